@@ -1,0 +1,20 @@
+"""From files and objects to chunks of frames: opening, selecting, making whole, aligning."""
+
+from trajvae.readers.align import Alignment, frame_jump, pairwise_rmsd, principal, superpose
+from trajvae.readers.molecules import to_mdtraj, to_universe, write_pdb
+from trajvae.readers.sources import Chunk, Frames, Reading, open_source
+
+__all__ = [
+    "Alignment",
+    "Chunk",
+    "Frames",
+    "Reading",
+    "frame_jump",
+    "open_source",
+    "pairwise_rmsd",
+    "principal",
+    "superpose",
+    "to_mdtraj",
+    "to_universe",
+    "write_pdb",
+]

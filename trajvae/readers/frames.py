@@ -1,0 +1,210 @@
+"""Trajectory files as chunks of frames, each format by the fastest chunked reader of MDAnalysis or mdtraj."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from MDAnalysis.lib.formats.libdcd import DCDFile
+from numpy.typing import NDArray
+
+from trajvae.errors import ReadError
+
+Array = NDArray[np.floating[Any]]
+Block = tuple[Array, "NDArray[np.float64] | None"]
+
+_NM = 10.0  # nm to Å
+
+
+class FrameFile(Protocol):
+    """One run of frames: a file, or an object that holds frames.
+
+    `precision` is the resolution of stored coordinates in Å, 0 where they are floating-point numbers.
+    """
+
+    name: str
+    n_frames: int
+    n_atoms: int
+    precision: float
+
+    def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
+        """Positions (t, n, D) in Å and boxes (t, 6) of the frames asked for, at most `size` frames at a time."""
+        ...
+
+
+def _pieces(frames: range, size: int) -> Iterator[range]:
+    for k in range(0, len(frames), size):
+        yield frames[k : k + size]
+
+
+@dataclass
+class ArrayFrames:
+    """Frames that stand in an array, memory-mapped or not."""
+
+    name: str
+    positions: Array
+    boxes: NDArray[np.float64] | None = None
+    precision: float = 0.0
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return len(self.positions)
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return int(self.positions.shape[1])
+
+    def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
+        """See `FrameFile`."""
+        for piece in _pieces(frames, size):
+            part = self.positions[piece.start : piece.stop : piece.step][:, atoms]
+            boxes = None if self.boxes is None else self.boxes[piece.start : piece.stop : piece.step]
+            yield np.asarray(part), boxes
+
+
+class DCDFrames:
+    """A DCD file, read by MDAnalysis' C library in one call a chunk."""
+
+    precision = 0.0
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        _check_dcd_length(path)
+        with DCDFile(self.name) as file:
+            self.n_frames, self.n_atoms = int(file.n_frames), int(file.header["natoms"])
+            self._periodic = bool(file.header["is_periodic"])
+
+    def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
+        """See `FrameFile`."""
+        with DCDFile(self.name) as file:
+            for piece in _pieces(frames, size):
+                got = file.readframes(piece.start, piece.stop, piece.step, order="fac", indices=atoms)
+                yield got.xyz, _dcd_boxes(got.unitcell) if self._periodic else None
+
+
+def _check_dcd_length(path: Path) -> None:
+    """A DCD that was cut in mid-frame reads as a shorter one without a word: compare its size with its frames'."""
+    with path.open("rb") as file:
+        head = file.read(100)
+        if len(head) < 100 or b"CORD" not in head[4:8]:
+            raise ReadError(f"'{path}' is no DCD file")
+        order = "<" if struct.unpack("<i", head[:4])[0] == 84 else ">"
+        control = struct.unpack(f"{order}20i", head[8:88])
+        (title,) = struct.unpack(f"{order}i", head[92:96])
+        file.seek(92 + 4 + title + 4 + 4)
+        (atoms,) = struct.unpack(f"{order}i", file.read(4))
+        start = file.tell() + 4
+    fixed, cell, four = control[8], control[10], control[11]
+    if fixed:  # frames after the first hold the free atoms only
+        return
+    frame = (3 + bool(four)) * (4 * atoms + 8) + (56 if cell else 0)
+    whole, rest = divmod(path.stat().st_size - start, frame)
+    if rest:
+        raise ReadError(f"'{path}' ends within frame {whole}: the file is cut, or was copied while it was written")
+
+
+def _dcd_boxes(cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """CHARMM and NAMD write [A, gamma, B, beta, alpha, C], angles as degrees or as cosines."""
+    boxes = cell[:, [0, 2, 5, 4, 3, 1]].astype(np.float64)
+    angles = boxes[:, 3:]
+    cosines = (np.abs(angles) <= 1.0).all(axis=1)
+    angles[cosines] = 90.0 - np.degrees(np.arcsin(angles[cosines]))
+    return boxes
+
+
+class XDRFrames:
+    """An XTC or TRR file, read by mdtraj's C library in one call a chunk."""
+
+    def __init__(self, path: Path) -> None:
+        from mdtraj.formats import TRRTrajectoryFile, XTCTrajectoryFile
+
+        self.name = str(path)
+        compressed = path.suffix.lower() == ".xtc"
+        self.precision = 0.01 if compressed else 0.0
+        self._open: Callable[[str], Any] = XTCTrajectoryFile if compressed else TRRTrajectoryFile
+        try:
+            with self._open(self.name) as file:
+                self.n_frames, offsets = len(file), np.asarray(file.offsets)
+                self.n_atoms = int(file.read(n_frames=1)[0].shape[1])
+        except (RuntimeError, OSError, ValueError, IndexError) as error:
+            raise ReadError(f"'{path}' cannot be read: {error}") from error
+        if compressed:
+            _check_xtc_length(path, int(offsets[-1]), self.n_frames, self.n_atoms)
+
+    def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
+        """See `FrameFile`."""
+        with self._open(self.name) as file:
+            for piece in _pieces(frames, size):
+                file.seek(piece.start)
+                try:
+                    xyz, vectors = _xdr_read(file, piece, atoms)
+                except (RuntimeError, OSError) as error:
+                    last = piece[-1]
+                    raise ReadError(f"'{self.name}' cannot be read at frames {piece.start} to {last}: {error}") from error
+                if len(xyz) != len(piece):
+                    raise ReadError(f"'{self.name}' ends within frame {piece.start + len(xyz) * piece.step}")
+                yield xyz * np.float32(_NM), _lengths_angles(vectors * _NM)
+
+
+def _xdr_read(file: Any, piece: range, atoms: NDArray[np.int64]) -> tuple[Any, Any]:
+    """Positions and box vectors in nm; TRR has one field more behind them than XTC."""
+    fields = file.read(n_frames=len(piece), stride=piece.step if piece.step > 1 else None, atom_indices=atoms)
+    return fields[0], fields[3]
+
+
+def _check_xtc_length(path: Path, last: int, n_frames: int, n_atoms: int) -> None:
+    """The last frame of an XTC says how many bytes it has; a cut file has fewer."""
+    with path.open("rb") as file:
+        file.seek(last)
+        head = file.read(96)
+    magic = struct.unpack(">i", head[:4])[0]
+    if n_atoms <= 9:
+        size = 56 + 12 * n_atoms
+    elif magic == 2023:  # 64-bit sizes, for more than 300 million atoms
+        size = 96 + struct.unpack(">q", head[88:96])[0]
+    else:
+        size = 92 + struct.unpack(">i", head[88:92])[0] if len(head) >= 92 else 96
+    if path.stat().st_size < last + 4 * -(-size // 4) or len(head) < min(size, 92):
+        raise ReadError(f"'{path}' ends within frame {n_frames - 1}: the file is cut, or was copied while it was written")
+
+
+def _lengths_angles(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Box vectors (T, 3, 3) to lengths and angles in degrees (T, 6); zeros where there is no box."""
+    v = vectors.astype(np.float64)
+    lengths = np.linalg.norm(v, axis=2)
+    safe = np.where(lengths > 0, lengths, 1.0)
+    unit = v / safe[:, :, None]
+    cosines = np.stack([(unit[:, i] * unit[:, j]).sum(axis=1) for i, j in ((1, 2), (0, 2), (0, 1))], axis=1)
+    return np.concatenate([lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))], axis=1)
+
+
+class ReaderFrames:
+    """Any other format, and any trajectory with transformations on it, through MDAnalysis' own reader."""
+
+    precision = 0.0
+
+    def __init__(self, reader: Any, name: str) -> None:
+        self.name = name
+        self._reader = reader
+        self.n_frames, self.n_atoms = int(reader.n_frames), int(reader.n_atoms)
+
+    def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
+        """See `FrameFile`."""
+        for piece in _pieces(frames, size):
+            xyz = np.empty((len(piece), len(atoms), 3), dtype=np.float32)
+            boxes = np.zeros((len(piece), 6))
+            for k, frame in enumerate(piece):
+                try:
+                    step = self._reader[frame]
+                    xyz[k] = step.positions[atoms]
+                except (OSError, EOFError, ValueError, IndexError, RuntimeError, StopIteration) as error:
+                    raise ReadError(f"'{self.name}' cannot be read at frame {frame}: {error}") from error
+                if step.dimensions is not None:
+                    boxes[k] = step.dimensions
+            yield xyz, boxes if boxes[:, :3].any() else None

@@ -1,0 +1,184 @@
+"""From what users have to files of frames and a universe of atoms to select from."""
+
+from __future__ import annotations
+
+import glob
+import struct
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import MDAnalysis as mda
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.errors import ReadError
+from trajvae.readers.frames import Array, ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames
+from trajvae.readers.molecules import to_universe
+from trajvae.topology import Topology
+
+
+def open_any(source: Any, topology: str | Path | None) -> tuple[list[FrameFile], Any]:
+    """Open whatever the user has.
+
+    Parameters
+    ----------
+    source
+        See `open_source`.
+    topology : str or Path, optional
+        For paths.
+
+    Returns
+    -------
+    files : list of FrameFile
+    atoms : AtomGroup
+        What can be selected from; its universe has as many atoms as the files.
+    """
+    if isinstance(source, np.ndarray):
+        return [_array_frames(source, "the array")], _anonymous(source.shape[1] if source.ndim == 3 else 0)
+    if hasattr(source, "xyz") and hasattr(source, "unitcell_vectors"):
+        return _open_mdtraj(source)
+    if hasattr(source, "atoms") and hasattr(source, "universe"):
+        atoms = source.atoms
+        return _reader_files(atoms.universe.trajectory), atoms
+    if isinstance(source, str | Path):
+        return _open_paths([source], topology)
+    if isinstance(source, Sequence) and source and all(isinstance(s, str | Path) for s in source):
+        return _open_paths(source, topology)
+    raise ReadError(f"cannot read frames from {type(source).__name__}: wanted a path, Universe, AtomGroup, mdtraj or array")
+
+
+def _open_mdtraj(trajectory: Any) -> tuple[list[FrameFile], Any]:
+    from mdtraj import Topology as MdtrajTopology
+
+    top: MdtrajTopology = trajectory.topology
+    atoms = list(top.atoms)
+    plain = Topology(
+        names=np.array([a.name for a in atoms], dtype=str),
+        elements=np.array([a.element.symbol if a.element and a.element.number else "" for a in atoms], dtype=str),
+        resnames=np.array([a.residue.name for a in atoms], dtype=str),
+        segids=np.array([a.residue.segment_id or str(a.residue.chain.index) for a in atoms], dtype=str),
+        resids=np.array([a.residue.resSeq for a in atoms], dtype=np.int64),
+        masses=np.array([a.element.mass if a.element and a.element.number else 1.0 for a in atoms]),
+        bonds=np.array([[b[0].index, b[1].index] for b in top.bonds], dtype=np.int64).reshape(-1, 2),
+    )
+    xyz = trajectory.xyz * np.float32(10.0)
+    boxes = None
+    if trajectory.unitcell_lengths is not None:
+        boxes = np.concatenate([trajectory.unitcell_lengths * 10.0, trajectory.unitcell_angles], axis=1).astype(float)
+    frames = _array_frames(xyz, "the mdtraj trajectory")
+    return [ArrayFrames(frames.name, xyz, boxes)], to_universe(plain, xyz[:1]).atoms
+
+
+def _anonymous(n_atoms: int) -> Any:
+    universe = mda.Universe.empty(n_atoms, trajectory=False)
+    return universe.atoms
+
+
+def _array_frames(positions: Any, name: str, precision: float = 0.0) -> ArrayFrames:
+    if positions.ndim != 3 or positions.shape[2] not in (2, 3) or positions.dtype.kind not in "fiu":
+        raise ReadError(f"{name}: wanted numbers of shape (frames, atoms, 2 or 3), got {positions.dtype} {positions.shape}")
+    return ArrayFrames(name, positions if positions.dtype.kind == "f" else positions.astype(float), None, precision)
+
+
+def _expand(paths: Sequence[str | Path]) -> list[Path]:
+    out: list[Path] = []
+    for path in paths:
+        if Path(path).is_file():
+            out.append(Path(path))
+            continue
+        found = sorted(glob.glob(str(path))) if glob.has_magic(str(path)) else []
+        if not found:
+            raise ReadError(f"no file '{path}'")
+        out += map(Path, found)
+    return out
+
+
+def _open_paths(paths: Sequence[str | Path], given: str | Path | None) -> tuple[list[FrameFile], Any]:
+    files = _expand(paths)
+    topology = None if given is None else Path(given)
+    if topology is not None and not topology.is_file():
+        raise ReadError(f"no topology file '{topology}'")
+    universe = _universe(topology or files[0], files[0])
+    return [_open_file(p, universe) for p in files], universe.atoms
+
+
+def _universe(topology: Path, first: Path) -> Any:
+    """The universe to select from: of the topology, or as much of one as the first trajectory carries."""
+    if topology.suffix in (".npy", ".npz"):
+        return _anonymous(_open_array(topology).n_atoms).universe
+    if topology.suffix == ".h5":
+        return _open_mdtraj(_mdtraj_h5(topology))[1].universe
+    bare = topology == first and topology.suffix.lower() in (".dcd", ".xtc", ".trr", ".ncdf", ".nc", ".h5md")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what PDB files lack
+        try:
+            return mda.Universe(str(topology), **({"to_guess": ()} if bare else {}))
+        except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, RuntimeError) as error:
+            what = "trajectory" if topology == first else "topology"
+            raise ReadError(f"{what} '{topology}' cannot be read: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _mdtraj_h5(path: Path) -> Any:
+    import mdtraj
+
+    try:
+        return mdtraj.load_hdf5(str(path))
+    except ImportError as error:
+        raise ReadError(f"'{path}': mdtraj's HDF5 needs PyTables: pip install 'trajvae[mdtraj-hdf5]'") from error
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ReadError(f"'{path}' is no mdtraj HDF5 file: {_first_line(error)}") from error
+
+
+def _open_array(path: Path) -> ArrayFrames:
+    try:
+        if path.suffix == ".npy":
+            return _array_frames(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
+        with np.load(path, allow_pickle=False) as arrays:
+            fitting = [k for k in arrays.files if arrays[k].ndim == 3]
+            key = "positions" if "positions" in arrays.files else fitting[0] if len(fitting) == 1 else None
+            if key is None:
+                raise ReadError(f"'{path}': wanted an array 'positions' or one of rank 3, found {', '.join(arrays.files)}")
+            return _array_frames(arrays[key], str(path))
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise ReadError(f"'{path}' cannot be read: {_first_line(error)}") from error
+
+
+def _open_file(path: Path, universe: Any) -> FrameFile:
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz"):
+        return _open_array(path)
+    if suffix == ".h5":
+        return ArrayFrames(str(path), *_h5_arrays(path))
+    if suffix in (".xtc", ".trr"):
+        return XDRFrames(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            if suffix == ".dcd":
+                return DCDFrames(path)
+            reader = mda.coordinates.core.reader(str(path), n_atoms=len(universe.atoms))
+        except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, struct.error) as error:
+            raise ReadError(f"'{path}' cannot be read: {_first_line(error)}") from error
+    return ReaderFrames(reader, str(path))
+
+
+def _h5_arrays(path: Path) -> tuple[Array, NDArray[np.float64] | None]:
+    (frames,), _ = _open_mdtraj(_mdtraj_h5(path))
+    return frames.positions, frames.boxes  # type: ignore[attr-defined]
+
+
+def _reader_files(trajectory: Any) -> list[FrameFile]:
+    """The file behind a Universe's trajectory if it is a plain one, else the reader itself."""
+    name = getattr(trajectory, "filename", None)
+    plain = not trajectory.transformations and isinstance(name, str | Path) and Path(name).is_file()
+    if plain and trajectory.format in ("DCD", "XTC", "TRR"):
+        opener = DCDFrames if trajectory.format == "DCD" else XDRFrames
+        return [opener(Path(str(name)))]
+    return [ReaderFrames(trajectory, str(name) if name else "the universe")]

@@ -1,0 +1,75 @@
+"""Files that are whole or absent: written under another name beside the target and renamed at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from trajvae.errors import OutputError
+
+
+def check_outputs(paths: Sequence[Path], *, force: bool) -> None:
+    """Refuse before any long work what could not be written after it.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        All files that one output consists of.
+    force : bool
+        Whether existing files may be replaced.
+
+    Raises
+    ------
+    OutputError
+        A file exists and `force` is off, the folder is missing, or nothing can be created in it.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise OutputError(f"cannot write '{path}': it is a folder")
+        if path.exists() and not force:
+            raise OutputError(f"'{path}' exists: choose another -o/--output, or -f/--force to replace it")
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise OutputError(f"cannot write '{path}': the folder '{folder}' does not exist")
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def whole_files(*paths: Path, force: bool) -> Iterator[list[Path]]:
+    """Give temporary names beside `paths`; rename all of them at the end, or remove all of them on an error.
+
+    Parameters
+    ----------
+    *paths : Path
+        The final names. The last one is renamed last: a reader that finds it finds the others too.
+    force : bool
+        Whether existing files may be replaced.
+
+    Yields
+    ------
+    list of Path
+        The names to write to, with the same endings.
+
+    Raises
+    ------
+    OutputError
+        As `check_outputs`, or the disk refused.
+    """
+    check_outputs(paths, force=force)
+    parts = [p.with_name(f".{p.stem}.{os.getpid()}.part{p.suffix}") for p in paths]
+    try:
+        yield parts
+        for part, path in zip(parts, paths, strict=True):
+            os.replace(part, path)
+    except OSError as error:
+        raise OutputError(f"cannot write '{paths[-1]}': {error.strerror or error}") from error
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""`model.h5`: everything needed to go on with a model, arrays and JSON only, nothing that executes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.errors import ModelError
+from trajvae.store.files import whole_files
+from trajvae.store.schema import Header, Tree, open_file, read_header, read_tree, write_header, write_tree
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A model as it stands in a file.
+
+    Attributes
+    ----------
+    header : Header
+    status : {"training", "complete"}
+    config, summary : dict
+        JSON; the options it was made with, and the figures of its training.
+    reference : ndarray, shape (N, D)
+        The structure frames are superposed on, in Å.
+    groups : mapping
+        `weights`, `topology`, `history`, `training`, `validity`, `optimiser`: nested arrays by name.
+    """
+
+    header: Header
+    status: str
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    reference: NDArray[np.float64]
+    groups: Mapping[str, Any]
+
+
+def reference_hash(reference: NDArray[np.float64]) -> str:
+    """SHA-256 of the reference's float64 bytes: likelihoods compare only where it is equal."""
+    return hashlib.sha256(np.ascontiguousarray(reference, dtype="<f8").tobytes()).hexdigest()
+
+
+def write_model(path: Path, record: ModelRecord, *, force: bool = False) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        The file exists and `force` is off, or the disk refused.
+    """
+    with whole_files(path, force=force) as (part,), h5py.File(part, "w") as file:
+        group = write_header(file, record.header)
+        group.attrs["status"] = record.status
+        group.attrs["config"] = json.dumps(record.config)
+        group.attrs["summary"] = json.dumps(record.summary)
+        reference = group.create_dataset("reference", data=record.reference)
+        reference.attrs["unit"] = "Angstrom"
+        reference.attrs["sha256"] = reference_hash(record.reference)
+        tree: Tree = record.groups
+        write_tree(group, tree)
+
+
+def read_model(path: Path) -> ModelRecord:
+    """Read a model file.
+
+    Raises
+    ------
+    ReadError
+        The file is missing, damaged or no model.
+    ModelError
+        The reference does not match its own hash.
+    """
+    with open_file(path, "model") as file:
+        group = file["trajvae"]
+        tree = read_tree(group)
+        reference = np.asarray(tree.pop("reference"), dtype=np.float64)
+        if reference_hash(reference) != group["reference"].attrs["sha256"]:
+            raise ModelError(f"'{path}': the reference structure does not match its hash; the file was altered")
+        config, summary = json.loads(group.attrs["config"]), json.loads(group.attrs["summary"])
+        return ModelRecord(read_header(file), str(group.attrs["status"]), config, summary, reference, tree)
