@@ -149,7 +149,7 @@ class XDRFrames:
                     raise ReadError(f"'{self.name}' cannot be read at frames {piece.start} to {last}: {error}") from error
                 if len(xyz) != len(piece):
                     raise ReadError(f"'{self.name}' ends within frame {piece.start + len(xyz) * piece.step}")
-                yield xyz * np.float32(_NM), _lengths_angles(vectors * _NM)
+                yield xyz * np.float32(_NM), None if vectors is None else _lengths_angles(vectors * _NM)
 
 
 def _xdr_read(file: Any, piece: range, atoms: NDArray[np.int64]) -> tuple[Any, Any]:

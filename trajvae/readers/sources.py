@@ -117,9 +117,21 @@ class Frames:
             for xyz, boxes in file.blocks(frames, self.atoms, size):
                 index = np.asarray(frames[done : done + len(xyz)], dtype=np.int64)
                 done += len(xyz)
-                yield Chunk(self._finish(xyz, boxes, index, file.name), np.full(len(xyz), number), index)
+                yield self.finish(xyz, boxes, index, file.name, number)
 
-    def _finish(self, xyz: Array, boxes: Any, frames: NDArray[np.int64], name: str) -> Array:
+    def finish(self, xyz: Array, boxes: Any, frames: NDArray[np.int64], name: str, file: int) -> Chunk:
+        """Raw coordinates of `atoms` to a chunk: checked, made whole, cut to the chosen atoms and axes.
+
+        Parameters
+        ----------
+        xyz : ndarray, shape (t, n, D)
+        boxes : ndarray, shape (t, 6), or None
+        frames : ndarray of int64, shape (t,)
+        name : str
+            Of the file, for errors.
+        file : int
+            Its number.
+        """
         finite = np.isfinite(xyz).all(axis=(1, 2))
         if not finite.all():
             bad = int(np.argmin(finite))
@@ -129,7 +141,8 @@ class Frames:
             xyz = self.wholeness.apply(xyz, boxes)
             self.wholeness.check(xyz, frames, name)
         xyz = xyz if len(self.chosen) == len(self.atoms) else xyz[:, self.chosen]
-        return xyz if xyz.shape[2] == len(self.axes) else xyz[:, :, list(self.axes)]
+        xyz = xyz if xyz.shape[2] == len(self.axes) else xyz[:, :, list(self.axes)]
+        return Chunk(xyz, np.full(len(xyz), file, dtype=np.int64), frames)
 
     def read(self) -> Chunk:
         """All frames at once."""

@@ -1,0 +1,37 @@
+"""Variational autoencoders for molecular-simulation trajectories.
+
+Names are imported when they are first used, so that `import trajvae` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from trajvae._version import __version__
+
+if TYPE_CHECKING:
+    from trajvae.analysis import Embed, TrajVAE
+    from trajvae.config import TrainConfig
+    from trajvae.errors import TrajvaeError
+    from trajvae.model import Model
+    from trajvae.outputs.conformations import Conformations
+    from trajvae.readers.sources import Reading
+
+_HOMES = {
+    "TrajVAE": "trajvae.analysis",
+    "Embed": "trajvae.analysis",
+    "Model": "trajvae.model",
+    "TrainConfig": "trajvae.config",
+    "TrajvaeError": "trajvae.errors",
+    "Conformations": "trajvae.outputs.conformations",
+    "Reading": "trajvae.readers.sources",
+}
+
+__all__ = ["Conformations", "Embed", "Model", "Reading", "TrainConfig", "TrajVAE", "TrajvaeError", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trajvae' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

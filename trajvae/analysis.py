@@ -1,0 +1,183 @@
+"""MDAnalysis-style analyses: `TrajVAE` trains on a trajectory, `Embed` applies a model to one.
+
+`run` of AnalysisBase is a Python loop over frames, so `_single_frame` only copies coordinates; everything else is done
+at once in `_conclude`, by the functions that the command line uses too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from MDAnalysis.analysis.base import AnalysisBase, ResultsGroup
+from MDAnalysis.coordinates.memory import MemoryReader
+
+from trajvae.config import TrainConfig
+from trajvae.errors import ReadError
+from trajvae.model import Model
+from trajvae.models.fit import encode_all
+from trajvae.models.train import Progress
+from trajvae.outputs.embed import Embedding, assemble
+from trajvae.readers.align import frame_jump
+from trajvae.readers.molecules import spatial
+from trajvae.readers.sources import Chunk, Frames, Reading, open_source
+
+
+class _Collect(AnalysisBase):  # type: ignore[misc]
+    """Copies the coordinates that a `Frames` plan reads."""
+
+    _analysis_algorithm_is_parallelizable = True
+
+    def __init__(self, frames: Frames, trajectory: Any, **kwargs: Any) -> None:
+        super().__init__(trajectory, **kwargs)
+        self._plan = frames
+
+    @classmethod
+    def get_supported_backends(cls) -> tuple[str, ...]:
+        """Backends of MDAnalysis' `run`."""
+        return ("serial", "multiprocessing", "dask")
+
+    def _prepare(self) -> None:
+        self.results.xyz = np.empty((self.n_frames, len(self._plan.atoms), 3), dtype=np.float32)
+        self.results.boxes = np.zeros((self.n_frames, 6))
+
+    def _single_frame(self) -> None:
+        self.results.xyz[self._frame_index] = self._ts.positions[self._plan.atoms]
+        if self._ts.dimensions is not None:
+            self.results.boxes[self._frame_index] = self._ts.dimensions
+
+    def _get_aggregator(self) -> ResultsGroup:
+        stack = ResultsGroup.ndarray_vstack
+        return ResultsGroup(lookup={"xyz": stack, "boxes": stack})
+
+    def _collected(self) -> Chunk:
+        """The frames as a reader would have given them; the copies are dropped."""
+        xyz, boxes = self.results.pop("xyz"), self.results.pop("boxes")
+        frames = np.asarray(self.frames, dtype=np.int64)
+        if not len(frames):
+            raise ReadError("no frame is left to analyse: check start, stop, step and frames")
+        plan = self._plan
+        return plan.finish(xyz, boxes if boxes[:, :3].any() else None, frames, plan.names[0], file=0)
+
+
+class TrajVAE(_Collect):
+    """Train a variational autoencoder on a trajectory.
+
+    Parameters
+    ----------
+    universe_or_atomgroup : Universe, AtomGroup, mdtraj.Trajectory or ndarray
+        Arrays are (T, N, D) in Å.
+    select : str, optional
+        MDAnalysis' selection language; by default the heavy atoms of protein and nucleic acid, if any.
+    latent : str
+        The kind of latent space. (`run(backend=...)` is MDAnalysis' word for parallel backends.)
+    latent_dim : int
+    seed : int
+    device : {"auto", "cpu", "cuda"}
+    progress : callable, optional
+        Called with (epoch, epochs, held-out ELBO).
+    verbose : bool
+        MDAnalysis' progress bar over the frames that are read.
+    **options
+        Any other field of `TrainConfig`.
+
+    Attributes
+    ----------
+    results.latent : ndarray, shape (T, ambient)
+        The posterior's mean of every frame.
+    results.latent_scale : ndarray, shape (T, dim)
+    results.rmsd : ndarray, shape (T,)
+        Å, of each frame to its decoded mean.
+    results.frame_jump : ndarray, shape (T,)
+        Å, to the frame before, after alignment.
+    results.history : dict of ndarray
+    model : Model
+
+    Examples
+    --------
+    >>> run = TrajVAE(universe, select="name CA", latent_dim=2, seed=0).run(step=10)   # doctest: +SKIP
+    >>> run.model.save("model.h5")                                                      # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        universe_or_atomgroup: Any,
+        select: str | None = None,
+        *,
+        latent: str = "euclidean",
+        latent_dim: int = 2,
+        seed: int = 0,
+        device: str = "auto",
+        progress: Progress | None = None,
+        verbose: bool = False,
+        **options: Any,
+    ) -> None:
+        self.config = TrainConfig(backend=latent, latent_dim=latent_dim, select=select, seed=seed, **options)
+        self._device, self._progress = device, progress
+        frames = open_source(universe_or_atomgroup, Reading(select=select))
+        super().__init__(frames, _trajectory(universe_or_atomgroup, frames), verbose=verbose)
+
+    def _conclude(self) -> None:
+        chunk = self._collected()
+        command = f"TrajVAE(latent={self.config.backend!r}, latent_dim={self.config.latent_dim}).run()"
+        options = {"device": self._device, "progress": self._progress, "command": command}
+        self.model = Model.fit(self._plan, chunk, self.config, **options)
+        _fill(self.results, _embedding(self.model, chunk, self._plan.names))
+        self.results.history = self.model.record.history
+
+
+class Embed(_Collect):
+    """Apply a model to every frame of a trajectory.
+
+    Parameters
+    ----------
+    universe_or_atomgroup
+        As `TrajVAE`'s; atoms are chosen by the model's own selection.
+    model : Model
+    verbose : bool
+
+    Attributes
+    ----------
+    results.latent, results.latent_scale, results.rmsd, results.frame_jump : ndarray
+        As `TrajVAE`'s.
+
+    Examples
+    --------
+    >>> Embed(universe, Model.load("model.h5")).run(backend="multiprocessing", n_workers=2)   # doctest: +SKIP
+    """
+
+    def __init__(self, universe_or_atomgroup: Any, model: Model, *, verbose: bool = False) -> None:
+        frames = model.open(universe_or_atomgroup)
+        super().__init__(frames, _trajectory(universe_or_atomgroup, frames), verbose=verbose)
+        self.model = model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers copy coordinates only: they need no model."""
+        return {**self.__dict__, "model": None}
+
+    def _conclude(self) -> None:
+        chunk = self._collected()
+        _fill(self.results, _embedding(self.model, chunk, self._plan.names))
+
+
+def _trajectory(source: Any, frames: Frames) -> Any:
+    """The trajectory that AnalysisBase loops over; objects of other libraries get one in memory."""
+    if hasattr(source, "atoms") and hasattr(source, "universe"):
+        return source.universe.trajectory
+    (file,) = frames.files
+    everything = np.arange(file.n_atoms)
+    xyz, boxes = zip(*file.blocks(range(file.n_frames), everything, file.n_frames), strict=True)
+    dimensions = None if boxes[0] is None else boxes[0].astype(np.float32)
+    return MemoryReader(spatial(np.asarray(xyz[0])), order="fac", dimensions=dimensions)
+
+
+def _embedding(model: Model, chunk: Chunk, names: list[str]) -> Embedding:
+    encoded = encode_all(model.pipeline, chunk.positions)
+    jump = frame_jump(model.pipeline.alignment.apply(chunk.positions))
+    return assemble([encoded], [chunk], jump, names)
+
+
+def _fill(results: Any, embedding: Embedding) -> None:
+    for name in ("latent", "latent_scale", "rmsd", "frame_jump"):
+        results[name] = getattr(embedding, name)
+

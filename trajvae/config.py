@@ -1,0 +1,57 @@
+"""What a user may choose when a model is made: one frozen dataclass, stored in the model file as it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from trajvae.errors import OptionError
+
+CENTERS = ("geometry", "mass")
+
+
+def _option(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of `trajvae train`; the same names in Python. None stands for a default that depends on the data."""
+
+    backend: str = _option("euclidean", "latent space")
+    latent_dim: int = _option(2, "intrinsic dimension of the latent space")
+    features: str = _option("cartesian", "coordinates that are modelled")
+    likelihood: str | None = _option(
+        None, "p(x|z); default: full with 10 or more frames a feature and at most 1000 features, else isotropic"
+    )
+    align: str = _option("superpose", "how rotation is taken out")
+    center: str = _option("geometry", "weights of the centre and of the superposition")
+    beta: float = _option(1.0, "weight of the KL divergence after its warm-up")
+    epochs: int | None = _option(None, "at most; default: about 8000 optimiser steps; early stopping may end before")
+    batch_size: int | None = _option(None, "frames a step; default: 16 to 128, by the number of frames")
+    hidden: tuple[int, ...] = _option((256, 256, 256), "widths of the hidden layers, of encoder and decoder alike")
+    select: str | None = _option(None, "atoms, in MDAnalysis' selection language")
+    seed: int = _option(0, "of initial weights, batches and noise")
+    settings: dict[str, Any] = field(default_factory=dict, metadata={"help": "options of the latent space"})
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "latent_dim"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"{name} must be 1 or more, got {value}")
+        if self.beta < 0:
+            raise OptionError(f"beta must not be negative, got {self.beta}")
+        if self.center not in CENTERS:
+            raise OptionError(f"center must be one of {', '.join(CENTERS)}, got '{self.center}'")
+        if not 0 <= self.seed < 2**63 - 1:
+            raise OptionError(f"the seed must be a number from 0 on, got {self.seed}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """The inverse of `to_dict`; names that this version does not know are ignored."""
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        return cls(**{**known, "hidden": tuple(known.get("hidden", cls.hidden))})

@@ -1,0 +1,185 @@
+"""Shape space: frames without the degrees of freedom that alignment takes away.
+
+A frame superposed on a reference r with weights w obeys sum w x = 0 and sum w (x cross r) = 0 exactly: six linear
+equations (three in two dimensions, fewer if r is linear). Its features are orthonormal coordinates of the orthogonal
+complement, reached by Householder reflections in compact WY form, x - (x V) T V^T: two thin matrix products, O(N),
+an isometry, and differentiable in forward and reverse mode.
+
+References
+----------
+R. Schreiber and C. Van Loan, SIAM J. Sci. Stat. Comput. 10, 53 (1989): compact WY form.
+C. Eckart, Phys. Rev. 47, 552 (1935): the conditions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import numpy as np
+import scipy.linalg
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trajvae.errors import ReadError
+
+Float64 = NDArray[np.float64]
+
+
+def constraints(reference: Float64, weights: Float64, kind: str) -> Float64:
+    """The linear equations that aligned frames obey.
+
+    Parameters
+    ----------
+    reference : ndarray, shape (N, D)
+    weights : ndarray, shape (N,)
+    kind : {"superpose", "principal", "none"}
+        Both sums vanish, the first only, or none.
+
+    Returns
+    -------
+    ndarray, shape (rank, N D)
+        Orthonormal rows.
+    """
+    n, dimension = reference.shape
+    w = weights / weights.sum()
+    rows = []
+    for d in range(dimension if kind != "none" else 0):
+        row = np.zeros((n, dimension))
+        row[:, d] = w
+        rows.append(row.ravel())
+    for a, b in itertools.combinations(range(dimension), 2) if kind == "superpose" else ():
+        row = np.zeros((n, dimension))
+        row[:, a], row[:, b] = w * reference[:, b], -w * reference[:, a]
+        rows.append(row.ravel())
+    if not rows:
+        return np.empty((0, n * dimension))
+    scaled = np.stack([r / max(np.linalg.norm(r), np.finfo(float).tiny) for r in rows])
+    _, values, vt = np.linalg.svd(scaled, full_matrices=False)
+    return np.asarray(vt[values > 1e-8 * values[0]])
+
+
+def householder(rows: Float64) -> tuple[Float64, Float64]:
+    """Reflections Q = I - V T V^T whose first columns span the given orthonormal rows.
+
+    Returns
+    -------
+    v : ndarray, shape (M, rank)
+    t : ndarray, shape (rank, rank)
+    """
+    rank, size = rows.shape
+    if rank == 0:
+        return np.zeros((size, 0)), np.zeros((0, 0))
+    (packed, tau), _ = scipy.linalg.qr(rows.T, mode="raw")
+    v = np.tril(packed[:, :rank], -1)
+    v[np.arange(rank), np.arange(rank)] = 1.0
+    t = np.zeros((rank, rank))
+    for i in range(rank):
+        t[i, i] = tau[i]
+        t[:i, i] = -tau[i] * t[:i, :i] @ (v[:, :i].T @ v[:, i])
+    return v, t
+
+
+class ShapeSpace(nn.Module):
+    """Cartesian features of aligned frames.
+
+    Parameters
+    ----------
+    reference : ndarray, shape (N, D)
+        In Å.
+    weights : ndarray, shape (N,)
+    align : {"superpose", "principal", "none"}
+
+    Notes
+    -----
+    Inputs are targets relative to their training mean, turned into their principal components and scaled; `fit` sets
+    that up. Buffers are float64 and are cast to what comes in. `positions` gives frames that are stationary under rotation against the reference, which is nearly always
+    the optimal superposition: superpose again before measuring an RMSD.
+    """
+
+    v: Tensor
+    t: Tensor
+    mean: Tensor
+    axes: Tensor
+    scale: Tensor
+
+    def __init__(self, reference: Float64, weights: Float64, align: str, n_inputs: int | None = None) -> None:
+        super().__init__()
+        rows = constraints(reference, weights, align)
+        self.shape = reference.shape
+        self.rank = len(rows)
+        size = rows.shape[1] - self.rank
+        if size < 1:
+            raise ReadError(f"{reference.shape[0]} atoms in {reference.shape[1]} dimensions have no shape left to model")
+        v, t = householder(rows)
+        kept = size if n_inputs is None else n_inputs
+        self.register_buffer("v", torch.from_numpy(v))
+        self.register_buffer("t", torch.from_numpy(t))
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("axes", torch.zeros(size, kept, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(kept, dtype=torch.float64))
+
+    @property
+    def size(self) -> int:
+        """Number of targets."""
+        return int(self.mean.shape[0])
+
+    @property
+    def input_size(self) -> int:
+        """Number of inputs."""
+        return int(self.scale.shape[0])
+
+    def targets(self, x: Tensor) -> Tensor:
+        """See `Features`."""
+        flat = x.flatten(1)
+        v, t = self.v.to(x), self.t.to(x)
+        return (flat - (flat @ v) @ t @ v.T)[:, self.rank :]
+
+    def positions(self, targets: Tensor) -> Tensor:
+        """See `Features`."""
+        flat = torch.nn.functional.pad(targets, (self.rank, 0))
+        v, t = self.v.to(targets), self.t.to(targets)
+        return (flat - (flat @ v) @ t.T @ v.T).unflatten(1, self.shape)
+
+    def inputs(self, targets: Tensor) -> Tensor:
+        """See `Features`."""
+        return ((targets - self.mean.to(targets)) @ self.axes.to(targets)) / self.scale.to(targets)
+
+    def expand(self, outputs: Tensor) -> Tensor:
+        """See `Features`."""
+        return self.mean.to(outputs) + (outputs * self.scale.to(outputs)) @ self.axes.to(outputs).T
+
+    def log_jacobian(self, targets: Tensor) -> Tensor:
+        """See `Features`: shape space is an isometry."""
+        return targets.new_zeros(len(targets))
+
+    def fit(self, targets: Tensor, n_inputs: int, floor: float) -> None:
+        """Set mean, principal components and scales from training targets.
+
+        Parameters
+        ----------
+        targets : Tensor, shape (T, F)
+        n_inputs : int
+            Components that are kept.
+        floor : float
+            Smallest scale as a share of the largest: stiff directions are noise to a network.
+        """
+        mean, axes, deviations = principal_components(targets.double(), n_inputs)
+        self.mean, self.axes = mean, axes
+        self.scale = deviations.clamp(min=max(float(deviations[0]) * floor, 1e-12))
+
+
+def principal_components(targets: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (F,), principal axes (F, k) and standard deviations (k,) of targets (T, F), largest first.
+
+    The thinner side of the data is diagonalised: the covariance for few features, the Gram matrix for few frames.
+    """
+    mean = targets.mean(dim=0)
+    x = targets - mean
+    frames, size = x.shape
+    square = x.T @ x if size <= frames else x @ x.T
+    values, vectors = torch.linalg.eigh(square)
+    values, vectors = values.flip(0)[:k].clamp(min=0.0), vectors.flip(1)[:, :k]
+    if size > frames:
+        vectors = x.T @ vectors
+        vectors = torch.linalg.qr(vectors).Q * torch.sign((torch.linalg.qr(vectors).R).diagonal())
+    return mean, vectors.contiguous(), (values / max(frames - 1, 1)).sqrt()

@@ -1,0 +1,65 @@
+"""Latent spaces. A new one is one class and one line in `LATENTS`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from trajvae.errors import OptionError
+from trajvae.latents.base import Context, Latent, LatentSample, Params
+from trajvae.latents.euclidean import Euclidean
+
+LATENTS: dict[str, type[Latent]] = {"euclidean": Euclidean}
+
+__all__ = ["LATENTS", "Context", "Euclidean", "Latent", "LatentSample", "Params", "latent_options", "make_latent"]
+
+
+def latent_options(backend: str) -> list[dict[str, Any]]:
+    """Every option of a backend: name, type, unit, default, help.
+
+    Raises
+    ------
+    OptionError
+        No such backend.
+    """
+    return [
+        {"name": f.name, "type": str(f.type), "default": f.default, **f.metadata}
+        for f in fields(_latent_class(backend).options_type)
+    ]
+
+
+def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
+    """Build a latent space by name.
+
+    Parameters
+    ----------
+    backend : str
+    dim : int
+        Intrinsic dimension.
+    settings : dict
+        Values, or their text, by option name.
+
+    Raises
+    ------
+    OptionError
+        No such backend or option, or a value that is none.
+    """
+    kind = _latent_class(backend)
+    known = {f.name: f for f in fields(kind.options_type)}
+    values = {}
+    for name, value in settings.items():
+        if name not in known:
+            raise OptionError(f"backend '{backend}' has no option '{name}'; it has {', '.join(known) or 'none'}")
+        try:
+            values[name] = type(known[name].default)(value)
+        except (TypeError, ValueError) as error:
+            raise OptionError(f"option '{name}' of '{backend}' wants {known[name].type}, got '{value}'") from error
+    if dim < 1:
+        raise OptionError(f"the latent dimension must be 1 or more, got {dim}")
+    return kind(dim, kind.options_type(**values))  # type: ignore[call-arg]
+
+
+def _latent_class(backend: str) -> type[Latent]:
+    if backend not in LATENTS:
+        raise OptionError(f"no backend '{backend}'; there are {', '.join(LATENTS)}")
+    return LATENTS[backend]

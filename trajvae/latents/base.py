@@ -1,0 +1,111 @@
+"""What a latent space promises: the seam at which backends differ."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+Params = dict[str, Tensor]
+
+
+class LatentSample(NamedTuple):
+    """A draw from the posterior.
+
+    Attributes
+    ----------
+    z : Tensor, shape (B, ambient)
+    log_ratio : Tensor, shape (B, parts)
+        log q(z|x) - log p(z), one column a named part.
+    """
+
+    z: Tensor
+    log_ratio: Tensor
+
+
+@dataclass(frozen=True)
+class Context:
+    """What only some latents look at.
+
+    Attributes
+    ----------
+    generator : torch.Generator, optional
+        Source of randomness.
+    log_likelihood : callable, optional
+        z (B, ambient) to log p(x|z) (B,).
+    encode : callable, optional
+        Frames in the networks' inputs to posterior parameters.
+    """
+
+    generator: torch.Generator | None = None
+    log_likelihood: Callable[[Tensor], Tensor] | None = None
+    encode: Callable[[Tensor], Params] | None = None
+
+
+class Latent(nn.Module, ABC):
+    """A latent space with its posterior and prior.
+
+    Attributes
+    ----------
+    options_type : type
+        A frozen dataclass with every number a user may set; `metadata` of its fields holds unit and help.
+    param_sizes : dict of str to int
+        The heads an encoder grows.
+    dim, ambient_dim : int
+        Intrinsic dimension, and that of z.
+    parts : tuple of str
+        Names of the columns of `log_ratio` and `kl`.
+    """
+
+    options_type: ClassVar[type[Any]]
+    param_sizes: dict[str, int]
+    dim: int
+    ambient_dim: int
+    parts: tuple[str, ...]
+
+    @abstractmethod
+    def rsample(self, params: Params, context: Context) -> LatentSample:
+        """A reparameterised draw from q(z|x)."""
+
+    @abstractmethod
+    def kl(self, params: Params) -> Tensor | None:
+        """KL(q || p) in closed form, (B, parts), or None where there is none."""
+
+    @abstractmethod
+    def mean(self, params: Params) -> Tensor:
+        """The point (B, ambient) that stands for the posterior."""
+
+    @abstractmethod
+    def scale(self, params: Params) -> Tensor:
+        """The posterior's standard deviations along the intrinsic directions, (B, dim)."""
+
+    @abstractmethod
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z), (B,)."""
+
+    @abstractmethod
+    def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws from the prior, (n, ambient)."""
+
+    def update(self, context: Context) -> None:
+        """Called once an epoch, for latents that keep something of the data. Nothing by default."""
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distances between all rows of a (A, ambient) and b (B, ambient): the ambient chord, shape (A, B)."""
+        return torch.cdist(a, b)
+
+    def retract(self, z: Tensor, step: Tensor) -> Tensor:
+        """Move a point by a tangent step and stay on the manifold."""
+        return z + step
+
+    def tangent(self, z: Tensor) -> Tensor:
+        """Coordinates in the tangent space at the origin, (B, dim)."""
+        return z
+
+    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """Points between a and b (ambient,) at times t (K,) in [0, 1], shape (K, ambient)."""
+        return a + t[:, None] * (b - a)

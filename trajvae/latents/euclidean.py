@@ -1,0 +1,80 @@
+"""The Euclidean latent space: normal posterior with diagonal covariance, standard normal prior."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from trajvae.errors import OptionError
+from trajvae.latents.base import Context, Latent, LatentSample, Params
+
+
+@dataclass(frozen=True)
+class EuclideanOptions:
+    """What a user may set with `--set`."""
+
+    min_scale: float = field(
+        default=1e-4, metadata={"unit": "", "help": "smallest standard deviation of the posterior"}
+    )
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.min_scale < 1.0:
+            raise OptionError(f"min_scale must lie between 0 and 1, got {self.min_scale}")
+
+
+class Euclidean(Latent):
+    """R^dim with q(z|x) = N(loc, diag scale^2) and p(z) = N(0, I).
+
+    Parameters
+    ----------
+    dim : int
+    options : EuclideanOptions, optional
+
+    References
+    ----------
+    D. P. Kingma and M. Welling, arXiv:1312.6114, eq. 10 and appendix B: the closed form of the KL.
+    """
+
+    options_type = EuclideanOptions
+
+    def __init__(self, dim: int, options: EuclideanOptions | None = None) -> None:
+        super().__init__()
+        self.options = options or EuclideanOptions()
+        self.dim = self.ambient_dim = dim
+        self.param_sizes = {"loc": dim, "log_scale": dim}
+        self.parts = tuple(f"z{i}" for i in range(dim))
+
+    def _log_scale(self, params: Params) -> Tensor:
+        return params["log_scale"].clamp(math.log(self.options.min_scale), 5.0)
+
+    def rsample(self, params: Params, context: Context) -> LatentSample:
+        """See `Latent`."""
+        loc, log_scale = params["loc"], self._log_scale(params)
+        noise = torch.randn(loc.shape, dtype=loc.dtype, device=loc.device, generator=context.generator)
+        z = loc + log_scale.exp() * noise
+        return LatentSample(z, 0.5 * (z.square() - noise.square()) - log_scale)
+
+    def kl(self, params: Params) -> Tensor:
+        """See `Latent`."""
+        log_scale = self._log_scale(params)
+        return 0.5 * (params["loc"].square() + (2.0 * log_scale).exp() - 1.0) - log_scale
+
+    def mean(self, params: Params) -> Tensor:
+        """See `Latent`."""
+        return params["loc"]
+
+    def scale(self, params: Params) -> Tensor:
+        """See `Latent`."""
+        return self._log_scale(params).exp()
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """See `Latent`."""
+        return -0.5 * (z.square() + math.log(2.0 * math.pi)).sum(dim=-1)
+
+    def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """See `Latent`; drawn on the generator's device."""
+        device = generator.device if generator is not None else None
+        return torch.randn(n, self.dim, generator=generator, device=device)

@@ -1,0 +1,286 @@
+"""`Model`, the facade that users hold: train, load, save, encode, decode, generate, marginals, optimize."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trajvae.config import TrainConfig
+from trajvae.errors import ModelError
+from trajvae.models.fit import Record, choose_device, fit
+from trajvae.models.pipeline import Pipeline, Sizes, build_vae
+from trajvae.models.train import Progress
+from trajvae.observables import built_in, evaluate
+from trajvae.outputs.conformations import Conformations
+from trajvae.outputs.embed import Embedding, embed
+from trajvae.outputs.generate import generate
+from trajvae.outputs.marginals import Marginals, marginals
+from trajvae.outputs.objectives import parse_objective
+from trajvae.outputs.optimize import Search, optimize
+from trajvae.readers.align import Alignment
+from trajvae.readers.sources import Chunk, Frames, Reading, open_source
+from trajvae.store import Header, Quantity, read_model, write_model
+from trajvae.store.models import ModelRecord
+from trajvae.store.schema import Tree
+from trajvae.topology import Topology
+from trajvae.validity import Validity
+
+_UNITS = {"rg": "Angstrom", "end_to_end": "Angstrom", "sample": "Angstrom", "masses": "u"}
+_VALIDITY_UNITS = {"bond_low": "Angstrom", "bond_high": "Angstrom", "angle_low": "radian", "angle_high": "radian"}
+
+
+class Model:
+    """A trained model.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    record : Record
+        What is kept of the training frames.
+    files : list of str
+        The trajectories it was trained on.
+    selection : str
+        The atoms in words.
+    command : str
+        The call that made it.
+
+    Examples
+    --------
+    >>> from trajvae import Model
+    >>> model = Model.train("traj.dcd")                    # doctest: +SKIP
+    >>> model.generate(1000, seed=0).save("new.h5md")      # doctest: +SKIP
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, record: Record, files: list[str], selection: str, command: str = "Model.train"
+    ) -> None:
+        self.pipeline, self.record, self.files, self.selection, self.command = pipeline, record, files, selection, command
+
+    @classmethod
+    def train(
+        cls,
+        source: Any,
+        config: TrainConfig | None = None,
+        *,
+        reading: Reading | None = None,
+        device: str = "auto",
+        progress: Progress | None = None,
+        command: str = "Model.train",
+    ) -> Model:
+        """Read, align and train.
+
+        Parameters
+        ----------
+        source
+            See `open_source`.
+        config : TrainConfig, optional
+        reading : Reading, optional
+            Topology and frames; its selection is the config's if it has none of its own.
+        device : {"auto", "cpu", "cuda"}
+        progress : callable, optional
+            Called with (epoch, epochs, held-out ELBO).
+
+        Raises
+        ------
+        TrajvaeError
+            What cannot be read or learned from.
+        """
+        config, reading = config or TrainConfig(), reading or Reading()
+        config = dataclasses.replace(config, select=reading.select or config.select)
+        frames = open_source(source, dataclasses.replace(reading, select=config.select))
+        return cls.fit(frames, frames.read(), config, device=device, progress=progress, command=command)
+
+    @classmethod
+    def fit(
+        cls,
+        frames: Frames,
+        chunk: Chunk,
+        config: TrainConfig,
+        *,
+        device: str = "auto",
+        progress: Progress | None = None,
+        command: str = "Model.train",
+    ) -> Model:
+        """Train on frames that were read already."""
+        pipeline, record = fit(
+            chunk, frames.topology, config, precision=frames.precision, device=device, progress=progress
+        )
+        return cls(pipeline, record, frames.names, frames.selection, command)
+
+    @property
+    def config(self) -> TrainConfig:
+        """The options it was made with."""
+        return self.pipeline.config
+
+    @property
+    def topology(self) -> Topology:
+        """Of the selected atoms."""
+        return self.pipeline.topology
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What training reported: held-out ELBO, RMSD and the like."""
+        return self.record.figures
+
+    def open(self, source: Any, reading: Reading | None = None) -> Frames:
+        """Open a source with the model's own selection, and refuse another molecule.
+
+        Raises
+        ------
+        ModelError
+            The atoms differ in number, dimension or name from the model's.
+        """
+        reading = reading or Reading()
+        frames = open_source(source, dataclasses.replace(reading, select=reading.select or self.config.select))
+        self._check(frames.topology, len(frames.axes))
+        return frames
+
+    def _check(self, topology: Topology, dimension: int) -> None:
+        own = self.topology
+        where = f"the model is of another molecule: it was trained on {own.n_atoms} atoms ({self.selection})"
+        if (topology.n_atoms, dimension) != (own.n_atoms, self.pipeline.dimension):
+            raise ModelError(
+                f"{where} in {self.pipeline.dimension} dimensions, these are {topology.n_atoms} in {dimension}: "
+                "choose the atoms with --select, or train a model of them"
+            )
+        if own.named and topology.named and (own.names != topology.names).any():
+            i = int(np.argmax(own.names != topology.names))
+            raise ModelError(f"{where}; its atom {i} is '{own.names[i]}', here it is '{topology.names[i]}'")
+
+    def encode(
+        self, source: Any, reading: Reading | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> Embedding:
+        """Latent coordinates of every frame of a source; see `open_source`."""
+        return embed(self.pipeline, self.open(source, reading), progress)
+
+    def decode(self, latent: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""
+        return self.pipeline.decode(latent)
+
+    def generate(self, n: int, *, seed: int = 0, mean: bool = False) -> Conformations:
+        """New conformations; see `outputs.generate.generate`."""
+        return generate(self.pipeline, self.record, n, seed=seed, mean=mean)
+
+    def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
+        """Simulation against model; see `outputs.marginals.marginals`. Without a source on the frames the model keeps."""
+        positions = None if source is None else self.open(source, reading).read().positions
+        return marginals(self.pipeline, self.record, positions, seed=seed)
+
+    def optimize(
+        self,
+        objective: str,
+        *,
+        goal: str | float = "min",
+        of: str = "sample",
+        seed: int = 0,
+        source: Any = None,
+        reading: Reading | None = None,
+        search: Search | None = None,
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> Conformations:
+        """Structures that optimise an observable.
+
+        Parameters
+        ----------
+        objective : str
+            See `outputs.objectives.parse_objective`.
+        goal : {"min", "max"} or float
+        of : {"sample", "mean"}
+        source : optional
+            Simulated frames to compare with, beside those that the model keeps.
+        """
+        reading = reading or Reading()
+        followed = parse_objective(objective, self.pipeline, reading.topology)
+        observed = None
+        if source is not None:
+            observed = np.concatenate([evaluate(followed, c.positions) for c in self.open(source, reading).chunks()])
+        return optimize(
+            self.pipeline,
+            self.record,
+            followed,
+            goal=str(goal),
+            of=of,
+            seed=seed,
+            search=search,
+            observed=observed,
+            progress=progress,
+        )
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write `model.h5`: arrays and JSON, whole or not at all."""
+        write_model(Path(path), self._to_record(), force=force)
+
+    def _to_record(self) -> ModelRecord:
+        pipeline, record = self.pipeline, self.record
+        weights = {k: v.detach().cpu().numpy() for k, v in pipeline.vae.state_dict().items()}
+        training: Tree = {
+            "latent": record.latent,
+            "held_out": record.held_out,
+            "file": record.file,
+            "frame": record.frame,
+            "files": np.array(self.files),
+            "sample": Quantity(record.sample, "Angstrom"),
+            "sample_index": record.sample_index,
+            "observables": {k: Quantity(v, _UNITS[k]) for k, v in record.observables.items()},
+        }
+        groups = {
+            "weights": weights,
+            "weighting": pipeline.alignment.weights,
+            "topology": {k: Quantity(v, _UNITS.get(k, "")) for k, v in self.topology.to_arrays().items()},
+            "history": record.history,
+            "training": training,
+            "validity": {k: Quantity(v, _VALIDITY_UNITS.get(k, "")) for k, v in record.validity.to_arrays().items()},
+        }
+        config = {**self.config.to_dict(), "sizes": dataclasses.asdict(pipeline.sizes), "selection": self.selection}
+        header = Header("model", self.command, self.config.seed)
+        return ModelRecord(header, "complete", config, record.figures, pipeline.alignment.reference, groups)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> Model:
+        """Read `model.h5`.
+
+        Raises
+        ------
+        ReadError
+            Missing, damaged, or no model.
+        ModelError
+            Its training did not complete, or its parts do not fit each other.
+        """
+        stored = read_model(Path(path))
+        if stored.status != "complete":
+            raise ModelError(f"'{path}' is a model whose training did not complete: train it again")
+        try:
+            return cls._from_record(stored, device)
+        except (KeyError, ValueError, RuntimeError, TypeError, IndexError) as error:
+            raise ModelError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
+
+    @classmethod
+    def _from_record(cls, stored: ModelRecord, device: str) -> Model:
+        config = TrainConfig.from_dict(stored.config)
+        sizes = Sizes(**stored.config["sizes"])
+        groups = stored.groups
+        alignment = Alignment(config.align, stored.reference, np.asarray(groups["weighting"], dtype=np.float64))
+        vae = build_vae(config, alignment, sizes)
+        vae.load_state_dict({k: torch.as_tensor(np.asarray(v)) for k, v in groups["weights"].items()})
+        topology = Topology.from_arrays(groups["topology"])
+        training = groups["training"]
+        record = Record(
+            training["latent"],
+            training["held_out"].astype(bool),
+            training["file"],
+            training["frame"],
+            {k: training["observables"][k] for k in built_in(topology)},
+            training["sample"],
+            training["sample_index"],
+            groups["history"],
+            Validity.from_arrays(groups["validity"]),
+            stored.summary,
+        )
+        pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
+        return cls(pipeline, record, training["files"].tolist(), stored.config["selection"], stored.header.command)

@@ -1,0 +1,1 @@
+"""Networks, likelihoods, the VAE and its training."""

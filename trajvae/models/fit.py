@@ -1,0 +1,258 @@
+"""From frames to a trained pipeline: reference, features, split, training, and the record that a model keeps."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trajvae.config import TrainConfig
+from trajvae.errors import OptionError, ReadError, TrajvaeWarning
+from trajvae.models.likelihoods import default_likelihood
+from trajvae.models.pipeline import Encoded, Pipeline, Sizes, build_vae, join
+from trajvae.models.train import (
+    Progress,
+    Schedule,
+    Split,
+    Trainer,
+    default_batch,
+    default_epochs,
+    held_out_blocks,
+)
+from trajvae.observables import built_in, evaluate
+from trajvae.readers.align import Alignment, frame_jump, pairwise_rmsd
+from trajvae.readers.sources import Chunk, follows
+from trajvae.topology import Topology
+from trajvae.validity import Validity
+
+SAMPLE_FRAMES, SAMPLE_BYTES = 2000, 64e6
+REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
+_LEAST_FLOOR = 1e-3  # Å
+_MOST_INPUTS = 512
+_SCALE_FLOOR = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a model keeps of its training frames.
+
+    Attributes
+    ----------
+    latent : ndarray, shape (T, ambient)
+    held_out : ndarray of bool, shape (T,)
+    file, frame : ndarray of int64, shape (T,)
+    observables : dict of ndarray, shape (T,)
+        The built-in ones.
+    sample : ndarray of float32, shape (S, N, D)
+        Aligned frames, evenly spread, in Å.
+    sample_index : ndarray of int64, shape (S,)
+        Which of the T frames they are.
+    history : dict of ndarray
+    validity : Validity
+    figures : dict
+        JSON: what `train` reports.
+    """
+
+    latent: NDArray[np.float64]
+    held_out: NDArray[np.bool_]
+    file: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    observables: dict[str, NDArray[np.float64]]
+    sample: NDArray[np.float32]
+    sample_index: NDArray[np.int64]
+    history: dict[str, NDArray[Any]]
+    validity: Validity
+    figures: dict[str, Any]
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto`, `cpu` or `cuda` to a device.
+
+    Raises
+    ------
+    OptionError
+        Another name, or no CUDA device where one is asked for.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise OptionError(f"device must be auto, cpu or cuda, got '{name}'")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise OptionError("device 'cuda' was asked for and none is there: use --device cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _check(positions: NDArray[np.floating[Any]], config: TrainConfig) -> None:
+    """Refuse what cannot be learned from."""
+    if len(positions) < 5:
+        raise ReadError(f"training needs at least 5 frames, got {len(positions)}")
+    if float(np.ptp(positions, axis=0).max()) == 0.0:
+        raise ReadError(f"all {len(positions)} frames are equal: there is nothing to learn")
+    if float(np.ptp(positions[0], axis=0).max()) == 0.0:
+        raise ReadError("all atoms of the first frame stand at one point")
+
+
+def _alignment(config: TrainConfig, positions: NDArray[np.floating[Any]], topology: Topology) -> Alignment:
+    step = max(1, -(-len(positions) // REFERENCE_FRAMES))
+    weights = topology.masses if config.center == "mass" else np.ones(topology.n_atoms)
+    return Alignment.fit(config.align, positions[::step], weights)
+
+
+def _sizes(config: TrainConfig, alignment: Alignment, n_train: int, precision: float) -> Sizes:
+    """Numbers that the data decide: at most one input for four frames, so that few frames are not memorised."""
+    probe = build_vae(config, alignment, Sizes(1, "isotropic", _LEAST_FLOOR, n_train))
+    size = probe.features.size
+    n_inputs = min(size, max(config.latent_dim, n_train // 4, 1), max(_MOST_INPUTS, config.latent_dim))
+    likelihood = config.likelihood or default_likelihood(size, n_train)
+    return Sizes(n_inputs, likelihood, max(precision, _LEAST_FLOOR), n_train)
+
+
+def fit(
+    chunk: Chunk,
+    topology: Topology,
+    config: TrainConfig,
+    *,
+    precision: float = 0.0,
+    device: str = "auto",
+    progress: Progress | None = None,
+    checkpoint: Callable[[int], None] | None = None,
+) -> tuple[Pipeline, Record]:
+    """Train on frames.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        All frames, in Å, and where each comes from.
+    topology : Topology
+    config : TrainConfig
+    precision : float
+        Resolution of the coordinates in Å; the likelihood's noise is never finer.
+    device : str
+    progress, checkpoint : callable, optional
+        See `Trainer.run`.
+
+    Raises
+    ------
+    ReadError
+        Too few frames, or frames that are all equal.
+    """
+    begun = time.monotonic()
+    _check(chunk.positions, config)
+    alignment = _alignment(config, chunk.positions, topology)
+    held = held_out_blocks(chunk.file)
+    sizes = _sizes(config, alignment, int((~held).sum()), precision)
+    vae = build_vae(config, alignment, sizes)
+    pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
+    aligned = alignment.apply(chunk.positions)
+    schedule, history = _train(pipeline, aligned, held, progress, checkpoint)
+    trained = Pipeline(config, sizes, topology, alignment, pipeline.vae, pipeline.device)
+    record = _record(trained, chunk, aligned, held, history)
+    record.figures.update(epochs=int(history["epoch"][-1]), seconds=round(time.monotonic() - begun, 2))
+    record.figures.update(batch_size=schedule.batch_size, likelihood=sizes.likelihood)
+    return trained, record
+
+
+def _train(
+    pipeline: Pipeline,
+    aligned: NDArray[np.floating[Any]],
+    held: NDArray[np.bool_],
+    progress: Progress | None,
+    checkpoint: Callable[[int], None] | None,
+) -> tuple[Schedule, dict[str, NDArray[Any]]]:
+    config, vae = pipeline.config, pipeline.vae
+    targets = pipeline.targets(aligned)
+    mask = torch.from_numpy(held).to(targets.device)
+    vae.features.fit(targets[~mask], pipeline.sizes.n_inputs, _SCALE_FLOOR)
+    inputs, targets = vae.features.inputs(targets).float(), targets.float()
+    n_train = int((~held).sum())
+    batch = min(config.batch_size or default_batch(n_train), n_train)
+    epochs = config.epochs or default_epochs(n_train, batch)
+    schedule = Schedule(epochs, batch, beta=config.beta, seed=config.seed)
+    data = Split(inputs[~mask], targets[~mask], inputs[mask], targets[mask])
+    vae.train().requires_grad_(True)
+    history = Trainer(vae, data, schedule).run(progress, checkpoint)
+    return schedule, history.arrays()
+
+
+def encode_all(pipeline: Pipeline, positions: NDArray[np.floating[Any]]) -> Encoded:
+    """Encode frames in chunks of the pipeline's size."""
+    generator = torch.Generator(pipeline.device).manual_seed(0)
+    pieces = range(0, len(positions), pipeline.chunk)
+    return join([pipeline.encode(positions[i : i + pipeline.chunk], generator)[0] for i in pieces])
+
+
+def _record(
+    pipeline: Pipeline,
+    chunk: Chunk,
+    aligned: NDArray[np.floating[Any]],
+    held: NDArray[np.bool_],
+    history: dict[str, NDArray[Any]],
+) -> Record:
+    encoded = encode_all(pipeline, chunk.positions)
+    validity = Validity.fit(aligned[~held], pipeline.topology)
+    per_frame = aligned[0].size * 4
+    most = int(max(2, min(SAMPLE_FRAMES, SAMPLE_BYTES // per_frame, len(aligned))))
+    index = np.unique(np.linspace(0, len(aligned) - 1, most).astype(np.int64))
+    observables = {k: evaluate(o, aligned) for k, o in built_in(pipeline.topology).items()}
+    figures = _figures(pipeline, chunk, aligned, held, encoded, validity)
+    return Record(
+        encoded.latent,
+        held,
+        chunk.file,
+        chunk.frame,
+        observables,
+        aligned[index].astype(np.float32),
+        index,
+        history,
+        validity,
+        figures,
+    )
+
+
+def _figures(
+    pipeline: Pipeline,
+    chunk: Chunk,
+    aligned: NDArray[np.floating[Any]],
+    held: NDArray[np.bool_],
+    encoded: Encoded,
+    validity: Validity,
+) -> dict[str, Any]:
+    jump, least = jumps(aligned, chunk.file)
+    degenerate = pipeline.alignment.degenerate(chunk.positions)
+    if degenerate:
+        warnings.warn(
+            f"{degenerate} of {len(aligned)} frames have principal axes that are nearly degenerate: "
+            "their orientation is arbitrary; --align superpose has no such frames",
+            TrajvaeWarning,
+            stacklevel=2,
+        )
+    return {
+        "frames": len(aligned),
+        "held_out": int(held.sum()),
+        "atoms": pipeline.n_atoms,
+        "features": pipeline.vae.features.size,
+        "feature_kind": pipeline.config.features,
+        "backend": pipeline.config.backend,
+        "latent_dim": pipeline.config.latent_dim,
+        "elbo": float(encoded.elbo[held].mean()),
+        "rmsd": float(encoded.rmsd[held].mean()),
+        "pca_rmsd": float(encoded.pca_rmsd[held].mean()),
+        "held_out_valid": float(validity.test(aligned[held]).mean()),
+        "frame_jump": jump,
+        "frame_jump_optimal": least,
+        "degenerate": degenerate,
+    }
+
+
+def jumps(aligned: NDArray[np.floating[Any]], file: NDArray[np.int64]) -> tuple[float | None, float | None]:
+    """The largest RMSD in Å between neighbours of one file, as aligned and as optimally superposed."""
+    next_to = np.flatnonzero(follows(file))
+    if not len(next_to):
+        return None, None
+    jump = frame_jump(aligned)[next_to]
+    least = pairwise_rmsd(aligned[next_to], aligned[next_to - 1], np.ones(aligned.shape[1]))
+    return float(jump.max()), float(least.max())

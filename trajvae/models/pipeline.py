@@ -1,0 +1,215 @@
+"""The way of a frame: aligned, to features, to the latent space, and back to positions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trajvae.config import TrainConfig
+from trajvae.errors import OptionError
+from trajvae.features import FEATURES
+from trajvae.latents import make_latent
+from trajvae.models.likelihoods import make_likelihood
+from trajvae.models.networks import MLP
+from trajvae.models.vae import VAE
+from trajvae.readers.align import Alignment, pairwise_rmsd
+from trajvae.topology import Topology
+
+Array = NDArray[np.floating[Any]]
+Float64 = NDArray[np.float64]
+
+_CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
+
+
+class Encoded(NamedTuple):
+    """What the encoder says of frames; all of shape (T, ...).
+
+    Attributes
+    ----------
+    latent : ndarray, shape (T, ambient)
+        The posterior's mean.
+    scale : ndarray, shape (T, dim)
+        The posterior's standard deviation.
+    rmsd, pca_rmsd : ndarray, shape (T,)
+        Å, of the frame to its decoded mean, and to its projection on as many principal components.
+    elbo : ndarray, shape (T,)
+        Nats, one draw with fixed noise.
+    """
+
+    latent: Float64
+    scale: Float64
+    rmsd: Float64
+    pca_rmsd: Float64
+    elbo: Float64
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The numbers that fix the networks' shapes, beside the options."""
+
+    n_inputs: int
+    likelihood: str
+    floor: float
+    n_train: int
+
+
+def build_vae(config: TrainConfig, alignment: Alignment, sizes: Sizes) -> VAE:
+    """A VAE with fresh weights drawn from the config's seed."""
+    if config.features not in FEATURES:
+        raise OptionError(f"no features '{config.features}'; there are {', '.join(FEATURES)}")
+    features = FEATURES[config.features](alignment.reference, alignment.weights, alignment.kind, sizes.n_inputs)
+    generator = torch.Generator().manual_seed(config.seed)
+    latent = make_latent(config.backend, config.latent_dim, config.settings)
+    encoder = MLP(sizes.n_inputs, config.hidden, latent.param_sizes, generator)
+    decoder = MLP(latent.ambient_dim, config.hidden, {"loc": sizes.n_inputs}, generator)
+    likelihood = make_likelihood(sizes.likelihood, features.size, sizes.floor, sizes.n_train)
+    return VAE(features, encoder, latent, decoder, likelihood)
+
+
+class Pipeline:
+    """A trained VAE with all that leads to it and back.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    sizes : Sizes
+    topology : Topology
+        Of the selected atoms.
+    alignment : Alignment
+    vae : VAE
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        sizes: Sizes,
+        topology: Topology,
+        alignment: Alignment,
+        vae: VAE,
+        device: torch.device,
+    ) -> None:
+        self.config, self.sizes, self.topology, self.alignment = config, sizes, topology, alignment
+        self.device = device
+        self.vae = vae.to(device).eval().requires_grad_(False)
+        self._double: VAE | None = None
+
+    @property
+    def dimension(self) -> int:
+        """D, of space."""
+        return int(self.alignment.reference.shape[1])
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of selected atoms."""
+        return self.topology.n_atoms
+
+    @property
+    def chunk(self) -> int:
+        """Frames that are worked on at once."""
+        return int(np.clip(_CHUNK_NUMBERS // self.alignment.reference.size, 1, 8192))
+
+    def _in(self, dtype: torch.dtype) -> VAE:
+        """The VAE in the precision of the data: float64 arrays keep theirs."""
+        if dtype != torch.float64:
+            return self.vae
+        if self._double is None:
+            self._double = copy.deepcopy(self.vae).double()
+        return self._double
+
+    def targets(self, aligned: Array) -> Tensor:
+        """Aligned frames (T, N, D) to targets (T, F), computed in float64."""
+        x = torch.from_numpy(np.ascontiguousarray(aligned, dtype=np.float64)).to(self.device)
+        return self.vae.features.targets(x)
+
+    @torch.no_grad()
+    def encode(self, positions: Array, generator: torch.Generator | None = None) -> tuple[Encoded, Array]:
+        """Encode frames as they come from a reader.
+
+        Parameters
+        ----------
+        positions : ndarray, shape (T, N, D)
+            In Å. Networks run in float32 for float32 input and in float64 for float64 input.
+        generator : torch.Generator, optional
+            For the ELBO's draw; one of a fixed seed by default, so that two calls agree.
+
+        Returns
+        -------
+        encoded : Encoded
+        aligned : ndarray, shape (T, N, D)
+        """
+        dtype = torch.float64 if positions.dtype == np.float64 else torch.float32
+        vae = self._in(dtype)
+        generator = generator or torch.Generator(self.device).manual_seed(0)
+        aligned = self.alignment.apply(positions)
+        exact = self.targets(aligned)
+        targets = exact.to(dtype)
+        inputs = vae.features.inputs(exact).to(dtype)
+        params = vae.encode(inputs)
+        latent = vae.latent.mean(params)
+        decoded = self._frames(vae.decode(latent)["loc"])
+        elbo = vae.terms(inputs, targets, generator).elbo()
+        ones = np.ones(self.n_atoms)
+        out = Encoded(
+            _numpy(latent),
+            _numpy(vae.latent.scale(params)),
+            pairwise_rmsd(decoded, aligned, ones),
+            pairwise_rmsd(self._frames(self._project(exact)), aligned, ones),
+            _numpy(elbo),
+        )
+        return out, aligned
+
+    def _project(self, targets: Tensor) -> Tensor:
+        """Targets projected on as many principal components as the latent space has dimensions."""
+        features = self.vae.features
+        axes = features.axes[:, : self.vae.latent.dim]
+        return features.mean + ((targets - features.mean) @ axes) @ axes.T
+
+    def _frames(self, targets: Tensor) -> Float64:
+        return _numpy(self.vae.features.positions(targets.double()))
+
+    @torch.no_grad()
+    def decode(self, z: Array, generator: torch.Generator | None = None) -> Float64:
+        """Latent points to positions.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n, ambient)
+        generator : torch.Generator, optional
+            Draw from p(x|z) with it; without one the mean is decoded.
+
+        Returns
+        -------
+        ndarray, shape (n, N, D)
+            In Å, in the reference's frame.
+        """
+        parts = [np.empty((0, self.n_atoms, self.dimension))]
+        for i in range(0, len(z), self.chunk):
+            points = torch.from_numpy(np.asarray(z[i : i + self.chunk], dtype=np.float32)).to(self.device)
+            params = self.vae.decode(points)
+            draw = self.vae.likelihood.mean(params)
+            if generator is not None:
+                draw = self.vae.likelihood.sample({k: v.double() for k, v in params.items()}, generator)
+            parts.append(self._frames(draw))
+        return np.concatenate(parts)
+
+    def distances(self, a: Array, b: Array) -> Float64:
+        """Latent distances between all rows of a and b, on the manifold, shape (A, B)."""
+        pair = [torch.from_numpy(np.asarray(v, dtype=np.float64)).to(self.device) for v in (a, b)]
+        return _numpy(self.vae.latent.distance(pair[0], pair[1]))
+
+
+def _numpy(x: Tensor) -> Float64:
+    return np.asarray(x.detach().cpu().double().numpy(), dtype=np.float64)
+
+
+def join(parts: Sequence[Encoded]) -> Encoded:
+    """Concatenate chunks."""
+    return Encoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -1,0 +1,276 @@
+"""Training: data resident on the device, M-step of the covariance, early stopping on the held-out ELBO."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trajvae.errors import ReadError, TrajvaeError
+from trajvae.models.vae import VAE
+
+STEPS = 8000  # optimiser steps that the default number of epochs aims at
+_MOMENT_DECAY = 0.98
+_MOMENT_EVERY = 5
+_CLIP = 5.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How to train.
+
+    Attributes
+    ----------
+    epochs : int
+        At most; early stopping may end it before.
+    batch_size : int
+    beta : float
+        Weight of the KL after its warm-up.
+    warmup : float
+        Share of the epochs over which the KL's weight rises from 0.
+    structure : tuple of float
+        Between these shares of the epochs the likelihood's covariance goes from spherical to its own structure;
+        no weights are kept as the best before the second.
+    learning_rate : float
+        At its highest; it rises over the first twentieth and falls as a cosine.
+    patience : float
+        Share of the epochs without a better held-out ELBO after which training ends.
+    seed : int
+    """
+
+    epochs: int
+    batch_size: int
+    beta: float = 1.0
+    warmup: float = 0.2
+    structure: tuple[float, float] = (0.1, 0.4)
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    patience: float = 0.2
+    seed: int = 0
+
+
+@dataclass
+class History:
+    """What happened, one entry an evaluation."""
+
+    epoch: list[int] = field(default_factory=list)
+    train_elbo: list[float] = field(default_factory=list)
+    held_out_elbo: list[float] = field(default_factory=list)
+    kl: list[list[float]] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All columns as arrays."""
+        return {name: np.asarray(column) for name, column in vars(self).items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Targets and inputs of training and held-out frames, on the device."""
+
+    train_inputs: Tensor
+    train_targets: Tensor
+    held_inputs: Tensor
+    held_targets: Tensor
+
+
+Progress = Callable[[int, int, float], None]
+
+_SMALL = 2e9  # multiplications a step below which a second thread costs more than it brings
+
+
+@contextlib.contextmanager
+def small_work(multiplications: float) -> Iterator[None]:
+    """Use one thread for small steps: two wait for each other longer than they work, and much longer on a busy machine."""
+    threads = torch.get_num_threads()
+    if multiplications < _SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def held_out_blocks(file: NDArray[np.int64], share: float = 0.1, most: int = 20) -> NDArray[np.bool_]:
+    """Which frames are held out: blocks of neighbours, spread evenly over the trajectory.
+
+    Random frames would leak: each has neighbours in time that are nearly the same.
+
+    Parameters
+    ----------
+    file : ndarray, shape (T,)
+        Not looked at beyond its length: blocks are short against files.
+    share : float
+        Of all frames; twice that below 1000 frames.
+    most : int
+        Blocks at most.
+
+    Returns
+    -------
+    ndarray of bool, shape (T,)
+
+    Raises
+    ------
+    ReadError
+        Fewer than 5 frames: nothing could be held out and learned from.
+    """
+    n = len(file)
+    if n < 5:
+        raise ReadError(f"training needs at least 5 frames, got {n}")
+    wanted = max(1, round(n * share * (2 if n < 1000 else 1)))
+    blocks = int(np.clip(wanted // 4, 1, most))
+    mask = np.zeros(n, dtype=bool)
+    sizes = np.full(blocks, wanted // blocks) + (np.arange(blocks) < wanted % blocks)
+    for k, size in enumerate(sizes):
+        middle = (k + 0.5) * n / blocks
+        first = int(middle - size / 2)
+        mask[first : first + size] = True
+    return mask
+
+
+def default_batch(n_train: int) -> int:
+    """A batch size between 16 and 256 that leaves about 20 batches an epoch or more."""
+    return int(np.clip(2 ** round(math.log2(max(n_train / 20, 1))), 16, 256))
+
+
+def default_epochs(n_train: int, batch_size: int) -> int:
+    """Epochs that make about `STEPS` steps."""
+    return int(np.clip(STEPS // max(1, -(-n_train // batch_size)), 20, 2000))
+
+
+@torch.no_grad()
+def held_out_elbo(vae: VAE, inputs: Tensor, targets: Tensor, seed: int, draws: int = 4) -> tuple[float, Tensor]:
+    """Mean ELBO (beta 1) and mean KL by part, with the same noise at every call."""
+    generator = torch.Generator(inputs.device).manual_seed(seed)
+    elbo, kl = 0.0, torch.zeros(len(vae.latent.parts), device=inputs.device)
+    for _ in range(draws):
+        terms = vae.terms(inputs, targets, generator)
+        elbo += float(terms.elbo().double().mean()) / draws
+        kl = kl + terms.kl.mean(dim=0) / draws
+    return elbo, kl
+
+
+@torch.no_grad()
+def mean_moment(vae: VAE, inputs: Tensor, targets: Tensor, generator: torch.Generator, chunk: int = 8192) -> Tensor:
+    """The residuals' moment over all given frames."""
+    total: Tensor | float = 0.0
+    for i in range(0, len(inputs), chunk):
+        residual = vae.terms(inputs[i : i + chunk], targets[i : i + chunk], generator).residual
+        total = total + vae.likelihood.moment(residual) * (len(residual) / len(inputs))
+    return torch.as_tensor(total)
+
+
+class Trainer:
+    """Trains a VAE on a split; `run` returns the history and leaves the best weights in the VAE."""
+
+    def __init__(self, vae: VAE, data: Split, schedule: Schedule) -> None:
+        self.vae, self.data, self.schedule = vae, data, schedule
+        self.generator = torch.Generator(data.train_inputs.device).manual_seed(schedule.seed)
+        self.shuffle = torch.Generator().manual_seed(schedule.seed + 1)
+        self.batches = max(1, -(-len(data.train_inputs) // schedule.batch_size))
+        self.total = schedule.epochs * self.batches
+        decoupled = {"weight_decay": schedule.weight_decay, "fused": True}
+        self.optimiser = torch.optim.AdamW(vae.parameters(), lr=schedule.learning_rate, **decoupled)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._rate)
+        self.moment = mean_moment(vae, data.train_inputs, data.train_targets, self.generator)
+        vae.likelihood.set_moment(self.moment, 0.0)
+
+    def _rate(self, step: int) -> float:
+        rise = max(1, self.total // 20)
+        if step < rise:
+            return (step + 1) / rise
+        return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self.total - rise))))
+
+    def run(self, progress: Progress | None = None, checkpoint: Callable[[int], None] | None = None) -> History:
+        """Train.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with (epoch, epochs, held-out ELBO) after every epoch.
+        checkpoint : callable, optional
+            Called with the epoch after every evaluation.
+
+        Raises
+        ------
+        TrajvaeError
+            The ELBO is not finite.
+        """
+        size = sum(p.numel() for p in self.vae.parameters())
+        with small_work(3.0 * size * self.schedule.batch_size):
+            return self._run(progress, checkpoint)
+
+    def _run(self, progress: Progress | None, checkpoint: Callable[[int], None] | None) -> History:
+        schedule, history = self.schedule, History()
+        every = max(1, schedule.epochs // 200)
+        best, best_epoch, best_state = -math.inf, 0, copy.deepcopy(self.vae.state_dict())
+        for epoch in range(1, schedule.epochs + 1):
+            train = self._epoch(epoch)
+            if epoch % every == 0 or epoch == schedule.epochs:
+                held, kl = held_out_elbo(self.vae, self.data.held_inputs, self.data.held_targets, schedule.seed)
+                self._record(history, epoch, train, held, kl)
+                settled = epoch >= max(schedule.warmup, schedule.structure[1]) * schedule.epochs
+                if settled and held > best:
+                    best, best_epoch, best_state = held, epoch, copy.deepcopy(self.vae.state_dict())
+                if checkpoint is not None:
+                    checkpoint(epoch)
+            if progress is not None:
+                progress(epoch, schedule.epochs, history.held_out_elbo[-1] if history.epoch else math.nan)
+            if best_epoch and epoch - best_epoch > schedule.patience * schedule.epochs:
+                break
+        self.vae.load_state_dict(best_state)
+        self._last_moment(best)
+        return history
+
+    def _record(self, history: History, epoch: int, train: float, held: float, kl: Tensor) -> None:
+        if not math.isfinite(held):
+            raise TrajvaeError(f"training failed at epoch {epoch}: the ELBO is {held}; check the frames, or lower the rate")
+        history.epoch.append(epoch)
+        history.train_elbo.append(train)
+        history.held_out_elbo.append(held)
+        history.kl.append(kl.tolist())
+        history.learning_rate.append(self.scheduler.get_last_lr()[0])
+
+    def _epoch(self, epoch: int) -> float:
+        """One pass over the training frames; returns the mean training ELBO (beta 1)."""
+        schedule, data = self.schedule, self.data
+        beta = schedule.beta * min(1.0, epoch / max(1.0, schedule.warmup * schedule.epochs))
+        order = torch.randperm(len(data.train_inputs), generator=self.shuffle).to(data.train_inputs.device)
+        total = torch.zeros((), device=data.train_inputs.device)
+        for k in range(self.batches):
+            rows = order[k * schedule.batch_size : (k + 1) * schedule.batch_size]
+            terms = self.vae.terms(data.train_inputs[rows], data.train_targets[rows], self.generator)
+            loss = -terms.elbo(beta).mean() / self.vae.likelihood.size
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.vae.parameters(), _CLIP)
+            self.optimiser.step()
+            self.scheduler.step()
+            with torch.no_grad():
+                total += terms.elbo().sum()
+                self._track(terms.residual, epoch, k)
+        return float(total) / len(data.train_inputs)
+
+    def _track(self, residual: Tensor, epoch: int, k: int) -> None:
+        self.moment = _MOMENT_DECAY * self.moment + (1.0 - _MOMENT_DECAY) * self.vae.likelihood.moment(residual)
+        if k % _MOMENT_EVERY == 0:
+            first, last = self.schedule.structure
+            structure = (epoch / self.schedule.epochs - first) / (last - first)
+            self.vae.likelihood.set_moment(self.moment, min(1.0, max(0.0, structure)))
+
+    def _last_moment(self, best: float) -> None:
+        """The covariance over all training frames under the best weights, kept if the held-out ELBO agrees."""
+        state = copy.deepcopy(self.vae.likelihood.state_dict())
+        data = self.data
+        self.vae.likelihood.set_moment(mean_moment(self.vae, data.train_inputs, data.train_targets, self.generator))
+        held, _ = held_out_elbo(self.vae, data.held_inputs, data.held_targets, self.schedule.seed)
+        if held < best:
+            self.vae.likelihood.load_state_dict(state)

@@ -1,0 +1,153 @@
+"""Observables: a number a frame, named, with its unit, differentiable. And the objectives that `optimize` follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trajvae.topology import Topology
+
+Function = Callable[[Tensor], Tensor]
+
+PAIR_PREFIX = "distance_"
+MAX_PAIRS = 2000  # pair distances that are compared, at most
+
+
+@dataclass(frozen=True)
+class Observable:
+    """A named function of positions.
+
+    Attributes
+    ----------
+    name, unit : str
+    function : callable
+        Positions (B, N, D) in Å to values (B,).
+    period : float
+        0, or the period of an angle.
+    """
+
+    name: str
+    unit: str
+    function: Function
+    period: float = 0.0
+
+
+def radius_of_gyration(x: Tensor, masses: Tensor) -> Tensor:
+    """Mass-weighted radius of gyration, (B, N, D) to (B,), as `AtomGroup.radius_of_gyration()`."""
+    w = (masses / masses.sum()).to(x)
+    centred = x - torch.einsum("bnd,n->bd", x, w)[:, None]
+    return torch.einsum("bnd,bnd,n->b", centred, centred, w).sqrt()
+
+
+def distance(x: Tensor, i: int, j: int) -> Tensor:
+    """Distance of two atoms, (B, N, D) to (B,)."""
+    return torch.linalg.vector_norm(x[:, i] - x[:, j], dim=-1)
+
+
+def angle(x: Tensor, i: int, j: int, k: int) -> Tensor:
+    """Angle at j in degrees, (B, N, D) to (B,)."""
+    a, b = x[:, i] - x[:, j], x[:, k] - x[:, j]
+    cosine = torch.nn.functional.cosine_similarity(a, b, dim=-1, eps=1e-12)
+    return torch.rad2deg(torch.arccos(cosine.clamp(-1.0, 1.0)))
+
+
+def dihedral(x: Tensor, i: int, j: int, k: int, m: int) -> Tensor:
+    """Dihedral angle in degrees, IUPAC sign, in (-180, 180]; (B, N, 3) to (B,)."""
+    a, b, c = x[:, j] - x[:, i], x[:, k] - x[:, j], x[:, m] - x[:, k]
+    n1, n2 = torch.linalg.cross(a, b), torch.linalg.cross(b, c)
+    along = torch.linalg.vector_norm(b, dim=-1) * (a * n2).sum(dim=-1)
+    return torch.rad2deg(torch.atan2(along, (n1 * n2).sum(dim=-1)))
+
+
+def superposed_rmsd(x: Tensor, reference: Tensor) -> Tensor:
+    """RMSD after optimal proper superposition, unweighted; (B, N, D) and (N, D) to (B,).
+
+    The singular values of the covariance say the optimum without the rotation, so that gradients stay finite.
+    """
+    a = x - x.mean(dim=1, keepdim=True)
+    b = (reference - reference.mean(dim=0)).to(x)
+    covariance = a.transpose(1, 2) @ b
+    values = torch.linalg.svdvals(covariance)
+    sign = torch.sign(torch.linalg.det(covariance.detach()))
+    overlap = values[:, :-1].sum(dim=-1) + sign * values[:, -1]
+    square = (a.square().sum(dim=(1, 2)) + b.square().sum() - 2.0 * overlap) / x.shape[1]
+    return square.clamp(min=1e-16).sqrt()
+
+
+def built_in(topology: Topology) -> dict[str, Observable]:
+    """The observables that every molecule has and every model keeps of its training frames."""
+    masses = torch.from_numpy(topology.masses)
+    last = topology.n_atoms - 1
+    return {
+        "rg": Observable("rg", "Angstrom", lambda x: radius_of_gyration(x, masses)),
+        "end_to_end": Observable("end_to_end", "Angstrom", lambda x: distance(x, 0, last)),
+    }
+
+
+def angles_of(bonds: NDArray[np.int64], n_atoms: int) -> NDArray[np.int64]:
+    """All angles i - j - k of a bond graph, shape (A, 3), i < k."""
+    around: list[list[int]] = [[] for _ in range(n_atoms)]
+    for a, b in bonds.tolist():
+        around[a].append(b)
+        around[b].append(a)
+    found = [(i, j, k) for j, near in enumerate(around) for i in near for k in near if i < k]
+    return np.array(found, dtype=np.int64).reshape(-1, 3)
+
+
+def ramachandran(topology: Topology) -> dict[str, tuple[int, int, int, int]]:
+    """phi and psi of every residue whose backbone atoms, and those of its neighbour, are selected."""
+    place: dict[tuple[str, int, str], int] = {}
+    for index, key in enumerate(zip(topology.segids.tolist(), topology.resids.tolist(), topology.names.tolist(), strict=True)):
+        place.setdefault(key, index)
+    out = {}
+    for segid, resid in dict.fromkeys((s, r) for s, r, _ in place):
+        own = [place.get((segid, resid, name)) for name in ("N", "CA", "C")]
+        before, after = place.get((segid, resid - 1, "C")), place.get((segid, resid + 1, "N"))
+        for name, four in ((f"phi_{resid}", [before, *own]), (f"psi_{resid}", [*own, after])):
+            known = [i for i in four if i is not None]
+            if len(known) == 4:
+                out[name if name not in out else f"{name}_{segid}"] = (known[0], known[1], known[2], known[3])
+    return out
+
+
+def pair_observables(n_atoms: int, most: int = MAX_PAIRS) -> list[Observable]:
+    """Distances `distance_i-j` of all pairs of atoms, or of an even selection of them."""
+    i, j = np.triu_indices(n_atoms, 1)
+    keep = np.unique(np.linspace(0, len(i) - 1, min(most, len(i))).astype(np.int64))
+    pairs = zip(i[keep].tolist(), j[keep].tolist(), strict=True)
+    return [Observable(f"{PAIR_PREFIX}{a}-{b}", "Angstrom", _bound(distance, a, b)) for a, b in pairs]
+
+
+def catalogue(topology: Topology, dimension: int) -> list[Observable]:
+    """Everything whose marginals are compared, but for pair distances.
+
+    Bonds and angles where the topology has bonds, dihedrals phi and psi where it has a protein's backbone.
+    """
+    label = [f"{n}{i}" if n else str(i) for i, n in enumerate(topology.names.tolist())]
+    out = list(built_in(topology).values())
+    for i, j in topology.bonds.tolist():
+        out.append(Observable(f"bond_{label[i]}-{label[j]}", "Angstrom", _bound(distance, i, j)))
+    for i, j, k in angles_of(topology.bonds, topology.n_atoms).tolist():
+        out.append(Observable(f"angle_{label[i]}-{label[j]}-{label[k]}", "degree", _bound(angle, i, j, k)))
+    if dimension == 3:
+        for name, four in ramachandran(topology).items():
+            out.append(Observable(name, "degree", _bound(dihedral, *four), period=360.0))
+    return out
+
+
+def _bound(function: Callable[..., Tensor], *atoms: int) -> Function:
+    return lambda x: function(x, *atoms)
+
+
+def evaluate(observable: Observable, positions: NDArray[np.floating], chunk: int = 4096) -> NDArray[np.float64]:
+    """Values of an observable for frames (T, N, D), shape (T,)."""
+    parts = [
+        observable.function(torch.from_numpy(np.ascontiguousarray(positions[i : i + chunk], dtype=np.float64))).numpy()
+        for i in range(0, len(positions), chunk)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0)

@@ -1,0 +1,1 @@
+"""One file an output: embed, generate, marginals, optimize."""

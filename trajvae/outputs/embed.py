@@ -1,0 +1,105 @@
+"""Latent coordinates of every frame of a trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trajvae.models.pipeline import Encoded, Pipeline, join
+from trajvae.readers.align import frame_jump
+from trajvae.readers.sources import Chunk, Frames, follows
+from trajvae.store import Header, Quantity, write_table
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """What `embed` gives.
+
+    Attributes
+    ----------
+    latent : ndarray, shape (T, ambient)
+    latent_scale : ndarray, shape (T, dim)
+    rmsd : ndarray, shape (T,)
+        Å, of each frame to its decoded mean.
+    frame_jump : ndarray, shape (T,)
+        Å, to the frame before in the same file; NaN where there is none.
+    file, frame : ndarray of int64, shape (T,)
+    files : list of str
+    figures : dict
+        Means over the frames.
+    """
+
+    latent: NDArray[np.float64]
+    latent_scale: NDArray[np.float64]
+    rmsd: NDArray[np.float64]
+    frame_jump: NDArray[np.float64]
+    file: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    files: list[str]
+    seed: int = 0
+    command: str = "Model.encode"
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the table of the design's section 4.3, whole or not at all."""
+        observables = {
+            "latent": Quantity(self.latent),
+            "latent_scale": Quantity(self.latent_scale),
+            "rmsd": Quantity(self.rmsd, "Angstrom"),
+            "frame_jump": Quantity(self.frame_jump, "Angstrom"),
+        }
+        extra = {"file": self.file, "frame": self.frame, "files": np.array(self.files)}
+        header = Header("embedding", self.command, self.seed)
+        write_table(Path(path), header, observables=observables, extra=extra, force=force)
+
+
+def embed(pipeline: Pipeline, frames: Frames, progress: Callable[[int, int], None] | None = None) -> Embedding:
+    """Encode all frames of a source, chunk by chunk; deterministic.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    frames : Frames
+    progress : callable, optional
+        Called with (frames done, frames in all).
+    """
+    parts: list[Encoded] = []
+    places: list[Chunk] = []
+    jumps: list[NDArray[np.float64]] = []
+    last: NDArray[np.floating[Any]] | None = None
+    generator = torch.Generator(pipeline.device).manual_seed(0)
+    done = 0
+    for chunk in frames.chunks():
+        encoded, aligned = pipeline.encode(chunk.positions, generator)
+        linked = aligned if last is None else np.concatenate([last, aligned])
+        jumps.append(frame_jump(linked)[len(linked) - len(aligned) :])
+        parts.append(encoded)
+        places.append(Chunk(chunk.positions[:0], chunk.file, chunk.frame))
+        last = aligned[-1:]
+        done += len(aligned)
+        if progress is not None:
+            progress(done, frames.n_frames)
+    return assemble(parts, places, np.concatenate(jumps), frames.names)
+
+
+def assemble(parts: list[Encoded], places: list[Chunk], jump: NDArray[np.float64], names: list[str]) -> Embedding:
+    """Put chunks together; a jump between two files is none."""
+    everything = join(parts)
+    file = np.concatenate([p.file for p in places])
+    frame = np.concatenate([p.frame for p in places])
+    jump = np.where(follows(file), jump, np.nan)
+    figures = {
+        "frames": len(file),
+        "elbo": float(everything.elbo.mean()),
+        "rmsd": float(everything.rmsd.mean()),
+        "pca_rmsd": float(everything.pca_rmsd.mean()),
+    }
+    return Embedding(
+        everything.latent, everything.scale, everything.rmsd, jump, file, frame, names, figures=figures
+    )

@@ -1,0 +1,115 @@
+"""What `optimize` can follow: named objectives and a user's own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trajvae.errors import OptionError, ReadError
+from trajvae.models.pipeline import Pipeline
+from trajvae.observables import Function, Observable, built_in, distance, superposed_rmsd
+from trajvae.readers.sources import Reading, open_source
+
+KNOWN = "rg, end-to-end, distance:i,j, rmsd:FILE, or module:function"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Which way: the minimum, the maximum, or a value."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.text not in ("min", "max"):
+            try:
+                value = float(self.text)
+            except ValueError as error:
+                raise OptionError(f"goal must be min, max or a number, got '{self.text}'") from error
+            if not np.isfinite(value):
+                raise OptionError(f"goal must be a finite number, got '{self.text}'")
+
+    def cost(self, values: Any, scale: float) -> Any:
+        """What is minimised, in units of the simulation's spread; for arrays and tensors."""
+        if self.text == "min":
+            return values / scale
+        if self.text == "max":
+            return -values / scale
+        return ((values - float(self.text)) / scale) ** 2
+
+
+def parse_objective(text: str, pipeline: Pipeline, topology: str | Path | None = None) -> Observable:
+    """From its name to a differentiable function of positions.
+
+    Parameters
+    ----------
+    text : str
+        `rg`, `end-to-end`, `distance:i,j` (from 0, within the selection), `rmsd:FILE` (the file's first frame), or
+        `module:function`, a function of a tensor (B, N, D) in Å that returns (B,).
+    pipeline : Pipeline
+    topology : str or Path, optional
+        For `rmsd:FILE` where the file carries none.
+
+    Raises
+    ------
+    OptionError
+        None of these, atoms that are not there, or a function that cannot be imported.
+    """
+    known = built_in(pipeline.topology)
+    plain = text.replace("-", "_")
+    if plain in known:
+        return known[plain]
+    kind, _, rest = text.partition(":")
+    if kind == "distance":
+        return _distance(text, rest, pipeline.n_atoms)
+    if kind == "rmsd" and rest:
+        return _rmsd(text, rest, pipeline, topology)
+    if rest:
+        return Observable(text, "", _imported(kind, rest))
+    raise OptionError(f"no objective '{text}': wanted {KNOWN}")
+
+
+def _distance(text: str, rest: str, n_atoms: int) -> Observable:
+    try:
+        i, j = (int(part) for part in rest.split(","))
+    except ValueError as error:
+        raise OptionError(f"objective '{text}': wanted two atom numbers, as in distance:0,9") from error
+    if not (0 <= i < n_atoms and 0 <= j < n_atoms) or i == j:
+        raise OptionError(f"objective '{text}': wanted two different atoms between 0 and {n_atoms - 1}")
+    return Observable(text, "Angstrom", lambda x: distance(x, i, j))
+
+
+def _rmsd(text: str, file: str, pipeline: Pipeline, topology: str | Path | None) -> Observable:
+    """To the file's first frame, in the model's selection; a file of just the selected atoms is taken whole."""
+    wanted = pipeline.alignment.reference.shape
+    for selection in (pipeline.config.select, "all"):
+        frames = open_source(file, Reading(topology, selection, stop=1))
+        reference = frames.read().positions[0]
+        if reference.shape == wanted:
+            target = torch.from_numpy(reference.astype(np.float64))
+            return Observable(text, "Angstrom", lambda x: superposed_rmsd(x, target))
+    raise ReadError(f"'{file}' has atoms and dimensions {reference.shape}, the model {wanted}")
+
+
+def _imported(module: str, name: str) -> Function:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # a console script does not look in the working folder
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OptionError(f"no objective '{module}:{name}': {error}; wanted {KNOWN}") from error
+
+    def checked(x: Tensor) -> Tensor:
+        values = function(x)
+        if not isinstance(values, Tensor) or values.shape != x.shape[:1]:
+            got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise OptionError(f"'{module}:{name}' must return a tensor of shape ({len(x)},), got {got}")
+        return values
+
+    return checked

@@ -1,0 +1,278 @@
+"""Optimisation of an observable in latent space that does not leave the simulation's support.
+
+A decoder's mean is an average of conformations, and averages are compact: descending on an observable of the mean
+finds structures that are no molecules. By default the expectation under p(x|z) is followed instead, with noise drawn
+once and kept (common random numbers), from many starts at once, with a penalty where training frames grow sparse;
+what is returned are draws at the optimum that pass the validity test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trajvae.errors import OptionError, TrajvaeError
+from trajvae.models.fit import Record
+from trajvae.models.pipeline import Pipeline
+from trajvae.observables import Observable, evaluate
+from trajvae.outputs.conformations import Conformations
+from trajvae.outputs.objectives import Goal
+from trajvae.outputs.support import Support
+from trajvae.store import Quantity
+from trajvae.validity import bond_lengths
+
+Float64 = NDArray[np.float64]
+
+_NUMBERS = 2**22  # coordinates that are decoded at once
+_MARGIN = 0.8  # share of the support's radius at which its penalty begins
+_PENALTY = 100.0
+_RATE = 0.05
+
+
+@dataclass(frozen=True)
+class Search:
+    """How `optimize` searches.
+
+    Attributes
+    ----------
+    starts : int
+        Latent points that descend side by side.
+    steps : int
+    noise : int
+        Draws of p(x|z) over which the expectation is taken.
+    draws : int
+        Draws at the optimum of each start, from which structures are chosen.
+    keep : int
+        Structures that are returned.
+    """
+
+    starts: int = 32
+    steps: int = 200
+    noise: int = 32
+    draws: int = 256
+    keep: int = 10
+
+
+class Descent:
+    """Descends from many starts with Adam, moving by the latent's retraction."""
+
+    def __init__(self, pipeline: Pipeline, objective: Observable, goal: Goal, scale: float, support: Support) -> None:
+        self.pipeline, self.objective, self.goal = pipeline, objective, goal
+        self.scale, self.support = scale, support
+
+    def expected(self, z: Tensor, noise: Tensor) -> Tensor:
+        """Mean of the objective over the draws, (B, ambient) to (B,)."""
+        vae = self.pipeline.vae
+        loc = vae.likelihood.mean(vae.decode(z))
+        draws = loc[:, None] + noise
+        values = self.objective.function(vae.features.positions(draws.flatten(0, 1)))
+        return values.unflatten(0, draws.shape[:2]).mean(dim=1)
+
+    def penalty(self, z: Tensor) -> Tensor:
+        """Rises from zero where the k-th nearest training latent is further than most are from theirs."""
+        excess = self.support.distance(z) / max(self.support.radius, 1e-12) - _MARGIN
+        return _PENALTY * excess.clamp(min=0.0).square()
+
+    def run(
+        self, z: Tensor, noise: Tensor, steps: int, progress: Callable[[int, int, float], None] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Descend.
+
+        Returns
+        -------
+        z : Tensor, shape (B, ambient)
+            The best point of each start.
+        path : Tensor, shape (steps + 1, B, ambient)
+        values : Tensor, shape (steps + 1, B)
+            The expected objective on the way.
+        """
+        first, second = torch.zeros_like(z), torch.zeros_like(z)
+        path, values = [], []
+        best, best_cost = z.clone(), torch.full((len(z),), torch.inf, dtype=z.dtype, device=z.device)
+        for step in range(steps + 1):
+            z = z.detach().requires_grad_(True)
+            expected = self.expected(z, noise)
+            cost = self.goal.cost(expected, self.scale) + self.penalty(z)
+            (gradient,) = torch.autograd.grad(cost.sum(), z)
+            self._check(cost, gradient)
+            with torch.no_grad():
+                better = cost < best_cost
+                best, best_cost = torch.where(better[:, None], z, best), torch.where(better, cost, best_cost)
+                path.append(z.clone())
+                values.append(expected.detach())
+                first = 0.9 * first + 0.1 * gradient
+                second = 0.99 * second + 0.01 * gradient.square()
+                unit = (first / (1 - 0.9 ** (step + 1))) / ((second / (1 - 0.99 ** (step + 1))).sqrt() + 1e-12)
+                z = self.pipeline.vae.latent.retract(z, -_RATE * (1.0 - step / (steps + 1)) * unit)
+            if progress is not None:
+                progress(step, steps, float(values[-1].mean()))
+        return best.detach(), torch.stack(path).detach(), torch.stack(values)
+
+    def _check(self, cost: Tensor, gradient: Tensor) -> None:
+        if not bool(torch.isfinite(cost).all() & torch.isfinite(gradient).all()):
+            raise TrajvaeError(f"objective '{self.objective.name}' or its gradient is not finite for a decoded structure")
+
+
+def _starts(record: Record, values: Float64, index: NDArray[np.int64], goal: Goal, search: Search) -> Float64:
+    """Latents of training frames: half the best by the observable, half spread over the run."""
+    order = index[np.argsort(goal.cost(values, 1.0))]
+    best = order[: search.starts // 2]
+    spread = np.linspace(0, len(record.latent) - 1, search.starts - len(best)).astype(np.int64)
+    return record.latent[np.concatenate([best, spread])]
+
+
+def optimize(
+    pipeline: Pipeline,
+    record: Record,
+    objective: Observable,
+    *,
+    goal: str = "min",
+    of: str = "sample",
+    seed: int = 0,
+    search: Search | None = None,
+    observed: Float64 | None = None,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Conformations:
+    """Find structures that optimise an observable.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    record : Record
+    objective : Observable
+    goal : str
+        `min`, `max`, or a number to come near to.
+    of : {"sample", "mean"}
+        Follow the expectation under p(x|z) and return valid draws, or follow the decoded mean and return it.
+    seed : int
+    search : Search, optional
+    observed : ndarray, optional
+        The objective over all simulated frames; by default over those that the model keeps.
+    progress : callable, optional
+        Called with (step, steps, mean objective).
+
+    Returns
+    -------
+    Conformations
+        Best first; `figures` are those of the command line's JSON, `extra` the way of the best start.
+    """
+    if of not in ("sample", "mean"):
+        raise OptionError(f"of must be sample or mean, got '{of}'")
+    aim, search = Goal(goal), search or Search()
+    stored, index = _stored(record, objective)
+    simulated = stored if observed is None else observed
+    scale = float(np.std(simulated)) or 1.0
+    support = Support.fit(pipeline.vae.latent, record.latent)
+    generator = torch.Generator(pipeline.device).manual_seed(seed)
+    descent = Descent(pipeline, objective, aim, scale, support)
+    z0 = torch.from_numpy(_starts(record, stored, index, aim, search).astype(np.float32)).to(pipeline.device)
+    noise = _noise(pipeline, search, of, generator)
+    z, path, values = descent.run(z0, noise, search.steps, progress)
+    candidates = _candidates(pipeline, record, z, of, search, generator)
+    chosen = _choose(candidates, objective, aim, support, search)
+    return _result(pipeline, record, objective, aim, of, seed, chosen, (z, path, values), simulated, descent, noise)
+
+
+def _stored(record: Record, objective: Observable) -> tuple[Float64, NDArray[np.int64]]:
+    """The objective over the frames that the model keeps, and their numbers among the training frames."""
+    if objective.name in record.observables:
+        return record.observables[objective.name], np.arange(len(record.latent))
+    return evaluate(objective, record.sample), record.sample_index
+
+
+def _noise(pipeline: Pipeline, search: Search, of: str, generator: torch.Generator) -> Tensor:
+    size = pipeline.vae.features.size
+    if of == "mean":
+        return torch.zeros(1, size, device=pipeline.device)
+    most = max(4, _NUMBERS // (search.starts * size))
+    return pipeline.vae.likelihood.noise(min(search.noise, most), generator).float()
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    latent: Float64
+    positions: Float64
+    start: NDArray[np.int64]
+    valid: NDArray[np.bool_]
+
+
+def _candidates(
+    pipeline: Pipeline, record: Record, z: Tensor, of: str, search: Search, generator: torch.Generator
+) -> _Candidates:
+    """Structures at the optima: draws, or the decoded means."""
+    points = z.double().cpu().numpy()
+    copies = 1 if of == "mean" else search.draws
+    latent, start = np.repeat(points, copies, axis=0), np.repeat(np.arange(len(points)), copies)
+    positions = pipeline.decode(latent, None if of == "mean" else generator)
+    return _Candidates(latent, positions, start, record.validity.test(positions))
+
+
+def _choose(
+    found: _Candidates, objective: Observable, goal: Goal, support: Support, search: Search
+) -> tuple[_Candidates, Float64, NDArray[np.bool_]]:
+    """The best candidates: valid and in support before others, then by the objective."""
+    values = evaluate(objective, found.positions)
+    inside = support.inside(found.latent)
+    cost = goal.cost(values, 1.0)
+    order = np.lexsort((cost, ~(found.valid & inside), ~inside))
+    order = order[: search.keep]
+    kept = _Candidates(found.latent[order], found.positions[order], found.start[order], found.valid[order])
+    return kept, values[order], inside[order]
+
+
+def _result(
+    pipeline: Pipeline,
+    record: Record,
+    objective: Observable,
+    goal: Goal,
+    of: str,
+    seed: int,
+    chosen: tuple[_Candidates, Float64, NDArray[np.bool_]],
+    descended: tuple[Tensor, Tensor, Tensor],
+    simulated: Float64,
+    descent: Descent,
+    noise: Tensor,
+) -> Conformations:
+    found, values, inside = chosen
+    z, path, way = descended
+    best = int(found.start[0])
+    with torch.no_grad():
+        expected = float(descent.expected(z[best : best + 1], noise)[0])
+    best_observed = float(simulated[np.argmin(goal.cost(simulated, 1.0))])
+    lengths = bond_lengths(found.positions[:1], record.validity.bonds)
+    usual = bond_lengths(record.sample, record.validity.bonds)
+    figures: dict[str, Any] = {
+        "objective": objective.name,
+        "goal": goal.text,
+        "of": of,
+        "initial": float(way[0, best]),
+        "optimum": float(values[0]),
+        "expected": expected,
+        "best_observed": best_observed,
+        "quantiles": [float(q) for q in np.quantile(simulated, [0.01, 0.99])],
+        "in_support": bool(inside[0]),
+        "valid": bool(found.valid[0]),
+        "steps": len(path) - 1,
+        "bonds": [float(lengths.min()), float(lengths.max())],
+        "simulated_bonds": [float(usual.min()), float(usual.max())],
+    }
+    observables = {
+        "objective": Quantity(values, objective.unit),
+        "in_support": Quantity(inside.astype(np.int8)),
+    }
+    extra = {
+        "path": {
+            "latent": Quantity(path[:, best].double().cpu().numpy()),
+            "expected": Quantity(way[:, best].double().cpu().numpy(), objective.unit),
+        }
+    }
+    command = f"Model.optimize({objective.name!r}, goal={goal.text!r}, of={of!r}, seed={seed})"
+    return Conformations(
+        found.positions, found.latent, found.valid, pipeline.topology, observables, seed, command, figures, extra
+    )

@@ -1,0 +1,203 @@
+"""Whether a conformation could come from the simulation: bonds, angles, contacts and chirality as it has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.sparse import coo_array
+
+from trajvae.observables import angles_of
+from trajvae.topology import Topology
+
+Float64 = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
+
+CONTACT = 0.9  # share of the simulation's smallest distance of a pair type
+DENSE = 1500  # atoms up to which all pairs are looked at; beyond, only those near each other
+NEAR = 6.0  # Å; how near
+REASONS = ("valid", "bond", "angle", "contact", "chirality")
+
+
+def widened_range(values: Float64) -> tuple[Float64, Float64]:
+    """Smallest and largest value of each term (T, K), widened by a quarter of the range or five robust deviations."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    robust = 1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0)
+    margin = np.maximum((high - low) / 4.0, 5.0 * robust)
+    return low - margin, high + margin
+
+
+def bond_lengths(x: Array, bonds: NDArray[np.int64]) -> Float64:
+    """Lengths in Å, (T, N, D) to (T, B)."""
+    return np.linalg.norm(x[:, bonds[:, 0]].astype(np.float64) - x[:, bonds[:, 1]], axis=-1)
+
+
+def bond_angles(x: Array, angles: NDArray[np.int64]) -> Float64:
+    """Angles in radians, (T, N, D) to (T, A)."""
+    a = x[:, angles[:, 0]].astype(np.float64) - x[:, angles[:, 1]]
+    b = x[:, angles[:, 2]].astype(np.float64) - x[:, angles[:, 1]]
+    size = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return np.arccos(np.clip((a * b).sum(axis=-1) / np.maximum(size, 1e-12), -1.0, 1.0))
+
+
+def signed_volumes(x: Array, centres: NDArray[np.int64]) -> Float64:
+    """Triple product of the unit bonds from each centre to three neighbours, (T, N, 3) to (T, C)."""
+    bonds = x[:, centres[:, 1:]].astype(np.float64) - x[:, centres[:, :1]]
+    unit = bonds / np.maximum(np.linalg.norm(bonds, axis=-1, keepdims=True), 1e-12)
+    return np.linalg.det(unit)
+
+
+@dataclass(frozen=True, eq=False)
+class Validity:
+    """The test of DESIGN 6.4, learned from simulated frames.
+
+    Attributes
+    ----------
+    bonds (B, 2), angles (A, 3), centres (C, 4) : ndarray of int64
+    bond_low, bond_high, angle_low, angle_high : ndarray
+        Allowed ranges in Å and radians.
+    handedness : ndarray, shape (C,)
+        +1 or -1.
+    kinds : ndarray, shape (N,)
+        Each atom's element as a number.
+    contact, contact_14 : ndarray, shape (K, K)
+        Smallest allowed distance in Å by kinds, of unbonded pairs and of pairs three bonds apart.
+    """
+
+    bonds: NDArray[np.int64]
+    angles: NDArray[np.int64]
+    centres: NDArray[np.int64]
+    bond_low: Float64
+    bond_high: Float64
+    angle_low: Float64
+    angle_high: Float64
+    handedness: Float64
+    kinds: NDArray[np.int64]
+    contact: Float64
+    contact_14: Float64
+
+    @classmethod
+    def fit(cls, positions: Array, topology: Topology) -> Validity:
+        """Learn the ranges from simulated frames (T, N, D)."""
+        n = topology.n_atoms
+        bonds = topology.backbone_bonds()
+        angles = angles_of(bonds, n)
+        bond_low, bond_high = widened_range(bond_lengths(positions, bonds))
+        angle_low, angle_high = widened_range(bond_angles(positions, angles))
+        centres, handedness = _chiral_centres(positions, bonds, n)
+        kinds = np.unique(topology.elements, return_inverse=True)[1].astype(np.int64)
+        count = int(kinds.max()) + 1
+        blank = cls(
+            bonds, angles, centres, bond_low, bond_high, angle_low, angle_high, handedness, kinds,
+            np.full((count, count), np.inf), np.full((count, count), np.inf),
+        )  # fmt: skip
+        contact, contact_14 = blank._smallest(positions)
+        return cls(**{**blank.to_arrays(), "contact": CONTACT * contact, "contact_14": CONTACT * contact_14})
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All fields by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Validity:
+        """The inverse of `to_arrays`."""
+        return cls(**{f.name: arrays[f.name] for f in fields(cls)})
+
+    def reasons(self, positions: Array) -> NDArray[np.int64]:
+        """The first test that each frame (T, N, D) fails, as an index into `REASONS`; 0 for valid, shape (T,)."""
+        out = np.zeros(len(positions), dtype=np.int64)
+        lengths, bends = bond_lengths(positions, self.bonds), bond_angles(positions, self.angles)
+        failed = [
+            ((lengths < self.bond_low) | (lengths > self.bond_high)).any(axis=1),
+            ((bends < self.angle_low) | (bends > self.angle_high)).any(axis=1),
+            self._clashes(positions),
+            self._mirrored(positions),
+        ]
+        for reason in range(len(failed), 0, -1):
+            out[failed[reason - 1]] = reason
+        return out
+
+    def test(self, positions: Array) -> NDArray[np.bool_]:
+        """Whether each frame (T, N, D) is valid, shape (T,)."""
+        return self.reasons(positions) == 0
+
+    def _mirrored(self, positions: Array) -> NDArray[np.bool_]:
+        if not len(self.centres):
+            return np.zeros(len(positions), dtype=bool)
+        return (signed_volumes(positions, self.centres) * self.handedness <= 0).any(axis=1)
+
+    def _near_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pairs up to two bonds apart, and three bonds apart, as sorted numbers i * N + j."""
+        n = len(self.kinds)
+        ones = np.ones(len(self.bonds))
+        graph = coo_array((ones, (self.bonds[:, 0], self.bonds[:, 1])), shape=(n, n)).tocsr()
+        graph = graph + graph.T
+        two = graph + graph @ graph
+        three = two @ graph
+        codes = []
+        for matrix in (two, three):
+            entries = matrix.tocoo()
+            upper = entries.row < entries.col
+            codes.append(np.unique(entries.row[upper].astype(np.int64) * n + entries.col[upper]))
+        return codes[0], np.setdiff1d(codes[1], codes[0])
+
+    def _frames_of_pairs(self, positions: Array, reach: float) -> Any:
+        """Yield (first frame, distances (t, P), i (P,), j (P,), 1-4 (P,)) for the unbonded pairs of some frames."""
+        n = len(self.kinds)
+        near, fourth = self._near_pairs()
+        if n <= DENSE:
+            i, j = np.triu_indices(n, 1)
+            keep = ~np.isin(i * n + j, near, assume_unique=True)
+            i, j = i[keep], j[keep]
+            is_14 = np.isin(i * n + j, fourth, assume_unique=True)
+            step = int(np.clip(4_000_000 // max(len(i), 1), 1, 4096))
+            for first in range(0, len(positions) if len(i) else 0, step):
+                x = positions[first : first + step].astype(np.float64)
+                square = sum(np.square(x[:, i, d] - x[:, j, d]) for d in range(x.shape[2]))
+                yield first, np.sqrt(square), i, j, is_14
+            return
+        for first, x in enumerate(positions):
+            pairs = cKDTree(x).query_pairs(reach, output_type="ndarray")
+            pairs = pairs[~np.isin(pairs[:, 0] * n + pairs[:, 1], near)]
+            is_14 = np.isin(pairs[:, 0] * n + pairs[:, 1], fourth)
+            lengths = np.linalg.norm(x[pairs[:, 0]].astype(np.float64) - x[pairs[:, 1]], axis=-1)
+            yield first, lengths[None], pairs[:, 0], pairs[:, 1], is_14
+
+    def _smallest(self, positions: Array) -> tuple[Float64, Float64]:
+        """Smallest distance by pair of kinds in any frame; `NEAR` where none comes as near as that."""
+        shape = self.contact.shape
+        tables = [np.full(shape, np.inf), np.full(shape, np.inf)]
+        for _, lengths, i, j, is_14 in self._frames_of_pairs(positions, NEAR):
+            least = lengths.min(axis=0)
+            for table, rows in zip(tables, (~is_14, is_14), strict=True):
+                np.minimum.at(table, (self.kinds[i[rows]], self.kinds[j[rows]]), least[rows])
+        out = [np.minimum(t, t.T) for t in tables]
+        return tuple(np.where(np.isfinite(t), t, 0.0) for t in out)  # type: ignore[return-value]
+
+    def _clashes(self, positions: Array) -> NDArray[np.bool_]:
+        out = np.zeros(len(positions), dtype=bool)
+        reach = float(max(self.contact.max(initial=0.0), self.contact_14.max(initial=0.0)))
+        for first, lengths, i, j, is_14 in self._frames_of_pairs(positions, reach):
+            a, b = self.kinds[i], self.kinds[j]
+            limit = np.where(is_14, self.contact_14[a, b], self.contact[a, b])
+            out[first : first + len(lengths)] |= (lengths < limit).any(axis=1)
+        return out
+
+
+def _chiral_centres(positions: Array, bonds: NDArray[np.int64], n: int) -> tuple[NDArray[np.int64], Float64]:
+    """Atoms with three or more neighbours whose handedness never changes and that are far from planar."""
+    around: list[list[int]] = [[] for _ in range(n)]
+    for a, b in bonds.tolist():
+        around[a].append(b)
+        around[b].append(a)
+    found = [[j, *sorted(near)[:3]] for j, near in enumerate(around) if len(near) >= 3]
+    centres = np.array(found, dtype=np.int64).reshape(-1, 4)
+    if positions.shape[2] != 3 or not len(centres):
+        return np.empty((0, 4), dtype=np.int64), np.empty(0)
+    volumes = signed_volumes(positions, centres)
+    sign = np.sign(volumes.mean(axis=0))
+    steady = ((volumes * sign) > 0).all(axis=0) & (np.abs(volumes.mean(axis=0)) > 0.3)
+    return centres[steady], sign[steady]
