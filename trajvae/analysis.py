@@ -120,8 +120,9 @@ class TrajVAE(_Collect):
     def _conclude(self) -> None:
         chunk = self._collected()
         command = f"TrajVAE(latent={self.config.backend!r}, latent_dim={self.config.latent_dim}).run()"
-        options = {"device": self._device, "progress": self._progress, "command": command}
-        self.model = Model.fit(self._plan, chunk, self.config, **options)
+        self.model = Model.fit(
+            self._plan, chunk, self.config, device=self._device, progress=self._progress, command=command
+        )
         _fill(self.results, _embedding(self.model, chunk, self._plan.names))
         self.results.history = self.model.record.history
 
@@ -180,4 +181,3 @@ def _embedding(model: Model, chunk: Chunk, names: list[str]) -> Embedding:
 def _fill(results: Any, embedding: Embedding) -> None:
     for name in ("latent", "latent_scale", "rmsd", "frame_jump"):
         results[name] = getattr(embedding, name)
-

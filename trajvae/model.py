@@ -60,7 +60,13 @@ class Model:
     def __init__(
         self, pipeline: Pipeline, record: Record, files: list[str], selection: str, command: str = "Model.train"
     ) -> None:
-        self.pipeline, self.record, self.files, self.selection, self.command = pipeline, record, files, selection, command
+        self.pipeline, self.record, self.files, self.selection, self.command = (
+            pipeline,
+            record,
+            files,
+            selection,
+            command,
+        )
 
     @classmethod
     def train(
@@ -168,7 +174,7 @@ class Model:
         return generate(self.pipeline, self.record, n, seed=seed, mean=mean)
 
     def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
-        """Simulation against model; see `outputs.marginals.marginals`. Without a source on the frames the model keeps."""
+        """Simulation against model; without a source, on the frames the model keeps. See `outputs.marginals`."""
         positions = None if source is None else self.open(source, reading).read().positions
         return marginals(self.pipeline, self.record, positions, seed=seed)
 

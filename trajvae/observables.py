@@ -41,12 +41,14 @@ def radius_of_gyration(x: Tensor, masses: Tensor) -> Tensor:
     """Mass-weighted radius of gyration, (B, N, D) to (B,), as `AtomGroup.radius_of_gyration()`."""
     w = (masses / masses.sum()).to(x)
     centred = x - torch.einsum("bnd,n->bd", x, w)[:, None]
-    return torch.einsum("bnd,bnd,n->b", centred, centred, w).sqrt()
+    square: Tensor = torch.einsum("bnd,bnd,n->b", centred, centred, w)
+    return square.sqrt()
 
 
 def distance(x: Tensor, i: int, j: int) -> Tensor:
     """Distance of two atoms, (B, N, D) to (B,)."""
-    return torch.linalg.vector_norm(x[:, i] - x[:, j], dim=-1)
+    length: Tensor = torch.linalg.vector_norm(x[:, i] - x[:, j], dim=-1)
+    return length
 
 
 def angle(x: Tensor, i: int, j: int, k: int) -> Tensor:
@@ -75,7 +77,7 @@ def superposed_rmsd(x: Tensor, reference: Tensor) -> Tensor:
     values = torch.linalg.svdvals(covariance)
     sign = torch.sign(torch.linalg.det(covariance.detach()))
     overlap = values[:, :-1].sum(dim=-1) + sign * values[:, -1]
-    square = (a.square().sum(dim=(1, 2)) + b.square().sum() - 2.0 * overlap) / x.shape[1]
+    square: Tensor = (a.square().sum(dim=(1, 2)) + b.square().sum() - 2.0 * overlap) / x.shape[1]
     return square.clamp(min=1e-16).sqrt()
 
 
@@ -102,7 +104,9 @@ def angles_of(bonds: NDArray[np.int64], n_atoms: int) -> NDArray[np.int64]:
 def ramachandran(topology: Topology) -> dict[str, tuple[int, int, int, int]]:
     """phi and psi of every residue whose backbone atoms, and those of its neighbour, are selected."""
     place: dict[tuple[str, int, str], int] = {}
-    for index, key in enumerate(zip(topology.segids.tolist(), topology.resids.tolist(), topology.names.tolist(), strict=True)):
+    for index, key in enumerate(
+        zip(topology.segids.tolist(), topology.resids.tolist(), topology.names.tolist(), strict=True)
+    ):
         place.setdefault(key, index)
     out = {}
     for segid, resid in dict.fromkeys((s, r) for s, r, _ in place):

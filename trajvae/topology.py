@@ -85,4 +85,4 @@ class Topology:
             return self.bonds
         first = np.arange(self.n_atoms - 1, dtype=np.int64)
         pairs = np.stack([first, first + 1], axis=1)
-        return pairs[self.segids[:-1] == self.segids[1:]]
+        return np.asarray(pairs[self.segids[:-1] == self.segids[1:]])

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from scipy.sparse import coo_array
+from scipy.spatial import cKDTree
 
 from trajvae.observables import angles_of
 from trajvae.topology import Topology
@@ -32,7 +32,7 @@ def widened_range(values: Float64) -> tuple[Float64, Float64]:
 
 def bond_lengths(x: Array, bonds: NDArray[np.int64]) -> Float64:
     """Lengths in Å, (T, N, D) to (T, B)."""
-    return np.linalg.norm(x[:, bonds[:, 0]].astype(np.float64) - x[:, bonds[:, 1]], axis=-1)
+    return np.asarray(np.linalg.norm(x[:, bonds[:, 0]].astype(np.float64) - x[:, bonds[:, 1]], axis=-1))
 
 
 def bond_angles(x: Array, angles: NDArray[np.int64]) -> Float64:
@@ -40,14 +40,14 @@ def bond_angles(x: Array, angles: NDArray[np.int64]) -> Float64:
     a = x[:, angles[:, 0]].astype(np.float64) - x[:, angles[:, 1]]
     b = x[:, angles[:, 2]].astype(np.float64) - x[:, angles[:, 1]]
     size = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    return np.arccos(np.clip((a * b).sum(axis=-1) / np.maximum(size, 1e-12), -1.0, 1.0))
+    return np.asarray(np.arccos(np.clip((a * b).sum(axis=-1) / np.maximum(size, 1e-12), -1.0, 1.0)))
 
 
 def signed_volumes(x: Array, centres: NDArray[np.int64]) -> Float64:
     """Triple product of the unit bonds from each centre to three neighbours, (T, N, 3) to (T, C)."""
     bonds = x[:, centres[:, 1:]].astype(np.float64) - x[:, centres[:, :1]]
     unit = bonds / np.maximum(np.linalg.norm(bonds, axis=-1, keepdims=True), 1e-12)
-    return np.linalg.det(unit)
+    return np.asarray(np.linalg.det(unit))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +122,12 @@ class Validity:
 
     def test(self, positions: Array) -> NDArray[np.bool_]:
         """Whether each frame (T, N, D) is valid, shape (T,)."""
-        return self.reasons(positions) == 0
+        return np.asarray(self.reasons(positions) == 0)
 
     def _mirrored(self, positions: Array) -> NDArray[np.bool_]:
         if not len(self.centres):
             return np.zeros(len(positions), dtype=bool)
-        return (signed_volumes(positions, self.centres) * self.handedness <= 0).any(axis=1)
+        return np.asarray((signed_volumes(positions, self.centres) * self.handedness <= 0).any(axis=1))
 
     def _near_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Pairs up to two bonds apart, and three bonds apart, as sorted numbers i * N + j."""

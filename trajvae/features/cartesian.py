@@ -14,6 +14,7 @@ C. Eckart, Phys. Rev. 47, 552 (1935): the conditions.
 from __future__ import annotations
 
 import itertools
+
 import numpy as np
 import scipy.linalg
 import torch
@@ -70,7 +71,7 @@ def householder(rows: Float64) -> tuple[Float64, Float64]:
     if rank == 0:
         return np.zeros((size, 0)), np.zeros((0, 0))
     (packed, tau), _ = scipy.linalg.qr(rows.T, mode="raw")
-    v = np.tril(packed[:, :rank], -1)
+    v: Float64 = np.tril(packed[:, :rank], -1).astype(np.float64)
     v[np.arange(rank), np.arange(rank)] = 1.0
     t = np.zeros((rank, rank))
     for i in range(rank):
@@ -92,8 +93,9 @@ class ShapeSpace(nn.Module):
     Notes
     -----
     Inputs are targets relative to their training mean, turned into their principal components and scaled; `fit` sets
-    that up. Buffers are float64 and are cast to what comes in. `positions` gives frames that are stationary under rotation against the reference, which is nearly always
-    the optimal superposition: superpose again before measuring an RMSD.
+    that up. Buffers are float64 and are cast to what comes in. `positions` gives frames that are stationary under
+    rotation against the reference, which is nearly always the optimal superposition: superpose again before measuring
+    an RMSD.
     """
 
     v: Tensor
@@ -109,7 +111,9 @@ class ShapeSpace(nn.Module):
         self.rank = len(rows)
         size = rows.shape[1] - self.rank
         if size < 1:
-            raise ReadError(f"{reference.shape[0]} atoms in {reference.shape[1]} dimensions have no shape left to model")
+            raise ReadError(
+                f"{reference.shape[0]} atoms in {reference.shape[1]} dimensions have no shape left to model"
+            )
         v, t = householder(rows)
         kept = size if n_inputs is None else n_inputs
         self.register_buffer("v", torch.from_numpy(v))
@@ -138,7 +142,7 @@ class ShapeSpace(nn.Module):
         """See `Features`."""
         flat = torch.nn.functional.pad(targets, (self.rank, 0))
         v, t = self.v.to(targets), self.t.to(targets)
-        return (flat - (flat @ v) @ t.T @ v.T).unflatten(1, self.shape)
+        return (flat - (flat @ v) @ t.T @ v.T).view(-1, *self.shape)
 
     def inputs(self, targets: Tensor) -> Tensor:
         """See `Features`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 from trajvae.errors import OptionError
 from trajvae.latents.base import Context, Latent, LatentSample, Params
@@ -51,12 +52,18 @@ def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
         if name not in known:
             raise OptionError(f"backend '{backend}' has no option '{name}'; it has {', '.join(known) or 'none'}")
         try:
-            values[name] = type(known[name].default)(value)
+            values[name] = _as(known[name].default, value)
         except (TypeError, ValueError) as error:
             raise OptionError(f"option '{name}' of '{backend}' wants {known[name].type}, got '{value}'") from error
     if dim < 1:
         raise OptionError(f"the latent dimension must be 1 or more, got {dim}")
-    return kind(dim, kind.options_type(**values))  # type: ignore[call-arg]
+    made = cast(Callable[[int, Any], Latent], kind)
+    return made(dim, kind.options_type(**values))
+
+
+def _as(default: Any, value: Any) -> Any:
+    """A value, or its text, in the type of the default."""
+    return type(default)(value)
 
 
 def _latent_class(backend: str) -> type[Latent]:

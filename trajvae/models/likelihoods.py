@@ -116,7 +116,7 @@ class Full(Likelihood):
     def __init__(self, size: int, floor: float, n_frames: int) -> None:
         if size > MAX_FULL:
             raise OptionError(
-                f"likelihood 'full' takes at most {MAX_FULL} features, got {size}: use 'isotropic', or select fewer atoms"
+                f"likelihood 'full' takes at most {MAX_FULL} features, got {size}: use 'isotropic' or fewer atoms"
             )
         super().__init__(size, floor, n_frames)
         self.register_buffer("cholesky", torch.eye(size, dtype=torch.float64))

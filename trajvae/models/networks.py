@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -37,9 +38,10 @@ class MLP(nn.Module):
         if not hidden or min(hidden) < 1:
             raise OptionError(f"hidden layers need widths of 1 or more, got {list(hidden)}")
         widths = [n_inputs, *hidden]
-        self.trunk = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
-        self.heads = nn.ModuleDict({name: nn.Linear(widths[-1], size) for name, size in heads.items()})
-        for layers, gain in ((self.trunk, 2.0), (self.heads.values(), 0.02)):
+        trunk = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
+        ends = {name: nn.Linear(widths[-1], size) for name, size in heads.items()}
+        self.trunk, self.heads = nn.ModuleList(trunk), nn.ModuleDict(ends)
+        for layers, gain in ((trunk, 2.0), (list(ends.values()), 0.02)):
             for layer in layers:
                 std = math.sqrt(gain / layer.in_features)
                 nn.init.normal_(layer.weight, 0.0, std, generator=generator)

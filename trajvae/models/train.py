@@ -50,8 +50,8 @@ class Schedule:
     batch_size: int
     beta: float = 1.0
     warmup: float = 0.2
-    structure: tuple[float, float] = (0.1, 0.4)
-    learning_rate: float = 2e-3
+    structure: tuple[float, float] = (0.3, 0.6)
+    learning_rate: float = 4e-3
     weight_decay: float = 1e-2
     patience: float = 0.2
     seed: int = 0
@@ -89,7 +89,7 @@ _SMALL = 2e9  # multiplications a step below which a second thread costs more th
 
 @contextlib.contextmanager
 def small_work(multiplications: float) -> Iterator[None]:
-    """Use one thread for small steps: two wait for each other longer than they work, and much longer on a busy machine."""
+    """Use one thread for small steps: two would wait for each other longer than they work."""
     threads = torch.get_num_threads()
     if multiplications < _SMALL:
         torch.set_num_threads(1)
@@ -137,8 +137,8 @@ def held_out_blocks(file: NDArray[np.int64], share: float = 0.1, most: int = 20)
 
 
 def default_batch(n_train: int) -> int:
-    """A batch size between 16 and 256 that leaves about 20 batches an epoch or more."""
-    return int(np.clip(2 ** round(math.log2(max(n_train / 20, 1))), 16, 256))
+    """A batch size between 16 and 128 that leaves about 20 batches an epoch or more."""
+    return int(np.clip(2 ** round(math.log2(max(n_train / 20, 1))), 16, 128))
 
 
 def default_epochs(n_train: int, batch_size: int) -> int:
@@ -177,8 +177,9 @@ class Trainer:
         self.shuffle = torch.Generator().manual_seed(schedule.seed + 1)
         self.batches = max(1, -(-len(data.train_inputs) // schedule.batch_size))
         self.total = schedule.epochs * self.batches
-        decoupled = {"weight_decay": schedule.weight_decay, "fused": True}
-        self.optimiser = torch.optim.AdamW(vae.parameters(), lr=schedule.learning_rate, **decoupled)
+        self.optimiser = torch.optim.AdamW(
+            vae.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+        )
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._rate)
         self.moment = mean_moment(vae, data.train_inputs, data.train_targets, self.generator)
         vae.likelihood.set_moment(self.moment, 0.0)
@@ -232,12 +233,14 @@ class Trainer:
 
     def _record(self, history: History, epoch: int, train: float, held: float, kl: Tensor) -> None:
         if not math.isfinite(held):
-            raise TrajvaeError(f"training failed at epoch {epoch}: the ELBO is {held}; check the frames, or lower the rate")
+            raise TrajvaeError(
+                f"training failed at epoch {epoch}: the ELBO is {held}; check the frames, or lower the rate"
+            )
         history.epoch.append(epoch)
         history.train_elbo.append(train)
         history.held_out_elbo.append(held)
         history.kl.append(kl.tolist())
-        history.learning_rate.append(self.scheduler.get_last_lr()[0])
+        history.learning_rate.append(float(self.scheduler.get_last_lr()[0]))
 
     def _epoch(self, epoch: int) -> float:
         """One pass over the training frames; returns the mean training ELBO (beta 1)."""

@@ -108,13 +108,13 @@ def compare(a: Float64, b: Float64, model: Float64, unit: str, period: float = 0
     low, high = (-period / 2, period / 2) if period else (everything.min(), everything.max())
     edges = np.linspace(low, high if high > low else low + 1e-9 + abs(low) * 1e-9, BINS + 1)
     pa, pb, pm = (np.histogram(v, edges)[0] / len(v) for v in (a, b, model))
-    distance = circular_wasserstein if period else wasserstein_distance
-    args = (period,) if period else ()
-    return Marginal(
-        unit, edges, pa, pm,
-        float(jensenshannon(pa, pm, base=2) ** 2), float(distance(a, model, *args)), float(ks_2samp(a, model).statistic),
-        float(jensenshannon(pa, pb, base=2) ** 2), float(distance(a, b, *args)), float(ks_2samp(a, b).statistic),
-    )  # fmt: skip
+    return Marginal(unit, edges, pa, pm, *_figures(pa, pm, a, model, period), *_figures(pa, pb, a, b, period))
+
+
+def _figures(p: Float64, q: Float64, a: Float64, b: Float64, period: float) -> tuple[float, float, float]:
+    """Jensen-Shannon divergence of the histograms; Wasserstein-1 and Kolmogorov-Smirnov of the samples."""
+    w1 = circular_wasserstein(a, b, period) if period else wasserstein_distance(a, b)
+    return float(jensenshannon(p, q, base=2) ** 2), float(w1), float(ks_2samp(a, b).statistic)
 
 
 def circular_wasserstein(a: Float64, b: Float64, period: float) -> float:
@@ -126,13 +126,13 @@ def circular_wasserstein(a: Float64, b: Float64, period: float) -> float:
     """
     points = np.sort(np.concatenate([a, b]) % period)
     gaps = np.diff(points, append=points[:1] + period)
-    difference = (
-        np.searchsorted(np.sort(a % period), points, side="right") / len(a)
-        - np.searchsorted(np.sort(b % period), points, side="right") / len(b)
-    )
+    difference = np.searchsorted(np.sort(a % period), points, side="right") / len(a) - np.searchsorted(
+        np.sort(b % period), points, side="right"
+    ) / len(b)
     order = np.argsort(difference)
-    half = np.searchsorted(np.cumsum(gaps[order]), 0.5 * period)
-    return float(np.sum(np.abs(difference - difference[order][min(half, len(order) - 1)]) * gaps))
+    half = int(np.searchsorted(np.cumsum(gaps[order]), 0.5 * period))
+    middle = difference[order][min(half, len(order) - 1)]
+    return float(np.sum(np.abs(difference - middle) * gaps))
 
 
 def halves(n: int, most: int = MOST) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

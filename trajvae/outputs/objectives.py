@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def _rmsd(text: str, file: str, pipeline: Pipeline, topology: str | Path | None)
         reference = frames.read().positions[0]
         if reference.shape == wanted:
             target = torch.from_numpy(reference.astype(np.float64))
-            return Observable(text, "Angstrom", lambda x: superposed_rmsd(x, target))
+            return Observable(text, "Angstrom", functools.partial(superposed_rmsd, reference=target))
     raise ReadError(f"'{file}' has atoms and dimensions {reference.shape}, the model {wanted}")
 
 
@@ -106,6 +107,7 @@ def _imported(module: str, name: str) -> Function:
         raise OptionError(f"no objective '{module}:{name}': {error}; wanted {KNOWN}") from error
 
     def checked(x: Tensor) -> Tensor:
+        """The user's function, with its result's shape checked."""
         values = function(x)
         if not isinstance(values, Tensor) or values.shape != x.shape[:1]:
             got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__

@@ -72,7 +72,7 @@ class Descent:
         loc = vae.likelihood.mean(vae.decode(z))
         draws = loc[:, None] + noise
         values = self.objective.function(vae.features.positions(draws.flatten(0, 1)))
-        return values.unflatten(0, draws.shape[:2]).mean(dim=1)
+        return values.view(draws.shape[:2]).mean(dim=1)
 
     def penalty(self, z: Tensor) -> Tensor:
         """Rises from zero where the k-th nearest training latent is further than most are from theirs."""
@@ -116,7 +116,9 @@ class Descent:
 
     def _check(self, cost: Tensor, gradient: Tensor) -> None:
         if not bool(torch.isfinite(cost).all() & torch.isfinite(gradient).all()):
-            raise TrajvaeError(f"objective '{self.objective.name}' or its gradient is not finite for a decoded structure")
+            raise TrajvaeError(
+                f"objective '{self.objective.name}' or its gradient is not finite for a decoded structure"
+            )
 
 
 def _starts(record: Record, values: Float64, index: NDArray[np.int64], goal: Goal, search: Search) -> Float64:
@@ -124,7 +126,7 @@ def _starts(record: Record, values: Float64, index: NDArray[np.int64], goal: Goa
     order = index[np.argsort(goal.cost(values, 1.0))]
     best = order[: search.starts // 2]
     spread = np.linspace(0, len(record.latent) - 1, search.starts - len(best)).astype(np.int64)
-    return record.latent[np.concatenate([best, spread])]
+    return np.asarray(record.latent[np.concatenate([best, spread])])
 
 
 def optimize(

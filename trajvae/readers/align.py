@@ -39,12 +39,13 @@ def center(x: Array, weights: Float64) -> Array:
         In the precision of `x`; the centre itself is computed in float64.
     """
     middle = np.einsum("tnd,n->td", x, weights / weights.sum(), dtype=np.float64)
-    return (x - middle[:, None, :]).astype(x.dtype, copy=False)
+    return np.asarray(x - middle[:, None, :], dtype=x.dtype)
 
 
 def _covariance(x: Array, other: Float64, weights: Float64) -> Float64:
     """Sum over atoms of w x outer other, shape (T, D, D); `other` is one structure (N, D) or one a frame."""
-    return np.matmul(np.swapaxes(x, 1, 2).astype(np.float64, copy=False), weights[:, None] * other)
+    turned = np.swapaxes(x, 1, 2).astype(np.float64, copy=False)
+    return np.asarray(np.matmul(turned, weights[:, None] * other))
 
 
 def optimal_rotations(x: Array, reference: Float64, weights: Float64) -> Float64:
@@ -68,7 +69,7 @@ def optimal_rotations(x: Array, reference: Float64, weights: Float64) -> Float64
     """
     u, _, vt = np.linalg.svd(_covariance(x, reference, weights))
     u[:, :, -1] *= np.sign(np.linalg.det(u) * np.linalg.det(vt))[:, None]
-    return np.matmul(u, vt)
+    return np.asarray(np.matmul(u, vt))
 
 
 def superpose(x: Array, reference: Float64, weights: Float64) -> Array:
@@ -86,7 +87,7 @@ def superpose(x: Array, reference: Float64, weights: Float64) -> Array:
     ndarray, shape (T, N, D)
     """
     moved = center(x, weights)
-    return np.matmul(moved, optimal_rotations(moved, reference, weights).astype(x.dtype))
+    return np.asarray(np.matmul(moved, optimal_rotations(moved, reference, weights).astype(x.dtype)))
 
 
 def pairwise_rmsd(a: Array, b: Array, weights: Float64) -> Float64:
@@ -102,9 +103,9 @@ def pairwise_rmsd(a: Array, b: Array, weights: Float64) -> Float64:
     ndarray, shape (T,)
         In the unit of the positions.
     """
-    a, b = center(a.astype(np.float64), weights), center(b.astype(np.float64), weights)
-    turned = np.matmul(a, optimal_rotations(a, b, weights))
-    return rmsd(turned, b, weights)
+    target: Float64 = np.asarray(center(b.astype(np.float64), weights), dtype=np.float64)
+    moved = center(a.astype(np.float64), weights)
+    return rmsd(np.matmul(moved, optimal_rotations(moved, target, weights)), target, weights)
 
 
 def rmsd(a: Array, b: Array, weights: Float64 | None = None) -> Float64:
@@ -153,8 +154,8 @@ def principal_frame(x: Array, weights: Float64) -> tuple[Array, Float64]:
 
 
 def _proper_signs(dimension: int) -> Float64:
-    signs = np.array(list(itertools.product((1.0, -1.0), repeat=dimension)))
-    return signs[np.prod(signs, axis=1) > 0]
+    signs: Float64 = np.array(list(itertools.product((1.0, -1.0), repeat=dimension)))
+    return np.asarray(signs[np.prod(signs, axis=1) > 0])
 
 
 def principal(x: Array, reference: Float64, weights: Float64) -> tuple[Array, NDArray[np.bool_]]:
@@ -177,7 +178,7 @@ def principal(x: Array, reference: Float64, weights: Float64) -> tuple[Array, ND
     signs = _proper_signs(x.shape[2])
     best = signs[np.argmax(agreement @ signs.T, axis=1)]
     gap = (moments[:, :-1] - moments[:, 1:]) / np.maximum(moments[:, :-1], np.finfo(float).tiny)
-    return turned * best[:, None, :].astype(x.dtype), (gap < DEGENERATE).any(axis=1)
+    return turned * best[:, None, :].astype(x.dtype), np.asarray((gap < DEGENERATE).any(axis=1))
 
 
 def mean_structure(x: Array, weights: Float64, tolerance: float = 1e-8, rounds: int = 100) -> Float64:
@@ -208,7 +209,7 @@ def mean_structure(x: Array, weights: Float64, tolerance: float = 1e-8, rounds: 
     typical = np.sqrt(principal_frame(frames, weights)[1][:, -1]).mean()
     if thickness < FLAT * typical:
         reference = frames[np.argmin(rmsd(superpose(frames, reference, weights), reference, weights))]
-    return principal_frame(reference[None], weights)[0][0]
+    return np.asarray(principal_frame(reference[None], weights)[0][0], dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,10 +26,25 @@ class FrameFile(Protocol):
     `precision` is the resolution of stored coordinates in Å, 0 where they are floating-point numbers.
     """
 
-    name: str
-    n_frames: int
-    n_atoms: int
-    precision: float
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
+        ...
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        ...
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        ...
+
+    @property
+    def precision(self) -> float:
+        """Resolution in Å."""
+        ...
 
     def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
         """Positions (t, n, D) in Å and boxes (t, 6) of the frames asked for, at most `size` frames at a time."""
@@ -146,7 +161,9 @@ class XDRFrames:
                     xyz, vectors = _xdr_read(file, piece, atoms)
                 except (RuntimeError, OSError) as error:
                     last = piece[-1]
-                    raise ReadError(f"'{self.name}' cannot be read at frames {piece.start} to {last}: {error}") from error
+                    raise ReadError(
+                        f"'{self.name}' cannot be read at frames {piece.start} to {last}: {error}"
+                    ) from error
                 if len(xyz) != len(piece):
                     raise ReadError(f"'{self.name}' ends within frame {piece.start + len(xyz) * piece.step}")
                 yield xyz * np.float32(_NM), None if vectors is None else _lengths_angles(vectors * _NM)
@@ -171,7 +188,9 @@ def _check_xtc_length(path: Path, last: int, n_frames: int, n_atoms: int) -> Non
     else:
         size = 92 + struct.unpack(">i", head[88:92])[0] if len(head) >= 92 else 96
     if path.stat().st_size < last + 4 * -(-size // 4) or len(head) < min(size, 92):
-        raise ReadError(f"'{path}' ends within frame {n_frames - 1}: the file is cut, or was copied while it was written")
+        raise ReadError(
+            f"'{path}' ends within frame {n_frames - 1}: the file is cut, or was copied while it was written"
+        )
 
 
 def _lengths_angles(vectors: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import MDAnalysis as mda
 import numpy as np
-from MDAnalysis.exceptions import NoDataError, SelectionError as MDASelectionError
+from MDAnalysis.exceptions import NoDataError
+from MDAnalysis.exceptions import SelectionError as MDASelectionError
 from MDAnalysis.guesser.default_guesser import DefaultGuesser
-from MDAnalysis.guesser.tables import masses as ELEMENT_MASSES
+from MDAnalysis.guesser.tables import masses as element_masses
 from numpy.typing import NDArray
 
 from trajvae.errors import SelectionError, TrajvaeError
@@ -50,7 +51,7 @@ def elements_of(atoms: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
     masses = _attribute(atoms, "masses", 0.0).astype(float)
     guess = np.asarray(DefaultGuesser(None).guess_types(atom_types=names), dtype=str) if names.any() else names
     guess = np.char.capitalize(guess)
-    expected = np.array([ELEMENT_MASSES.get(e.upper(), ELEMENT_MASSES.get(e, 0.0)) for e in guess])
+    expected = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in guess])
     agree = (np.abs(expected - masses) < 0.2) & (guess != "")
     by_mass = _by_mass(masses)
     deduced = np.where(agree | (by_mass == ""), np.where(agree | (masses <= 1.0), guess, ""), by_mass)
@@ -60,7 +61,7 @@ def elements_of(atoms: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
 def _by_mass(masses: NDArray[np.float64]) -> NDArray[np.str_]:
     """The common element whose mass is within 0.1 u, or an empty string."""
     common = ("H", "C", "N", "O", "F", "Na", "Mg", "P", "S", "Cl", "K", "Ca", "Fe", "Zn", "Br", "I")
-    table = np.array([ELEMENT_MASSES.get(e, ELEMENT_MASSES.get(e.upper())) for e in common], dtype=float)
+    table = np.array([element_masses.get(e, element_masses.get(e.upper())) for e in common], dtype=float)
     off = np.abs(masses[:, None] - table)
     return np.where(off.min(axis=1) < 0.1, np.asarray(common)[off.argmin(axis=1)], "")
 

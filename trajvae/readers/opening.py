@@ -46,7 +46,9 @@ def open_any(source: Any, topology: str | Path | None) -> tuple[list[FrameFile],
         return _open_paths([source], topology)
     if isinstance(source, Sequence) and source and all(isinstance(s, str | Path) for s in source):
         return _open_paths(source, topology)
-    raise ReadError(f"cannot read frames from {type(source).__name__}: wanted a path, Universe, AtomGroup, mdtraj or array")
+    raise ReadError(
+        f"cannot read frames from {type(source).__name__}: wanted a path, Universe, AtomGroup, mdtraj or array"
+    )
 
 
 def _open_mdtraj(trajectory: Any) -> tuple[list[FrameFile], Any]:
@@ -78,7 +80,9 @@ def _anonymous(n_atoms: int) -> Any:
 
 def _array_frames(positions: Any, name: str, precision: float = 0.0) -> ArrayFrames:
     if positions.ndim != 3 or positions.shape[2] not in (2, 3) or positions.dtype.kind not in "fiu":
-        raise ReadError(f"{name}: wanted numbers of shape (frames, atoms, 2 or 3), got {positions.dtype} {positions.shape}")
+        raise ReadError(
+            f"{name}: wanted numbers of shape (frames, atoms, 2 or 3), got {positions.dtype} {positions.shape}"
+        )
     return ArrayFrames(name, positions if positions.dtype.kind == "f" else positions.astype(float), None, precision)
 
 
@@ -144,7 +148,9 @@ def _open_array(path: Path) -> ArrayFrames:
             fitting = [k for k in arrays.files if arrays[k].ndim == 3]
             key = "positions" if "positions" in arrays.files else fitting[0] if len(fitting) == 1 else None
             if key is None:
-                raise ReadError(f"'{path}': wanted an array 'positions' or one of rank 3, found {', '.join(arrays.files)}")
+                raise ReadError(
+                    f"'{path}': wanted an array 'positions' or one of rank 3, found {', '.join(arrays.files)}"
+                )
             return _array_frames(arrays[key], str(path))
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise ReadError(f"'{path}' cannot be read: {_first_line(error)}") from error

@@ -136,7 +136,9 @@ class Frames:
         if not finite.all():
             bad = int(np.argmin(finite))
             atom = int(np.argmin(np.isfinite(xyz[bad]).all(axis=1)))
-            raise ReadError(f"frame {frames[bad]} of '{name}' holds a coordinate that is not finite (atom {self.atoms[atom]})")
+            raise ReadError(
+                f"frame {frames[bad]} of '{name}' holds a coordinate that is not finite (atom {self.atoms[atom]})"
+            )
         if self.wholeness is not None:
             xyz = self.wholeness.apply(xyz, boxes)
             self.wholeness.check(xyz, frames, name)
@@ -152,7 +154,8 @@ class Frames:
 
 def follows(file: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each frame follows the one before it in the same file, shape (T,)."""
-    return np.r_[False, file[1:] == file[:-1]]
+    same: NDArray[np.bool_] = np.r_[False, file[1:] == file[:-1]]
+    return same
 
 
 def open_source(source: Any, reading: Reading | None = None) -> Frames:
@@ -202,7 +205,9 @@ def _ranges(counts: list[int], reading: Reading) -> list[range]:
         out.append(range(first, min(stop - offset, count), step))
         offset += count
     if not any(map(len, out)):
-        raise ReadError(f"no frame is left of {total} by start {reading.start}, stop {reading.stop}, step {reading.step}")
+        raise ReadError(
+            f"no frame is left of {total} by start {reading.start}, stop {reading.stop}, step {reading.step}"
+        )
     return out
 
 

@@ -14,7 +14,18 @@ from trajvae.errors import ReadError
 Float64 = NDArray[np.float64]
 
 # Cordero et al., Dalton Trans. 2832 (2008), Å; 1.5 for what is not listed
-_COVALENT = {"H": 0.31, "C": 0.76, "N": 0.71, "O": 0.66, "F": 0.57, "P": 1.07, "S": 1.05, "Cl": 1.02, "Br": 1.20, "I": 1.39}
+_COVALENT = {
+    "H": 0.31,
+    "C": 0.76,
+    "N": 0.71,
+    "O": 0.66,
+    "F": 0.57,
+    "P": 1.07,
+    "S": 1.05,
+    "Cl": 1.02,
+    "Br": 1.20,
+    "I": 1.39,
+}
 
 
 def box_vectors(boxes: Float64) -> Float64:
@@ -90,9 +101,10 @@ class Wholeness:
         vectors = box_vectors(boxes[boxed])
         out = x.copy()
         part = x[boxed].astype(np.float64)
-        part = part + np.matmul(self._images(part, np.linalg.inv(vectors)), vectors)
+        inverse = np.linalg.inv(vectors).astype(np.float64)
+        part += np.matmul(self._images(part, inverse), vectors)
         if self.molecule.max() > 0:
-            part = part + np.matmul(self._gather(part, np.linalg.inv(vectors)), vectors)
+            part += np.matmul(self._gather(part, inverse), vectors)
         out[boxed] = part
         return out
 
@@ -101,7 +113,7 @@ class Wholeness:
 
         Ancestors are added up by pointer doubling: log2(depth) array operations instead of one a bond.
         """
-        shift = -np.rint(np.matmul(x - x[:, self.parent], inverse))
+        shift: Float64 = -np.rint(np.matmul(x - x[:, self.parent], inverse))
         parent = self.parent
         while (parent[parent] != parent).any():
             shift = shift + np.where((parent != np.arange(len(parent)))[None, :, None], shift[:, parent], 0.0)
@@ -113,8 +125,10 @@ class Wholeness:
         sizes = np.bincount(self.molecule)
         member = coo_array((1.0 / sizes[self.molecule], (self.molecule, np.arange(len(self.molecule)))))
         flat = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
-        centre = np.moveaxis((member.tocsr() @ flat).reshape(len(sizes), len(x), 3), 0, 1)
-        return -np.rint(np.matmul(centre - centre[:, :1], inverse))[:, self.molecule]
+        sums: Float64 = np.asarray(member.tocsr() @ flat)
+        centre = np.moveaxis(sums.reshape(len(sizes), len(x), 3), 0, 1)
+        shift: Float64 = -np.rint(np.matmul(centre - centre[:, :1], inverse))
+        return shift[:, self.molecule]
 
     def check(self, x: NDArray[np.float32], frames: NDArray[np.int64], file: str) -> None:
         """Refuse frames with a bond that no molecule can have.
@@ -133,7 +147,7 @@ class Wholeness:
         if len(bad):
             t, k = bad[0]
             raise ReadError(
-                f"frame {frames[t]} of '{file}': bond {self.labels[a[k]]} - {self.labels[b[k]]} is {length[t, k]:.2f} Å "
-                f"long (at most {self.limits[known[k]]:.2f} is possible): either the topology's atom order differs from "
-                "the trajectory's, or a molecule is broken over a periodic boundary without a box to mend it"
+                f"frame {frames[t]} of '{file}': bond {self.labels[a[k]]} - {self.labels[b[k]]} is "
+                f"{length[t, k]:.2f} Å long, at most {self.limits[known[k]]:.2f} is possible: either the topology's atom order differs "
+                "from the trajectory's, or a molecule is broken over a periodic boundary without a box to mend it"
             )

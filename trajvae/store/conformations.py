@@ -27,7 +27,13 @@ def mdtraj_topology(topology: Topology) -> str:
         if last is None or residue[0] != last[0]:
             chains.append({"index": len(chains), "chain_id": residue[0], "residues": []})
         if residue != last:
-            entry = {"index": 0, "name": residue[2] or "UNK", "resSeq": residue[1], "segmentID": residue[0], "atoms": []}
+            entry = {
+                "index": 0,
+                "name": residue[2] or "UNK",
+                "resSeq": residue[1],
+                "segmentID": residue[0],
+                "atoms": [],
+            }
             chains[-1]["residues"].append(entry)
         last = residue
         symbol = str(topology.elements[i]) or "VS"

@@ -147,7 +147,9 @@ def _check_header(file: h5py.File, path: Path, kind: str | None) -> None:
 def read_header(file: h5py.File) -> Header:
     """The header of an open file."""
     a = file["trajvae"].attrs
-    return Header(str(a["kind"]), str(a["command"]), int(a["seed"]), str(a["version"]), int(a["schema"]), str(a["created"]))
+    return Header(
+        str(a["kind"]), str(a["command"]), int(a["seed"]), str(a["version"]), int(a["schema"]), str(a["created"])
+    )
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -162,6 +164,7 @@ def describe(path: Path) -> dict[str, Any]:
         datasets: dict[str, Any] = {}
 
         def visit(name: str, item: Any) -> None:
+            """Note a dataset."""
             if isinstance(item, h5py.Dataset):
                 datasets[f"/{name}"] = {
                     "shape": list(item.shape),

@@ -1,0 +1,5 @@
+"""`python -m trajvae_cli`."""
+
+from .main import main
+
+main()

@@ -1,0 +1,68 @@
+"""`trajvae embed`."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import options, report
+from .train import CONTRACT, train_model
+
+
+@click.command(epilog='Example: trajvae embed traj.dcd -s top.psf --select "name CA" -o ca.h5')
+@options.trajectories
+@options.reading
+@options.model
+@options.training
+@options.output("embed.h5")
+@options.common
+def embed(
+    trajectories: tuple[str, ...], model: Path | None, output: Path, force: bool, as_json: bool, **choices: Any
+) -> None:
+    """Latent coordinates of every frame.
+
+    With -m that model is applied; else model.h5 of this folder; where there is none, it is trained first.
+    """
+    from trajvae.store import check_outputs
+
+    begun = time.monotonic()
+    names = options.need_trajectories(trajectories)
+    check_outputs([output], force=force)
+    existing = model is not None or Path("model.h5").exists()
+    trained, path = _apply(model, choices) if existing else _train(names, choices)
+    embedding = trained.encode(names, options.reading_of(choices), report.bar("embedding", "frame"))
+    embedding = dataclasses.replace(embedding, command=options.command_line(), seed=choices["seed"])
+    embedding.save(output, force=force)
+    own = {key: trained.figures[key] for key in CONTRACT}
+    applied = {**embedding.figures, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - begun, 2)}
+    figures = {**own, **(applied if existing else {}), "model": str(path), "output": str(output)}
+    lines = [] if existing else report.training_lines(trained.figures)
+    lines += [
+        f"embedded {embedding.figures['frames']} frames: RMSD {embedding.figures['rmsd']:.3f} Å "
+        f"(PCA of the same dimension {embedding.figures['pca_rmsd']:.3f} Å)",
+        f"model: {path}   latent coordinates: {output}",
+    ]
+    report.result(figures, lines, as_json=as_json)
+
+
+def _apply(model: Path | None, choices: dict[str, Any]) -> tuple[Any, Path]:
+    path = model or Path("model.h5")
+    trained = options.load_model(path, choices["device"])
+    if options.given(choices):
+        flags = ", ".join("--" + name.replace("_", "-").replace("settings", "set") for name in options.given(choices))
+        raise click.UsageError(
+            f"{flags} would need a training, but '{path}' exists: use 'trajvae train' for a new model"
+        )
+    if model is None:
+        report.say(f"using the model '{path}' of this folder (trained by: {trained.command})")
+    return trained, path
+
+
+def _train(names: list[str], choices: dict[str, Any]) -> tuple[Any, Path]:
+    path = Path("model.h5")
+    report.say(f"no model in this folder: training '{path}' first")
+    return train_model(names, choices, path, force=False), path

@@ -1,0 +1,40 @@
+"""`trajvae generate`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from . import options, report
+
+
+@click.command(
+    epilog="Example: trajvae generate -n 1000 -o new.h5md   (opens in MDAnalysis with new.pdb, and in mdtraj)"
+)
+@click.option("-n", "--number", type=int, default=1000, show_default=True, help="How many conformations.")
+@click.option("--mean", is_flag=True, help="Decode the mean of p(x|z) instead of drawing from it.")
+@options.model
+@options.output("generate.h5md")
+@options.common
+def generate(
+    number: int, mean: bool, model: Path | None, output: Path, force: bool, seed: int, device: str, as_json: bool
+) -> None:
+    """New conformations, drawn from the model."""
+    from trajvae.errors import OptionError
+    from trajvae.outputs.conformations import conformation_files
+    from trajvae.store import check_outputs
+
+    if number < 1:
+        raise OptionError(f"-n must be 1 or more, got {number}")
+    check_outputs(conformation_files(output), force=force)
+    made = options.load_model(model, device).generate(number, seed=seed, mean=mean)
+    made = dataclasses.replace(made, command=options.command_line())
+    made.save(output, force=force)
+    valid = made.figures["valid"]
+    lines = [
+        f"{number} conformations, {valid} of them valid ({100 * valid / number:.1f} %)",
+        f"positions: {output}   topology: {output.with_suffix('.pdb')}",
+    ]
+    report.result({**made.figures, "output": str(output)}, lines, as_json=as_json)

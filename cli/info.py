@@ -1,0 +1,55 @@
+"""`trajvae info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import options, report
+
+
+@click.command(epilog="Examples: trajvae info model.h5;  trajvae info --options euclidean")
+@click.argument("file", required=False, type=options.PATH)
+@click.option("--options", "backend", metavar="BACKEND", help="List what --set takes for a latent space.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
+def info(file: Path | None, backend: str | None, as_json: bool) -> None:
+    """Say what one of trajvae's files holds, or what a latent space can be told."""
+    if backend is not None:
+        _backend(backend, as_json)
+    elif file is not None:
+        _file(file, as_json)
+    else:
+        raise click.UsageError("wanted a file, or --options BACKEND")
+
+
+def _backend(backend: str, as_json: bool) -> None:
+    from trajvae.latents import latent_options
+
+    found = latent_options(backend)
+    lines = [
+        f"{o['name']} ({o['type']}{', ' + o['unit'] if o['unit'] else ''}) = {o['default']}: {o['help']}" for o in found
+    ]
+    report.result({"backend": backend, "options": found}, lines or ["no options"], as_json=as_json)
+
+
+def _file(file: Path, as_json: bool) -> None:
+    from trajvae.store import describe
+
+    found = describe(file)
+    head = f"{found['file']}: {found['kind']}, made by trajvae {found['version']} on {found['created']}"
+    lines = [head, f"  command: {found['command']}   seed: {found['seed']}"]
+    for name in ("status", "config", "summary"):
+        if name in found:
+            lines += _indented(name, found[name])
+    for name, d in found["datasets"].items():
+        if not name.startswith(("/trajvae/weights", "/trajvae/validity", "/trajvae/topology", "/h5md")):
+            lines.append(f"  {name}  {tuple(d['shape'])}  {d['dtype']}  {d['unit']}".rstrip())
+    report.result(found, lines, as_json=as_json)
+
+
+def _indented(name: str, value: Any) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"  {name}: {value}"]
+    return [f"  {name}:", *(f"    {k}: {v}" for k, v in value.items())]

@@ -1,0 +1,74 @@
+"""The group of commands, and how errors and warnings reach the user: one line on stderr, no traceback."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, TextIO
+
+import click
+
+from trajvae._version import __version__
+from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
+
+from .embed import embed
+from .generate import generate
+from .info import info
+from .marginals import marginals
+from .optimize import optimize
+from .train import train
+
+
+class WrongOption(click.ClickException):
+    """An option whose value the library refuses."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """Turns trajvae's errors into exit codes: 2 for an option, 1 for anything else."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", TrajvaeWarning)
+            warnings.showwarning = _show
+            try:
+                return super().invoke(ctx)
+            except TrajvaeError as error:
+                kind = WrongOption if isinstance(error, OptionError) else click.ClickException
+                raise kind(" ".join(str(error).split())) from error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of their use."""
+        return list(self.commands)
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    click.echo(f"warning: {message}", err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="trajvae")
+def main() -> None:
+    """Variational autoencoders for molecular-simulation trajectories.
+
+    \b
+    In a folder with a trajectory:
+      trajvae embed traj.dcd -s top.psf --select "name CA"   latent coordinates; trains model.h5 first
+      trajvae generate -n 1000                               new conformations
+      trajvae marginals traj.dcd -s top.psf                  simulation against model
+      trajvae optimize --objective rg                        the most compact structure
+      trajvae info model.h5                                  what a file holds
+    """
+
+
+for command in (train, embed, generate, marginals, optimize, info):
+    main.add_command(command)

@@ -1,0 +1,142 @@
+"""Options that commands share, each defined once."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from trajvae.config import TrainConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+trajectories = click.argument("trajectories", nargs=-1, metavar="TRAJ...", type=str)
+
+reading = _stack(
+    click.option("-s", "--topology", type=PATH, help="Topology: PSF, PDB, GRO, TPR or any that MDAnalysis reads."),
+    click.option("--select", help="Atoms, in MDAnalysis' selection language. [default: heavy atoms of protein "
+                 "and nucleic acid if any, else everything but solvent and ions]"),
+    click.option("--start", type=int, help="First frame, from 0."),
+    click.option("--stop", type=int, help="Frame before which to stop."),
+    click.option("--step", type=int, help="Take every step-th frame."),
+)  # fmt: skip
+
+model = click.option("-m", "--model", type=PATH, help="Model file. [default: model.h5]")
+
+
+def output(default: str) -> Callable[[F], F]:
+    """`-o` and `-f`, with the command's default name."""
+    return _stack(
+        click.option("-o", "--output", type=PATH, default=default, show_default=True, help="File to write."),
+        click.option("-f", "--force", is_flag=True, help="Replace the output if it exists."),
+    )
+
+
+common = _stack(
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all randomness."),
+    click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else."),
+)
+
+
+def _help(name: str) -> str:
+    field = next(f for f in fields(TrainConfig) if f.name == name)
+    text = str(field.metadata["help"]).capitalize().replace("kl ", "KL ")
+    default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+    return text if field.default is None else f"{text}. [default: {default}]"
+
+
+def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
+    for value in values:
+        if "=" not in value:
+            raise click.BadParameter(f"wanted KEY=VALUE, got '{value}'")
+    return dict(value.split("=", 1) for value in values) or None
+
+
+def _widths(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if value is None else tuple(int(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"wanted widths such as 256,256,256, got '{value}'") from error
+
+
+training = _stack(
+    click.option("--backend", "--latent", "backend", help=_help("backend")),
+    click.option("--latent-dim", type=int, help=_help("latent_dim")),
+    click.option("--features", help=_help("features")),
+    click.option("--likelihood", metavar="isotropic|full", help=_help("likelihood")),
+    click.option("--align", metavar="superpose|principal|none", help=_help("align")),
+    click.option("--center", metavar="mass|geometry", help=_help("center")),
+    click.option("--beta", type=float, help=_help("beta")),
+    click.option("--epochs", type=int, help=_help("epochs")),
+    click.option("--batch-size", type=int, help=_help("batch_size")),
+    click.option("--hidden", callback=_widths, metavar="W,W,...", help=_help("hidden")),
+    click.option("--set", "settings", multiple=True, callback=_pairs, metavar="KEY=VALUE",
+                 help="An option of the latent space; `trajvae info --options BACKEND` lists them."),
+)  # fmt: skip
+
+TRAINING = (
+    "backend",
+    "latent_dim",
+    "features",
+    "likelihood",
+    "align",
+    "center",
+    "beta",
+    "epochs",
+    "batch_size",
+    "hidden",
+    "settings",
+)
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """The training options that stand on the command line."""
+    return {name: options[name] for name in TRAINING if options.get(name) is not None}
+
+
+def reading_of(options: dict[str, Any]) -> Any:
+    """The reading options as `Reading`."""
+    from trajvae.readers.sources import Reading
+
+    return Reading(**{name: options[name] for name in ("topology", "select", "start", "stop", "step")})
+
+
+def need_trajectories(names: tuple[str, ...]) -> list[str]:
+    """At least one trajectory."""
+    if not names:
+        raise click.UsageError("wanted at least one trajectory, as in: trajvae embed traj.dcd -s top.psf")
+    return list(names)
+
+
+def load_model(path: Path | None, device: str) -> Any:
+    """The model that is named, or `model.h5`."""
+    from trajvae.errors import ReadError
+    from trajvae.model import Model
+
+    found = path or Path("model.h5")
+    if not found.is_file():
+        raise ReadError(f"no model '{found}': make one with 'trajvae embed TRAJ...' or 'trajvae train TRAJ...'")
+    return Model.load(found, device)
+
+
+def command_line() -> str:
+    """What was typed, as it is stored in outputs."""
+    return shlex.join(["trajvae", *sys.argv[1:]])

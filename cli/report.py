@@ -1,0 +1,66 @@
+"""What is printed: progress on stderr, results on stdout as lines or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+def bar(what: str, unit: str) -> Callable[..., None]:
+    """A progress callback (done, total[, figure]); silent where stderr is no terminal."""
+    from tqdm import tqdm
+
+    state: dict[str, Any] = {}
+
+    def show(done: int, total: int, figure: float | None = None) -> None:
+        if "bar" not in state:
+            state["bar"] = tqdm(total=total, desc=what, unit=unit, disable=not sys.stderr.isatty(), leave=False)
+        line = state["bar"]
+        if figure is not None and math.isfinite(figure):
+            line.set_postfix_str(f"{figure:.4g}", refresh=False)
+        line.update(done - line.n)
+        if done >= total:
+            line.close()
+
+    return show
+
+
+def say(text: str) -> None:
+    """A note on stderr."""
+    click.echo(text, err=True)
+
+
+def result(figures: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    """Print the figures as JSON, or the lines."""
+    click.echo(json.dumps(plain(figures)) if as_json else "\n".join(lines))
+
+
+def plain(value: Any) -> Any:
+    """Without numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def training_lines(figures: dict[str, Any]) -> list[str]:
+    """The figures of a training, for people."""
+    f = figures
+    lines = [
+        f"trained on {f['frames']} frames ({f['held_out']} held out) of {f['atoms']} atoms, {f['features']} features, "
+        f"likelihood {f['likelihood']}, {f['epochs']} epochs in {f['seconds']:.0f} s",
+        f"held-out frames: ELBO {f['elbo']:.2f} nats, RMSD {f['rmsd']:.3f} Å "
+        f"(PCA of the same dimension {f['pca_rmsd']:.3f} Å), {100 * f['held_out_valid']:.1f} % pass the validity test",
+    ]
+    if f["frame_jump"] is not None:
+        lines.append(
+            f"largest jump between neighbouring frames: {f['frame_jump']:.3f} Å as aligned, "
+            f"{f['frame_jump_optimal']:.3f} Å optimally superposed"
+        )
+    return lines

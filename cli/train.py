@@ -1,0 +1,54 @@
+"""`trajvae train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import options, report
+
+CONTRACT = (
+    "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "rmsd", "pca_rmsd",
+    "epochs", "seconds",
+)  # fmt: skip
+
+
+def train_model(names: list[str], choices: dict[str, Any], path: Path, *, force: bool) -> Any:
+    """Read, align, train and save; the file is refused before the work if it exists."""
+    from trajvae.config import TrainConfig
+    from trajvae.model import Model
+    from trajvae.store import check_outputs
+
+    check_outputs([path], force=force)
+    config = TrainConfig(**options.given(choices), select=choices["select"], seed=choices["seed"])
+    model = Model.train(
+        names,
+        config,
+        reading=options.reading_of(choices),
+        device=choices["device"],
+        progress=report.bar("training", "epoch"),
+        command=options.command_line(),
+    )
+    report.say(f"selected: {model.selection} ({model.topology.n_atoms} atoms)")
+    model.save(path, force=force)
+    return model
+
+
+@click.command(epilog='Example: trajvae train "run*.xtc" -s top.gro --select "name CA" --latent-dim 3 -o ca.h5')
+@options.trajectories
+@options.reading
+@options.training
+@options.output("model.h5")
+@options.common
+def train(trajectories: tuple[str, ...], output: Path, force: bool, as_json: bool, **choices: Any) -> None:
+    """Read, align and train; write a model.
+
+    Several trajectories and globs are one data set. Training needs no option: the defaults are those that the
+    figures in the README were made with.
+    """
+    model = train_model(options.need_trajectories(trajectories), choices, output, force=force)
+    figures = {key: model.figures[key] for key in CONTRACT}
+    lines = [*report.training_lines(model.figures), f"model: {output}"]
+    report.result({**figures, "model": str(output)}, lines, as_json=as_json)
