@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import ReadError, TrajvaeError
+from trajvae.models.threads import small_work
 from trajvae.models.vae import VAE
 
 STEPS = 8000  # optimiser steps that the default number of epochs aims at
@@ -83,20 +83,6 @@ class Split:
 
 
 Progress = Callable[[int, int, float], None]
-
-_SMALL = 2e9  # multiplications a step below which a second thread costs more than it brings
-
-
-@contextlib.contextmanager
-def small_work(multiplications: float) -> Iterator[None]:
-    """Use one thread for small steps: two would wait for each other longer than they work."""
-    threads = torch.get_num_threads()
-    if multiplications < _SMALL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def held_out_blocks(file: NDArray[np.int64], share: float = 0.1, most: int = 20) -> NDArray[np.bool_]:

@@ -30,6 +30,8 @@ class Embedding:
     frame_jump : ndarray, shape (T,)
         Å, to the frame before in the same file; NaN where there is none.
     file, frame : ndarray of int64, shape (T,)
+    time : ndarray, shape (T,)
+        ps.
     files : list of str
     figures : dict
         Means over the frames.
@@ -41,6 +43,7 @@ class Embedding:
     frame_jump: NDArray[np.float64]
     file: NDArray[np.int64]
     frame: NDArray[np.int64]
+    time: NDArray[np.float64]
     files: list[str]
     seed: int = 0
     command: str = "Model.encode"
@@ -56,7 +59,15 @@ class Embedding:
         }
         extra = {"file": self.file, "frame": self.frame, "files": np.array(self.files)}
         header = Header("embedding", self.command, self.seed)
-        write_table(Path(path), header, observables=observables, extra=extra, force=force)
+        write_table(
+            Path(path),
+            header,
+            observables=observables,
+            steps=self.frame,
+            times=self.time,
+            extra=extra,
+            force=force,
+        )
 
 
 def embed(pipeline: Pipeline, frames: Frames, progress: Callable[[int, int], None] | None = None) -> Embedding:
@@ -85,10 +96,10 @@ def embed(pipeline: Pipeline, frames: Frames, progress: Callable[[int, int], Non
         done += len(aligned)
         if progress is not None:
             progress(done, frames.n_frames)
-    return assemble(parts, places, np.concatenate(jumps), frames.names)
+    return assemble(parts, places, np.concatenate(jumps), frames)
 
 
-def assemble(parts: list[Encoded], places: list[Chunk], jump: NDArray[np.float64], names: list[str]) -> Embedding:
+def assemble(parts: list[Encoded], places: list[Chunk], jump: NDArray[np.float64], frames: Frames) -> Embedding:
     """Put chunks together; a jump between two files is none."""
     everything = join(parts)
     file = np.concatenate([p.file for p in places])

@@ -20,6 +20,7 @@ from torch import Tensor
 from trajvae.errors import OptionError, TrajvaeError
 from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.threads import small_work
 from trajvae.observables import Observable, evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.objectives import Goal
@@ -175,7 +176,8 @@ def optimize(
     descent = Descent(pipeline, objective, aim, scale, support)
     z0 = torch.from_numpy(_starts(record, stored, index, aim, search).astype(np.float32)).to(pipeline.device)
     noise = _noise(pipeline, search, of, generator)
-    z, path, values = descent.run(z0, noise, search.steps, progress)
+    with small_work(_work(pipeline, search, len(noise))):
+        z, path, values = descent.run(z0, noise, search.steps, progress)
     candidates = _candidates(pipeline, record, z, of, search, generator)
     chosen = _choose(candidates, objective, aim, support, search)
     return _result(pipeline, record, objective, aim, of, seed, chosen, (z, path, values), simulated, descent, noise)
@@ -186,6 +188,12 @@ def _stored(record: Record, objective: Observable) -> tuple[Float64, NDArray[np.
     if objective.name in record.observables:
         return record.observables[objective.name], np.arange(len(record.latent))
     return evaluate(objective, record.sample), record.sample_index
+
+
+def _work(pipeline: Pipeline, search: Search, noise: int) -> float:
+    """Multiplications of a step, roughly."""
+    weights = sum(p.numel() for p in pipeline.vae.decoder.parameters())
+    return 3.0 * search.starts * (weights + noise * pipeline.vae.features.size * 20)
 
 
 def _noise(pipeline: Pipeline, search: Search, of: str, generator: torch.Generator) -> Tensor:
@@ -209,7 +217,9 @@ def _candidates(
 ) -> _Candidates:
     """Structures at the optima: draws, or the decoded means."""
     points = z.double().cpu().numpy()
-    copies = 1 if of == "mean" else search.draws
+    copies = (
+        1 if of == "mean" else int(np.clip(_NUMBERS // (len(points) * pipeline.vae.features.size), 8, search.draws))
+    )
     latent, start = np.repeat(points, copies, axis=0), np.repeat(np.arange(len(points)), copies)
     positions = pipeline.decode(latent, None if of == "mean" else generator)
     return _Candidates(latent, positions, start, record.validity.test(positions))

@@ -13,7 +13,7 @@ from trajvae.latents import Latent
 
 NEIGHBOURS = 5
 QUANTILE = 0.99
-_MOST = 10_000  # training latents that are compared with
+_MOST = 5000  # training latents that are compared with
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Support:
 
     @classmethod
     def fit(cls, latent: Latent, points: NDArray[np.float64]) -> Support:
-        """Measure the training latents (T, ambient); at most 10^4 of them, evenly taken."""
+        """Measure the training latents (T, ambient); at most 5000 of them, evenly taken."""
         step = max(1, -(-len(points) // _MOST))
         kept = torch.from_numpy(points[::step])
         k = min(NEIGHBOURS, len(kept) - 1)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from MDAnalysis.lib.formats.libdcd import DCDFile
+from MDAnalysis.units import convert
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
@@ -23,7 +24,8 @@ _NM = 10.0  # nm to Å
 class FrameFile(Protocol):
     """One run of frames: a file, or an object that holds frames.
 
-    `precision` is the resolution of stored coordinates in Å, 0 where they are floating-point numbers.
+    `precision` is the resolution of stored coordinates in Å, 0 where they are floating-point numbers; `clock` the time
+    of the first frame and the time between frames in ps, (0, 1) where nothing is known, as in MDAnalysis.
     """
 
     @property
@@ -46,6 +48,11 @@ class FrameFile(Protocol):
         """Resolution in Å."""
         ...
 
+    @property
+    def clock(self) -> tuple[float, float]:
+        """Time of the first frame, and between frames, in ps."""
+        ...
+
     def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
         """Positions (t, n, D) in Å and boxes (t, 6) of the frames asked for, at most `size` frames at a time."""
         ...
@@ -64,6 +71,7 @@ class ArrayFrames:
     positions: Array
     boxes: NDArray[np.float64] | None = None
     precision: float = 0.0
+    clock: tuple[float, float] = (0.0, 1.0)
 
     @property
     def n_frames(self) -> int:
@@ -94,6 +102,8 @@ class DCDFrames:
         with DCDFile(self.name) as file:
             self.n_frames, self.n_atoms = int(file.n_frames), int(file.header["natoms"])
             self._periodic = bool(file.header["is_periodic"])
+            step = convert(file.header["delta"], "AKMA", "ps") * max(file.header["nsavc"], 1)
+            self.clock = (0.0, float(step) or 1.0)
 
     def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
         """See `FrameFile`."""
@@ -146,7 +156,9 @@ class XDRFrames:
         try:
             with self._open(self.name) as file:
                 self.n_frames, offsets = len(file), np.asarray(file.offsets)
-                self.n_atoms = int(file.read(n_frames=1)[0].shape[1])
+                first = file.read(n_frames=2)
+                self.n_atoms = int(first[0].shape[1])
+                self.clock = _clock(first[1])
         except (RuntimeError, OSError, ValueError, IndexError) as error:
             raise ReadError(f"'{path}' cannot be read: {error}") from error
         if compressed:
@@ -167,6 +179,11 @@ class XDRFrames:
                 if len(xyz) != len(piece):
                     raise ReadError(f"'{self.name}' ends within frame {piece.start + len(xyz) * piece.step}")
                 yield xyz * np.float32(_NM), None if vectors is None else _lengths_angles(vectors * _NM)
+
+
+def _clock(times: NDArray[np.float32]) -> tuple[float, float]:
+    step = float(times[1] - times[0]) if len(times) > 1 else 1.0
+    return float(times[0]), step or 1.0
 
 
 def _xdr_read(file: Any, piece: range, atoms: NDArray[np.int64]) -> tuple[Any, Any]:
@@ -212,6 +229,7 @@ class ReaderFrames:
         self.name = name
         self._reader = reader
         self.n_frames, self.n_atoms = int(reader.n_frames), int(reader.n_atoms)
+        self.clock = (0.0, float(reader.dt))
 
     def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
         """See `FrameFile`."""

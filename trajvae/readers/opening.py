@@ -70,7 +70,9 @@ def _open_mdtraj(trajectory: Any) -> tuple[list[FrameFile], Any]:
     if trajectory.unitcell_lengths is not None:
         boxes = np.concatenate([trajectory.unitcell_lengths * 10.0, trajectory.unitcell_angles], axis=1).astype(float)
     frames = _array_frames(xyz, "the mdtraj trajectory")
-    return [ArrayFrames(frames.name, xyz, boxes)], to_universe(plain, xyz[:1]).atoms
+    times = np.asarray(trajectory.time, dtype=float)
+    clock = (float(times[0]), float(times[1] - times[0]) or 1.0) if len(times) > 1 else (0.0, 1.0)
+    return [ArrayFrames(frames.name, xyz, boxes, clock=clock)], to_universe(plain, xyz[:1]).atoms
 
 
 def _anonymous(n_atoms: int) -> Any:

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from trajvae.errors import ReadError, TrajvaeWarning
+from trajvae.readers.connect import connect, first_box
 from trajvae.readers.frames import Array, FrameFile
-from trajvae.readers.molecules import bonds_of, elements_of, guess_bonds, has_names, select_atoms, topology_of
+from trajvae.readers.molecules import has_names, select_atoms, topology_of
 from trajvae.readers.opening import open_any
-from trajvae.readers.whole import Wholeness, longest_bond
+from trajvae.readers.whole import Wholeness
 from trajvae.topology import Topology
 
 _CHUNK_NUMBERS = 2**21  # coordinates a chunk: 16 MB in float64
@@ -98,6 +97,11 @@ class Frames:
         """Names of the files."""
         return [f.name for f in self.files]
 
+    def times(self, file: NDArray[np.int64], frame: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Time of frames in ps, (T,), by the files' clocks."""
+        first, step = np.array([f.clock for f in self.files]).T
+        return np.asarray(first[file] + step[file] * frame)
+
     def chunks(self, size: int | None = None) -> Iterator[Chunk]:
         """Read everything, some frames at a time.
 
@@ -143,7 +147,7 @@ class Frames:
             xyz = self.wholeness.apply(xyz, boxes)
             self.wholeness.check(xyz, frames, name)
         xyz = xyz if len(self.chosen) == len(self.atoms) else xyz[:, self.chosen]
-        xyz = xyz if xyz.shape[2] == len(self.axes) else xyz[:, :, list(self.axes)]
+        xyz = xyz if xyz.shape[2] <= len(self.axes) else xyz[:, :, list(self.axes)]
         return Chunk(xyz, np.full(len(xyz), file, dtype=np.int64), frames)
 
     def read(self) -> Chunk:
@@ -213,78 +217,10 @@ def _ranges(counts: list[int], reading: Reading) -> list[range]:
 
 def _assemble(files: list[FrameFile], ranges: list[range], chosen: Any, said: str) -> Frames:
     """Decide which atoms to read beside the chosen ones, and along which bonds molecules are made whole."""
-    box = _first_box(files[0])
-    bonds = _bonds(files[0], ranges, chosen, box)
-    molecules = _molecules(chosen, bonds)
-    if box is None:  # only the chosen atoms are read; let one frame of their molecules tell a wrong atom order
-        _check_first(files[0], ranges, molecules, bonds)
-    region = chosen.universe.atoms[np.unique(chosen.indices)] if box is None else molecules
+    box = first_box(files[0])
+    bonds, region, whole = connect(files[0], ranges[0][:1] or range(0, 1), chosen, box)
     place = np.searchsorted(region.indices, chosen.indices)
-    whole = _wholeness(region, bonds, boxed=box is not None)
     return Frames(files, ranges, region.indices.astype(np.int64), place, topology_of(chosen, bonds), said, whole)
-
-
-def _bonds(file: FrameFile, ranges: list[range], chosen: Any, box: Any) -> NDArray[np.int64]:
-    """The topology's bonds, with guessed ones where it has few: PDB files often hold those of hetero atoms alone."""
-    bonds = bonds_of(chosen.universe)
-    near = chosen.residues.atoms if has_names(chosen) else chosen
-    if not has_names(chosen) or 2 * len(np.intersect1d(bonds, near.indices)) > len(near):
-        return bonds
-    return np.unique(np.concatenate([bonds, _guess_in(near, file, ranges, box)]), axis=0)
-
-
-def _molecules(chosen: Any, bonds: NDArray[np.int64]) -> Any:
-    """All atoms that bonds connect with the chosen ones."""
-    n = len(chosen.universe.atoms)
-    graph = coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n))
-    label = connected_components(graph, directed=False)[1]
-    return chosen.universe.atoms[np.isin(label, label[chosen.indices])]
-
-
-def _first_box(file: FrameFile) -> NDArray[np.float64] | None:
-    boxes = next(iter(file.blocks(range(0, 1), np.arange(1), 1)))[1] if file.n_frames else None
-    return boxes[0] if boxes is not None and (boxes[0, :3] > 0).all() else None
-
-
-def _first_frame(file: FrameFile, ranges: list[range], region: Any) -> Array:
-    frames = ranges[0][:1] or range(0, 1)
-    return next(iter(file.blocks(frames, region.indices.astype(np.int64), 1)))[0]
-
-
-def _check_first(file: FrameFile, ranges: list[range], region: Any, bonds: NDArray[np.int64]) -> None:
-    whole, xyz = _wholeness(region, bonds, boxed=False), _first_frame(file, ranges, region)
-    if whole is not None and xyz.shape[2] == 3:
-        whole.check(xyz, np.asarray(ranges[0][:1] or [0]), file.name)
-
-
-def _guess_in(region: Any, file: FrameFile, ranges: list[range], box: Any) -> NDArray[np.int64]:
-    """Bonds by distance in the first frame that is read."""
-    xyz = _first_frame(file, ranges, region)
-    if not np.isfinite(xyz).all() or xyz.shape[2] != 3:
-        return np.empty((0, 2), dtype=np.int64)
-    return guess_bonds(region, xyz[0], box)
-
-
-def _wholeness(region: Any, bonds: NDArray[np.int64], *, boxed: bool) -> Wholeness | None:
-    """The plan for the atoms of `region`; None where there is nothing to mend and nothing to check."""
-    place = np.full(len(region.universe.atoms), -1, dtype=np.int64)
-    place[region.indices] = np.arange(len(region))
-    local = place[bonds]
-    local = local[(local >= 0).all(axis=1)]
-    if len(local):
-        limits = longest_bond(*elements_of(region), local)
-    elif boxed:  # nothing known of bonds: consecutive atoms of a segment are taken to be near each other
-        local = topology_of(region, bonds).backbone_bonds()
-        limits = np.full(len(local), np.inf)
-    if not len(local):
-        return None
-    return Wholeness.plan(len(region), local, limits, _labels(region))
-
-
-def _labels(atoms: Any) -> list[str]:
-    if not has_names(atoms):
-        return [str(i) for i in atoms.indices]
-    return [f"{a.resname}{a.resid}:{a.name}" if hasattr(a, "resname") else str(a.name) for a in atoms]
 
 
 def _axes(frames: Frames) -> tuple[int, ...]:

@@ -146,8 +146,9 @@ class Wholeness:
         bad = np.argwhere(length > self.limits[known])
         if len(bad):
             t, k = bad[0]
+            bond = f"{self.labels[a[k]]} - {self.labels[b[k]]}"
             raise ReadError(
-                f"frame {frames[t]} of '{file}': bond {self.labels[a[k]]} - {self.labels[b[k]]} is "
-                f"{length[t, k]:.2f} Å long, at most {self.limits[known[k]]:.2f} is possible: either the topology's atom order differs "
-                "from the trajectory's, or a molecule is broken over a periodic boundary without a box to mend it"
+                f"frame {frames[t]} of '{file}': bond {bond} is {length[t, k]:.2f} Å long, at most "
+                f"{self.limits[known[k]]:.2f} is possible: either the topology's atom order differs from the "
+                "trajectory's, or a molecule is broken over a periodic boundary without a box to mend it"
             )

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from trajvae.store.conformations import write_observables
 from trajvae.store.files import whole_files
@@ -18,6 +20,8 @@ def write_table(
     header: Header,
     *,
     observables: Mapping[str, Quantity] | None = None,
+    steps: NDArray[np.int64] | None = None,
+    times: NDArray[np.float64] | None = None,
     groups: Mapping[str, tuple[Tree, Mapping[str, Any]]] | None = None,
     extra: Tree | None = None,
     attributes: Mapping[str, Any] | None = None,
@@ -31,6 +35,8 @@ def write_table(
     header : Header
     observables : mapping of str to Quantity, optional
         Written to `/observables/<name>/{value,step,time}`, one row a frame.
+    steps, times : ndarray, shape (T,), optional
+        Frame numbers and times in ps.
     groups : mapping of str to (arrays, attributes), optional
         Any other group by its full name, such as `marginals/rg`.
     extra, attributes : mapping, optional
@@ -46,7 +52,7 @@ def write_table(
         group = write_header(file, header)
         group.attrs.update(attributes or {})
         write_tree(group, extra or {})
-        write_observables(file, observables or {})
+        write_observables(file, observables or {}, steps, times)
         for name, (tree, marks) in (groups or {}).items():
             made = file.create_group(name)
             made.attrs.update(marks)
