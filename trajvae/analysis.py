@@ -123,7 +123,7 @@ class TrajVAE(_Collect):
         self.model = Model.fit(
             self._plan, chunk, self.config, device=self._device, progress=self._progress, command=command
         )
-        _fill(self.results, _embedding(self.model, chunk, self._plan.names))
+        _fill(self.results, _embedding(self.model, chunk, self._plan))
         self.results.history = self.model.record.history
 
 
@@ -158,7 +158,7 @@ class Embed(_Collect):
 
     def _conclude(self) -> None:
         chunk = self._collected()
-        _fill(self.results, _embedding(self.model, chunk, self._plan.names))
+        _fill(self.results, _embedding(self.model, chunk, self._plan))
 
 
 def _trajectory(source: Any, frames: Frames) -> Any:
@@ -172,10 +172,10 @@ def _trajectory(source: Any, frames: Frames) -> Any:
     return MemoryReader(spatial(np.asarray(xyz[0])), order="fac", dimensions=dimensions)
 
 
-def _embedding(model: Model, chunk: Chunk, names: list[str]) -> Embedding:
+def _embedding(model: Model, chunk: Chunk, frames: Frames) -> Embedding:
     encoded = encode_all(model.pipeline, chunk.positions)
     jump = frame_jump(model.pipeline.alignment.apply(chunk.positions))
-    return assemble([encoded], [chunk], jump, names)
+    return assemble([encoded], [chunk], jump, frames)
 
 
 def _fill(results: Any, embedding: Embedding) -> None:

@@ -111,4 +111,7 @@ def assemble(parts: list[Encoded], places: list[Chunk], jump: NDArray[np.float64
         "rmsd": float(everything.rmsd.mean()),
         "pca_rmsd": float(everything.pca_rmsd.mean()),
     }
-    return Embedding(everything.latent, everything.scale, everything.rmsd, jump, file, frame, names, figures=figures)
+    times = frames.times(file, frame)
+    return Embedding(
+        everything.latent, everything.scale, everything.rmsd, jump, file, frame, times, frames.names, figures=figures
+    )
