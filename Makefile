@@ -1,11 +1,12 @@
-# Both commands work on a machine that has only Python 3.11, git and make.
+# `make demo` and `make test` work on a machine that has only Python 3.11, git and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-EXAMPLE := examples/trajectories/alanine_dipeptide
+ALANINE := ../examples/trajectories/alanine_dipeptide
+TRAJVAE := ../$(BIN)/trajvae
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint figures picture clean
 
 $(BIN)/trajvae: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,15 +18,34 @@ $(VENV)/.test: $(BIN)/trajvae
 	@touch $@
 
 demo: $(BIN)/trajvae
-	$(BIN)/python -m trajvae_cli.demo $(EXAMPLE).xtc -s $(EXAMPLE).pdb -o demo
+	@rm -rf demo && mkdir demo
+	@echo "== embed: train on alanine dipeptide, latent coordinates of every frame"
+	@cd demo && $(TRAJVAE) embed $(ALANINE).xtc -s $(ALANINE).pdb
+	@echo "== generate: 1000 new conformations"
+	@cd demo && $(TRAJVAE) generate -n 1000
+	@echo "== marginals: simulation against model"
+	@cd demo && $(TRAJVAE) marginals $(ALANINE).xtc -s $(ALANINE).pdb
+	@echo "== optimize: the most compact structure"
+	@cd demo && $(TRAJVAE) optimize --objective rg
+	@echo "== the files are in demo/; 'trajvae info FILE' says what each holds"
+	@ls -l demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check trajvae cli tests examples benchmarks
-	$(BIN)/ruff format --check trajvae cli tests examples benchmarks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy trajvae cli
+
+# the figures that README states
+figures: $(VENV)/.test
+	$(BIN)/python benchmarks/figures.py
+
+# README's picture, from what `make demo` left
+picture: $(BIN)/trajvae
+	$(PIP) matplotlib
+	$(BIN)/python examples/plot_demo.py demo docs/demo.png
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info
