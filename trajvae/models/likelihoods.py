@@ -38,7 +38,14 @@ class Likelihood(nn.Module, ABC):
         Smallest standard deviation in Å: the precision of the file.
     n_frames : int
         Training frames, for shrinkage.
+
+    Attributes
+    ----------
+    structured : bool
+        Whether the covariance has a structure that training lets in gradually.
     """
+
+    structured = False
 
     def __init__(self, size: int, floor: float, n_frames: int) -> None:
         super().__init__()
@@ -110,6 +117,7 @@ class Isotropic(Likelihood):
 class Full(Likelihood):
     """N(loc, C) with one covariance of the residual, kept as the Cholesky factors of C and of its inverse."""
 
+    structured = True
     cholesky: Tensor
     whitening: Tensor
 

@@ -198,14 +198,14 @@ class Trainer:
     def _run(self, progress: Progress | None, checkpoint: Callable[[int], None] | None) -> History:
         schedule, history = self.schedule, History()
         every = max(1, schedule.epochs // 200)
+        settled = max(schedule.warmup, schedule.structure[1] if self.vae.likelihood.structured else 0.0)
         best, best_epoch, best_state = -math.inf, 0, copy.deepcopy(self.vae.state_dict())
         for epoch in range(1, schedule.epochs + 1):
             train = self._epoch(epoch)
             if epoch % every == 0 or epoch == schedule.epochs:
                 held, kl = held_out_elbo(self.vae, self.data.held_inputs, self.data.held_targets, schedule.seed)
                 self._record(history, epoch, train, held, kl)
-                settled = epoch >= max(schedule.warmup, schedule.structure[1]) * schedule.epochs
-                if settled and held > best:
+                if epoch >= settled * schedule.epochs and held > best:
                     best, best_epoch, best_state = held, epoch, copy.deepcopy(self.vae.state_dict())
                 if checkpoint is not None:
                     checkpoint(epoch)

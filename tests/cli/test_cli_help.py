@@ -1,0 +1,80 @@
+"""Help: of the group and of each command, with an example, every option, and without a heavy import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trajvae
+
+COMMON = ("--output", "--force", "--seed", "--device", "--json")
+READING = ("--topology", "--select", "--start", "--stop", "--step")
+TRAINING = (
+    "--backend", "--latent", "--latent-dim", "--features", "--likelihood", "--align", "--center", "--beta", "--epochs",
+    "--batch-size", "--hidden", "--set",
+)  # fmt: skip
+OPTIONS = {
+    "train": (*COMMON, *READING, *TRAINING),
+    "embed": (*COMMON, *READING, *TRAINING, "--model"),
+    "generate": (*COMMON, "--number", "--mean", "--model"),
+    "marginals": (*COMMON, *READING, "--model"),
+    "optimize": (*COMMON, *READING, "--model", "--objective", "--goal", "--of"),
+    "info": ("--options", "--json"),
+}
+SHORT = {"train": "-s -o -f", "embed": "-s -m -o -f", "generate": "-n -m -o -f", "marginals": "-s -m -o -f"}
+
+
+def help_of(*command):
+    """What `trajvae COMMAND --help` prints."""
+    full = [sys.executable, "-m", "trajvae_cli", *command]
+    done = subprocess.run(full, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr == ""
+    return done.stdout
+
+
+def test_group():
+    """Every command with a word about it, and the commands to begin with."""
+    text = help_of("--help")
+    assert "trajvae embed traj.dcd" in text and "trajvae generate -n 1000" in text
+    for command in OPTIONS:
+        assert f"\n  {command} " in text
+    assert help_of("-h") == text
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_command(command):
+    """Every option of the contract, and an example that begins with the command itself."""
+    text = help_of(command, "--help")
+    words = text.replace(",", " ").split()
+    assert set(OPTIONS[command]) <= set(words)
+    assert set(SHORT.get(command, "").split()) <= set(words)
+    assert "Example" in text and f"trajvae {command}" in text.split("Example")[1]
+
+
+def test_defaults_are_told():
+    """Help states the defaults that a user gets."""
+    text = " ".join(help_of("train", "--help").split())
+    for default in ("euclidean", "256,256,256", "superpose", "model.h5"):
+        assert f"default: {default}" in text
+
+
+def test_version():
+    """The package's own version, by the installed script too."""
+    assert trajvae.__version__ in help_of("--version")
+    script = Path(sys.executable).with_name("trajvae")
+    done = subprocess.run([str(script), "--version"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and trajvae.__version__ in done.stdout
+
+
+def test_nothing_heavy_is_imported():
+    """Help comes at once: neither torch nor the trajectory libraries nor HDF5 are loaded for it."""
+    code = (
+        "import sys, trajvae, trajvae_cli\n"
+        "try:\n    trajvae_cli.main(['train', '--help'])\n"
+        "except SystemExit:\n    pass\n"
+        "sys.stderr.write(' '.join({name.split('.')[0] for name in sys.modules}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "--epochs" in done.stdout
+    assert not set(done.stderr.split()) & {"torch", "MDAnalysis", "mdtraj", "h5py", "scipy"}

@@ -1,0 +1,42 @@
+"""Data that several test files share."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from MDAnalysisTests.datafiles import DCD, PSF
+
+from trajvae import Model, TrainConfig
+from trajvae.errors import TrajvaeWarning
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The folder of example trajectories."""
+    return Path(__file__).parents[1] / "examples" / "trajectories"
+
+
+@pytest.fixture(scope="session")
+def adk() -> tuple[Path, Path]:
+    """Adenylate kinase, 98 frames of a DIMS transition: topology and trajectory."""
+    return Path(PSF), Path(DCD)
+
+
+@pytest.fixture(scope="session")
+def chain(examples):
+    """The first 400 frames of the 2-D bead chain, float32, (400, 12, 2) in Å; read-only."""
+    with np.load(examples / "chain2d.npz") as arrays:
+        positions = arrays["positions"][:400]
+    positions.setflags(write=False)
+    return positions
+
+
+@pytest.fixture(scope="session")
+def tiny_model(chain):
+    """A model trained on `chain` for three epochs: of the right shapes, and no good."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrajvaeWarning)  # an array has no topology
+        return Model.train(chain.copy(), TrainConfig(epochs=3, hidden=(16,)), device="cpu")

@@ -1,0 +1,295 @@
+"""The contract of every latent space, over one table of cases; a new backend adds its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+from trajvae.errors import OptionError
+from trajvae.latents import LATENTS, Context, Latent, Params, latent_options, make_latent
+
+DRAWS = 20_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A latent space, its twins in torch.distributions, and wrong options."""
+
+    backend: str
+    dim: int
+    posterior: Callable[[Params], td.Distribution]
+    prior: Callable[[int], td.Distribution]
+    wrong: tuple[tuple[str, Any], ...]
+
+
+def _normal(params: Params) -> td.Distribution:
+    return td.Normal(params["loc"], params["log_scale"].exp())
+
+
+def _standard_normal(dim: int) -> td.Distribution:
+    one = torch.ones(dim, dtype=torch.float64)
+    return td.Normal(0.0 * one, one)
+
+
+_EUCLIDEAN = (_normal, _standard_normal, (("min_scale", "wide"), ("min_scale", 0.0), ("min_scale", 2)))
+CASES = [
+    Case("euclidean", 1, *_EUCLIDEAN),
+    Case("euclidean", 2, *_EUCLIDEAN),
+    Case("euclidean", 7, *_EUCLIDEAN),
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda c: f"{c.backend}-{c.dim}")
+def case(request: pytest.FixtureRequest) -> Case:
+    """One row of the table."""
+    return request.param
+
+
+def _latent(case: Case) -> Latent:
+    return make_latent(case.backend, case.dim, {})
+
+
+def _params(latent: Latent, n: int, seed: int = 3, dtype: torch.dtype = torch.float64) -> Params:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: 0.7 * torch.randn(n, size, generator=generator, dtype=dtype) for name, size in latent.param_sizes.items()
+    }
+
+
+def _repeat(params: Params, n: int) -> Params:
+    return {name: value.repeat_interleave(n, dim=0) for name, value in params.items()}
+
+
+def _context(seed: int = 0) -> Context:
+    return Context(torch.Generator().manual_seed(seed))
+
+
+def _agrees(draws: Tensor, expected: Tensor | float, dim: int = 0) -> bool:
+    """Whether the mean of the draws is within four standard errors of a value."""
+    error = draws.std(dim=dim) / draws.shape[dim] ** 0.5
+    return bool(((draws.mean(dim=dim) - expected).abs() <= 4.0 * error + 1e-12).all())
+
+
+def test_every_backend_has_a_row() -> None:
+    """The table covers all latent spaces that a user can choose."""
+    assert {c.backend for c in CASES} == set(LATENTS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shapes_and_precision(case: Case, dtype: torch.dtype) -> None:
+    """All outputs have the promised shape and the precision of the parameters."""
+    latent = _latent(case)
+    params = _params(latent, 5, dtype=dtype)
+    z, ratio = latent.rsample(params, _context())
+    closed = latent.kl(params)
+    assert z.shape == latent.mean(params).shape == (5, latent.ambient_dim)
+    assert ratio.shape == (5, len(latent.parts))
+    assert closed is None or closed.shape == ratio.shape
+    assert latent.scale(params).shape == latent.tangent(z).shape == (5, case.dim)
+    assert latent.log_prior(z).shape == (5,)
+    assert latent.prior_sample(9).shape == (9, latent.ambient_dim)
+    assert latent.distance(z, z[:2]).shape == (5, 2)
+    assert {x.dtype for x in (z, ratio, latent.mean(params), latent.scale(params), latent.log_prior(z))} == {dtype}
+    assert all(bool(torch.isfinite(x).all()) for x in (z, ratio, latent.scale(params)))
+
+
+def test_log_ratio_is_log_q_minus_log_p_of_each_draw(case: Case) -> None:
+    """Every draw's log ratio, summed over parts, equals that of torch.distributions."""
+    latent = _latent(case)
+    params = _params(latent, 200)
+    z, ratio = latent.rsample(params, _context())
+    twin = case.posterior(params).log_prob(z) - case.prior(case.dim).log_prob(z)
+    torch.testing.assert_close(ratio.sum(dim=-1), twin.sum(dim=-1), rtol=1e-10, atol=1e-10)
+
+
+def test_draws_have_the_mean_and_scale_they_claim(case: Case) -> None:
+    """Tangent coordinates of draws average to the mean and spread by the scale."""
+    latent = _latent(case)
+    params = _params(latent, 1)
+    z = latent.rsample(_repeat(params, DRAWS), _context()).z
+    centre = latent.mean(params)
+    assert _agrees(z, centre[0])
+    assert _agrees((z - centre).square(), latent.scale(params)[0].square())
+
+
+def test_closed_kl_equals_the_mean_log_ratio(case: Case) -> None:
+    """KL in closed form is the Monte-Carlo mean of the log ratio, part by part, within four standard errors."""
+    latent = _latent(case)
+    params = _params(latent, 3)
+    closed = latent.kl(params)
+    ratio = latent.rsample(_repeat(params, DRAWS), _context()).log_ratio.view(3, DRAWS, -1)
+    assert not _agrees(ratio.sum(dim=-1), 0.0, dim=1)  # a posterior that is not the prior: KL is above zero
+    assert closed is None or _agrees(ratio, closed, dim=1)
+
+
+def test_closed_kl_equals_torch(case: Case) -> None:
+    """KL in closed form equals torch.distributions.kl_divergence."""
+    latent = _latent(case)
+    params = _params(latent, 50)
+    closed = latent.kl(params)
+    if closed is None:
+        pytest.skip("no closed form")
+    twin = td.kl_divergence(case.posterior(params), case.prior(case.dim))
+    torch.testing.assert_close(closed.sum(dim=-1), twin.sum(dim=-1), rtol=1e-10, atol=1e-10)
+
+
+def test_kl_is_never_negative(case: Case) -> None:
+    """The KL of any posterior to the prior is zero or more."""
+    latent = _latent(case)
+    params = {k: 3.0 * v for k, v in _params(latent, 500).items()}
+    closed = latent.kl(params)
+    total = closed if closed is not None else latent.rsample(_repeat(params, 200), _context()).log_ratio
+    assert total.sum(dim=-1).view(500, -1).mean(dim=1).min() >= 0.0
+
+
+def _mc_elbo(latent: Latent, params: Params, closed: bool) -> Tensor:
+    """An ELBO of a made-up likelihood with fixed noise, by the closed KL or by the log ratio."""
+    z, ratio = latent.rsample(params, _context(5))
+    weights = torch.linspace(-1.0, 1.0, latent.ambient_dim, dtype=z.dtype)
+    log_likelihood = -0.5 * ((z @ weights).sin() - 0.3).square() - (0.2 * z).square().sum(dim=-1)
+    kl = latent.kl(params) if closed else None
+    return (log_likelihood - (ratio if kl is None else kl).sum(dim=-1)).mean()
+
+
+def _kl(latent: Latent, params: Params) -> Tensor:
+    closed = latent.kl(params)
+    assert closed is not None
+    return closed.sum(dim=-1).mean()
+
+
+@pytest.mark.parametrize("quantity", ["kl", "elbo-closed", "elbo-ratio"])
+def test_gradients_equal_finite_differences(case: Case, quantity: str) -> None:
+    """T1: pathwise gradients to every posterior parameter agree with central differences to 1e-4."""
+    latent = _latent(case)
+    if quantity == "kl" and latent.kl(_params(latent, 2)) is None:
+        pytest.skip("no closed form")
+
+    def value(p: Params) -> Tensor:
+        return _kl(latent, p) if quantity == "kl" else _mc_elbo(latent, p, quantity == "elbo-closed")
+
+    params = {k: v.requires_grad_(True) for k, v in _params(latent, 4).items()}
+    gradients = torch.autograd.grad(value(params), list(params.values()))
+    step = 1e-5
+    for (name, at), gradient in zip(params.items(), gradients, strict=True):
+        numeric = torch.zeros_like(gradient)
+        for i in range(at.numel()):
+            shift = torch.zeros_like(at).view(-1)
+            shift[i] = step
+            moved = [{**params, name: (at + sign * shift.view_as(at)).detach()} for sign in (1, -1)]
+            numeric.view(-1)[i] = ((value(moved[0]) - value(moved[1])) / (2 * step)).detach()
+        assert gradient.abs().max() > 1e-3
+        torch.testing.assert_close(gradient, numeric, rtol=1e-4, atol=1e-8)
+
+
+def test_prior_draws_have_the_prior_s_moments_and_entropy(case: Case) -> None:
+    """Mean, variance and mean log density of prior draws agree with torch.distributions."""
+    latent, prior = _latent(case), case.prior(case.dim)
+    z = latent.prior_sample(DRAWS, torch.Generator().manual_seed(1)).double()
+    assert _agrees(z, prior.mean)
+    assert _agrees((z - prior.mean).square(), prior.variance)
+    assert _agrees(-latent.log_prior(z), prior.entropy().sum())
+
+
+def test_log_prior_equals_torch(case: Case) -> None:
+    """The prior's log density equals torch.distributions'."""
+    latent = _latent(case)
+    z = 2.0 * latent.prior_sample(100, torch.Generator().manual_seed(1)).double()
+    twin = case.prior(case.dim).log_prob(z).sum(dim=-1)
+    torch.testing.assert_close(latent.log_prior(z), twin, rtol=1e-10, atol=1e-10)
+
+
+def test_randomness_comes_from_the_generator_alone(case: Case) -> None:
+    """Equal seeds give equal draws, other seeds others, and the mean has no noise at all."""
+    latent = _latent(case)
+    params = _params(latent, 6)
+    first = latent.rsample(params, _context(1)).z
+    torch.manual_seed(99)
+    assert torch.equal(first, latent.rsample(params, _context(1)).z)
+    assert not torch.equal(first, latent.rsample(params, _context(2)).z)
+    assert torch.equal(latent.mean(params), latent.mean(params))
+    draws = [latent.prior_sample(5, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_inference_mode_changes_nothing(case: Case) -> None:
+    """T6: under torch.inference_mode all numbers are the same bits."""
+    latent = _latent(case)
+    params = _params(latent, 6)
+    plain = (*latent.rsample(params, _context()), latent.mean(params), latent.scale(params))
+    with torch.inference_mode():
+        inside = (*latent.rsample(params, _context()), latent.mean(params), latent.scale(params))
+        assert latent.log_prior(inside[0]).isfinite().all()
+    assert all(torch.equal(a, b) for a, b in zip(plain, inside, strict=True))
+
+
+def test_extreme_parameters_stay_finite(case: Case) -> None:
+    """Heads far out of range give finite draws, KL and scale, in float32 too."""
+    latent = _latent(case)
+    for size in (-1e4, 1e4):
+        params = {k: torch.full((1, n), size if k != "loc" else 3.0) for k, n in latent.param_sizes.items()}
+        closed = latent.kl(params)
+        found = [*latent.rsample(params, _context()), latent.scale(params), *([closed] if closed is not None else [])]
+        assert all(bool(x.isfinite().all()) for x in found)
+        assert latent.scale(params).min() > 0.0
+
+
+def test_distance_and_geodesic_agree(case: Case) -> None:
+    """Distances are a metric's, and the geodesic starts, ends and runs at constant speed."""
+    latent = _latent(case)
+    z = latent.prior_sample(6, torch.Generator().manual_seed(2)).double()
+    between = latent.distance(z, z)
+    torch.testing.assert_close(between, between.T)
+    torch.testing.assert_close(between.diagonal(), torch.zeros(6, dtype=z.dtype), rtol=0, atol=1e-6)
+    assert bool((between[:, None] <= between[:, :, None] + between[None] + 1e-6).all())
+    line = latent.geodesic(z[0], z[1], torch.linspace(0, 1, 5, dtype=z.dtype))
+    torch.testing.assert_close(line[[0, -1]], z[:2])
+    steps = torch.stack([latent.distance(a[None], b[None])[0, 0] for a, b in zip(line[:-1], line[1:], strict=True)])
+    torch.testing.assert_close(steps, between[0, 1].expand(4) / 4, rtol=1e-6, atol=1e-8)
+
+
+def test_a_step_of_nothing_moves_nothing(case: Case) -> None:
+    """Retracting by zero is the identity, and by a small step moves that far."""
+    latent = _latent(case)
+    z = latent.prior_sample(4, torch.Generator().manual_seed(2)).double()
+    torch.testing.assert_close(latent.retract(z, torch.zeros_like(z)), z)
+    moved = latent.retract(z, torch.full_like(z, 1e-3))
+    assert 0.0 < float((moved - z).norm(dim=-1).max()) <= 1.1e-3 * latent.ambient_dim**0.5
+
+
+def test_options_are_listed_and_their_defaults_are_accepted(case: Case) -> None:
+    """Each option has name, type, unit, default and help; its default, as text, makes the same latent."""
+    listed = latent_options(case.backend)
+    assert all({"name", "type", "unit", "default", "help"} <= set(option) for option in listed)
+    made = make_latent(case.backend, case.dim, {o["name"]: str(o["default"]) for o in listed})
+    assert made.options == _latent(case).options
+
+
+def test_wrong_options_are_refused_by_name(case: Case) -> None:
+    """An unknown option and each value out of range raise OptionError that names the option."""
+    for name, value in (("no_such_option", 1), *case.wrong):
+        with pytest.raises(OptionError, match=name):
+            make_latent(case.backend, case.dim, {name: value})
+    with pytest.raises(OptionError, match="dimension"):
+        make_latent(case.backend, 0, {})
+
+
+def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
+    """The message names the backends."""
+    with pytest.raises(OptionError, match=r"no_such.*euclidean"):
+        make_latent("no_such", 2, {})
+    with pytest.raises(OptionError, match=r"no_such.*euclidean"):
+        latent_options("no_such")
+
+
+def test_min_scale_bounds_the_euclidean_posterior() -> None:
+    """No head can ask for a standard deviation below `min_scale`."""
+    latent = make_latent("euclidean", 3, {"min_scale": "0.05"})
+    scale = latent.scale({"loc": torch.zeros(1, 3), "log_scale": torch.full((1, 3), -50.0)})
+    torch.testing.assert_close(scale, torch.full((1, 3), 0.05))

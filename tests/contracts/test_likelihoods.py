@@ -1,0 +1,215 @@
+"""The contract of every likelihood, over one table of cases; a new one adds its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+from trajvae.errors import OptionError
+from trajvae.models.likelihoods import (
+    FRAMES_A_FEATURE,
+    LIKELIHOODS,
+    MAX_FULL,
+    Full,
+    Isotropic,
+    Likelihood,
+    default_likelihood,
+    make_likelihood,
+)
+
+SIZE = 4
+FLOOR = 1e-3
+MANY = 10_000
+
+
+def _isotropic_covariance(likelihood: Likelihood) -> Tensor:
+    assert isinstance(likelihood, Isotropic)
+    return likelihood.sigma.square() * torch.eye(likelihood.size, dtype=torch.float64)
+
+
+def _full_covariance(likelihood: Likelihood) -> Tensor:
+    assert isinstance(likelihood, Full)
+    return likelihood.cholesky @ likelihood.cholesky.T
+
+
+@dataclass(frozen=True)
+class Case:
+    """A likelihood, its covariance, and what its best covariance is for a moment matrix of residuals."""
+
+    name: str
+    covariance: Callable[[Likelihood], Tensor]
+    best: Callable[[Tensor], Tensor]
+
+
+CASES = [
+    Case("isotropic", _isotropic_covariance, lambda m: m.diagonal().mean() * torch.eye(len(m), dtype=m.dtype)),
+    Case("full", _full_covariance, lambda m: m),
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda c: c.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    """One row of the table."""
+    return request.param
+
+
+def _residuals(n: int = 3000, size: int = SIZE, seed: int = 0) -> Tensor:
+    """Correlated residuals in Å."""
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.randn(size, size, generator=generator, dtype=torch.float64)
+    return 0.3 * torch.randn(n, size, generator=generator, dtype=torch.float64) @ mix
+
+
+def _fitted(case: Case, n_frames: int = MANY) -> tuple[Likelihood, Tensor]:
+    likelihood = make_likelihood(case.name, SIZE, FLOOR, n_frames)
+    residual = _residuals()
+    likelihood.set_moment(likelihood.moment(residual))
+    return likelihood, residual
+
+
+def _score(likelihood: Likelihood, residual: Tensor) -> float:
+    return float(likelihood.log_prob(residual, {"loc": torch.zeros_like(residual)}).mean())
+
+
+def test_every_likelihood_has_a_row() -> None:
+    """The table covers all likelihoods that a user can choose."""
+    assert {c.name for c in CASES} == set(LIKELIHOODS)
+
+
+def test_log_prob_equals_torch(case: Case) -> None:
+    """log p equals torch.distributions.MultivariateNormal to 1e-10 in float64."""
+    likelihood, targets = _fitted(case)
+    loc = _residuals(len(targets), seed=1)
+    twin = td.MultivariateNormal(loc, case.covariance(likelihood)).log_prob(targets)
+    torch.testing.assert_close(likelihood.log_prob(targets, {"loc": loc}), twin, rtol=1e-10, atol=1e-10)
+
+
+def test_float32_agrees_with_float64(case: Case) -> None:
+    """log p of float32 targets is float32 and the same to its precision."""
+    likelihood, targets = _fitted(case)
+    exact = likelihood.log_prob(targets, {"loc": torch.zeros_like(targets)})
+    single = likelihood.log_prob(targets.float(), {"loc": torch.zeros_like(targets).float()})
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-3)
+
+
+def test_the_m_step_is_the_maximum(case: Case) -> None:
+    """The covariance set from the mean moment is the best one: every other lowers the mean log-likelihood."""
+    likelihood, residual = _fitted(case)
+    moment = likelihood.moment(residual)
+    best = _score(likelihood, residual)
+    torch.testing.assert_close(case.covariance(likelihood), case.best(residual.T @ residual / len(residual)))
+    generator = torch.Generator().manual_seed(2)
+    others = [moment * 1.05, moment * 0.95]
+    for _ in range(5):
+        noise = torch.randn(moment.shape, generator=generator, dtype=torch.float64) * moment.abs().mean()
+        others.append(moment + 0.05 * (noise + noise.mT if noise.ndim else noise))
+    for other in others:
+        likelihood.set_moment(other)
+        assert _score(likelihood, residual) < best
+
+
+def test_moments_of_batches_average_to_the_moment_of_all(case: Case) -> None:
+    """The moment is a mean over residuals: what an exponential average of batches needs."""
+    likelihood = make_likelihood(case.name, SIZE, FLOOR, MANY)
+    residual = _residuals(100)
+    halves = (likelihood.moment(residual[:50]) + likelihood.moment(residual[50:])) / 2
+    torch.testing.assert_close(halves, likelihood.moment(residual))
+
+
+def test_noise_has_the_covariance(case: Case) -> None:
+    """Every entry of the draws' covariance is within four standard errors of the likelihood's."""
+    likelihood, _ = _fitted(case)
+    covariance = case.covariance(likelihood)
+    n = 40_000
+    draws = likelihood.noise(n, torch.Generator().manual_seed(3))
+    error = ((covariance.diagonal().outer(covariance.diagonal()) + covariance.square()) / n).sqrt()
+    assert bool(((draws.T @ draws / n - covariance).abs() <= 4 * error).all())
+    assert bool((draws.mean(dim=0).abs() <= 4 * (covariance.diagonal() / n).sqrt()).all())
+
+
+def test_samples_are_the_mean_plus_noise_of_the_generator(case: Case) -> None:
+    """Equal seeds give equal samples, other seeds others; the precision is that of the parameters."""
+    likelihood, targets = _fitted(case)
+    params = {"loc": targets[:7].float()}
+    a, b, c = (likelihood.sample(params, torch.Generator().manual_seed(s)) for s in (0, 0, 1))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+    assert a.dtype == torch.float32
+    torch.testing.assert_close(
+        a - likelihood.mean(params), likelihood.noise(7, torch.Generator().manual_seed(0)).float()
+    )
+
+
+def test_no_direction_is_narrower_than_the_floor(case: Case) -> None:
+    """Residuals of zero, or confined to a plane, leave the floor as standard deviation and log p finite."""
+    likelihood = make_likelihood(case.name, SIZE, 0.01, MANY)
+    flat = _residuals()
+    flat[:, 0] = flat[:, 1]
+    for residual in (torch.zeros(20, SIZE, dtype=torch.float64), flat):
+        likelihood.set_moment(likelihood.moment(residual))
+        values = torch.linalg.eigvalsh(case.covariance(likelihood))
+        assert values.min() >= 0.01**2 * (1 - 1e-9)
+        assert bool(likelihood.log_prob(residual, {"loc": torch.zeros_like(residual)}).isfinite().all())
+    likelihood.set_moment(likelihood.moment(torch.zeros(20, SIZE, dtype=torch.float64)))
+    torch.testing.assert_close(case.covariance(likelihood), 1e-4 * torch.eye(SIZE, dtype=torch.float64))
+
+
+def test_structure_zero_is_spherical(case: Case) -> None:
+    """Structure 0 keeps the mean variance alone, 1 the moment's own, and between them it is linear."""
+    likelihood = make_likelihood(case.name, SIZE, FLOOR, MANY)
+    moment = likelihood.moment(_residuals())
+    found = []
+    for structure in (0.0, 0.25, 1.0):
+        likelihood.set_moment(moment, structure)
+        found.append(case.covariance(likelihood))
+    spherical = found[0].diagonal().mean() * torch.eye(SIZE, dtype=torch.float64)
+    torch.testing.assert_close(found[0], spherical)
+    torch.testing.assert_close(found[1], 0.25 * found[2] + 0.75 * spherical)
+    torch.testing.assert_close(found[0].trace(), found[2].trace())
+
+
+def test_state_survives_a_copy(case: Case) -> None:
+    """The covariance is in the state: a fresh likelihood that loads it is the same one."""
+    likelihood, residual = _fitted(case)
+    other = make_likelihood(case.name, SIZE, FLOOR, MANY)
+    assert _score(other, residual) != _score(likelihood, residual)
+    other.load_state_dict(likelihood.state_dict())
+    assert _score(other, residual) == _score(likelihood, residual)
+
+
+def test_full_covariance_is_shrunk_where_frames_are_few() -> None:
+    """Below ten frames a feature, and only there, the covariance is pulled towards its mean variance."""
+    moment = _residuals().T @ _residuals() / 3000
+    spherical = moment.diagonal().mean() * torch.eye(SIZE, dtype=torch.float64)
+    for n, share in ((2 * SIZE, 2 / 3), (FRAMES_A_FEATURE * SIZE - 1, 39 / 43), (FRAMES_A_FEATURE * SIZE, 1.0)):
+        likelihood = Full(SIZE, FLOOR, n)
+        likelihood.set_moment(moment)
+        torch.testing.assert_close(_full_covariance(likelihood), share * moment + (1 - share) * spherical)
+
+
+def test_full_covariance_of_too_many_features_is_refused() -> None:
+    """Above 1000 features 'full' is an OptionError that names the way out; at 1000 it is made."""
+    with pytest.raises(OptionError, match="isotropic"):
+        make_likelihood("full", MAX_FULL + 1, FLOOR, MANY)
+    assert make_likelihood("full", MAX_FULL, FLOOR, MANY).size == MAX_FULL
+
+
+def test_unknown_likelihood_is_refused_with_those_there_are() -> None:
+    """The message names the likelihoods."""
+    with pytest.raises(OptionError, match=r"no_such.*isotropic.*full"):
+        make_likelihood("no_such", SIZE, FLOOR, MANY)
+
+
+@pytest.mark.parametrize(
+    ("size", "frames", "name"),
+    [(30, 300, "full"), (30, 299, "isotropic"), (1000, 10_000, "full"), (1001, 10**6, "isotropic")],
+)
+def test_default_needs_ten_frames_a_feature(size: int, frames: int, name: str) -> None:
+    """`full` by default with 10 frames a feature and at most 1000 features."""
+    assert default_likelihood(size, frames) == name

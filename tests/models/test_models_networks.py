@@ -1,0 +1,59 @@
+"""The networks: heads, initial weights, and that a seed fixes them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from trajvae.errors import OptionError
+from trajvae.models.networks import MLP
+
+
+def _mlp(seed: int = 0, hidden: tuple[int, ...] = (300, 400)) -> MLP:
+    return MLP(200, hidden, {"loc": 3, "log_scale": 2}, torch.Generator().manual_seed(seed))
+
+
+def test_each_head_has_its_size() -> None:
+    """One output a head, of the size asked for, and of order zero at first."""
+    out = _mlp()(torch.randn(7, 200, generator=torch.Generator().manual_seed(0)))
+    assert {k: tuple(v.shape) for k, v in out.items()} == {"loc": (7, 3), "log_scale": (7, 2)}
+    assert max(float(v.detach().abs().max()) for v in out.values()) < 1.0
+
+
+def test_the_seed_fixes_every_weight_whatever_the_global_state() -> None:
+    """Equal seeds give equal bits, even after torch's own generator has moved on; other seeds differ."""
+    first = _mlp(1).state_dict()
+    torch.manual_seed(5)
+    again, other = _mlp(1).state_dict(), _mlp(2).state_dict()
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert all(not torch.equal(first[k], other[k]) for k in first if k.endswith("weight"))
+
+
+def test_initial_weights_have_the_stated_spread() -> None:
+    """N(0, 2 / fan-in) in the trunk, a hundredth of that variance in the heads, biases zero."""
+    net = _mlp()
+    for layer in net.trunk:
+        expected = math.sqrt(2.0 / layer.in_features)
+        assert abs(float(layer.weight.std()) / expected - 1.0) < 4.0 / math.sqrt(2.0 * layer.weight.numel())
+    for head in net.heads.values():
+        expected = math.sqrt(0.02 / head.in_features)
+        assert abs(float(head.weight.std()) / expected - 1.0) < 4.0 / math.sqrt(2.0 * head.weight.numel())
+    assert all(float(p.abs().max()) == 0.0 for n, p in net.named_parameters() if n.endswith("bias"))
+
+
+@pytest.mark.parametrize("hidden", [(), (0,), (16, -1)])
+def test_impossible_widths_are_refused(hidden: tuple[int, ...]) -> None:
+    """No hidden layer, or one of no width, is an OptionError."""
+    with pytest.raises(OptionError, match="widths of 1 or more"):
+        _mlp(hidden=hidden)
+
+
+def test_the_network_is_smooth() -> None:
+    """Second derivatives exist and are not zero: Riemannian backends differentiate decoders twice."""
+    net = _mlp(hidden=(16,)).double()
+    x = torch.randn(200, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    hessian = torch.autograd.functional.hessian(lambda v: net(v[None])["loc"].sum(), x)
+    assert bool(hessian.isfinite().all())
+    assert float(hessian.abs().max()) > 1e-8

@@ -1,0 +1,273 @@
+"""Training: held-out blocks, schedule, determinism, best weights, and a toy whose likelihood is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+from trajvae import TrainConfig
+from trajvae.errors import ReadError, TrajvaeError
+from trajvae.models import vae as vae_module
+from trajvae.models.pipeline import Sizes, build_vae
+from trajvae.models.threads import small_work
+from trajvae.models.train import (
+    Schedule,
+    Split,
+    Trainer,
+    default_batch,
+    default_epochs,
+    held_out_blocks,
+    held_out_elbo,
+)
+from trajvae.models.vae import VAE
+from trajvae.readers.align import Alignment
+
+LOADINGS = np.array([[2.0, 1.0, 0.5, -1.0, 0.3, 0.0], [0.0, -0.5, 1.0, 0.2, 0.0, 0.7]])
+SIGMA = 0.3
+
+
+def _linear_data(n: int, seed: int) -> Tensor:
+    """Frames of three atoms in the plane from a linear Gaussian model: x = z W + sigma noise."""
+    random = np.random.default_rng(seed)
+    flat = random.normal(size=(n, 2)) @ LOADINGS + SIGMA * random.normal(size=(n, 6))
+    return torch.from_numpy(flat.reshape(n, 3, 2))
+
+
+def _setup(
+    n: int = 120, held: int = 40, seed: int = 0, likelihood: str = "isotropic", hidden: int = 8
+) -> tuple[VAE, Split]:
+    x = _linear_data(n + held, 1)
+    alignment = Alignment("none", x.numpy().mean(axis=0), np.ones(3))
+    config = TrainConfig(hidden=(hidden,), seed=seed)
+    vae = build_vae(config, alignment, Sizes(6, likelihood, 1e-3, n))
+    targets = vae.features.targets(x)
+    vae.features.fit(targets[:n], 6, 0.1)
+    inputs, targets = vae.features.inputs(targets).float(), targets.float()
+    return vae, Split(inputs[:n], targets[:n], inputs[n:], targets[n:])
+
+
+def _weights(schedule: Schedule, **options: Any) -> dict[str, Tensor]:
+    vae, data = _setup(seed=schedule.seed, **options)
+    Trainer(vae, data, schedule).run()
+    return vae.state_dict()
+
+
+# --- held-out frames
+
+
+@pytest.mark.parametrize(("n", "share"), [(5, 0.2), (98, 0.2), (400, 0.2), (999, 0.2), (1000, 0.1), (20_000, 0.1)])
+def test_held_out_share(n: int, share: float) -> None:
+    """A tenth of the frames is held out, a fifth below 1000 frames."""
+    mask = held_out_blocks(np.zeros(n, dtype=np.int64))
+    assert mask.shape == (n,)
+    assert mask.sum() == max(1, round(share * n))
+
+
+@pytest.mark.parametrize("n", [98, 400, 5000])
+def test_held_out_frames_are_blocks_spread_over_the_run(n: int) -> None:
+    """They stand in few blocks of neighbours, at even distances, with training frames before and after each."""
+    mask = held_out_blocks(np.zeros(n, dtype=np.int64))
+    edges = np.flatnonzero(np.diff(mask.astype(int)))
+    first, last = edges[::2] + 1, edges[1::2] + 1
+    assert not mask[0]
+    assert not mask[-1]
+    assert len(first) == len(last) == min(20, mask.sum() // 4)
+    assert (last - first >= 4).all()
+    middle = (first + last) / 2
+    assert np.abs(np.diff(middle) - n / len(first)).max() <= 2.0
+
+
+def test_held_out_frames_are_never_random() -> None:
+    """Two calls agree, whatever the state of numpy's generator."""
+    file = np.zeros(500, dtype=np.int64)
+    first = held_out_blocks(file)
+    np.random.default_rng(1).random()
+    assert (held_out_blocks(file) == first).all()
+
+
+def test_fewer_than_five_frames_cannot_be_split() -> None:
+    """The message says how many came."""
+    with pytest.raises(ReadError, match="at least 5 frames, got 4"):
+        held_out_blocks(np.zeros(4, dtype=np.int64))
+
+
+def test_default_batches_and_epochs_make_about_8000_steps() -> None:
+    """Batches are powers of two from 16 to 128; epochs lie between 20 and 2000."""
+    assert [default_batch(n) for n in (5, 320, 1280, 10**6)] == [16, 16, 64, 128]
+    for n in (300, 2000, 9000):
+        batch = default_batch(n)
+        assert 6000 <= default_epochs(n, batch) * math.ceil(n / batch) <= 8000
+    assert default_epochs(10, 16) == 2000
+    assert default_epochs(10**7, 128) == 20
+
+
+# --- determinism
+
+
+@pytest.mark.parametrize("likelihood", ["isotropic", "full"])
+def test_one_seed_gives_the_same_bits(likelihood: str) -> None:
+    """Two trainings with one seed end in identical weights, whatever torch's own generator; other seeds differ."""
+    first = _weights(Schedule(3, 16, seed=4), likelihood=likelihood)
+    torch.manual_seed(123)
+    again = _weights(Schedule(3, 16, seed=4), likelihood=likelihood)
+    other = _weights(Schedule(3, 16, seed=5), likelihood=likelihood)
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+def test_held_out_elbo_is_deterministic() -> None:
+    """Two calls with one seed agree to the bit; another seed draws other noise."""
+    vae, data = _setup()
+    first, kl = held_out_elbo(vae, data.held_inputs, data.held_targets, 0)
+    again, kl_again = held_out_elbo(vae, data.held_inputs, data.held_targets, 0)
+    assert first == again
+    assert torch.equal(kl, kl_again)
+    assert first != held_out_elbo(vae, data.held_inputs, data.held_targets, 1)[0]
+
+
+def test_held_out_elbo_is_the_mean_over_draws_and_frames() -> None:
+    """It equals the mean of as many draws made by hand; its KL sums to the closed form."""
+    vae, data = _setup()
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        terms = [vae.terms(data.held_inputs, data.held_targets, generator) for _ in range(4)]
+    elbo, kl = held_out_elbo(vae, data.held_inputs, data.held_targets, 3)
+    assert elbo == pytest.approx(float(torch.stack([t.elbo() for t in terms]).double().mean()), rel=1e-6)
+    torch.testing.assert_close(kl, terms[0].kl.mean(dim=0))
+
+
+# --- the schedule
+
+
+@pytest.fixture
+def betas(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """The weights with which the loss asks for the ELBO."""
+    seen: list[float] = []
+    plain = vae_module.Terms.elbo
+
+    def spy(self: vae_module.Terms, *beta: float) -> Tensor:
+        """Note the weight, if one is given."""
+        seen.extend(beta)
+        return plain(self, *beta)
+
+    monkeypatch.setattr(vae_module.Terms, "elbo", spy)
+    yield seen
+
+
+def test_beta_warms_up_and_stays(betas: list[float]) -> None:
+    """The KL's weight rises in even steps over the warm-up and is beta from then on."""
+    vae, data = _setup()
+    Trainer(vae, data, Schedule(10, 120, beta=2.0, warmup=0.4, patience=1.0)).run()
+    assert betas == pytest.approx([0.5, 1.0, 1.5] + [2.0] * 7)
+
+
+def test_a_large_beta_lowers_the_kl() -> None:
+    """Trained with beta 20 the posterior says less than with beta 0.1."""
+    found = {}
+    for beta in (0.1, 20.0):
+        vae, data = _setup()
+        Trainer(vae, data, Schedule(40, 16, beta=beta, patience=1.0)).run()
+        found[beta] = float(held_out_elbo(vae, data.held_inputs, data.held_targets, 0)[1].sum())
+    assert found[20.0] < 0.5 * found[0.1]
+
+
+def test_the_rate_rises_and_falls() -> None:
+    """Over a twentieth of the steps up to the highest, then down to a hundredth of it."""
+    vae, data = _setup()
+    trainer = Trainer(vae, data, Schedule(100, 60, learning_rate=1.0))
+    rates = [trainer._rate(step) for step in range(trainer.total + 1)]
+    top = int(np.argmax(rates))
+    assert top in (trainer.total // 20 - 1, trainer.total // 20)
+    assert max(rates) == pytest.approx(1.0)
+    assert (np.diff(rates[:top]) > 0).all()
+    assert (np.diff(rates[top + 1 :]) < 0).all()
+    assert rates[-1] == pytest.approx(0.01)
+
+
+# --- the run
+
+
+def test_history_has_a_row_an_evaluation() -> None:
+    """All columns are equally long; the epochs count up; callbacks hear of each."""
+    vae, data = _setup()
+    heard: list[tuple[int, int, float]] = []
+    saved: list[int] = []
+    history = Trainer(vae, data, Schedule(6, 16, patience=1.0)).run(lambda *a: heard.append(a), saved.append)
+    columns = history.arrays()
+    assert set(columns) == {"epoch", "train_elbo", "held_out_elbo", "kl", "learning_rate"}
+    assert {len(c) for c in columns.values()} == {6}
+    assert columns["kl"].shape == (6, 2)
+    assert columns["epoch"].tolist() == saved == [1, 2, 3, 4, 5, 6]
+    assert heard == [(e, 6, h) for e, h in zip(history.epoch, history.held_out_elbo, strict=True)]
+    assert all(np.isfinite(c).all() for c in columns.values())
+
+
+def test_the_best_weights_are_kept() -> None:
+    """The weights left behind are at least as good, held out, as at any evaluation that could be kept."""
+    vae, data = _setup(n=40)
+    schedule = Schedule(60, 16, learning_rate=0.05, patience=1.0, structure=(0.1, 0.2))
+    history = Trainer(vae, data, schedule).run()
+    final, _ = held_out_elbo(vae, data.held_inputs, data.held_targets, schedule.seed)
+    settled = np.asarray(history.held_out_elbo)[np.asarray(history.epoch) >= 0.2 * 60]
+    assert final >= settled.max() - 1e-9
+    assert settled[-1] < settled.max()  # the last epoch was not the best: keeping mattered
+
+
+def test_training_ends_early_where_nothing_improves() -> None:
+    """Without a better held-out ELBO for the patience's share of the epochs, training stops."""
+    vae, data = _setup(n=40)
+    history = Trainer(vae, data, Schedule(200, 16, learning_rate=0.05, patience=0.05)).run()
+    assert 0.6 * 200 <= history.epoch[-1] < 200
+    best = history.epoch[int(np.argmax(np.where(np.asarray(history.epoch) >= 120, history.held_out_elbo, -np.inf)))]
+    assert history.epoch[-1] == best + 11
+
+
+def test_training_raises_the_elbo() -> None:
+    """The held-out ELBO ends far above where it began."""
+    vae, data = _setup()
+    before, _ = held_out_elbo(vae, data.held_inputs, data.held_targets, 0)
+    Trainer(vae, data, Schedule(30, 16)).run()
+    after, _ = held_out_elbo(vae, data.held_inputs, data.held_targets, 0)
+    assert after > before + 1.0
+
+
+@pytest.mark.parametrize("likelihood", ["isotropic", "full"])
+def test_an_elbo_that_is_not_finite_is_a_clear_error(likelihood: str) -> None:
+    """A training that explodes ends in one line that says so, whatever the likelihood."""
+    vae, data = _setup(likelihood=likelihood)
+    with pytest.raises(TrajvaeError, match="training failed at epoch") as caught:
+        Trainer(vae, data, Schedule(10, 16, learning_rate=1e30)).run()
+    assert "\n" not in str(caught.value)
+
+
+def test_threads_are_given_back() -> None:
+    """One thread within small work, as many as before after it, also after an error."""
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match="stop"), small_work(1.0):
+        assert torch.get_num_threads() == 1
+        raise ValueError("stop")
+    assert torch.get_num_threads() == before
+    with small_work(1e12):
+        assert torch.get_num_threads() == before
+
+
+def test_elbo_of_a_linear_model_reaches_its_known_likelihood() -> None:
+    """Frames of a linear Gaussian model: the trained ELBO is below the exact log-likelihood, by less than 0.5 nat."""
+    vae, data = _setup(n=3000, held=2000, hidden=32)
+    Trainer(vae, data, Schedule(40, 64)).run()
+    covariance = torch.from_numpy(LOADINGS.T @ LOADINGS + SIGMA**2 * np.eye(6))
+    exact = td.MultivariateNormal(torch.zeros(6, dtype=torch.float64), covariance).log_prob(data.held_targets.double())
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        elbo = torch.stack([vae.terms(data.held_inputs, data.held_targets, generator).elbo() for _ in range(20)])
+    gap = exact - elbo.double().mean(dim=0)
+    error = float(gap.std()) / math.sqrt(len(gap))
+    assert float(gap.mean()) > -3.0 * error
+    assert float(gap.mean()) < 0.5
