@@ -76,4 +76,8 @@ def _lines(f: dict[str, Any], output: Path) -> list[str]:
         f"bonds {f['bonds'][0]:.3f} to {f['bonds'][1]:.3f} Å; "
         f"in the simulation {f['simulated_bonds'][0]:.3f} to {f['simulated_bonds'][1]:.3f} Å",
     ]
+    if not f["valid"]:
+        lines.append(
+            "no valid structure was found there: train with more frames or --likelihood full, or try --of mean"
+        )
     return [*lines, f"structures, best first: {output}   topology: {output.with_suffix('.pdb')}"]

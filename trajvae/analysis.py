@@ -20,7 +20,7 @@ from trajvae.models.train import Progress
 from trajvae.outputs.embed import Embedding, assemble
 from trajvae.readers.align import frame_jump
 from trajvae.readers.molecules import spatial
-from trajvae.readers.sources import Chunk, Frames, Reading, open_source
+from trajvae.readers.sources import Chunk, Frames, Reading, open_source, own_selection
 
 
 class _Collect(AnalysisBase):  # type: ignore[misc]
@@ -68,7 +68,8 @@ class TrajVAE(_Collect):
     universe_or_atomgroup : Universe, AtomGroup, mdtraj.Trajectory or ndarray
         Arrays are (T, N, D) in Å.
     select : str, optional
-        MDAnalysis' selection language; by default the heavy atoms of protein and nucleic acid, if any.
+        MDAnalysis' selection language; by default all of an AtomGroup, and of a Universe the heavy atoms of
+        protein and nucleic acid, if any.
     latent : str
         The kind of latent space. (`run(backend=...)` is MDAnalysis' word for parallel backends.)
     latent_dim : int
@@ -112,6 +113,7 @@ class TrajVAE(_Collect):
         verbose: bool = False,
         **options: Any,
     ) -> None:
+        select = own_selection(universe_or_atomgroup, select)
         self.config = TrainConfig(backend=latent, latent_dim=latent_dim, select=select, seed=seed, **options)
         self._device, self._progress = device, progress
         frames = open_source(universe_or_atomgroup, Reading(select=select))

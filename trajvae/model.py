@@ -24,7 +24,7 @@ from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.objectives import parse_objective
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.readers.align import Alignment
-from trajvae.readers.sources import Chunk, Frames, Reading, open_source
+from trajvae.readers.sources import Chunk, Frames, Reading, open_matching, open_source, own_selection
 from trajvae.store import Header, Quantity, read_model, write_model
 from trajvae.store.models import ModelRecord
 from trajvae.store.schema import Tree
@@ -98,7 +98,7 @@ class Model:
             What cannot be read or learned from.
         """
         config, reading = config or TrainConfig(), reading or Reading()
-        config = dataclasses.replace(config, select=reading.select or config.select)
+        config = dataclasses.replace(config, select=own_selection(source, reading.select or config.select))
         frames = open_source(source, dataclasses.replace(reading, select=config.select))
         return cls.fit(frames, frames.read(), config, device=device, progress=progress, command=command)
 
@@ -142,8 +142,7 @@ class Model:
         ModelError
             The atoms differ in number, dimension or name from the model's.
         """
-        reading = reading or Reading()
-        frames = open_source(source, dataclasses.replace(reading, select=reading.select or self.config.select))
+        frames = open_matching(source, reading or Reading(), self.config.select, self.topology.n_atoms)
         self._check(frames.topology, len(frames.axes))
         return frames
 

@@ -180,7 +180,7 @@ def test_principal_components_equal_numpy_s(frames: int, size: int) -> None:
     _, values, vt = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     np.testing.assert_allclose(mean, x.mean(axis=0), atol=1e-12)
     np.testing.assert_allclose(deviations, values[:k] / np.sqrt(frames - 1), rtol=1e-8)
-    np.testing.assert_allclose(np.abs((vt[:k] @ axes)), np.eye(k), atol=1e-6)
+    np.testing.assert_allclose(np.abs(vt[:k] @ axes), np.eye(k), atol=1e-6)
 
 
 def test_reflections_are_orthogonal_and_span_the_equations() -> None:

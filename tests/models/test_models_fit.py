@@ -54,7 +54,9 @@ def test_the_record_keeps_every_training_frame_s_latent(tiny_model: Model, chain
     np.testing.assert_allclose(record.latent, encoded.latent, atol=1e-6)
     assert record.frame.tolist() == list(range(400))
     assert set(record.observables) == {"rg", "end_to_end"}
-    np.testing.assert_allclose(record.observables["end_to_end"], np.linalg.norm(chain[:, 0] - chain[:, -1], axis=1), rtol=1e-5)
+    np.testing.assert_allclose(
+        record.observables["end_to_end"], np.linalg.norm(chain[:, 0] - chain[:, -1], axis=1), rtol=1e-5
+    )
     np.testing.assert_allclose(record.sample, aligned[record.sample_index], atol=1e-6)
     assert record.sample.dtype == np.float32
 
@@ -128,7 +130,9 @@ def test_degenerate_axes_are_counted_and_warned_of(chain: Array) -> None:
     square = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]] * 3, dtype=np.float32) * np.repeat([1, 2, 3], 4)[:, None]
     x[10:13] = square
     with pytest.warns(TrajvaeWarning, match="nearly degenerate"):
-        _, record = fit(_chunk(x), Topology.anonymous(12), TrainConfig(epochs=3, hidden=(16,), align="principal"), device="cpu")
+        _, record = fit(
+            _chunk(x), Topology.anonymous(12), TrainConfig(epochs=3, hidden=(16,), align="principal"), device="cpu"
+        )
     assert 3 <= record.figures["degenerate"] < 100
 
 
@@ -214,7 +218,9 @@ def test_alignment_none_trains(chain: Array) -> None:
     """Frames that are not aligned are modelled as they stand: all D N coordinates are features."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pipeline, _ = fit(_chunk(chain), Topology.anonymous(12), TrainConfig(epochs=3, hidden=(16,), align="none"), device="cpu")
+        pipeline, _ = fit(
+            _chunk(chain), Topology.anonymous(12), TrainConfig(epochs=3, hidden=(16,), align="none"), device="cpu"
+        )
     assert pipeline.vae.features.size == 24
     shifted = pipeline.encode(chain + np.float32(1.0))[0].latent
     assert np.abs(shifted - pipeline.encode(chain)[0].latent).max() > 1e-4

@@ -32,7 +32,9 @@ def _spatial(x: Array) -> Array:
     return np.concatenate([x, np.zeros((*x.shape[:-1], 3 - x.shape[-1]))], axis=-1)
 
 
-@pytest.fixture(scope="module", params=[(2, "superpose"), (2, "principal"), (3, "superpose"), (3, "principal")], ids=str)
+@pytest.fixture(
+    scope="module", params=[(2, "superpose"), (2, "principal"), (3, "superpose"), (3, "principal")], ids=str
+)
 def aligned_model(request: pytest.FixtureRequest, chain: Array, examples: Path) -> tuple[Model, Array]:
     """A model of the chain in the plane or in space, by both ways of alignment, and its frames."""
     dimension, align = request.param
@@ -68,7 +70,9 @@ def test_the_whole_way_back(aligned_model: tuple[Model, Array]) -> None:
     encoded, _ = model.pipeline.encode(x[:20])
     decoded = model.pipeline.decode(encoded.latent)
     assert decoded.shape == x[:20].shape
-    twin = [rmsd(_spatial(a), _spatial(b), superposition=True) for a, b in zip(decoded, x[:20].astype(float), strict=True)]
+    twin = [
+        rmsd(_spatial(a), _spatial(b), superposition=True) for a, b in zip(decoded, x[:20].astype(float), strict=True)
+    ]
     if x.shape[2] == 2:  # in space a planar mirror image is only a turn: MDAnalysis may find a lower value
         twin = [min(t, r) for t, r in zip(twin, encoded.rmsd, strict=True)]
         assert (encoded.rmsd >= np.asarray(twin) - 1e-4).all()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import mdtraj
 import MDAnalysis as mda
+import mdtraj
 import numpy as np
 import pytest
 from MDAnalysis.analysis.align import rotation_matrix

@@ -101,12 +101,13 @@ def test_files_and_topology_of_mixed_formats(examples):
     assert np.array_equal(x[:4], x[4:])
 
 
-def test_flat_and_spatial_files_do_not_mix_unnoticed(examples):
-    """A 2-D file behind a 3-D one: an error, not a frame of another shape."""
-    source = [examples / "chain3d.npz", examples / "chain2d.npz"]
+@pytest.mark.parametrize("names", [("chain3d", "chain2d"), ("chain2d", "chain3d")])
+def test_flat_and_spatial_files_do_not_mix_unnoticed(examples, names):
+    """A 2-D array beside a 3-D one, in either order: an error, neither a shape of numpy's nor a z that is dropped."""
+    source = [examples / f"{name}.npz" for name in names]
     with pytest.raises(ReadError) as caught:
         open_source(source, Reading(topology=examples / "chain.pdb", step=500)).read()
-    assert "\n" not in str(caught.value) and "chain2d.npz" in str(caught.value)
+    assert "\n" not in str(caught.value) and f"{names[1]}.npz" in str(caught.value)
 
 
 def heavy_protein(universe):
@@ -130,6 +131,7 @@ def made_universe(residues):
     universe = mda.Universe.empty(n, n_residues=n, atom_resindex=np.arange(n), trajectory=True)
     universe.add_TopologyAttr("resnames", residues)
     universe.add_TopologyAttr("names", ["P"] * n)
+    universe.add_TopologyAttr("resids", np.arange(n))
     universe.add_TopologyAttr("masses", np.ones(n))
     universe.load_new(np.random.default_rng(0).normal(size=(3, n, 3)), order="fac")
     return universe
@@ -141,6 +143,15 @@ def test_default_selection_without_protein_drops_solvent_and_ions():
     frames = open_source(universe)
     assert frames.topology.resnames.tolist() == ["LIG", "PEO", "PEO"]
     assert "solvent" in frames.selection
+
+
+def test_a_universe_with_names_and_little_else_opens():
+    """Residue names without numbers, no masses, no bonds: AtomGroups made by hand."""
+    universe = mda.Universe.empty(4, n_residues=2, atom_resindex=[0, 0, 1, 1], trajectory=True)
+    universe.add_TopologyAttr("names", ["P"] * 4)
+    universe.add_TopologyAttr("resnames", ["LIG"] * 2)
+    universe.load_new(np.random.default_rng(0).normal(size=(3, 4, 3)), order="fac")
+    assert open_source(universe, Reading(select="all")).read().positions.shape == (3, 4, 3)
 
 
 def test_nothing_but_solvent_is_an_empty_selection():

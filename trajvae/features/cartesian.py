@@ -14,6 +14,7 @@ C. Eckart, Phys. Rev. 47, 552 (1935): the conditions.
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import scipy.linalg
@@ -24,6 +25,9 @@ from torch import Tensor, nn
 from trajvae.errors import ReadError
 
 Float64 = NDArray[np.float64]
+
+
+_EXACT = 2000  # frames and features up to which principal components are exact
 
 
 def constraints(reference: Float64, weights: Float64, kind: str) -> Float64:
@@ -175,11 +179,17 @@ class ShapeSpace(nn.Module):
 def principal_components(targets: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (F,), principal axes (F, k) and standard deviations (k,) of targets (T, F), largest first.
 
-    The thinner side of the data is diagonalised: the covariance for few features, the Gram matrix for few frames.
+    The thinner side of the data is diagonalised: the covariance for few features, the Gram matrix for few frames; where
+    both are large, a randomised decomposition with four power iterations.
     """
     mean = targets.mean(dim=0)
     x = targets - mean
     frames, size = x.shape
+    if min(frames, size) > _EXACT:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            _, values, vectors = torch.svd_lowrank(x, q=min(k + 10, frames, size), niter=4)
+        return mean, vectors[:, :k].contiguous(), values[:k] / math.sqrt(frames - 1)
     square = x.T @ x if size <= frames else x @ x.T
     values, vectors = torch.linalg.eigh(square)
     values, vectors = values.flip(0)[:k].clamp(min=0.0), vectors.flip(1)[:, :k]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from torch import Tensor
 from trajvae.errors import OptionError, ReadError
 from trajvae.models.pipeline import Pipeline
 from trajvae.observables import Function, Observable, built_in, distance, superposed_rmsd
-from trajvae.readers.sources import Reading, open_source
+from trajvae.readers.sources import Reading, open_matching
 
 KNOWN = "rg, end-to-end, distance:i,j, rmsd:FILE, or module:function"
 
@@ -89,13 +88,12 @@ def _distance(text: str, rest: str, n_atoms: int) -> Observable:
 def _rmsd(text: str, file: str, pipeline: Pipeline, topology: str | Path | None) -> Observable:
     """To the file's first frame, in the model's selection; a file of just the selected atoms is taken whole."""
     wanted = pipeline.alignment.reference.shape
-    for selection in (pipeline.config.select, "all"):
-        frames = open_source(file, Reading(topology, selection, stop=1))
-        reference = frames.read().positions[0]
-        if reference.shape == wanted:
-            target = torch.from_numpy(reference.astype(np.float64))
-            return Observable(text, "Angstrom", functools.partial(superposed_rmsd, reference=target))
-    raise ReadError(f"'{file}' has atoms and dimensions {reference.shape}, the model {wanted}")
+    frames = open_matching(file, Reading(topology, stop=1), pipeline.config.select, pipeline.n_atoms)
+    reference = frames.read().positions[0]
+    if reference.shape != wanted:
+        raise ReadError(f"'{file}' has atoms and dimensions {reference.shape}, the model {wanted}")
+    target = torch.from_numpy(reference.astype(np.float64))
+    return Observable(text, "Angstrom", lambda x: superposed_rmsd(x, target))
 
 
 def _imported(module: str, name: str) -> Function:

@@ -209,7 +209,18 @@ def mean_structure(x: Array, weights: Float64, tolerance: float = 1e-8, rounds: 
     typical = np.sqrt(principal_frame(frames, weights)[1][:, -1]).mean()
     if thickness < FLAT * typical:
         reference = frames[np.argmin(rmsd(superpose(frames, reference, weights), reference, weights))]
-    return np.asarray(principal_frame(reference[None], weights)[0][0], dtype=np.float64)
+    return _orient(np.asarray(principal_frame(reference[None], weights)[0][0], dtype=np.float64), weights)
+
+
+def _orient(x: Float64, weights: Float64) -> Float64:
+    """A structure in its principal axes with signs that do not depend on how it came: third moments are positive.
+
+    The last axis takes the sign that keeps the structure's handedness.
+    """
+    moments = weights @ x**3
+    signs = np.where(moments < 0, -1.0, 1.0)
+    signs[-1] = np.prod(signs[:-1])
+    return x * signs
 
 
 @dataclass(frozen=True, eq=False)

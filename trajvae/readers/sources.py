@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trajvae.errors import ReadError, TrajvaeWarning
+from trajvae.errors import ReadError, SelectionError, TrajvaeWarning
 from trajvae.readers.connect import connect, first_box
 from trajvae.readers.frames import Array, FrameFile
 from trajvae.readers.molecules import has_names, select_atoms, topology_of
@@ -195,6 +195,43 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
     frames = _assemble(files, ranges, chosen, said)
     axes = _axes(frames)
     return frames if axes == frames.axes else Frames(**{**frames.__dict__, "axes": axes})
+
+
+def own_selection(source: Any, select: str | None) -> str | None:
+    """The selection that stands for a source: an AtomGroup without one is meant as it is, not cut by a default."""
+    part = hasattr(source, "atoms") and hasattr(source, "universe") and source is not source.universe
+    if select is not None or not part or len(source.atoms) == len(source.universe.atoms):
+        return select
+    indices = np.unique(source.atoms.indices)
+    ends = np.flatnonzero(np.diff(indices) > 1)
+    first, last = np.r_[0, ends + 1], np.r_[ends, len(indices) - 1]
+    runs = zip(indices[first].tolist(), indices[last].tolist(), strict=True)
+    return "index " + " ".join(f"{a}:{b}" if a < b else f"{a}" for a, b in runs)
+
+
+def open_matching(source: Any, reading: Reading, select: str | None, n_atoms: int) -> Frames:
+    """Open with a model's selection, or whole where the source holds just as many atoms as the model.
+
+    Parameters
+    ----------
+    source, reading
+        As `open_source`; a selection in `reading` is final.
+    select : str, optional
+        The model's.
+    n_atoms : int
+        The model's.
+    """
+    if reading.select is not None:
+        return open_source(source, reading)
+    try:
+        frames = open_source(source, replace(reading, select=select))
+    except SelectionError:
+        frames = open_source(source, replace(reading, select="all"))
+        if frames.topology.n_atoms != n_atoms:
+            raise
+    if frames.topology.n_atoms == n_atoms or any(f.n_atoms != n_atoms for f in frames.files):
+        return frames
+    return open_source(source, replace(reading, select="all"))
 
 
 def _ranges(counts: list[int], reading: Reading) -> list[range]:
