@@ -9,6 +9,8 @@ import click
 
 from . import options, report
 
+_MOST = 40
+
 
 @click.command(epilog="Examples: trajvae info model.h5;  trajvae info --options euclidean")
 @click.argument("file", required=False, type=options.PATH)
@@ -43,9 +45,12 @@ def _file(file: Path, as_json: bool) -> None:
     for name in ("status", "config", "summary"):
         if name in found:
             lines += _indented(name, found[name])
-    for name, d in found["datasets"].items():
-        if not name.startswith(("/trajvae/weights", "/trajvae/validity", "/trajvae/topology", "/h5md")):
-            lines.append(f"  {name}  {tuple(d['shape'])}  {d['dtype']}  {d['unit']}".rstrip())
+    inner = ("/trajvae/weights", "/trajvae/validity", "/trajvae/topology", "/h5md")
+    shown = {k: d for k, d in found["datasets"].items() if not k.startswith(inner)}
+    for name, d in list(shown.items())[:_MOST]:
+        lines.append(f"  {name}  {tuple(d['shape'])}  {d['dtype']}  {d['unit']}".rstrip())
+    if len(shown) > _MOST:
+        lines.append(f"  and {len(shown) - _MOST} more datasets (all of them with --json)")
     report.result(found, lines, as_json=as_json)
 
 

@@ -37,6 +37,10 @@ class _Collect(AnalysisBase):  # type: ignore[misc]
         """Backends of MDAnalysis' `run`."""
         return ("serial", "multiprocessing", "dask")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers copy coordinates only: they need no model and draw no progress bar."""
+        return {**self.__dict__, "model": None, "_progress": None}
+
     def _prepare(self) -> None:
         self.results.xyz = np.empty((self.n_frames, len(self._plan.atoms), 3), dtype=np.float32)
         self.results.boxes = np.zeros((self.n_frames, 6))
@@ -153,10 +157,6 @@ class Embed(_Collect):
         frames = model.open(universe_or_atomgroup)
         super().__init__(frames, _trajectory(universe_or_atomgroup, frames), verbose=verbose)
         self.model = model
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Workers copy coordinates only: they need no model."""
-        return {**self.__dict__, "model": None}
 
     def _conclude(self) -> None:
         chunk = self._collected()

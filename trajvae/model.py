@@ -262,7 +262,7 @@ class Model:
             raise ModelError(f"'{path}' is a model whose training did not complete: train it again")
         try:
             return cls._from_record(stored, device)
-        except (KeyError, ValueError, RuntimeError, TypeError, IndexError) as error:
+        except (KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
             raise ModelError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,8 +150,16 @@ def _bound(function: Callable[..., Tensor], *atoms: int) -> Function:
 
 def evaluate(observable: Observable, positions: NDArray[np.floating], chunk: int = 4096) -> NDArray[np.float64]:
     """Values of an observable for frames (T, N, D), shape (T,)."""
-    parts = [
-        observable.function(torch.from_numpy(np.ascontiguousarray(positions[i : i + chunk], dtype=np.float64))).numpy()
-        for i in range(0, len(positions), chunk)
-    ]
-    return np.concatenate(parts) if parts else np.empty(0)
+    return evaluate_all([observable], positions, chunk)[observable.name]
+
+
+def evaluate_all(
+    observables: Sequence[Observable], positions: NDArray[np.floating], chunk: int = 4096
+) -> dict[str, NDArray[np.float64]]:
+    """Values of several observables for frames (T, N, D), each of shape (T,); the frames are converted once."""
+    out = {o.name: np.empty(len(positions)) for o in observables}
+    for i in range(0, len(positions), chunk):
+        x = torch.from_numpy(np.ascontiguousarray(positions[i : i + chunk], dtype=np.float64))
+        for o in observables:
+            out[o.name][i : i + chunk] = o.function(x).numpy()
+    return out

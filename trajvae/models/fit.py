@@ -25,7 +25,7 @@ from trajvae.models.train import (
     default_epochs,
     held_out_blocks,
 )
-from trajvae.observables import built_in, evaluate
+from trajvae.observables import built_in, evaluate_all
 from trajvae.readers.align import Alignment, frame_jump, pairwise_rmsd
 from trajvae.readers.sources import Chunk, follows
 from trajvae.topology import Topology
@@ -197,7 +197,7 @@ def _record(
     per_frame = aligned[0].size * 4
     most = int(max(2, min(SAMPLE_FRAMES, SAMPLE_BYTES // per_frame, len(aligned))))
     index = np.unique(np.linspace(0, len(aligned) - 1, most).astype(np.int64))
-    observables = {k: evaluate(o, aligned) for k, o in built_in(pipeline.topology).items()}
+    observables = evaluate_all(list(built_in(pipeline.topology).values()), aligned)
     figures = _figures(pipeline, chunk, aligned, held, encoded, validity)
     return Record(
         encoded.latent,

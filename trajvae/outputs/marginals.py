@@ -19,7 +19,7 @@ from scipy.stats import ks_2samp, wasserstein_distance
 from trajvae.errors import ReadError
 from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
-from trajvae.observables import PAIR_PREFIX, catalogue, evaluate, pair_observables
+from trajvae.observables import PAIR_PREFIX, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.generate import generate
 from trajvae.store import Header, Quantity, write_table
 from trajvae.store.schema import Tree
@@ -170,10 +170,9 @@ def marginals(
     a, b = halves(len(simulated))
     drawn = generate(pipeline, record, len(a), seed=seed).positions
     sets = (simulated[a], simulated[b], drawn)
-    table = {}
-    for item in [*catalogue(pipeline.topology, pipeline.dimension), *pair_observables(pipeline.n_atoms)]:
-        values = [evaluate(item, x) for x in sets]
-        table[item.name] = compare(values[0], values[1], values[2], item.unit, item.period)
+    items = [*catalogue(pipeline.topology, pipeline.dimension), *pair_observables(pipeline.n_atoms)]
+    of_a, of_b, of_model = (evaluate_all(items, x) for x in sets)
+    table = {o.name: compare(of_a[o.name], of_b[o.name], of_model[o.name], o.unit, o.period) for o in items}
     pairs = [m for name, m in table.items() if name.startswith(PAIR_PREFIX)]
     figures = {
         "mean_jsd": float(np.mean([m.jsd for m in pairs])),
