@@ -226,7 +226,7 @@ def test_a_truncated_model_is_a_one_line_error(saved: Path, keep: float) -> None
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     """No file, or a folder, is a ReadError with its name."""
-    with pytest.raises(ReadError, match="nothing.h5"):
+    with pytest.raises(ReadError, match=r"nothing\.h5"):
         Model.load(tmp_path / "nothing.h5")
     with pytest.raises(ReadError, match=str(tmp_path)):
         Model.load(tmp_path)

@@ -58,7 +58,10 @@ SYSTEMS: dict[str, Callable[[Path, tuple[Path, Path]], tuple[Path, Reading]]] = 
     "chain3d": lambda e, a: (e / "chain3d.npz", Reading()),
     "chain3d_close": lambda e, a: (e / "chain3d_close.npz", Reading()),
     "dipeptide-heavy": lambda e, a: (e / "alanine_dipeptide.xtc", Reading(topology=e / "alanine_dipeptide.pdb")),
-    "dipeptide-all": lambda e, a: (e / "alanine_dipeptide.xtc", Reading(topology=e / "alanine_dipeptide.pdb", select="all")),
+    "dipeptide-all": lambda e, a: (
+        e / "alanine_dipeptide.xtc",
+        Reading(topology=e / "alanine_dipeptide.pdb", select="all"),
+    ),
     "adk-CA": lambda e, a: (a[1], Reading(topology=a[0], select="name CA")),
     "adk-backbone": lambda e, a: (a[1], Reading(topology=a[0], select="backbone")),
 }
@@ -275,7 +278,7 @@ def test_pairs_that_never_come_near_are_treated_alike(monkeypatch: pytest.Monkey
 
 def test_atoms_two_bonds_apart_may_be_near() -> None:
     """1-2 and 1-3 neighbours make no contact: a chain of three atoms has none at all."""
-    x = np.random.default_rng(0).normal(0, 0.05, (50, 3, 2)) + [[0, 0], [1, 0], [1, 1]]
+    x = np.random.default_rng(0).normal(0, 0.05, (50, 3, 2)) + np.array([[0, 0], [1, 0], [1, 1]])
     learned = Validity.fit(x, Topology.anonymous(3))
     codes = learned._near_pairs()
     assert codes[0].tolist() == [1, 2, 5]
@@ -286,7 +289,8 @@ def test_atoms_two_bonds_apart_may_be_near() -> None:
 def test_the_test_survives_arrays(dipeptide: tuple[Array, Topology], learned: Validity) -> None:
     """What is stored and read back gives the same reasons."""
     other = Validity.from_arrays(learned.to_arrays())
-    x = dipeptide[0][:100] + np.random.default_rng(0).normal(0, 0.1, (100, 22, 3))
+    scale = np.linspace(0.0, 0.1, 100)[:, None, None]
+    x = dipeptide[0][:100] + scale * np.random.default_rng(0).normal(size=(100, 22, 3))
     assert np.array_equal(other.reasons(x), learned.reasons(x))
     assert len(set(learned.reasons(x).tolist())) > 1
 

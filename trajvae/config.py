@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -39,8 +40,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise OptionError(f"{name} must be 1 or more, got {value}")
-        if self.beta < 0:
-            raise OptionError(f"beta must not be negative, got {self.beta}")
+        if not 0.0 <= self.beta < math.inf:
+            raise OptionError(f"beta must be a number from 0 on, got {self.beta}")
         if self.center not in CENTERS:
             raise OptionError(f"center must be one of {', '.join(CENTERS)}, got '{self.center}'")
         if not 0 <= self.seed < 2**63 - 1:

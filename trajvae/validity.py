@@ -167,7 +167,7 @@ class Validity:
             yield first, lengths[None], pairs[:, 0], pairs[:, 1], is_14
 
     def _smallest(self, positions: Array) -> tuple[Float64, Float64]:
-        """Smallest distance by pair of kinds in any frame; `NEAR` where none comes as near as that."""
+        """Smallest distance by pair of kinds in any frame, `NEAR` at most."""
         shape = self.contact.shape
         tables = [np.full(shape, np.inf), np.full(shape, np.inf)]
         for _, lengths, i, j, is_14 in self._frames_of_pairs(positions, NEAR):
@@ -175,7 +175,7 @@ class Validity:
             for table, rows in zip(tables, (~is_14, is_14), strict=True):
                 np.minimum.at(table, (self.kinds[i[rows]], self.kinds[j[rows]]), least[rows])
         out = [np.minimum(t, t.T) for t in tables]
-        return tuple(np.where(np.isfinite(t), t, 0.0) for t in out)  # type: ignore[return-value]
+        return np.minimum(out[0], NEAR), np.minimum(out[1], NEAR)
 
     def _clashes(self, positions: Array) -> NDArray[np.bool_]:
         out = np.zeros(len(positions), dtype=bool)

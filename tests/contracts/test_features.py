@@ -85,8 +85,6 @@ def test_features_count_the_true_degrees_of_freedom(case: Case) -> None:
 def test_positions_of_targets_are_the_frame(case: Case) -> None:
     """An aligned frame comes back from its targets exactly: nothing but what alignment took is lost."""
     alignment = _alignment(case)
-    if case.linear:
-        pytest.skip("a frame turns freely about a linear reference")
     x, features = _frames(alignment), _features(case, alignment)
     torch.testing.assert_close(features.positions(features.targets(x)), x, rtol=0, atol=1e-10)
 
@@ -146,8 +144,7 @@ def test_inputs_are_uncorrelated_and_of_order_one(case: Case) -> None:
     features.fit(targets, features.size, 1e-9)
     inputs = features.inputs(targets)
     one = torch.eye(features.input_size, dtype=torch.float64)
-    if not case.linear:
-        torch.testing.assert_close(torch.cov(inputs.T), one, rtol=0, atol=1e-6)
+    torch.testing.assert_close(torch.cov(inputs.T), one, rtol=0, atol=1e-6)
     assert inputs.mean(dim=0).abs().max() < 1e-8
     torch.testing.assert_close(features.expand(inputs), targets, rtol=0, atol=1e-9)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -250,7 +251,7 @@ def test_distance_and_geodesic_agree(case: Case) -> None:
     assert bool((between[:, None] <= between[:, :, None] + between[None] + 1e-6).all())
     line = latent.geodesic(z[0], z[1], torch.linspace(0, 1, 5, dtype=z.dtype))
     torch.testing.assert_close(line[[0, -1]], z[:2])
-    steps = torch.stack([latent.distance(a[None], b[None])[0, 0] for a, b in zip(line[:-1], line[1:], strict=True)])
+    steps = torch.stack([latent.distance(a[None], b[None])[0, 0] for a, b in itertools.pairwise(line)])
     torch.testing.assert_close(steps, between[0, 1].expand(4) / 4, rtol=1e-6, atol=1e-8)
 
 

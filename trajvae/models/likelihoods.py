@@ -154,7 +154,7 @@ class Full(Likelihood):
         moment = structure * moment + (1.0 - structure) * moment.diagonal().mean() * identity
         values, vectors = torch.linalg.eigh(0.5 * (moment + moment.T))
         covariance = (vectors * values.clamp(min=self.floor**2)) @ vectors.T
-        self.cholesky = torch.linalg.cholesky(covariance)
+        self.cholesky = torch.linalg.cholesky(covariance).contiguous()  # as it comes back from a file
         inverse = torch.linalg.solve_triangular(self.cholesky, identity, upper=False)
         self.whitening = inverse.T.contiguous()
 

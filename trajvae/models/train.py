@@ -21,6 +21,7 @@ STEPS = 8000  # optimiser steps that the default number of epochs aims at
 _MOMENT_DECAY = 0.98
 _MOMENT_EVERY = 5
 _CLIP = 5.0
+_FAILED = "training failed at epoch {}: the ELBO is {}; check the frames"
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,10 @@ class Trainer:
         settled = max(schedule.warmup, schedule.structure[1] if self.vae.likelihood.structured else 0.0)
         best, best_epoch, best_state = -math.inf, 0, copy.deepcopy(self.vae.state_dict())
         for epoch in range(1, schedule.epochs + 1):
-            train = self._epoch(epoch)
+            try:
+                train = self._epoch(epoch)
+            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # a covariance that is not finite
+                raise TrajvaeError(_FAILED.format(epoch, "not finite")) from error
             if epoch % every == 0 or epoch == schedule.epochs:
                 held, kl = held_out_elbo(self.vae, self.data.held_inputs, self.data.held_targets, schedule.seed)
                 self._record(history, epoch, train, held, kl)
@@ -219,9 +223,7 @@ class Trainer:
 
     def _record(self, history: History, epoch: int, train: float, held: float, kl: Tensor) -> None:
         if not math.isfinite(held):
-            raise TrajvaeError(
-                f"training failed at epoch {epoch}: the ELBO is {held}; check the frames, or lower the rate"
-            )
+            raise TrajvaeError(_FAILED.format(epoch, held))
         history.epoch.append(epoch)
         history.train_elbo.append(train)
         history.held_out_elbo.append(held)

@@ -148,8 +148,8 @@ def halves(n: int, most: int = MOST) -> tuple[NDArray[np.int64], NDArray[np.int6
     blocks = np.arange(n) * min(BLOCKS, n // 2) // n
     a, b = np.flatnonzero(blocks % 2 == 0), np.flatnonzero(blocks % 2 == 1)
     size = min(len(a), len(b), most)
-    pick = np.linspace(0, 1, size)
-    return a[(pick * (len(a) - 1)).astype(np.int64)], b[(pick * (len(b) - 1)).astype(np.int64)]
+    pick = np.arange(size)
+    return a[pick * len(a) // size], b[pick * len(b) // size]
 
 
 def marginals(

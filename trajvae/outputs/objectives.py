@@ -101,15 +101,27 @@ def _imported(module: str, name: str) -> Function:
         sys.path.insert(0, str(Path.cwd()))  # a console script does not look in the working folder
     try:
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise OptionError(f"no objective '{module}:{name}': {error}; wanted {KNOWN}") from error
+    except Exception as error:  # a user's module may raise anything
+        raise OptionError(f"no objective '{module}:{name}': {_line(error)}; wanted {KNOWN}") from error
+    if not callable(function):
+        raise OptionError(f"no objective '{module}:{name}': it is no function; wanted {KNOWN}")
 
     def checked(x: Tensor) -> Tensor:
         """The user's function, with its result's shape checked."""
-        values = function(x)
+        try:
+            values = function(x)
+        except Exception as error:  # so may a user's function
+            raise OptionError(f"objective '{module}:{name}' failed: {_line(error)}") from error
         if not isinstance(values, Tensor) or values.shape != x.shape[:1]:
             got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise OptionError(f"'{module}:{name}' must return a tensor of shape ({len(x)},), got {got}")
+        if x.requires_grad and not values.requires_grad:
+            raise OptionError(f"'{module}:{name}' is not differentiable: its result does not depend on the positions")
         return values
 
     return checked
+
+
+def _line(error: Exception) -> str:
+    """An error in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

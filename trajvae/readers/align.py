@@ -150,7 +150,7 @@ def principal_frame(x: Array, weights: Float64) -> tuple[Array, Float64]:
     values, vectors = np.linalg.eigh(_covariance(moved, moved.astype(np.float64), weights))
     axes = vectors[:, :, ::-1].copy()
     axes[:, :, -1] *= np.sign(np.linalg.det(axes))[:, None]
-    return np.matmul(moved, axes.astype(x.dtype)), values[:, ::-1]
+    return np.matmul(moved, axes.astype(x.dtype)), np.maximum(values[:, ::-1], 0.0)
 
 
 def _proper_signs(dimension: int) -> Float64:

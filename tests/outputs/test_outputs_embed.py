@@ -1,0 +1,111 @@
+"""Latent coordinates of every frame: chunks, files, jumps, and the table they are written to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from trajvae import Model, Reading
+from trajvae.errors import OutputError
+from trajvae.outputs.embed import Embedding, embed
+
+Array = NDArray[np.floating]
+
+pytestmark = pytest.mark.filterwarnings("ignore:no topology")
+
+
+@pytest.fixture
+def embedding(tiny_model: Model, chain: Array) -> Embedding:
+    """The chain's own frames."""
+    return tiny_model.encode(chain.copy())
+
+
+@pytest.fixture
+def two_files(chain: Array, tmp_path: Path) -> list[Path]:
+    """The first 60 frames as two files."""
+    paths = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    np.save(paths[0], chain[:25])
+    np.save(paths[1], chain[25:60])
+    return paths
+
+
+def test_one_row_a_frame(embedding: Embedding) -> None:
+    """Shapes, places and figures of 400 frames."""
+    assert embedding.latent.shape == embedding.latent_scale.shape == (400, 2)
+    assert embedding.rmsd.shape == embedding.frame_jump.shape == embedding.time.shape == (400,)
+    assert embedding.frame.tolist() == list(range(400))
+    assert not embedding.file.any()
+    assert (embedding.latent_scale > 0).all()
+    assert embedding.figures["rmsd"] == pytest.approx(embedding.rmsd.mean())
+    assert {"frames", "elbo", "rmsd", "pca_rmsd"} <= set(embedding.figures)
+
+
+def test_it_is_the_posterior_s_mean(tiny_model: Model, embedding: Embedding) -> None:
+    """Latents are those the model keeps of its training frames: deterministic, without noise."""
+    np.testing.assert_allclose(embedding.latent, tiny_model.record.latent, atol=1e-6)
+
+
+def test_chunks_do_not_show(tiny_model: Model, chain: Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read in chunks of 7 frames, latents and jumps are those of one chunk."""
+    frames = tiny_model.open(chain.astype(np.float64))
+    whole = embed(tiny_model.pipeline, frames)
+    plain = type(frames).chunks
+    monkeypatch.setattr(type(frames), "chunks", lambda self, size=None: plain(self, 7))
+    heard: list[tuple[int, int]] = []
+    parts = embed(tiny_model.pipeline, frames, lambda *a: heard.append(a))
+    np.testing.assert_allclose(parts.latent, whole.latent, atol=1e-10)
+    np.testing.assert_allclose(parts.frame_jump, whole.frame_jump, atol=1e-12)
+    assert heard[0] == (7, 400)
+    assert heard[-1] == (400, 400)
+
+
+def test_jumps_are_rmsds_of_aligned_neighbours(tiny_model: Model, chain: Array, embedding: Embedding) -> None:
+    """The jump is the RMSD between a frame and the one before, both aligned; the first has none."""
+    aligned = tiny_model.pipeline.alignment.apply(chain).astype(float)
+    twin = np.sqrt(np.square(np.diff(aligned, axis=0)).sum(axis=-1).mean(axis=-1))
+    assert np.isnan(embedding.frame_jump[0])
+    np.testing.assert_allclose(embedding.frame_jump[1:], twin, atol=1e-6)
+
+
+def test_files_are_one_data_set_without_neighbours(
+    tiny_model: Model, two_files: list[Path], embedding: Embedding
+) -> None:
+    """Frames of two files are numbered by file, and no jump leads from one to the other."""
+    found = tiny_model.encode(two_files)
+    assert found.file.tolist() == [0] * 25 + [1] * 35
+    assert found.frame.tolist() == [*range(25), *range(35)]
+    assert np.flatnonzero(np.isnan(found.frame_jump)).tolist() == [0, 25]
+    np.testing.assert_allclose(found.latent, embedding.latent[:60], atol=1e-6)
+    assert [Path(f).name for f in found.files] == ["a.npy", "b.npy"]
+
+
+def test_a_step_is_kept(tiny_model: Model, chain: Array, embedding: Embedding) -> None:
+    """start, stop and step choose frames and keep their numbers."""
+    found = tiny_model.encode(chain.copy(), Reading(start=10, stop=50, step=5))
+    assert found.frame.tolist() == list(range(10, 50, 5))
+    np.testing.assert_allclose(found.latent, embedding.latent[10:50:5], atol=1e-6)
+
+
+def test_the_table_holds_it(embedding: Embedding, tmp_path: Path) -> None:
+    """Datasets, units and header of the file; a second save is refused and leaves it as it was."""
+    path = tmp_path / "embed.h5"
+    embedding.save(path)
+    with h5py.File(path) as file:
+        for name, unit in (("latent", None), ("latent_scale", None), ("rmsd", "Angstrom"), ("frame_jump", "Angstrom")):
+            group = file["observables"][name]
+            assert set(group) == {"value", "step", "time"}
+            assert np.array_equal(group["value"][()], getattr(embedding, name), equal_nan=True)
+            assert group["value"].attrs.get("unit") == unit
+            assert np.array_equal(group["step"][()], embedding.frame)
+        assert np.array_equal(file["trajvae/frame"][()], embedding.frame)
+        assert np.array_equal(file["trajvae/file"][()], embedding.file)
+        assert file["trajvae"].attrs["kind"] == "embedding"
+        assert {"version", "command", "seed", "created"} <= set(file["trajvae"].attrs)
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="exists"):
+        embedding.save(path)
+    assert path.read_bytes() == before
