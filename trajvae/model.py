@@ -263,7 +263,8 @@ class Model:
         try:
             return cls._from_record(stored, device)
         except (KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
-            raise ModelError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ModelError(f"'{path}' is damaged: {reason}") from error
 
     @classmethod
     def _from_record(cls, stored: ModelRecord, device: str) -> Model:

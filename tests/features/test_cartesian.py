@@ -11,6 +11,10 @@ from trajvae.errors import ReadError
 from trajvae.features.cartesian import ShapeSpace, constraints, householder, principal_components
 from trajvae.readers.align import Alignment, pairwise_rmsd, rmsd
 
+# torch itself scripts its decompositions when forward mode is first used
+FORWARD_MODE = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+
+
 @pytest.fixture(params=[2, 3])
 def dimension(request):
     """Of space."""
@@ -149,6 +153,7 @@ def test_householder_is_orthogonal_and_spans_the_rows(rank):
     assert np.linalg.matrix_rank(q - np.eye(27)) <= rank
 
 
+@FORWARD_MODE
 @pytest.mark.parametrize("kind", RANKS)
 def test_derivatives_in_both_modes_agree(frames, weights, kind):
     """jvp and vjp of targets and positions: one matrix, the transpose of the other's, and orthonormal."""
@@ -162,6 +167,7 @@ def test_derivatives_in_both_modes_agree(frames, weights, kind):
     np.testing.assert_allclose(back, j.T, atol=1e-12)
 
 
+@FORWARD_MODE
 @pytest.mark.parametrize("kind", RANKS)
 def test_directional_derivatives_are_finite_differences(frames, weights, kind):
     """The whole way inputs -> expand -> positions, forward and reverse, against a central difference."""
@@ -251,6 +257,21 @@ def test_principal_components_stay_orthonormal_past_the_rank(n_frames, size, k):
     _, axes, deviations = principal_components(x, k)
     np.testing.assert_allclose(axes.T @ axes, np.eye(axes.shape[1]), atol=1e-8)
     assert (deviations[3:] < 1e-6 * deviations[0]).all() and axes.shape[1] == len(deviations)
+
+
+def test_randomised_principal_components_equal_exact_ones(monkeypatch):
+    """Where frames and features are both many (here: above 50), and the global random numbers stay as they were."""
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(200, 120)) * np.geomspace(10, 0.01, 120) + 3)
+    exact = principal_components(x, 6)
+    monkeypatch.setattr("trajvae.features.cartesian._EXACT", 50)
+    state = torch.get_rng_state()
+    mean, axes, deviations = principal_components(x, 6)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(deviations, exact[2])
+    np.testing.assert_allclose(mean, exact[0], rtol=1e-12)
+    np.testing.assert_allclose(deviations, exact[2], rtol=1e-6)
+    np.testing.assert_allclose(abs((axes * exact[1]).sum(dim=0)), 1.0, atol=1e-5)
 
 
 def test_buffers_travel_with_the_weights(frames, weights):

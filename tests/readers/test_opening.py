@@ -63,7 +63,7 @@ def test_a_universes_transformations_are_applied(dipeptide, expected):
     """The fast readers know nothing of them, so they must not be used then."""
     moved = mda.Universe(*map(str, dipeptide), transformations=translate([1.0, 2.0, 3.0]))
     got = open_source(moved, Reading(select="not element H", stop=30)).read().positions
-    np.testing.assert_allclose(got, expected + [1.0, 2.0, 3.0], atol=1e-4)
+    np.testing.assert_allclose(got, expected + np.array([1.0, 2.0, 3.0]), atol=1e-4)
 
 
 def test_a_universe_in_memory(universe, expected):

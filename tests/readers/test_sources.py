@@ -156,7 +156,7 @@ def test_a_universe_with_names_and_little_else_opens():
 
 def test_nothing_but_solvent_is_an_empty_selection():
     """Said, with the words of the default selection; an explicit one gets it."""
-    with pytest.raises(SelectionError, match="solvent.*none of the 6 atoms"):
+    with pytest.raises(SelectionError, match=r"solvent.*none of the 6 atoms"):
         open_source(two_water_gro)
     assert open_source(two_water_gro, Reading(select="resname SOL")).topology.n_atoms == 6
 

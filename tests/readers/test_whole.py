@@ -183,6 +183,12 @@ def test_the_longest_possible_bond_follows_the_elements():
     assert np.isinf(limits[3])
 
 
+def test_the_two_hydrogens_of_a_rigid_water_may_be_bonded():
+    """CHARMM's topologies bond them, 1.51 to 1.63 Å apart."""
+    limit = longest_bond(np.array(["H", "H"]), np.array([True, True]), np.array([[0, 1]]))
+    assert 1.64 < limit[0] < 2.5
+
+
 def test_check_names_the_frame_and_the_atoms():
     """The first bad frame, by its number in the file."""
     x = np.zeros((3, 3, 3))

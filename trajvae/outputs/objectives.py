@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def parse_objective(text: str, pipeline: Pipeline, topology: str | Path | None =
     known = built_in(pipeline.topology)
     plain = text.replace("-", "_")
     if plain in known:
-        return known[plain]
+        return dataclasses.replace(known[plain], name=text)
     kind, _, rest = text.partition(":")
     if kind == "distance":
         return _distance(text, rest, pipeline.n_atoms)

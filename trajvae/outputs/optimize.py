@@ -185,8 +185,9 @@ def optimize(
 
 def _stored(record: Record, objective: Observable) -> tuple[Float64, NDArray[np.int64]]:
     """The objective over the frames that the model keeps, and their numbers among the training frames."""
-    if objective.name in record.observables:
-        return record.observables[objective.name], np.arange(len(record.latent))
+    kept = objective.name.replace("-", "_")
+    if kept in record.observables:
+        return record.observables[kept], np.arange(len(record.latent))
     return evaluate(objective, record.sample), record.sample_index
 
 

@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from trajvae.readers.frames import Array, FrameFile
-from trajvae.readers.molecules import bonds_of, elements_of, guess_bonds, has_names, topology_of
+from trajvae.readers.molecules import attribute, bonds_of, elements_of, guess_bonds, has_names, topology_of
 from trajvae.readers.whole import Wholeness, longest_bond
 
 
@@ -107,4 +107,5 @@ def _wholeness(region: Any, bonds: NDArray[np.int64], *, boxed: bool) -> Wholene
 def _labels(atoms: Any) -> list[str]:
     if not has_names(atoms):
         return [str(i) for i in atoms.indices]
-    return [f"{a.resname}{a.resid}:{a.name}" if hasattr(a, "resname") else str(a.name) for a in atoms]
+    names, residues, numbers = (attribute(atoms, k, "").astype(str) for k in ("names", "resnames", "resids"))
+    return [f"{r}{i}:{n}" if r or i else n for n, r, i in zip(names, residues, numbers, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,12 @@ class FrameFile(Protocol):
         ...
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception says, cut to its first line."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def _pieces(frames: range, size: int) -> Iterator[range]:
     for k in range(0, len(frames), size):
         yield frames[k : k + size]
@@ -103,7 +110,8 @@ class DCDFrames:
             self.n_frames, self.n_atoms = int(file.n_frames), int(file.header["natoms"])
             self._periodic = bool(file.header["is_periodic"])
             step = convert(file.header["delta"], "AKMA", "ps") * max(file.header["nsavc"], 1)
-            self.clock = (0.0, float(step) or 1.0)
+            first = file.header["istart"] / max(file.header["nsavc"], 1)
+            self.clock = (float(first * step), float(step) or 1.0)
 
     def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
         """See `FrameFile`."""
@@ -135,10 +143,12 @@ def _check_dcd_length(path: Path) -> None:
 
 
 def _dcd_boxes(cell: NDArray[np.float64]) -> NDArray[np.float64]:
-    """CHARMM and NAMD write [A, gamma, B, beta, alpha, C], angles as degrees or as cosines."""
+    """NAMD writes [A, gamma, B, beta, alpha, C], angles as degrees or cosines, CHARMM a symmetric matrix."""
     boxes = cell[:, [0, 2, 5, 4, 3, 1]].astype(np.float64)
     angles = boxes[:, 3:]
     cosines = (np.abs(angles) <= 1.0).all(axis=1)
+    matrix = ~cosines & ((boxes < 0.0).any(axis=1) | (angles > 180.0).any(axis=1))
+    boxes[matrix] = _lengths_angles(cell[matrix][:, [[0, 1, 3], [1, 2, 4], [3, 4, 5]]])
     angles[cosines] = 90.0 - np.degrees(np.arcsin(angles[cosines]))
     return boxes
 
@@ -159,8 +169,8 @@ class XDRFrames:
                 first = file.read(n_frames=2)
                 self.n_atoms = int(first[0].shape[1])
                 self.clock = _clock(first[1])
-        except (RuntimeError, OSError, ValueError, IndexError) as error:
-            raise ReadError(f"'{path}' cannot be read: {error}") from error
+        except (RuntimeError, OSError, ValueError, IndexError, AssertionError) as error:
+            raise ReadError(f"'{path}' cannot be read: it is damaged or cut ({first_line(error)})") from error
         if compressed:
             _check_xtc_length(path, int(offsets[-1]), self.n_frames, self.n_atoms)
 
@@ -174,7 +184,7 @@ class XDRFrames:
                 except (RuntimeError, OSError) as error:
                     last = piece[-1]
                     raise ReadError(
-                        f"'{self.name}' cannot be read at frames {piece.start} to {last}: {error}"
+                        f"'{self.name}' cannot be read at frames {piece.start} to {last}: {first_line(error)}"
                     ) from error
                 if len(xyz) != len(piece):
                     raise ReadError(f"'{self.name}' ends within frame {piece.start + len(xyz) * piece.step}")
@@ -204,13 +214,13 @@ def _check_xtc_length(path: Path, last: int, n_frames: int, n_atoms: int) -> Non
         size = 96 + struct.unpack(">q", head[88:96])[0]
     else:
         size = 92 + struct.unpack(">i", head[88:92])[0] if len(head) >= 92 else 96
-    if path.stat().st_size < last + 4 * -(-size // 4) or len(head) < min(size, 92):
+    if path.stat().st_size != last + 4 * -(-size // 4):  # beyond it a frame without a whole header
         raise ReadError(
             f"'{path}' ends within frame {n_frames - 1}: the file is cut, or was copied while it was written"
         )
 
 
-def _lengths_angles(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+def _lengths_angles(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Box vectors (T, 3, 3) to lengths and angles in degrees (T, 6); zeros where there is no box."""
     v = vectors.astype(np.float64)
     lengths = np.linalg.norm(v, axis=2)
@@ -218,6 +228,15 @@ def _lengths_angles(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     unit = v / safe[:, :, None]
     cosines = np.stack([(unit[:, i] * unit[:, j]).sum(axis=1) for i, j in ((1, 2), (0, 2), (0, 1))], axis=1)
     return np.concatenate([lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))], axis=1)
+
+
+def _reader_clock(reader: Any) -> tuple[float, float]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the format knows no times
+            return float(reader[0].time), float(reader.dt) or 1.0
+    except (OSError, EOFError, ValueError, IndexError, RuntimeError, StopIteration):
+        return 0.0, 1.0
 
 
 class ReaderFrames:
@@ -229,7 +248,7 @@ class ReaderFrames:
         self.name = name
         self._reader = reader
         self.n_frames, self.n_atoms = int(reader.n_frames), int(reader.n_atoms)
-        self.clock = (0.0, float(reader.dt))
+        self.clock = _reader_clock(reader)
 
     def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
         """See `FrameFile`."""
@@ -241,7 +260,7 @@ class ReaderFrames:
                     step = self._reader[frame]
                     xyz[k] = step.positions[atoms]
                 except (OSError, EOFError, ValueError, IndexError, RuntimeError, StopIteration) as error:
-                    raise ReadError(f"'{self.name}' cannot be read at frame {frame}: {error}") from error
+                    raise ReadError(f"'{self.name}' cannot be read at frame {frame}: {first_line(error)}") from error
                 if step.dimensions is not None:
                     boxes[k] = step.dimensions
             yield xyz, boxes if boxes[:, :3].any() else None

@@ -24,7 +24,8 @@ _SOLVENT = (
 )
 
 
-def _attribute(atoms: Any, name: str, default: Any) -> NDArray[Any]:
+def attribute(atoms: Any, name: str, default: Any) -> NDArray[Any]:
+    """An attribute of an AtomGroup, or `default` for every atom where the topology has none."""
     try:
         return np.asarray(getattr(atoms, name))
     except (NoDataError, AttributeError):
@@ -33,7 +34,7 @@ def _attribute(atoms: Any, name: str, default: Any) -> NDArray[Any]:
 
 def has_names(atoms: Any) -> bool:
     """Whether the atoms of an AtomGroup carry names, that is, whether a real topology stands behind them."""
-    return bool(np.any(_attribute(atoms, "names", "").astype(str) != ""))
+    return bool(np.any(attribute(atoms, "names", "").astype(str) != ""))
 
 
 def elements_of(atoms: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
@@ -46,9 +47,9 @@ def elements_of(atoms: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
     certain : ndarray of bool, shape (N,)
         Where the file says so itself, or where mass and name agree.
     """
-    given = np.char.capitalize(np.char.strip(_attribute(atoms, "elements", "").astype(str)))
-    names = _attribute(atoms, "names", "").astype(str)
-    masses = _attribute(atoms, "masses", 0.0).astype(float)
+    given = np.char.capitalize(np.char.strip(attribute(atoms, "elements", "").astype(str)))
+    names = attribute(atoms, "names", "").astype(str)
+    masses = attribute(atoms, "masses", 0.0).astype(float)
     guess = np.asarray(DefaultGuesser(None).guess_types(atom_types=names), dtype=str) if names.any() else names
     guess = np.char.capitalize(guess)
     expected = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in guess])
@@ -99,13 +100,13 @@ def topology_of(atoms: Any, bonds: NDArray[np.int64]) -> Topology:
     place[atoms.indices] = np.arange(len(atoms))
     inside = place[bonds] if len(bonds) else bonds
     inside = inside[(inside >= 0).all(axis=1)] if len(inside) else inside
-    masses = _attribute(atoms, "masses", 0.0).astype(np.float64)
+    masses = attribute(atoms, "masses", 0.0).astype(np.float64)
     return Topology(
-        names=_attribute(atoms, "names", "").astype(str),
+        names=attribute(atoms, "names", "").astype(str),
         elements=elements_of(atoms)[0],
-        resnames=_attribute(atoms, "resnames", "").astype(str),
-        segids=_attribute(atoms, "segids", "").astype(str),
-        resids=_attribute(atoms, "resids", 1).astype(np.int64),
+        resnames=attribute(atoms, "resnames", "").astype(str),
+        segids=attribute(atoms, "segids", "").astype(str),
+        resids=attribute(atoms, "resids", 1).astype(np.int64),
         # beads and unknown atoms count one each
         masses=masses if (masses > 0).all() else np.ones(len(atoms)),
         bonds=np.unique(np.sort(inside, axis=1), axis=0).astype(np.int64),
@@ -256,4 +257,4 @@ def write_pdb(path: Path, topology: Topology, positions: NDArray[np.floating[Any
             atoms = to_universe(topology, positions[None]).atoms
             atoms.write(str(path), bonds="conect" if len(topology.bonds) else None)
         except ValueError as error:
-            raise TrajvaeError(f"the topology '{path.name}' cannot be written as PDB: {error}") from error
+            raise TrajvaeError(f"the topology cannot be written as PDB: {error}") from error

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
-from trajvae.readers.frames import Array, ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames
+from trajvae.readers.frames import Array, ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames, first_line
 from trajvae.readers.molecules import to_universe
 from trajvae.topology import Topology
 
@@ -123,12 +123,7 @@ def _universe(topology: Path, first: Path) -> Any:
             return mda.Universe(str(topology), **({"to_guess": ()} if bare else {}))
         except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, RuntimeError) as error:
             what = "trajectory" if topology == first else "topology"
-            raise ReadError(f"{what} '{topology}' cannot be read: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+            raise ReadError(f"{what} '{topology}' cannot be read: {first_line(error)}") from error
 
 
 def _mdtraj_h5(path: Path) -> Any:
@@ -138,8 +133,8 @@ def _mdtraj_h5(path: Path) -> Any:
         return mdtraj.load_hdf5(str(path))
     except ImportError as error:
         raise ReadError(f"'{path}': mdtraj's HDF5 needs PyTables: pip install 'trajvae[mdtraj-hdf5]'") from error
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ReadError(f"'{path}' is no mdtraj HDF5 file: {_first_line(error)}") from error
+    except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        raise ReadError(f"'{path}' is no mdtraj HDF5 file: {first_line(error)}") from error
 
 
 def _open_array(path: Path) -> ArrayFrames:
@@ -155,7 +150,7 @@ def _open_array(path: Path) -> ArrayFrames:
                 )
             return _array_frames(arrays[key], str(path))
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise ReadError(f"'{path}' cannot be read: {_first_line(error)}") from error
+        raise ReadError(f"'{path}' cannot be read: {first_line(error)}") from error
 
 
 def _open_file(path: Path, universe: Any) -> FrameFile:
@@ -173,7 +168,7 @@ def _open_file(path: Path, universe: Any) -> FrameFile:
                 return DCDFrames(path)
             reader = mda.coordinates.core.reader(str(path), n_atoms=len(universe.atoms))
         except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, struct.error) as error:
-            raise ReadError(f"'{path}' cannot be read: {_first_line(error)}") from error
+            raise ReadError(f"'{path}' cannot be read: {first_line(error)}") from error
     return ReaderFrames(reader, str(path))
 
 

@@ -262,9 +262,23 @@ def _assemble(files: list[FrameFile], ranges: list[range], chosen: Any, said: st
 
 def _axes(frames: Frames) -> tuple[int, ...]:
     """Which coordinates vary: two where all frames and atoms agree in the third."""
-    first = next(iter(frames.chunks(1))).positions[0]
-    if first.shape[1] == 2:
+    plane = [len(r) > 0 and _width(f, r) == 2 for f, r in zip(frames.files, frames.ranges, strict=True)]
+    if all(p or not r for p, r in zip(plane, frames.ranges, strict=True)):
         return (0, 1)
+    spatial = [range(0) if p else r for p, r in zip(plane, frames.ranges, strict=True)]
+    axes = _varying(Frames(**{**frames.__dict__, "ranges": spatial}))
+    if any(plane) and axes != (0, 1):
+        odd = next(k for k, p in enumerate(plane) if p != plane[0])
+        raise ReadError(f"'{frames.names[odd]}' and '{frames.names[0]}' are not both two-dimensional")
+    return axes
+
+
+def _width(file: FrameFile, frames: range) -> int:
+    return int(next(iter(file.blocks(frames[:1], np.arange(1), 1)))[0].shape[2])
+
+
+def _varying(frames: Frames) -> tuple[int, ...]:
+    first = next(iter(frames.chunks(1))).positions[0]
     flat = [d for d in range(3) if len(first) > 2 and np.ptp(first[:, d]) == 0]
     if len(flat) != 1:
         return (0, 1, 2)

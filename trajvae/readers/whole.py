@@ -45,7 +45,8 @@ def box_vectors(boxes: Float64) -> Float64:
 def longest_bond(elements: NDArray[np.str_], certain: NDArray[np.bool_], bonds: NDArray[np.int64]) -> Float64:
     """The length in Å beyond which a bond is physically impossible; infinite where an element is a guess."""
     radius = np.array([_COVALENT.get(e, 1.5) for e in elements])
-    limit = 1.3 * (radius[bonds[:, 0]] + radius[bonds[:, 1]]) + 0.5
+    # 1.8: CHARMM bonds the two hydrogens of a rigid water
+    limit = np.maximum(1.3 * (radius[bonds[:, 0]] + radius[bonds[:, 1]]) + 0.5, 1.8)
     return np.where(certain[bonds].all(axis=1), limit, np.inf)
 
 

@@ -150,5 +150,6 @@ def read_conformations(path: Path) -> tuple[NDArray[np.float64], dict[str, Any],
     with open_file(path, "conformations") as file:
         attributes = dict(file["trajvae"].attrs)
         positions = file["particles/trajectory/position/value"][()][..., : int(attributes["dimension"])] / _NM
-        observables = {k: v["value"] for k, v in read_tree(file["observables"]).items()}
+        groups = read_tree(file["observables"]) if "observables" in file else {}
+        observables = {k: v["value"] for k, v in groups.items()}
         return positions.astype(np.float64), observables, attributes

@@ -124,12 +124,13 @@ def open_file(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
     except OSError as error:
         raise ReadError(f"'{path}' is no readable HDF5 file") from error
     with file:
-        _check_header(file, path, kind)
-        _refuse_links(file, path)
         try:
+            _check_header(file, path, kind)
+            _refuse_links(file, path)
             yield file
-        except (KeyError, OSError, ValueError, json.JSONDecodeError) as error:
-            raise ReadError(f"'{path}' is damaged or incomplete: {str(error).splitlines()[0]}") from error
+        except (KeyError, OSError, ValueError, TypeError, RuntimeError, MemoryError, OverflowError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ReadError(f"'{path}' is damaged or incomplete: {reason}") from error
 
 
 def _check_header(file: h5py.File, path: Path, kind: str | None) -> None:
