@@ -27,11 +27,10 @@ def embed(
 
     With -m that model is applied; else model.h5 of this folder; where there is none, it is trained first.
     """
-    from trajvae.store import check_outputs
-
     begun = time.monotonic()
     names = options.need_trajectories(trajectories)
-    check_outputs([output], force=force)
+    path = model or Path("model.h5")
+    options.ready([output], {**choices, "model": path}, names, force=force)
     existing = model is not None or Path("model.h5").exists()
     trained, path = _apply(model, choices) if existing else _train(names, choices)
     embedding = trained.encode(names, options.reading_of(choices), report.bar("embedding", "frame"))

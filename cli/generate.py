@@ -24,11 +24,10 @@ def generate(
     """New conformations, drawn from the model."""
     from trajvae.errors import OptionError
     from trajvae.outputs.conformations import conformation_files
-    from trajvae.store import check_outputs
 
     if number < 1:
         raise OptionError(f"-n must be 1 or more, got {number}")
-    check_outputs(conformation_files(output), force=force)
+    options.ready(conformation_files(output), {"model": model or Path("model.h5")}, [], force=force)
     made = options.load_model(model, device).generate(number, seed=seed, mean=mean)
     made = dataclasses.replace(made, command=options.command_line())
     made.save(output, force=force)

@@ -27,9 +27,7 @@ def marginals(
     Every divergence stands beside its noise floor: the same figure between two halves of the simulation. Without a
     trajectory, the frames that the model keeps are taken.
     """
-    from trajvae.store import check_outputs
-
-    check_outputs([output], force=force)
+    options.ready([output], {**choices, "model": model or Path("model.h5")}, trajectories, force=force)
     trained = options.load_model(model, choices["device"])
     source = list(trajectories) or None
     found = trained.marginals(source, options.reading_of(choices), seed=choices["seed"])

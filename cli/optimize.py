@@ -46,10 +46,10 @@ def optimize(
     """
     from trajvae.outputs.conformations import conformation_files
     from trajvae.outputs.objectives import Goal
-    from trajvae.store import check_outputs
 
     Goal(goal)
-    check_outputs(conformation_files(output), force=force)
+    read = {**choices, "model": model or Path("model.h5")}
+    options.ready(conformation_files(output), read, trajectories, force=force)
     trained = options.load_model(model, choices["device"])
     found = trained.optimize(
         objective,

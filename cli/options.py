@@ -119,6 +119,15 @@ def reading_of(options: dict[str, Any]) -> Any:
     return Reading(**{name: options[name] for name in ("topology", "select", "start", "stop", "step")})
 
 
+def ready(outputs: list[Path], options: dict[str, Any], names: tuple[str, ...] | list[str], *, force: bool) -> None:
+    """Refuse before any work what could not be written, or would replace what is read."""
+    from trajvae.store import check_outputs
+
+    inputs = [Path(name) for name in names]
+    inputs += [options[k] for k in ("topology", "model") if options.get(k) is not None]
+    check_outputs(outputs, force=force, inputs=inputs)
+
+
 def need_trajectories(names: tuple[str, ...]) -> list[str]:
     """At least one trajectory."""
     if not names:

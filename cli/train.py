@@ -19,9 +19,8 @@ def train_model(names: list[str], choices: dict[str, Any], path: Path, *, force:
     """Read, align, train and save; the file is refused before the work if it exists."""
     from trajvae.config import TrainConfig
     from trajvae.model import Model
-    from trajvae.store import check_outputs
 
-    check_outputs([path], force=force)
+    options.ready([path], choices, names, force=force)
     config = TrainConfig(**options.given(choices), select=choices["select"], seed=choices["seed"])
     model = Model.train(
         names,

@@ -11,7 +11,7 @@ from pathlib import Path
 from trajvae.errors import OutputError
 
 
-def check_outputs(paths: Sequence[Path], *, force: bool) -> None:
+def check_outputs(paths: Sequence[Path], *, force: bool, inputs: Sequence[Path] = ()) -> None:
     """Refuse before any long work what could not be written after it.
 
     Parameters
@@ -20,15 +20,19 @@ def check_outputs(paths: Sequence[Path], *, force: bool) -> None:
         All files that one output consists of.
     force : bool
         Whether existing files may be replaced.
+    inputs : sequence of Path
+        What is read: never replaced.
 
     Raises
     ------
     OutputError
-        A file exists and `force` is off, the folder is missing, or nothing can be created in it.
+        A file is an input, or exists and `force` is off, the folder is missing, or nothing can be created in it.
     """
     for path in paths:
         if path.is_dir():
             raise OutputError(f"cannot write '{path}': it is a folder")
+        if any(path.exists() and other.exists() and path.samefile(other) for other in inputs):
+            raise OutputError(f"'{path}' is read by this command: choose another -o/--output")
         if path.exists() and not force:
             raise OutputError(f"'{path}' exists: choose another -o/--output, or -f/--force to replace it")
         folder = path.absolute().parent
