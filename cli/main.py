@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any, TextIO
 
@@ -32,7 +33,7 @@ class Commands(click.Group):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", TrajvaeWarning)
-            warnings.showwarning = _show
+            warnings.showwarning = functools.partial(_show, set())
             try:
                 return super().invoke(ctx)
             except TrajvaeError as error:
@@ -45,6 +46,7 @@ class Commands(click.Group):
 
 
 def _show(
+    said: set[str],
     message: Warning | str,
     category: type[Warning],
     filename: str,
@@ -52,7 +54,10 @@ def _show(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    click.echo(f"warning: {message}", err=True)
+    """Each warning once: a source may be opened twice."""
+    if str(message) not in said:
+        said.add(str(message))
+        click.echo(f"warning: {message}", err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

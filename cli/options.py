@@ -50,7 +50,7 @@ def output(default: str) -> Callable[[F], F]:
 
 
 common = _stack(
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all randomness."),
+    click.option("--seed", type=click.IntRange(0, 2**63 - 2), default=0, show_default=True, help="Of all randomness."),
     click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else."),
 )

@@ -263,7 +263,7 @@ class Model:
         try:
             return cls._from_record(stored, device)
         except (KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise ModelError(f"'{path}' is damaged: {reason}") from error
 
     @classmethod

@@ -106,6 +106,8 @@ def _sizes(config: TrainConfig, alignment: Alignment, n_train: int, precision: f
     """Numbers that the data decide: at most one input for four frames, so that few frames are not memorised."""
     probe = build_vae(config, alignment, Sizes(1, "isotropic", _LEAST_FLOOR, n_train))
     size = probe.features.size
+    if config.latent_dim > size:
+        raise OptionError(f"latent_dim must not be above the number of features, {size}, got {config.latent_dim}")
     n_inputs = min(size, max(config.latent_dim, n_train // 4, 1), max(_MOST_INPUTS, config.latent_dim))
     likelihood = config.likelihood or default_likelihood(size, n_train)
     return Sizes(n_inputs, likelihood, max(precision, _LEAST_FLOOR), n_train)

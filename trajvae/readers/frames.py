@@ -60,9 +60,11 @@ class FrameFile(Protocol):
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, cut to its first line."""
+    """What an exception says, cut to its first sentence; what only programmers understand is left out."""
     text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    if not text or isinstance(error, IndexError | KeyError | AttributeError):
+        return "it is empty, damaged, or not of the format that its ending says"
+    return text.splitlines()[0].split(". ")[0]
 
 
 def _pieces(frames: range, size: int) -> Iterator[range]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import struct
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,8 @@ def _universe(topology: Path, first: Path) -> Any:
     if topology.suffix == ".h5":
         return _open_mdtraj(_mdtraj_h5(topology))[1].universe
     bare = topology == first and topology.suffix.lower() in (".dcd", ".xtc", ".trr", ".ncdf", ".nc", ".h5md")
+    if bare and topology.suffix.lower() in (".dcd", ".xtc", ".trr"):
+        return _anonymous(_open_file(topology, None).n_atoms).universe
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what PDB files lack
         try:
@@ -149,8 +152,9 @@ def _open_array(path: Path) -> ArrayFrames:
                     f"'{path}': wanted an array 'positions' or one of rank 3, found {', '.join(arrays.files)}"
                 )
             return _array_frames(arrays[key], str(path))
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise ReadError(f"'{path}' cannot be read: {first_line(error)}") from error
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        what = f"it is no whole {path.suffix} file of numpy, or holds Python objects, which are not opened"
+        raise ReadError(f"'{path}' cannot be read: {what}") from error
 
 
 def _open_file(path: Path, universe: Any) -> FrameFile:

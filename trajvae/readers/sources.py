@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trajvae.errors import ReadError, SelectionError, TrajvaeWarning
+from trajvae.errors import OptionError, ReadError, SelectionError, TrajvaeWarning
 from trajvae.readers.connect import connect, first_box
 from trajvae.readers.frames import Array, FrameFile
 from trajvae.readers.molecules import has_names, select_atoms, topology_of
@@ -238,7 +238,7 @@ def _ranges(counts: list[int], reading: Reading) -> list[range]:
     """Frames of each file that start, stop and step leave, counted over all files."""
     total = sum(counts)
     if reading.step is not None and reading.step < 1:
-        raise ReadError(f"--step must be 1 or more, got {reading.step}")
+        raise OptionError(f"--step must be 1 or more, got {reading.step}")
     start, stop, step = slice(reading.start, reading.stop, reading.step).indices(total)
     out, offset = [], 0
     for count in counts:
