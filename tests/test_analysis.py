@@ -35,7 +35,7 @@ def serial(adk, trained):
     return Embed(mda.Universe(*map(str, adk)), trained.model).run().results
 
 
-def same(a, b):
+def assert_same(a, b):
     """All results bit-identical."""
     for name in NAMES:
         np.testing.assert_array_equal(a[name], b[name])
@@ -59,15 +59,15 @@ def test_second_run_gives_the_same(universe, trained):
     """Wherever the trajectory stands; and the same object can run again."""
     universe.trajectory[41]
     again = TrajVAE(universe, select="name CA", **SHORT, seed=1)
-    same(again.run(step=10).results, trained.results)
-    same(again.run(step=10).results, trained.results)
+    assert_same(again.run(step=10).results, trained.results)
+    assert_same(again.run(step=10).results, trained.results)
 
 
 def test_model_of_a_run_is_kept(trained, tmp_path, universe):
     """Saved and loaded, it embeds its own frames to the same latents."""
     trained.model.save(tmp_path / "model.h5")
     loaded = Embed(universe, Model.load(tmp_path / "model.h5")).run(step=10)
-    same(loaded.results, trained.results)
+    assert_same(loaded.results, trained.results)
 
 
 def test_frames(universe, trained, serial):
@@ -91,13 +91,13 @@ def test_embed_equals_encode(universe, trained, serial):
 @pytest.mark.parametrize("backend", ["multiprocessing", "dask"])
 def test_parallel_embed(universe, trained, serial, backend):
     """Two workers give what one gives."""
-    same(Embed(universe, trained.model).run(backend=backend, n_workers=2).results, serial)
+    assert_same(Embed(universe, trained.model).run(backend=backend, n_workers=2).results, serial)
 
 
 def test_parallel_training(universe, trained):
     """Workers copy the frames; one process trains on them."""
     run = TrajVAE(universe, select="name CA", **SHORT, seed=1).run(step=10, backend="multiprocessing", n_workers=2)
-    same(run.results, trained.results)
+    assert_same(run.results, trained.results)
 
 
 def test_workers_get_no_model(universe, trained):
@@ -110,7 +110,7 @@ def test_workers_get_no_model(universe, trained):
 def test_atomgroup(universe, trained, serial):
     """An AtomGroup restricts what the selection sees."""
     atoms = universe.select_atoms("name CA or name CB")
-    same(Embed(atoms, trained.model).run().results, serial)
+    assert_same(Embed(atoms, trained.model).run().results, serial)
     half = TrajVAE(universe.select_atoms("resid 1:50"), select="name CA", **SHORT).run(step=10)
     assert half.model.topology.n_atoms == 50
 

@@ -72,7 +72,7 @@ def forked():
         server.stdin.close()
 
 
-def refused(run, folder, line, codes):
+def check_refused(run, folder, line, codes):
     """Run a command that must fail, and return its message."""
     before = files_of(folder)
     code, out, err = run(folder, shlex.split(line))
@@ -354,9 +354,9 @@ def cases(table):
     return pytest.mark.parametrize("line, code, words", table.values(), ids=table)
 
 
-def check(run, folder, line, code, words):
+def check_row(run, folder, line, code, words):
     """Refused as the row says."""
-    message = refused(run, folder, line, code)
+    message = check_refused(run, folder, line, code)
     for word in words:
         assert word in message
 
@@ -370,57 +370,57 @@ def folder(inputs, tmp_path):
 @cases(SHOWN)
 def test_shown(folder, line, code, words):
     """What a user sees, from start to end."""
-    check(alone, folder, line, code, words)
+    check_row(alone, folder, line, code, words)
 
 
 @cases(READING)
 def test_reading(forked, folder, line, code, words):
     """Trajectories, topologies and selections that cannot be used."""
-    check(forked, folder, line, code, words)
+    check_row(forked, folder, line, code, words)
 
 
 @cases(OUTPUTS)
 def test_outputs(forked, folder, line, code, words):
     """Where nothing can or may be written; said before any work."""
-    check(forked, folder, line, code, words)
+    check_row(forked, folder, line, code, words)
 
 
 @cases(MODELS)
 def test_models(forked, folder, line, code, words):
     """Files that are no model, or not this molecule's."""
-    check(forked, folder, line, code, words)
+    check_row(forked, folder, line, code, words)
 
 
 @cases(OPTIONS)
 def test_options(forked, folder, line, code, words):
     """Options outside their range: wrong usage."""
-    check(forked, folder, line, code, words)
+    check_row(forked, folder, line, code, words)
 
 
 @cases(OBJECTIVES)
 def test_objectives(forked, folder, line, code, words):
     """What `optimize` cannot follow."""
-    check(forked, folder, f"optimize -o t.h5md {line}", code, words)
+    check_row(forked, folder, f"optimize -o t.h5md {line}", code, words)
 
 
 def test_cuda_without_a_device(forked, folder):
     """The way out is named."""
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    assert "--device cpu" in refused(forked, folder, "generate -o t.h5md --device cuda", 2)
+    assert "--device cpu" in check_refused(forked, folder, "generate -o t.h5md --device cuda", 2)
 
 
 def test_no_model_in_the_folder(forked, tmp_path):
     """The first thing that goes wrong for a newcomer: the message says what to type."""
     (tmp_path / "folder").mkdir()
-    assert "trajvae embed" in refused(forked, tmp_path / "folder", "generate", 1)
+    assert "trajvae embed" in check_refused(forked, tmp_path / "folder", "generate", 1)
 
 
 def test_failed_training_leaves_nothing(forked, folder):
     """`embed` that cannot train leaves neither model nor output, and no unfinished file."""
     (folder / "model.h5").unlink()
     (folder / "embed.h5").unlink()
-    assert "frame 57" in refused(forked, folder, "embed nan.npy --epochs 2", 1)
+    assert "frame 57" in check_refused(forked, folder, "embed nan.npy --epochs 2", 1)
 
 
 def test_files_are_not_read_while_they_are_locked_away(forked, folder):

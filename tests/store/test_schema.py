@@ -83,7 +83,7 @@ def test_description_names_everything(path):
     json.dumps(what)
 
 
-def refused(path, words):
+def check_refused(path, words):
     """Opening and describing are one-line errors with those words."""
     for action in (read_everything, describe):
         with pytest.raises(ReadError, match=words) as caught:
@@ -111,14 +111,14 @@ def test_links_are_refused(path, tmp_path, where, kind):
             "dangling soft": h5py.SoftLink("/nowhere"),
         }[kind]
         file[where]["link"] = link
-    refused(path, "link")
+    check_refused(path, "link")
 
 
 def test_a_header_behind_a_link_is_refused(path, tmp_path):
     """/trajvae itself must be in the file."""
     with h5py.File(tmp_path / "y.h5", "w") as file:
         file["trajvae"] = h5py.ExternalLink(str(path), "/trajvae")
-    refused(tmp_path / "y.h5", "not written by trajvae")
+    check_refused(tmp_path / "y.h5", "not written by trajvae")
 
 
 @pytest.mark.parametrize("kind", ["external", "virtual"])
@@ -135,7 +135,7 @@ def test_data_in_other_files_are_refused(path, tmp_path, kind):
             layout = h5py.VirtualLayout((4,), "f8")
             layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", (4,))
             group.create_virtual_dataset("x", layout)
-    refused(path, "another file")
+    check_refused(path, "another file")
 
 
 def test_hard_links_in_a_circle_end(path):
@@ -151,7 +151,7 @@ def test_a_newer_schema_is_refused(path):
     """With the way out."""
     with h5py.File(path, "a") as file:
         file["trajvae"].attrs["schema"] = SCHEMA + 1
-    refused(path, f"schema {SCHEMA + 1}.*update trajvae")
+    check_refused(path, f"schema {SCHEMA + 1}.*update trajvae")
 
 
 @pytest.mark.parametrize("schema", ["new", np.array([1, 2])], ids=["text", "array"])
@@ -159,7 +159,7 @@ def test_a_schema_that_is_no_number_is_refused(path, schema):
     """Text, an array: a file that was altered."""
     with h5py.File(path, "a") as file:
         file["trajvae"].attrs["schema"] = schema
-    refused(path, "damaged")
+    check_refused(path, "damaged")
 
 
 def test_another_kind_is_refused(path):
@@ -173,12 +173,12 @@ def test_a_file_of_others_is_refused(tmp_path):
     for number, (name, data) in enumerate((("x", None), ("trajvae", None), ("trajvae", np.arange(3)))):
         with h5py.File(tmp_path / f"{number}.h5", "w") as file:
             file.create_group(name) if data is None else file.create_dataset(name, data=data)
-        refused(tmp_path / f"{number}.h5", "not written by trajvae")
+        check_refused(tmp_path / f"{number}.h5", "not written by trajvae")
 
 
 def test_a_missing_file_is_refused(tmp_path):
     """With its name."""
-    refused(tmp_path / "none.h5", "no file '.*none.h5'")
+    check_refused(tmp_path / "none.h5", "no file '.*none.h5'")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
@@ -210,7 +210,7 @@ def test_nothing_but_garbage_is_an_error(tmp_path):
     for number, content in enumerate((np.random.default_rng(0).bytes(5000), b"PK\x03\x04 text", b"")):
         path = tmp_path / f"{number}.h5"
         path.write_bytes(content)
-        refused(path, "no readable HDF5")
+        check_refused(path, "no readable HDF5")
 
 
 def test_the_recursion_limit_is_no_way_in(tmp_path):
