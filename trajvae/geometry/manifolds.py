@@ -1,0 +1,152 @@
+"""Spaces of constant curvature in one model: sphere, Euclidean space and hyperboloid, continuous in the curvature.
+
+A point is (c, s): s of `dim` coordinates in units of length, and c without unit, with c^2 + K |s|^2 = 1. The origin is
+(1, 0). For K > 0, (c, sqrt(K) s) is the unit vector of the sphere of radius 1/sqrt(K); for K < 0, (c, sqrt(-K) s) is
+the point of the unit hyperboloid; for K = 0, c = 1 and s are Cartesian coordinates. A tangent vector at (c, s) is
+(b, u) with c b = s.u, the derivative of (c, s) being (-K b, u), and the metric is u.u' + K b b'. Nothing in this form
+is singular as K goes to zero, from either side.
+
+References
+----------
+M. Skopek, O. Ganea, G. Becigneul, ICLR 2020 (arXiv:1911.08411), appendix A: the maps in the usual coordinates.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from trajvae.errors import OptionError
+from trajvae.geometry.trigonometry import arc_ratio, cosine, sine_ratio
+
+
+class ConstantCurvature(nn.Module):
+    """The simply connected space of one dimension and one curvature.
+
+    Parameters
+    ----------
+    dim : int
+    curvature : float
+        K, in inverse squared units of length. The tensor `curvature` is the only truth about it.
+    learnable : bool
+        Whether K is a parameter.
+
+    Notes
+    -----
+    Everything is computed in float64 and given back in the precision of what came in.
+    """
+
+    curvature: Tensor
+
+    def __init__(self, dim: int, curvature: float, *, learnable: bool = False) -> None:
+        super().__init__()
+        if dim < 1 or not math.isfinite(curvature):
+            raise OptionError(f"a space needs a dimension of 1 or more and a finite curvature, got {dim}, {curvature}")
+        self.dim, self.ambient_dim = dim, dim + 1
+        value = torch.tensor(float(curvature), dtype=torch.float64)
+        if learnable:
+            self.curvature = nn.Parameter(value)
+        else:
+            self.register_buffer("curvature", value)
+
+    def origin(self) -> Tensor:
+        """The point (1, 0), shape (dim + 1,)."""
+        return torch.nn.functional.pad(torch.ones(1, dtype=torch.float64), (0, self.dim))
+
+    def exp0(self, v: Tensor) -> Tensor:
+        """Exponential map at the origin, (..., dim) to (..., dim + 1)."""
+        u = v.double()
+        x = self.curvature * u.square().sum(dim=-1, keepdim=True)
+        return torch.cat([cosine(x), sine_ratio(x) * u], dim=-1).to(v)
+
+    def log0(self, z: Tensor) -> Tensor:
+        """Logarithm at the origin, (..., dim + 1) to (..., dim); on a sphere not unique at the antipode."""
+        c, s = _split(z.double())
+        return (self._angle_ratio(c, s) * s).to(z)
+
+    def _angle_ratio(self, c: Tensor, s: Tensor) -> Tensor:
+        """Distance from the origin over |s|. Beyond a sphere's equator the arc is pi minus the arc sine."""
+        y = self.curvature * s.square().sum(dim=-1, keepdim=True)
+        near = arc_ratio(y.clamp(max=1.0))
+        beyond = (c < 0) & (y > 0)
+        if not bool(beyond.any()):
+            return near
+        root = torch.where(beyond, y, torch.ones_like(y)).clamp(min=1e-300).sqrt()
+        return torch.where(beyond, torch.atan2(root, torch.where(beyond, c, torch.ones_like(c))) / root, near)
+
+    def transport0(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Parallel transport of v (..., dim) from the origin to z: the tangent vector (b, u) there."""
+        c, s = _split(z.double())
+        u = v.double()
+        along = (s * u).sum(dim=-1, keepdim=True)
+        return along.to(v), (u - self.curvature * along * s / (1.0 + c)).to(v)
+
+    def exp(self, z: Tensor, b: Tensor, u: Tensor) -> Tensor:
+        """Exponential map at z of the tangent vector (b, u)."""
+        point, b, u = z.double(), b.double(), u.double()
+        x = self.curvature * self.norm(b, u).square()
+        moved = torch.cat([-self.curvature * b, u], dim=-1)
+        return (cosine(x) * point + sine_ratio(x) * moved).to(z)
+
+    def norm(self, b: Tensor, u: Tensor) -> Tensor:
+        """Length of a tangent vector, (..., 1)."""
+        square = u.square().sum(dim=-1, keepdim=True) + self.curvature.to(u) * b.square()
+        return _root(square)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Geodesic distance of points of equal shape (..., dim + 1), shape (...); accurate near and far.
+
+        From the chord q, sin_K(d / 2) = sqrt(q) / 2; on spheres the complementary chord takes over beyond 90 degrees.
+        """
+        first, second = self._exact(a.double()), self._exact(b.double())
+        q = self._chord(first, second)
+        half = self.curvature * q / 4.0
+        near = 2.0 * arc_ratio(half.clamp(max=0.5)) * _root(q / 4.0)
+        far = half > 0.5
+        if bool(far.any()):
+            other = self._chord(first, -second).clamp(min=0.0) * self.curvature / 4.0
+            angle = math.pi / 2.0 - torch.asin(_root(torch.where(far, other, torch.zeros_like(other))).clamp(max=1.0))
+            scale = torch.where(far, self.curvature, torch.ones_like(half)).sqrt()
+            near = torch.where(far, 2.0 * angle / scale, near)
+        return near.to(a)
+
+    def _exact(self, z: Tensor) -> Tensor:
+        """Off spheres c follows from s; in float32 the c that came in has lost the digits that differences need."""
+        if bool(self.curvature > 0):
+            return z
+        s = z[..., 1:]
+        return torch.cat([(1.0 - self.curvature * s.square().sum(dim=-1, keepdim=True)).sqrt(), s], dim=-1)
+
+    def _chord(self, a: Tensor, b: Tensor) -> Tensor:
+        """|s - s'|^2 + (c - c')^2 / K without dividing by K: (c - c') (c + c') = K (|s'|^2 - |s|^2)."""
+        c, s = _split(a)
+        d, t = _split(b)
+        spatial = (s - t).square().sum(dim=-1)
+        total = (c + d).squeeze(-1)
+        safe = torch.where(total.abs() > 0.5, total, torch.ones_like(total))
+        difference = ((t - s) * (t + s)).sum(dim=-1) / safe
+        by_sum = self.curvature * difference.square()
+        k = torch.where(self.curvature.abs() > 0, self.curvature, torch.ones_like(self.curvature))
+        direct = (c - d).squeeze(-1).square() / k
+        return spatial + torch.where(total.abs() > 0.5, by_sum, direct)
+
+    def project(self, z: Tensor) -> Tensor:
+        """The point with the same s (hyperboloid, plane) or the same direction (sphere) that obeys the constraint."""
+        if bool(self.curvature > 0):
+            c, s = _split(z.double())
+            square = c.square() + self.curvature * s.square().sum(dim=-1, keepdim=True)
+            return (torch.cat([c, s], dim=-1) / square.clamp(min=1e-300).sqrt()).to(z)
+        return self._exact(z.double()).to(z)
+
+
+def _split(z: Tensor) -> tuple[Tensor, Tensor]:
+    return z[..., :1], z[..., 1:]
+
+
+def _root(square: Tensor) -> Tensor:
+    """Square root with gradient zero at zero, instead of infinite."""
+    positive = square > 0
+    root = torch.where(positive, square, torch.ones_like(square)).sqrt()
+    return torch.where(positive, root, torch.zeros_like(square))
