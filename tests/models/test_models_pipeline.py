@@ -148,11 +148,10 @@ def test_draws_scatter_about_the_mean_as_the_likelihood_says(tiny_model: Model) 
     assert np.array_equal(draws, again)
 
 
-def test_latent_distances_are_symmetric(tiny_model: Model) -> None:
-    """`distances` equals the norm of differences in the Euclidean latent space."""
+def test_a_flat_latent_space_is_its_own_tangent_space(tiny_model: Model) -> None:
+    """`tangent` changes nothing in the Euclidean latent space."""
     z = np.random.default_rng(0).normal(size=(6, 2))
-    found = tiny_model.pipeline.distances(z, z[:4])
-    np.testing.assert_allclose(found, np.linalg.norm(z[:, None] - z[None, :4], axis=-1), atol=1e-7)
+    np.testing.assert_array_equal(tiny_model.pipeline.tangent(z), z)
 
 
 def test_weights_do_not_learn_after_training(tiny_model: Model) -> None:

@@ -9,10 +9,21 @@ from typing import Any, cast
 from trajvae.errors import OptionError
 from trajvae.latents.base import Context, Latent, LatentSample, Params
 from trajvae.latents.euclidean import Euclidean
+from trajvae.latents.sphere import Sphere
 
-LATENTS: dict[str, type[Latent]] = {"euclidean": Euclidean}
+LATENTS: dict[str, type[Latent]] = {"euclidean": Euclidean, "hyperspherical": Sphere}
 
-__all__ = ["LATENTS", "Context", "Euclidean", "Latent", "LatentSample", "Params", "latent_options", "make_latent"]
+__all__ = [
+    "LATENTS",
+    "Context",
+    "Euclidean",
+    "Latent",
+    "LatentSample",
+    "Params",
+    "Sphere",
+    "latent_options",
+    "make_latent",
+]
 
 
 def latent_options(backend: str) -> list[dict[str, Any]]:

@@ -59,6 +59,8 @@ class Latent(nn.Module, ABC):
         Intrinsic dimension, and that of z.
     parts : tuple of str
         Names of the columns of `log_ratio` and `kl`.
+    coordinates : str
+        What z is, in words.
     """
 
     options_type: ClassVar[type[Any]]
@@ -66,6 +68,7 @@ class Latent(nn.Module, ABC):
     dim: int
     ambient_dim: int
     parts: tuple[str, ...]
+    coordinates: ClassVar[str] = "Cartesian"
 
     @abstractmethod
     def rsample(self, params: Params, context: Context) -> LatentSample:

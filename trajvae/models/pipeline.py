@@ -200,10 +200,10 @@ class Pipeline:
             parts.append(self._frames(draw))
         return np.concatenate(parts)
 
-    def distances(self, a: Array, b: Array) -> Float64:
-        """Latent distances between all rows of a and b, on the manifold, shape (A, B)."""
-        pair = [torch.from_numpy(np.asarray(v, dtype=np.float64)).to(self.device) for v in (a, b)]
-        return _numpy(self.vae.latent.distance(pair[0], pair[1]))
+    def tangent(self, z: Array) -> Float64:
+        """Latent points (T, ambient) in the tangent space at the manifold's origin, (T, dim)."""
+        points = torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.device)
+        return _numpy(self.vae.latent.tangent(points))
 
 
 def _numpy(x: Tensor) -> Float64:

@@ -25,6 +25,10 @@ class Embedding:
     ----------
     latent : ndarray, shape (T, ambient)
     latent_scale : ndarray, shape (T, dim)
+    tangent : ndarray, shape (T, dim)
+        The latent points in the tangent space at the manifold's origin; the same as `latent` where that is flat.
+    coordinates : str
+        What `latent` is: Cartesian, unit vectors, ...
     rmsd : ndarray, shape (T,)
         Å, of each frame to its decoded mean.
     frame_jump : ndarray, shape (T,)
@@ -45,6 +49,8 @@ class Embedding:
     frame: NDArray[np.int64]
     time: NDArray[np.float64]
     files: list[str]
+    tangent: NDArray[np.float64]
+    coordinates: str
     seed: int = 0
     command: str = "Model.encode"
     figures: dict[str, Any] = field(default_factory=dict)
@@ -52,11 +58,13 @@ class Embedding:
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the table of the design's section 4.3, whole or not at all."""
         observables = {
-            "latent": Quantity(self.latent),
+            "latent": Quantity(self.latent, attributes={"coordinates": self.coordinates}),
             "latent_scale": Quantity(self.latent_scale),
             "rmsd": Quantity(self.rmsd, "Angstrom"),
             "frame_jump": Quantity(self.frame_jump, "Angstrom"),
         }
+        if self.tangent.shape != self.latent.shape:
+            observables["latent_tangent"] = Quantity(self.tangent)
         extra = {"file": self.file, "frame": self.frame, "files": np.array(self.files)}
         header = Header("embedding", self.command, self.seed)
         write_table(
@@ -96,10 +104,12 @@ def embed(pipeline: Pipeline, frames: Frames, progress: Callable[[int, int], Non
         done += len(aligned)
         if progress is not None:
             progress(done, frames.n_frames)
-    return assemble(parts, places, np.concatenate(jumps), frames)
+    return assemble(pipeline, parts, places, np.concatenate(jumps), frames)
 
 
-def assemble(parts: list[Encoded], places: list[Chunk], jump: NDArray[np.float64], frames: Frames) -> Embedding:
+def assemble(
+    pipeline: Pipeline, parts: list[Encoded], places: list[Chunk], jump: NDArray[np.float64], frames: Frames
+) -> Embedding:
     """Put chunks together; a jump between two files is none."""
     everything = join(parts)
     file = np.concatenate([p.file for p in places])
@@ -111,7 +121,16 @@ def assemble(parts: list[Encoded], places: list[Chunk], jump: NDArray[np.float64
         "rmsd": float(everything.rmsd.mean()),
         "pca_rmsd": float(everything.pca_rmsd.mean()),
     }
-    times = frames.times(file, frame)
     return Embedding(
-        everything.latent, everything.scale, everything.rmsd, jump, file, frame, times, frames.names, figures=figures
+        everything.latent,
+        everything.scale,
+        everything.rmsd,
+        jump,
+        file,
+        frame,
+        frames.times(file, frame),
+        frames.names,
+        pipeline.tangent(everything.latent),
+        pipeline.vae.latent.coordinates,
+        figures=figures,
     )

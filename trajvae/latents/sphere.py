@@ -1,0 +1,119 @@
+"""The hyperspherical latent space: Power Spherical posterior, uniform prior, divergence in closed form."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from trajvae.errors import OptionError
+from trajvae.geometry.distributions import PowerSpherical, SphereUniform
+from trajvae.geometry.manifolds import ConstantCurvature
+from trajvae.latents.base import Context, Latent, LatentSample, Params
+
+
+@dataclass(frozen=True)
+class SphereOptions:
+    """What a user may set with `--set`."""
+
+    min_concentration: float = field(
+        default=1e-3, metadata={"unit": "", "help": "smallest concentration of the posterior"}
+    )
+    max_concentration: float = field(
+        default=1e5, metadata={"unit": "", "help": "largest concentration of the posterior"}
+    )
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.min_concentration < self.max_concentration <= 1e6:
+            raise OptionError(
+                "concentrations need 0 < min_concentration < max_concentration <= 1e6, "
+                f"got {self.min_concentration} and {self.max_concentration}"
+            )
+
+
+class Sphere(Latent):
+    """The unit sphere of intrinsic dimension `dim`; points are unit vectors in R^(dim + 1).
+
+    Parameters
+    ----------
+    dim : int
+    options : SphereOptions, optional
+
+    References
+    ----------
+    T. R. Davidson et al., arXiv:1804.00891: the hyperspherical VAE.
+    N. De Cao and W. Aziz, arXiv:2006.04437, eq. 10 and 14: the posterior and its divergence.
+    """
+
+    options_type = SphereOptions
+    coordinates = "unit vectors"
+
+    def __init__(self, dim: int, options: SphereOptions | None = None) -> None:
+        super().__init__()
+        self.options = options or SphereOptions()
+        self.dim, self.ambient_dim = dim, dim + 1
+        self.param_sizes = {"loc": dim + 1, "log_concentration": 1}
+        self.parts = ("sphere",)
+        self.space = ConstantCurvature(dim, 1.0)
+        self.prior = SphereUniform(dim + 1)
+
+    def _posterior(self, params: Params) -> PowerSpherical:
+        low, high = (math.log(k) for k in (self.options.min_concentration, self.options.max_concentration))
+        # an untrained encoder starts at a concentration of about `dim`: wide, but not blind
+        log_concentration = math.log(self.dim) + params["log_concentration"][..., 0]
+        return PowerSpherical(self.mean(params), log_concentration.clamp(low, high).exp(), validate_args=False)
+
+    def rsample(self, params: Params, context: Context) -> LatentSample:
+        """See `Latent`."""
+        posterior = self._posterior(params)
+        z = posterior.rsample(generator=context.generator)
+        ratio = posterior.log_prob(z) - self.prior.log_prob(z)
+        return LatentSample(z, ratio.unsqueeze(-1))
+
+    def kl(self, params: Params) -> Tensor:
+        """See `Latent`."""
+        return torch.distributions.kl_divergence(self._posterior(params), self.prior).unsqueeze(-1)
+
+    def mean(self, params: Params) -> Tensor:
+        """See `Latent`: the posterior's mean direction."""
+        return torch.nn.functional.normalize(params["loc"], dim=-1, eps=1e-12)
+
+    def scale(self, params: Params) -> Tensor:
+        """See `Latent`: in radians, equal in all directions."""
+        variance = self._posterior(params).tangent_variance
+        return variance.sqrt().unsqueeze(-1).expand(*variance.shape, self.dim)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """See `Latent`."""
+        return self.prior.log_prob(z)
+
+    def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """See `Latent`; drawn on the generator's device."""
+        device = generator.device if generator is not None else None
+        x = torch.randn(n, self.dim + 1, generator=generator, device=device)
+        return torch.nn.functional.normalize(x, dim=-1)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """See `Latent`: angles in radians."""
+        return self.space.distance(a[:, None], b[None])
+
+    def retract(self, z: Tensor, step: Tensor) -> Tensor:
+        """See `Latent`: along the great circle of the step's tangent part, as far as that is long."""
+        tangent = step - (step * z).sum(dim=-1, keepdim=True) * z
+        length = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)
+        moved = length.cos() * z + torch.sinc(length / torch.pi) * tangent
+        return torch.nn.functional.normalize(moved, dim=-1)
+
+    def tangent(self, z: Tensor) -> Tensor:
+        """See `Latent`: the logarithm at (1, 0, ...)."""
+        return self.space.log0(z)
+
+    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """See `Latent`: the shorter arc, at constant speed."""
+        angle = self.space.distance(a, b)
+        if float(angle) < 1e-8:
+            return a.expand(len(t), -1)
+        weights = torch.stack([torch.sin((1.0 - t) * angle), torch.sin(t * angle)], dim=-1) / torch.sin(angle)
+        return torch.nn.functional.normalize(weights @ torch.stack([a, b]), dim=-1)
