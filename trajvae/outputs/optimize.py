@@ -26,7 +26,7 @@ from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.objectives import Goal
 from trajvae.outputs.support import Support
 from trajvae.store import Quantity
-from trajvae.validity import bond_lengths
+from trajvae.validity import bond_angles, bond_lengths
 
 Float64 = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ class Search:
     starts: int = 32
     steps: int = 200
     noise: int = 32
-    draws: int = 256
+    draws: int = 1024
     keep: int = 10
 
 
@@ -179,7 +179,7 @@ def optimize(
     with small_work(_work(pipeline, search, len(noise))):
         z, path, values = descent.run(z0, noise, search.steps, progress)
     candidates = _candidates(pipeline, record, z, of, search, generator)
-    chosen = _choose(candidates, objective, aim, support, search)
+    chosen = _choose(candidates, record, objective, aim, support, search)
     return _result(pipeline, record, objective, aim, of, seed, chosen, (z, path, values), simulated, descent, noise)
 
 
@@ -227,16 +227,29 @@ def _candidates(
 
 
 def _choose(
-    found: _Candidates, objective: Observable, goal: Goal, support: Support, search: Search
+    found: _Candidates, record: Record, objective: Observable, goal: Goal, support: Support, search: Search
 ) -> tuple[_Candidates, Float64, NDArray[np.bool_]]:
-    """The best candidates: valid and in support before others, then by the objective."""
+    """The best candidates: valid and in support before others, then with familiar bonds, then by the objective.
+
+    The best of many draws is best partly because its noise shrank bonds as far as the validity test lets it; among
+    valid draws those come first whose every bond and angle the kept frames have too.
+    """
     values = evaluate(objective, found.positions)
     inside = support.inside(found.latent)
     cost = goal.cost(values, 1.0)
-    order = np.lexsort((cost, ~(found.valid & inside), ~inside))
+    order = np.lexsort((cost, ~_familiar(found.positions, record), ~(found.valid & inside), ~inside))
     order = order[: search.keep]
     kept = _Candidates(found.latent[order], found.positions[order], found.start[order], found.valid[order])
     return kept, values[order], inside[order]
+
+
+def _familiar(positions: Float64, record: Record) -> NDArray[np.bool_]:
+    """Whether every bond and angle lies in the range of the frames that the model keeps, not widened, (n,)."""
+    out = np.ones(len(positions), dtype=bool)
+    for terms, atoms in ((bond_lengths, record.validity.bonds), (bond_angles, record.validity.angles)):
+        known, mine = terms(record.sample, atoms), terms(positions, atoms)
+        out &= ((mine >= known.min(axis=0)) & (mine <= known.max(axis=0))).all(axis=1)
+    return out
 
 
 def _result(
