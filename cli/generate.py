@@ -28,12 +28,14 @@ def generate(
     if number < 1:
         raise OptionError(f"-n must be 1 or more, got {number}")
     options.ready(conformation_files(output), {"model": model or Path("model.h5")}, [], force=force)
-    made = options.load_model(model, device).generate(number, seed=seed, mean=mean)
+    trained = options.load_model(model, device)
+    made = trained.generate(number, seed=seed, mean=mean)
     made = dataclasses.replace(made, command=options.command_line())
     made.save(output, force=force)
     valid = made.figures["valid"]
     lines = [
-        f"{number} conformations, {valid} of them valid ({100 * valid / number:.1f} %)",
+        f"{number} conformations, {valid} of them valid ({100 * valid / number:.1f} %; of held-out simulated frames "
+        f"{100 * trained.figures['held_out_valid']:.1f} %)",
         f"positions: {output}   topology: {output.with_suffix('.pdb')}",
     ]
     report.result({**made.figures, "output": str(output)}, lines, as_json=as_json)

@@ -49,7 +49,8 @@ def optimize(
 
     Goal(goal)
     read = {**choices, "model": model or Path("model.h5")}
-    options.ready(conformation_files(output), read, trajectories, force=force)
+    reference = [objective.removeprefix("rmsd:")] if objective.startswith("rmsd:") else []
+    options.ready(conformation_files(output), read, [*trajectories, *reference], force=force)
     trained = options.load_model(model, choices["device"])
     found = trained.optimize(
         objective,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shlex
 import sys
 from collections.abc import Callable
@@ -123,7 +124,7 @@ def ready(outputs: list[Path], options: dict[str, Any], names: tuple[str, ...] |
     """Refuse before any work what could not be written, or would replace what is read."""
     from trajvae.store import check_outputs
 
-    inputs = [Path(name) for name in names]
+    inputs = [Path(found) for name in names for found in [name, *glob.glob(name)]]
     inputs += [options[k] for k in ("topology", "model") if options.get(k) is not None]
     check_outputs(outputs, force=force, inputs=inputs)
 

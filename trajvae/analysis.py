@@ -19,6 +19,7 @@ from trajvae.models.fit import encode_all
 from trajvae.models.train import Progress
 from trajvae.outputs.embed import Embedding, assemble
 from trajvae.readers.align import frame_jump
+from trajvae.readers.frames import ArrayFrames
 from trajvae.readers.molecules import spatial
 from trajvae.readers.sources import Chunk, Frames, Reading, open_source, own_selection
 
@@ -60,7 +61,9 @@ class _Collect(AnalysisBase):  # type: ignore[misc]
         frames = np.asarray(self.frames, dtype=np.int64)
         if not len(frames):
             raise ReadError("no frame is left to analyse: check start, stop, step and frames")
-        plan = self._plan
+        plan, file = self._plan, self._plan.files[0]
+        if isinstance(file, ArrayFrames):  # MDAnalysis' time steps are float32; the array may not be
+            xyz = file.positions[frames][:, plan.atoms]
         return plan.finish(xyz, boxes if boxes[:, :3].any() else None, frames, plan.names[0], file=0)
 
 

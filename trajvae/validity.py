@@ -17,7 +17,7 @@ Float64 = NDArray[np.float64]
 Array = NDArray[np.floating[Any]]
 
 CONTACT = 0.9  # share of the simulation's smallest distance of a pair type
-DENSE = 1500  # atoms up to which all pairs are looked at; beyond, only those near each other
+DENSE = 300  # atoms up to which all pairs are looked at; beyond, a tree of those near each other is faster
 NEAR = 6.0  # Å; how near
 REASONS = ("valid", "bond", "angle", "contact", "chirality")
 

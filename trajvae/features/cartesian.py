@@ -30,6 +30,9 @@ Float64 = NDArray[np.float64]
 _EXACT = 2000  # frames and features up to which principal components are exact
 
 
+_RANK = 1e-6  # share of the largest singular value below which an equation is rounding (float32 files)
+
+
 def constraints(reference: Float64, weights: Float64, kind: str) -> Float64:
     """The linear equations that aligned frames obey.
 
@@ -47,20 +50,21 @@ def constraints(reference: Float64, weights: Float64, kind: str) -> Float64:
     """
     n, dimension = reference.shape
     w = weights / weights.sum()
+    size = max(float(np.linalg.norm(w[:, None] * reference)), np.finfo(float).tiny)
     rows = []
     for d in range(dimension if kind != "none" else 0):
         row = np.zeros((n, dimension))
-        row[:, d] = w
+        row[:, d] = w / np.linalg.norm(w)
         rows.append(row.ravel())
     for a, b in itertools.combinations(range(dimension), 2) if kind == "superpose" else ():
         row = np.zeros((n, dimension))
-        row[:, a], row[:, b] = w * reference[:, b], -w * reference[:, a]
+        row[:, a], row[:, b] = w * reference[:, b] / size, -w * reference[:, a] / size
         rows.append(row.ravel())
     if not rows:
         return np.empty((0, n * dimension))
-    scaled = np.stack([r / max(np.linalg.norm(r), np.finfo(float).tiny) for r in rows])
-    _, values, vt = np.linalg.svd(scaled, full_matrices=False)
-    return np.asarray(vt[values > 1e-8 * values[0]])
+    # rows keep their size: turning a linear reference about its own axis is rounding, not a sixth equation
+    _, values, vt = np.linalg.svd(np.stack(rows), full_matrices=False)
+    return np.asarray(vt[values > _RANK * values[0]])
 
 
 def householder(rows: Float64) -> tuple[Float64, Float64]:

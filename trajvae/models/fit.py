@@ -96,10 +96,13 @@ def _check(positions: NDArray[np.floating[Any]], config: TrainConfig) -> None:
         raise ReadError("all atoms of the first frame stand at one point")
 
 
-def _alignment(config: TrainConfig, positions: NDArray[np.floating[Any]], topology: Topology) -> Alignment:
-    step = max(1, -(-len(positions) // REFERENCE_FRAMES))
+def _alignment(
+    config: TrainConfig, positions: NDArray[np.floating[Any]], topology: Topology, train: NDArray[np.int64]
+) -> Alignment:
+    """The reference comes from training frames alone: held-out figures must not depend on what they are held from."""
+    step = max(1, -(-len(train) // REFERENCE_FRAMES))
     weights = topology.masses if config.center == "mass" else np.ones(topology.n_atoms)
-    return Alignment.fit(config.align, positions[::step], weights)
+    return Alignment.fit(config.align, positions[train[::step]], weights)
 
 
 def _sizes(config: TrainConfig, alignment: Alignment, n_train: int, precision: float) -> Sizes:
@@ -144,8 +147,8 @@ def fit(
     """
     begun = time.monotonic()
     _check(chunk.positions, config)
-    alignment = _alignment(config, chunk.positions, topology)
     held = held_out_blocks(chunk.file)
+    alignment = _alignment(config, chunk.positions, topology, np.flatnonzero(~held))
     sizes = _sizes(config, alignment, int((~held).sum()), precision)
     vae = build_vae(config, alignment, sizes)
     pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))

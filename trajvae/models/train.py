@@ -252,7 +252,7 @@ class Trainer:
 
     def _track(self, residual: Tensor, epoch: int, k: int) -> None:
         self.moment = _MOMENT_DECAY * self.moment + (1.0 - _MOMENT_DECAY) * self.vae.likelihood.moment(residual)
-        if k % _MOMENT_EVERY == 0:
+        if k % max(_MOMENT_EVERY, self.vae.likelihood.size // 20) == 0:  # a decomposition costs size cubed
             first, last = self.schedule.structure
             structure = (epoch / self.schedule.epochs - first) / (last - first)
             self.vae.likelihood.set_moment(self.moment, min(1.0, max(0.0, structure)))

@@ -9,7 +9,7 @@ what is returned are draws at the optimum that pass the validity test.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ _NUMBERS = 2**22  # coordinates that are decoded at once
 _MARGIN = 0.8  # share of the support's radius at which its penalty begins
 _PENALTY = 100.0
 _RATE = 0.05
+_REPORTED = 4096  # draws in the expectation that is reported
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,8 @@ def optimize(
         z, path, values = descent.run(z0, noise, search.steps, progress)
     candidates = _candidates(pipeline, record, z, of, search, generator)
     chosen = _choose(candidates, record, objective, aim, support, search)
-    return _result(pipeline, record, objective, aim, of, seed, chosen, (z, path, values), simulated, descent, noise)
+    fresh = _noise(pipeline, replace(search, starts=1, noise=_REPORTED), of, generator)  # not those descended on
+    return _result(pipeline, record, objective, aim, of, seed, chosen, (z, path, values), simulated, descent, fresh)
 
 
 def _stored(record: Record, objective: Observable) -> tuple[Float64, NDArray[np.int64]]:

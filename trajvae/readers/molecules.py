@@ -154,12 +154,17 @@ def _explicit(atoms: Any, select: str) -> Any:
         raise SelectionError(f"selection '{select}' is not understood: {str(error).splitlines()[0]}") from error
 
 
+def _has_residues(atoms: Any) -> bool:
+    """Whether residues have names; those of XYZ and other bare formats have none, and match no residue selection."""
+    return bool(np.any(attribute(atoms, "resnames", "").astype(str) != ""))
+
+
 def _polymer(atoms: Any) -> Any:
     return atoms.select_atoms("protein or nucleic")
 
 
 def _default(atoms: Any) -> Any:
-    if not has_names(atoms):
+    if not has_names(atoms) or not _has_residues(atoms):
         return atoms
     polymer = _polymer(atoms)
     if len(polymer):
@@ -168,7 +173,7 @@ def _default(atoms: Any) -> Any:
 
 
 def _default_words(atoms: Any) -> str:
-    if not has_names(atoms):
+    if not has_names(atoms) or not _has_residues(atoms):
         return "all atoms"
     return "heavy atoms of protein and nucleic acid" if len(_polymer(atoms)) else "all but solvent and ions"
 

@@ -12,10 +12,9 @@ from typing import Any
 
 import MDAnalysis as mda
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
-from trajvae.readers.frames import Array, ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames, first_line
+from trajvae.readers.frames import ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames, first_line
 from trajvae.readers.molecules import to_universe
 from trajvae.topology import Topology
 
@@ -52,7 +51,7 @@ def open_any(source: Any, topology: str | Path | None) -> tuple[list[FrameFile],
     )
 
 
-def _open_mdtraj(trajectory: Any) -> tuple[list[FrameFile], Any]:
+def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> tuple[list[FrameFile], Any]:
     from mdtraj import Topology as MdtrajTopology
 
     top: MdtrajTopology = trajectory.topology
@@ -70,7 +69,7 @@ def _open_mdtraj(trajectory: Any) -> tuple[list[FrameFile], Any]:
     boxes = None
     if trajectory.unitcell_lengths is not None:
         boxes = np.concatenate([trajectory.unitcell_lengths * 10.0, trajectory.unitcell_angles], axis=1).astype(float)
-    frames = _array_frames(xyz, "the mdtraj trajectory")
+    frames = _array_frames(xyz, name)
     times = np.asarray(trajectory.time, dtype=float)
     clock = (float(times[0]), float(times[1] - times[0]) or 1.0) if len(times) > 1 else (0.0, 1.0)
     return [ArrayFrames(frames.name, xyz, boxes, clock=clock)], to_universe(plain, xyz[:1]).atoms
@@ -113,9 +112,9 @@ def _open_paths(paths: Sequence[str | Path], given: str | Path | None) -> tuple[
 
 def _universe(topology: Path, first: Path) -> Any:
     """The universe to select from: of the topology, or as much of one as the first trajectory carries."""
-    if topology.suffix in (".npy", ".npz"):
+    if topology.suffix.lower() in (".npy", ".npz"):
         return _anonymous(_open_array(topology).n_atoms).universe
-    if topology.suffix == ".h5":
+    if topology.suffix.lower() == ".h5":
         return _open_mdtraj(_mdtraj_h5(topology))[1].universe
     bare = topology == first and topology.suffix.lower() in (".dcd", ".xtc", ".trr", ".ncdf", ".nc", ".h5md")
     if bare and topology.suffix.lower() in (".dcd", ".xtc", ".trr"):
@@ -142,7 +141,7 @@ def _mdtraj_h5(path: Path) -> Any:
 
 def _open_array(path: Path) -> ArrayFrames:
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             return _array_frames(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
         with np.load(path, allow_pickle=False) as arrays:
             fitting = [k for k in arrays.files if arrays[k].ndim == 3]
@@ -162,7 +161,8 @@ def _open_file(path: Path, universe: Any) -> FrameFile:
     if suffix in (".npy", ".npz"):
         return _open_array(path)
     if suffix == ".h5":
-        return ArrayFrames(str(path), *_h5_arrays(path))
+        (frames,), _ = _open_mdtraj(_mdtraj_h5(path), str(path))
+        return frames
     if suffix in (".xtc", ".trr"):
         return XDRFrames(path)
     with warnings.catch_warnings():
@@ -174,11 +174,6 @@ def _open_file(path: Path, universe: Any) -> FrameFile:
         except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, struct.error) as error:
             raise ReadError(f"'{path}' cannot be read: {first_line(error)}") from error
     return ReaderFrames(reader, str(path))
-
-
-def _h5_arrays(path: Path) -> tuple[Array, NDArray[np.float64] | None]:
-    (frames,), _ = _open_mdtraj(_mdtraj_h5(path))
-    return frames.positions, frames.boxes  # type: ignore[attr-defined]
 
 
 def _reader_files(trajectory: Any) -> list[FrameFile]:

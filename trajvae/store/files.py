@@ -31,7 +31,7 @@ def check_outputs(paths: Sequence[Path], *, force: bool, inputs: Sequence[Path] 
     for path in paths:
         if path.is_dir():
             raise OutputError(f"cannot write '{path}': it is a folder")
-        if any(path.exists() and other.exists() and path.samefile(other) for other in inputs):
+        if any(_same(path, other) for other in inputs):
             raise OutputError(f"'{path}' is read by this command: choose another -o/--output")
         if path.exists() and not force:
             raise OutputError(f"'{path}' exists: choose another -o/--output, or -f/--force to replace it")
@@ -43,6 +43,11 @@ def check_outputs(paths: Sequence[Path], *, force: bool, inputs: Sequence[Path] 
                 pass
         except OSError as error:
             raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Whether two names are one file, whether or not it exists yet."""
+    return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 
 @contextlib.contextmanager
