@@ -27,13 +27,18 @@ def embed(
 
     With -m that model is applied; else model.h5 of this folder; where there is none, it is trained first.
     """
+    from trajvae.outputs.embed import embed as encode
+
     begun = time.monotonic()
     names = options.need_trajectories(trajectories)
     path = model or Path("model.h5")
     options.ready([output], {**choices, "model": path}, names, force=force)
     existing = model is not None or Path("model.h5").exists()
-    trained, path = _apply(model, choices) if existing else _train(names, choices)
-    embedding = trained.encode(names, options.reading_of(choices), report.bar("embedding", "frame"))
+    note = f"no model in this folder: training '{path}' first"
+    trained, frames = (
+        _apply(model, names, choices) if existing else train_model(names, choices, path, force=False, note=note)
+    )
+    embedding = encode(trained.pipeline, frames, report.bar("embedding", "frame"))
     embedding = dataclasses.replace(embedding, command=options.command_line(), seed=choices["seed"])
     embedding.save(output, force=force)
     own = {key: trained.figures[key] for key in CONTRACT}
@@ -48,7 +53,7 @@ def embed(
     report.result(figures, lines, as_json=as_json)
 
 
-def _apply(model: Path | None, choices: dict[str, Any]) -> tuple[Any, Path]:
+def _apply(model: Path | None, names: list[str], choices: dict[str, Any]) -> tuple[Any, Any]:
     path = model or Path("model.h5")
     trained = options.load_model(path, choices["device"])
     if options.given(choices):
@@ -56,12 +61,8 @@ def _apply(model: Path | None, choices: dict[str, Any]) -> tuple[Any, Path]:
         raise click.UsageError(
             f"{flags} would need a training, but '{path}' exists: use 'trajvae train' for a new model"
         )
+    frames = trained.open(names, options.reading_of(choices))
     if model is None:
         report.say(f"using the model '{path}' of this folder (trained by: {trained.command})")
-    return trained, path
-
-
-def _train(names: list[str], choices: dict[str, Any]) -> tuple[Any, Path]:
-    path = Path("model.h5")
-    report.say(f"no model in this folder: training '{path}' first")
-    return train_model(names, choices, path, force=False), path
+    report.say(f"selected: {frames.selection} ({frames.topology.n_atoms} atoms, {frames.n_frames} frames)")
+    return trained, frames

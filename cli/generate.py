@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -36,6 +37,19 @@ def generate(
     lines = [
         f"{number} conformations, {valid} of them valid ({100 * valid / number:.1f} %; of held-out simulated frames "
         f"{100 * trained.figures['held_out_valid']:.1f} %)",
+        *_advice(made, mean),
         f"positions: {output}   topology: {output.with_suffix('.pdb')}",
     ]
     report.result({**made.figures, "output": str(output)}, lines, as_json=as_json)
+
+
+def _advice(made: Any, mean: bool) -> list[str]:
+    """What to do where most draws are no molecules."""
+    from trajvae.validity import REASONS
+
+    if made.figures["valid"] * 2 > len(made):
+        return []
+    reasons = made.observables["invalid_reason"].value.tolist()
+    counts = ", ".join(f"{reasons.count(i)} {REASONS[i]}" for i in range(1, len(REASONS)) if i in reasons)
+    way = "" if mean else "; --mean decodes averages, which more often are; a model of more frames draws better"
+    return [f"most are not valid (first failure: {counts}){way}"]

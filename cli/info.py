@@ -45,6 +45,10 @@ def _file(file: Path, as_json: bool) -> None:
     for name in ("status", "config", "summary"):
         if name in found:
             lines += _indented(name, found[name])
+    if found["kind"] == "marginals":
+        lines += [
+            f"  mean JSD of pair distances {found['mean_jsd']:.4f} bits, noise floor {found['mean_noise_floor']:.4f}"
+        ]
     inner = ("/trajvae/weights", "/trajvae/validity", "/trajvae/topology", "/h5md")
     shown = {k: d for k, d in found["datasets"].items() if not k.startswith(inner)}
     for name, d in list(shown.items())[:_MOST]:

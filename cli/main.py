@@ -39,6 +39,10 @@ class Commands(click.Group):
             except TrajvaeError as error:
                 kind = WrongOption if isinstance(error, OptionError) else click.ClickException
                 raise kind(" ".join(str(error).split())) from error
+            except OSError as error:  # the results themselves: a full disk behind stdout
+                if isinstance(error, BrokenPipeError):
+                    raise
+                raise click.ClickException(f"cannot write: {error.strerror or error}") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of their use."""

@@ -11,10 +11,11 @@ import click
 from . import options, report
 
 _ROWS = 12
+_BLIND = 0.1  # bits: a noise floor that hides what one wants to see
 
 
 @click.command(epilog="Example: trajvae marginals traj.dcd -s top.psf")
-@options.trajectories
+@options.optional_trajectories
 @options.reading
 @options.model
 @options.output("marginals.h5")
@@ -38,12 +39,21 @@ def marginals(
 
 
 def _lines(found: Any, output: Path) -> list[str]:
-    from trajvae.observables import PAIR_PREFIX
-
-    shown = [(k, m) for k, m in found.table.items() if not k.startswith(PAIR_PREFIX)]
-    shown = [row for row in shown if not row[0].startswith(("bond_", "angle_"))][:_ROWS]
-    lines = [f"{found.n} frames of each   JSD (bits)   noise floor   W1"]
-    lines += [f"  {k:18s} {m.jsd:10.4f} {m.noise_floor:13.4f}   {m.w1:.3f} {m.unit}" for k, m in shown]
-    means = found.figures
-    lines.append(f"  {'all pair distances':18s} {means['mean_jsd']:10.4f} {means['mean_noise_floor']:13.4f}   (means)")
+    """A row an observable; bonds, angles and pair distances as the mean and the worst of each family."""
+    families = {"bond_": "bonds", "angle_": "angles", "distance_": "pair distances"}
+    alone = [(k, m) for k, m in found.table.items() if not k.startswith(tuple(families))][:_ROWS]
+    lines = [
+        f"{found.n} conformations of the model against {found.n} frames; noise floor: those against {found.n} others",
+        f"  {'':24s} {'JSD (bits)':>12s} {'noise floor':>12s} {'W1':>8s}",
+    ]
+    lines += [f"  {k:24s} {m.jsd:12.4f} {m.noise_floor:12.4f} {m.w1:8.3f} {m.unit}" for k, m in alone]
+    for prefix, name in families.items():
+        members = [m for k, m in found.table.items() if k.startswith(prefix)]
+        if members:
+            jsd, floor = ([getattr(m, field) for m in members] for field in ("jsd", "noise_floor"))
+            n = len(members)
+            lines.append(f"  {f'{n} {name}, mean':24s} {sum(jsd) / n:12.4f} {sum(floor) / n:12.4f}")
+            lines.append(f"  {f'{n} {name}, worst':24s} {max(jsd):12.4f} {max(floor):12.4f}")
+    if found.figures["mean_noise_floor"] > _BLIND:
+        lines.append(f"  {found.n} frames are too few to tell: the simulation differs from itself by as much")
     return [*lines, f"histograms of {len(found.table)} observables: {output}"]

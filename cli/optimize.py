@@ -15,10 +15,21 @@ from . import options, report
     epilog="Examples: trajvae optimize --objective rg;  trajvae optimize --objective distance:0,9 --goal 5.5;  "
     "trajvae optimize --objective my_module:my_function --goal max"
 )
-@options.trajectories
+@options.optional_trajectories
 @options.reading
-@click.option("--objective", required=True, help="rg, end-to-end, distance:i,j, rmsd:FILE or module:function.")
-@click.option("--goal", default="min", show_default=True, metavar="min|max|VALUE", help="Which way.")
+@click.option(
+    "--objective",
+    required=True,
+    help="rg, end-to-end, distance:i,j (atoms from 0, within the selection), rmsd:FILE (its first frame), or "
+    "module:function, a torch function of positions (B, N, D) in Å to (B,); the module may lie in this folder.",
+)
+@click.option(
+    "--goal",
+    default="min",
+    show_default=True,
+    metavar="[min|max|VALUE]",
+    help="Minimise, maximise, or come near to a value.",
+)
 @click.option(
     "--of",
     type=click.Choice(["sample", "mean"]),
@@ -42,7 +53,8 @@ def optimize(
 ) -> None:
     """Structures that optimise an observable, where the simulation has been.
 
-    The optimum is reported beside the simulation's best frame; with a trajectory, beside the best of all its frames.
+    The optimum is reported beside the simulation's best frame; with a trajectory (and its -s, --select, ...), beside
+    the best of all its frames.
     """
     from trajvae.outputs.conformations import conformation_files
     from trajvae.outputs.objectives import Goal
@@ -66,19 +78,18 @@ def optimize(
 
 
 def _lines(f: dict[str, Any], output: Path) -> list[str]:
-    ratio = f["optimum"] / f["best_observed"] if f["best_observed"] else float("nan")
     verdict = "valid" if f["valid"] else "NOT VALID"
     place = "in the simulation's support" if f["in_support"] else "OUTSIDE the simulation's support"
+    away = "" if f["goal"] in ("min", "max") else f", {abs(f['optimum'] - float(f['goal'])):.4f} from the goal"
+    ratio = "" if away or f["ratio"] is None else f" (ratio {f['ratio']:.3f})"
     lines = [
-        f"{f['objective']}, goal {f['goal']}, of {f['of']}: {f['optimum']:.4f} "
+        f"{f['objective']}, goal {f['goal']}, of {f['of']}: {f['optimum']:.4f}{away} "
         f"(expected there {f['expected']:.4f}; start {f['initial']:.4f}), {verdict}, {place}",
-        f"simulation: best frame {f['best_observed']:.4f} (ratio {ratio:.3f}), "
+        f"simulation: best frame {f['best_observed']:.4f}{ratio}, "
         f"1 % and 99 % quantiles {f['quantiles'][0]:.4f} and {f['quantiles'][1]:.4f}",
         f"bonds {f['bonds'][0]:.3f} to {f['bonds'][1]:.3f} Å; "
         f"in the simulation {f['simulated_bonds'][0]:.3f} to {f['simulated_bonds'][1]:.3f} Å",
     ]
     if not f["valid"]:
-        lines.append(
-            "no valid structure was found there: train with more frames or --likelihood full, or try --of mean"
-        )
+        lines.append("no valid structure was found there: --of mean, or a model of more frames, may have one")
     return [*lines, f"structures, best first: {output}   topology: {output.with_suffix('.pdb')}"]

@@ -29,6 +29,7 @@ def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 
 trajectories = click.argument("trajectories", nargs=-1, metavar="TRAJ...", type=str)
+optional_trajectories = click.argument("trajectories", nargs=-1, metavar="[TRAJ]...", type=str)
 
 reading = _stack(
     click.option("-s", "--topology", type=PATH, help="Topology: PSF, PDB, GRO, TPR or any that MDAnalysis reads."),
@@ -39,7 +40,7 @@ reading = _stack(
     click.option("--step", type=int, help="Take every step-th frame."),
 )  # fmt: skip
 
-model = click.option("-m", "--model", type=PATH, help="Model file. [default: model.h5]")
+model = click.option("-m", "--model", type=PATH, help="Model file. [default: model.h5 in this folder]")
 
 
 def output(default: str) -> Callable[[F], F]:
@@ -51,15 +52,22 @@ def output(default: str) -> Callable[[F], F]:
 
 
 common = _stack(
-    click.option("--seed", type=click.IntRange(0, 2**63 - 2), default=0, show_default=True, help="Of all randomness."),
-    click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute."),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**63 - 2),
+        default=0,
+        metavar="INTEGER",
+        help="Of all randomness. [default: 0]",
+    ),
+    click.option("--device", default="auto", show_default=True, metavar="[auto|cpu|cuda]", help="Where to compute."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else."),
 )
 
 
 def _help(name: str) -> str:
     field = next(f for f in fields(TrainConfig) if f.name == name)
-    text = str(field.metadata["help"]).capitalize().replace("kl ", "KL ")
+    text = str(field.metadata["help"])
+    text = text[0].upper() + text[1:] if not text.startswith("p(") else text
     default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
     return text if field.default is None else f"{text}. [default: {default}]"
 
@@ -82,9 +90,9 @@ training = _stack(
     click.option("--backend", "--latent", "backend", help=_help("backend")),
     click.option("--latent-dim", type=int, help=_help("latent_dim")),
     click.option("--features", help=_help("features")),
-    click.option("--likelihood", metavar="isotropic|full", help=_help("likelihood")),
-    click.option("--align", metavar="superpose|principal|none", help=_help("align")),
-    click.option("--center", metavar="mass|geometry", help=_help("center")),
+    click.option("--likelihood", metavar="[isotropic|full]", help=_help("likelihood")),
+    click.option("--align", metavar="[superpose|principal|none]", help=_help("align")),
+    click.option("--center", metavar="[mass|geometry]", help=_help("center")),
     click.option("--beta", type=float, help=_help("beta")),
     click.option("--epochs", type=int, help=_help("epochs")),
     click.option("--batch-size", type=int, help=_help("batch_size")),

@@ -53,10 +53,12 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
     """The figures of a training, for people."""
     f = figures
     lines = [
-        f"trained on {f['frames']} frames ({f['held_out']} held out) of {f['atoms']} atoms, {f['features']} features, "
+        f"trained on {f['frames'] - f['held_out']} frames, {f['held_out']} held out; {f['atoms']} atoms, "
+        f"{f['features']} features, "
         f"likelihood {f['likelihood']}, {f['epochs']} epochs in {f['seconds']:.0f} s",
         f"held-out frames: ELBO {f['elbo']:.2f} nats, RMSD {f['rmsd']:.3f} Å "
-        f"(PCA of the same dimension {f['pca_rmsd']:.3f} Å), {100 * f['held_out_valid']:.1f} % pass the validity test",
+        f"(PCA of the same dimension {f['pca_rmsd']:.3f} Å); "
+        f"the validity test accepts {100 * f['held_out_valid']:.1f} % of these simulated frames",
     ]
     if f["frame_jump"] is not None:
         lines.append(

@@ -15,24 +15,30 @@ CONTRACT = (
 )  # fmt: skip
 
 
-def train_model(names: list[str], choices: dict[str, Any], path: Path, *, force: bool) -> Any:
-    """Read, align, train and save; the file is refused before the work if it exists."""
+def train_model(
+    names: list[str], choices: dict[str, Any], path: Path, *, force: bool, note: str | None = None
+) -> tuple[Any, Any]:
+    """Read, align, train and save; gives the model and the opened frames."""
     from trajvae.config import TrainConfig
     from trajvae.model import Model
+    from trajvae.readers.sources import open_source
 
     options.ready([path], choices, names, force=force)
     config = TrainConfig(**options.given(choices), select=choices["select"], seed=choices["seed"])
-    model = Model.train(
-        names,
+    frames = open_source(names, options.reading_of(choices))
+    for line in (note, f"selected: {frames.selection} ({frames.topology.n_atoms} atoms, {frames.n_frames} frames)"):
+        if line is not None:
+            report.say(line)
+    model = Model.fit(
+        frames,
+        frames.read(),
         config,
-        reading=options.reading_of(choices),
         device=choices["device"],
         progress=report.bar("training", "epoch"),
         command=options.command_line(),
     )
-    report.say(f"selected: {model.selection} ({model.topology.n_atoms} atoms)")
     model.save(path, force=force)
-    return model
+    return model, frames
 
 
 @click.command(epilog='Example: trajvae train "run*.xtc" -s top.gro --select "name CA" --latent-dim 3 -o ca.h5')
@@ -47,7 +53,7 @@ def train(trajectories: tuple[str, ...], output: Path, force: bool, as_json: boo
     Several trajectories and globs are one data set. Training needs no option: the defaults are those that the
     figures in the README were made with.
     """
-    model = train_model(options.need_trajectories(trajectories), choices, output, force=force)
+    model, _ = train_model(options.need_trajectories(trajectories), choices, output, force=force)
     figures = {key: model.figures[key] for key in CONTRACT}
     lines = [*report.training_lines(model.figures), f"model: {output}"]
     report.result({**figures, "model": str(output)}, lines, as_json=as_json)

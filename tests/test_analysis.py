@@ -204,3 +204,24 @@ def test_wrong_options(universe):
         TrajVAE({})
     with pytest.raises(OptionError, match="nowhere"):
         TrajVAE(universe, select="name CA", latent="nowhere").run(step=10)
+
+
+def test_arrays_keep_their_precision(chain):
+    """T10 through the classes: float64 frames turned and shifted move no latent point by 1e-8."""
+    x = chain.astype(float)
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, len(x))
+    turns = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], axis=1).reshape(-1, 2, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrajvaeWarning)
+        model = TrajVAE(x, **SHORT).run().model
+        plain, moved = (Embed(y, model).run().results.latent for y in (x, x @ turns + 7.0))
+        np.testing.assert_array_equal(plain, model.encode(x).latent)
+    assert np.abs(plain - moved).max() < 1e-8
+
+
+def test_an_atomgroup_is_meant_whole(universe):
+    """No default selection cuts it; its model finds the same atoms in the universe again."""
+    group = universe.select_atoms("backbone and resid 1-9")
+    run = TrajVAE(group, **SHORT).run(step=20)
+    assert run.model.topology.n_atoms == len(group)
+    assert_same(Embed(universe, run.model).run(step=20).results, run.results)

@@ -19,13 +19,16 @@ def _option(default: Any, text: str) -> Any:
 class TrainConfig:
     """Options of `trajvae train`; the same names in Python. None stands for a default that depends on the data."""
 
-    backend: str = _option("euclidean", "latent space")
+    backend: str = _option("euclidean", "latent space: euclidean or hyperspherical")
     latent_dim: int = _option(2, "intrinsic dimension of the latent space")
-    features: str = _option("cartesian", "coordinates that are modelled")
+    features: str = _option("cartesian", "coordinates that are modelled: cartesian")
     likelihood: str | None = _option(
         None, "p(x|z); default: full with 10 or more frames a feature and at most 1000 features, else isotropic"
     )
-    align: str = _option("superpose", "how rotation is taken out")
+    align: str = _option(
+        "superpose",
+        "how rotation is taken out: superpose on a mean structure, principal axes, or none (aligned already)",
+    )
     center: str = _option("geometry", "weights of the centre and of the superposition")
     beta: float = _option(1.0, "weight of the KL divergence after its warm-up")
     epochs: int | None = _option(None, "at most; default: about 8000 optimiser steps; early stopping may end before")

@@ -119,6 +119,10 @@ class Model:
         )
         return cls(pipeline, record, frames.names, frames.selection, command)
 
+    def __repr__(self) -> str:
+        c = self.config
+        return f"<Model {c.backend}, latent dimension {c.latent_dim}, {self.topology.n_atoms} atoms ({self.selection})>"
+
     @property
     def config(self) -> TrainConfig:
         """The options it was made with."""
@@ -179,7 +183,7 @@ class Model:
 
     def optimize(
         self,
-        objective: str,
+        objective: str | Callable[[torch.Tensor], torch.Tensor],
         *,
         goal: str | float = "min",
         of: str = "sample",
@@ -193,7 +197,7 @@ class Model:
 
         Parameters
         ----------
-        objective : str
+        objective : str or callable
             See `outputs.objectives.parse_objective`.
         goal : {"min", "max"} or float
         of : {"sample", "mean"}
@@ -242,7 +246,12 @@ class Model:
             "training": training,
             "validity": {k: Quantity(v, _VALIDITY_UNITS.get(k, "")) for k, v in record.validity.to_arrays().items()},
         }
-        config = {**self.config.to_dict(), "sizes": dataclasses.asdict(pipeline.sizes), "selection": self.selection}
+        config = {
+            **self.config.to_dict(),
+            "sizes": dataclasses.asdict(pipeline.sizes),
+            "selection": self.selection,
+            "elbo_of": pipeline.comparison_hash(),
+        }
         header = Header("model", self.command, self.config.seed)
         return ModelRecord(header, "complete", config, record.figures, pipeline.alignment.reference, groups)
 

@@ -1,5 +1,6 @@
 """Help: of the group and of each command, with an example, every option, and without a heavy import."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,12 @@ def test_nothing_heavy_is_imported():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "--epochs" in done.stdout
     assert not set(done.stderr.split()) & {"torch", "MDAnalysis", "mdtraj", "h5py", "scipy"}
+
+
+def test_the_table_of_options_is_up_to_date():
+    """docs/options.md says what the commands say; `python docs/make_options.py` writes it."""
+    docs = Path(__file__).parents[2] / "docs"
+    spec = importlib.util.spec_from_file_location("make_options", docs / "make_options.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (docs / "options.md").read_text() == module.page()

@@ -284,3 +284,11 @@ def test_buffers_travel_with_the_weights(frames, weights):
     again.load_state_dict(features.state_dict())
     assert torch.equal(again.inputs(again.targets(x)), features.inputs(targets))
     assert (again.input_size, again.size) == (5, features.size)
+
+
+def test_rounding_is_no_sixth_equation():
+    """A line that is straight to 1e-16 has five equations: turning it about itself is no motion."""
+    reference = np.zeros((5, 3))
+    reference[:, 0] = np.arange(5.0) - 2.0
+    reference[2, 1] = 3e-16
+    assert len(constraints(reference, np.ones(5), "superpose")) == 5

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.models.fit import choose_device, fit, jumps
+from trajvae.models.train import held_out_blocks
 from trajvae.readers.sources import Chunk
 from trajvae.topology import Topology
 
@@ -224,3 +225,14 @@ def test_alignment_none_trains(chain: Array) -> None:
     assert pipeline.vae.features.size == 24
     shifted = pipeline.encode(chain + np.float32(1.0))[0].latent
     assert np.abs(shifted - pipeline.encode(chain)[0].latent).max() > 1e-4
+
+
+def test_the_reference_sees_no_held_out_frame(chain: Array) -> None:
+    """Other held-out frames leave alignment and features as they are: their figures cannot leak into themselves."""
+    held = held_out_blocks(np.zeros(len(chain)))
+    other = chain.copy()
+    other[held] = other[held][::-1, ::-1] * np.float32(1.3)
+    config = TrainConfig(epochs=2, hidden=(8,))
+    pipelines = [fit(_chunk(x), Topology.anonymous(12), config, device="cpu")[0] for x in (chain, other)]
+    np.testing.assert_array_equal(pipelines[0].alignment.reference, pipelines[1].alignment.reference)
+    assert torch.equal(pipelines[0].vae.features.axes, pipelines[1].vae.features.axes)

@@ -170,8 +170,15 @@ def test_goals() -> None:
     values = np.array([1.0, 2.0, 3.0])
     assert np.argmin(Goal("min").cost(values, 2.0)) == 0
     assert np.argmin(Goal("max").cost(values, 2.0)) == 2
-    np.testing.assert_allclose(Goal("2.5").cost(values, 0.5), [9.0, 1.0, 1.0])
-    np.testing.assert_allclose(Goal("-1e1").cost(torch.tensor([-10.0]), 1.0), [0.0])
+    np.testing.assert_allclose(Goal("2.5").cost(values, 0.5), np.sqrt([10.0, 2.0, 2.0]))
+    np.testing.assert_allclose(Goal("-1e1").cost(torch.tensor([-10.0]), 1.0), [1.0])
+
+
+def test_a_goal_far_away_still_pulls() -> None:
+    """The slope of the cost is one in units of the spread, however far the value is."""
+    x = torch.tensor([2.0], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(Goal("1e9").cost(x, 0.5).sum(), x)
+    np.testing.assert_allclose(slope, [-2.0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("text", ["", "minimum", "nan", "inf", "-inf", "1,5", "MIN"])

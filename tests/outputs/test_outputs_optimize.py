@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trajvae import Conformations, Model, TrainConfig
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
 from trajvae.observables import Observable, built_in, evaluate
-from trajvae.outputs.optimize import Search, optimize
+from trajvae.outputs.optimize import Search, familiar, optimize
 from trajvae.outputs.support import Support
 from trajvae.validity import bond_lengths
 
@@ -173,3 +173,27 @@ def test_wrong_ways_are_refused(model: Model) -> None:
         model.optimize("rg", of="median")
     with pytest.raises(OptionError, match="least"):
         model.optimize("rg", goal="least")
+
+
+def test_familiar_structures_come_first(model: Model) -> None:
+    """Kept frames are familiar, stretched ones are not; among valid structures in support they come before others."""
+    frames = model.record.sample.astype(float)
+    assert familiar(frames, model.record).all()
+    assert not familiar(1.5 * frames, model.record).any()
+    found = model.optimize("rg", search=SEARCH)
+    good = found.valid & (np.asarray(found.observables["in_support"].value) == 1)
+    known = familiar(found.positions, model.record)[good]
+    assert (np.diff(known.astype(int)) <= 0).all()
+
+
+def test_a_function_is_an_objective(model: Model) -> None:
+    """In Python the function itself may be given; its failures are one-line errors."""
+
+    def width(x: torch.Tensor) -> torch.Tensor:
+        return x[..., 0].amax(dim=1) - x[..., 0].amin(dim=1)
+
+    found = model.optimize(width, goal="max", search=SEARCH)
+    assert found.figures["objective"] == "width"
+    assert found.figures["expected"] > found.figures["initial"]
+    with pytest.raises(OptionError, match="must return a tensor"):
+        model.optimize(lambda x: x.sum(), search=SEARCH)

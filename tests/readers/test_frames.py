@@ -252,3 +252,21 @@ def test_small_molecules_in_xtc_pass_the_length_check(tmp_path, n_atoms):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ReadError, match="cut"):
         XDRFrames(path)
+
+
+@pytest.mark.parametrize("precision, resolution", [(3, 0.01), (4, 0.001)])
+def test_the_resolution_of_an_xtc_is_its_own(tmp_path, precision, resolution):
+    """Read from the frame, in Å; ten atoms or more."""
+    universe = mda.Universe.empty(12, trajectory=True)
+    universe.atoms.positions = np.random.default_rng(0).normal(size=(12, 3))
+    with mda.Writer(str(tmp_path / "a.xtc"), n_atoms=12, precision=precision) as writer:
+        writer.write(universe.atoms)
+        writer.write(universe.atoms)
+    assert XDRFrames(tmp_path / "a.xtc").precision == pytest.approx(resolution)
+
+
+def test_atoms_without_residues_can_be_selected(tmp_path):
+    """XYZ files name atoms and nothing else: all of them are taken."""
+    (tmp_path / "a.xyz").write_text("3\nwater\nO 0 0 0\nH 0 0 0.96\nH 0.93 0.1 -0.24\n" * 2)
+    frames = open_source(tmp_path / "a.xyz")
+    assert frames.selection == "all atoms" and frames.read().positions.shape == (2, 3, 3)

@@ -111,3 +111,13 @@ def test_relative_names_are_of_the_working_folder(tmp_path, monkeypatch):
     with whole_files(Path("a.h5"), force=False) as (part,):
         part.write_text("x")
     assert contents(tmp_path) == {"a.h5": "x"}
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_what_is_read_is_never_replaced(tmp_path, exists):
+    """By whatever name, with `force`, and also where the input is still to be made."""
+    if exists:
+        (tmp_path / "a.h5").write_text("x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="is read by this command"):
+        check_outputs([tmp_path / "folder" / ".." / "a.h5"], force=True, inputs=[tmp_path / "a.h5"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -115,6 +116,13 @@ class Pipeline:
     def chunk(self) -> int:
         """Frames that are worked on at once."""
         return int(np.clip(_CHUNK_NUMBERS // self.alignment.reference.size, 1, 8192))
+
+    def comparison_hash(self) -> str:
+        """SHA-256 of kind of features, alignment, reference and weights: ELBOs compare where it is equal."""
+        seal = hashlib.sha256(f"{self.config.features} {self.alignment.kind}".encode())
+        for array in (self.alignment.reference, self.alignment.weights):
+            seal.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+        return seal.hexdigest()
 
     def _in(self, dtype: torch.dtype) -> VAE:
         """The VAE in the precision of the data: float64 arrays keep theirs."""

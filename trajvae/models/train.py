@@ -134,13 +134,15 @@ def default_epochs(n_train: int, batch_size: int) -> int:
 
 
 @torch.no_grad()
-def held_out_elbo(vae: VAE, inputs: Tensor, targets: Tensor, seed: int, draws: int = 4) -> tuple[float, Tensor]:
-    """Mean ELBO (beta 1) and mean KL by part, with the same noise at every call."""
+def held_out_elbo(
+    vae: VAE, inputs: Tensor, targets: Tensor, seed: int, draws: int = 4, beta: float = 1.0
+) -> tuple[float, Tensor]:
+    """Mean ELBO and mean KL by part, with the same noise at every call."""
     generator = torch.Generator(inputs.device).manual_seed(seed)
     elbo, kl = 0.0, torch.zeros(len(vae.latent.parts), device=inputs.device)
     for _ in range(draws):
         terms = vae.terms(inputs, targets, generator)
-        elbo += float(terms.elbo().double().mean()) / draws
+        elbo += float(terms.elbo(beta).double().mean()) / draws
         kl = kl + terms.kl.mean(dim=0) / draws
     return elbo, kl
 
@@ -207,7 +209,9 @@ class Trainer:
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # a covariance that is not finite
                 raise TrajvaeError(_FAILED.format(epoch, "not finite")) from error
             if epoch % every == 0 or epoch == schedule.epochs:
-                held, kl = held_out_elbo(self.vae, self.data.held_inputs, self.data.held_targets, schedule.seed)
+                held, kl = held_out_elbo(
+                    self.vae, self.data.held_inputs, self.data.held_targets, schedule.seed, beta=schedule.beta
+                )
                 self._record(history, epoch, train, held, kl)
                 if epoch >= settled * schedule.epochs and held > best:
                     best, best_epoch, best_state = held, epoch, copy.deepcopy(self.vae.state_dict())
@@ -262,6 +266,8 @@ class Trainer:
         state = copy.deepcopy(self.vae.likelihood.state_dict())
         data = self.data
         self.vae.likelihood.set_moment(mean_moment(self.vae, data.train_inputs, data.train_targets, self.generator))
-        held, _ = held_out_elbo(self.vae, data.held_inputs, data.held_targets, self.schedule.seed)
+        held, _ = held_out_elbo(
+            self.vae, data.held_inputs, data.held_targets, self.schedule.seed, beta=self.schedule.beta
+        )
         if held < best:
             self.vae.likelihood.load_state_dict(state)

@@ -31,7 +31,7 @@ def conformation_files(path: str | Path) -> list[Path]:
     return [path.with_suffix(".pdb"), path]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conformations:
     """Conformations with their latent points.
 
@@ -62,6 +62,10 @@ class Conformations:
     command: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
     extra: Tree = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        n, atoms, dimension = self.positions.shape
+        return f"<Conformations: {n} of {atoms} atoms in {dimension} dimensions, {int(self.valid.sum())} valid>"
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -17,7 +17,7 @@ from trajvae.readers.sources import Chunk, Frames, follows
 from trajvae.store import Header, Quantity, write_table
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Embedding:
     """What `embed` gives.
 
@@ -54,6 +54,11 @@ class Embedding:
     seed: int = 0
     command: str = "Model.encode"
     figures: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Embedding of {len(self.latent)} frames, latent {self.latent.shape[1]} coordinates ({self.coordinates})>"
+        )
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the table of the design's section 4.3, whole or not at all."""

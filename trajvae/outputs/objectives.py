@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,22 +38,27 @@ class Goal:
                 raise OptionError(f"goal must be a finite number, got '{self.text}'")
 
     def cost(self, values: Any, scale: float) -> Any:
-        """What is minimised, in units of the simulation's spread; for arrays and tensors."""
+        """What is minimised, in units of the simulation's spread; for arrays and tensors.
+
+        Towards a value it is sqrt(1 + d^2) of the distance d: a parabola near it, and a slope of one however far.
+        """
         if self.text == "min":
             return values / scale
         if self.text == "max":
             return -values / scale
-        return ((values - float(self.text)) / scale) ** 2
+        return (1.0 + ((values - float(self.text)) / scale) ** 2) ** 0.5
 
 
-def parse_objective(text: str, pipeline: Pipeline, topology: str | Path | None = None) -> Observable:
+def parse_objective(
+    text: str | Callable[[Tensor], Tensor], pipeline: Pipeline, topology: str | Path | None = None
+) -> Observable:
     """From its name to a differentiable function of positions.
 
     Parameters
     ----------
-    text : str
+    text : str or callable
         `rg`, `end-to-end`, `distance:i,j` (from 0, within the selection), `rmsd:FILE` (the file's first frame), or
-        `module:function`, a function of a tensor (B, N, D) in Å that returns (B,).
+        `module:function`, a function of a tensor (B, N, D) in Å that returns (B,); or such a function itself.
     pipeline : Pipeline
     topology : str or Path, optional
         For `rmsd:FILE` where the file carries none.
@@ -62,6 +68,9 @@ def parse_objective(text: str, pipeline: Pipeline, topology: str | Path | None =
     OptionError
         None of these, atoms that are not there, or a function that cannot be imported.
     """
+    if callable(text):
+        name = getattr(text, "__name__", "function")
+        return Observable(name, "", _checked(text, name))
     known = built_in(pipeline.topology)
     plain = text.replace("-", "_")
     if plain in known:
@@ -106,18 +115,23 @@ def _imported(module: str, name: str) -> Function:
         raise OptionError(f"no objective '{module}:{name}': {_line(error)}; wanted {KNOWN}") from error
     if not callable(function):
         raise OptionError(f"no objective '{module}:{name}': it is no function; wanted {KNOWN}")
+    return _checked(function, f"{module}:{name}")
+
+
+def _checked(function: Callable[[Tensor], Any], name: str) -> Function:
+    """A user's function whose failures are one-line errors."""
 
     def checked(x: Tensor) -> Tensor:
         """The user's function, with its result's shape checked."""
         try:
             values = function(x)
         except Exception as error:  # so may a user's function
-            raise OptionError(f"objective '{module}:{name}' failed: {_line(error)}") from error
+            raise OptionError(f"objective '{name}' failed: {_line(error)}") from error
         if not isinstance(values, Tensor) or values.shape != x.shape[:1]:
             got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-            raise OptionError(f"'{module}:{name}' must return a tensor of shape ({len(x)},), got {got}")
+            raise OptionError(f"'{name}' must return a tensor of shape ({len(x)},), got {got}")
         if x.requires_grad and not values.requires_grad:
-            raise OptionError(f"'{module}:{name}' is not differentiable: its result does not depend on the positions")
+            raise OptionError(f"'{name}' is not differentiable: its result does not depend on the positions")
         return values
 
     return checked

@@ -17,12 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trajvae.errors import OptionError, TrajvaeError
+from trajvae.errors import OptionError
 from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.threads import small_work
 from trajvae.observables import Observable, evaluate
 from trajvae.outputs.conformations import Conformations
+from trajvae.outputs.descent import Descent
 from trajvae.outputs.objectives import Goal
 from trajvae.outputs.support import Support
 from trajvae.store import Quantity
@@ -31,9 +32,6 @@ from trajvae.validity import bond_angles, bond_lengths
 Float64 = NDArray[np.float64]
 
 _NUMBERS = 2**22  # coordinates that are decoded at once
-_MARGIN = 0.8  # share of the support's radius at which its penalty begins
-_PENALTY = 100.0
-_RATE = 0.05
 _REPORTED = 4096  # draws in the expectation that is reported
 
 
@@ -59,68 +57,6 @@ class Search:
     noise: int = 32
     draws: int = 1024
     keep: int = 10
-
-
-class Descent:
-    """Descends from many starts with Adam, moving by the latent's retraction."""
-
-    def __init__(self, pipeline: Pipeline, objective: Observable, goal: Goal, scale: float, support: Support) -> None:
-        self.pipeline, self.objective, self.goal = pipeline, objective, goal
-        self.scale, self.support = scale, support
-
-    def expected(self, z: Tensor, noise: Tensor) -> Tensor:
-        """Mean of the objective over the draws, (B, ambient) to (B,)."""
-        vae = self.pipeline.vae
-        loc = vae.likelihood.mean(vae.decode(z))
-        draws = loc[:, None] + noise
-        values = self.objective.function(vae.features.positions(draws.flatten(0, 1)))
-        return values.view(draws.shape[:2]).mean(dim=1)
-
-    def penalty(self, z: Tensor) -> Tensor:
-        """Rises from zero where the k-th nearest training latent is further than most are from theirs."""
-        excess = self.support.distance(z) / max(self.support.radius, 1e-12) - _MARGIN
-        return _PENALTY * excess.clamp(min=0.0).square()
-
-    def run(
-        self, z: Tensor, noise: Tensor, steps: int, progress: Callable[[int, int, float], None] | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Descend.
-
-        Returns
-        -------
-        z : Tensor, shape (B, ambient)
-            The best point of each start.
-        path : Tensor, shape (steps + 1, B, ambient)
-        values : Tensor, shape (steps + 1, B)
-            The expected objective on the way.
-        """
-        first, second = torch.zeros_like(z), torch.zeros_like(z)
-        path, values = [], []
-        best, best_cost = z.clone(), torch.full((len(z),), torch.inf, dtype=z.dtype, device=z.device)
-        for step in range(steps + 1):
-            z = z.detach().requires_grad_(True)
-            expected = self.expected(z, noise)
-            cost = self.goal.cost(expected, self.scale) + self.penalty(z)
-            (gradient,) = torch.autograd.grad(cost.sum(), z)
-            self._check(cost, gradient)
-            with torch.no_grad():
-                better = cost < best_cost
-                best, best_cost = torch.where(better[:, None], z, best), torch.where(better, cost, best_cost)
-                path.append(z.clone())
-                values.append(expected.detach())
-                first = 0.9 * first + 0.1 * gradient
-                second = 0.99 * second + 0.01 * gradient.square()
-                unit = (first / (1 - 0.9 ** (step + 1))) / ((second / (1 - 0.99 ** (step + 1))).sqrt() + 1e-12)
-                z = self.pipeline.vae.latent.retract(z, -_RATE * (1.0 - step / (steps + 1)) * unit)
-            if progress is not None:
-                progress(step, steps, float(values[-1].mean()))
-        return best.detach(), torch.stack(path).detach(), torch.stack(values)
-
-    def _check(self, cost: Tensor, gradient: Tensor) -> None:
-        if not bool(torch.isfinite(cost).all() & torch.isfinite(gradient).all()):
-            raise TrajvaeError(
-                f"objective '{self.objective.name}' or its gradient is not finite for a decoded structure"
-            )
 
 
 def _starts(record: Record, values: Float64, index: NDArray[np.int64], goal: Goal, search: Search) -> Float64:
@@ -239,13 +175,13 @@ def _choose(
     values = evaluate(objective, found.positions)
     inside = support.inside(found.latent)
     cost = goal.cost(values, 1.0)
-    order = np.lexsort((cost, ~_familiar(found.positions, record), ~(found.valid & inside), ~inside))
+    order = np.lexsort((cost, ~familiar(found.positions, record), ~(found.valid & inside), ~inside))
     order = order[: search.keep]
     kept = _Candidates(found.latent[order], found.positions[order], found.start[order], found.valid[order])
     return kept, values[order], inside[order]
 
 
-def _familiar(positions: Float64, record: Record) -> NDArray[np.bool_]:
+def familiar(positions: Float64, record: Record) -> NDArray[np.bool_]:
     """Whether every bond and angle lies in the range of the frames that the model keeps, not widened, (n,)."""
     out = np.ones(len(positions), dtype=bool)
     for terms, atoms in ((bond_lengths, record.validity.bonds), (bond_angles, record.validity.angles)):
@@ -283,6 +219,7 @@ def _result(
         "optimum": float(values[0]),
         "expected": expected,
         "best_observed": best_observed,
+        "ratio": float(values[0]) / best_observed if best_observed else None,
         "quantiles": [float(q) for q in np.quantile(simulated, [0.01, 0.99])],
         "in_support": bool(inside[0]),
         "valid": bool(found.valid[0]),

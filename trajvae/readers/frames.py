@@ -163,7 +163,7 @@ class XDRFrames:
 
         self.name = str(path)
         compressed = path.suffix.lower() == ".xtc"
-        self.precision = 0.01 if compressed else 0.0
+        self.precision = 0.0
         self._open: Callable[[str], Any] = XTCTrajectoryFile if compressed else TRRTrajectoryFile
         try:
             with self._open(self.name) as file:
@@ -174,7 +174,7 @@ class XDRFrames:
         except (RuntimeError, OSError, ValueError, IndexError, AssertionError) as error:
             raise ReadError(f"'{path}' cannot be read: it is damaged or cut ({first_line(error)})") from error
         if compressed:
-            _check_xtc_length(path, int(offsets[-1]), self.n_frames, self.n_atoms)
+            self.precision = _check_xtc(path, int(offsets[-1]), self.n_frames, self.n_atoms)
 
     def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
         """See `FrameFile`."""
@@ -204,8 +204,8 @@ def _xdr_read(file: Any, piece: range, atoms: NDArray[np.int64]) -> tuple[Any, A
     return fields[0], fields[3]
 
 
-def _check_xtc_length(path: Path, last: int, n_frames: int, n_atoms: int) -> None:
-    """The last frame of an XTC says how many bytes it has; a cut file has fewer."""
+def _check_xtc(path: Path, last: int, n_frames: int, n_atoms: int) -> float:
+    """The last frame of an XTC says how many bytes it has, a cut file has fewer; and its resolution in Å."""
     with path.open("rb") as file:
         file.seek(last)
         head = file.read(96)
@@ -220,6 +220,8 @@ def _check_xtc_length(path: Path, last: int, n_frames: int, n_atoms: int) -> Non
         raise ReadError(
             f"'{path}' ends within frame {n_frames - 1}: the file is cut, or was copied while it was written"
         )
+    # ten atoms or more are stored as integers of 1 / precision nm
+    return _NM / struct.unpack(">f", head[56:60])[0] if n_atoms > 9 else 0.0
 
 
 def _lengths_angles(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

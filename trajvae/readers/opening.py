@@ -96,7 +96,7 @@ def _expand(paths: Sequence[str | Path]) -> list[Path]:
             continue
         found = sorted(glob.glob(str(path))) if glob.has_magic(str(path)) else []
         if not found:
-            raise ReadError(f"no file '{path}'")
+            raise ReadError(f"no file '{path}'" if not glob.has_magic(str(path)) else f"no file matches '{path}'")
         out += map(Path, found)
     return out
 

@@ -191,14 +191,14 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
     chosen, said = select_atoms(atoms, reading.select)
     if not has_names(chosen):
         warnings.warn("no topology: all atoms have unit mass and no name (-s/--topology gives one)", TrajvaeWarning, 2)
-    ranges = _ranges([f.n_frames for f in files], reading)
+    ranges = _ranges([f.n_frames for f in files], reading, [f.name for f in files])
     frames = _assemble(files, ranges, chosen, said)
     axes = _axes(frames)
     return frames if axes == frames.axes else Frames(**{**frames.__dict__, "axes": axes})
 
 
 def own_selection(source: Any, select: str | None) -> str | None:
-    """The selection that stands for a source: an AtomGroup without one is meant as it is, not cut by a default."""
+    """The selection that stands for a source: an AtomGroup is meant whole, in topology order."""
     part = hasattr(source, "atoms") and hasattr(source, "universe") and source is not source.universe
     if select is not None or not part or len(source.atoms) == len(source.universe.atoms):
         return select
@@ -234,7 +234,7 @@ def open_matching(source: Any, reading: Reading, select: str | None, n_atoms: in
     return open_source(source, replace(reading, select="all"))
 
 
-def _ranges(counts: list[int], reading: Reading) -> list[range]:
+def _ranges(counts: list[int], reading: Reading, names: list[str]) -> list[range]:
     """Frames of each file that start, stop and step leave, counted over all files."""
     total = sum(counts)
     if reading.step is not None and reading.step < 1:
@@ -246,9 +246,8 @@ def _ranges(counts: list[int], reading: Reading) -> list[range]:
         out.append(range(first, min(stop - offset, count), step))
         offset += count
     if not any(map(len, out)):
-        raise ReadError(
-            f"no frame is left of {total} by start {reading.start}, stop {reading.stop}, step {reading.step}"
-        )
+        given = [f"{k} {getattr(reading, k)}" for k in ("start", "stop", "step") if getattr(reading, k) is not None]
+        raise ReadError(f"no frame is left of {total} in '{names[0]}' by {', '.join(given) or 'what was given'}")
     return out
 
 

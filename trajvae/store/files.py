@@ -34,7 +34,9 @@ def check_outputs(paths: Sequence[Path], *, force: bool, inputs: Sequence[Path] 
         if any(_same(path, other) for other in inputs):
             raise OutputError(f"'{path}' is read by this command: choose another -o/--output")
         if path.exists() and not force:
-            raise OutputError(f"'{path}' exists: choose another -o/--output, or -f/--force to replace it")
+            raise OutputError(
+                f"'{path}' exists: choose another name, or replace it with -f/--force (in Python: force=True)"
+            )
         folder = path.absolute().parent
         if not folder.is_dir():
             raise OutputError(f"cannot write '{path}': the folder '{folder}' does not exist")

@@ -1,0 +1,80 @@
+"""Gradient descent on an expectation in latent space, from many starts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from trajvae.errors import TrajvaeError
+from trajvae.models.pipeline import Pipeline
+from trajvae.observables import Observable
+from trajvae.outputs.objectives import Goal
+from trajvae.outputs.support import Support
+
+_MARGIN = 0.8  # share of the support's radius at which its penalty begins
+_PENALTY = 100.0
+_RATE = 0.05
+
+
+class Descent:
+    """Descends from many starts with Adam, moving by the latent's retraction."""
+
+    def __init__(self, pipeline: Pipeline, objective: Observable, goal: Goal, scale: float, support: Support) -> None:
+        self.pipeline, self.objective, self.goal = pipeline, objective, goal
+        self.scale, self.support = scale, support
+
+    def expected(self, z: Tensor, noise: Tensor) -> Tensor:
+        """Mean of the objective over the draws, (B, ambient) to (B,)."""
+        vae = self.pipeline.vae
+        loc = vae.likelihood.mean(vae.decode(z))
+        draws = loc[:, None] + noise
+        values = self.objective.function(vae.features.positions(draws.flatten(0, 1)))
+        return values.view(draws.shape[:2]).mean(dim=1)
+
+    def penalty(self, z: Tensor) -> Tensor:
+        """Rises from zero where the k-th nearest training latent is further than most are from theirs."""
+        excess = self.support.distance(z) / max(self.support.radius, 1e-12) - _MARGIN
+        return _PENALTY * excess.clamp(min=0.0).square()
+
+    def run(
+        self, z: Tensor, noise: Tensor, steps: int, progress: Callable[[int, int, float], None] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Descend.
+
+        Returns
+        -------
+        z : Tensor, shape (B, ambient)
+            The best point of each start.
+        path : Tensor, shape (steps + 1, B, ambient)
+        values : Tensor, shape (steps + 1, B)
+            The expected objective on the way.
+        """
+        first, second = torch.zeros_like(z), torch.zeros_like(z)
+        path, values = [], []
+        best, best_cost = z.clone(), torch.full((len(z),), torch.inf, dtype=torch.float64, device=z.device)
+        for step in range(steps + 1):
+            z = z.detach().requires_grad_(True)
+            expected = self.expected(z, noise)
+            cost = self.goal.cost(expected.double(), self.scale) + self.penalty(z)
+            (gradient,) = torch.autograd.grad(cost.sum(), z)
+            self._check(cost, gradient)
+            with torch.no_grad():
+                better = cost < best_cost
+                best, best_cost = torch.where(better[:, None], z, best), torch.where(better, cost, best_cost)
+                path.append(z.clone())
+                values.append(expected.detach())
+                first = 0.9 * first + 0.1 * gradient
+                second = 0.99 * second + 0.01 * gradient.square()
+                unit = (first / (1 - 0.9 ** (step + 1))) / ((second / (1 - 0.99 ** (step + 1))).sqrt() + 1e-12)
+                z = self.pipeline.vae.latent.retract(z, -_RATE * (1.0 - step / (steps + 1)) * unit)
+            if progress is not None:
+                progress(step, steps, float(values[-1].mean()))
+        return best.detach(), torch.stack(path).detach(), torch.stack(values)
+
+    def _check(self, cost: Tensor, gradient: Tensor) -> None:
+        if not bool(torch.isfinite(cost).all() & torch.isfinite(gradient).all()):
+            raise TrajvaeError(
+                f"objective '{self.objective.name}' or its gradient is not finite for a decoded structure"
+            )
