@@ -42,10 +42,10 @@ lint: $(VENV)/.test
 figures: $(VENV)/.test
 	$(BIN)/python benchmarks/figures.py
 
-# README's picture, from what `make demo` left
+# the picture of README, from what `make demo` left: demo/demo.png
 picture: $(BIN)/trajvae
 	$(PIP) matplotlib
-	$(BIN)/python examples/plot_demo.py demo docs/demo.png
+	$(BIN)/python examples/plot_demo.py demo demo/demo.png
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info
