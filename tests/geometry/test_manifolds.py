@@ -176,3 +176,72 @@ def test_no_such_space(dim: int, curvature: float) -> None:
     """Dimension and curvature are checked."""
     with pytest.raises(OptionError):
         ConstantCurvature(dim, curvature)
+
+
+@every_curvature
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_exp_and_log_between_points_are_inverse(curvature: float, dim: int) -> None:
+    """log_a(b) is tangent at a, as long as the distance, and exp carries it to b."""
+    space = ConstantCurvature(dim, curvature)
+    a, b = space.exp0(0.6 * _tangents(0.0, dim, seed=12)), space.exp0(0.6 * _tangents(0.0, dim, seed=13))
+    beta, u = space.log(a, b)
+    torch.testing.assert_close(a[:, :1] * beta, (a[:, 1:] * u).sum(dim=-1, keepdim=True), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(space.norm(beta, u)[:, 0], space.distance(a, b), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(space.exp(a, beta, u), b, rtol=1e-9, atol=1e-9)
+
+
+@every_curvature
+def test_transport_carries_a_geodesic_s_velocity_and_keeps_angles(curvature: float) -> None:
+    """To minus the logarithm back; inner products stay; and to the origin it undoes `transport0`."""
+    space = ConstantCurvature(3, curvature)
+    a, b = space.exp0(0.6 * _tangents(0.0, seed=12)), space.exp0(0.6 * _tangents(0.0, seed=13))
+    ahead, back = space.transport(a, b, *space.log(a, b)), space.log(b, a)
+    torch.testing.assert_close(ahead[1], -back[1], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(ahead[0], -back[0], rtol=1e-9, atol=1e-9)
+    v, w = space.transport0(a, _tangents(0.0, seed=14)), space.transport0(a, _tangents(0.0, seed=15))
+    (d, t), (e, r) = space.transport(a, b, *v), space.transport(a, b, *w)
+    before = (v[1] * w[1]).sum(dim=-1) + space.curvature * (v[0] * w[0])[:, 0]
+    after = (t * r).sum(dim=-1) + space.curvature * (d * e)[:, 0]
+    torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-9)
+    home = space.transport(a, space.origin().expand_as(a), *v)
+    torch.testing.assert_close(home[1], _tangents(0.0, seed=14), rtol=1e-9, atol=1e-9)
+
+
+@every_curvature
+def test_gradient_is_riemannian(curvature: float) -> None:
+    """Its inner product with any tangent vector is the derivative along that vector's geodesic."""
+    space = ConstantCurvature(3, curvature)
+    z = space.exp0(0.6 * _tangents(0.0, seed=12))
+    v = space.transport0(z, _tangents(0.0, seed=14))
+    weights = torch.linspace(-1.0, 2.0, 4, dtype=z.dtype)
+    beta, u = space.gradient(z, weights.expand_as(z))
+    torch.testing.assert_close(z[:, :1] * beta, (z[:, 1:] * u).sum(dim=-1, keepdim=True), rtol=1e-10, atol=1e-10)
+    inner = (u * v[1]).sum(dim=-1) + space.curvature * (beta * v[0])[:, 0]
+    h = 1e-5
+    change = (space.exp(z, h * v[0], h * v[1]) - space.exp(z, -h * v[0], -h * v[1])) @ weights / (2 * h)
+    torch.testing.assert_close(inner, change, rtol=1e-6, atol=1e-6)
+
+
+@every_curvature
+def test_a_move_is_no_longer_than_its_step(curvature: float) -> None:
+    """And stays on the manifold."""
+    space, z = ConstantCurvature(3, curvature), _points(ConstantCurvature(3, curvature))
+    step = 0.1 * torch.randn(z.shape, dtype=z.dtype, generator=torch.Generator().manual_seed(16))
+    moved = space.move(z, step)
+    assert (space.distance(z, moved) <= step.norm(dim=-1) * (1 + 1e-6) + 1e-7).all()
+    assert (_constraint(space, moved) - 1.0).abs().max() <= 1e-13 * moved.square().max()
+
+
+@pytest.mark.parametrize("letter, curvature", [("lorentz", -1.0), ("sphere", 1.0)])
+def test_equals_geoopt(letter: str, curvature: float) -> None:
+    """A peer's maps at unit curvature: exponential and logarithmic map, transport, distance."""
+    geoopt = pytest.importorskip("geoopt", reason="until it is installed: pip install geoopt")
+    peer = geoopt.Lorentz() if letter == "lorentz" else geoopt.Sphere()
+    space = ConstantCurvature(2, curvature)
+    a, b = space.exp0(_tangents(0.0, 2, seed=17)), space.exp0(0.8 * _tangents(0.0, 2, seed=18))
+    beta, u = space.log(a, b)
+    # the peer's tangent vectors are derivatives of (c, s): the first coordinate is -K beta
+    torch.testing.assert_close(torch.cat([-curvature * beta, u], dim=-1), peer.logmap(a, b), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(space.distance(a, b), peer.dist(a, b), rtol=1e-6, atol=1e-6)
+    half = torch.cat([-curvature * beta, u], dim=-1) / 2
+    torch.testing.assert_close(space.exp(a, beta / 2, u / 2), peer.expmap(a, half), rtol=1e-8, atol=1e-8)

@@ -1,5 +1,7 @@
-"""Pure torch mathematics: manifolds of constant curvature."""
+"""Mathematics of curved spaces, in pure torch."""
 
+from trajvae.geometry.distributions import PowerSpherical, SphereUniform, VonMisesFisher, WrappedNormal
 from trajvae.geometry.manifolds import ConstantCurvature
+from trajvae.geometry.product import ProductSpace
 
-__all__ = ["ConstantCurvature"]
+__all__ = ["ConstantCurvature", "PowerSpherical", "ProductSpace", "SphereUniform", "VonMisesFisher", "WrappedNormal"]

@@ -90,6 +90,28 @@ class ConstantCurvature(nn.Module):
         moved = torch.cat([-self.curvature * b, u], dim=-1)
         return (cosine(x) * point + sine_ratio(x) * moved).to(z)
 
+    def log(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Logarithm at a of the point b, both (..., dim + 1): the tangent vector at a that `exp` carries to b.
+
+        Not unique where b is the antipode of a on a sphere.
+        """
+        first, second = self._exact(a.double()), self._exact(b.double())
+        (c, s), (d, t) = _split(first), _split(second)
+        q = self._chord(first, second).unsqueeze(-1)
+        beta = c * (s * t).sum(dim=-1, keepdim=True) - d * s.square().sum(dim=-1, keepdim=True)
+        u = (t - s) + 0.5 * self.curvature * q * s
+        length = self.distance(first, second).unsqueeze(-1)
+        ratio = 1.0 / sine_ratio(self.curvature * length.square())
+        return (ratio * beta).to(a), (ratio * u).to(a)
+
+    def transport(self, a: Tensor, b: Tensor, beta: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Parallel transport of the tangent vector (beta, u) at a to b along their geodesic."""
+        (c, s), (d, t) = _split(self._exact(a.double())), _split(self._exact(b.double()))
+        beta, v = beta.double(), u.double()
+        cosine_ab = c * d + self.curvature * (s * t).sum(dim=-1, keepdim=True)
+        along = ((t * v).sum(dim=-1, keepdim=True) - beta * d) / (1.0 + cosine_ab)
+        return (beta + along * (c + d)).to(u), (v - self.curvature * along * (s + t)).to(u)
+
     def norm(self, b: Tensor, u: Tensor) -> Tensor:
         """Length of a tangent vector, (..., 1)."""
         square = u.square().sum(dim=-1, keepdim=True) + self.curvature.to(u) * b.square()
@@ -131,6 +153,20 @@ class ConstantCurvature(nn.Module):
         k = torch.where(self.curvature.abs() > 0, self.curvature, torch.ones_like(self.curvature))
         direct = (c - d).squeeze(-1).square() / k
         return spatial + torch.where(total.abs() > 0.5, by_sum, direct)
+
+    def gradient(self, z: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        """The Riemannian gradient at z, a tangent vector, from the gradient g in the coordinates (c, s)."""
+        (c, s), (h, v) = _split(z.double()), _split(g.double())
+        along = (s * v).sum(dim=-1, keepdim=True) + c * h
+        return (c * along - h).to(g), (v - self.curvature * along * s).to(g)
+
+    def move(self, z: Tensor, step: Tensor) -> Tensor:
+        """Move along a multiple of a gradient in the coordinates (c, s), as far as the step is long, or less."""
+        b, u = self.gradient(z.double(), step.double())
+        length = self.norm(b, u)
+        limit = torch.linalg.vector_norm(step.double(), dim=-1, keepdim=True)
+        share = torch.where(length > limit, limit / length.clamp(min=1e-300), torch.ones_like(length))
+        return self.project(self.exp(z.double(), share * b, share * u)).to(z)
 
     def project(self, z: Tensor) -> Tensor:
         """The point with the same s (hyperboloid, plane) or the same direction (sphere) that obeys the constraint."""

@@ -47,10 +47,10 @@ def log_sine_ratio(x: Tensor) -> Tensor:
     """log of |`sine_ratio`|, without overflow for x far below zero."""
     series = (0.0, -1 / 6, -1 / 180, -1 / 2835, -1 / 37800, -1 / 467775)
 
-    def hyperbolic(s: Tensor) -> Tensor:
+    def _hyperbolic(s: Tensor) -> Tensor:
         return s + torch.log(-torch.expm1(-2.0 * s)) - torch.log(2.0 * s)
 
-    return _piecewise(x, series, lambda s: torch.log((torch.sin(s) / s).abs()), hyperbolic)
+    return _piecewise(x, series, lambda s: torch.log((torch.sin(s) / s).abs()), _hyperbolic)
 
 
 def arc_ratio(y: Tensor) -> Tensor:

@@ -1,0 +1,76 @@
+"""The product of spaces of constant curvature: points are the factors' coordinates side by side."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from trajvae.geometry.manifolds import ConstantCurvature
+
+
+class ProductSpace(nn.Module):
+    """Factors side by side: (c, s) of each that is or may become curved, Cartesian coordinates of each flat one.
+
+    Parameters
+    ----------
+    factors : sequence of ConstantCurvature
+        One with K = 0 that is not learnable counts as flat: its c, always 1, is left out.
+    """
+
+    def __init__(self, factors: list[ConstantCurvature]) -> None:
+        super().__init__()
+        self.spaces = nn.ModuleList(factors)
+        self.flat = [not isinstance(f.curvature, nn.Parameter) and float(f.curvature) == 0.0 for f in factors]
+        self._dims = [f.dim for f in factors]
+        self._sizes = [f.dim + (not e) for f, e in zip(factors, self.flat, strict=True)]
+        self.dim, self.ambient_dim = sum(self._dims), sum(self._sizes)
+
+    @property
+    def factors(self) -> list[ConstantCurvature]:
+        """The factors, in order."""
+        return [s for s in self.spaces if isinstance(s, ConstantCurvature)]
+
+    def vectors(self, v: Tensor) -> list[Tensor]:
+        """Tangent coordinates (..., dim) of each factor."""
+        return list(torch.split(v, self._dims, dim=-1))
+
+    def points(self, z: Tensor, flat: float = 1.0) -> list[Tensor]:
+        """Points (..., ambient) of each factor; flat ones get their c back (steps: no change of it)."""
+        parts = torch.split(z, self._sizes, dim=-1)
+        return [nn.functional.pad(p, (1, 0), value=flat) if e else p for p, e in zip(parts, self.flat, strict=True)]
+
+    def join(self, points: list[Tensor]) -> Tensor:
+        """The factors' points side by side, (..., ambient)."""
+        return torch.cat([p[..., 1:] if e else p for p, e in zip(points, self.flat, strict=True)], dim=-1)
+
+    def exp0(self, v: Tensor) -> Tensor:
+        """Exponential map at the origin, (..., dim) to (..., ambient)."""
+        return self.join([s.exp0(p) for s, p in zip(self.factors, self.vectors(v), strict=True)])
+
+    def log0(self, z: Tensor) -> Tensor:
+        """Logarithm at the origin, (..., ambient) to (..., dim)."""
+        return torch.cat([s.log0(p) for s, p in zip(self.factors, self.points(z), strict=True)], dim=-1)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Root of the sum of the factors' squared distances, (..., ambient) to (...)."""
+        pairs = zip(self.factors, self.points(a), self.points(b), strict=True)
+        square = torch.stack([s.distance(x, y).square() for s, x, y in pairs]).sum(dim=0)
+        positive = square > 0
+        return torch.where(positive, torch.where(positive, square, torch.ones_like(square)).sqrt(), square)
+
+    def project(self, z: Tensor) -> Tensor:
+        """Each factor's constraint obeyed again."""
+        return self.join([s.project(p) for s, p in zip(self.factors, self.points(z), strict=True)])
+
+    def move(self, z: Tensor, step: Tensor) -> Tensor:
+        """Along a multiple of a gradient in the coordinates, factor by factor; see `ConstantCurvature.move`."""
+        parts = zip(self.factors, self.points(z), self.points(step, 0.0), strict=True)
+        return self.join([s.move(p, d) for s, p, d in parts])
+
+    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """The geodesic from a to b, both (ambient,), at the times t (T,) of (0, 1): shape (T, ambient)."""
+        out = []
+        for space, x, y in zip(self.factors, self.points(a), self.points(b), strict=True):
+            beta, u = space.log(x, y)
+            out.append(space.exp(x.expand(len(t), -1), t[:, None] * beta, t[:, None] * u))
+        return self.join(out)
