@@ -66,6 +66,8 @@ common = _stack(
 
 def _help(name: str) -> str:
     field = next(f for f in fields(TrainConfig) if f.name == name)
+    if name == "latent_dim":
+        return "Intrinsic dimension of the latent space. [default: 2, or that of --signature]"
     text = str(field.metadata["help"])
     text = text[0].upper() + text[1:] if not text.startswith("p(") else text
     default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
@@ -88,7 +90,8 @@ def _widths(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 
 training = _stack(
     click.option("--backend", "--latent", "backend", help=_help("backend")),
-    click.option("--latent-dim", type=int, help=_help("latent_dim")),
+    click.option("--latent-dim", type=click.IntRange(min=1), help=_help("latent_dim")),
+    click.option("--signature", metavar="h2,s2:0.5,e2", help=_help("signature")),
     click.option("--features", help=_help("features")),
     click.option("--likelihood", metavar="[isotropic|full]", help=_help("likelihood")),
     click.option("--align", metavar="[superpose|principal|none]", help=_help("align")),
@@ -104,6 +107,7 @@ training = _stack(
 TRAINING = (
     "backend",
     "latent_dim",
+    "signature",
     "features",
     "likelihood",
     "align",

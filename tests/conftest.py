@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread a worker, subprocesses too: more would fight for the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -15,6 +15,7 @@ ORDER = (
     "errors",
     "_version",
     "topology",
+    "signature",
     "config",
     "store",
     "readers",

@@ -80,6 +80,7 @@ class TrajVAE(_Collect):
     latent : str
         The kind of latent space. (`run(backend=...)` is MDAnalysis' word for parallel backends.)
     latent_dim : int
+        2 by default, or that of a `signature`.
     seed : int
     device : {"auto", "cpu", "cuda"}
     progress : callable, optional
@@ -113,7 +114,7 @@ class TrajVAE(_Collect):
         select: str | None = None,
         *,
         latent: str = "euclidean",
-        latent_dim: int = 2,
+        latent_dim: int | None = None,
         seed: int = 0,
         device: str = "auto",
         progress: Progress | None = None,
@@ -121,7 +122,9 @@ class TrajVAE(_Collect):
         **options: Any,
     ) -> None:
         select = own_selection(universe_or_atomgroup, select)
-        self.config = TrainConfig(backend=latent, latent_dim=latent_dim, select=select, seed=seed, **options)
+        if latent_dim is not None:
+            options["latent_dim"] = latent_dim
+        self.config = TrainConfig(backend=latent, select=select, seed=seed, **options)
         self._device, self._progress = device, progress
         frames = open_source(universe_or_atomgroup, Reading(select=select))
         super().__init__(frames, _trajectory(universe_or_atomgroup, frames), verbose=verbose)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from trajvae.errors import OptionError
+from trajvae.signature import parse_signature
 
 CENTERS = ("geometry", "mass")
 
@@ -19,8 +20,11 @@ def _option(default: Any, text: str) -> Any:
 class TrainConfig:
     """Options of `trajvae train`; the same names in Python. None stands for a default that depends on the data."""
 
-    backend: str = _option("euclidean", "latent space: euclidean or hyperspherical")
-    latent_dim: int = _option(2, "intrinsic dimension of the latent space")
+    backend: str = _option("euclidean", "latent space: euclidean, hyperspherical or product")
+    latent_dim: int = _option(None, "intrinsic dimension of the latent space; default: 2, or that of the signature")
+    signature: str | None = _option(
+        None, "factors of a product space, such as h2,s2,e2 or s2:0.5; stands in the place of the latent dimension"
+    )
     features: str = _option("cartesian", "coordinates that are modelled: cartesian")
     likelihood: str | None = _option(
         None, "p(x|z); default: full with 10 or more frames a feature and at most 1000 features, else isotropic"
@@ -39,6 +43,7 @@ class TrainConfig:
     settings: dict[str, Any] = field(default_factory=dict, metadata={"help": "options of the latent space"})
 
     def __post_init__(self) -> None:
+        self._settle_dimension()
         for name in ("epochs", "batch_size", "latent_dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -49,6 +54,23 @@ class TrainConfig:
             raise OptionError(f"center must be one of {', '.join(CENTERS)}, got '{self.center}'")
         if not 0 <= self.seed < 2**63 - 1:
             raise OptionError(f"the seed must be a number from 0 on, got {self.seed}")
+
+    def _settle_dimension(self) -> None:
+        """Once made, a configuration has a dimension; a signature excludes another one."""
+        given: int | None = self.latent_dim
+        if self.signature is None:
+            object.__setattr__(self, "latent_dim", 2 if given is None else given)
+            return
+        if self.backend != "product":
+            raise OptionError(f"a signature needs the backend 'product', got '{self.backend}'")
+        size = sum(factor.dim for factor in parse_signature(self.signature))
+        if given not in (None, size):
+            raise OptionError(f"latent_dim {given} and signature '{self.signature}' exclude each other")
+        object.__setattr__(self, "latent_dim", size)
+
+    def latent_settings(self) -> dict[str, Any]:
+        """What the latent space is told beside its dimension."""
+        return self.settings if self.signature is None else {**self.settings, "signature": self.signature}
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""

@@ -25,8 +25,7 @@ from trajvae.outputs.objectives import parse_objective
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.readers.align import Alignment
 from trajvae.readers.sources import Chunk, Frames, Reading, open_matching, open_source, own_selection
-from trajvae.store import Header, Quantity, read_model, write_model
-from trajvae.store.models import ModelRecord
+from trajvae.store import Header, ModelRecord, Quantity, read_model, write_model
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 from trajvae.validity import Validity

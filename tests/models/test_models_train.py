@@ -201,7 +201,7 @@ def test_history_has_a_row_an_evaluation() -> None:
     saved: list[int] = []
     history = Trainer(vae, data, Schedule(6, 16, patience=1.0)).run(lambda *a: heard.append(a), saved.append)
     columns = history.arrays()
-    assert set(columns) == {"epoch", "train_elbo", "held_out_elbo", "kl", "learning_rate"}
+    assert set(columns) == {"epoch", "train_elbo", "held_out_elbo", "kl", "curvature", "learning_rate"}
     assert {len(c) for c in columns.values()} == {6}
     assert columns["kl"].shape == (6, 2)
     assert columns["epoch"].tolist() == saved == [1, 2, 3, 4, 5, 6]

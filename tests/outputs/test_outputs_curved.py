@@ -3,40 +3,91 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 
-BACKENDS = ["hyperspherical"]
+
+def _sphere(z: NDArray[Any]) -> float:
+    """How far points are off the unit sphere."""
+    return float(np.abs(np.linalg.norm(z, axis=-1) - 1.0).max())
+
+
+def _product(z: NDArray[Any]) -> float:
+    """How far points are off h2 of curvature -0.5 (three coordinates) and s1 of curvature 2 (two)."""
+    h, s = z[..., :3], z[..., 3:5]
+    hyperboloid = h[..., 0] ** 2 - 0.5 * (h[..., 1:] ** 2).sum(axis=-1) - 1.0
+    circle = s[..., 0] ** 2 + 2.0 * s[..., 1] ** 2 - 1.0
+    return float(max(np.abs(hyperboloid).max(), np.abs(circle).max()))
+
+
+@dataclass(frozen=True)
+class Curved:
+    """A curved latent space as users choose it."""
+
+    options: dict[str, Any]
+    ambient: int
+    dim: int
+    words: str
+    off: Callable[[NDArray[Any]], float]
+
+
+CASES = [
+    Curved({"backend": "hyperspherical"}, 3, 2, "unit vectors", _sphere),
+    Curved(
+        {"backend": "hyperspherical", "settings": {"posterior": "von_mises_fisher"}, "latent_dim": 3},
+        4,
+        3,
+        "unit vectors",
+        _sphere,
+    ),
+    Curved({"backend": "product", "signature": "h2:0.5,s1:2,e1"}, 6, 4, "side by side", _product),
+]
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
-def curved(request: pytest.FixtureRequest, chain: NDArray[Any]) -> Model:
-    """Trained a little on the chain, latent dimension 2."""
-    config = TrainConfig(backend=request.param, epochs=5, hidden=(32,))
+@pytest.fixture(scope="module", params=CASES, ids=lambda c: "-".join(map(str, c.options.values())))
+def case(request: pytest.FixtureRequest) -> Curved:
+    """One of them."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def curved(case: Curved, chain: NDArray[Any]) -> Model:
+    """Trained a little on the chain."""
+    config = TrainConfig(epochs=5, hidden=(32,), **case.options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # arrays have no topology
         return Model.train(chain, config, device="cpu")
 
 
-def test_embedding_holds_points_and_tangent_coordinates(curved: Model, chain: NDArray[Any], tmp_path: Path) -> None:
+def test_embedding_holds_points_and_tangent_coordinates(
+    case: Curved, curved: Model, chain: NDArray[Any], tmp_path: Path
+) -> None:
     """Ambient points on the manifold; tangent coordinates as long as the distance to the origin."""
     found = curved.encode(chain)
     found.save(tmp_path / "embed.h5")
     with h5py.File(tmp_path / "embed.h5") as file:
         value = file["observables/latent/value"]
-        assert value.attrs["coordinates"] == "unit vectors"
+        assert case.words in value.attrs["coordinates"]
         latent, tangent = value[()], file["observables/latent_tangent/value"][()]
-    assert latent.shape == (400, 3) and tangent.shape == (400, 2)
-    np.testing.assert_allclose(np.linalg.norm(latent, axis=1), 1.0, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(tangent, axis=1), np.arccos(np.clip(latent[:, 0], -1, 1)), atol=1e-3)
+    assert latent.shape == (400, case.ambient) and tangent.shape == (400, case.dim)
+    assert case.off(latent) < 1e-5
+    space = curved.pipeline.vae.latent
+    origin = space.mean(
+        {"loc": torch.eye(case.ambient)[:1] if case.ambient == case.dim + 1 else torch.zeros(1, case.dim)}
+    )
+    distance = space.distance(torch.from_numpy(latent), origin.double()).detach().numpy()[:, 0]
+    np.testing.assert_allclose(np.linalg.norm(tangent, axis=1), distance, atol=1e-3)
 
 
 def test_save_load_embed_is_bit_identical(curved: Model, chain: NDArray[Any], tmp_path: Path) -> None:
@@ -47,19 +98,35 @@ def test_save_load_embed_is_bit_identical(curved: Model, chain: NDArray[Any], tm
     np.testing.assert_array_equal(loaded.generate(50, seed=3).positions, curved.generate(50, seed=3).positions)
 
 
-def test_generation_draws_from_the_uniform_prior(curved: Model) -> None:
-    """Unit vectors without a preferred direction."""
+def test_generation_draws_from_the_prior(case: Curved, curved: Model) -> None:
+    """Points on the manifold, as dense as the prior: its own mean log density, without a preferred direction."""
     z = curved.generate(4000, seed=1).latent
-    np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1.0, atol=1e-6)
-    assert np.abs(z.mean(axis=0)).max() < 4.0 / np.sqrt(3 * 4000)
+    assert case.off(z) < 1e-5
+    tangent = curved.pipeline.tangent(z)
+    assert (np.abs(tangent.mean(axis=0)) < 4.0 * tangent.std(axis=0) / np.sqrt(4000)).all()
+    fresh = curved.pipeline.vae.latent.prior_sample(4000, torch.Generator().manual_seed(7)).double()
+    log = [curved.pipeline.vae.latent.log_prior(x).detach().numpy() for x in (torch.from_numpy(z).double(), fresh)]
+    error = np.sqrt((log[0].var() + log[1].var()) / 4000)
+    assert abs(log[0].mean() - log[1].mean()) <= 4.0 * error + 1e-9
 
 
-def test_optimisation_stays_on_the_manifold(curved: Model) -> None:
-    """Starts, way and optima are unit vectors; the expectation falls."""
+def test_optimisation_stays_on_the_manifold(case: Curved, curved: Model) -> None:
+    """Starts, way and optima are points of it; the expectation falls."""
     found = curved.optimize("rg", goal="min")
     way = found.extra["path"]
     path = np.asarray(way["latent"].value)
-    np.testing.assert_allclose(np.linalg.norm(path, axis=1), 1.0, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(found.latent, axis=1), 1.0, atol=1e-5)
+    assert case.off(path) < 1e-5
+    assert case.off(found.latent) < 1e-5
     assert found.figures["expected"] <= found.figures["initial"]
     assert found.figures["in_support"]
+
+
+def test_each_part_and_curvature_is_told(case: Curved, curved: Model) -> None:
+    """KL of each part and each curvature, in the history and in the summary that `info` prints."""
+    latent = curved.pipeline.vae.latent
+    history = curved.record.history
+    assert history["kl"].shape == (5, len(latent.parts))
+    assert history["curvature"].shape == (5, len(latent.curvatures()))
+    assert curved.figures["kl"].keys() == set(latent.parts)
+    assert curved.figures["curvatures"] == latent.curvatures()
+    assert case.options["backend"] != "product" or latent.curvatures() == {"h2#0": -0.5, "s1#1": 2.0}

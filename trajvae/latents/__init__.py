@@ -9,9 +9,10 @@ from typing import Any, cast
 from trajvae.errors import OptionError
 from trajvae.latents.base import Context, Latent, LatentSample, Params
 from trajvae.latents.euclidean import Euclidean
+from trajvae.latents.product import Product
 from trajvae.latents.sphere import Sphere
 
-LATENTS: dict[str, type[Latent]] = {"euclidean": Euclidean, "hyperspherical": Sphere}
+LATENTS: dict[str, type[Latent]] = {"euclidean": Euclidean, "hyperspherical": Sphere, "product": Product}
 
 __all__ = [
     "LATENTS",
@@ -20,6 +21,7 @@ __all__ = [
     "Latent",
     "LatentSample",
     "Params",
+    "Product",
     "Sphere",
     "latent_options",
     "make_latent",
@@ -64,7 +66,7 @@ def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
             raise OptionError(f"backend '{backend}' has no option '{name}'; it has {', '.join(known) or 'none'}")
         try:
             values[name] = _as(known[name].default, value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, KeyError) as error:
             raise OptionError(f"option '{name}' of '{backend}' wants {known[name].type}, got '{value}'") from error
     if dim < 1:
         raise OptionError(f"the latent dimension must be 1 or more, got {dim}")
@@ -74,6 +76,8 @@ def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
 
 def _as(default: Any, value: Any) -> Any:
     """A value, or its text, in the type of the default."""
+    if isinstance(default, bool) and isinstance(value, str):
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
     return type(default)(value)
 
 

@@ -61,6 +61,10 @@ class Latent(nn.Module, ABC):
         Names of the columns of `log_ratio` and `kl`.
     coordinates : str
         What z is, in words.
+    own_rate : float
+        Learning rate of the latent's own parameters (curvatures), in units of the networks'.
+    burn_in : float
+        Share of the epochs over which they stay as they start.
     """
 
     options_type: ClassVar[type[Any]]
@@ -69,6 +73,8 @@ class Latent(nn.Module, ABC):
     ambient_dim: int
     parts: tuple[str, ...]
     coordinates: ClassVar[str] = "Cartesian"
+    own_rate: float = 1.0
+    burn_in: float = 0.0
 
     @abstractmethod
     def rsample(self, params: Params, context: Context) -> LatentSample:
@@ -77,6 +83,11 @@ class Latent(nn.Module, ABC):
     @abstractmethod
     def kl(self, params: Params) -> Tensor | None:
         """KL(q || p) in closed form, (B, parts), or None where there is none."""
+
+    def divergence(self, params: Params, sample: LatentSample, context: Context) -> Tensor:
+        """KL(q || p) as training uses it, (B, parts): in closed form, or the log ratio of the draw."""
+        closed = self.kl(params)
+        return sample.log_ratio if closed is None else closed
 
     @abstractmethod
     def mean(self, params: Params) -> Tensor:
@@ -95,14 +106,18 @@ class Latent(nn.Module, ABC):
         """Draws from the prior, (n, ambient)."""
 
     def update(self, context: Context) -> None:
-        """Called once an epoch, for latents that keep something of the data. Nothing by default."""
+        """Called after every step, for latents with bounds to keep or data to remember. Nothing by default."""
+
+    def curvatures(self) -> dict[str, float]:
+        """The curvature of each curved part. None by default."""
+        return {}
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Distances between all rows of a (A, ambient) and b (B, ambient): the ambient chord, shape (A, B)."""
         return torch.cdist(a, b)
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """Move a point by a tangent step and stay on the manifold."""
+        """Move by a step in the ambient coordinates, such as a multiple of a gradient there; stay on the manifold."""
         return z + step
 
     def tangent(self, z: Tensor) -> Tensor:

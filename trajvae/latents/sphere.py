@@ -1,4 +1,4 @@
-"""The hyperspherical latent space: Power Spherical posterior, uniform prior, divergence in closed form."""
+"""The hyperspherical latent space: Power Spherical or von Mises-Fisher posterior, uniform prior."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
-from trajvae.geometry.distributions import PowerSpherical, SphereUniform
+from trajvae.geometry.distributions import PowerSpherical, SphereUniform, VonMisesFisher
 from trajvae.geometry.manifolds import ConstantCurvature
 from trajvae.latents.base import Context, Latent, LatentSample, Params
+
+POSTERIORS: dict[str, type[PowerSpherical] | type[VonMisesFisher]] = {
+    "power_spherical": PowerSpherical,
+    "von_mises_fisher": VonMisesFisher,
+}
 
 
 @dataclass(frozen=True)
 class SphereOptions:
     """What a user may set with `--set`."""
 
+    posterior: str = field(
+        default="power_spherical", metadata={"unit": "", "help": "its family: power_spherical or von_mises_fisher"}
+    )
     min_concentration: float = field(
         default=1e-3, metadata={"unit": "", "help": "smallest concentration of the posterior"}
     )
@@ -26,6 +34,8 @@ class SphereOptions:
     )
 
     def __post_init__(self) -> None:
+        if self.posterior not in POSTERIORS:
+            raise OptionError(f"posterior must be one of {', '.join(POSTERIORS)}, got '{self.posterior}'")
         if not 0.0 < self.min_concentration < self.max_concentration <= 1e6:
             raise OptionError(
                 "concentrations need 0 < min_concentration < max_concentration <= 1e6, "
@@ -44,7 +54,7 @@ class Sphere(Latent):
     References
     ----------
     T. R. Davidson et al., arXiv:1804.00891: the hyperspherical VAE.
-    N. De Cao and W. Aziz, arXiv:2006.04437, eq. 10 and 14: the posterior and its divergence.
+    N. De Cao and W. Aziz, arXiv:2006.04437, eq. 10 and 14: the Power Spherical posterior and its divergence.
     """
 
     options_type = SphereOptions
@@ -59,11 +69,12 @@ class Sphere(Latent):
         self.space = ConstantCurvature(dim, 1.0)
         self.prior = SphereUniform(dim + 1)
 
-    def _posterior(self, params: Params) -> PowerSpherical:
+    def _posterior(self, params: Params) -> PowerSpherical | VonMisesFisher:
         low, high = (math.log(k) for k in (self.options.min_concentration, self.options.max_concentration))
         # an untrained encoder starts at a concentration of about `dim`: wide, but not blind
         log_concentration = math.log(self.dim) + params["log_concentration"][..., 0]
-        return PowerSpherical(self.mean(params), log_concentration.clamp(low, high).exp(), validate_args=False)
+        family = POSTERIORS[self.options.posterior]
+        return family(self.mean(params), log_concentration.clamp(low, high).exp(), validate_args=False)
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
         """See `Latent`."""

@@ -250,6 +250,8 @@ def _figures(
         "frame_jump": jump,
         "frame_jump_optimal": least,
         "degenerate": degenerate,
+        "kl": dict(zip(pipeline.vae.latent.parts, encoded.kl[held].mean(axis=0).tolist(), strict=True)),
+        "curvatures": pipeline.vae.latent.curvatures(),
     }
 
 

@@ -42,6 +42,8 @@ class Encoded(NamedTuple):
         Å, of the frame to its decoded mean, and to its projection on as many principal components.
     elbo : ndarray, shape (T,)
         Nats, one draw with fixed noise.
+    kl : ndarray, shape (T, parts)
+        Nats, of each part of the latent space.
     """
 
     latent: Float64
@@ -49,6 +51,7 @@ class Encoded(NamedTuple):
     rmsd: Float64
     pca_rmsd: Float64
     elbo: Float64
+    kl: Float64
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def build_vae(config: TrainConfig, alignment: Alignment, sizes: Sizes) -> VAE:
         raise OptionError(f"no features '{config.features}'; there are {', '.join(FEATURES)}")
     features = FEATURES[config.features](alignment.reference, alignment.weights, alignment.kind, sizes.n_inputs)
     generator = torch.Generator().manual_seed(config.seed)
-    latent = make_latent(config.backend, config.latent_dim, config.settings)
+    latent = make_latent(config.backend, config.latent_dim, config.latent_settings())
     encoder = MLP(sizes.n_inputs, config.hidden, latent.param_sizes, generator)
     decoder = MLP(latent.ambient_dim, config.hidden, {"loc": sizes.n_inputs}, generator)
     likelihood = make_likelihood(sizes.likelihood, features.size, sizes.floor, sizes.n_train)
@@ -163,14 +166,15 @@ class Pipeline:
         params = vae.encode(inputs)
         latent = vae.latent.mean(params)
         decoded = self._frames(vae.decode(latent)["loc"])
-        elbo = vae.terms(inputs, targets, generator).elbo()
+        terms = vae.terms(inputs, targets, generator)
         ones = np.ones(self.n_atoms)
         out = Encoded(
             _numpy(latent),
             _numpy(vae.latent.scale(params)),
             pairwise_rmsd(decoded, aligned, ones),
             pairwise_rmsd(self._frames(self._project(exact)), aligned, ones),
-            _numpy(elbo),
+            _numpy(terms.elbo()),
+            _numpy(terms.kl),
         )
         return out, aligned
 

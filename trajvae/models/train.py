@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import ReadError, TrajvaeError
+from trajvae.latents import Context
 from trajvae.models.threads import small_work
 from trajvae.models.vae import VAE
 
@@ -66,6 +67,7 @@ class History:
     train_elbo: list[float] = field(default_factory=list)
     held_out_elbo: list[float] = field(default_factory=list)
     kl: list[list[float]] = field(default_factory=list)
+    curvature: list[list[float]] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -166,12 +168,25 @@ class Trainer:
         self.shuffle = torch.Generator().manual_seed(schedule.seed + 1)
         self.batches = max(1, -(-len(data.train_inputs) // schedule.batch_size))
         self.total = schedule.epochs * self.batches
-        self.optimiser = torch.optim.AdamW(
-            vae.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
-        )
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._rate)
+        self.optimiser, self.scheduler = self._optimiser()
         self.moment = mean_moment(vae, data.train_inputs, data.train_targets, self.generator)
         vae.likelihood.set_moment(self.moment, 0.0)
+
+    def _optimiser(self) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
+        """Networks, and beside them the latent's own parameters with a rate and a burn-in of their own."""
+        schedule, latent = self.schedule, self.vae.latent
+        own = list(latent.parameters())
+        networks = [p for name, p in self.vae.named_parameters() if not name.startswith("latent.")]
+        groups: list[dict[str, Any]] = [
+            {"params": networks},
+            {"params": own, "lr": schedule.learning_rate * latent.own_rate, "weight_decay": 0.0},
+        ]
+        optimiser = torch.optim.AdamW(
+            groups[: 1 + bool(own)], lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+        )
+        burnt_in = latent.burn_in * self.total
+        rates = [self._rate, lambda step: self._rate(step) if step >= burnt_in else 0.0]
+        return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rates[: 1 + bool(own)])
 
     def _rate(self, step: int) -> float:
         rise = max(1, self.total // 20)
@@ -232,6 +247,7 @@ class Trainer:
         history.train_elbo.append(train)
         history.held_out_elbo.append(held)
         history.kl.append(kl.tolist())
+        history.curvature.append(list(self.vae.latent.curvatures().values()))
         history.learning_rate.append(float(self.scheduler.get_last_lr()[0]))
 
     def _epoch(self, epoch: int) -> float:
@@ -251,6 +267,7 @@ class Trainer:
             self.scheduler.step()
             with torch.no_grad():
                 total += terms.elbo().sum()
+                self.vae.latent.update(Context(self.generator))
                 self._track(terms.residual, epoch, k)
         return float(total) / len(data.train_inputs)
 

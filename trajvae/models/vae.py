@@ -73,7 +73,6 @@ class VAE(nn.Module):
         context = Context(generator, lambda z: self.likelihood.log_prob(targets, self.decode(z)), self.encode)
         sample = self.latent.rsample(params, context)
         decoded = self.decode(sample.z)
-        closed = self.latent.kl(params)
-        kl = sample.log_ratio if closed is None else closed
+        kl = self.latent.divergence(params, sample, context)
         residual = targets - self.likelihood.mean(decoded)
         return Terms(self.likelihood.log_prob(targets, decoded), kl, residual)

@@ -2,12 +2,13 @@
 
 from trajvae.store.conformations import read_conformations, write_conformations
 from trajvae.store.files import check_outputs, whole_files
-from trajvae.store.models import read_model, write_model
+from trajvae.store.models import ModelRecord, read_model, write_model
 from trajvae.store.schema import Header, Quantity, describe
 from trajvae.store.tables import read_table, write_table
 
 __all__ = [
     "Header",
+    "ModelRecord",
     "Quantity",
     "check_outputs",
     "describe",

@@ -1,0 +1,146 @@
+"""The product latent: limits, learned curvature, options, antithetic divergence."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from trajvae.errors import OptionError
+from trajvae.latents import Context, LatentSample, Product, make_latent
+
+
+def _made(dim: int, signature: str, **settings: Any) -> Product:
+    latent = make_latent("product", dim, {"signature": signature, **settings})
+    assert isinstance(latent, Product)
+    return latent
+
+
+def _params(n: int, dim: int, scale: float = 0.4, seed: int = 0) -> dict[str, Tensor]:
+    loc = 0.6 * torch.randn(n, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return {"loc": loc, "log_scale": torch.full((n, dim), math.log(scale), dtype=torch.float64)}
+
+
+def _context(seed: int = 0) -> Context:
+    return Context(torch.Generator().manual_seed(seed))
+
+
+def _elbo(latent: Any, params: dict[str, Tensor], seed: int = 3) -> Tensor:
+    """With a likelihood of the coordinates in length; the constants c of curved factors stay out."""
+    z, ratio = latent.rsample(params, _context(seed))
+    x = latent.tangent(z)
+    log_likelihood = -0.5 * (x.sin() - 0.3).square().sum(dim=-1)
+    return (log_likelihood - ratio.sum(dim=-1)).mean()
+
+
+@pytest.mark.parametrize("signature", ["s3:1e-10", "h3:1e-10", "s1:1e-10,h2:1e-10", "e3"])
+def test_flat_is_the_limit_from_both_sides(signature: str) -> None:
+    """T3: the ELBO of a curvature near zero, of either sign, is the Euclidean backend's to 1e-6."""
+    params = _params(500, 3)
+    expected = _elbo(make_latent("euclidean", 3, {}), params)
+    assert float(_elbo(_made(3, signature), params)) == pytest.approx(float(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("signature", ["s2", "h2", "s1,h1", "h2,s2,e1"])
+def test_gradient_to_the_curvature_equals_finite_differences(signature: str) -> None:
+    """T1: of the ELBO with fixed noise, to 1e-4."""
+    dim = sum(int(f[1]) for f in signature.split(","))
+    latent, params = _made(dim, signature), _params(50, dim)
+    curvatures = list(latent.parameters())
+
+    def value() -> Tensor:  # of the points' own coordinates: in one dimension lengths alone know no curvature
+        z, ratio = latent.rsample(params, _context(3))
+        return (-0.5 * (z.sin() - 0.3).square().sum(dim=-1) - ratio.sum(dim=-1)).mean()
+
+    gradients = torch.autograd.grad(value(), curvatures)
+    assert len(curvatures) == sum(f[0] != "e" for f in signature.split(","))
+    for k, gradient in zip(curvatures, gradients, strict=True):
+        start, step = k.detach().clone(), 1e-5
+        sides = []
+        for sign in (1, -1):
+            k.data = start + sign * step
+            sides.append(float(value().detach()))
+        k.data = start
+        assert abs(float(gradient)) > 1e-4
+        assert float(gradient) == pytest.approx((sides[0] - sides[1]) / (2 * step), rel=1e-4)
+
+
+def test_derivative_of_the_kl_to_the_log_variance() -> None:
+    """On E^2 at sigma^2 = 0.25 it is -0.375 a dimension, in closed form and in the mean over draws."""
+    latent, n = _made(2, "e2"), 100_000
+    params = _params(n, 2, 0.5)
+    log_variance = (2.0 * params["log_scale"]).requires_grad_()
+    moved = {**params, "log_scale": 0.5 * log_variance}
+    closed, ratio = latent.kl(moved), latent.rsample(moved, _context(5)).log_ratio
+    assert closed is not None
+    (exact,) = torch.autograd.grad(closed.sum(), log_variance, retain_graph=True)
+    (drawn,) = torch.autograd.grad(ratio.sum(), log_variance)
+    torch.testing.assert_close(exact, torch.full_like(exact, -0.375))
+    assert bool(((drawn.mean(dim=0) + 0.375).abs() <= 4.0 * drawn.std(dim=0) / n**0.5).all())
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 16])
+def test_divergence_averages_to_the_log_ratio(n_samples: int) -> None:
+    """Any number of draws gives the same mean; flat factors are exact."""
+    latent = _made(5, "h2,s2,e1", n_samples=n_samples)
+    params = {k: v[:1].expand(20_000, 5) for k, v in _params(1, 5).items()}
+    sample = latent.rsample(params, _context(1))
+    found = latent.divergence(params, sample, _context(2)).detach()
+    expected = latent.rsample(params, _context(4)).log_ratio.detach()
+    error = (found.var(dim=0) + expected.var(dim=0)).sqrt() / 20_000**0.5
+    assert bool(((found.mean(dim=0) - expected.mean(dim=0)).abs() <= 4.0 * error + 1e-12)[:2].all())
+    assert float(found[:, 2].std()) < 1e-12
+
+
+def test_antithetic_pairs_have_less_variance_than_two_draws() -> None:
+    """What is odd in the noise, and what is known in the mean, is gone: a tenth of the variance is left, or less."""
+    latent = _made(4, "h2,s2", n_samples=2)
+    params = {k: v[:1].expand(20_000, 4) for k, v in _params(1, 4, 0.2).items()}
+    sample = latent.rsample(params, _context(1))
+    pair = latent.divergence(params, sample, _context(2)).detach().var(dim=0)
+    assert bool((pair < 0.1 * sample.log_ratio.detach().var(dim=0) / 2).all())
+
+
+def test_curvatures_stay_within_their_bounds_and_keep_their_sign() -> None:
+    """`update` holds learned ones; given ones are no parameters."""
+    latent = _made(5, "h2,s2:0.5,s1", min_curvature=0.1, max_curvature=2.0)
+    assert len(list(latent.parameters())) == 2
+    for wanted, kept in ((100.0, 2.0), (-100.0, -0.1), (0.5, 0.5)):
+        for k, sign in zip(latent.parameters(), (-1.0, 1.0), strict=True):
+            k.data.fill_(sign * wanted)
+        latent.update(_context())
+        found = list(latent.curvatures().values())
+        assert found == pytest.approx([-abs(kept), 0.5, abs(kept)])
+    assert latent.curvatures().keys() == {"h2#0", "s2#1", "s1#2"}
+    assert not list(_made(2, "h2", learn_curvature="false").parameters())
+
+
+def test_the_signature_gives_the_dimension() -> None:
+    """Another one is an error that says both; without a signature there is a circle and a flat rest."""
+    with pytest.raises(OptionError, match=r"dimension 4.*3"):
+        _made(3, "h2,s2")
+    assert make_latent("product", 1, {}).parts == ("s1#0",)
+    assert make_latent("product", 3, {}).parts == ("s1#0", "e2#1")
+
+
+def test_far_out_in_float32() -> None:
+    """T7: hyperbolic radius 12 in float32: draws, ratios and gradients are finite, tangents return."""
+    latent = _made(2, "h2")
+    loc = torch.tensor([[12.0, 0.0], [0.0, -11.9]], requires_grad=True)
+    params = {"loc": loc, "log_scale": torch.full((2, 2), -2.0, requires_grad=True)}
+    z, ratio = latent.rsample(params, _context())
+    assert z.dtype == torch.float32
+    gradients = torch.autograd.grad(ratio.sum(), [*params.values(), *latent.parameters()])
+    assert all(bool(x.isfinite().all()) for x in (z, ratio, *gradients))
+    torch.testing.assert_close(latent.tangent(latent.mean(params)), loc, rtol=1e-5, atol=1e-5)
+
+
+def test_divergence_of_one_draw_is_that_of_the_sample() -> None:
+    """n_samples = 1 draws nothing more."""
+    latent = _made(2, "h2", n_samples=1)
+    sample = latent.rsample(_params(5, 2), _context(1))
+    found = latent.divergence(_params(5, 2), LatentSample(*sample), _context(9))
+    torch.testing.assert_close(found, sample.log_ratio)

@@ -1,0 +1,55 @@
+"""The grammar of product spaces: "h2,s2:0.5,e2" is a hyperbolic plane, a sphere of curvature 0.5 and a plane."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from trajvae.errors import OptionError
+
+SIGNS = {"h": -1.0, "s": 1.0, "e": 0.0}
+_FACTOR = re.compile(r"([hse])([1-9]\d*)(?::([0-9.eE+-]+))?")
+
+
+@dataclass(frozen=True)
+class FactorSpec:
+    """One factor of a signature: letter, dimension, and its curvature if that is fixed."""
+
+    letter: str
+    dim: int
+    curvature: float | None
+
+    @property
+    def name(self) -> str:
+        """As in the signature."""
+        return f"{self.letter}{self.dim}"
+
+
+def parse_signature(text: str) -> list[FactorSpec]:
+    """From "h2,s2:0.5,e2" to factors.
+
+    Raises
+    ------
+    OptionError
+        Not of that grammar, or a curvature of the wrong sign.
+    """
+    out = []
+    for part in text.replace(" ", "").split(","):
+        match = _FACTOR.fullmatch(part)
+        if match is None:
+            raise OptionError(f"signature '{text}': wanted factors such as h2, s2:0.5 or e3 with commas, got '{part}'")
+        letter, dim, given = match[1], int(match[2]), match[3]
+        out.append(FactorSpec(letter, dim, None if given is None else _curvature(text, letter, given)))
+    return out
+
+
+def _curvature(text: str, letter: str, given: str) -> float:
+    """A curvature as it was given: of the letter's sign, or without a sign."""
+    try:
+        value = float(given)
+    except ValueError as error:
+        raise OptionError(f"signature '{text}': '{given}' is no number") from error
+    wrong = (value < 0 and letter != "h") or (given.startswith("+") and letter == "h")
+    if letter == "e" or wrong or not 0.0 < abs(value) < 1e6:
+        raise OptionError(f"signature '{text}': '{given}' is no curvature of a factor '{letter}'")
+    return abs(value) * SIGNS[letter]
