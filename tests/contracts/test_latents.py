@@ -15,7 +15,7 @@ from torch import distributions as td
 
 from trajvae.errors import OptionError
 from trajvae.geometry import ConstantCurvature, PowerSpherical, SphereUniform, VonMisesFisher, WrappedNormal
-from trajvae.latents import LATENTS, Context, Latent, LatentSample, Params, latent_options, make_latent
+from trajvae.latents import LATENTS, Context, Latent, Params, latent_options, make_latent
 from trajvae.signature import SIGNS, parse_signature
 
 DRAWS = 20_000
@@ -238,8 +238,9 @@ def test_shapes_and_precision(case: Case, dtype: torch.dtype) -> None:
     assert ratio.shape == (5, len(latent.parts))
     assert (closed is not None) == case.closed
     assert closed is None or closed.shape == ratio.shape
-    divergence = latent.divergence(params, LatentSample(z, ratio), _context())
-    assert divergence.shape == ratio.shape and divergence.dtype == dtype
+    draw = latent.draw(params, _context())
+    assert draw.z.shape == z.shape and draw.z.dtype == dtype
+    assert draw.kl.shape == ratio.shape and draw.kl.dtype == dtype
     assert latent.scale(params).shape == latent.tangent(z).shape == (5, case.dim)
     assert latent.log_prior(z).shape == (5,)
     assert latent.prior_sample(9).shape == (9, latent.ambient_dim)
@@ -275,6 +276,9 @@ def test_closed_kl_equals_the_mean_log_ratio(case: Case) -> None:
     ratio = latent.rsample(_repeat(params, DRAWS), _context()).log_ratio.view(3, DRAWS, -1)
     assert not _agrees(ratio.sum(dim=-1), 0.0, dim=1)  # a posterior that is not the prior: KL is above zero
     assert closed is None or _agrees(ratio, closed, dim=1)
+    drawn = latent.draw(_repeat(params, DRAWS), _context(1)).kl.view(3, DRAWS, -1).detach()
+    error = (ratio.var(dim=1) + drawn.var(dim=1)).sqrt().detach() / DRAWS**0.5
+    assert bool(((drawn.mean(dim=1) - ratio.mean(dim=1)).detach().abs() <= 4.0 * error).all())
 
 
 @_only(*(c for c in CASES if c.closed))

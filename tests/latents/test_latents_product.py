@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
-from trajvae.latents import Context, LatentSample, Product, make_latent
+from trajvae.latents import Context, Product, make_latent
 
 
 def _made(dim: int, signature: str, **settings: Any) -> Product:
@@ -87,8 +87,7 @@ def test_divergence_averages_to_the_log_ratio(n_samples: int) -> None:
     """Any number of draws gives the same mean; flat factors are exact."""
     latent = _made(5, "h2,s2,e1", n_samples=n_samples)
     params = {k: v[:1].expand(20_000, 5) for k, v in _params(1, 5).items()}
-    sample = latent.rsample(params, _context(1))
-    found = latent.divergence(params, sample, _context(2)).detach()
+    found = latent.draw(params, _context(2)).kl.detach()
     expected = latent.rsample(params, _context(4)).log_ratio.detach()
     error = (found.var(dim=0) + expected.var(dim=0)).sqrt() / 20_000**0.5
     assert bool(((found.mean(dim=0) - expected.mean(dim=0)).abs() <= 4.0 * error + 1e-12)[:2].all())
@@ -100,7 +99,7 @@ def test_antithetic_pairs_have_less_variance_than_two_draws() -> None:
     latent = _made(4, "h2,s2", n_samples=2)
     params = {k: v[:1].expand(20_000, 4) for k, v in _params(1, 4, 0.2).items()}
     sample = latent.rsample(params, _context(1))
-    pair = latent.divergence(params, sample, _context(2)).detach().var(dim=0)
+    pair = latent.draw(params, _context(2)).kl.detach().var(dim=0)
     assert bool((pair < 0.1 * sample.log_ratio.detach().var(dim=0) / 2).all())
 
 
@@ -138,9 +137,10 @@ def test_far_out_in_float32() -> None:
     torch.testing.assert_close(latent.tangent(latent.mean(params)), loc, rtol=1e-5, atol=1e-5)
 
 
-def test_divergence_of_one_draw_is_that_of_the_sample() -> None:
-    """n_samples = 1 draws nothing more."""
-    latent = _made(2, "h2", n_samples=1)
-    sample = latent.rsample(_params(5, 2), _context(1))
-    found = latent.divergence(_params(5, 2), LatentSample(*sample), _context(9))
-    torch.testing.assert_close(found, sample.log_ratio)
+def test_first_draw_is_that_of_rsample() -> None:
+    """Whatever the number of draws, the one to be decoded follows the noise as `rsample`'s does."""
+    for n in (1, 2, 8):
+        latent = _made(3, "h2,s1", n_samples=n)
+        noise = torch.randn(max(1, n // 2), 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        expected = latent._draw(_params(5, 3), noise[:1]).z[0]
+        torch.testing.assert_close(latent.draw(_params(5, 3), _context(1)).z, expected)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from trajvae.errors import OptionError
-from trajvae.geometry.trigonometry import arc_ratio, cosine, sine_ratio
+from trajvae.geometry.trigonometry import arc_ratio, cosine_and_sine, sine_ratio
 
 
 class ConstantCurvature(nn.Module):
@@ -58,19 +58,19 @@ class ConstantCurvature(nn.Module):
     def exp0(self, v: Tensor) -> Tensor:
         """Exponential map at the origin, (..., dim) to (..., dim + 1)."""
         u = v.double()
-        x = self.curvature * u.square().sum(dim=-1, keepdim=True)
-        return torch.cat([cosine(x), sine_ratio(x) * u], dim=-1).to(v)
+        cosine, sine = cosine_and_sine(self.curvature * u.square().sum(dim=-1, keepdim=True))
+        return torch.cat([cosine, sine * u], dim=-1).to(v)
 
     def log0(self, z: Tensor) -> Tensor:
         """Logarithm at the origin, (..., dim + 1) to (..., dim); on a sphere not unique at the antipode."""
-        c, s = _split(z.double())
-        return (self._angle_ratio(c, s) * s).to(z)
+        return (self.stretch0(z) * z[..., 1:]).to(z)
 
-    def _angle_ratio(self, c: Tensor, s: Tensor) -> Tensor:
-        """Distance from the origin over |s|. Beyond a sphere's equator the arc is pi minus the arc sine."""
+    def stretch0(self, z: Tensor) -> Tensor:
+        """Distance from the origin over |s|, (..., 1). Beyond a sphere's equator the arc is pi minus the arc sine."""
+        c, s = _split(z.double())
         y = self.curvature * s.square().sum(dim=-1, keepdim=True)
         near = arc_ratio(y.clamp(max=1.0))
-        beyond = (c < 0) & (y > 0)
+        beyond = c < 0  # on spheres alone
         if not bool(beyond.any()):
             return near
         root = torch.where(beyond, y, torch.ones_like(y)).clamp(min=1e-300).sqrt()
@@ -86,9 +86,25 @@ class ConstantCurvature(nn.Module):
     def exp(self, z: Tensor, b: Tensor, u: Tensor) -> Tensor:
         """Exponential map at z of the tangent vector (b, u)."""
         point, b, u = z.double(), b.double(), u.double()
-        x = self.curvature * self.norm(b, u).square()
-        moved = torch.cat([-self.curvature * b, u], dim=-1)
-        return (cosine(x) * point + sine_ratio(x) * moved).to(z)
+        cosine, sine = cosine_and_sine(self.curvature * self.norm(b, u).square())
+        return (cosine * point + sine * torch.cat([-self.curvature * b, u], dim=-1)).to(z)
+
+    def shoot(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """`exp` at z of the vector v (..., dim) carried there from the origin, in one go.
+
+        Returns
+        -------
+        point : Tensor, shape (..., dim + 1)
+        sine : Tensor, shape (..., 1)
+            The generalised sine of |v| over |v|, of which the map's volume is a power.
+        """
+        point, v = z.double(), v.double()
+        c, s = _split(point)
+        along = (s * v).sum(dim=-1, keepdim=True)
+        bent = self.curvature * along
+        cosine, sine = cosine_and_sine(self.curvature * v.square().sum(dim=-1, keepdim=True))
+        moved = torch.cat([-bent, v - bent / (1.0 + c) * s], dim=-1)
+        return (cosine * point + sine * moved).to(z), sine
 
     def log(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithm at a of the point b, both (..., dim + 1): the tangent vector at a that `exp` carries to b.

@@ -24,15 +24,48 @@ from trajvae.errors import TrajvaeError
 from trajvae.geometry.manifolds import ConstantCurvature
 from trajvae.geometry.trigonometry import log_sine_ratio
 
-_TURNS = 3  # of a sphere, either way
+_REACH = 8.0  # standard deviations to which turns of a sphere are summed
+_NEGLIGIBLE = 40.0  # nats
 _POSITIVE_VECTOR = constraints.independent(constraints.positive, 1)  # type: ignore[no-untyped-call]
 
 
 class Draw(NamedTuple):
-    """A draw: the point (..., dim + 1), and the log density there (...)."""
+    """A draw: the point (..., dim + 1), and the log density there (...) in float64."""
 
     z: Tensor
     log_prob: Tensor
+
+
+def _constant(scale: Tensor) -> Tensor:
+    return scale.log().sum(dim=-1) + 0.5 * scale.shape[-1] * math.log(2.0 * math.pi)
+
+
+def _fold(space: ConstantCurvature, energy: Tensor, square: Tensor, scale: Tensor) -> Tensor:
+    """Log of the sum over a sphere's turns of exp(-energy) times the volume's share, all of shape (...).
+
+    The tangent vectors that end where one of squared length `square` does are that one, made longer by whole turns:
+    by a factor f, with energy f^2 times as high and a volume f^(dim - 1) times as large.
+    """
+    turn = 2.0 * math.pi / space.curvature.sqrt()
+    per_length = turn * square.clamp(min=1e-20).rsqrt()
+    if float((energy * ((1.0 - per_length).square() - 1.0)).min().detach()) > _NEGLIGIBLE:
+        return -energy
+    most = min(64, 1 + math.ceil(_REACH * float(scale.max().detach()) / float(turn.detach())))
+    turns = torch.arange(-most, most + 1, dtype=torch.float64, device=energy.device)
+    factor = 1.0 + turns * per_length.unsqueeze(-1)
+    terms = -energy.unsqueeze(-1) * factor.square()
+    if space.dim > 1:
+        terms = terms + (space.dim - 1) * factor.abs().clamp(min=1e-300).log()
+    return torch.logsumexp(terms, dim=-1)
+
+
+def _log_density(space: ConstantCurvature, v: Tensor, scale: Tensor, energy: Tensor, log_sine: Tensor) -> Tensor:
+    """From the energy |v / scale|^2 / 2 and the log of the generalised sine of |v| over |v|, (..., 1)."""
+    exponent = -energy
+    if bool(space.curvature > 0):
+        exponent = _fold(space, energy, v.square().sum(dim=-1), scale)
+    exponent = exponent - _constant(scale)
+    return exponent if space.dim == 1 else exponent - (space.dim - 1) * log_sine.squeeze(-1)
 
 
 def log_density(space: ConstantCurvature, v: Tensor, scale: Tensor) -> Tensor:
@@ -52,20 +85,8 @@ def log_density(space: ConstantCurvature, v: Tensor, scale: Tensor) -> Tensor:
         In float64.
     """
     v, scale = v.double(), scale.double()
-    curvature = space.curvature
-    square = v.square().sum(dim=-1)
-    constant = scale.log().sum(dim=-1) + 0.5 * space.dim * math.log(2.0 * math.pi)
-    energy = 0.5 * (v / scale).square().sum(dim=-1)
-    volume = (space.dim - 1) * log_sine_ratio(curvature * square)
-    if not bool(curvature > 0):
-        return -energy - constant - volume
-    turn = 2.0 * math.pi / curvature.sqrt()
-    length = torch.where(square > 0, square, torch.ones_like(square)).sqrt()
-    length = torch.where(square > 1e-20, length, torch.full_like(length, 1e-10))
-    turns = torch.arange(-_TURNS, _TURNS + 1, dtype=torch.float64, device=v.device)
-    ratio = 1.0 + turns * (turn / length).unsqueeze(-1)  # of each preimage's length to v's
-    terms = -energy.unsqueeze(-1) * ratio.square() + (space.dim - 1) * ratio.abs().clamp(min=1e-300).log()
-    return torch.logsumexp(terms, dim=-1) - constant - volume
+    log_sine = log_sine_ratio(space.curvature * v.square().sum(dim=-1, keepdim=True))
+    return _log_density(space, v, scale, 0.5 * (v / scale).square().sum(dim=-1), log_sine)
 
 
 def draw(space: ConstantCurvature, loc: Tensor, scale: Tensor, noise: Tensor) -> Draw:
@@ -80,15 +101,20 @@ def draw(space: ConstantCurvature, loc: Tensor, scale: Tensor, noise: Tensor) ->
     noise : Tensor, shape (..., dim)
         Standard normal.
     """
+    scale, noise = scale.double(), noise.double()
     v = scale * noise
-    z = space.exp(loc, *space.transport0(loc, v))
-    return Draw(z, log_density(space, v, scale).to(z))
+    z, sine = space.shoot(loc, v)
+    energy = 0.5 * noise.square().sum(dim=-1)
+    return Draw(z, _log_density(space, v, scale, energy, sine.abs().log()))
 
 
 def log_prior(space: ConstantCurvature, z: Tensor) -> Tensor:
     """Log density of the wrapped standard normal at the origin, (..., dim + 1) to (...)."""
-    v = space.log0(z.double())
-    return log_density(space, v, torch.ones_like(v)).to(z)
+    point = z.double()
+    stretch = space.stretch0(point)  # the distance over its generalised sine
+    v = stretch * point[..., 1:]
+    energy = 0.5 * v.square().sum(dim=-1)
+    return _log_density(space, v, torch.ones_like(v[:1]), energy, -stretch.log()).to(z)
 
 
 class WrappedNormal(Distribution):
@@ -127,7 +153,7 @@ class WrappedNormal(Distribution):
         shape = self._extended_shape(Size(sample_shape))[:-1]
         like = self.scale
         noise = torch.randn(*shape, self.space.dim, dtype=like.dtype, device=like.device, generator=generator)
-        return draw(self.space, self.loc.expand(*shape, self.space.dim + 1), self.scale, noise).z
+        return draw(self.space, self.loc.expand(*shape, self.space.dim + 1), self.scale, noise).z.to(self.loc)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density with respect to the space's volume, (*shape, *batch)."""

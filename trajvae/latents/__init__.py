@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, cast
 
 from trajvae.errors import OptionError
-from trajvae.latents.base import Context, Latent, LatentSample, Params
+from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.latents.euclidean import Euclidean
 from trajvae.latents.product import Product
 from trajvae.latents.sphere import Sphere
@@ -19,6 +19,7 @@ __all__ = [
     "Context",
     "Euclidean",
     "Latent",
+    "LatentDraw",
     "LatentSample",
     "Params",
     "Product",

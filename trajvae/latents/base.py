@@ -27,6 +27,20 @@ class LatentSample(NamedTuple):
     log_ratio: Tensor
 
 
+class LatentDraw(NamedTuple):
+    """A draw for the ELBO.
+
+    Attributes
+    ----------
+    z : Tensor, shape (B, ambient)
+    kl : Tensor, shape (B, parts)
+        An unbiased estimate of KL(q || p), exact where there is a closed form.
+    """
+
+    z: Tensor
+    kl: Tensor
+
+
 @dataclass(frozen=True)
 class Context:
     """What only some latents look at.
@@ -84,10 +98,10 @@ class Latent(nn.Module, ABC):
     def kl(self, params: Params) -> Tensor | None:
         """KL(q || p) in closed form, (B, parts), or None where there is none."""
 
-    def divergence(self, params: Params, sample: LatentSample, context: Context) -> Tensor:
-        """KL(q || p) as training uses it, (B, parts): in closed form, or the log ratio of the draw."""
-        closed = self.kl(params)
-        return sample.log_ratio if closed is None else closed
+    def draw(self, params: Params, context: Context) -> LatentDraw:
+        """A draw with the KL(q || p) that training uses: in closed form, or the log ratio of the draw."""
+        sample, closed = self.rsample(params, context), self.kl(params)
+        return LatentDraw(sample.z, sample.log_ratio if closed is None else closed)
 
     @abstractmethod
     def mean(self, params: Params) -> Tensor:

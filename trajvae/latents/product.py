@@ -12,7 +12,7 @@ from trajvae.errors import OptionError
 from trajvae.geometry import wrapped
 from trajvae.geometry.manifolds import ConstantCurvature
 from trajvae.geometry.product import ProductSpace
-from trajvae.latents.base import Context, Latent, LatentSample, Params
+from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.signature import SIGNS, FactorSpec, parse_signature
 
 
@@ -106,22 +106,36 @@ class Product(Latent):
         return params["log_scale"].clamp(math.log(self.options.min_scale), 2.0).exp()
 
     def _draw(self, params: Params, noise: Tensor) -> LatentSample:
+        """Draws from noise (..., B, dim)."""
         points, ratios = [], []
         split = [self.space.vectors(x.double()) for x in (params["loc"], self._scale(params), noise)]
         for space, mu, sigma, eps in zip(self.space.factors, *split, strict=True):
             made = wrapped.draw(space, space.exp0(mu), sigma, eps)
             points.append(made.z)
             ratios.append(made.log_prob - wrapped.log_prior(space, made.z))
-        like = params["loc"]
-        return LatentSample(self.space.join(points).to(like), torch.stack(ratios, dim=-1).to(like))
+        return LatentSample(self.space.join(points), torch.stack(ratios, dim=-1))
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
         """See `Latent`."""
-        return self._draw(params, self._noise(params["loc"].shape, params, context))
+        z, ratio = self._draw(params, self._noise(1, params, context)[0])
+        return LatentSample(z.to(params["loc"]), ratio.to(params["loc"]))
 
-    def _noise(self, shape: torch.Size, params: Params, context: Context) -> Tensor:
+    def draw(self, params: Params, context: Context) -> LatentDraw:
+        """See `Latent`: KL of flat factors in closed form, of curved ones over antithetic pairs of draws.
+
+        The noise's own share of log q, -|noise|^2 / 2, is known in the mean, and stands there by its mean.
+        """
+        half = self._noise((self.options.n_samples + 1) // 2, params, context)
+        noise = torch.cat([half, -half])[: self.options.n_samples]
+        z, ratio = self._draw(params, noise)
+        excess = [0.5 * (x.square() - 1.0).sum(dim=-1) for x in self.space.vectors(noise)]
+        drawn = (ratio + torch.stack(excess, dim=-1)).mean(dim=0)
+        flat = torch.tensor(self.space.flat, device=drawn.device)
+        return LatentDraw(z[0].to(params["loc"]), torch.where(flat, self._flat_kl(params), drawn).to(params["loc"]))
+
+    def _noise(self, n: int, params: Params, context: Context) -> Tensor:
         like = params["loc"]
-        return torch.randn(shape, dtype=like.dtype, device=like.device, generator=context.generator)
+        return torch.randn(n, *like.shape, dtype=like.dtype, device=like.device, generator=context.generator)
 
     def kl(self, params: Params) -> Tensor | None:
         """See `Latent`: closed only where every factor is flat."""
@@ -132,22 +146,6 @@ class Product(Latent):
         loc, scale = params["loc"], self._scale(params)
         each = 0.5 * (loc.square() + scale.square() - 1.0) - scale.log()
         return torch.stack([part.sum(dim=-1) for part in self.space.vectors(each)], dim=-1)
-
-    def divergence(self, params: Params, sample: LatentSample, context: Context) -> Tensor:
-        """See `Latent`: flat factors in closed form, curved ones over antithetic pairs of draws.
-
-        The noise's own share of log q, -|noise|^2 / 2, is known in the mean, and stands there by its mean.
-        """
-        closed, pairs = self._flat_kl(params), self.options.n_samples // 2
-        if all(self.space.flat):
-            return closed
-        drawn = sample.log_ratio
-        if pairs:
-            noise = self._noise(torch.Size([pairs, *params["loc"].shape]), params, context)
-            excess = [0.5 * (x.square() - 1.0).sum(dim=-1) for x in self.space.vectors(noise)]
-            ratio = self._draw(params, torch.cat([noise, -noise])).log_ratio.mean(dim=0)
-            drawn = ratio + torch.stack(excess, dim=-1).mean(dim=0)
-        return torch.where(torch.tensor(self.space.flat, device=drawn.device), closed, drawn)
 
     def mean(self, params: Params) -> Tensor:
         """See `Latent`: the posterior's centre."""

@@ -71,8 +71,7 @@ class VAE(nn.Module):
         """One reparameterised draw of the ELBO's parts."""
         params = self.encode(inputs)
         context = Context(generator, lambda z: self.likelihood.log_prob(targets, self.decode(z)), self.encode)
-        sample = self.latent.rsample(params, context)
-        decoded = self.decode(sample.z)
-        kl = self.latent.divergence(params, sample, context)
+        z, kl = self.latent.draw(params, context)
+        decoded = self.decode(z)
         residual = targets - self.likelihood.mean(decoded)
         return Terms(self.likelihood.log_prob(targets, decoded), kl, residual)
