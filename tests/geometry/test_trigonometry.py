@@ -6,7 +6,7 @@ import mpmath
 import pytest
 import torch
 
-from trajvae.geometry.trigonometry import arc_ratio, cosine, log_sine_ratio, sine_ratio
+from trajvae.geometry.trigonometry import arc_ratio, cosine, sine_ratio
 
 POINTS = [-900.0, -40.0, -1.0, -0.0101, -0.0099, -1e-4, -1e-12, 0.0, 1e-12, 1e-4, 0.0099, 0.0101, 0.7, 0.99]
 
@@ -18,7 +18,6 @@ def _root(x: float) -> mpmath.mpc:
 TWINS = {
     "cosine": (cosine, lambda x: mpmath.cos(_root(x))),
     "sine_ratio": (sine_ratio, lambda x: mpmath.sinc(_root(x))),
-    "log_sine_ratio": (log_sine_ratio, lambda x: mpmath.log(mpmath.sinc(_root(x)))),
     "arc_ratio": (arc_ratio, lambda x: mpmath.asin(_root(x)) / _root(x) if x else mpmath.mpf(1)),
 }
 

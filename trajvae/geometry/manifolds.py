@@ -14,12 +14,30 @@ M. Skopek, O. Ganea, G. Becigneul, ICLR 2020 (arXiv:1911.08411), appendix A: the
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from trajvae.errors import OptionError
 from trajvae.geometry.trigonometry import arc_ratio, cosine_and_sine, sine_ratio
+
+
+class Shot(NamedTuple):
+    """Where a tangent vector v leads, and what its length says of the volume there.
+
+    Attributes
+    ----------
+    point : Tensor, shape (..., dim + 1)
+    sine : Tensor, shape (..., 1)
+        The generalised sine of |v| over |v|, of which the exponential map's volume is a power.
+    square : Tensor, shape (..., 1)
+        |v|^2.
+    """
+
+    point: Tensor
+    sine: Tensor
+    square: Tensor
 
 
 class ConstantCurvature(nn.Module):
@@ -63,12 +81,18 @@ class ConstantCurvature(nn.Module):
 
     def log0(self, z: Tensor) -> Tensor:
         """Logarithm at the origin, (..., dim + 1) to (..., dim); on a sphere not unique at the antipode."""
-        return (self.stretch0(z) * z[..., 1:]).to(z)
+        return (self.stretch0(z)[0] * z[..., 1:]).to(z)
 
-    def stretch0(self, z: Tensor) -> Tensor:
-        """Distance from the origin over |s|, (..., 1). Beyond a sphere's equator the arc is pi minus the arc sine."""
+    def stretch0(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Distance from the origin over |s|, and |s|^2, both (..., 1).
+
+        Beyond a sphere's equator the arc is pi minus the arc sine.
+        """
         c, s = _split(z.double())
-        y = self.curvature * s.square().sum(dim=-1, keepdim=True)
+        square = s.square().sum(dim=-1, keepdim=True)
+        return self._stretch(c, self.curvature * square), square
+
+    def _stretch(self, c: Tensor, y: Tensor) -> Tensor:
         near = arc_ratio(y.clamp(max=1.0))
         beyond = c < 0  # on spheres alone
         if not bool(beyond.any()):
@@ -89,22 +113,15 @@ class ConstantCurvature(nn.Module):
         cosine, sine = cosine_and_sine(self.curvature * self.norm(b, u).square())
         return (cosine * point + sine * torch.cat([-self.curvature * b, u], dim=-1)).to(z)
 
-    def shoot(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """`exp` at z of the vector v (..., dim) carried there from the origin, in one go.
-
-        Returns
-        -------
-        point : Tensor, shape (..., dim + 1)
-        sine : Tensor, shape (..., 1)
-            The generalised sine of |v| over |v|, of which the map's volume is a power.
-        """
+    def shoot(self, z: Tensor, v: Tensor) -> Shot:
+        """`exp` at z of the vector v (..., dim) carried there from the origin, in one go."""
         point, v = z.double(), v.double()
         c, s = _split(point)
-        along = (s * v).sum(dim=-1, keepdim=True)
-        bent = self.curvature * along
-        cosine, sine = cosine_and_sine(self.curvature * v.square().sum(dim=-1, keepdim=True))
+        bent = self.curvature * (s * v).sum(dim=-1, keepdim=True)
+        square = v.square().sum(dim=-1, keepdim=True)
+        cosine, sine = cosine_and_sine(self.curvature * square)
         moved = torch.cat([-bent, v - bent / (1.0 + c) * s], dim=-1)
-        return (cosine * point + sine * moved).to(z), sine
+        return Shot((cosine * point + sine * moved).to(z), sine, square)
 
     def log(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithm at a of the point b, both (..., dim + 1): the tangent vector at a that `exp` carries to b.

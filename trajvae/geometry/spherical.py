@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import Size, Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution, constraints
 from torch.distributions.kl import register_kl
 from torch.distributions.utils import broadcast_all
@@ -96,6 +98,49 @@ class SphereUniform(Distribution):
         return torch.full((), log_sphere_area(self.event_shape[0]), dtype=self._like.dtype, device=self._like.device)
 
 
+class _PowerAngle(Function):
+    """Cosine and sine of the angle between a Power Spherical draw and loc, with the pathwise derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, concentration: Tensor, m: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        b = torch.full_like(concentration, 0.5 * (m - 1))
+        a = b + concentration
+        g = torch._standard_gamma(b, generator=generator)
+        h = torch._standard_gamma(a, generator=generator)
+        total = g + h
+        w = (g / total).clamp(min=torch.finfo(torch.float64).tiny)
+        along, around = 1.0 - 2.0 * w, 2.0 * (w * (1.0 - w)).clamp(min=1e-300).sqrt()
+        ctx.save_for_backward(a, h, total, w, along, around)
+        return along, around
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        a, h, total, w, along, around = ctx.saved_tensors
+        by_w = 2.0 * (gradients[1] * along / around - gradients[0])
+        return -by_w * w / total * torch._standard_gamma_grad(a, h), None, None
+
+
+class _PowerEntropy(Function):
+    """Entropy of the Power Spherical distribution in R^m; its derivative is concentration (psi'(a + b) - psi'(a))."""
+
+    @staticmethod
+    def forward(ctx: Any, concentration: Tensor, m: int) -> Tensor:
+        b = 0.5 * (m - 1)
+        a = concentration + b
+        ctx.save_for_backward(concentration)
+        ctx.b = b
+        log_normaliser = torch.lgamma(a + b) - torch.lgamma(a) - ((a + b) * math.log(2.0) + b * math.log(math.pi))
+        expected = math.log(2.0) + torch.digamma(a) - torch.digamma(a + b)
+        return -(log_normaliser + concentration * expected)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (concentration,) = ctx.saved_tensors
+        a = concentration + ctx.b
+        return gradients[0] * concentration * (torch.polygamma(1, a + ctx.b) - torch.polygamma(1, a)), None
+
+
 class PowerSpherical(Distribution):
     """Density proportional to (1 + loc.x)^concentration on the unit sphere in R^m, m >= 2.
 
@@ -139,11 +184,11 @@ class PowerSpherical(Distribution):
     def rsample(self, sample_shape: Any = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
         """Draws with pathwise gradients, (*sample_shape, *batch, m)."""
         shape = self._extended_shape(Size(sample_shape))
-        a, b = self._ab()
-        w = beta_draws(b.expand(shape[:-1]), a.expand(shape[:-1]), generator).unsqueeze(-1)
+        concentration = self.concentration.double().expand(shape[:-1]).unsqueeze(-1)
+        along, around = _PowerAngle.apply(concentration, self.m, generator)  # type: ignore[no-untyped-call]
         loc = self.loc.double().expand(shape)
-        around = 2.0 * (w * (1.0 - w)).clamp(min=1e-300).sqrt()
-        return ((1.0 - 2.0 * w) * loc + around * orthogonal_directions(loc, generator)).to(self.loc)
+        z: Tensor = along * loc + around * orthogonal_directions(loc, generator)
+        return z.to(self.loc)
 
     def _log_normaliser(self) -> Tensor:
         a, b = self._ab()
@@ -160,9 +205,8 @@ class PowerSpherical(Distribution):
 
     def exact_entropy(self) -> Tensor:
         """The entropy in float64."""
-        a, b = self._ab()
-        expected = math.log(2.0) + torch.digamma(a) - torch.digamma(a + b)
-        return -(self._log_normaliser() + self.concentration.double() * expected)
+        entropy: Tensor = _PowerEntropy.apply(self.concentration.double(), self.m)  # type: ignore[no-untyped-call]
+        return entropy
 
     @property
     def mean(self) -> Tensor:

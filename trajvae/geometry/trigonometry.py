@@ -94,11 +94,6 @@ def sine_ratio(x: Tensor) -> Tensor:
     return cosine_and_sine(x)[1]
 
 
-def log_sine_ratio(x: Tensor) -> Tensor:
-    """log of |`sine_ratio`|."""
-    return sine_ratio(x).abs().log()
-
-
 def arc_ratio(y: Tensor) -> Tensor:
     """asin(sqrt y) / sqrt y, asinh(sqrt -y) / sqrt -y: an arc over its generalised sine, for y = K s^2 <= 1."""
     out: Tensor = _ArcRatio.apply(y)  # type: ignore[no-untyped-call]

@@ -22,7 +22,7 @@ from torch.distributions.kl import register_kl
 
 from trajvae.errors import TrajvaeError
 from trajvae.geometry.manifolds import ConstantCurvature
-from trajvae.geometry.trigonometry import log_sine_ratio
+from trajvae.geometry.trigonometry import sine_ratio
 
 _REACH = 8.0  # standard deviations to which turns of a sphere are summed
 _NEGLIGIBLE = 40.0  # nats
@@ -36,11 +36,7 @@ class Draw(NamedTuple):
     log_prob: Tensor
 
 
-def _constant(scale: Tensor) -> Tensor:
-    return scale.log().sum(dim=-1) + 0.5 * scale.shape[-1] * math.log(2.0 * math.pi)
-
-
-def _fold(space: ConstantCurvature, energy: Tensor, square: Tensor, scale: Tensor) -> Tensor:
+def _fold(space: ConstantCurvature, energy: Tensor, square: Tensor, largest: float) -> Tensor:
     """Log of the sum over a sphere's turns of exp(-energy) times the volume's share, all of shape (...).
 
     The tangent vectors that end where one of squared length `square` does are that one, made longer by whole turns:
@@ -50,7 +46,7 @@ def _fold(space: ConstantCurvature, energy: Tensor, square: Tensor, scale: Tenso
     per_length = turn * square.clamp(min=1e-20).rsqrt()
     if float((energy * ((1.0 - per_length).square() - 1.0)).min().detach()) > _NEGLIGIBLE:
         return -energy
-    most = min(64, 1 + math.ceil(_REACH * float(scale.max().detach()) / float(turn.detach())))
+    most = min(64, 1 + math.ceil(_REACH * largest / float(turn.detach())))
     turns = torch.arange(-most, most + 1, dtype=torch.float64, device=energy.device)
     factor = 1.0 + turns * per_length.unsqueeze(-1)
     terms = -energy.unsqueeze(-1) * factor.square()
@@ -59,13 +55,28 @@ def _fold(space: ConstantCurvature, energy: Tensor, square: Tensor, scale: Tenso
     return torch.logsumexp(terms, dim=-1)
 
 
-def _log_density(space: ConstantCurvature, v: Tensor, scale: Tensor, energy: Tensor, log_sine: Tensor) -> Tensor:
-    """From the energy |v / scale|^2 / 2 and the log of the generalised sine of |v| over |v|, (..., 1)."""
-    exponent = -energy
-    if bool(space.curvature > 0):
-        exponent = _fold(space, energy, v.square().sum(dim=-1), scale)
-    exponent = exponent - _constant(scale)
-    return exponent if space.dim == 1 else exponent - (space.dim - 1) * log_sine.squeeze(-1)
+def _exponent(space: ConstantCurvature, energy: Tensor, square: Tensor, largest: float, sine: Tensor) -> Tensor:
+    """Log density at the end of a tangent vector v, but for the normal distribution's constant.
+
+    Parameters
+    ----------
+    space : ConstantCurvature
+    energy : Tensor, shape (...)
+        |v / scale|^2 / 2.
+    square : Tensor, shape (..., 1)
+        |v|^2.
+    largest : float
+        The largest scale.
+    sine : Tensor, shape (..., 1)
+        The generalised sine of |v| over |v|.
+    """
+    curved = bool(space.curvature > 0)
+    exponent = _fold(space, energy, square.squeeze(-1), largest) if curved else -energy
+    return exponent if space.dim == 1 else exponent - (space.dim - 1) * sine.squeeze(-1).abs().log()
+
+
+def _normaliser(scale: Tensor) -> Tensor:
+    return scale.log().sum(dim=-1) + 0.5 * scale.shape[-1] * math.log(2.0 * math.pi)
 
 
 def log_density(space: ConstantCurvature, v: Tensor, scale: Tensor) -> Tensor:
@@ -85,8 +96,10 @@ def log_density(space: ConstantCurvature, v: Tensor, scale: Tensor) -> Tensor:
         In float64.
     """
     v, scale = v.double(), scale.double()
-    log_sine = log_sine_ratio(space.curvature * v.square().sum(dim=-1, keepdim=True))
-    return _log_density(space, v, scale, 0.5 * (v / scale).square().sum(dim=-1), log_sine)
+    square = v.square().sum(dim=-1, keepdim=True)
+    energy = 0.5 * (v / scale).square().sum(dim=-1)
+    sine = sine_ratio(space.curvature * square)
+    return _exponent(space, energy, square, float(scale.max().detach()), sine) - _normaliser(scale)
 
 
 def draw(space: ConstantCurvature, loc: Tensor, scale: Tensor, noise: Tensor) -> Draw:
@@ -102,19 +115,17 @@ def draw(space: ConstantCurvature, loc: Tensor, scale: Tensor, noise: Tensor) ->
         Standard normal.
     """
     scale, noise = scale.double(), noise.double()
-    v = scale * noise
-    z, sine = space.shoot(loc, v)
+    z, sine, square = space.shoot(loc, scale * noise)
     energy = 0.5 * noise.square().sum(dim=-1)
-    return Draw(z, _log_density(space, v, scale, energy, sine.abs().log()))
+    return Draw(z, _exponent(space, energy, square, float(scale.max().detach()), sine) - _normaliser(scale))
 
 
 def log_prior(space: ConstantCurvature, z: Tensor) -> Tensor:
     """Log density of the wrapped standard normal at the origin, (..., dim + 1) to (...)."""
-    point = z.double()
-    stretch = space.stretch0(point)  # the distance over its generalised sine
-    v = stretch * point[..., 1:]
-    energy = 0.5 * v.square().sum(dim=-1)
-    return _log_density(space, v, torch.ones_like(v[:1]), energy, -stretch.log()).to(z)
+    stretch, square = space.stretch0(z)
+    length_square = stretch.square() * square
+    exponent = _exponent(space, 0.5 * length_square.squeeze(-1), length_square, 1.0, 1.0 / stretch)
+    return (exponent - 0.5 * space.dim * math.log(2.0 * math.pi)).to(z)
 
 
 class WrappedNormal(Distribution):

@@ -55,6 +55,17 @@ class ProductOptions:
             raise OptionError(f"curvature_rate must be 0 or above, got {self.curvature_rate}")
 
 
+def _flat_draw(mu: Tensor, sigma: Tensor, noise: Tensor) -> LatentSample:
+    """What `_curved_draw` gives at K = 0, with less work and without the constant c."""
+    z = mu + sigma * noise
+    return LatentSample(z, (0.5 * (z.square() - noise.square()) - sigma.log()).sum(dim=-1))
+
+
+def _curved_draw(space: ConstantCurvature, mu: Tensor, sigma: Tensor, noise: Tensor) -> LatentSample:
+    made = wrapped.draw(space, space.exp0(mu), sigma, noise)
+    return LatentSample(made.z, made.log_prob - wrapped.log_prior(space, made.z))
+
+
 class Product(Latent):
     """A product of constant-curvature spaces with a wrapped normal posterior and prior in each.
 
@@ -109,11 +120,11 @@ class Product(Latent):
         """Draws from noise (..., B, dim)."""
         points, ratios = [], []
         split = [self.space.vectors(x.double()) for x in (params["loc"], self._scale(params), noise)]
-        for space, mu, sigma, eps in zip(self.space.factors, *split, strict=True):
-            made = wrapped.draw(space, space.exp0(mu), sigma, eps)
+        for flat, space, mu, sigma, eps in zip(self.space.flat, self.space.factors, *split, strict=True):
+            made = _flat_draw(mu, sigma, eps) if flat else _curved_draw(space, mu, sigma, eps)
             points.append(made.z)
-            ratios.append(made.log_prob - wrapped.log_prior(space, made.z))
-        return LatentSample(self.space.join(points), torch.stack(ratios, dim=-1))
+            ratios.append(made.log_ratio)
+        return LatentSample(torch.cat(points, dim=-1), torch.stack(ratios, dim=-1))
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
         """See `Latent`."""

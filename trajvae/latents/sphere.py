@@ -11,7 +11,7 @@ from torch import Tensor
 from trajvae.errors import OptionError
 from trajvae.geometry.distributions import PowerSpherical, SphereUniform, VonMisesFisher
 from trajvae.geometry.manifolds import ConstantCurvature
-from trajvae.latents.base import Context, Latent, LatentSample, Params
+from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 
 POSTERIORS: dict[str, type[PowerSpherical] | type[VonMisesFisher]] = {
     "power_spherical": PowerSpherical,
@@ -82,6 +82,12 @@ class Sphere(Latent):
         z = posterior.rsample(generator=context.generator)
         ratio = posterior.log_prob(z) - self.prior.log_prob(z)
         return LatentSample(z, ratio.unsqueeze(-1))
+
+    def draw(self, params: Params, context: Context) -> LatentDraw:
+        """See `Latent`."""
+        posterior = self._posterior(params)
+        z = posterior.rsample(generator=context.generator)
+        return LatentDraw(z, torch.distributions.kl_divergence(posterior, self.prior).unsqueeze(-1))
 
     def kl(self, params: Params) -> Tensor:
         """See `Latent`."""
