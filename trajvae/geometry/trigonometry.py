@@ -6,14 +6,15 @@ derivatives, which are differences over x, from power series near zero. Each fun
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-_NEAR = 1e-2  # |x| below which derivatives come from their series: its error is below 1e-14 there
+_Functions = Sequence[Callable[[Tensor], Tensor]]
+_NEAR = 1e-3  # |x| below which derivatives come from their series, whose error is below 1e-15 there
 
 
 def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
@@ -23,59 +24,55 @@ def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
     return out
 
 
-def _by_sign(x: Tensor, above: Callable[[Tensor], Tensor], below: Callable[[Tensor], Tensor]) -> Tensor:
-    """One function of sqrt(x) where x is above zero, another of sqrt(-x) elsewhere; most often one sign comes alone."""
+def _by_sign(x: Tensor, above: _Functions, below: _Functions) -> list[Tensor]:
+    """Functions of sqrt(x) where x is above zero, others of sqrt(-x) elsewhere; most often one sign comes alone."""
     root = x.abs().sqrt().clamp(min=1e-150)
-    positive = x > 0
-    if bool(positive.all()):
-        return above(root)
-    if not bool(positive.any()):
-        return below(root)
-    return torch.where(positive, above(root), below(root))
+    low, high = torch.aminmax(x)
+    if float(low) > 0.0:
+        return [f(root) for f in above]
+    if not float(high) > 0.0:
+        return [f(root) for f in below]
+    return [torch.where(x > 0, f(root), g(root)) for f, g in zip(above, below, strict=True)]
 
 
-def _near_zero(x: Tensor, coefficients: tuple[float, ...], difference: Tensor) -> Tensor:
+def _over_twice(difference: Tensor, x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
     """difference / (2 x), by its series where x is small."""
     near = x.abs() < _NEAR
     if not bool(near.any()):
         return difference / (2.0 * x)
-    safe = torch.where(near, torch.ones_like(x), 2.0 * x)
-    return torch.where(near, _series(x, coefficients), difference / safe)
-
-
-def _sine_over_root(x: Tensor) -> Tensor:
-    return _by_sign(x, lambda s: torch.sin(s) / s, lambda s: torch.sinh(s) / s)
-
-
-def _sine_slope(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    return _near_zero(x, (-1 / 6, 1 / 60, -1 / 1680, 1 / 90720, -1 / 7983360, 1 / 1037836800), cosine - sine)
+    return torch.where(near, _series(x, coefficients), difference / torch.where(near, 1.0, 2.0 * x))
 
 
 class _CosineAndSine(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        cosine, sine = _by_sign(x, torch.cos, torch.cosh), _sine_over_root(x)
-        ctx.save_for_backward(x)
+        above = (torch.cos, lambda s: torch.sin(s) / s)
+        below = (torch.cosh, lambda s: torch.sinh(s) / s)
+        cosine, sine = _by_sign(x, above, below)
+        ctx.save_for_backward(x, cosine, sine)
         return cosine, sine
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        (x,) = ctx.saved_tensors
-        cosine, sine = cosine_and_sine(x)
-        return gradients[1] * _sine_slope(x, cosine, sine) - 0.5 * gradients[0] * sine
+        x, cosine, sine = ctx.saved_tensors
+        slope = _over_twice(cosine - sine, x, (-1 / 6, 1 / 60, -1 / 1680, 1 / 90720))
+        return gradients[1] * slope - 0.5 * gradients[0] * sine
 
 
 class _ArcRatio(Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor) -> Tensor:
-        ctx.save_for_backward(y)
-        return _by_sign(y, lambda s: torch.asin(s.clamp(max=1.0)) / s, lambda s: torch.asinh(s) / s)
+        above = (lambda s: torch.asin(s.clamp(max=1.0)) / s,)
+        below = (lambda s: torch.asinh(s) / s,)
+        (arc,) = _by_sign(y, above, below)
+        ctx.save_for_backward(y, arc)
+        return arc
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        (y,) = ctx.saved_tensors
-        difference = (1.0 - y).clamp(min=1e-300).rsqrt() - arc_ratio(y)
-        return gradients[0] * _near_zero(y, (1 / 6, 3 / 20, 15 / 112, 35 / 288, 315 / 2816, 693 / 6656), difference)
+        y, arc = ctx.saved_tensors
+        difference = (1.0 - y).clamp(min=1e-300).rsqrt() - arc
+        return gradients[0] * _over_twice(difference, y, (1 / 6, 3 / 20, 15 / 112, 35 / 288, 315 / 2816))
 
 
 def cosine_and_sine(x: Tensor) -> tuple[Tensor, Tensor]:
