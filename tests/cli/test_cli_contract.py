@@ -162,6 +162,21 @@ def test_embed_trains_first(tmp_path, chain):
         assert file["observables/latent/value"].shape == (len(chain), 3)
 
 
+def test_curved_spaces_by_name(tmp_path, chain):
+    """--signature gives the dimension; `info` tells each part's KL and curvature; others need no word."""
+    np.save(tmp_path / "traj.npy", chain)
+    curved = ("--backend", "product", "--signature", "s1:2,h2,e1")
+    said = figures(tmp_path, "embed", "traj.npy", *SHORT, *curved)
+    assert said["latent_dim"] == 4
+    with h5py.File(tmp_path / "embed.h5") as file:
+        assert file["observables/latent/value"].shape == (len(chain), 6)
+        assert file["observables/latent_tangent/value"].shape == (len(chain), 4)
+    summary = figures(tmp_path, "info", "model.h5")["summary"]
+    assert summary["kl"].keys() == {"s1#0", "h2#1", "e1#2"}
+    assert summary["curvatures"].keys() == {"s1#0", "h2#1"} and summary["curvatures"]["s1#0"] == 2.0
+    assert figures(tmp_path, "generate", "-n", "20")["n"] == 20
+
+
 def test_embed_says_which_model_and_replaces_only_its_output(folder):
     """An existing model is said on stderr; `-f` leaves it as it is; `-m` names another."""
     before = (folder / "model.h5").read_bytes()

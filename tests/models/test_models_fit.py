@@ -190,6 +190,8 @@ def test_devices_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"epochs": 0}, "epochs"),
         ({"batch_size": -1}, "batch_size"),
         ({"latent_dim": 0}, "latent_dim"),
+        ({"signature": "h2"}, "product"),
+        ({"backend": "product", "signature": "h2", "latent_dim": 3}, "latent_dim 3"),
         ({"beta": -0.1}, "beta"),
         ({"beta": float("nan")}, "beta"),
         ({"center": "origin"}, "center"),
@@ -213,6 +215,9 @@ def test_config_survives_json() -> None:
     config = TrainConfig(latent_dim=3, hidden=(8, 9), beta=0.5, settings={"min_scale": 0.01})
     stored = json.loads(json.dumps(config.to_dict()))
     assert TrainConfig.from_dict({**stored, "of_another_version": 1}) == config
+    signed = TrainConfig(backend="product", signature="h2,s1:0.5")
+    assert signed.latent_dim == 3
+    assert TrainConfig.from_dict(json.loads(json.dumps(signed.to_dict()))) == signed
 
 
 def test_alignment_none_trains(chain: Array) -> None:
