@@ -12,8 +12,8 @@ import trajvae
 COMMON = ("--output", "--force", "--seed", "--device", "--json")
 READING = ("--topology", "--select", "--start", "--stop", "--step")
 TRAINING = (
-    "--backend", "--latent", "--latent-dim", "--signature", "--features", "--likelihood", "--align", "--center", "--beta",
-    "--epochs", "--batch-size", "--hidden", "--set",
+    "--backend", "--latent", "--latent-dim", "--signature", "--features", "--likelihood", "--align", "--center",
+    "--beta", "--epochs", "--batch-size", "--hidden", "--set",
 )  # fmt: skip
 OPTIONS = {
     "train": (*COMMON, *READING, *TRAINING),
