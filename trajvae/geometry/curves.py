@@ -1,0 +1,134 @@
+"""Curves between two points: splines and polygons through nodes, and networks of the time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
+from torch import Tensor, nn
+
+from trajvae.errors import OptionError
+
+CURVES = ("spline", "discrete", "neural")
+
+
+class Curve(nn.Module):
+    """Times (T,) in [0, 1] to points (T, ambient); `start` and `end` are met exactly."""
+
+    def velocity(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Points and their derivatives by time, by forward-mode differentiation."""
+        moved: Any = torch.func.jvp(self, (t,), (torch.ones_like(t),))
+        return moved[0], moved[1]
+
+
+class NodeCurve(Curve):
+    """Through nodes at equal times: a cubic spline, or straight pieces.
+
+    Parameters
+    ----------
+    nodes : Tensor, shape (M, ambient)
+        M >= 4; the first and the last stay.
+    order : {1, 3}
+    """
+
+    ends: Tensor
+
+    def __init__(self, nodes: Tensor, order: int = 3) -> None:
+        super().__init__()
+        self.order, self.count = order, len(nodes)
+        self.register_buffer("ends", nodes[[0, -1]].clone())
+        self.inner = nn.Parameter(nodes[1:-1].clone())
+        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def _basis(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """What each node contributes to points and velocities, (T, M) each; kept for the next call with these times."""
+        if self._kept is None or self._kept[0] is not t:
+            spline = make_interp_spline(np.linspace(0.0, 1.0, self.count), np.eye(self.count), k=self.order)
+            times = t.detach().double().cpu().numpy()
+            pair = (spline(times), spline.derivative()(times))
+            self._kept = (t, torch.from_numpy(pair[0]).to(t), torch.from_numpy(pair[1]).to(t))
+        return self._kept[1:]
+
+    def _nodes(self) -> Tensor:
+        return torch.cat([self.ends[:1], self.inner, self.ends[1:]])
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Points at times."""
+        return self._basis(t)[0] @ self._nodes()
+
+    def velocity(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Curve`; in closed form."""
+        basis, slope = self._basis(t)
+        nodes = self._nodes()
+        return basis @ nodes, slope @ nodes
+
+
+class NeuralCurve(Curve):
+    """(1 - t) start + t end + t (1 - t) h(t), with h a network of the time: both ends are exact.
+
+    Parameters
+    ----------
+    start, end : Tensor, shape (ambient,)
+    network : nn.Module, optional
+        (T, 1) to (T, ambient). By default two SiLU layers of 64.
+    """
+
+    start: Tensor
+    end: Tensor
+
+    def __init__(self, start: Tensor, end: Tensor, network: nn.Module | None = None, seed: int = 0) -> None:
+        super().__init__()
+        self.register_buffer("start", start.clone())
+        self.register_buffer("end", end.clone())
+        self.network = network if network is not None else _network(start, seed)
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Points at times."""
+        s = t[:, None]
+        bend: Tensor = self.network(s)
+        return (1.0 - s) * self.start + s * self.end + s * (1.0 - s) * bend
+
+
+def _network(like: Tensor, seed: int) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
+    hidden, last = [nn.Linear(1, 64), nn.Linear(64, 64)], nn.Linear(64, len(like))
+    for layer in hidden:
+        nn.init.normal_(layer.weight, 0.0, layer.in_features**-0.5, generator=generator)
+        nn.init.normal_(layer.bias, 0.0, 1.0, generator=generator)
+    nn.init.zeros_(last.weight)  # the straight line
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(hidden[0], nn.SiLU(), hidden[1], nn.SiLU(), last).to(like)
+
+
+def make_curve(kind: str, path: Tensor, seed: int = 0) -> Curve:
+    """A curve that begins as a given one.
+
+    Parameters
+    ----------
+    kind : {"spline", "discrete", "neural"}
+    path : Tensor, shape (M, ambient)
+        Points at equal times; the first and the last are the ends.
+    """
+    if kind not in CURVES:
+        raise OptionError(f"a curve is one of {', '.join(CURVES)}, got '{kind}'")
+    if kind != "neural":
+        return NodeCurve(path, 3 if kind == "spline" else 1)
+    curve = NeuralCurve(path[0], path[-1], seed=seed)
+    times = torch.linspace(0.0, 1.0, len(path), dtype=path.dtype, device=path.device)
+    optimiser = torch.optim.Adam(curve.parameters(), lr=0.01)
+    for _ in range(500):
+        optimiser.zero_grad()
+        loss = (curve(times) - path).square().sum(dim=-1).mean()
+        loss.backward()
+        optimiser.step()
+    return curve
+
+
+def equal_times(path: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """n points at equal chord distances along a polygon (M, ambient)."""
+    run = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    at = np.linspace(0.0, run[-1], n)
+    return np.stack([np.interp(at, run, column) for column in path.T], axis=1)
