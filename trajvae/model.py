@@ -13,25 +13,20 @@ from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError
-from trajvae.models.fit import Record, choose_device, fit
-from trajvae.models.pipeline import Pipeline, Sizes, build_vae
+from trajvae.models.fit import Record, fit
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.saved import Parts, from_record, to_record
 from trajvae.models.train import Progress
-from trajvae.observables import built_in, evaluate
+from trajvae.observables import evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.embed import Embedding, embed
 from trajvae.outputs.generate import generate
 from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.objectives import parse_objective
 from trajvae.outputs.optimize import Search, optimize
-from trajvae.readers.align import Alignment
 from trajvae.readers.sources import Chunk, Frames, Reading, open_matching, open_source, own_selection
-from trajvae.store import Header, ModelRecord, Quantity, read_model, write_model
-from trajvae.store.schema import Tree
+from trajvae.store import read_model, write_model
 from trajvae.topology import Topology
-from trajvae.validity import Validity
-
-_UNITS = {"rg": "Angstrom", "end_to_end": "Angstrom", "sample": "Angstrom", "masses": "u"}
-_VALIDITY_UNITS = {"bond_low": "Angstrom", "bond_high": "Angstrom", "angle_low": "radian", "angle_high": "radian"}
 
 
 class Model:
@@ -222,37 +217,8 @@ class Model:
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write `model.h5`: arrays and JSON, whole or not at all."""
-        write_model(Path(path), self._to_record(), force=force)
-
-    def _to_record(self) -> ModelRecord:
-        pipeline, record = self.pipeline, self.record
-        weights = {k: v.detach().cpu().numpy() for k, v in pipeline.vae.state_dict().items()}
-        training: Tree = {
-            "latent": record.latent,
-            "held_out": record.held_out,
-            "file": record.file,
-            "frame": record.frame,
-            "files": np.array(self.files),
-            "sample": Quantity(record.sample, "Angstrom"),
-            "sample_index": record.sample_index,
-            "observables": {k: Quantity(v, _UNITS[k]) for k, v in record.observables.items()},
-        }
-        groups = {
-            "weights": weights,
-            "weighting": pipeline.alignment.weights,
-            "topology": {k: Quantity(v, _UNITS.get(k, "")) for k, v in self.topology.to_arrays().items()},
-            "history": record.history,
-            "training": training,
-            "validity": {k: Quantity(v, _VALIDITY_UNITS.get(k, "")) for k, v in record.validity.to_arrays().items()},
-        }
-        config = {
-            **self.config.to_dict(),
-            "sizes": dataclasses.asdict(pipeline.sizes),
-            "selection": self.selection,
-            "elbo_of": pipeline.comparison_hash(),
-        }
-        header = Header("model", self.command, self.config.seed)
-        return ModelRecord(header, "complete", config, record.figures, pipeline.alignment.reference, groups)
+        parts = Parts(self.pipeline, self.record, self.files, self.selection, self.command)
+        write_model(Path(path), to_record(parts), force=force)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Model:
@@ -269,32 +235,7 @@ class Model:
         if stored.status != "complete":
             raise ModelError(f"'{path}' is a model whose training did not complete: train it again")
         try:
-            return cls._from_record(stored, device)
+            return cls(*from_record(stored, device))
         except (KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ModelError(f"'{path}' is damaged: {reason}") from error
-
-    @classmethod
-    def _from_record(cls, stored: ModelRecord, device: str) -> Model:
-        config = TrainConfig.from_dict(stored.config)
-        sizes = Sizes(**stored.config["sizes"])
-        groups = stored.groups
-        alignment = Alignment(config.align, stored.reference, np.asarray(groups["weighting"], dtype=np.float64))
-        vae = build_vae(config, alignment, sizes)
-        vae.load_state_dict({k: torch.as_tensor(np.asarray(v)) for k, v in groups["weights"].items()})
-        topology = Topology.from_arrays(groups["topology"])
-        training = groups["training"]
-        record = Record(
-            training["latent"],
-            training["held_out"].astype(bool),
-            training["file"],
-            training["frame"],
-            {k: training["observables"][k] for k in built_in(topology)},
-            training["sample"],
-            training["sample_index"],
-            groups["history"],
-            Validity.from_arrays(groups["validity"]),
-            stored.summary,
-        )
-        pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
-        return cls(pipeline, record, training["files"].tolist(), stored.config["selection"], stored.header.command)

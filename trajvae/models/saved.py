@@ -1,0 +1,102 @@
+"""Between a model and what `model.h5` holds of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from trajvae.config import TrainConfig
+from trajvae.models.fit import Record, choose_device
+from trajvae.models.pipeline import Pipeline, Sizes, build_vae
+from trajvae.observables import built_in
+from trajvae.readers.align import Alignment
+from trajvae.store import Header, ModelRecord, Quantity
+from trajvae.store.schema import Tree
+from trajvae.topology import Topology
+from trajvae.validity import Validity
+
+_UNITS = {"rg": "Angstrom", "end_to_end": "Angstrom", "sample": "Angstrom", "masses": "u"}
+_VALIDITY_UNITS = {"bond_low": "Angstrom", "bond_high": "Angstrom", "angle_low": "radian", "angle_high": "radian"}
+
+
+class Parts(NamedTuple):
+    """All that makes a model.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+    record : Record
+    files : list of str
+        The trajectories it was trained on.
+    selection : str
+        The atoms in words.
+    command : str
+        The call that made it.
+    """
+
+    pipeline: Pipeline
+    record: Record
+    files: list[str]
+    selection: str
+    command: str
+
+
+def to_record(parts: Parts) -> ModelRecord:
+    """What is written of a model."""
+    pipeline, record = parts.pipeline, parts.record
+    weights = {k: v.detach().cpu().numpy() for k, v in pipeline.vae.state_dict().items()}
+    training: Tree = {
+        "latent": record.latent,
+        "held_out": record.held_out,
+        "file": record.file,
+        "frame": record.frame,
+        "files": np.array(parts.files),
+        "sample": Quantity(record.sample, "Angstrom"),
+        "sample_index": record.sample_index,
+        "observables": {k: Quantity(v, _UNITS[k]) for k, v in record.observables.items()},
+    }
+    groups = {
+        "weights": weights,
+        "weighting": pipeline.alignment.weights,
+        "topology": {k: Quantity(v, _UNITS.get(k, "")) for k, v in pipeline.topology.to_arrays().items()},
+        "history": record.history,
+        "training": training,
+        "validity": {k: Quantity(v, _VALIDITY_UNITS.get(k, "")) for k, v in record.validity.to_arrays().items()},
+    }
+    config = {
+        **pipeline.config.to_dict(),
+        "sizes": dataclasses.asdict(pipeline.sizes),
+        "selection": parts.selection,
+        "elbo_of": pipeline.comparison_hash(),
+    }
+    header = Header("model", parts.command, pipeline.config.seed)
+    return ModelRecord(header, "complete", config, record.figures, pipeline.alignment.reference, groups)
+
+
+def from_record(stored: ModelRecord, device: str) -> Parts:
+    """A model from what was read."""
+    config = TrainConfig.from_dict(stored.config)
+    sizes = Sizes(**stored.config["sizes"])
+    groups = stored.groups
+    alignment = Alignment(config.align, stored.reference, np.asarray(groups["weighting"], dtype=np.float64))
+    vae = build_vae(config, alignment, sizes)
+    vae.load_state_dict({k: torch.as_tensor(np.asarray(v)) for k, v in groups["weights"].items()})
+    topology = Topology.from_arrays(groups["topology"])
+    training = groups["training"]
+    record = Record(
+        training["latent"],
+        training["held_out"].astype(bool),
+        training["file"],
+        training["frame"],
+        {k: training["observables"][k] for k in built_in(topology)},
+        training["sample"],
+        training["sample_index"],
+        groups["history"],
+        Validity.from_arrays(groups["validity"]),
+        stored.summary,
+    )
+    pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
+    return Parts(pipeline, record, training["files"].tolist(), stored.config["selection"], stored.header.command)
