@@ -16,6 +16,7 @@ from .generate import generate
 from .info import info
 from .marginals import marginals
 from .optimize import optimize
+from .path import path
 from .train import train
 
 
@@ -75,9 +76,10 @@ def main() -> None:
       trajvae generate -n 1000                               new conformations
       trajvae marginals traj.dcd -s top.psf                  simulation against model
       trajvae optimize --objective rg                        the most compact structure
+      trajvae path --from 0 --to 97                          the way between two frames
       trajvae info model.h5                                  what a file holds
     """
 
 
-for command in (train, embed, generate, marginals, optimize, info):
+for command in (train, embed, generate, marginals, optimize, path, info):
     main.add_command(command)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError
-from trajvae.models.fit import Record, fit
+from trajvae.models.fit import Record, encode_all, fit
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.saved import Parts, from_record, to_record
 from trajvae.models.train import Progress
@@ -24,6 +24,7 @@ from trajvae.outputs.generate import generate
 from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.objectives import parse_objective
 from trajvae.outputs.optimize import Search, optimize
+from trajvae.outputs.path import find_ends, path
 from trajvae.readers.sources import Chunk, Frames, Reading, open_matching, open_source, own_selection
 from trajvae.store import read_model, write_model
 from trajvae.topology import Topology
@@ -212,6 +213,44 @@ class Model:
             seed=seed,
             search=search,
             observed=observed,
+            progress=progress,
+        )
+
+    def path(
+        self,
+        start: int | str | Path,
+        end: int | str | Path,
+        *,
+        metric: str = "density",
+        frames: int = 50,
+        curve: str = "spline",
+        seed: int = 0,
+        source: Any = None,
+        reading: Reading | None = None,
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> Conformations:
+        """The geodesic between two conformations, decoded; see `outputs.path.path`.
+
+        Parameters
+        ----------
+        start, end : int, str or Path
+            Numbers of frames (from 0, of the training frames or of the source), or structure files.
+        source : optional
+            Simulated frames that numbers count and in which the nearest are looked for, instead of those kept.
+        """
+        reading, latent, simulated = reading or Reading(), self.record.latent, None
+        if source is not None:
+            simulated = self.open(source, reading).read().positions
+            latent = encode_all(self.pipeline, simulated).latent
+        return path(
+            self.pipeline,
+            self.record,
+            find_ends(self.pipeline, latent, (start, end), reading.topology),
+            metric=metric,
+            frames=frames,
+            curve=curve,
+            simulated=simulated,
+            seed=seed,
             progress=progress,
         )
 

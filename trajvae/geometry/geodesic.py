@@ -39,6 +39,8 @@ class Geodesic:
     length, energy : float
     straight_length : float
         Of the curve that it is compared with.
+    curve, straight : Curve
+        Both curves.
     """
 
     points: Tensor
@@ -46,6 +48,8 @@ class Geodesic:
     length: float
     energy: float
     straight_length: float
+    curve: Curve
+    straight: Curve
 
 
 class Problem:
@@ -188,6 +192,5 @@ def geodesic(
     shortest = min([*tried, line], key=lambda c: problem.length(c, path))
     points, speed = problem.resample(shortest, path, frames)
     speeds = problem.speeds(shortest, path)[1].double()
-    return Geodesic(
-        points, speed, float(speeds.mean()), float(speeds.square().mean()) / 2.0, problem.length(line, path)
-    )
+    half_square = float(speeds.square().mean()) / 2.0
+    return Geodesic(points, speed, float(speeds.mean()), half_square, problem.length(line, path), shortest, line)

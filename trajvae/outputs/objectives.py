@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trajvae.errors import OptionError, ReadError
+from trajvae.errors import OptionError
 from trajvae.models.pipeline import Pipeline
 from trajvae.observables import Function, Observable, built_in, distance, superposed_rmsd
-from trajvae.readers.sources import Reading, open_matching
+from trajvae.outputs.structures import read_structure
 
 KNOWN = "rg, end-to-end, distance:i,j, rmsd:FILE, or module:function"
 
@@ -96,13 +96,7 @@ def _distance(text: str, rest: str, n_atoms: int) -> Observable:
 
 
 def _rmsd(text: str, file: str, pipeline: Pipeline, topology: str | Path | None) -> Observable:
-    """To the file's first frame, in the model's selection; a file of just the selected atoms is taken whole."""
-    wanted = pipeline.alignment.reference.shape
-    frames = open_matching(file, Reading(topology, stop=1), pipeline.config.select, pipeline.n_atoms)
-    reference = frames.read().positions[0]
-    if reference.shape != wanted:
-        raise ReadError(f"'{file}' has atoms and dimensions {reference.shape}, the model {wanted}")
-    target = torch.from_numpy(reference.astype(np.float64))
+    target = torch.from_numpy(read_structure(file, pipeline, topology).astype(np.float64))
     return Observable(text, "Angstrom", lambda x: superposed_rmsd(x, target))
 
 

@@ -1,0 +1,273 @@
+"""Geodesic paths between two conformations: shortest in a metric of the latent space, decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import dijkstra
+from torch import Tensor
+
+from trajvae.errors import OptionError
+from trajvae.geometry.curves import NodeCurve, equal_times
+from trajvae.geometry.geodesic import Geodesic, Problem, geodesic
+from trajvae.geometry.metric import CentroidMetric, Dense, KernelDensity, Metric, Pullback, spacing
+from trajvae.models.fit import Record, encode_all
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.threads import small_work
+from trajvae.observables import built_in, evaluate
+from trajvae.outputs.conformations import Conformations
+from trajvae.outputs.structures import read_structure
+from trajvae.readers.align import pairwise_rmsd
+from trajvae.store import Quantity
+
+Float64 = NDArray[np.float64]
+
+METRICS = ("density", "pullback", "learned", "flat")
+_GRAPH = 1500  # training latents in the neighbour graph
+_NEIGHBOURS = 12
+_CENTROIDS = 100
+_NODES = 24
+_WIDTH = 3.0  # of the density's kernel, in units of the spacing of the latents
+
+
+End = int | str | Path
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where a path begins and ends.
+
+    Attributes
+    ----------
+    latent : ndarray, shape (2, ambient)
+    names : tuple of str
+        As the user gave them.
+    """
+
+    latent: Float64
+    names: tuple[str, str]
+
+
+def find_ends(pipeline: Pipeline, latent: Float64, ends: tuple[End, End], topology: str | Path | None = None) -> Ends:
+    """Encode both ends.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    latent : ndarray, shape (T, ambient)
+        Of the frames that numbers count.
+    ends : tuple of int, str or Path
+        Frame numbers from 0, or files whose first frame is taken.
+    topology : str or Path, optional
+        For files that have none of their own.
+    """
+    return Ends(np.stack([_end(pipeline, latent, end, topology) for end in ends]), (str(ends[0]), str(ends[1])))
+
+
+def _end(pipeline: Pipeline, latent: Float64, end: End, topology: str | Path | None) -> Float64:
+    if isinstance(end, str) and end.isdecimal() and not Path(end).exists():
+        end = int(end)
+    if isinstance(end, int):
+        if not 0 <= end < len(latent):
+            raise OptionError(f"no frame {end}: wanted a number from 0 to {len(latent) - 1}, or a structure file")
+        return np.asarray(latent[end])
+    return np.asarray(encode_all(pipeline, read_structure(end, pipeline, topology)[None]).latent[0])
+
+
+def path(
+    pipeline: Pipeline,
+    record: Record,
+    ends: Ends,
+    *,
+    metric: str = "density",
+    frames: int = 50,
+    curve: str = "spline",
+    simulated: NDArray[np.floating[Any]] | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Conformations:
+    """The shortest path between two latent points, decoded.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    record : Record
+    ends : Ends
+    metric : {"density", "pullback", "learned", "flat"}
+        `pullback`: lengths are those of the decoded molecule's way, in Å. `density`: the same, made longer where the
+        simulation has not been. `learned`: the posterior's precision at the training frames, for flat latent spaces.
+        `flat`: the latent space's own.
+    frames : int
+        Conformations along the path, both ends included.
+    curve : {"spline", "discrete", "neural"}
+    simulated : ndarray, shape (T, N, D), optional
+        Frames to look for the nearest in; by default those that the model keeps.
+    seed : int
+    progress : callable, optional
+        Called with (step, steps, length).
+
+    Returns
+    -------
+    Conformations
+        With the observables `speed`, `energy`, `nearest_frame`, `nearest_rmsd`.
+    """
+    if frames < 2:
+        raise OptionError(f"a path has 2 frames or more, got {frames}")
+    if metric not in METRICS:
+        raise OptionError(f"no metric '{metric}': wanted {', '.join(METRICS)}")
+    search = _Search(pipeline, record, metric)
+    a, b = search.tensor(ends.latent)
+    with small_work(3.0 * 128 * sum(p.numel() for p in pipeline.vae.decoder.parameters())):
+        found = search.flat(a, b, frames) if metric == "flat" else search.bent(a, b, frames, curve, progress)
+    return _result(search, found, ends, metric, seed, simulated)
+
+
+class _Search:
+    """What curves are measured by."""
+
+    def __init__(self, pipeline: Pipeline, record: Record, metric: str) -> None:
+        self.pipeline, self.record, self.latent = pipeline, record, pipeline.vae.latent
+        step = max(1, -(-len(record.latent) // _GRAPH))
+        self.known = self.tensor(record.latent[::step])
+        self.molecule = Pullback(self.decode)
+        self.metric = self._metric(metric)
+
+    def tensor(self, x: Float64) -> Tensor:
+        """In the networks' precision, on their device."""
+        return torch.from_numpy(np.asarray(x, dtype=np.float32)).to(self.pipeline.device)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Latent points to all coordinates of the mean structure, (B, N D), in Å."""
+        vae = self.pipeline.vae
+        return vae.features.positions(vae.likelihood.mean(vae.decode(z))).flatten(1)
+
+    def project(self, z: Tensor) -> Tensor:
+        """Back on to the latent space."""
+        return self.latent.retract(z, torch.zeros_like(z))
+
+    def _metric(self, name: str) -> Metric:
+        if name == "learned":
+            return self._posterior()
+        if name != "density":
+            return self.molecule
+        width = _WIDTH * max(spacing(self.known, self.latent.distance), 1e-6)
+        return Dense(self.molecule, KernelDensity(self.known, width, self.latent.distance))
+
+    def _posterior(self) -> CentroidMetric:
+        """From posterior standard deviations at frames that are spread over those the model keeps."""
+        if self.latent.ambient_dim != self.latent.dim:
+            raise OptionError(
+                f"metric 'learned' is for flat latent spaces, this model is '{self.pipeline.config.backend}': "
+                "wanted density, pullback or flat"
+            )
+        frames = self.record.sample[:: max(1, len(self.record.sample) // _CENTROIDS)]
+        encoded = encode_all(self.pipeline, frames)
+        centroids, scale = self.tensor(encoded.latent), self.tensor(encoded.scale)
+        floor = 0.1 * float(scale.square().median())
+        return CentroidMetric(centroids, torch.diag_embed(scale), _WIDTH * max(spacing(centroids), 1e-6), floor)
+
+    def flat(self, a: Tensor, b: Tensor, frames: int) -> Geodesic:
+        """The latent space's own geodesic, at constant speed."""
+        t = torch.linspace(0.0, 1.0, max(frames, 200), dtype=a.dtype, device=a.device)
+        line = NodeCurve(self.latent.geodesic(a, b, t).detach(), 1)
+        length = float(self.latent.distance(a[None], b[None]))
+        points = self.latent.geodesic(a, b, torch.linspace(0.0, 1.0, frames, dtype=a.dtype, device=a.device))
+        speed = torch.full((frames,), length)
+        return Geodesic(points.detach(), speed, length, length**2 / 2.0, length, line, line)
+
+    def bent(
+        self, a: Tensor, b: Tensor, frames: int, kind: str, progress: Callable[[int, int, float], None] | None
+    ) -> Geodesic:
+        """The shortest of what descents find from the neighbour graph's path and from the straight line."""
+        flat = self.latent.ambient_dim == self.latent.dim
+        t = torch.linspace(0.0, 1.0, _NODES, dtype=a.dtype, device=a.device)
+        straight = self.latent.geodesic(a, b, t).detach()
+        guess = self._through_neighbours(a, b)
+        problem = Problem(self.metric, None if flat else self.project)
+        return geodesic(problem, straight if guess is None else guess, straight, frames, kind, progress=progress)
+
+    @torch.no_grad()
+    def _through_neighbours(self, a: Tensor, b: Tensor) -> Tensor | None:
+        """The shortest path over training latents, each linked to its nearest; None where no path leads."""
+        points = torch.cat([a[None], self.known, b[None]])
+        k = min(_NEIGHBOURS, len(points) - 1)
+        near = self.latent.distance(points, points).topk(k + 1, dim=1, largest=False).indices[:, 1:]
+        first = torch.arange(len(points), device=a.device).repeat_interleave(k)
+        start, step = points[first], points[near.flatten()] - points[first]
+        middle = self.project(start + 0.5 * step)
+        cost = torch.cat(
+            [self.metric.square(m, v) for m, v in zip(torch.split(middle, 4096), torch.split(step, 4096), strict=True)]
+        )
+        weights = cost.clamp(min=1e-12).sqrt().double().cpu().numpy()
+        links = (first.cpu().numpy(), near.flatten().cpu().numpy())
+        graph = csr_matrix((weights, links), shape=(len(points), len(points)))
+        (reach,), (before,) = dijkstra(graph, directed=False, indices=[0], return_predecessors=True)
+        if not np.isfinite(reach[-1]):
+            return None
+        way = [len(points) - 1]
+        while way[-1] != 0:
+            way.append(int(before[way[-1]]))
+        polygon = points[torch.tensor(way[::-1], device=a.device)].double().cpu().numpy()
+        return self.project(self.tensor(equal_times(polygon, _NODES)))
+
+
+def nearest(positions: Float64, simulated: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int64], Float64]:
+    """Of each structure (n, N, D) the nearest simulated frame (T, N, D), and its RMSD after superposition in Å."""
+    ones = np.ones(positions.shape[1])
+    index, least = [], []
+    for x in positions:  # as many as a path has frames
+        rmsd = pairwise_rmsd(np.broadcast_to(x, simulated.shape), simulated, ones)
+        index.append(int(rmsd.argmin()))
+        least.append(float(rmsd.min()))
+    return np.array(index, dtype=np.int64), np.array(least)
+
+
+def _result(
+    search: _Search,
+    found: Geodesic,
+    ends: Ends,
+    metric: str,
+    seed: int,
+    simulated: NDArray[np.floating[Any]] | None,
+) -> Conformations:
+    pipeline, record = search.pipeline, search.record
+    latent = found.points.double().cpu().numpy()
+    positions = pipeline.decode(latent)
+    frame, rmsd = nearest(positions, record.sample if simulated is None else simulated)
+    if simulated is None:
+        frame = record.sample_index[frame]
+    flat = search.latent.ambient_dim == search.latent.dim
+    molecule = Problem(search.molecule, None if flat else search.project)
+    atoms = pipeline.n_atoms**0.5
+    like = found.points
+    valid = record.validity.test(positions)
+    figures: dict[str, Any] = {
+        "from": ends.names[0],
+        "to": ends.names[1],
+        "metric": metric,
+        "frames": len(positions),
+        "length": found.length,
+        "straight_length": found.straight_length,
+        "energy": found.energy,
+        "length_angstrom": molecule.length(found.curve, like) / atoms,
+        "straight_length_angstrom": molecule.length(found.straight, like) / atoms,
+        "nearest_rmsd": float(rmsd.mean()),
+        "valid": int(valid.sum()),
+    }
+    speed = found.speed.double().cpu().numpy()
+    observables = {
+        **{k: Quantity(evaluate(o, positions), o.unit) for k, o in built_in(pipeline.topology).items()},
+        "speed": Quantity(speed),
+        "energy": Quantity(0.5 * speed**2),
+        "nearest_frame": Quantity(frame),
+        "nearest_rmsd": Quantity(rmsd, "Angstrom"),
+    }
+    command = f"Model.path({ends.names[0]!r}, {ends.names[1]!r}, metric={metric!r}, frames={len(positions)})"
+    return Conformations(positions, latent, valid, pipeline.topology, observables, seed, command, figures)

@@ -1,0 +1,29 @@
+"""One structure from a file, in the model's atoms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.errors import ReadError
+from trajvae.models.pipeline import Pipeline
+from trajvae.readers.sources import Reading, open_matching
+
+
+def read_structure(file: str | Path, pipeline: Pipeline, topology: str | Path | None = None) -> NDArray[Any]:
+    """The file's first frame (N, D) in Å, in the model's selection; a file of just the selected atoms is taken whole.
+
+    Raises
+    ------
+    ReadError
+        It cannot be read, or has other atoms than the model.
+    """
+    wanted = pipeline.alignment.reference.shape
+    frames = open_matching(str(file), Reading(topology, stop=1), pipeline.config.select, pipeline.n_atoms)
+    positions = np.asarray(frames.read().positions[0])
+    if positions.shape != wanted:
+        raise ReadError(f"'{file}' has atoms and dimensions {positions.shape}, the model {wanted}")
+    return positions
