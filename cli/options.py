@@ -122,6 +122,13 @@ TRAINING = (
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """The training options that stand on the command line."""
+    from trajvae.errors import OptionError
+
+    if options.get("latent_dim") is not None and options.get("signature") is not None:
+        raise OptionError(
+            f"--latent-dim {options['latent_dim']} and --signature '{options['signature']}' exclude each other: "
+            "a signature says the dimension"
+        )
     return {name: options[name] for name in TRAINING if options.get(name) is not None}
 
 

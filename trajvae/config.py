@@ -57,6 +57,8 @@ class TrainConfig:
 
     def _settle_dimension(self) -> None:
         """Once made, a configuration has a dimension; a signature excludes another one."""
+        if "signature" in self.settings:
+            raise OptionError("a signature is an option of its own: --signature, or signature=... in Python")
         given: int | None = self.latent_dim
         if self.signature is None:
             object.__setattr__(self, "latent_dim", 2 if given is None else given)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from trajvae.errors import OptionError
 
 SIGNS = {"h": -1.0, "s": 1.0, "e": 0.0}
-_FACTOR = re.compile(r"([hse])([1-9]\d*)(?::([0-9.eE+-]+))?")
+LARGEST = 20.0  # |K|; a hyperboloid's coordinates overflow beyond it, a sphere is smaller than its prior
+_FACTOR = re.compile(r"([hse])([1-9]\d{0,4})(?::([0-9.eE+-]+))?")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ def _curvature(text: str, letter: str, given: str) -> float:
     except ValueError as error:
         raise OptionError(f"signature '{text}': '{given}' is no number") from error
     wrong = (value < 0 and letter != "h") or (given.startswith("+") and letter == "h")
-    if letter == "e" or wrong or not 0.0 < abs(value) < 1e6:
-        raise OptionError(f"signature '{text}': '{given}' is no curvature of a factor '{letter}'")
+    if letter == "e" or wrong or not 0.0 < abs(value) <= LARGEST:
+        raise OptionError(
+            f"signature '{text}': '{given}' is no curvature of a factor '{letter}': wanted a number up to "
+            f"{LARGEST:g} for h and s (the prior's width is 1), none for e"
+        )
     return abs(value) * SIGNS[letter]

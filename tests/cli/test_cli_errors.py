@@ -303,13 +303,15 @@ OPTIONS = {
     "--latent-dim 999": ("train traj.dcd -o t.h5 --epochs 2 --latent-dim 999", (1, 2), ["latent", "999"]),
     "signature of another backend": ("train traj.dcd -o t.h5 --signature h2", 2, ["signature", "product", "euclidean"]),
     "signature and dimension": (
-        "train traj.dcd -o t.h5 --backend product --signature h2 --latent-dim 3",
+        "train traj.dcd -o t.h5 --backend product --signature h2 --latent-dim 2",
         2,
-        ["latent_dim 3", "h2"],
+        ["--latent-dim 2", "h2"],
     ),
     "signature of no space": ("train traj.dcd -o t.h5 --backend product --signature h2,q1", 2, ["h2,q1", "q1"]),
     "curvature of a flat factor": ("train traj.dcd -o t.h5 --backend product --signature e2:1", 2, ["e2:1"]),
     "curvature of the wrong sign": ("train traj.dcd -o t.h5 --backend product --signature s2:-1", 2, ["s2:-1"]),
+    "curvature out of range": ("train traj.dcd -o t.h5 --backend product --signature h2:1000", 2, ["1000", "20"]),
+    "signature by --set": ("train traj.dcd -o t.h5 --backend product --set signature=h2", 2, ["--signature"]),
     "another posterior": (
         "train traj.dcd -o t.h5 --backend hyperspherical --set posterior=normal",
         2,

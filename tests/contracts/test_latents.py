@@ -126,6 +126,7 @@ def _spaces(signature: str) -> list[ConstantCurvature]:
 def _product(signature: str, *, closed: bool = False) -> Case:
     spaces = _spaces(signature)
     dim = sum(space.dim for space in spaces)
+    latent = make_latent("product", dim, {"signature": signature})  # it bounds the scale
 
     def squares(z: Tensor, centre: Tensor) -> Tensor:
         at, to = (_Quadrature(spaces, z.new_zeros(dim), z.new_ones(dim))._points(x) for x in (centre, z))
@@ -138,7 +139,7 @@ def _product(signature: str, *, closed: bool = False) -> Case:
     return Case(
         "product",
         dim,
-        lambda params: _Quadrature(spaces, params["loc"], params["log_scale"].clamp(max=2.0).exp()),
+        lambda params: _Quadrature(spaces, params["loc"], latent.scale(params)),
         lambda n: _Quadrature(spaces, torch.zeros(n, dtype=torch.float64), torch.ones(n, dtype=torch.float64)),
         squares,
         True,
@@ -340,6 +341,32 @@ def _check_gradients(case: Case, quantity: str) -> None:
 def test_gradients_of_the_kl_equal_finite_differences(case: Case) -> None:
     """T1: to every posterior parameter, to 1e-4 of central differences."""
     _check_gradients(case, "kl")
+
+
+@_only(*(c for c in CASES if c.closed))
+def test_the_draw_s_kl_has_the_gradient_of_the_closed_form(case: Case) -> None:
+    """What training descends on: `draw().kl`, differentiated, is `kl()` differentiated."""
+    latent = _latent(case)
+    params = {k: v.requires_grad_(True) for k, v in _params(latent, 20).items()}
+    pair = [latent.draw(params, _context()).kl.sum(), _kl(latent, params) * 20]
+    found = [
+        torch.autograd.grad(x, list(params.values()), allow_unused=True, materialize_grads=True, retain_graph=True)
+        for x in pair
+    ]
+    for mine, closed in zip(*found, strict=True):
+        torch.testing.assert_close(mine, closed, rtol=1e-9, atol=1e-9)
+
+
+def test_the_draw_s_kl_has_an_unbiased_gradient(case: Case) -> None:
+    """In the mean it is the gradient of the mean log ratio, whose own pathwise gradient is another estimate."""
+    latent = _latent(case)
+    names = [k for k in latent.param_sizes if k != "loc"]
+    copies = {k: v.detach().requires_grad_(True) for k, v in _repeat(_params(latent, 1), DRAWS).items()}
+    by_draw = torch.autograd.grad(latent.draw(copies, _context(1)).kl.sum(), [copies[k] for k in names])
+    by_ratio = torch.autograd.grad(latent.rsample(copies, _context(2)).log_ratio.sum(), [copies[k] for k in names])
+    for a, b in zip(by_draw, by_ratio, strict=True):
+        error = (a.var(dim=0) + b.var(dim=0)).sqrt() / DRAWS**0.5
+        assert bool(((a.mean(dim=0) - b.mean(dim=0)).abs() <= 4.0 * error + 1e-9).all())
 
 
 @pytest.mark.parametrize("quantity", ["elbo-closed", "elbo-ratio"])

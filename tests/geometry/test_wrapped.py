@@ -13,6 +13,7 @@ from torch import distributions as td
 from trajvae.errors import TrajvaeError
 from trajvae.geometry import ConstantCurvature, WrappedNormal
 from trajvae.geometry.trigonometry import sine_ratio
+from trajvae.geometry.wrapped import draw
 
 CURVATURES = [-2.0, -0.25, 0.0, 0.25, 2.0]
 every_curvature = pytest.mark.parametrize("curvature", CURVATURES)
@@ -169,3 +170,19 @@ def test_shapes_and_expansion() -> None:
     assert p.expand((6, 4)).log_prob(p.rsample()).shape == (6, 4)
     with pytest.raises(ValueError, match="scale"):
         WrappedNormal(space, space.origin(), -torch.ones(2), validate_args=True)
+
+
+@pytest.mark.parametrize("curvature", [-1.0, -0.25, 0.5, 1.0])
+@pytest.mark.parametrize("radius", [0.0, 3.0, 9.0, 12.0])
+def test_log_prob_is_that_of_the_draw(curvature: float, radius: float) -> None:
+    """Recovered from the point alone, also far out; at the centre itself as just beside it."""
+    space = ConstantCurvature(2, curvature)
+    reach = radius if curvature < 0 else min(radius, 2.5)
+    loc = space.exp0(torch.tensor([reach, 0.1 * reach], dtype=torch.float64)).expand(200, 3)
+    scale = torch.full((200, 2), 0.5, dtype=torch.float64)
+    noise = torch.randn(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+    p = WrappedNormal(space, loc, scale)
+    made = draw(space, loc, scale, noise)
+    torch.testing.assert_close(p.log_prob(made.z), made.log_prob, rtol=1e-4 if radius > 9.0 else 1e-6, atol=1e-5)
+    beside = draw(space, loc, scale, torch.full_like(noise, 1e-5))
+    torch.testing.assert_close(p.log_prob(loc), beside.log_prob, rtol=1e-5, atol=1e-5)

@@ -144,3 +144,80 @@ def test_first_draw_is_that_of_rsample() -> None:
         noise = torch.randn(max(1, n // 2), 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
         expected = latent._draw(_params(5, 3), noise[:1]).z[0]
         torch.testing.assert_close(latent.draw(_params(5, 3), _context(1)).z, expected)
+
+
+def test_gradients_of_the_divergence_keep_a_finite_spread_on_spheres() -> None:
+    """However wide the head asks for: draws stay away from the antipode, where the density is infinite."""
+    for signature, dim in (("s2:4", 2), ("s5:1", 5)):
+        latent, n = _made(dim, signature), 100_000
+        params = {k: v[:1].expand(n, dim).clone() for k, v in _params(1, dim, 0.8).items()}
+        params["log_scale"].requires_grad_()
+        (slope,) = torch.autograd.grad(latent.draw(params, _context(1)).kl.sum(), params["log_scale"])
+        assert float(slope.abs().max()) < 1000.0 * float(slope.abs().median())
+        assert float(latent.scale(params).detach().max()) <= 0.7 / latent.curvatures()[latent.parts[0]] ** 0.5
+
+
+@pytest.mark.parametrize("signature", ["s1:20", "s1:1e-6", "s2:4", "s2:20", "s20:1", "s100:4", "h3:20"])
+def test_prior_against_itself_has_ratio_zero(signature: str) -> None:
+    """The log density of draws at the origin with scale one is the prior's, on spheres of every size and dimension."""
+    from trajvae.geometry import wrapped
+
+    latent = _made(int(signature[1:].split(":")[0]), signature)
+    (space,) = latent.space.factors
+    noise = torch.randn(5000, latent.dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    made = wrapped.draw(space, space.origin().expand(5000, -1), torch.ones_like(noise), noise)
+    torch.testing.assert_close(made.log_prob, wrapped.log_prior(space, made.z), rtol=1e-6, atol=1e-3)
+
+
+def test_gradient_on_a_sphere_s_equator_is_finite_and_right() -> None:
+    """Where the arc sine is steep: d log p / dv at pi / 2 is -pi / 2 on the circle."""
+    from trajvae.geometry import wrapped
+
+    latent = _made(1, "s1:1")
+    (space,) = latent.space.factors
+    for away in (0.0, 1e-12, 1e-9, 1e-8, -1e-9, 1e-4):
+        v = torch.tensor([[math.pi / 2 - away]], dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(wrapped.log_prior(space, space.exp0(v)).sum(), v)
+        turns = torch.arange(-5, 6, dtype=torch.float64) * 2 * math.pi + math.pi / 2
+        weights = torch.softmax(-0.5 * turns.square(), dim=0)
+        assert float(slope) == pytest.approx(-float(weights @ turns), rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_geodesics_meet_far_ends(dtype: torch.dtype) -> None:
+    """T7: radius 12 on either side of a hyperbolic plane; equal steps; and between antipodes of a sphere."""
+    latent = _made(2, "h2:1")
+    loc = torch.tensor([[12.0, 0.0], [-11.0, 5.0]], dtype=dtype)
+    a, b = latent.mean({"loc": loc, "log_scale": loc})
+    line = latent.geodesic(a, b, torch.linspace(0.0, 1.0, 7, dtype=dtype))
+    torch.testing.assert_close(line[[0, -1]], torch.stack([a, b]))
+    steps = latent.space.distance(line[1:], line[:-1])
+    assert float(steps.max() / steps.min()) < 1.01
+    sphere = make_latent("hyperspherical", 2, {})
+    north = torch.tensor([0.6, 0.8, 0.0], dtype=dtype)
+    half = sphere.geodesic(north, -north, torch.linspace(0.0, 1.0, 5, dtype=dtype))
+    torch.testing.assert_close(half[[0, -1]], torch.stack([north, -north]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(half.norm(dim=-1), torch.ones(5, dtype=dtype))
+    torch.testing.assert_close(half[2] @ north, torch.zeros((), dtype=dtype), rtol=0, atol=1e-5)
+    south = torch.tensor([[-1.0, 0.0, 0.0]], dtype=dtype)
+    assert float(sphere.tangent(south).norm()) == pytest.approx(math.pi, rel=1e-5)
+
+
+def test_distances_of_all_pairs_equal_those_of_each() -> None:
+    """Near, far, across the equator; in no more memory than the result."""
+    for signature, dim in (("s2:0.7", 2), ("h2:2", 2), ("h1,s3,e2", 6)):
+        latent = _made(dim, signature)
+        loc = 1.5 * torch.randn(40, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
+        z = latent.mean({"loc": loc, "log_scale": loc})
+        each = latent.space.distance(z[:, None], z[None])
+        torch.testing.assert_close(latent.distance(z, z), each, rtol=1e-7, atol=1e-6)
+
+
+def test_options_are_what_they_say() -> None:
+    """Learned curvatures start within their bounds; whole numbers and truth values are taken as such alone."""
+    assert _made(2, "h2", max_curvature=0.5).curvatures() == {"h2#0": -0.5}
+    assert _made(2, "s2", min_curvature=2.0).curvatures() == {"s2#0": 2.0}
+    for name, value in (("n_samples", 2.7), ("n_samples", math.inf), ("learn_curvature", None)):
+        with pytest.raises(OptionError, match=name):
+            _made(2, "h2", **{name: value})
+    assert not list(_made(2, "h2", learn_curvature="off").parameters())

@@ -80,25 +80,27 @@ class ConstantCurvature(nn.Module):
         return torch.cat([cosine, sine * u], dim=-1).to(v)
 
     def log0(self, z: Tensor) -> Tensor:
-        """Logarithm at the origin, (..., dim + 1) to (..., dim); on a sphere not unique at the antipode."""
-        return (self.stretch0(z)[0] * z[..., 1:]).to(z)
+        """Logarithm at the origin, (..., dim + 1) to (..., dim); at a sphere's antipode one of many."""
+        c, s = _split(z.double())
+        antipode = (c < 0) & (s == 0).all(dim=-1, keepdim=True)
+        if bool(antipode.any()):
+            s = torch.where(antipode, 1e-100 * torch.eye(self.dim, dtype=s.dtype, device=s.device)[0], s)
+        return (self.stretch0(torch.cat([c, s], dim=-1))[0] * s).to(z)
 
     def stretch0(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance from the origin over |s|, and |s|^2, both (..., 1).
-
-        Beyond a sphere's equator the arc is pi minus the arc sine.
-        """
+        """Distance from the origin over |s|, and |s|^2, both (..., 1)."""
         c, s = _split(z.double())
         square = s.square().sum(dim=-1, keepdim=True)
         return self._stretch(c, self.curvature * square), square
 
     def _stretch(self, c: Tensor, y: Tensor) -> Tensor:
-        near = arc_ratio(y.clamp(max=1.0))
-        beyond = c < 0  # on spheres alone
-        if not bool(beyond.any()):
-            return near
-        root = torch.where(beyond, y, torch.ones_like(y)).clamp(min=1e-300).sqrt()
-        return torch.where(beyond, torch.atan2(root, torch.where(beyond, c, torch.ones_like(c))) / root, near)
+        """The arc from its sine; near and beyond a sphere's equator from sine and cosine, whose ratio says more."""
+        steep = (y > 0.5) | (c < 0)
+        if not bool(steep.any()):
+            return arc_ratio(y)
+        root = torch.where(steep, y, torch.ones_like(y)).clamp(min=1e-300).sqrt()
+        wide = torch.atan2(root, torch.where(steep, c, torch.ones_like(c))) / root
+        return torch.where(steep, wide, arc_ratio(torch.where(steep, torch.zeros_like(y), y)))
 
     def transport0(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Parallel transport of v (..., dim) from the origin to z: the tangent vector (b, u) there."""
@@ -123,6 +125,14 @@ class ConstantCurvature(nn.Module):
         moved = torch.cat([-bent, v - bent / (1.0 + c) * s], dim=-1)
         return Shot((cosine * point + sine * moved).to(z), sine, square)
 
+    def aim(self, z: Tensor, target: Tensor) -> Tensor:
+        """The inverse of `shoot`: the vector at the origin that, carried to z, leads to the target."""
+        first, second = self._exact(z.double()), self._exact(target.double())
+        (c, s), (d, t) = _split(first), _split(second)
+        cosine = 1.0 - 0.5 * self.curvature * self._chord(first, second).unsqueeze(-1)
+        sine = sine_ratio(self.curvature * self.distance(first, second).square().unsqueeze(-1))
+        return ((t - s * (cosine + d) / (1.0 + c)) / sine).to(target)
+
     def log(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithm at a of the point b, both (..., dim + 1): the tangent vector at a that `exp` carries to b.
 
@@ -145,10 +155,31 @@ class ConstantCurvature(nn.Module):
         along = ((t * v).sum(dim=-1, keepdim=True) - beta * d) / (1.0 + cosine_ab)
         return (beta + along * (c + d)).to(u), (v - self.curvature * along * (s + t)).to(u)
 
+    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """The geodesic from a to b, both (dim + 1,), at the times t (T,) of (0, 1): shape (T, dim + 1).
+
+        By the sines of the two parts of the way, which meets both ends however far out they are; between antipodes of
+        a sphere, one of many.
+        """
+        first, second = self._exact(a.double()), self._exact(b.double())
+        length, times = self.distance(first, second), t.double()[:, None]
+        square = self.curvature * length.square()
+        if float(square.detach()) > (math.pi - 1e-7) ** 2:
+            return self._half_circle(first, length, times).to(a)
+        whole = sine_ratio(square)
+        weights = [x * sine_ratio(x.square() * square) / whole for x in (1.0 - times, times)]
+        return self.project(weights[0] * first + weights[1] * second).to(a)
+
+    def _half_circle(self, a: Tensor, length: Tensor, times: Tensor) -> Tensor:
+        """From a to its antipode, along the axis that it is least aligned with."""
+        b, u = self.gradient(a, torch.eye(self.dim + 1, dtype=a.dtype, device=a.device)[a.abs().argmin()])
+        size = times * length / self.norm(b, u)
+        return self.exp(a.expand(len(times), -1), size * b, size * u)
+
     def norm(self, b: Tensor, u: Tensor) -> Tensor:
         """Length of a tangent vector, (..., 1)."""
         square = u.square().sum(dim=-1, keepdim=True) + self.curvature.to(u) * b.square()
-        return _root(square)
+        return safe_root(square)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Geodesic distance of points of equal shape (..., dim + 1), shape (...); accurate near and far.
@@ -158,14 +189,28 @@ class ConstantCurvature(nn.Module):
         first, second = self._exact(a.double()), self._exact(b.double())
         q = self._chord(first, second)
         half = self.curvature * q / 4.0
-        near = 2.0 * arc_ratio(half.clamp(max=0.5)) * _root(q / 4.0)
+        near = 2.0 * arc_ratio(half.clamp(max=0.5)) * safe_root(q / 4.0)
         far = half > 0.5
         if bool(far.any()):
             other = self._chord(first, -second).clamp(min=0.0) * self.curvature / 4.0
-            angle = math.pi / 2.0 - torch.asin(_root(torch.where(far, other, torch.zeros_like(other))).clamp(max=1.0))
+            angle = math.pi / 2.0 - torch.asin(
+                safe_root(torch.where(far, other, torch.zeros_like(other))).clamp(max=1.0)
+            )
             scale = torch.where(far, self.curvature, torch.ones_like(half)).sqrt()
             near = torch.where(far, 2.0 * angle / scale, near)
         return near.to(a)
+
+    def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distances between all rows of a (A, dim + 1) and b (B, dim + 1), shape (A, B), in as much memory."""
+        (c, s), (d, t) = _split(self._exact(a.double())), _split(self._exact(b.double()))
+        q = torch.cdist(s, t, compute_mode="donot_use_mm_for_euclid_dist").square()
+        total = c + d.T
+        by_sum = total.abs() > 0.5  # everywhere, but on spheres
+        difference = s.square().sum(dim=-1, keepdim=True) - t.square().sum(dim=-1)
+        q = q + self.curvature * (difference / torch.where(by_sum, total, torch.inf)).square()
+        if not bool(by_sum.all()):
+            q = torch.where(by_sum, q, q + (c - d.T).square() / self.curvature)
+        return (arc_ratio((0.25 * self.curvature * q).clamp(max=1.0 - 1e-12)) * safe_root(q)).to(a)
 
     def _exact(self, z: Tensor) -> Tensor:
         """Off spheres c follows from s; in float32 the c that came in has lost the digits that differences need."""
@@ -214,7 +259,7 @@ def _split(z: Tensor) -> tuple[Tensor, Tensor]:
     return z[..., :1], z[..., 1:]
 
 
-def _root(square: Tensor) -> Tensor:
+def safe_root(square: Tensor) -> Tensor:
     """Square root with gradient zero at zero, instead of infinite."""
     positive = square > 0
     root = torch.where(positive, square, torch.ones_like(square)).sqrt()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trajvae.geometry.manifolds import ConstantCurvature
+from trajvae.geometry.manifolds import ConstantCurvature, safe_root
 
 
 class ProductSpace(nn.Module):
@@ -54,9 +54,12 @@ class ProductSpace(nn.Module):
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Root of the sum of the factors' squared distances, (..., ambient) to (...)."""
         pairs = zip(self.factors, self.points(a), self.points(b), strict=True)
-        square = torch.stack([s.distance(x, y).square() for s, x, y in pairs]).sum(dim=0)
-        positive = square > 0
-        return torch.where(positive, torch.where(positive, square, torch.ones_like(square)).sqrt(), square)
+        return safe_root(torch.stack([s.distance(x, y).square() for s, x, y in pairs]).sum(dim=0))
+
+    def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distances between all rows of a (A, ambient) and b (B, ambient), shape (A, B)."""
+        pairs = zip(self.factors, self.points(a), self.points(b), strict=True)
+        return safe_root(torch.stack([s.pairwise(x, y).square() for s, x, y in pairs]).sum(dim=0))
 
     def project(self, z: Tensor) -> Tensor:
         """Each factor's constraint obeyed again."""
@@ -69,8 +72,5 @@ class ProductSpace(nn.Module):
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """The geodesic from a to b, both (ambient,), at the times t (T,) of (0, 1): shape (T, ambient)."""
-        out = []
-        for space, x, y in zip(self.factors, self.points(a), self.points(b), strict=True):
-            beta, u = space.log(x, y)
-            out.append(space.exp(x.expand(len(t), -1), t[:, None] * beta, t[:, None] * u))
-        return self.join(out)
+        parts = zip(self.factors, self.points(a), self.points(b), strict=True)
+        return self.join([s.geodesic(x, y, t) for s, x, y in parts])

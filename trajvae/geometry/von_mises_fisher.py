@@ -123,9 +123,10 @@ class VonMisesFisher(Distribution):
         """Draws with pathwise gradients, (*sample_shape, *batch, m)."""
         shape = self._extended_shape(Size(sample_shape))
         kappa = self.concentration.double().expand(shape[:-1])
+        mean = self._moments[1].detach().expand(shape[:-1])  # taken with its graph: densities use it again
         with torch.no_grad():
             angle = self._angles(kappa, generator)
-            slope = self._slope(angle, kappa, self._moments[1].expand(shape[:-1])) if kappa.requires_grad else 0.0
+            slope = self._slope(angle, kappa, mean) if kappa.requires_grad else 0.0
         moving = (angle + slope * (kappa - kappa.detach())).unsqueeze(-1)
         loc = self.loc.double().expand(shape)
         return (moving.cos() * loc + moving.sin() * orthogonal_directions(loc, generator)).to(self.loc)

@@ -26,6 +26,7 @@ from trajvae.geometry.trigonometry import sine_ratio
 
 _REACH = 8.0  # standard deviations to which turns of a sphere are summed
 _NEGLIGIBLE = 40.0  # nats
+_SHORT = 1e-20  # squared length below which a tangent vector has no direction
 _POSITIVE_VECTOR = constraints.independent(constraints.positive, 1)  # type: ignore[no-untyped-call]
 
 
@@ -43,10 +44,16 @@ def _fold(space: ConstantCurvature, energy: Tensor, square: Tensor, largest: flo
     by a factor f, with energy f^2 times as high and a volume f^(dim - 1) times as large.
     """
     turn = 2.0 * math.pi / space.curvature.sqrt()
-    per_length = turn * square.clamp(min=1e-20).rsqrt()
+    length = square.clamp(min=_SHORT)
+    at_centre = square < _SHORT
+    if bool(at_centre.any()):  # as if a little beside it, where the direction of turns is known
+        slope = energy / torch.where(square > 0, square, torch.inf)
+        energy = torch.where(at_centre, _SHORT * slope.clamp(min=0.5 / largest**2), energy)
+    per_length = turn * length.rsqrt()
     if float((energy * ((1.0 - per_length).square() - 1.0)).min().detach()) > _NEGLIGIBLE:
         return -energy
-    most = min(64, 1 + math.ceil(_REACH * largest / float(turn.detach())))
+    reach = (_REACH + math.sqrt(space.dim - 1)) * largest
+    most = 1 + math.ceil(reach / float(turn.detach()))
     turns = torch.arange(-most, most + 1, dtype=torch.float64, device=energy.device)
     factor = 1.0 + turns * per_length.unsqueeze(-1)
     terms = -energy.unsqueeze(-1) * factor.square()
@@ -168,9 +175,7 @@ class WrappedNormal(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density with respect to the space's volume, (*shape, *batch)."""
-        loc, z = torch.broadcast_tensors(self.loc.double(), value.double())  # type: ignore[no-untyped-call]
-        tangent = self.space.log(loc, z)
-        _, v = self.space.transport(loc, self.space.origin().to(loc).expand_as(loc), *tangent)
+        v = self.space.aim(self.loc.double(), value.double())
         return log_density(self.space, v, self.scale).to(value)
 
 

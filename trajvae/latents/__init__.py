@@ -12,6 +12,7 @@ from trajvae.latents.euclidean import Euclidean
 from trajvae.latents.product import Product
 from trajvae.latents.sphere import Sphere
 
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 LATENTS: dict[str, type[Latent]] = {"euclidean": Euclidean, "hyperspherical": Sphere, "product": Product}
 
 __all__ = [
@@ -40,6 +41,7 @@ def latent_options(backend: str) -> list[dict[str, Any]]:
     return [
         {"name": f.name, "type": str(f.type), "default": f.default, **f.metadata}
         for f in fields(_latent_class(backend).options_type)
+        if not f.metadata.get("own")
     ]
 
 
@@ -67,7 +69,7 @@ def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
             raise OptionError(f"backend '{backend}' has no option '{name}'; it has {', '.join(known) or 'none'}")
         try:
             values[name] = _as(known[name].default, value)
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise OptionError(f"option '{name}' of '{backend}' wants {known[name].type}, got '{value}'") from error
     if dim < 1:
         raise OptionError(f"the latent dimension must be 1 or more, got {dim}")
@@ -77,9 +79,12 @@ def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
 
 def _as(default: Any, value: Any) -> Any:
     """A value, or its text, in the type of the default."""
-    if isinstance(default, bool) and isinstance(value, str):
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
-    return type(default)(value)
+    if isinstance(default, bool):
+        return value if isinstance(value, bool) else _WORDS[str(value).lower()]
+    made = type(default)(value)
+    if isinstance(default, int) and not isinstance(value, str) and made != value:
+        raise ValueError
+    return made
 
 
 def _latent_class(backend: str) -> type[Latent]:

@@ -15,14 +15,14 @@ from trajvae.geometry.product import ProductSpace
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.signature import SIGNS, FactorSpec, parse_signature
 
+_WIDEST = 0.7  # of a posterior on a sphere of dimension 2 or more, in units of the radius
+
 
 @dataclass(frozen=True)
 class ProductOptions:
-    """What a user may set with `--set`; `signature` has an option of its own."""
+    """What a user may set with `--set`; but `signature`, which has an option of its own."""
 
-    signature: str = field(
-        default="", metadata={"unit": "", "help": "factors such as h2,s2,e2 or s2:0.5; default: s1 and a flat rest"}
-    )
+    signature: str = field(default="", metadata={"own": True, "help": "the option --signature; default: s1,e<rest>"})
     learn_curvature: bool = field(default=True, metadata={"unit": "", "help": "learn curvatures that are not given"})
     curvature_rate: float = field(
         default=1.0, metadata={"unit": "", "help": "learning rate of curvatures, in units of the networks'"}
@@ -53,6 +53,22 @@ class ProductOptions:
             raise OptionError(f"burn_in must lie between 0 and 1, got {self.burn_in}")
         if not 0.0 <= self.curvature_rate < math.inf:
             raise OptionError(f"curvature_rate must be 0 or above, got {self.curvature_rate}")
+
+
+def _bounded(space: ConstantCurvature, scale: Tensor) -> Tensor:
+    """Standard deviations kept smoothly below what the space can bear.
+
+    At its centre's antipode, on a sphere of dimension 2 or more, the density of a wrapped normal is infinite, and the
+    gradient of a divergence has no mean once draws come near. On a hyperboloid coordinates grow exponentially.
+    """
+    bend = space.curvature.abs().sqrt()
+    if bool(space.curvature > 0) and space.dim > 1:
+        inverse = bend / _WIDEST
+    elif bool(space.curvature < 0):
+        inverse = 0.5 * bend / (1.0 + bend)
+    else:
+        return scale
+    return scale / (1.0 + (scale * inverse.to(scale)) ** 4) ** 0.25
 
 
 def _flat_draw(mu: Tensor, sigma: Tensor, noise: Tensor) -> LatentSample:
@@ -105,7 +121,8 @@ class Product(Latent):
 
     def _factor(self, factor: FactorSpec) -> ConstantCurvature:
         learn = self.options.learn_curvature and factor.letter != "e" and factor.curvature is None
-        curvature = SIGNS[factor.letter] if factor.curvature is None else factor.curvature
+        sign, low, high = SIGNS[factor.letter], self.options.min_curvature, self.options.max_curvature
+        curvature = sign * min(max(1.0, low), high) if factor.curvature is None else factor.curvature
         return ConstantCurvature(factor.dim, curvature, learnable=learn)
 
     def curvatures(self) -> dict[str, float]:
@@ -114,7 +131,9 @@ class Product(Latent):
         return {name: float(s.curvature.detach()) for name, s, flat in factors if not flat}
 
     def _scale(self, params: Params) -> Tensor:
-        return params["log_scale"].clamp(math.log(self.options.min_scale), 2.0).exp()
+        scale = params["log_scale"].clamp(math.log(self.options.min_scale), 2.0).exp()
+        parts = zip(self.space.factors, self.space.vectors(scale), strict=True)
+        return torch.cat([_bounded(space, part) for space, part in parts], dim=-1)
 
     def _draw(self, params: Params, noise: Tensor) -> LatentSample:
         """Draws from noise (..., B, dim)."""
@@ -186,7 +205,7 @@ class Product(Latent):
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """See `Latent`: root of the sum of the factors' squared distances."""
-        return self.space.distance(a[:, None], b[None])
+        return self.space.pairwise(a, b)
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """See `Latent`: the geodesic of each factor."""

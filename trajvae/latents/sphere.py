@@ -114,7 +114,7 @@ class Sphere(Latent):
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """See `Latent`: angles in radians."""
-        return self.space.distance(a[:, None], b[None])
+        return self.space.pairwise(a, b)
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
         """See `Latent`: along the great circle of the step's tangent part, as far as that is long."""
@@ -129,8 +129,4 @@ class Sphere(Latent):
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """See `Latent`: the shorter arc, at constant speed."""
-        angle = self.space.distance(a, b)
-        if float(angle) < 1e-8:
-            return a.expand(len(t), -1)
-        weights = torch.stack([torch.sin((1.0 - t) * angle), torch.sin(t * angle)], dim=-1) / torch.sin(angle)
-        return torch.nn.functional.normalize(weights @ torch.stack([a, b]), dim=-1)
+        return self.space.geodesic(a, b, t)

@@ -170,7 +170,10 @@ class Trainer:
         self.total = schedule.epochs * self.batches
         self.optimiser, self.scheduler = self._optimiser()
         self.moment = mean_moment(vae, data.train_inputs, data.train_targets, self.generator)
-        vae.likelihood.set_moment(self.moment, 0.0)
+        try:
+            vae.likelihood.set_moment(self.moment, 0.0)
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            raise TrajvaeError(_FAILED.format(0, "not finite")) from error
 
     def _optimiser(self) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
         """Networks, and beside them the latent's own parameters with a rate and a burn-in of their own."""

@@ -108,7 +108,7 @@ def optimize(
     stored, index = _stored(record, objective)
     simulated = stored if observed is None else observed
     scale = float(np.std(simulated)) or 1.0
-    support = Support.fit(pipeline.vae.latent, record.latent)
+    support = Support.fit(pipeline.vae.latent, record.latent, pipeline.device)
     generator = torch.Generator(pipeline.device).manual_seed(seed)
     descent = Descent(pipeline, objective, aim, scale, support)
     z0 = torch.from_numpy(_starts(record, stored, index, aim, search).astype(np.float32)).to(pipeline.device)

@@ -37,10 +37,10 @@ class Support:
     radius: float
 
     @classmethod
-    def fit(cls, latent: Latent, points: NDArray[np.float64]) -> Support:
+    def fit(cls, latent: Latent, points: NDArray[np.float64], device: torch.device | None = None) -> Support:
         """Measure the training latents (T, ambient); at most 5000 of them, evenly taken."""
         step = max(1, -(-len(points) // _MOST))
-        kept = torch.from_numpy(points[::step])
+        kept = torch.from_numpy(points[::step]).to(device)
         k = min(NEIGHBOURS, len(kept) - 1)
         own = cls(latent, kept, k + 1, 0.0).distance(kept)  # each is its own nearest
         return cls(latent, kept, k, float(torch.quantile(own, QUANTILE)))
@@ -57,5 +57,5 @@ class Support:
     def inside(self, z: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether points (B, ambient) are as near to the training latents as those are to each other, (B,)."""
         with torch.no_grad():
-            distance = self.distance(torch.from_numpy(np.asarray(z, dtype=np.float64)))
-        return np.asarray(distance.numpy() <= self.radius * (1.0 + 1e-9))
+            distance = self.distance(torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.points.device))
+        return np.asarray(distance.cpu().numpy() <= self.radius * (1.0 + 1e-9))
