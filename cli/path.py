@@ -16,8 +16,8 @@ from . import options, report
 )
 @options.optional_trajectories
 @options.reading
-@click.option("--from", "start", required=True, metavar="FRAME|FILE", help="A frame's number from 0, or a structure.")
-@click.option("--to", "end", required=True, metavar="FRAME|FILE", help="The same, of the other end.")
+@click.option("--from", "first", required=True, metavar="FRAME|FILE", help="A frame's number from 0, or a structure.")
+@click.option("--to", "last", required=True, metavar="FRAME|FILE", help="The same, of the other end.")
 @click.option(
     "--metric",
     default="density",
@@ -32,8 +32,8 @@ from . import options, report
 @options.common
 def path(
     trajectories: tuple[str, ...],
-    start: str,
-    end: str,
+    first: str,
+    last: str,
     metric: str,
     frames: int,
     model: Path | None,
@@ -48,13 +48,13 @@ def path(
     """
     from trajvae.outputs.conformations import conformation_files
 
-    files = [x for x in (start, end) if not x.isdecimal()]
+    files = [x for x in (first, last) if not x.isdecimal()]
     read = {**choices, "model": model or Path("model.h5")}
     options.ready(conformation_files(output), read, [*trajectories, *files], force=force)
     trained = options.load_model(model, choices["device"])
     found = trained.path(
-        start,
-        end,
+        first,
+        last,
         metric=metric,
         frames=frames,
         seed=choices["seed"],

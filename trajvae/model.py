@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError
+from trajvae.geometry.geodesic import Descent
 from trajvae.models.fit import Record, encode_all, fit
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.saved import Parts, from_record, to_record
@@ -224,6 +225,7 @@ class Model:
         metric: str = "density",
         frames: int = 50,
         curve: str = "spline",
+        descent: Descent | None = None,
         seed: int = 0,
         source: Any = None,
         reading: Reading | None = None,
@@ -249,6 +251,7 @@ class Model:
             metric=metric,
             frames=frames,
             curve=curve,
+            descent=descent,
             simulated=simulated,
             seed=seed,
             progress=progress,

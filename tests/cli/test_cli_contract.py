@@ -177,6 +177,15 @@ def test_curved_spaces_by_name(tmp_path, chain):
     assert figures(tmp_path, "generate", "-n", "20")["n"] == 20
 
 
+def test_path_json(folder, outputs):
+    """A path between two training frames: lengths in the metric and of the atoms' way, and a file that opens."""
+    said = figures(folder, "path", "--from", "3", "--to", "200", "--frames", "12")
+    assert said.keys() >= {"length", "straight_length", "length_angstrom", "output"}
+    assert 0.0 < said["length"] <= said["straight_length"] and said["length_angstrom"] > 0.0
+    universe = mda.Universe(str(folder / "path.pdb"), str(folder / said["output"]))
+    assert len(universe.trajectory) == 12
+
+
 def test_embed_says_which_model_and_replaces_only_its_output(folder):
     """An existing model is said on stderr; `-f` leaves it as it is; `-m` names another."""
     before = (folder / "model.h5").read_bytes()

@@ -325,6 +325,10 @@ OPTIONS = {
     "model exists": ("embed traj.dcd -o t.h5 --latent-dim 3", 2, ["--latent-dim", "train"]),
     "model exists, --set": ("embed traj.dcd -o t.h5 --set min_scale=0.1", 2, ["--set", "train"]),
     "model exists, -m": ("embed traj.dcd -o t.h5 -m model.h5 --epochs 3", 2, ["--epochs", "train"]),
+    "path from nowhere": ("path --from 99999 --to 3 -o t.h5md", 2, ["99999"]),
+    "path of one frame": ("path --from 1 --to 3 --frames 1 -o t.h5md", 2, ["frames", "1"]),
+    "path in no metric": ("path --from 1 --to 3 --metric round -o t.h5md", 2, ["round", "density"]),
+    "path from a missing file": ("path --from no.pdb --to 3 -o t.h5md", 1, ["no.pdb"]),
     "info of nothing": ("info", 2, ["--options"]),
     "info of a backend": ("info --options foo", 2, ["foo", "euclidean"]),
 }

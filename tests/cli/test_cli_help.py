@@ -21,6 +21,7 @@ OPTIONS = {
     "generate": (*COMMON, "--number", "--mean", "--model"),
     "marginals": (*COMMON, *READING, "--model"),
     "optimize": (*COMMON, *READING, "--model", "--objective", "--goal", "--of"),
+    "path": (*COMMON, *READING, "--model", "--from", "--to", "--metric", "--frames"),
     "info": ("--options", "--json"),
 }
 SHORT = {"train": "-s -o -f", "embed": "-s -m -o -f", "generate": "-n -m -o -f", "marginals": "-s -m -o -f"}

@@ -468,6 +468,15 @@ def test_a_step_of_nothing_moves_nothing(case: Case) -> None:
     assert 0.0 < float(latent.distance(moved, z).diagonal().detach().max()) <= 1.001e-3 * latent.ambient_dim**0.5
 
 
+def test_projection_mends_and_leaves_alone(case: Case) -> None:
+    """Points of the manifold stay; disturbed ones come back on to it, so that a second projection changes nothing."""
+    latent = _latent(case)
+    z = latent.prior_sample(20, torch.Generator().manual_seed(4)).double()
+    mended = latent.project(z + 1e-3)
+    torch.testing.assert_close(latent.project(mended), mended, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(latent.project(z), z, rtol=1e-5, atol=1e-5)
+
+
 def test_descent_goes_down(case: Case) -> None:
     """A small step against a gradient in the ambient coordinates lowers the function, as fast as the metric allows."""
     latent = _latent(case)

@@ -153,7 +153,7 @@ def test_gradients_of_the_divergence_keep_a_finite_spread_on_spheres() -> None:
         params = {k: v[:1].expand(n, dim).clone() for k, v in _params(1, dim, 0.8).items()}
         params["log_scale"].requires_grad_()
         (slope,) = torch.autograd.grad(latent.draw(params, _context(1)).kl.sum(), params["log_scale"])
-        assert float(slope.abs().max()) < 1000.0 * float(slope.abs().median())
+        assert float(slope.abs().max()) < 1e4 * float(slope.abs().median())
         assert float(latent.scale(params).detach().max()) <= 0.7 / latent.curvatures()[latent.parts[0]] ** 0.5
 
 

@@ -134,6 +134,10 @@ class Latent(nn.Module, ABC):
         """Move by a step in the ambient coordinates, such as a multiple of a gradient there; stay on the manifold."""
         return z + step
 
+    def project(self, z: Tensor) -> Tensor:
+        """Ambient coordinates (B, ambient) back on to the manifold."""
+        return z
+
     def tangent(self, z: Tensor) -> Tensor:
         """Coordinates in the tangent space at the origin, (B, dim)."""
         return z

@@ -215,6 +215,10 @@ class Product(Latent):
         """See `Latent`: along each factor's geodesic in the step's Riemannian direction, as far as that is long."""
         return self.space.move(z, step)
 
+    def project(self, z: Tensor) -> Tensor:
+        """See `Latent`."""
+        return self.space.project(z)
+
     def tangent(self, z: Tensor) -> Tensor:
         """See `Latent`: the factors' logarithms at their origins, side by side."""
         return self.space.log0(z)

@@ -123,6 +123,10 @@ class Sphere(Latent):
         moved = length.cos() * z + torch.sinc(length / torch.pi) * tangent
         return torch.nn.functional.normalize(moved, dim=-1)
 
+    def project(self, z: Tensor) -> Tensor:
+        """See `Latent`."""
+        return torch.nn.functional.normalize(z, dim=-1)
+
     def tangent(self, z: Tensor) -> Tensor:
         """See `Latent`: the logarithm at (1, 0, ...)."""
         return self.space.log0(z)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.geometry.curves import NodeCurve, equal_times
-from trajvae.geometry.geodesic import Geodesic, Problem, geodesic
+from trajvae.geometry.geodesic import Descent, Geodesic, Problem, geodesic
 from trajvae.geometry.metric import CentroidMetric, Dense, KernelDensity, Metric, Pullback, spacing
 from trajvae.models.fit import Record, encode_all
 from trajvae.models.pipeline import Pipeline
@@ -34,7 +34,7 @@ _GRAPH = 1500  # training latents in the neighbour graph
 _NEIGHBOURS = 12
 _CENTROIDS = 100
 _NODES = 24
-_WIDTH = 3.0  # of the density's kernel, in units of the spacing of the latents
+_WIDTH = 1.0  # of the density's kernel, in units of the spacing of the latents: wider ones bridge empty space
 
 
 End = int | str | Path
@@ -89,6 +89,7 @@ def path(
     metric: str = "density",
     frames: int = 50,
     curve: str = "spline",
+    descent: Descent | None = None,
     simulated: NDArray[np.floating[Any]] | None = None,
     seed: int = 0,
     progress: Callable[[int, int, float], None] | None = None,
@@ -107,6 +108,8 @@ def path(
     frames : int
         Conformations along the path, both ends included.
     curve : {"spline", "discrete", "neural"}
+    descent : Descent, optional
+        How curves are bent.
     simulated : ndarray, shape (T, N, D), optional
         Frames to look for the nearest in; by default those that the model keeps.
     seed : int
@@ -125,7 +128,7 @@ def path(
     search = _Search(pipeline, record, metric)
     a, b = search.tensor(ends.latent)
     with small_work(3.0 * 128 * sum(p.numel() for p in pipeline.vae.decoder.parameters())):
-        found = search.flat(a, b, frames) if metric == "flat" else search.bent(a, b, frames, curve, progress)
+        found = search.flat(a, b, frames) if metric == "flat" else search.bent(a, b, frames, curve, descent, progress)
     return _result(search, found, ends, metric, seed, simulated)
 
 
@@ -147,10 +150,6 @@ class _Search:
         """Latent points to all coordinates of the mean structure, (B, N D), in Å."""
         vae = self.pipeline.vae
         return vae.features.positions(vae.likelihood.mean(vae.decode(z))).flatten(1)
-
-    def project(self, z: Tensor) -> Tensor:
-        """Back on to the latent space."""
-        return self.latent.retract(z, torch.zeros_like(z))
 
     def _metric(self, name: str) -> Metric:
         if name == "learned":
@@ -183,15 +182,22 @@ class _Search:
         return Geodesic(points.detach(), speed, length, length**2 / 2.0, length, line, line)
 
     def bent(
-        self, a: Tensor, b: Tensor, frames: int, kind: str, progress: Callable[[int, int, float], None] | None
+        self,
+        a: Tensor,
+        b: Tensor,
+        frames: int,
+        kind: str,
+        descent: Descent | None,
+        progress: Callable[[int, int, float], None] | None,
     ) -> Geodesic:
         """The shortest of what descents find from the neighbour graph's path and from the straight line."""
         flat = self.latent.ambient_dim == self.latent.dim
         t = torch.linspace(0.0, 1.0, _NODES, dtype=a.dtype, device=a.device)
         straight = self.latent.geodesic(a, b, t).detach()
         guess = self._through_neighbours(a, b)
-        problem = Problem(self.metric, None if flat else self.project)
-        return geodesic(problem, straight if guess is None else guess, straight, frames, kind, progress=progress)
+        problem = Problem(self.metric, None if flat else self.latent.project)
+        first = straight if guess is None else guess
+        return geodesic(problem, first, straight, frames, kind, descent=descent, progress=progress)
 
     @torch.no_grad()
     def _through_neighbours(self, a: Tensor, b: Tensor) -> Tensor | None:
@@ -201,7 +207,7 @@ class _Search:
         near = self.latent.distance(points, points).topk(k + 1, dim=1, largest=False).indices[:, 1:]
         first = torch.arange(len(points), device=a.device).repeat_interleave(k)
         start, step = points[first], points[near.flatten()] - points[first]
-        middle = self.project(start + 0.5 * step)
+        middle = self.latent.project(start + 0.5 * step)
         cost = torch.cat(
             [self.metric.square(m, v) for m, v in zip(torch.split(middle, 4096), torch.split(step, 4096), strict=True)]
         )
@@ -215,7 +221,7 @@ class _Search:
         while way[-1] != 0:
             way.append(int(before[way[-1]]))
         polygon = points[torch.tensor(way[::-1], device=a.device)].double().cpu().numpy()
-        return self.project(self.tensor(equal_times(polygon, _NODES)))
+        return self.latent.project(self.tensor(equal_times(polygon, _NODES)))
 
 
 def nearest(positions: Float64, simulated: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int64], Float64]:
@@ -244,7 +250,7 @@ def _result(
     if simulated is None:
         frame = record.sample_index[frame]
     flat = search.latent.ambient_dim == search.latent.dim
-    molecule = Problem(search.molecule, None if flat else search.project)
+    molecule = Problem(search.molecule, None if flat else search.latent.project)
     atoms = pipeline.n_atoms**0.5
     like = found.points
     valid = record.validity.test(positions)
