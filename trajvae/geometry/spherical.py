@@ -103,6 +103,7 @@ class _PowerAngle(Function):
 
     @staticmethod
     def forward(ctx: Any, concentration: Tensor, m: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Values, and what the derivative needs."""
         b = torch.full_like(concentration, 0.5 * (m - 1))
         a = b + concentration
         g = torch._standard_gamma(b, generator=generator)
@@ -116,6 +117,7 @@ class _PowerAngle(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> Any:
+        """The chain rule, with the closed derivative."""
         a, h, total, w, along, around = ctx.saved_tensors
         by_w = 2.0 * (gradients[1] * along / around - gradients[0])
         return -by_w * w / total * torch._standard_gamma_grad(a, h), None, None
@@ -126,6 +128,7 @@ class _PowerEntropy(Function):
 
     @staticmethod
     def forward(ctx: Any, concentration: Tensor, m: int) -> Tensor:
+        """Values, and what the derivative needs."""
         b = 0.5 * (m - 1)
         a = concentration + b
         ctx.save_for_backward(concentration)
@@ -136,6 +139,7 @@ class _PowerEntropy(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
+        """The chain rule, with the closed derivative."""
         (concentration,) = ctx.saved_tensors
         a = concentration + ctx.b
         return gradients[0] * concentration * (torch.polygamma(1, a + ctx.b) - torch.polygamma(1, a)), None

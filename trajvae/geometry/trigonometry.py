@@ -46,6 +46,7 @@ def _over_twice(difference: Tensor, x: Tensor, coefficients: tuple[float, ...]) 
 class _CosineAndSine(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Values, and what the derivative needs."""
         above = (torch.cos, lambda s: torch.sin(s) / s)
         below = (torch.cosh, lambda s: torch.sinh(s) / s)
         cosine, sine = _by_sign(x, above, below)
@@ -54,6 +55,7 @@ class _CosineAndSine(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
+        """The chain rule, with the closed derivative."""
         x, cosine, sine = ctx.saved_tensors
         slope = _over_twice(cosine - sine, x, (-1 / 6, 1 / 60, -1 / 1680, 1 / 90720))
         return gradients[1] * slope - 0.5 * gradients[0] * sine
@@ -62,6 +64,7 @@ class _CosineAndSine(Function):
 class _ArcRatio(Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor) -> Tensor:
+        """Values, and what the derivative needs."""
         above = (lambda s: torch.asin(s.clamp(max=1.0)) / s,)
         below = (lambda s: torch.asinh(s) / s,)
         (arc,) = _by_sign(y, above, below)
@@ -70,6 +73,7 @@ class _ArcRatio(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
+        """The chain rule, with the closed derivative."""
         y, arc = ctx.saved_tensors
         difference = (1.0 - y).clamp(min=1e-300).rsqrt() - arc
         return gradients[0] * _over_twice(difference, y, (1 / 6, 3 / 20, 15 / 112, 35 / 288, 315 / 2816))
