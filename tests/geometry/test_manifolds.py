@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import geoopt
 import pytest
 import torch
 from torch import Tensor
@@ -235,7 +236,6 @@ def test_a_move_is_no_longer_than_its_step(curvature: float) -> None:
 @pytest.mark.parametrize("letter, curvature", [("lorentz", -1.0), ("sphere", 1.0)])
 def test_equals_geoopt(letter: str, curvature: float) -> None:
     """A peer's maps at unit curvature: exponential and logarithmic map, transport, distance."""
-    geoopt = pytest.importorskip("geoopt", reason="until it is installed: pip install geoopt")
     peer = geoopt.Lorentz() if letter == "lorentz" else geoopt.Sphere()
     space = ConstantCurvature(2, curvature)
     a, b = space.exp0(_tangents(0.0, 2, seed=17)), space.exp0(0.8 * _tangents(0.0, 2, seed=18))
