@@ -188,7 +188,8 @@ def geodesic(
         Of `bend`.
     """
     line = NodeCurve(straight, 1)
-    tried = [bend(problem, make_curve(kind, guess), path, **options) for guess in (path, straight)]
+    guesses = (path,) if path is straight else (path, straight)
+    tried = [bend(problem, make_curve(kind, guess), path, **options) for guess in guesses]
     shortest = min([*tried, line], key=lambda c: problem.length(c, path))
     points, speed = problem.resample(shortest, path, frames)
     speeds = problem.speeds(shortest, path)[1].double()

@@ -12,7 +12,7 @@ M. Figurnov, S. Mohamed, A. Mnih, NeurIPS 2018: implicit reparameterisation of g
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Size, Tensor
@@ -145,7 +145,29 @@ class _PowerEntropy(Function):
         return gradients[0] * concentration * (torch.polygamma(1, a + ctx.b) - torch.polygamma(1, a)), None
 
 
-class PowerSpherical(Distribution):
+class AboutDirection(Distribution):
+    """What distributions about a direction share: a unit vector `loc` (..., m), m >= 2, and a concentration (...)."""
+
+    arg_constraints: dict[str, Any] = {  # noqa: RUF012  (torch's own convention)
+        "loc": constraints.real_vector,
+        "concentration": constraints.positive,
+    }
+    support = constraints.real_vector
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, concentration: Tensor, validate_args: bool | None = None) -> None:
+        self.m = loc.shape[-1]
+        spread, _ = broadcast_all(concentration, loc[..., 0])
+        self.concentration, self.loc = spread, loc.expand(*spread.shape, self.m)
+        super().__init__(spread.shape, Size([self.m]), validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
+        """The same distribution over a larger batch."""
+        shape = Size(batch_shape)
+        return type(self)(self.loc.expand(*shape, self.m), self.concentration.expand(shape), validate_args=False)
+
+
+class PowerSpherical(AboutDirection):
     """Density proportional to (1 + loc.x)^concentration on the unit sphere in R^m, m >= 2.
 
     Parameters
@@ -162,24 +184,6 @@ class PowerSpherical(Distribution):
     around loc is a normal draw projected on loc's tangent space, which is smooth in loc everywhere; no rotation or
     reflection that brings one pole to loc is.
     """
-
-    arg_constraints: dict[str, Any] = {  # noqa: RUF012
-        "loc": constraints.real_vector,
-        "concentration": constraints.positive,
-    }
-    support = constraints.real_vector
-    has_rsample = True
-
-    def __init__(self, loc: Tensor, concentration: Tensor, validate_args: bool | None = None) -> None:
-        self.m = loc.shape[-1]
-        spread, _ = broadcast_all(concentration, loc[..., 0])
-        self.concentration, self.loc = spread, loc.expand(*spread.shape, self.m)
-        super().__init__(spread.shape, Size([self.m]), validate_args=validate_args)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> PowerSpherical:
-        """The same distribution over a larger batch."""
-        shape = Size(batch_shape)
-        return PowerSpherical(self.loc.expand(*shape, self.m), self.concentration.expand(shape), validate_args=False)
 
     def _ab(self) -> tuple[Tensor, Tensor]:
         b = torch.full_like(self.concentration, 0.5 * (self.m - 1), dtype=torch.float64)

@@ -20,12 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Size, Tensor
-from torch.distributions import Distribution, constraints
 from torch.distributions.kl import register_kl
-from torch.distributions.utils import broadcast_all
 
 from trajvae.errors import TrajvaeError
-from trajvae.geometry.spherical import SphereUniform, beta_draws, log_sphere_area, orthogonal_directions
+from trajvae.geometry.spherical import AboutDirection, SphereUniform, beta_draws, log_sphere_area, orthogonal_directions
 
 _NODES = 96
 _BELOW, _ABOVE = 11.0, 16.0  # widths from the mode beyond which the density is below exp(-40); cosines have long tails
@@ -85,7 +83,7 @@ def log_bessel(order: float, x: Tensor) -> Tensor:
     return (order * (0.5 * z).log() - constant + integral + z).to(x)
 
 
-class VonMisesFisher(Distribution):
+class VonMisesFisher(AboutDirection):
     """Density proportional to exp(concentration loc.x) on the unit sphere in R^m, m >= 2.
 
     Parameters
@@ -95,24 +93,6 @@ class VonMisesFisher(Distribution):
     concentration : Tensor, shape (...)
         Positive.
     """
-
-    arg_constraints: dict[str, Any] = {  # noqa: RUF012  (torch's own convention)
-        "loc": constraints.real_vector,
-        "concentration": constraints.positive,
-    }
-    support = constraints.real_vector
-    has_rsample = True
-
-    def __init__(self, loc: Tensor, concentration: Tensor, validate_args: bool | None = None) -> None:
-        self.m = loc.shape[-1]
-        spread, _ = broadcast_all(concentration, loc[..., 0])
-        self.concentration, self.loc = spread, loc.expand(*spread.shape, self.m)
-        super().__init__(spread.shape, Size([self.m]), validate_args=validate_args)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> VonMisesFisher:
-        """The same distribution over a larger batch."""
-        shape = Size(batch_shape)
-        return VonMisesFisher(self.loc.expand(*shape, self.m), self.concentration.expand(shape), validate_args=False)
 
     @functools.cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
