@@ -70,13 +70,21 @@ def _von_mises_fisher(params: Params) -> td.Distribution:
     return VonMisesFisher(loc, dim * params["log_concentration"][..., 0].exp())
 
 
+def _centre(space: ConstantCurvature, head: Tensor) -> Tensor:
+    """On spheres the head is a way from the origin in the coordinates (c, s), elsewhere a tangent vector there."""
+    if not bool(space.curvature > 0):
+        return space.exp0(head)
+    c, s = 1.0 + head[..., :1], head[..., 1:]
+    return torch.cat([c, s], dim=-1) / (c.square() + space.curvature * s.square().sum(dim=-1, keepdim=True)).sqrt()
+
+
 class _Quadrature(td.Distribution):
     """Wrapped normals side by side; moments by Gauss-Hermite quadrature in the tangent spaces (dimension <= 2)."""
 
     def __init__(self, spaces: list[ConstantCurvature], loc: Tensor, scale: Tensor) -> None:
-        dims = [space.dim for space in spaces]
-        split = zip(spaces, loc.split(dims, dim=-1), scale.split(dims, dim=-1), strict=True)
-        self.parts = [WrappedNormal(space, space.exp0(m), s) for space, m, s in split]
+        heads = loc.split([space.dim + bool(space.curvature > 0) for space in spaces], dim=-1)
+        split = zip(spaces, heads, scale.split([space.dim for space in spaces], dim=-1), strict=True)
+        self.parts = [WrappedNormal(space, _centre(space, head), s) for space, head, s in split]
         super().__init__(loc.shape[:-1], validate_args=False)
 
     def _points(self, z: Tensor) -> list[Tensor]:
@@ -126,10 +134,11 @@ def _spaces(signature: str) -> list[ConstantCurvature]:
 def _product(signature: str, *, closed: bool = False) -> Case:
     spaces = _spaces(signature)
     dim = sum(space.dim for space in spaces)
+    size = dim + sum(bool(space.curvature > 0) for space in spaces)
     latent = make_latent("product", dim, {"signature": signature})  # it bounds the scale
 
     def squares(z: Tensor, centre: Tensor) -> Tensor:
-        at, to = (_Quadrature(spaces, z.new_zeros(dim), z.new_ones(dim))._points(x) for x in (centre, z))
+        at, to = (_Quadrature(spaces, z.new_zeros(size), z.new_ones(dim))._points(x) for x in (centre, z))
         out = []
         for space, c, x in zip(spaces, at, to, strict=True):
             c, origin = c.expand_as(x), space.origin().expand_as(x)
@@ -140,7 +149,7 @@ def _product(signature: str, *, closed: bool = False) -> Case:
         "product",
         dim,
         lambda params: _Quadrature(spaces, params["loc"], latent.scale(params)),
-        lambda n: _Quadrature(spaces, torch.zeros(n, dtype=torch.float64), torch.ones(n, dtype=torch.float64)),
+        lambda n: _Quadrature(spaces, torch.zeros(size, dtype=torch.float64), torch.ones(n, dtype=torch.float64)),
         squares,
         True,
         closed,

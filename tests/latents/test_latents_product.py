@@ -19,9 +19,17 @@ def _made(dim: int, signature: str, **settings: Any) -> Product:
     return latent
 
 
-def _params(n: int, dim: int, scale: float = 0.4, seed: int = 0) -> dict[str, Tensor]:
-    loc = 0.6 * torch.randn(n, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    return {"loc": loc, "log_scale": torch.full((n, dim), math.log(scale), dtype=torch.float64)}
+def _params(latent: Product, n: int, scale: float = 0.4, seed: int = 0) -> dict[str, Tensor]:
+    """Heads whose centres lie at tangent coordinates of spread 0.6, the same for every signature of one dimension."""
+    v = 0.6 * torch.randn(n, latent.dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return {"loc": _head(latent, v), "log_scale": torch.full((n, latent.dim), math.log(scale), dtype=torch.float64)}
+
+
+def _head(latent: Product, v: Tensor) -> Tensor:
+    """On spheres the way from the origin to the point, in the coordinates (c, s)."""
+    parts = zip(latent.signature, latent.space.factors, latent.space.vectors(v), strict=True)
+    heads = [s.exp0(x).detach() - s.origin().to(x) if f.letter == "s" else x for f, s, x in parts]
+    return torch.cat(heads, dim=-1)
 
 
 def _context(seed: int = 0) -> Context:
@@ -39,16 +47,17 @@ def _elbo(latent: Any, params: dict[str, Tensor], seed: int = 3) -> Tensor:
 @pytest.mark.parametrize("signature", ["s3:1e-10", "h3:1e-10", "s1:1e-10,h2:1e-10", "e3"])
 def test_flat_is_the_limit_from_both_sides(signature: str) -> None:
     """T3: the ELBO of a curvature near zero, of either sign, is the Euclidean backend's to 1e-6."""
-    params = _params(500, 3)
-    expected = _elbo(make_latent("euclidean", 3, {}), params)
-    assert float(_elbo(_made(3, signature), params)) == pytest.approx(float(expected), abs=1e-6)
+    latent = _made(3, signature)
+    expected = _elbo(make_latent("euclidean", 3, {}), _params(_made(3, "e3"), 500))
+    assert float(_elbo(latent, _params(latent, 500))) == pytest.approx(float(expected), abs=1e-6)
 
 
 @pytest.mark.parametrize("signature", ["s2", "h2", "s1,h1", "h2,s2,e1"])
 def test_gradient_to_the_curvature_equals_finite_differences(signature: str) -> None:
     """T1: of the ELBO with fixed noise, to 1e-4."""
     dim = sum(int(f[1]) for f in signature.split(","))
-    latent, params = _made(dim, signature), _params(50, dim)
+    latent = _made(dim, signature)
+    params = _params(latent, 50)
     curvatures = list(latent.parameters())
 
     def value() -> Tensor:  # of the points' own coordinates: in one dimension lengths alone know no curvature
@@ -71,7 +80,7 @@ def test_gradient_to_the_curvature_equals_finite_differences(signature: str) -> 
 def test_derivative_of_the_kl_to_the_log_variance() -> None:
     """On E^2 at sigma^2 = 0.25 it is -0.375 a dimension, in closed form and in the mean over draws."""
     latent, n = _made(2, "e2"), 100_000
-    params = _params(n, 2, 0.5)
+    params = _params(latent, n, 0.5)
     log_variance = (2.0 * params["log_scale"]).requires_grad_()
     moved = {**params, "log_scale": 0.5 * log_variance}
     closed, ratio = latent.kl(moved), latent.rsample(moved, _context(5)).log_ratio
@@ -86,7 +95,7 @@ def test_derivative_of_the_kl_to_the_log_variance() -> None:
 def test_divergence_averages_to_the_log_ratio(n_samples: int) -> None:
     """Any number of draws gives the same mean; flat factors are exact."""
     latent = _made(5, "h2,s2,e1", n_samples=n_samples)
-    params = {k: v[:1].expand(20_000, 5) for k, v in _params(1, 5).items()}
+    params = {k: v.expand(20_000, -1) for k, v in _params(latent, 1).items()}
     found = latent.draw(params, _context(2)).kl.detach()
     expected = latent.rsample(params, _context(4)).log_ratio.detach()
     error = (found.var(dim=0) + expected.var(dim=0)).sqrt() / 20_000**0.5
@@ -97,7 +106,7 @@ def test_divergence_averages_to_the_log_ratio(n_samples: int) -> None:
 def test_antithetic_pairs_have_less_variance_than_two_draws() -> None:
     """What is odd in the noise, and what is known in the mean, is gone: a tenth of the variance is left, or less."""
     latent = _made(4, "h2,s2", n_samples=2)
-    params = {k: v[:1].expand(20_000, 4) for k, v in _params(1, 4, 0.2).items()}
+    params = {k: v.expand(20_000, -1) for k, v in _params(latent, 1, 0.2).items()}
     sample = latent.rsample(params, _context(1))
     pair = latent.draw(params, _context(2)).kl.detach().var(dim=0)
     assert bool((pair < 0.1 * sample.log_ratio.detach().var(dim=0) / 2).all())
@@ -142,15 +151,15 @@ def test_first_draw_is_that_of_rsample() -> None:
     for n in (1, 2, 8):
         latent = _made(3, "h2,s1", n_samples=n)
         noise = torch.randn(max(1, n // 2), 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-        expected = latent._draw(_params(5, 3), noise[:1]).z[0]
-        torch.testing.assert_close(latent.draw(_params(5, 3), _context(1)).z, expected)
+        expected = latent._sample(_params(latent, 5), noise[:1])[0].z
+        torch.testing.assert_close(latent.draw(_params(latent, 5), _context(1)).z, expected)
 
 
 def test_gradients_of_the_divergence_keep_a_finite_spread_on_spheres() -> None:
     """However wide the head asks for: draws stay away from the antipode, where the density is infinite."""
     for signature, dim in (("s2:4", 2), ("s5:1", 5)):
         latent, n = _made(dim, signature), 100_000
-        params = {k: v[:1].expand(n, dim).clone() for k, v in _params(1, dim, 0.8).items()}
+        params = {k: v.expand(n, -1).clone() for k, v in _params(latent, 1, 0.8).items()}
         params["log_scale"].requires_grad_()
         (slope,) = torch.autograd.grad(latent.draw(params, _context(1)).kl.sum(), params["log_scale"])
         assert float(slope.abs().max()) < 1e4 * float(slope.abs().median())
@@ -208,7 +217,7 @@ def test_distances_of_all_pairs_equal_those_of_each() -> None:
     for signature, dim in (("s2:0.7", 2), ("h2:2", 2), ("h1,s3,e2", 6)):
         latent = _made(dim, signature)
         loc = 1.5 * torch.randn(40, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
-        z = latent.mean({"loc": loc, "log_scale": loc})
+        z = latent.mean({"loc": _head(latent, loc), "log_scale": loc})
         each = latent.space.distance(z[:, None], z[None])
         torch.testing.assert_close(latent.distance(z, z), each, rtol=1e-7, atol=1e-6)
 
@@ -221,3 +230,13 @@ def test_options_are_what_they_say() -> None:
         with pytest.raises(OptionError, match=name):
             _made(2, "h2", **{name: value})
     assert not list(_made(2, "h2", learn_curvature="off").parameters())
+
+
+def test_heads_that_go_round_a_sphere_s_centre_meet_no_seam() -> None:
+    """The mean of neighbours stays near at the antipode too; a flat limit has no bound to it."""
+    latent = _made(2, "s1:0.5,e1")
+    angle = torch.linspace(0.0, 2.0 * math.pi, 401, dtype=torch.float64)[:, None]
+    around = torch.cat([2.0 * angle.cos() - 1.0, 2.0 * 2.0**0.5 * angle.sin(), 0.0 * angle], dim=-1)
+    z = latent.mean({"loc": around, "log_scale": torch.zeros(401, 2, dtype=torch.float64)})
+    steps = latent.space.distance(z[1:], z[:-1])
+    torch.testing.assert_close(steps, torch.full_like(steps, 2.0 * math.pi / 400 * 2.0**0.5))

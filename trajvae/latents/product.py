@@ -71,15 +71,9 @@ def _bounded(space: ConstantCurvature, scale: Tensor) -> Tensor:
     return scale / (1.0 + (scale * inverse.to(scale)) ** 4) ** 0.25
 
 
-def _flat_draw(mu: Tensor, sigma: Tensor, noise: Tensor) -> LatentSample:
-    """What `_curved_draw` gives at K = 0, with less work and without the constant c."""
-    z = mu + sigma * noise
-    return LatentSample(z, (0.5 * (z.square() - noise.square()) - sigma.log()).sum(dim=-1))
-
-
-def _curved_draw(space: ConstantCurvature, mu: Tensor, sigma: Tensor, noise: Tensor) -> LatentSample:
-    made = wrapped.draw(space, space.exp0(mu), sigma, noise)
-    return LatentSample(made.z, made.log_prob - wrapped.log_prior(space, made.z))
+def _flat_kl(mu: Tensor, sigma: Tensor) -> Tensor:
+    """KL(N(mu, sigma^2) || N(0, 1)), (..., d) to (...)."""
+    return (0.5 * (mu.square() + sigma.square() - 1.0) - sigma.log()).sum(dim=-1)
 
 
 class Product(Latent):
@@ -96,6 +90,9 @@ class Product(Latent):
     A point is the factors' coordinates side by side: (c, s) for each curved one, as `ConstantCurvature` has them, and
     Cartesian coordinates for each flat one. As a curvature goes to zero, from either side, everything goes to the
     Euclidean latent space.
+
+    The head `loc` has a factor's tangent coordinates at the origin, but on spheres: there they would tear the encoder
+    at the antipode, and the head is r of one number more, which stands for the point in the direction of (1, 0) + r.
 
     References
     ----------
@@ -115,7 +112,8 @@ class Product(Latent):
             raise OptionError(f"signature '{text}' has dimension {size}, the latent dimension is {dim}")
         self.space = ProductSpace([self._factor(f) for f in self.signature])
         self.dim, self.ambient_dim = dim, self.space.ambient_dim
-        self.param_sizes = {"loc": dim, "log_scale": dim}
+        self._heads = [f.dim + (f.letter == "s") for f in self.signature]
+        self.param_sizes = {"loc": sum(self._heads), "log_scale": dim}
         self.parts = tuple(f"{f.name}#{i}" for i, f in enumerate(self.signature))
         self.own_rate, self.burn_in = self.options.curvature_rate, self.options.burn_in
 
@@ -135,20 +133,44 @@ class Product(Latent):
         parts = zip(self.space.factors, self.space.vectors(scale), strict=True)
         return torch.cat([_bounded(space, part) for space, part in parts], dim=-1)
 
-    def _draw(self, params: Params, noise: Tensor) -> LatentSample:
-        """Draws from noise (..., B, dim)."""
-        points, ratios = [], []
-        split = [self.space.vectors(x.double()) for x in (params["loc"], self._scale(params), noise)]
-        for flat, space, mu, sigma, eps in zip(self.space.flat, self.space.factors, *split, strict=True):
-            made = _flat_draw(mu, sigma, eps) if flat else _curved_draw(space, mu, sigma, eps)
-            points.append(made.z)
-            ratios.append(made.log_ratio)
-        return LatentSample(torch.cat(points, dim=-1), torch.stack(ratios, dim=-1))
+    def _centres(self, params: Params) -> list[Tensor]:
+        """The posterior's centre in each factor: a point, or Cartesian coordinates, in float64."""
+        out = []
+        heads = torch.split(params["loc"].double(), self._heads, dim=-1)
+        for factor, flat, space, head in zip(self.signature, self.space.flat, self.space.factors, heads, strict=True):
+            if factor.letter == "s":
+                out.append(space.project(head + space.origin().to(head)))
+            else:
+                out.append(head if flat else space.exp0(head))
+        return out
+
+    def _noise(self, n: int, params: Params, context: Context) -> Tensor:
+        like = params["log_scale"]
+        return torch.randn(n, *like.shape, dtype=like.dtype, device=like.device, generator=context.generator)
+
+    def _sample(self, params: Params, noise: Tensor) -> tuple[LatentSample, Tensor]:
+        """Draws (B, ambient) by noise (n, B, dim)'s first, with the log ratios (B, parts) there; KL's estimates."""
+        points, ratios, divergences = [], [], []
+        split = [self._centres(params), *(self.space.vectors(x.double()) for x in (self._scale(params), noise))]
+        for flat, space, centre, sigma, eps in zip(self.space.flat, self.space.factors, *split, strict=True):
+            if flat:
+                z = centre + sigma * eps[0]
+                ratio = (0.5 * (z.square() - eps[0].square()) - sigma.log()).sum(dim=-1)
+                divergences.append(_flat_kl(centre, sigma))
+            else:
+                made = wrapped.draw(space, centre, sigma, eps)
+                drawn = made.log_prob - wrapped.log_prior(space, made.z)
+                z, ratio = made.z[0], drawn[0]
+                divergences.append((drawn + 0.5 * (eps.square() - 1.0).sum(dim=-1)).mean(dim=0))
+            points.append(z)
+            ratios.append(ratio)
+        like = params["loc"]
+        sample = LatentSample(torch.cat(points, dim=-1).to(like), torch.stack(ratios, dim=-1).to(like))
+        return sample, torch.stack(divergences, dim=-1).to(like)
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
         """See `Latent`."""
-        z, ratio = self._draw(params, self._noise(1, params, context)[0])
-        return LatentSample(z.to(params["loc"]), ratio.to(params["loc"]))
+        return self._sample(params, self._noise(1, params, context))[0]
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
         """See `Latent`: KL of flat factors in closed form, of curved ones over antithetic pairs of draws.
@@ -156,30 +178,19 @@ class Product(Latent):
         The noise's own share of log q, -|noise|^2 / 2, is known in the mean, and stands there by its mean.
         """
         half = self._noise((self.options.n_samples + 1) // 2, params, context)
-        noise = torch.cat([half, -half])[: self.options.n_samples]
-        z, ratio = self._draw(params, noise)
-        excess = [0.5 * (x.square() - 1.0).sum(dim=-1) for x in self.space.vectors(noise)]
-        drawn = (ratio + torch.stack(excess, dim=-1)).mean(dim=0)
-        flat = torch.tensor(self.space.flat, device=drawn.device)
-        return LatentDraw(z[0].to(params["loc"]), torch.where(flat, self._flat_kl(params), drawn).to(params["loc"]))
-
-    def _noise(self, n: int, params: Params, context: Context) -> Tensor:
-        like = params["loc"]
-        return torch.randn(n, *like.shape, dtype=like.dtype, device=like.device, generator=context.generator)
+        sample, kl = self._sample(params, torch.cat([half, -half])[: self.options.n_samples])
+        return LatentDraw(sample.z, kl)
 
     def kl(self, params: Params) -> Tensor | None:
         """See `Latent`: closed only where every factor is flat."""
-        return self._flat_kl(params) if all(self.space.flat) else None
-
-    def _flat_kl(self, params: Params) -> Tensor:
-        """As if every factor were flat, (B, parts)."""
-        loc, scale = params["loc"], self._scale(params)
-        each = 0.5 * (loc.square() + scale.square() - 1.0) - scale.log()
-        return torch.stack([part.sum(dim=-1) for part in self.space.vectors(each)], dim=-1)
+        if not all(self.space.flat):
+            return None
+        split = (self.space.vectors(x) for x in (params["loc"], self._scale(params)))
+        return torch.stack([_flat_kl(mu, sigma) for mu, sigma in zip(*split, strict=True)], dim=-1)
 
     def mean(self, params: Params) -> Tensor:
         """See `Latent`: the posterior's centre."""
-        return self.space.exp0(params["loc"])
+        return torch.cat(self._centres(params), dim=-1).to(params["loc"])
 
     def scale(self, params: Params) -> Tensor:
         """See `Latent`: in the tangent space at the centre."""
