@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from trajvae.errors import OptionError
-from trajvae.geometry.trigonometry import arc_ratio, cosine_and_sine, sine_ratio
+from trajvae.geometry.trigonometry import arc_ratio, cosine_and_sine, sine_ratio, wide_arc_ratio
 
 
 class Shot(NamedTuple):
@@ -94,13 +94,8 @@ class ConstantCurvature(nn.Module):
         return self._stretch(c, self.curvature * square), square
 
     def _stretch(self, c: Tensor, y: Tensor) -> Tensor:
-        """The arc from its sine; near and beyond a sphere's equator from sine and cosine, whose ratio says more."""
-        steep = (y > 0.5) | (c < 0)
-        if not bool(steep.any()):
-            return arc_ratio(y)
-        root = torch.where(steep, y, torch.ones_like(y)).clamp(min=1e-300).sqrt()
-        wide = torch.atan2(root, torch.where(steep, c, torch.ones_like(c))) / root
-        return torch.where(steep, wide, arc_ratio(torch.where(steep, torch.zeros_like(y), y)))
+        """The arc from its sine; on spheres from sine and cosine, whose ratio says more near and beyond the equator."""
+        return wide_arc_ratio(c, y) if bool(self.curvature > 0) else arc_ratio(y)
 
     def transport0(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Parallel transport of v (..., dim) from the origin to z: the tangent vector (b, u) there."""

@@ -76,7 +76,28 @@ class _ArcRatio(Function):
         """The chain rule, with the closed derivative."""
         y, arc = ctx.saved_tensors
         difference = (1.0 - y).clamp(min=1e-300).rsqrt() - arc
-        return gradients[0] * _over_twice(difference, y, (1 / 6, 3 / 20, 15 / 112, 35 / 288, 315 / 2816))
+        return gradients[0] * _over_twice(difference, y, _ARC_SLOPES)
+
+
+_ARC_SLOPES = (1 / 6, 3 / 20, 15 / 112, 35 / 288, 315 / 2816)
+
+
+class _WideArcRatio(Function):
+    @staticmethod
+    def forward(ctx: Any, c: Tensor, y: Tensor) -> Tensor:
+        """Values, and what the derivatives need."""
+        root = y.clamp(min=1e-300).sqrt()
+        arc = torch.atan2(root, c) / root
+        ctx.save_for_backward(c, y, arc)
+        return arc
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """By y alone where c follows from it well enough; near and beyond the equator by both."""
+        c, y, arc = ctx.saved_tensors
+        steep = (y > 0.5) | (c < 0)
+        by_y = _over_twice(torch.where(steep, c, 1.0 / torch.where(steep, 1.0, c)) - arc, y, _ARC_SLOPES)
+        return torch.where(steep, -gradients[0], 0.0), gradients[0] * by_y
 
 
 def cosine_and_sine(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,4 +119,10 @@ def sine_ratio(x: Tensor) -> Tensor:
 def arc_ratio(y: Tensor) -> Tensor:
     """asin(sqrt y) / sqrt y, asinh(sqrt -y) / sqrt -y: an arc over its generalised sine, for y = K s^2 <= 1."""
     out: Tensor = _ArcRatio.apply(y)  # type: ignore[no-untyped-call]
+    return out
+
+
+def wide_arc_ratio(c: Tensor, y: Tensor) -> Tensor:
+    """`arc_ratio` for arcs of up to half a turn, by their cosine c and the square y >= 0 of their sine."""
+    out: Tensor = _WideArcRatio.apply(c, y)  # type: ignore[no-untyped-call]
     return out

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Size, Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution, constraints
 from torch.distributions.kl import register_kl
 
@@ -37,29 +39,54 @@ class Draw(NamedTuple):
     log_prob: Tensor
 
 
+class _Turns(Function):
+    """`_fold` where more turns than one matter, as one node of the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, energy: Tensor, square: Tensor, curvature: Tensor, power: int, most: int) -> Tensor:
+        """Values, and the weighted sums over turns that the derivatives are."""
+        turns = torch.arange(-most, most + 1, dtype=energy.dtype, device=energy.device)
+        added = turns * (2.0 * math.pi * (curvature * square).rsqrt()).unsqueeze(-1)
+        factor = 1.0 + added
+        factor_square = factor.square()
+        terms = -energy.unsqueeze(-1) * factor_square
+        if power:
+            terms += (0.5 * power) * factor_square.clamp(min=1e-300).log()
+        out = torch.logsumexp(terms, dim=-1)
+        weights = torch.exp(terms - out.unsqueeze(-1))
+        slope = factor * (power / factor_square.clamp(min=1e-300) - 2.0 * energy.unsqueeze(-1))
+        by_energy, by_factor = (weights * factor_square).sum(dim=-1), (weights * added * slope).sum(dim=-1)
+        ctx.save_for_backward(square, curvature, by_energy, by_factor)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """Energy enters by the factors' squares; length and curvature by the factors."""
+        square, curvature, by_energy, by_factor = ctx.saved_tensors
+        bent = -0.5 * gradient * by_factor
+        return -gradient * by_energy, bent / square, bent.sum() / curvature, None, None
+
+
 def _fold(space: ConstantCurvature, energy: Tensor, square: Tensor, largest: float) -> Tensor:
     """Log of the sum over a sphere's turns of exp(-energy) times the volume's share, all of shape (...).
 
     The tangent vectors that end where one of squared length `square` does are that one, made longer by whole turns:
     by a factor f, with energy f^2 times as high and a volume f^(dim - 1) times as large.
     """
-    turn = 2.0 * math.pi / space.curvature.sqrt()
+    turn = 2.0 * math.pi / float(space.curvature.detach()) ** 0.5
     length = square.clamp(min=_SHORT)
     at_centre = square < _SHORT
     if bool(at_centre.any()):  # as if a little beside it, where the direction of turns is known
         slope = energy / torch.where(square > 0, square, torch.inf)
         energy = torch.where(at_centre, _SHORT * slope.clamp(min=0.5 / largest**2), energy)
-    per_length = turn * length.rsqrt()
-    if float((energy * ((1.0 - per_length).square() - 1.0)).min().detach()) > _NEGLIGIBLE:
+    with torch.no_grad():
+        nearest = energy * ((1.0 - turn * length.rsqrt()).square() - 1.0)
+    if float(nearest.min()) > _NEGLIGIBLE:
         return -energy
-    reach = (_REACH + math.sqrt(space.dim - 1)) * largest
-    most = 1 + math.ceil(reach / float(turn.detach()))
-    turns = torch.arange(-most, most + 1, dtype=torch.float64, device=energy.device)
-    factor = 1.0 + turns * per_length.unsqueeze(-1)
-    terms = -energy.unsqueeze(-1) * factor.square()
-    if space.dim > 1:
-        terms = terms + (space.dim - 1) * factor.abs().clamp(min=1e-300).log()
-    return torch.logsumexp(terms, dim=-1)
+    most = 1 + math.ceil((_REACH + math.sqrt(space.dim - 1)) * largest / turn)
+    out: Tensor = _Turns.apply(energy, length, space.curvature, space.dim - 1, most)  # type: ignore[no-untyped-call]
+    return out
 
 
 def _exponent(space: ConstantCurvature, energy: Tensor, square: Tensor, largest: float, sine: Tensor) -> Tensor:
