@@ -32,14 +32,13 @@ def test_the_seed_fixes_every_weight_whatever_the_global_state() -> None:
 
 
 def test_initial_weights_have_the_stated_spread() -> None:
-    """N(0, 2 / fan-in) in the trunk, a hundredth of that variance in the heads, biases zero."""
+    """N(0, 2 / fan-in) in the trunk, a hundredth of that variance in the head, biases zero."""
     net = _mlp()
     for layer in net.trunk:
         expected = math.sqrt(2.0 / layer.in_features)
         assert abs(float(layer.weight.detach().std()) / expected - 1.0) < 4.0 / math.sqrt(2.0 * layer.weight.numel())
-    for head in net.heads.values():
-        expected = math.sqrt(0.02 / head.in_features)
-        assert abs(float(head.weight.detach().std()) / expected - 1.0) < 4.0 / math.sqrt(2.0 * head.weight.numel())
+    expected = math.sqrt(0.02 / net.head.in_features)
+    assert abs(float(net.head.weight.detach().std()) / expected - 1.0) < 4.0 / math.sqrt(2.0 * net.head.weight.numel())
     assert all(float(p.detach().abs().max()) == 0.0 for n, p in net.named_parameters() if n.endswith("bias"))
 
 

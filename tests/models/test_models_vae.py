@@ -29,7 +29,7 @@ def _vae(dim: int) -> tuple[VAE, Tensor, Tensor]:
     vae.features.fit(targets, 6, 0.1)
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
-        for head in (*vae.encoder.heads.values(), *vae.decoder.heads.values()):
+        for head in (vae.encoder.head, vae.decoder.head):
             head.weight.mul_(8.0)
             head.bias.copy_(0.3 * torch.randn(head.bias.shape, generator=generator))
     inputs = vae.features.inputs(targets)

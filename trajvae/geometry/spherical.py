@@ -42,14 +42,50 @@ def beta_draws(a: Tensor, b: Tensor, generator: torch.Generator | None = None) -
     return (g / (g + h)).clamp(min=torch.finfo(torch.float64).tiny)
 
 
-def orthogonal_directions(loc: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Uniform unit vectors orthogonal to loc, (..., m) to (..., m), smooth in loc everywhere."""
+class _AtAngle(Function):
+    """loc turned by an angle of given cosine and sine about a direction that noise chooses."""
+
+    @staticmethod
+    def forward(ctx: Any, loc: Tensor, cosine: Tensor, sine: Tensor, noise: Tensor) -> Tensor:
+        """Values, and what the derivative needs."""
+        if loc.shape[-1] == 2:  # one of two directions, chosen without looking at loc
+            length = torch.sign(noise[..., :1] + (noise[..., :1] == 0))
+            direction = length * torch.stack([-loc[..., 1], loc[..., 0]], dim=-1)
+        else:
+            flat = noise - (noise * loc).sum(dim=-1, keepdim=True) * loc
+            length = torch.linalg.vector_norm(flat, dim=-1, keepdim=True).clamp(min=1e-12)
+            direction = flat / length
+        ctx.save_for_backward(loc, cosine, sine, noise, direction, length)
+        return cosine * loc + sine * direction
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """The chain rule through the projection on loc's tangent space and its normalisation."""
+        loc, cosine, sine, noise, direction, length = ctx.saved_tensors
+        along, around = (gradient * loc).sum(-1, keepdim=True), (gradient * direction).sum(-1, keepdim=True)
+        if loc.shape[-1] == 2:
+            turned = length * torch.stack([gradient[..., 1], -gradient[..., 0]], dim=-1)
+        else:
+            v = (gradient - around * direction) / length
+            turned = -(v * loc).sum(-1, keepdim=True) * noise - (noise * loc).sum(-1, keepdim=True) * v
+        return cosine * gradient + sine * turned, along, around, None
+
+
+def at_angle(loc: Tensor, cosine: Tensor, sine: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draws at an angle from loc, uniform around it and smooth in loc everywhere.
+
+    Parameters
+    ----------
+    loc : Tensor, shape (..., m)
+        Unit vectors.
+    cosine, sine : Tensor, shape (..., 1)
+        Of the angle.
+    generator : torch.Generator, optional
+    """
     noise = _normals(loc.shape, loc, generator)
-    if loc.shape[-1] == 2:  # one of two directions, chosen without looking at loc
-        turned = torch.stack([-loc[..., 1], loc[..., 0]], dim=-1)
-        return torch.sign(noise[..., :1] + (noise[..., :1] == 0)) * turned
-    flat = noise - (noise * loc).sum(dim=-1, keepdim=True) * loc
-    return torch.nn.functional.normalize(flat, dim=-1)
+    z: Tensor = _AtAngle.apply(loc, cosine, sine, noise)  # type: ignore[no-untyped-call]
+    return z
 
 
 class SphereUniform(Distribution):
@@ -195,8 +231,7 @@ class PowerSpherical(AboutDirection):
         concentration = self.concentration.double().expand(shape[:-1]).unsqueeze(-1)
         along, around = _PowerAngle.apply(concentration, self.m, generator)  # type: ignore[no-untyped-call]
         loc = self.loc.double().expand(shape)
-        z: Tensor = along * loc + around * orthogonal_directions(loc, generator)
-        return z.to(self.loc)
+        return at_angle(loc, along, around, generator).to(self.loc)
 
     def _log_normaliser(self) -> Tensor:
         a, b = self._ab()

@@ -23,7 +23,7 @@ from torch import Size, Tensor
 from torch.distributions.kl import register_kl
 
 from trajvae.errors import TrajvaeError
-from trajvae.geometry.spherical import AboutDirection, SphereUniform, beta_draws, log_sphere_area, orthogonal_directions
+from trajvae.geometry.spherical import AboutDirection, SphereUniform, at_angle, beta_draws, log_sphere_area
 
 _NODES = 96
 _BELOW, _ABOVE = 11.0, 16.0  # widths from the mode beyond which the density is below exp(-40); cosines have long tails
@@ -109,7 +109,7 @@ class VonMisesFisher(AboutDirection):
             slope = self._slope(angle, kappa, mean) if kappa.requires_grad else 0.0
         moving = (angle + slope * (kappa - kappa.detach())).unsqueeze(-1)
         loc = self.loc.double().expand(shape)
-        return (moving.cos() * loc + moving.sin() * orthogonal_directions(loc, generator)).to(self.loc)
+        return at_angle(loc, moving.cos(), moving.sin(), generator).to(self.loc)
 
     def _angles(self, kappa: Tensor, generator: torch.Generator | None) -> Tensor:
         """Draws of the angle by rejection, as twice the arc sine of sqrt((1 - cosine) / 2), which keeps its digits."""

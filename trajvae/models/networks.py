@@ -13,7 +13,7 @@ from trajvae.errors import OptionError
 
 
 class MLP(nn.Module):
-    """A trunk of SiLU layers and one linear head for each named parameter.
+    """A trunk of SiLU layers and a linear head, split into named parameters.
 
     Parameters
     ----------
@@ -39,16 +39,16 @@ class MLP(nn.Module):
             raise OptionError(f"hidden layers need widths of 1 or more, got {list(hidden)}")
         widths = [n_inputs, *hidden]
         trunk = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
-        ends = {name: nn.Linear(widths[-1], size) for name, size in heads.items()}
-        self.trunk, self.heads = nn.ModuleList(trunk), nn.ModuleDict(ends)
-        for layers, gain in ((trunk, 2.0), (list(ends.values()), 0.02)):
-            for layer in layers:
-                std = math.sqrt(gain / layer.in_features)
-                nn.init.normal_(layer.weight, 0.0, std, generator=generator)
-                nn.init.zeros_(layer.bias)
+        self.trunk, self.head = nn.ModuleList(trunk), nn.Linear(widths[-1], sum(heads.values()))
+        self.sizes = dict(heads)
+        for layer in (*trunk, self.head):
+            std = math.sqrt((0.02 if layer is self.head else 2.0) / layer.in_features)
+            nn.init.normal_(layer.weight, 0.0, std, generator=generator)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Inputs (B, I) to each head's outputs (B, size)."""
         for layer in self.trunk:
             x = nn.functional.silu(layer(x))
-        return {name: head(x) for name, head in self.heads.items()}
+        parts = torch.split(self.head(x), list(self.sizes.values()), dim=-1)
+        return dict(zip(self.sizes, parts, strict=True))
