@@ -8,11 +8,12 @@ C. Chadebec, C. Mantoux, S. Allassonniere, arXiv:2010.11518, eq. 9: the metric f
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Map = Callable[[Tensor], Tensor]
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -93,7 +94,22 @@ class Dense:
         return self.metric.square(z, v) / (self.floor - torch.expm1(-self.density(z)))
 
 
-class CentroidMetric(nn.Module):
+class Expansion(NamedTuple):
+    """An inverse metric at a place, to first order.
+
+    Attributes
+    ----------
+    inverse : Tensor, shape (B, d, d)
+        G^-1.
+    slope : Tensor, shape (B, d, d, d)
+        Its derivatives; [:, k] is that along coordinate k.
+    """
+
+    inverse: Tensor
+    slope: Tensor
+
+
+class CentroidMetric:
     """The metric whose inverse is the sum over centroids of L_i L_i^T exp(-|z - c_i|^2 / T^2), plus lambda I.
 
     Parameters
@@ -101,39 +117,50 @@ class CentroidMetric(nn.Module):
     centroids : Tensor, shape (N, d)
     factors : Tensor, shape (N, d, d)
         The L_i; of posteriors with standard deviations s_i, diag(s_i): then G is the posterior precision at a centroid.
-    temperature : float
+    temperature : float or Tensor
         T.
-    regularisation : float
+    regularisation : float or Tensor
         Lambda: G is I / lambda far from all centroids.
 
     Notes
     -----
-    Time and memory are linear in N.
+    Everything is computed in float64 and given back in the precision of z, by matrix products with the centroids'
+    moments: time and memory are linear in N. Gradients reach the centroids and the factors.
     """
 
-    centroids: Tensor
-    products: Tensor
+    def __init__(
+        self, centroids: Tensor, factors: Tensor, temperature: float | Tensor, regularisation: float | Tensor
+    ) -> None:
+        self.dim = centroids.shape[1]
+        self.centroids, factors = centroids.double(), factors.double()
+        self.products = (factors @ factors.transpose(-1, -2)).flatten(1)
+        self.square_width = temperature**2
+        self.floor = regularisation * torch.eye(self.dim, dtype=torch.float64, device=centroids.device)
+        self._norms = self.centroids.square().sum(dim=-1) / -self.square_width
+        self._ways = (2.0 / self.square_width) * self.centroids.T
 
-    def __init__(self, centroids: Tensor, factors: Tensor, temperature: float, regularisation: float) -> None:
-        super().__init__()
-        self.temperature, self.regularisation = temperature, regularisation
-        self.register_buffer("centroids", centroids)
-        self.register_buffer("products", (factors @ factors.transpose(-1, -2)).flatten(1))
-
-    @property
-    def dim(self) -> int:
-        """d."""
-        return self.centroids.shape[1]
+    @functools.cached_property
+    def _moments(self) -> Tensor:
+        """The products, and the products times each coordinate of their centroid, (N, d^2 + d^3)."""
+        first = self.centroids[:, :, None] * self.products[:, None]
+        return torch.cat([self.products, first.flatten(1)], dim=1)
 
     def _weights(self, z: Tensor) -> Tensor:
-        # |z - c|^2 by its expansion would lose the digits of near points
-        square = (z[:, None] - self.centroids.to(z)).square().sum(dim=-1)
-        return torch.exp(-square / self.temperature**2)
+        # in float64 the expansion of the square keeps the digits of near points
+        exponent = torch.addmm(self._norms, z, self._ways) - z.square().sum(dim=-1, keepdim=True) / self.square_width
+        return exponent.clamp(max=0.0).exp()
 
     def inverse(self, z: Tensor) -> Tensor:
         """G^-1, (B, d) to (B, d, d)."""
-        eye = torch.eye(self.dim, dtype=z.dtype, device=z.device)
-        return (self._weights(z) @ self.products.to(z)).view(-1, self.dim, self.dim) + self.regularisation * eye
+        return ((self._weights(z.double()) @ self.products).view(-1, self.dim, self.dim) + self.floor).to(z)
+
+    def expansion(self, z: Tensor) -> Expansion:
+        """G^-1 and its derivatives, of which each is the sum of -2 (z - c_i)_k / T^2 w_i L_i L_i^T."""
+        d, place = self.dim, z.double()
+        sums = self._weights(place) @ self._moments
+        whole, first = sums[:, : d * d].view(-1, 1, d, d), sums[:, d * d :].view(-1, d, d, d)
+        slope = (2.0 / self.square_width) * (first - place[:, :, None, None] * whole)
+        return Expansion((whole[:, 0] + self.floor).to(z), slope.to(z))
 
     def factor(self, z: Tensor) -> Tensor:
         """The Cholesky factor of G^-1, (B, d) to (B, d, d)."""
@@ -158,16 +185,11 @@ class CentroidMetric(nn.Module):
     def gradients(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
         """Closed-form gradients with respect to z of log det G and of p^T G^-1 p, both (B, d).
 
-        The derivative of G^-1 along z is the sum of -2 (z - c_i) / T^2 w_i L_i L_i^T, and that of log det G is minus
-        the trace of its product with G.
+        That of log det G is minus the trace of G times the derivative of G^-1.
         """
-        offset = z[:, None] - self.centroids.to(z)
-        weights = torch.exp(-offset.square().sum(dim=-1) / self.temperature**2)
-        slope = -2.0 / self.temperature**2 * weights[..., None] * offset
-        products = self.products.to(z)
-        trace = self.tensor(z).flatten(1) @ products.T
-        kinetic = (momentum[:, :, None] * momentum[:, None]).flatten(1) @ products.T
-        return -(trace[..., None] * slope).sum(dim=1), (kinetic[..., None] * slope).sum(dim=1)
+        slope = self.expansion(z).slope
+        trace = torch.einsum("bij,bkij->bk", self.tensor(z), slope)
+        return -trace, torch.einsum("bkij,bi,bj->bk", slope, momentum, momentum)
 
 
 def spacing(points: Tensor, distance: Distance = torch.cdist) -> float:
