@@ -1,0 +1,225 @@
+"""The generalised leapfrog: a symplectic integrator for Hamiltonians whose metric changes from place to place.
+
+H(z, rho) = -log p(z) + 1/2 log det G(z) + 1/2 rho^T G^-1(z) rho. Half a step of the momentum and half of the position
+are implicit. Both are solved by Newton's method with closed Jacobians; gradients go through the solution itself, by one
+more Newton step whose matrix is held fixed, and not through the iterations.
+
+References
+----------
+B. Leimkuhler and S. Reich, Simulating Hamiltonian Dynamics, Cambridge 2004, sec. 4.2.
+M. Girolami and B. Calderhead, J. R. Stat. Soc. B 73, 123 (2011), eq. 16 to 18.
+C. Chadebec, C. Mantoux, S. Allassonniere, arXiv:2010.11518, sec. 3.2: in a variational autoencoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from trajvae.geometry.metric import Expansion
+
+TOLERANCE = 1e-10
+_MOST = 8  # Newton steps; two or three are the rule
+
+
+class Expanded(Protocol):
+    """A metric that knows its inverse to first order."""
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """G^-1 at z (B, d), (B, d, d)."""
+
+    def expansion(self, z: Tensor) -> Expansion:
+        """G^-1 (B, d, d) and its derivatives (B, d, d, d) at z (B, d)."""
+
+
+class Place(NamedTuple):
+    """What a Hamiltonian knows at a position.
+
+    Attributes
+    ----------
+    z : Tensor, shape (B, d)
+    log_density : Tensor, shape (B,)
+        log p(z).
+    inverse, slope : Tensor
+        The inverse metric and its derivatives.
+    factor : Tensor, shape (B, d, d)
+        The Cholesky factor of the inverse metric.
+    push : Tensor, shape (B, d)
+        The gradient of -log p + 1/2 log det G: minus the force at rest.
+    """
+
+    z: Tensor
+    log_density: Tensor
+    inverse: Tensor
+    slope: Tensor
+    factor: Tensor
+    push: Tensor
+
+    def log_det(self) -> Tensor:
+        """log det G, (B,)."""
+        return -2.0 * self.factor.diagonal(dim1=-1, dim2=-2).log().sum(dim=-1)
+
+    def kinetic(self, momentum: Tensor) -> Tensor:
+        """1/2 rho^T G^-1 rho, (B,)."""
+        return 0.5 * (self.factor.mT @ momentum[..., None]).square().sum(dim=(-1, -2))
+
+    def momentum(self, noise: Tensor) -> Tensor:
+        """N(0, G) from standard normal noise, (B, d)."""
+        made: Tensor = torch.linalg.solve_triangular(self.factor.mT, noise[..., None], upper=True)
+        return made.squeeze(-1)
+
+
+class State(NamedTuple):
+    """A position with a momentum, and what is known of the way there.
+
+    Attributes
+    ----------
+    place : Place
+    momentum : Tensor, shape (B, d)
+    kept : Tensor of bool, shape (B,)
+        Whether both implicit equations were solved in every step so far. Others stand where they failed: a step that
+        did not converge is no bijection, and their numbers must not be used.
+    residual : Tensor, shape (B,)
+        The largest one left by the equations, over the size of the unknowns; of kept ones.
+    """
+
+    place: Place
+    momentum: Tensor
+    kept: Tensor
+    residual: Tensor
+
+
+class Hamiltonian:
+    """A density on a Riemannian space, as a potential with a kinetic energy.
+
+    Parameters
+    ----------
+    log_density : callable
+        z (B, d) to log p(z) (B,), up to a constant.
+    metric : Expanded
+    """
+
+    def __init__(self, log_density: Callable[[Tensor], Tensor], metric: Expanded) -> None:
+        self.log_density, self.metric = log_density, metric
+
+    def at(self, z: Tensor) -> Place:
+        """All that a step asks of a position; differentiable where gradients are on."""
+        value, gradient = self._log_density(z)
+        inverse, slope = self.metric.expansion(z)
+        factor = torch.linalg.cholesky(inverse)
+        trace = (torch.cholesky_inverse(factor)[:, None] * slope).sum(dim=(-1, -2))
+        return Place(z, value, inverse, slope, factor, -gradient - 0.5 * trace)
+
+    def energy(self, place: Place, momentum: Tensor) -> Tensor:
+        """H, (B,)."""
+        return place.kinetic(momentum) + 0.5 * place.log_det() - place.log_density
+
+    def _log_density(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Value and gradient, also where gradients or even their bookkeeping are switched off."""
+        if torch.is_grad_enabled():
+            z = z if z.requires_grad else z.detach().requires_grad_()
+            value = self.log_density(z)
+            (gradient,) = torch.autograd.grad(value.sum(), z, create_graph=True)
+            return value, gradient
+        with torch.inference_mode(False), torch.enable_grad():
+            z = z.clone().requires_grad_()
+            value = self.log_density(z)
+            (gradient,) = torch.autograd.grad(value.sum(), z)
+        return value.detach(), gradient
+
+
+def start(place: Place, momentum: Tensor) -> State:
+    """A state that has gone no way yet."""
+    clean = torch.zeros_like(place.log_density)
+    return State(place, momentum, torch.ones_like(clean, dtype=torch.bool), clean)
+
+
+def step(hamiltonian: Hamiltonian, state: State, size: Tensor) -> State:
+    """One generalised leapfrog step.
+
+    Parameters
+    ----------
+    hamiltonian : Hamiltonian
+    state : State
+    size : Tensor, shape () or (d,)
+        The time step, in one for all or one for each coordinate; both leave volumes as they are.
+    """
+    place, half = state.place, 0.5 * size
+    momentum, first = _half_momentum(place, state.momentum, half)
+    z, second = _position(hamiltonian.metric, place, momentum, half)
+    there = hamiltonian.at(z)
+    momentum = momentum - half * (there.push + 0.5 * _bent(there.slope, momentum)[1])
+    kept = state.kept & first.solved & second.solved
+    worst = torch.maximum(state.residual, torch.maximum(first.residual, second.residual))
+    return State(there, momentum, kept, torch.where(kept, worst, state.residual))
+
+
+class _Solved(NamedTuple):
+    x: Tensor
+    matrix: Tensor
+    solved: Tensor
+    residual: Tensor
+
+
+def _bent(slope: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivatives of G^-1 times rho, (B, d, d), and the gradient of rho^T G^-1 rho, (B, d)."""
+    turned = (slope @ momentum[:, None, :, None]).squeeze(-1)
+    return turned, _times(turned, momentum)
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    return (matrix @ vector[..., None]).squeeze(-1)
+
+
+def _half_momentum(place: Place, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solved]:
+    """rho' = rho - half (push + 1/2 grad rho'^T G^-1 rho')."""
+    base = momentum - half * place.push
+    eye = torch.eye(base.shape[1], dtype=base.dtype, device=base.device)
+
+    def equation(x: Tensor) -> tuple[Tensor, Tensor]:
+        turned, gradient = _bent(place.slope, x)
+        return x - base + 0.5 * half * gradient, eye + half.expand(len(eye))[:, None] * turned
+
+    found = _newton(equation, momentum)
+    return _differentiable(found, lambda x: x - base + 0.5 * half * _bent(place.slope, x)[1]), found
+
+
+def _position(metric: Expanded, place: Place, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solved]:
+    """z' = z + half (G^-1(z) + G^-1(z')) rho'."""
+    begun = place.z + half * _times(place.inverse, momentum)
+    eye = torch.eye(begun.shape[1], dtype=begun.dtype, device=begun.device)
+
+    def equation(x: Tensor) -> tuple[Tensor, Tensor]:
+        inverse, slope = metric.expansion(x)
+        value = x - begun - half * _times(inverse, momentum)
+        return value, eye - half.expand(len(eye))[:, None] * _bent(slope, momentum)[0].mT
+
+    found = _newton(equation, place.z)
+    return _differentiable(found, lambda x: x - begun - half * _times(metric.inverse(x), momentum)), found
+
+
+@torch.no_grad()
+def _newton(equation: Callable[[Tensor], tuple[Tensor, Tensor]], begin: Tensor) -> _Solved:
+    """Solve for all rows at once; a root beyond a fold, where the determinant has changed its sign, is none."""
+    x, size = begin.clone(), 1.0 + begin.abs().amax(dim=-1)
+    for left in range(_MOST, -1, -1):
+        value, matrix = equation(x)
+        residual = value.abs().amax(dim=-1) / size
+        if not left or bool((residual <= TOLERANCE).all()):
+            break
+        x = x - torch.linalg.solve_ex(matrix, value)[0]
+    inverse, singular = torch.linalg.inv_ex(matrix)
+    solved = (residual <= TOLERANCE) & (singular == 0) & (torch.linalg.det(matrix) > 0)
+    keep = solved[:, None]
+    inverse = torch.where(keep[..., None], inverse, 0.0)
+    return _Solved(torch.where(keep, x, begin), inverse, solved, torch.where(solved, residual, 0.0))
+
+
+def _differentiable(found: _Solved, equation: Callable[[Tensor], Tensor]) -> Tensor:
+    """The solution with its implicit derivative to all that the equation holds; others stand still."""
+    if not torch.is_grad_enabled():
+        return found.x
+    return found.x - _times(found.matrix, equation(found.x))
