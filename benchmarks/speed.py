@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ def frames() -> Tensor:
     return torch.randn(BATCH * BATCHES, ATOMS, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-def ours(backend: str, **options: str | int) -> Callable[[], None]:
+def ours(backend: str, **options: Any) -> Callable[[], None]:
     """An epoch of the trainer."""
     x = frames()
     config = TrainConfig(backend=backend, hidden=HIDDEN, **options)
@@ -91,6 +92,37 @@ def pythae_svae() -> nn.Module:
             return ModelOutput(reconstruction=self.body(z))
 
     return SVAE(SVAEConfig(input_dim=(30,), latent_dim=3), Encoder(), Decoder())
+
+
+def pythae_rhvae() -> nn.Module:
+    """pythae's Riemannian Hamiltonian VAE, two dimensions, three leapfrog steps; the batch is its centroids."""
+    from pythae.models import RHVAE, RHVAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = network(30, 4)
+
+        def forward(self, x: Tensor) -> ModelOutput:
+            out = self.body(x)
+            return ModelOutput(embedding=out[:, :2], log_covariance=out[:, 2:])
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = network(2, 30)
+
+        def forward(self, z: Tensor) -> ModelOutput:
+            return ModelOutput(reconstruction=self.body(z))
+
+    return RHVAE(RHVAEConfig(input_dim=(30,), latent_dim=2, n_lf=3), Encoder(), Decoder())
+
+
+def flowing(**options: str | int) -> Callable[[], None]:
+    """An epoch of the trainer with the flow on."""
+    return ours("rhvae", settings={"warmup": 0.0, "centroids": 100}, **options)
 
 
 def bare(model: nn.Module) -> Callable[[], None]:
@@ -165,6 +197,7 @@ def main() -> None:
         compare("hyperspherical", ours("hyperspherical"), "pythae SVAE", bare(pythae_svae()), 1.6),
         compare("hyperspherical", ours("hyperspherical"), "pythae's trainer", by_its_trainer(pythae_svae()), 1.6),
         compare("hyperspherical", ours("hyperspherical"), "the networks alone", networks_alone(), 0.0),
+        compare("rhvae, 3 steps", flowing(latent_dim=2), "pythae RHVAE", bare(pythae_rhvae()), 2.5),
         compare("product h2,s2,e2", ours("product", signature="h2,s2,e2"), "manify, 16 draws", manify_product(), 4.0),
     ]
     for name, found, bound, good in rows:

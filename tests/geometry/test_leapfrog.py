@@ -1,4 +1,4 @@
-"""T4: the generalised leapfrog is reversible, solves what is implicit, preserves volume, and has an error of order two."""
+"""T4: the generalised leapfrog is reversible, solves what is implicit, preserves volume, and is of order two."""
 
 from __future__ import annotations
 

@@ -21,8 +21,11 @@ from torch import Tensor
 
 from trajvae.geometry.metric import Expansion
 
-TOLERANCE = 1e-10
-_MOST = 8  # Newton steps; two or three are the rule
+Density = Callable[[Tensor], Tensor]
+Rows = Tensor | slice
+Equation = Callable[[Tensor, Rows], tuple[Tensor, Tensor]]
+TOLERANCE = 1e-9
+_TOGETHER, _MOST = 1, 4  # Newton steps after the first: of all rows at once, and of rows that need more
 
 
 class Expanded(Protocol):
@@ -45,8 +48,6 @@ class Place(NamedTuple):
         log p(z).
     inverse, slope : Tensor
         The inverse metric and its derivatives.
-    factor : Tensor, shape (B, d, d)
-        The Cholesky factor of the inverse metric.
     push : Tensor, shape (B, d)
         The gradient of -log p + 1/2 log det G: minus the force at rest.
     """
@@ -55,20 +56,24 @@ class Place(NamedTuple):
     log_density: Tensor
     inverse: Tensor
     slope: Tensor
-    factor: Tensor
     push: Tensor
+
+    def factor(self) -> Tensor:
+        """The Cholesky factor of G^-1, (B, d, d)."""
+        factor: Tensor = torch.linalg.cholesky(self.inverse)
+        return factor
 
     def log_det(self) -> Tensor:
         """log det G, (B,)."""
-        return -2.0 * self.factor.diagonal(dim1=-1, dim2=-2).log().sum(dim=-1)
+        return -2.0 * self.factor().diagonal(dim1=-1, dim2=-2).log().sum(dim=-1)
 
     def kinetic(self, momentum: Tensor) -> Tensor:
         """1/2 rho^T G^-1 rho, (B,)."""
-        return 0.5 * (self.factor.mT @ momentum[..., None]).square().sum(dim=(-1, -2))
+        return 0.5 * (_times(self.inverse, momentum) * momentum).sum(dim=-1)
 
     def momentum(self, noise: Tensor) -> Tensor:
         """N(0, G) from standard normal noise, (B, d)."""
-        made: Tensor = torch.linalg.solve_triangular(self.factor.mT, noise[..., None], upper=True)
+        made: Tensor = torch.linalg.solve_triangular(self.factor().mT, noise[..., None], upper=True)
         return made.squeeze(-1)
 
 
@@ -79,15 +84,18 @@ class State(NamedTuple):
     ----------
     place : Place
     momentum : Tensor, shape (B, d)
+    origin : Tensor, shape (B, d)
+        Where it began.
     kept : Tensor of bool, shape (B,)
-        Whether both implicit equations were solved in every step so far. Others stand where they failed: a step that
-        did not converge is no bijection, and their numbers must not be used.
+        Whether both implicit equations were solved in every step so far. Others are back at their origin: a step that
+        did not converge is no bijection, and their momenta must not be used.
     residual : Tensor, shape (B,)
         The largest one left by the equations, over the size of the unknowns; of kept ones.
     """
 
     place: Place
     momentum: Tensor
+    origin: Tensor
     kept: Tensor
     residual: Tensor
 
@@ -102,16 +110,15 @@ class Hamiltonian:
     metric : Expanded
     """
 
-    def __init__(self, log_density: Callable[[Tensor], Tensor], metric: Expanded) -> None:
+    def __init__(self, log_density: Density, metric: Expanded) -> None:
         self.log_density, self.metric = log_density, metric
 
     def at(self, z: Tensor) -> Place:
         """All that a step asks of a position; differentiable where gradients are on."""
         value, gradient = self._log_density(z)
         inverse, slope = self.metric.expansion(z)
-        factor = torch.linalg.cholesky(inverse)
-        trace = (torch.cholesky_inverse(factor)[:, None] * slope).sum(dim=(-1, -2))
-        return Place(z, value, inverse, slope, factor, -gradient - 0.5 * trace)
+        trace = _times(slope.flatten(-2), torch.linalg.inv(inverse).flatten(1))
+        return Place(z, value, inverse, slope, -gradient - 0.5 * trace)
 
     def energy(self, place: Place, momentum: Tensor) -> Tensor:
         """H, (B,)."""
@@ -134,7 +141,7 @@ class Hamiltonian:
 def start(place: Place, momentum: Tensor) -> State:
     """A state that has gone no way yet."""
     clean = torch.zeros_like(place.log_density)
-    return State(place, momentum, torch.ones_like(clean, dtype=torch.bool), clean)
+    return State(place, momentum, place.z, torch.ones_like(clean, dtype=torch.bool), clean)
 
 
 def step(hamiltonian: Hamiltonian, state: State, size: Tensor) -> State:
@@ -150,11 +157,11 @@ def step(hamiltonian: Hamiltonian, state: State, size: Tensor) -> State:
     place, half = state.place, 0.5 * size
     momentum, first = _half_momentum(place, state.momentum, half)
     z, second = _position(hamiltonian.metric, place, momentum, half)
-    there = hamiltonian.at(z)
-    momentum = momentum - half * (there.push + 0.5 * _bent(there.slope, momentum)[1])
     kept = state.kept & first.solved & second.solved
+    there = hamiltonian.at(torch.where(kept[:, None], z, state.origin))
+    momentum = momentum - half * (there.push + 0.5 * _bent(there.slope, momentum)[1])
     worst = torch.maximum(state.residual, torch.maximum(first.residual, second.residual))
-    return State(there, momentum, kept, torch.where(kept, worst, state.residual))
+    return State(there, momentum, state.origin, kept, torch.where(kept, worst, state.residual))
 
 
 class _Solved(NamedTuple):
@@ -166,24 +173,26 @@ class _Solved(NamedTuple):
 
 def _bent(slope: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
     """The derivatives of G^-1 times rho, (B, d, d), and the gradient of rho^T G^-1 rho, (B, d)."""
-    turned = (slope @ momentum[:, None, :, None]).squeeze(-1)
+    d = momentum.shape[1]
+    turned = _times(slope.view(-1, d * d, d), momentum).view(-1, d, d)
     return turned, _times(turned, momentum)
 
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:
-    return (matrix @ vector[..., None]).squeeze(-1)
+    return torch.bmm(matrix, vector.unsqueeze(-1)).squeeze(-1)
 
 
 def _half_momentum(place: Place, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solved]:
     """rho' = rho - half (push + 1/2 grad rho'^T G^-1 rho')."""
     base = momentum - half * place.push
     eye = torch.eye(base.shape[1], dtype=base.dtype, device=base.device)
+    size = half.expand(len(eye))[:, None]
 
-    def equation(x: Tensor) -> tuple[Tensor, Tensor]:
-        turned, gradient = _bent(place.slope, x)
-        return x - base + 0.5 * half * gradient, eye + half.expand(len(eye))[:, None] * turned
+    def equation(x: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        turned, gradient = _bent(place.slope[rows], x)
+        return x - base[rows] + 0.5 * half * gradient, eye + size * turned
 
-    found = _newton(equation, momentum)
+    found = _newton(equation, momentum, equation)
     return _differentiable(found, lambda x: x - base + 0.5 * half * _bent(place.slope, x)[1]), found
 
 
@@ -191,26 +200,47 @@ def _position(metric: Expanded, place: Place, momentum: Tensor, half: Tensor) ->
     """z' = z + half (G^-1(z) + G^-1(z')) rho'."""
     begun = place.z + half * _times(place.inverse, momentum)
     eye = torch.eye(begun.shape[1], dtype=begun.dtype, device=begun.device)
+    size = half.expand(len(eye))[:, None]
 
-    def equation(x: Tensor) -> tuple[Tensor, Tensor]:
-        inverse, slope = metric.expansion(x)
-        value = x - begun - half * _times(inverse, momentum)
-        return value, eye - half.expand(len(eye))[:, None] * _bent(slope, momentum)[0].mT
+    def equation(x: Tensor, rows: Rows, known: Expansion | None = None) -> tuple[Tensor, Tensor]:
+        inverse, slope = known or metric.expansion(x)
+        turned = _bent(slope, momentum[rows])[0]
+        return x - begun[rows] - half * _times(inverse, momentum[rows]), eye - size * turned.mT
 
-    found = _newton(equation, place.z)
+    def first(x: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        return equation(x, rows, Expansion(place.inverse, place.slope))
+
+    found = _newton(equation, place.z, first)
     return _differentiable(found, lambda x: x - begun - half * _times(metric.inverse(x), momentum)), found
 
 
 @torch.no_grad()
-def _newton(equation: Callable[[Tensor], tuple[Tensor, Tensor]], begin: Tensor) -> _Solved:
-    """Solve for all rows at once; a root beyond a fold, where the determinant has changed its sign, is none."""
-    x, size = begin.clone(), 1.0 + begin.abs().amax(dim=-1)
-    for left in range(_MOST, -1, -1):
-        value, matrix = equation(x)
-        residual = value.abs().amax(dim=-1) / size
-        if not left or bool((residual <= TOLERANCE).all()):
-            break
+def _newton(equation: Equation, begin: Tensor, first: Equation) -> _Solved:
+    """Solve by rows; a root beyond a fold, where the determinant has changed its sign, is none.
+
+    Parameters
+    ----------
+    equation : callable
+        Unknowns (R, d) of the given rows to values (R, d) and Jacobians (R, d, d).
+    begin : Tensor, shape (B, d)
+    first : callable
+        The same at `begin`.
+    """
+    size, everyone = 1.0 + begin.abs().amax(dim=-1), slice(None)
+    value, matrix = first(begin, everyone)
+    x = begin - torch.linalg.solve_ex(matrix, value)[0]
+    for _ in range(_TOGETHER):
+        value, matrix = equation(x, everyone)
         x = x - torch.linalg.solve_ex(matrix, value)[0]
+    value, matrix = equation(x, everyone)
+    residual = value.abs().amax(dim=-1) / size
+    for _ in range(_MOST - _TOGETHER):
+        rows = (residual > TOLERANCE).nonzero().squeeze(-1)
+        if not len(rows):
+            break
+        x[rows] = x[rows] - torch.linalg.solve_ex(matrix[rows], value[rows])[0]
+        value[rows], matrix[rows] = equation(x[rows], rows)
+        residual[rows] = value[rows].abs().amax(dim=-1) / size[rows]
     inverse, singular = torch.linalg.inv_ex(matrix)
     solved = (residual <= TOLERANCE) & (singular == 0) & (torch.linalg.det(matrix) > 0)
     keep = solved[:, None]
@@ -218,8 +248,8 @@ def _newton(equation: Callable[[Tensor], tuple[Tensor, Tensor]], begin: Tensor) 
     return _Solved(torch.where(keep, x, begin), inverse, solved, torch.where(solved, residual, 0.0))
 
 
-def _differentiable(found: _Solved, equation: Callable[[Tensor], Tensor]) -> Tensor:
-    """The solution with its implicit derivative to all that the equation holds; others stand still."""
+def _differentiable(found: _Solved, left: Callable[[Tensor], Tensor]) -> Tensor:
+    """The solution with its implicit derivative to all that is in what the equation leaves; others stand still."""
     if not torch.is_grad_enabled():
         return found.x
-    return found.x - _times(found.matrix, equation(found.x))
+    return found.x - _times(found.matrix, left(found.x))

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 Map = Callable[[Tensor], Tensor]
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -94,6 +96,30 @@ class Dense:
         return self.metric.square(z, v) / (self.floor - torch.expm1(-self.density(z)))
 
 
+class _KernelSums(Function):
+    """The sum over centroids of terms times exp(-|z - c_i|^2 / T^2), as one node of the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, centroids: Tensor, terms: Tensor, square_width: float) -> Tensor:
+        """z (B, d), centroids (N, d) and terms (N, M) to (B, M)."""
+        # in float64 the expansion of the square keeps the digits of near points
+        norms = z.square().sum(dim=1, keepdim=True) + centroids.square().sum(dim=1)
+        weights = torch.addmm(norms, z, centroids.T, beta=-1.0 / square_width, alpha=2.0 / square_width).exp_()
+        ctx.save_for_backward(z, centroids, terms, weights)
+        ctx.square_width = square_width
+        return weights @ terms
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """To points, centroids and terms, by matrix products."""
+        z, centroids, terms, weights = ctx.saved_tensors
+        slope = (gradient @ terms.T).mul_(weights).mul_(2.0 / ctx.square_width)
+        to_z = slope @ centroids - slope.sum(dim=1, keepdim=True) * z
+        to_centroids = slope.T @ z - slope.sum(dim=0)[:, None] * centroids if ctx.needs_input_grad[1] else None
+        return to_z, to_centroids, weights.T @ gradient if ctx.needs_input_grad[2] else None, None
+
+
 class Expansion(NamedTuple):
     """An inverse metric at a place, to first order.
 
@@ -134,10 +160,8 @@ class CentroidMetric:
         self.dim = centroids.shape[1]
         self.centroids, factors = centroids.double(), factors.double()
         self.products = (factors @ factors.transpose(-1, -2)).flatten(1)
-        self.square_width = temperature**2
-        self.floor = regularisation * torch.eye(self.dim, dtype=torch.float64, device=centroids.device)
-        self._norms = self.centroids.square().sum(dim=-1) / -self.square_width
-        self._ways = (2.0 / self.square_width) * self.centroids.T
+        self.square_width = float(temperature) ** 2
+        self.floor = float(regularisation) * torch.eye(self.dim, dtype=torch.float64, device=centroids.device)
 
     @functools.cached_property
     def _moments(self) -> Tensor:
@@ -145,19 +169,18 @@ class CentroidMetric:
         first = self.centroids[:, :, None] * self.products[:, None]
         return torch.cat([self.products, first.flatten(1)], dim=1)
 
-    def _weights(self, z: Tensor) -> Tensor:
-        # in float64 the expansion of the square keeps the digits of near points
-        exponent = torch.addmm(self._norms, z, self._ways) - z.square().sum(dim=-1, keepdim=True) / self.square_width
-        return exponent.clamp(max=0.0).exp()
+    def _sums(self, z: Tensor, terms: Tensor) -> Tensor:
+        sums: Tensor = _KernelSums.apply(z.double(), self.centroids, terms, self.square_width)  # type: ignore[no-untyped-call]
+        return sums
 
     def inverse(self, z: Tensor) -> Tensor:
         """G^-1, (B, d) to (B, d, d)."""
-        return ((self._weights(z.double()) @ self.products).view(-1, self.dim, self.dim) + self.floor).to(z)
+        return (self._sums(z, self.products).view(-1, self.dim, self.dim) + self.floor).to(z)
 
     def expansion(self, z: Tensor) -> Expansion:
         """G^-1 and its derivatives, of which each is the sum of -2 (z - c_i)_k / T^2 w_i L_i L_i^T."""
         d, place = self.dim, z.double()
-        sums = self._weights(place) @ self._moments
+        sums = self._sums(z, self._moments)
         whole, first = sums[:, : d * d].view(-1, 1, d, d), sums[:, d * d :].view(-1, d, d, d)
         slope = (2.0 / self.square_width) * (first - place[:, :, None, None] * whole)
         return Expansion((whole[:, 0] + self.floor).to(z), slope.to(z))

@@ -9,11 +9,17 @@ from typing import Any, cast
 from trajvae.errors import OptionError
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.latents.euclidean import Euclidean
+from trajvae.latents.hamiltonian import RiemannianHamiltonian
 from trajvae.latents.product import Product
 from trajvae.latents.sphere import Sphere
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-LATENTS: dict[str, type[Latent]] = {"euclidean": Euclidean, "hyperspherical": Sphere, "product": Product}
+LATENTS: dict[str, type[Latent]] = {
+    "euclidean": Euclidean,
+    "hyperspherical": Sphere,
+    "product": Product,
+    "rhvae": RiemannianHamiltonian,
+}
 
 __all__ = [
     "LATENTS",
@@ -24,6 +30,7 @@ __all__ = [
     "LatentSample",
     "Params",
     "Product",
+    "RiemannianHamiltonian",
     "Sphere",
     "latent_options",
     "make_latent",

@@ -53,11 +53,14 @@ class Context:
         z (B, ambient) to log p(x|z) (B,).
     encode : callable, optional
         Frames in the networks' inputs to posterior parameters.
+    progress : float
+        Share of the epochs that are done.
     """
 
     generator: torch.Generator | None = None
     log_likelihood: Callable[[Tensor], Tensor] | None = None
     encode: Callable[[Tensor], Params] | None = None
+    progress: float = 0.0
 
 
 class Latent(nn.Module, ABC):
@@ -79,6 +82,8 @@ class Latent(nn.Module, ABC):
         Learning rate of the latent's own parameters (curvatures), in units of the networks'.
     burn_in : float
         Share of the epochs over which they stay as they start.
+    settled : float
+        Share of the epochs before which the ELBO is not yet what it will be of.
     """
 
     options_type: ClassVar[type[Any]]
@@ -89,6 +94,7 @@ class Latent(nn.Module, ABC):
     coordinates: ClassVar[str] = "Cartesian"
     own_rate: float = 1.0
     burn_in: float = 0.0
+    settled: float = 0.0
 
     @abstractmethod
     def rsample(self, params: Params, context: Context) -> LatentSample:
@@ -119,8 +125,18 @@ class Latent(nn.Module, ABC):
     def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draws from the prior, (n, ambient)."""
 
+    def prepare(self, inputs: Tensor, seed: int) -> None:
+        """Called before training with all training frames in the networks' inputs. Nothing by default."""
+
     def update(self, context: Context) -> None:
         """Called after every step, for latents with bounds to keep or data to remember. Nothing by default."""
+
+    def finish(self, context: Context) -> None:
+        """Called after training, with the weights that are kept. Nothing by default."""
+
+    def diagnostics(self) -> dict[str, float]:
+        """Figures of how the latent fared, for those who look. None by default."""
+        return {}
 
     def curvatures(self) -> dict[str, float]:
         """The curvature of each curved part. None by default."""

@@ -252,6 +252,7 @@ def _figures(
         "degenerate": degenerate,
         "kl": dict(zip(pipeline.vae.latent.parts, encoded.kl[held].mean(axis=0).tolist(), strict=True)),
         "curvatures": pipeline.vae.latent.curvatures(),
+        "diagnostics": pipeline.vae.latent.diagnostics(),
     }
 
 

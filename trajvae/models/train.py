@@ -164,6 +164,7 @@ class Trainer:
 
     def __init__(self, vae: VAE, data: Split, schedule: Schedule) -> None:
         self.vae, self.data, self.schedule = vae, data, schedule
+        vae.latent.prepare(data.train_inputs, schedule.seed)
         self.generator = torch.Generator(data.train_inputs.device).manual_seed(schedule.seed)
         self.shuffle = torch.Generator().manual_seed(schedule.seed + 1)
         self.batches = max(1, -(-len(data.train_inputs) // schedule.batch_size))
@@ -219,7 +220,9 @@ class Trainer:
     def _run(self, progress: Progress | None, checkpoint: Callable[[int], None] | None) -> History:
         schedule, history = self.schedule, History()
         every = max(1, schedule.epochs // 200)
-        settled = max(schedule.warmup, schedule.structure[1] if self.vae.likelihood.structured else 0.0)
+        settled = max(
+            schedule.warmup, self.vae.latent.settled, schedule.structure[1] if self.vae.likelihood.structured else 0.0
+        )
         best, best_epoch, best_state = -math.inf, 0, copy.deepcopy(self.vae.state_dict())
         for epoch in range(1, schedule.epochs + 1):
             try:
@@ -240,6 +243,8 @@ class Trainer:
             if best_epoch and epoch - best_epoch > schedule.patience * schedule.epochs:
                 break
         self.vae.load_state_dict(best_state)
+        with torch.no_grad():
+            self.vae.latent.finish(Context(self.generator, encode=self.vae.encode))
         self._last_moment(best)
         return history
 
@@ -259,6 +264,7 @@ class Trainer:
         beta = schedule.beta * min(1.0, epoch / max(1.0, schedule.warmup * schedule.epochs))
         order = torch.randperm(len(data.train_inputs), generator=self.shuffle).to(data.train_inputs.device)
         total = torch.zeros((), device=data.train_inputs.device)
+        context = Context(self.generator, encode=self.vae.encode, progress=epoch / schedule.epochs)
         for k in range(self.batches):
             rows = order[k * schedule.batch_size : (k + 1) * schedule.batch_size]
             terms = self.vae.terms(data.train_inputs[rows], data.train_targets[rows], self.generator)
@@ -270,7 +276,7 @@ class Trainer:
             self.scheduler.step()
             with torch.no_grad():
                 total += terms.elbo().sum()
-                self.vae.latent.update(Context(self.generator))
+                self.vae.latent.update(context)
                 self._track(terms.residual, epoch, k)
         return float(total) / len(data.train_inputs)
 

@@ -33,6 +33,25 @@ class Terms(NamedTuple):
         return self.log_likelihood - beta * self.kl.sum(dim=-1)
 
 
+class _LogLikelihood:
+    """log p(x|z) of one batch of targets; what was decoded last is not decoded again."""
+
+    def __init__(self, vae: VAE, targets: Tensor) -> None:
+        self.vae, self.targets = vae, targets
+        self._last: tuple[Tensor, Params, Tensor] | None = None
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """log p(x|z), for those who go on to its gradient."""
+        return self.decode(z, twice=True)[1]
+
+    def decode(self, z: Tensor, *, twice: bool = False) -> tuple[Params, Tensor]:
+        """The likelihood's parameters at z, and log p(x|z)."""
+        if self._last is None or not torch.equal(self._last[0], z):
+            decoded = self.vae.decode(z, twice=twice)
+            self._last = z, decoded, self.vae.likelihood.log_prob(self.targets, decoded)
+        return self._last[1:]
+
+
 class VAE(nn.Module):
     """A variational autoencoder by composition; no subclass per backend.
 
@@ -62,16 +81,15 @@ class VAE(nn.Module):
         out: Params = self.encoder(inputs)
         return out
 
-    def decode(self, z: Tensor) -> Params:
-        """Latent points (B, ambient) to the likelihood's parameters over targets."""
-        out: Params = self.decoder(z)
+    def decode(self, z: Tensor, *, twice: bool = False) -> Params:
+        """Latent points (B, ambient) to the likelihood's parameters over targets; `twice` is the network's."""
+        out: Params = self.decoder(z, twice=twice)
         return {**out, "loc": self.features.expand(out["loc"])}
 
     def terms(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Terms:
         """One reparameterised draw of the ELBO's parts."""
         params = self.encode(inputs)
-        context = Context(generator, lambda z: self.likelihood.log_prob(targets, self.decode(z)), self.encode)
-        z, kl = self.latent.draw(params, context)
-        decoded = self.decode(z)
-        residual = targets - self.likelihood.mean(decoded)
-        return Terms(self.likelihood.log_prob(targets, decoded), kl, residual)
+        log_likelihood = _LogLikelihood(self, targets)
+        z, kl = self.latent.draw(params, Context(generator, log_likelihood, self.encode))
+        decoded, value = log_likelihood.decode(z)
+        return Terms(value, kl, targets - self.likelihood.mean(decoded))

@@ -1,0 +1,31 @@
+"""Points that stand for many."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.cluster.vq import kmeans2
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+_MOST_POINTS = 5000
+
+
+def medoids(points: Tensor, n: int, seed: int) -> Tensor:
+    """Indices of at most n of the points (N, F): those nearest the means of a k-means clustering, each once.
+
+    Parameters
+    ----------
+    points : Tensor, shape (N, F)
+    n : int
+        All points where they are not more.
+    seed : int
+    """
+    if len(points) <= n:
+        return torch.arange(len(points), device=points.device)
+    random = np.random.default_rng(seed)
+    some = np.sort(random.permutation(len(points))[: max(n, _MOST_POINTS)])
+    data = points[torch.from_numpy(some).to(points.device)].cpu().double().numpy()
+    means, _ = kmeans2(data, n, minit="++", seed=random)
+    nearest = np.unique(cdist(means, data).argmin(axis=1))
+    return torch.from_numpy(some[nearest]).to(points.device)
