@@ -252,4 +252,5 @@ def _differentiable(found: _Solved, left: Callable[[Tensor], Tensor]) -> Tensor:
     """The solution with its implicit derivative to all that is in what the equation leaves; others stand still."""
     if not torch.is_grad_enabled():
         return found.x
-    return found.x - _times(found.matrix, left(found.x))
+    value = left(found.x)
+    return found.x - _times(found.matrix, value - value.detach())

@@ -143,8 +143,9 @@ class RiemannianHamiltonian(Latent):
         at = params["loc"].double()
         variance = self.base.scale(params).double().square().median(dim=0).values
         self.temperature.fill_(self.options.width * max(spacing(at), 1e-3 * float(at.std())))
-        weights = torch.exp(-(torch.cdist(at, at) / self.temperature).square()).sum(dim=-1)
-        self.unit.copy_((variance / weights.median()).sqrt())
+        self.unit.fill_(1.0)
+        raw = CentroidMetric(at, self._factors(params), self.temperature, 0.0).inverse(at).diagonal(dim1=1, dim2=2)
+        self.unit.copy_((variance / raw.median(dim=0).values).sqrt())
         self.floor.fill_(self.options.regularisation * float(variance.min()))
         self.active.fill_(True)
 

@@ -93,3 +93,19 @@ class VAE(nn.Module):
         z, kl = self.latent.draw(params, Context(generator, log_likelihood, self.encode))
         decoded, value = log_likelihood.decode(z)
         return Terms(value, kl, targets - self.likelihood.mean(decoded))
+
+    def log_weights(
+        self, inputs: Tensor, targets: Tensor, draws: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """log p(x, z) / q(z|x) at draws from the posterior, (B, draws).
+
+        Their mean is the ELBO of each frame, the log of the mean of their exponentials the importance-weighted bound.
+
+        References
+        ----------
+        Y. Burda, R. Grosse, R. Salakhutdinov, arXiv:1509.00519, eq. 8.
+        """
+        params = {name: value.repeat_interleave(draws, dim=0) for name, value in self.encode(inputs).items()}
+        log_likelihood = _LogLikelihood(self, targets.repeat_interleave(draws, dim=0))
+        z, ratio = self.latent.rsample(params, Context(generator, log_likelihood, self.encode))
+        return (log_likelihood.decode(z)[1] - ratio.sum(dim=-1)).view(len(inputs), draws)
