@@ -96,9 +96,7 @@ def main() -> None:
         stable = pool.map(stability, second)
         bounds = pool.map(evidence, first)
         rows, found = dict(zip(second, stable, strict=True)), dict(zip(first, bounds, strict=True))
-    print(
-        "| data | seed | ELBO | finite | residual | cut | step | metric at the data |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| data | seed | ELBO | finite | residual | cut | step | metric at data |\n|---|---|---|---|---|---|---|---|")
     for (source, seed), r in rows.items():
         numbers = f"{r['elbo']:.3f} | {bool(r['finite'])} | {r['residual']:.0e} | {100 * r['cut']:.2f} %"
         print(f"| {source} | {seed} | {numbers} | {r['step']:.3f} | {r['metric_at_data']:.1e} |")

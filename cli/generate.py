@@ -16,11 +16,26 @@ from . import options, report
 )
 @click.option("-n", "--number", type=int, default=1000, show_default=True, help="How many conformations.")
 @click.option("--mean", is_flag=True, help="Decode the mean of p(x|z) instead of drawing from it.")
+@click.option(
+    "--sampler",
+    default="prior",
+    show_default=True,
+    help="Where latent points come from: prior, aggregate (posteriors of simulated frames), or metric (Hamiltonian "
+    "Monte Carlo where posteriors are; flat latent spaces).",
+)
 @options.model
 @options.output("generate.h5md")
 @options.common
 def generate(
-    number: int, mean: bool, model: Path | None, output: Path, force: bool, seed: int, device: str, as_json: bool
+    number: int,
+    mean: bool,
+    sampler: str,
+    model: Path | None,
+    output: Path,
+    force: bool,
+    seed: int,
+    device: str,
+    as_json: bool,
 ) -> None:
     """New conformations, drawn from the model."""
     from trajvae.errors import OptionError
@@ -30,17 +45,27 @@ def generate(
         raise OptionError(f"-n must be 1 or more, got {number}")
     options.ready(conformation_files(output), {"model": model or Path("model.h5")}, [], force=force)
     trained = options.load_model(model, device)
-    made = trained.generate(number, seed=seed, mean=mean)
+    made = trained.generate(number, seed=seed, mean=mean, sampler=sampler)
     made = dataclasses.replace(made, command=options.command_line())
     made.save(output, force=force)
     valid = made.figures["valid"]
     lines = [
         f"{number} conformations, {valid} of them valid ({100 * valid / number:.1f} %; of held-out simulated frames "
         f"{100 * trained.figures['held_out_valid']:.1f} %)",
+        *_drawn(made.figures),
         *_advice(made, mean),
         f"positions: {output}   topology: {output.with_suffix('.pdb')}",
     ]
     report.result({**made.figures, "output": str(output)}, lines, as_json=as_json)
+
+
+def _drawn(figures: dict[str, Any]) -> list[str]:
+    """What a sampler says of itself."""
+    text = f"sampler {figures['sampler']}: {100 * figures['off_data']:.1f} % of latent points off the data"
+    if "acceptance" in figures:
+        size = figures["effective_sample_size"]
+        text += f", acceptance {100 * figures['acceptance']:.0f} %, worth {size:.0f} independent draws"
+    return [text]
 
 
 def _advice(made: Any, mean: bool) -> list[str]:

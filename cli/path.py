@@ -22,9 +22,10 @@ from . import options, report
     "--metric",
     default="density",
     show_default=True,
-    metavar="[density|pullback|learned|flat]",
-    help="What is shortest: the molecule's way where the simulation has been, its way anywhere, the way in units of "
-    "the posterior's width, or the straight line of the latent space.",
+    metavar="[density|pullback|learned|posterior|flat]",
+    help="What is shortest: the molecule's way where the simulation has been, its way anywhere, the way in the metric "
+    "that rhvae has learned (elsewhere: posterior), in units of the posterior's width, or the straight line of the "
+    "latent space.",
 )
 @click.option("--frames", type=int, default=50, show_default=True, help="Conformations along the path.")
 @options.model

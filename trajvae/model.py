@@ -168,9 +168,9 @@ class Model:
         """Mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""
         return self.pipeline.decode(latent)
 
-    def generate(self, n: int, *, seed: int = 0, mean: bool = False) -> Conformations:
+    def generate(self, n: int, *, seed: int = 0, mean: bool = False, sampler: str = "prior") -> Conformations:
         """New conformations; see `outputs.generate.generate`."""
-        return generate(self.pipeline, self.record, n, seed=seed, mean=mean)
+        return generate(self.pipeline, self.record, n, seed=seed, mean=mean, sampler=sampler)
 
     def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
         """Simulation against model; without a source, on the frames the model keeps. See `outputs.marginals`."""

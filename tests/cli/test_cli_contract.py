@@ -177,6 +177,17 @@ def test_curved_spaces_by_name(tmp_path, chain):
     assert figures(tmp_path, "generate", "-n", "20")["n"] == 20
 
 
+def test_hamiltonian_by_name(tmp_path, chain):
+    """rhvae with an option of its own, its diagnostics, and draws from its metric."""
+    np.save(tmp_path / "traj.npy", chain)
+    said = figures(tmp_path, "embed", "traj.npy", "--backend", "rhvae", "--epochs", "6", "--set", "steps=2")
+    assert said["epochs"] == 6 and np.isfinite(said["elbo"])
+    summary = figures(tmp_path, "info", "model.h5")["summary"]
+    assert summary["diagnostics"].keys() >= {"residual", "cut", "metric_at_data", "step"}
+    drawn = figures(tmp_path, "generate", "-n", "20", "--sampler", "metric")
+    assert (drawn["n"], drawn["sampler"]) == (20, "metric") and drawn["acceptance"] > 0.0
+
+
 def test_path_json(folder, outputs):
     """A path between two training frames: lengths in the metric and of the atoms' way, and a file that opens."""
     said = figures(folder, "path", "--from", "3", "--to", "200", "--frames", "12")

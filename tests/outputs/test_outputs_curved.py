@@ -83,9 +83,8 @@ def test_embedding_holds_points_and_tangent_coordinates(
     assert latent.shape == (400, case.ambient) and tangent.shape == (400, case.dim)
     assert case.off(latent) < 1e-5
     space = curved.pipeline.vae.latent
-    origin = space.mean(
-        {"loc": torch.eye(case.ambient)[:1] if case.ambient == case.dim + 1 else torch.zeros(1, case.dim)}
-    )
+    size = space.param_sizes["loc"]
+    origin = space.mean({"loc": torch.eye(size)[:1] if case.ambient == case.dim + 1 else torch.zeros(1, size)})
     distance = space.distance(torch.from_numpy(latent), origin.double()).detach().numpy()[:, 0]
     np.testing.assert_allclose(np.linalg.norm(tangent, axis=1), distance, atol=1e-3)
 

@@ -21,7 +21,8 @@ def test_shapes_and_figures(tiny_model: Model) -> None:
     assert made.positions.shape == (50, 12, 2)
     assert made.latent.shape == (50, 2)
     assert made.valid.shape == (50,)
-    assert made.figures == {"n": 50, "valid": int(made.valid.sum()), "sampler": "prior", "of": "sample"}
+    expected = {"n": 50, "valid": int(made.valid.sum()), "sampler": "prior", "of": "sample"}
+    assert {k: made.figures[k] for k in expected} == expected and 0.0 <= made.figures["off_data"] <= 1.0
     assert np.isfinite(made.positions).all()
     assert 0 < made.valid.sum() < 50
 

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from trajvae.geometry.metric import CentroidMetric
+
 Params = dict[str, Tensor]
 
 
@@ -137,6 +139,10 @@ class Latent(nn.Module, ABC):
     def diagnostics(self) -> dict[str, float]:
         """Figures of how the latent fared, for those who look. None by default."""
         return {}
+
+    def learned_metric(self) -> CentroidMetric | None:
+        """The Riemannian metric that was learned beside the latent space, if any was."""
+        return None
 
     def curvatures(self) -> dict[str, float]:
         """The curvature of each curved part. None by default."""

@@ -242,6 +242,10 @@ class RiemannianHamiltonian(Latent):
         heat = [(1.0 - hot) * (i / k) ** 2 + hot for i in range(k + 1)]
         return [after / before for before, after in itertools.pairwise(heat)]
 
+    def learned_metric(self) -> CentroidMetric | None:
+        """See `Latent`: none before the flow began."""
+        return self.metric() if bool(self.active) else None
+
     def diagnostics(self) -> dict[str, float]:
         """See `Latent`."""
         if not self._flown:

@@ -178,6 +178,13 @@ class Pipeline:
         )
         return out, aligned
 
+    @torch.no_grad()
+    def posterior_sample(self, positions: Array, generator: torch.Generator) -> Tensor:
+        """A draw from the posterior of each frame (T, N, D), (T, ambient)."""
+        exact = self.targets(self.alignment.apply(positions))
+        inputs = self.vae.features.inputs(exact).float()
+        return self.vae.posterior_sample(inputs, exact.float(), generator)
+
     def _project(self, targets: Tensor) -> Tensor:
         """Targets projected on as many principal components as the latent space has dimensions."""
         features = self.vae.features

@@ -94,6 +94,11 @@ class VAE(nn.Module):
         decoded, value = log_likelihood.decode(z)
         return Terms(value, kl, targets - self.likelihood.mean(decoded))
 
+    def posterior_sample(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """A draw from q(z|x) for each frame, (B, ambient)."""
+        context = Context(generator, _LogLikelihood(self, targets), self.encode)
+        return self.latent.rsample(self.encode(inputs), context).z
+
     def log_weights(
         self, inputs: Tensor, targets: Tensor, draws: int, generator: torch.Generator | None = None
     ) -> Tensor:

@@ -17,11 +17,12 @@ from torch import Tensor
 from trajvae.errors import OptionError
 from trajvae.geometry.curves import NodeCurve, equal_times
 from trajvae.geometry.geodesic import Descent, Geodesic, Problem, geodesic
-from trajvae.geometry.metric import CentroidMetric, Dense, KernelDensity, Metric, Pullback, spacing
+from trajvae.geometry.metric import Dense, KernelDensity, Metric, Pullback, spacing
 from trajvae.models.fit import Record, encode_all
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.threads import small_work
 from trajvae.observables import built_in, evaluate
+from trajvae.outputs.centroids import learned_metric, posterior_metric
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.structures import read_structure
 from trajvae.readers.align import pairwise_rmsd
@@ -29,10 +30,10 @@ from trajvae.store import Quantity
 
 Float64 = NDArray[np.float64]
 
-METRICS = ("density", "pullback", "learned", "flat")
+METRICS = ("density", "pullback", "learned", "posterior", "flat")
+_CENTROID_METRICS = {"learned": learned_metric, "posterior": posterior_metric}
 _GRAPH = 1500  # training latents in the neighbour graph
 _NEIGHBOURS = 12
-_CENTROIDS = 100
 _NODES = 24
 _WIDTH = 1.0  # of the density's kernel, in units of the spacing of the latents: wider ones bridge empty space
 
@@ -152,25 +153,13 @@ class _Search:
         return vae.features.positions(vae.likelihood.mean(vae.decode(z))).flatten(1)
 
     def _metric(self, name: str) -> Metric:
-        if name == "learned":
-            return self._posterior()
+        if name in _CENTROID_METRICS:
+            wanted = f"metric '{name}' needs a flat latent space: use density, pullback or flat"
+            return _CENTROID_METRICS[name](self.pipeline, self.record, _WIDTH, wanted)
         if name != "density":
             return self.molecule
         width = _WIDTH * max(spacing(self.known, self.latent.distance), 1e-6)
         return Dense(self.molecule, KernelDensity(self.known, width, self.latent.distance))
-
-    def _posterior(self) -> CentroidMetric:
-        """From posterior standard deviations at frames that are spread over those the model keeps."""
-        if self.latent.ambient_dim != self.latent.dim:
-            raise OptionError(
-                f"metric 'learned' is for flat latent spaces, this model is '{self.pipeline.config.backend}': "
-                "wanted density, pullback or flat"
-            )
-        frames = self.record.sample[:: max(1, len(self.record.sample) // _CENTROIDS)]
-        encoded = encode_all(self.pipeline, frames)
-        centroids, scale = self.tensor(encoded.latent), self.tensor(encoded.scale)
-        floor = 0.1 * float(scale.square().median())
-        return CentroidMetric(centroids, torch.diag_embed(scale), _WIDTH * max(spacing(centroids), 1e-6), floor)
 
     def flat(self, a: Tensor, b: Tensor, frames: int) -> Geodesic:
         """The latent space's own geodesic, at constant speed."""

@@ -1,0 +1,102 @@
+"""Samplers, and every output of a model with a learned metric."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from trajvae import Model, TrainConfig
+from trajvae.errors import OptionError
+from trajvae.outputs.samplers import SAMPLERS
+
+pytestmark = pytest.mark.filterwarnings("ignore:no topology")
+
+
+@pytest.fixture(scope="module")
+def flowing(chain: NDArray[Any]) -> Model:
+    """An RHVAE, trained a little on the chain."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # arrays have no topology
+        return Model.train(chain, TrainConfig(backend="rhvae", epochs=20, hidden=(32,)), device="cpu")
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_seed_decides(tiny_model: Model, flowing: Model, sampler: str) -> None:
+    """Equal seeds give equal bits, other seeds others; the file says which sampler it was."""
+    for model in (tiny_model, flowing):
+        made = [model.generate(30, seed=seed, sampler=sampler) for seed in (1, 1, 2)]
+        assert np.array_equal(made[0].positions, made[1].positions)
+        assert not np.array_equal(made[0].latent, made[2].latent)
+        assert made[0].figures["sampler"] == sampler and f"'{sampler}'" in made[0].command
+        assert made[0].latent.shape == (30, 2)
+
+
+def test_the_aggregate_is_the_mixture_of_posteriors(tiny_model: Model, chain: NDArray[Any]) -> None:
+    """Mean and covariance of its draws are those of frames' posterior means and variances."""
+    z = tiny_model.generate(20_000, sampler="aggregate").latent
+    encoded = tiny_model.encode(chain)
+    mean = encoded.latent.mean(axis=0)
+    covariance = np.cov(encoded.latent.T) + np.diag(np.square(encoded.latent_scale).mean(axis=0))
+    error = 4.0 * np.sqrt(np.diag(covariance) / len(z))
+    assert (np.abs(z.mean(axis=0) - mean) < error).all()
+    np.testing.assert_allclose(np.cov(z.T), covariance, atol=0.06 * covariance.max())
+
+
+def test_the_metric_sampler_has_the_density_it_claims(flowing: Model) -> None:
+    """Its mean is that of importance sampling from a normal under the same envelope."""
+    made = flowing.generate(5000, sampler="metric", seed=3)
+    assert 0.5 < made.figures["acceptance"] <= 1.0 and made.figures["effective_sample_size"] > 300
+    known = torch.from_numpy(flowing.record.latent)
+    mean, covariance = known.mean(dim=0), known.T.cov()
+    draws = torch.distributions.MultivariateNormal(mean, covariance).sample((200_000,))
+    metric = flowing.pipeline.vae.latent.learned_metric()
+    assert metric is not None
+    weights = torch.softmax(-0.5 * metric.log_det(draws), dim=0)
+    exact, spread = weights @ draws, torch.from_numpy(made.latent).std(dim=0)
+    error = spread / made.figures["effective_sample_size"] ** 0.5 + spread * float(weights.square().sum()) ** 0.5
+    assert bool(((torch.from_numpy(made.latent).mean(dim=0) - exact).abs() <= 4.0 * error).all())
+
+
+def test_wrong_samplers_are_refused(tiny_model: Model, chain: NDArray[Any]) -> None:
+    """A name that is none; a metric on a curved space."""
+    with pytest.raises(OptionError, match=r"no sampler 'gibbs'.*prior, aggregate, metric"):
+        tiny_model.generate(3, sampler="gibbs")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        curved = Model.train(chain, TrainConfig(backend="hyperspherical", epochs=2, hidden=(8,)), device="cpu")
+    assert len(curved.generate(3, sampler="aggregate")) == 3
+    with pytest.raises(OptionError, match=r"flat latent space.*prior or aggregate.*hyperspherical"):
+        curved.generate(3, sampler="metric")
+
+
+def test_save_load_embed_is_bit_identical(flowing: Model, chain: NDArray[Any], tmp_path: Path) -> None:
+    """T6, with the metric and what follows from it."""
+    flowing.save(tmp_path / "model.h5")
+    loaded = Model.load(tmp_path / "model.h5")
+    first, again = loaded.encode(chain), flowing.encode(chain)
+    np.testing.assert_array_equal(first.latent, again.latent)
+    assert first.figures == again.figures
+    made = [m.generate(40, seed=3, sampler="metric").positions for m in (loaded, flowing)]
+    np.testing.assert_array_equal(*made)
+
+
+def test_training_reports_how_the_flow_fared(flowing: Model) -> None:
+    """Residuals, cut rows, step and metric at the data stand in the model's figures; kl has its two parts."""
+    found = flowing.figures["diagnostics"]
+    assert found["residual"] <= 1e-8 and 0.0 <= found["cut"] < 0.2
+    assert found["metric_at_data"] >= found["regularisation"] > 0.0 and 0.0 < found["step"] <= 0.5
+    assert flowing.figures["kl"].keys() == {"position", "momentum"}
+
+
+@pytest.mark.parametrize("metric", ["learned", "posterior"])
+def test_paths_follow_its_metrics(flowing: Model, metric: str) -> None:
+    """Never longer than the straight line in the metric that was minimised."""
+    found = flowing.path(3, 200, metric=metric, frames=10)
+    assert found.positions.shape == (10, 12, 2)
+    assert 0.0 < found.figures["length"] <= found.figures["straight_length"] * (1.0 + 1e-6)

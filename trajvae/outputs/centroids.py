@@ -1,0 +1,48 @@
+"""Metrics of a flat latent space that are made of frames: of their posteriors, or as the model has learned them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from trajvae.errors import OptionError
+from trajvae.geometry.metric import CentroidMetric, spacing
+from trajvae.models.fit import Record, encode_all
+from trajvae.models.pipeline import Pipeline
+
+_CENTROIDS = 100
+_FLOOR = 0.1  # lambda, in units of the median posterior variance
+
+
+def posterior_metric(pipeline: Pipeline, record: Record, width: float, wanted: str) -> CentroidMetric:
+    """The metric whose inverse is the posterior's variance at frames spread over those that the model keeps.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    record : Record
+    width : float
+        T, in units of the frames' latent distance to their nearest other.
+    wanted : str
+        What asks for it, and the way out, for the error.
+
+    Raises
+    ------
+    OptionError
+        The latent space is curved.
+    """
+    latent = pipeline.vae.latent
+    if latent.ambient_dim != latent.dim:
+        raise OptionError(f"{wanted}; the latent space of this model, '{pipeline.config.backend}', is curved")
+    frames = record.sample[:: max(1, len(record.sample) // _CENTROIDS)]
+    encoded = encode_all(pipeline, frames)
+    centroids, scale = (
+        torch.from_numpy(np.ascontiguousarray(x)).to(pipeline.device) for x in (encoded.latent, encoded.scale)
+    )
+    floor = _FLOOR * float(scale.square().median())
+    return CentroidMetric(centroids, torch.diag_embed(scale), width * max(spacing(centroids), 1e-6), floor)
+
+
+def learned_metric(pipeline: Pipeline, record: Record, width: float, wanted: str) -> CentroidMetric:
+    """The latent space's own metric where it has one, that of the posterior elsewhere."""
+    return pipeline.vae.latent.learned_metric() or posterior_metric(pipeline, record, width, wanted)
