@@ -20,7 +20,7 @@ def _option(default: Any, text: str) -> Any:
 class TrainConfig:
     """Options of `trajvae train`; the same names in Python. None stands for a default that depends on the data."""
 
-    backend: str = _option("euclidean", "latent space: euclidean, hyperspherical or product")
+    backend: str = _option("euclidean", "latent space: euclidean, hyperspherical, product or rhvae")
     latent_dim: int = _option(None, "intrinsic dimension of the latent space; default: 2, or that of the signature")
     signature: str | None = _option(
         None, "factors of a product space, such as h2,s2,e2 or s2:0.5; stands in the place of the latent dimension"
