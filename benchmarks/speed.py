@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from trajvae import TrainConfig
 from trajvae.models.pipeline import Sizes, build_vae
-from trajvae.models.train import Schedule, Split, Trainer
+from trajvae.models.schedule import Schedule
+from trajvae.models.train import Split, Trainer
 from trajvae.readers.align import Alignment
 
 BATCH, ATOMS, BATCHES, ROUNDS = 256, 10, 20, 7

@@ -251,3 +251,32 @@ def test_a_missing_folder_is_named(tiny_model: Model, tmp_path: Path) -> None:
     """Saving into a folder that does not exist is an OutputError."""
     with pytest.raises(OutputError, match="does not exist"):
         tiny_model.save(tmp_path / "no" / "model.h5")
+
+
+def test_inputs_of_their_own_are_what_the_encoder_sees(chain):
+    """Denoising: noisy inputs, clean targets; nearer to the truth than a model of the noisy frames themselves."""
+    noisy = chain + 0.4 * np.random.default_rng(1).normal(size=chain.shape)
+    config = TrainConfig(epochs=60, hidden=(64,), likelihood="isotropic")
+    models = [Model.train(chain, config, inputs=noisy), Model.train(noisy, config)]
+    with pytest.raises(ReadError, match=r"inputs need the frames' shape.*\(400, 12, 2\).*\(399, 12, 2\)"):
+        Model.train(chain, config, inputs=noisy[1:])
+    away = []
+    for model in models:
+        decoded = model.decode(model.encode(noisy).latent)
+        truth = model.pipeline.alignment.apply(chain)
+        away.append(np.sqrt(np.square(decoded - truth).sum(axis=-1).mean()))
+    assert away[0] < away[1]
+
+
+def test_a_regulariser_is_added_to_the_loss(chain):
+    """It sees the VAE and the batch's terms, and moves what is learned: here latents are drawn to zero spread."""
+    seen = []
+
+    def regulariser(vae, terms):
+        seen.append(len(terms.residual))
+        return 100.0 * sum(p.square().sum() for p in vae.encoder.head.parameters())
+
+    config = TrainConfig(epochs=20, hidden=(16,), batch_size=40)
+    held, free = Model.train(chain, config, regulariser=regulariser), Model.train(chain, config)
+    assert len(seen) == 20 * 8 and set(seen) == {40}
+    assert held.encode(chain).latent.std() < 0.1 * free.encode(chain).latent.std()

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from trajvae import validity as module
-from trajvae.models.train import held_out_blocks
+from trajvae.models.schedule import held_out_blocks
 from trajvae.readers.sources import Reading, open_source
 from trajvae.topology import Topology
 from trajvae.validity import CONTACT, NEAR, REASONS, Validity, bond_angles, signed_volumes, widened_range

@@ -17,7 +17,7 @@ from trajvae.geometry.geodesic import Descent
 from trajvae.models.fit import Record, encode_all, fit
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.saved import Parts, from_record, to_record
-from trajvae.models.train import Progress
+from trajvae.models.train import Progress, Regulariser
 from trajvae.observables import evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.embed import Embedding, embed
@@ -72,6 +72,8 @@ class Model:
         *,
         reading: Reading | None = None,
         device: str = "auto",
+        inputs: Any = None,
+        regulariser: Regulariser | None = None,
         progress: Progress | None = None,
         command: str = "Model.train",
     ) -> Model:
@@ -85,6 +87,11 @@ class Model:
         reading : Reading, optional
             Topology and frames; its selection is the config's if it has none of its own.
         device : {"auto", "cpu", "cuda"}
+        inputs : optional
+            A source of as many frames of the same atoms, which the encoder sees in the place of the source's, such as
+            noisy ones: the model learns to denoise.
+        regulariser : callable, optional
+            (VAE, Terms) to a scalar in nats a frame that is added to the loss.
         progress : callable, optional
             Called with (epoch, epochs, held-out ELBO).
 
@@ -95,8 +102,14 @@ class Model:
         """
         config, reading = config or TrainConfig(), reading or Reading()
         config = dataclasses.replace(config, select=own_selection(source, reading.select or config.select))
-        frames = open_source(source, dataclasses.replace(reading, select=config.select))
-        return cls.fit(frames, frames.read(), config, device=device, progress=progress, command=command)
+        reading = dataclasses.replace(reading, select=config.select)
+        frames = open_source(source, reading)
+        extra = {
+            "inputs": None if inputs is None else open_source(inputs, reading).read().positions,
+            "regulariser": regulariser,
+            "progress": progress,
+        }
+        return cls.fit(frames, frames.read(), config, device=device, command=command, **extra)
 
     @classmethod
     def fit(
@@ -106,13 +119,11 @@ class Model:
         config: TrainConfig,
         *,
         device: str = "auto",
-        progress: Progress | None = None,
         command: str = "Model.train",
+        **extra: Any,
     ) -> Model:
-        """Train on frames that were read already."""
-        pipeline, record = fit(
-            chunk, frames.topology, config, precision=frames.precision, device=device, progress=progress
-        )
+        """Train on frames that were read already; `extra` is handed to `models.fit.fit`."""
+        pipeline, record = fit(chunk, frames.topology, config, precision=frames.precision, device=device, **extra)
         return cls(pipeline, record, frames.names, frames.selection, command)
 
     def __repr__(self) -> str:

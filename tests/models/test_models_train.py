@@ -16,16 +16,9 @@ from trajvae import TrainConfig
 from trajvae.errors import ReadError, TrajvaeError
 from trajvae.models import vae as vae_module
 from trajvae.models.pipeline import Sizes, build_vae
+from trajvae.models.schedule import Schedule, default_batch, default_epochs, held_out_blocks
 from trajvae.models.threads import small_work
-from trajvae.models.train import (
-    Schedule,
-    Split,
-    Trainer,
-    default_batch,
-    default_epochs,
-    held_out_blocks,
-    held_out_elbo,
-)
+from trajvae.models.train import Split, Trainer, held_out_elbo
 from trajvae.models.vae import VAE
 from trajvae.readers.align import Alignment
 

@@ -189,6 +189,7 @@ def _half_momentum(place: Place, momentum: Tensor, half: Tensor) -> tuple[Tensor
     size = half.expand(len(eye))[:, None]
 
     def equation(x: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        """What is left, and its Jacobian."""
         turned, gradient = _bent(place.slope[rows], x)
         return x - base[rows] + 0.5 * half * gradient, eye + size * turned
 
@@ -203,11 +204,13 @@ def _position(metric: Expanded, place: Place, momentum: Tensor, half: Tensor) ->
     size = half.expand(len(eye))[:, None]
 
     def equation(x: Tensor, rows: Rows, known: Expansion | None = None) -> tuple[Tensor, Tensor]:
+        """What is left, and its Jacobian."""
         inverse, slope = known or metric.expansion(x)
         turned = _bent(slope, momentum[rows])[0]
         return x - begun[rows] - half * _times(inverse, momentum[rows]), eye - size * turned.mT
 
     def first(x: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        """The same at z, where the metric is known."""
         return equation(x, rows, Expansion(place.inverse, place.slope))
 
     found = _newton(equation, place.z, first)

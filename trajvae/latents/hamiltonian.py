@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -64,6 +65,11 @@ class HamiltonianOptions:
         if not 0.0 <= self.warmup < 1.0:
             raise OptionError(f"warmup must be 0 or more and below 1, got {self.warmup}")
         EuclideanOptions(self.min_scale)
+
+
+def _joint_density(log_likelihood: Callable[[Tensor], Tensor], like: Tensor) -> leapfrog.Density:
+    """log p(x, z) up to a constant, of z in float64; the likelihood is asked in the networks' precision."""
+    return lambda z: log_likelihood(z.to(like)).double() - 0.5 * z.square().sum(dim=-1)
 
 
 class RiemannianHamiltonian(Latent):
@@ -200,9 +206,9 @@ class RiemannianHamiltonian(Latent):
     def _moved(self, z: Tensor, encoded: Tensor, context: Context) -> LatentSample:
         """Move draws whose log density is `encoded`, but for the constant that the prior has too."""
         plain = encoded + 0.5 * z.square().sum(dim=-1)
-        if not self._flows(context):
+        if context.log_likelihood is None or not self._flows(context):
             return LatentSample(z, torch.stack([plain, torch.zeros_like(plain)], dim=-1))
-        hamiltonian = Hamiltonian(self._density(context, z), self.metric(context))
+        hamiltonian = Hamiltonian(_joint_density(context.log_likelihood, z), self.metric(context))
         noise = torch.randn(z.shape, dtype=z.dtype, device=z.device, generator=context.generator).double()
         place = hamiltonian.at(z.double())
         thrown = -0.5 * (noise.square().sum(dim=-1) + place.log_det())
@@ -212,15 +218,6 @@ class RiemannianHamiltonian(Latent):
         cut = torch.stack([plain + _CUT, torch.zeros_like(plain)], dim=-1)
         ratio = torch.where(end.kept[:, None], moved, cut)
         return LatentSample(end.place.z.to(z), ratio.to(z))
-
-    def _density(self, context: Context, like: Tensor) -> leapfrog.Density:
-        log_likelihood = context.log_likelihood
-        assert log_likelihood is not None
-
-        def log_joint(z: Tensor) -> Tensor:
-            return log_likelihood(z.to(like)).double() - 0.5 * z.square().sum(dim=-1)
-
-        return log_joint
 
     def _flow(self, hamiltonian: Hamiltonian, state: State) -> State:
         size = self.log_step.double().exp()

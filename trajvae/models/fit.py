@@ -16,15 +16,8 @@ from trajvae.config import TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.models.likelihoods import default_likelihood
 from trajvae.models.pipeline import Encoded, Pipeline, Sizes, build_vae, join
-from trajvae.models.train import (
-    Progress,
-    Schedule,
-    Split,
-    Trainer,
-    default_batch,
-    default_epochs,
-    held_out_blocks,
-)
+from trajvae.models.schedule import Schedule, default_batch, default_epochs, held_out_blocks
+from trajvae.models.train import Progress, Regulariser, Split, Trainer
 from trajvae.observables import built_in, evaluate_all
 from trajvae.readers.align import Alignment, frame_jump, pairwise_rmsd
 from trajvae.readers.sources import Chunk, follows
@@ -123,6 +116,8 @@ def fit(
     *,
     precision: float = 0.0,
     device: str = "auto",
+    inputs: NDArray[np.floating[Any]] | None = None,
+    regulariser: Regulariser | None = None,
     progress: Progress | None = None,
     checkpoint: Callable[[int], None] | None = None,
 ) -> tuple[Pipeline, Record]:
@@ -137,23 +132,32 @@ def fit(
     precision : float
         Resolution of the coordinates in Å; the likelihood's noise is never finer.
     device : str
+    inputs : ndarray, shape (T, N, D), optional
+        What the encoder sees in the place of each frame, such as the frame with noise: the model learns to denoise.
+    regulariser : callable, optional
+        (VAE, Terms) to a scalar in nats a frame that is added to the loss.
     progress, checkpoint : callable, optional
         See `Trainer.run`.
 
     Raises
     ------
     ReadError
-        Too few frames, or frames that are all equal.
+        Too few frames, frames that are all equal, or inputs of another shape.
     """
     begun = time.monotonic()
     _check(chunk.positions, config)
+    if inputs is not None and inputs.shape != chunk.positions.shape:
+        raise ReadError(f"inputs need the frames' shape {chunk.positions.shape}, got {inputs.shape}")
     held = held_out_blocks(chunk.file)
     alignment = _alignment(config, chunk.positions, topology, np.flatnonzero(~held))
     sizes = _sizes(config, alignment, int((~held).sum()), precision)
     vae = build_vae(config, alignment, sizes)
     pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
     aligned = alignment.apply(chunk.positions)
-    schedule, history = _train(pipeline, aligned, held, progress, checkpoint)
+    seen = aligned if inputs is None else alignment.apply(inputs)
+    schedule, data = _prepare(pipeline, aligned, seen, held)
+    vae.train().requires_grad_(True)
+    history = Trainer(vae, data, schedule, regulariser).run(progress, checkpoint).arrays()
     trained = Pipeline(config, sizes, topology, alignment, pipeline.vae, pipeline.device)
     record = _record(trained, chunk, aligned, held, history)
     record.figures.update(epochs=int(history["epoch"][-1]), seconds=round(time.monotonic() - begun, 2))
@@ -161,26 +165,24 @@ def fit(
     return trained, record
 
 
-def _train(
+def _prepare(
     pipeline: Pipeline,
     aligned: NDArray[np.floating[Any]],
+    seen: NDArray[np.floating[Any]],
     held: NDArray[np.bool_],
-    progress: Progress | None,
-    checkpoint: Callable[[int], None] | None,
-) -> tuple[Schedule, dict[str, NDArray[Any]]]:
+) -> tuple[Schedule, Split]:
+    """Fit the features to the training frames; put targets and inputs on the device."""
     config, vae = pipeline.config, pipeline.vae
     targets = pipeline.targets(aligned)
     mask = torch.from_numpy(held).to(targets.device)
     vae.features.fit(targets[~mask], pipeline.sizes.n_inputs, _SCALE_FLOOR)
-    inputs, targets = vae.features.inputs(targets).float(), targets.float()
+    inputs = vae.features.inputs(targets if seen is aligned else pipeline.targets(seen)).float()
+    targets = targets.float()
     n_train = int((~held).sum())
     batch = min(config.batch_size or default_batch(n_train), n_train)
     epochs = config.epochs or default_epochs(n_train, batch)
     schedule = Schedule(epochs, batch, beta=config.beta, seed=config.seed)
-    data = Split(inputs[~mask], targets[~mask], inputs[mask], targets[mask])
-    vae.train().requires_grad_(True)
-    history = Trainer(vae, data, schedule).run(progress, checkpoint)
-    return schedule, history.arrays()
+    return schedule, Split(inputs[~mask], targets[~mask], inputs[mask], targets[mask])
 
 
 def encode_all(pipeline: Pipeline, positions: NDArray[np.floating[Any]]) -> Encoded:

@@ -13,50 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trajvae.errors import ReadError, TrajvaeError
+from trajvae.errors import TrajvaeError
 from trajvae.latents import Context
+from trajvae.models.schedule import Schedule
 from trajvae.models.threads import small_work
-from trajvae.models.vae import VAE
+from trajvae.models.vae import VAE, Terms
 
-STEPS = 8000  # optimiser steps that the default number of epochs aims at
 _MOMENT_DECAY = 0.98
 _MOMENT_EVERY = 5
 _CLIP = 5.0
 _FAILED = "training failed at epoch {}: the ELBO is {}; check the frames"
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How to train.
-
-    Attributes
-    ----------
-    epochs : int
-        At most; early stopping may end it before.
-    batch_size : int
-    beta : float
-        Weight of the KL after its warm-up.
-    warmup : float
-        Share of the epochs over which the KL's weight rises from 0.
-    structure : tuple of float
-        Between these shares of the epochs the likelihood's covariance goes from spherical to its own structure;
-        no weights are kept as the best before the second.
-    learning_rate : float
-        At its highest; it rises over the first twentieth and falls as a cosine.
-    patience : float
-        Share of the epochs without a better held-out ELBO after which training ends.
-    seed : int
-    """
-
-    epochs: int
-    batch_size: int
-    beta: float = 1.0
-    warmup: float = 0.2
-    structure: tuple[float, float] = (0.3, 0.6)
-    learning_rate: float = 4e-3
-    weight_decay: float = 1e-2
-    patience: float = 0.2
-    seed: int = 0
 
 
 @dataclass
@@ -86,53 +52,7 @@ class Split:
 
 
 Progress = Callable[[int, int, float], None]
-
-
-def held_out_blocks(file: NDArray[np.int64], share: float = 0.1, most: int = 20) -> NDArray[np.bool_]:
-    """Which frames are held out: blocks of neighbours, spread evenly over the trajectory.
-
-    Random frames would leak: each has neighbours in time that are nearly the same.
-
-    Parameters
-    ----------
-    file : ndarray, shape (T,)
-        Not looked at beyond its length: blocks are short against files.
-    share : float
-        Of all frames; twice that below 1000 frames.
-    most : int
-        Blocks at most.
-
-    Returns
-    -------
-    ndarray of bool, shape (T,)
-
-    Raises
-    ------
-    ReadError
-        Fewer than 5 frames: nothing could be held out and learned from.
-    """
-    n = len(file)
-    if n < 5:
-        raise ReadError(f"training needs at least 5 frames, got {n}")
-    wanted = max(1, round(n * share * (2 if n < 1000 else 1)))
-    blocks = int(np.clip(wanted // 4, 1, most))
-    mask = np.zeros(n, dtype=bool)
-    sizes = np.full(blocks, wanted // blocks) + (np.arange(blocks) < wanted % blocks)
-    for k, size in enumerate(sizes):
-        middle = (k + 0.5) * n / blocks
-        first = int(middle - size / 2)
-        mask[first : first + size] = True
-    return mask
-
-
-def default_batch(n_train: int) -> int:
-    """A batch size between 16 and 128 that leaves about 20 batches an epoch or more."""
-    return int(np.clip(2 ** round(math.log2(max(n_train / 20, 1))), 16, 128))
-
-
-def default_epochs(n_train: int, batch_size: int) -> int:
-    """Epochs that make about `STEPS` steps."""
-    return int(np.clip(STEPS // max(1, -(-n_train // batch_size)), 20, 2000))
+Regulariser = Callable[[VAE, Terms], Tensor]
 
 
 @torch.no_grad()
@@ -160,10 +80,13 @@ def mean_moment(vae: VAE, inputs: Tensor, targets: Tensor, generator: torch.Gene
 
 
 class Trainer:
-    """Trains a VAE on a split; `run` returns the history and leaves the best weights in the VAE."""
+    """Trains a VAE on a split; `run` returns the history and leaves the best weights in the VAE.
 
-    def __init__(self, vae: VAE, data: Split, schedule: Schedule) -> None:
-        self.vae, self.data, self.schedule = vae, data, schedule
+    A regulariser, if there is one, gives a scalar in nats a frame that is added to the loss, not to what is reported.
+    """
+
+    def __init__(self, vae: VAE, data: Split, schedule: Schedule, regulariser: Regulariser | None = None) -> None:
+        self.vae, self.data, self.schedule, self.regulariser = vae, data, schedule, regulariser
         vae.latent.prepare(data.train_inputs, schedule.seed)
         self.generator = torch.Generator(data.train_inputs.device).manual_seed(schedule.seed)
         self.shuffle = torch.Generator().manual_seed(schedule.seed + 1)
@@ -268,9 +191,11 @@ class Trainer:
         for k in range(self.batches):
             rows = order[k * schedule.batch_size : (k + 1) * schedule.batch_size]
             terms = self.vae.terms(data.train_inputs[rows], data.train_targets[rows], self.generator)
-            loss = -terms.elbo(beta).mean() / self.vae.likelihood.size
+            loss = -terms.elbo(beta).mean()
+            if self.regulariser is not None:
+                loss = loss + self.regulariser(self.vae, terms)
             self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss / self.vae.likelihood.size).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.vae.parameters(), _CLIP)
             self.optimiser.step()
             self.scheduler.step()

@@ -53,6 +53,7 @@ def from_metric(
     rest = torch.zeros_like(mean)
 
     def log_density(z: Tensor) -> tuple[Tensor, Tensor]:
+        """Volume and envelope, with the gradient."""
         off = z - mean
         pull = off @ precision
         volume = -0.5 * metric.log_det(z)
