@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+_BLOCK = 1024  # centroids whose weights stay in the processor's cache
 Map = Callable[[Tensor], Tensor]
 Distance = Callable[[Tensor, Tensor], Tensor]
 
@@ -96,18 +97,27 @@ class Dense:
         return self.metric.square(z, v) / (self.floor - torch.expm1(-self.density(z)))
 
 
+def _weights(z: Tensor, centroids: Tensor, square_width: float) -> Tensor:
+    """exp(-|z - c|^2 / T^2), (B, N); in float64 the expansion of the square keeps the digits of near points."""
+    norms = z.square().sum(dim=1, keepdim=True) + centroids.square().sum(dim=1)
+    return torch.addmm(norms, z, centroids.T, beta=-1.0 / square_width, alpha=2.0 / square_width).exp_()
+
+
 class _KernelSums(Function):
     """The sum over centroids of terms times exp(-|z - c_i|^2 / T^2), as one node of the graph."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, centroids: Tensor, terms: Tensor, square_width: float) -> Tensor:
         """z (B, d), centroids (N, d) and terms (N, M) to (B, M)."""
-        # in float64 the expansion of the square keeps the digits of near points
-        norms = z.square().sum(dim=1, keepdim=True) + centroids.square().sum(dim=1)
-        weights = torch.addmm(norms, z, centroids.T, beta=-1.0 / square_width, alpha=2.0 / square_width).exp_()
-        ctx.save_for_backward(z, centroids, terms, weights)
-        ctx.square_width = square_width
-        return weights @ terms
+        if any(ctx.needs_input_grad):
+            weights = _weights(z, centroids, square_width)
+            ctx.save_for_backward(z, centroids, terms, weights)
+            ctx.square_width = square_width
+            return weights @ terms
+        sums = z.new_zeros(len(z), terms.shape[1])
+        for some, own in zip(torch.split(centroids, _BLOCK), torch.split(terms, _BLOCK), strict=True):
+            sums.addmm_(_weights(z, some, square_width), own)
+        return sums
 
     @staticmethod
     @once_differentiable
