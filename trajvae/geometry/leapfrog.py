@@ -88,7 +88,7 @@ class State(NamedTuple):
         Where it began.
     kept : Tensor of bool, shape (B,)
         Whether both implicit equations were solved in every step so far. Others are back at their origin: a step that
-        did not converge is no bijection, and their momenta must not be used.
+        did not converge is no bijection. Their momenta are zero.
     residual : Tensor, shape (B,)
         The largest one left by the equations, over the size of the unknowns; of kept ones.
     """
@@ -159,8 +159,10 @@ def step(hamiltonian: Hamiltonian, state: State, size: Tensor) -> State:
     z, second = _position(hamiltonian.metric, place, momentum, half)
     kept = state.kept & first.solved & second.solved
     there = hamiltonian.at(torch.where(kept[:, None], z, state.origin))
+    momentum = torch.where(kept[:, None], momentum, 0.0)  # of cut rows it would grow without bound
     momentum = momentum - half * (there.push + 0.5 * _bent(there.slope, momentum)[1])
     worst = torch.maximum(state.residual, torch.maximum(first.residual, second.residual))
+    momentum = torch.where(kept[:, None], momentum, 0.0)
     return State(there, momentum, state.origin, kept, torch.where(kept, worst, state.residual))
 
 

@@ -102,7 +102,15 @@ class ConstantCurvature(nn.Module):
         c, s = _split(z.double())
         u = v.double()
         along = (s * u).sum(dim=-1, keepdim=True)
-        return along.to(v), (u - self.curvature * along * s / (1.0 + c)).to(v)
+        return along.to(v), (u - self.curvature * along * s * self._share(c, s)).to(v)
+
+    def _share(self, c: Tensor, s: Tensor) -> Tensor:
+        """1 / (1 + c); beyond a sphere's equator from 1 - c^2 = K |s|^2, which keeps its digits at the antipode."""
+        beyond = c < 0
+        if not bool(beyond.any()):
+            return 1.0 / (1.0 + c)
+        square = (self.curvature * s.square().sum(dim=-1, keepdim=True)).clamp(min=1e-140)
+        return torch.where(beyond, (1.0 - c) / square, 1.0 / (1.0 + torch.where(beyond, 0.0, c)))
 
     def exp(self, z: Tensor, b: Tensor, u: Tensor) -> Tensor:
         """Exponential map at z of the tangent vector (b, u)."""
@@ -117,7 +125,7 @@ class ConstantCurvature(nn.Module):
         bent = self.curvature * (s * v).sum(dim=-1, keepdim=True)
         square = v.square().sum(dim=-1, keepdim=True)
         cosine, sine = cosine_and_sine(self.curvature * square)
-        moved = torch.cat([-bent, v - bent / (1.0 + c) * s], dim=-1)
+        moved = torch.cat([-bent, v - bent * self._share(c, s) * s], dim=-1)
         return Shot((cosine * point + sine * moved).to(z), sine, square)
 
     def aim(self, z: Tensor, target: Tensor) -> Tensor:
@@ -126,7 +134,7 @@ class ConstantCurvature(nn.Module):
         (c, s), (d, t) = _split(first), _split(second)
         cosine = 1.0 - 0.5 * self.curvature * self._chord(first, second).unsqueeze(-1)
         sine = sine_ratio(self.curvature * self.distance(first, second).square().unsqueeze(-1))
-        return ((t - s * (cosine + d) / (1.0 + c)) / sine).to(target)
+        return ((t - s * (cosine + d) * self._share(c, s)) / sine).to(target)
 
     def log(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithm at a of the point b, both (..., dim + 1): the tangent vector at a that `exp` carries to b.

@@ -18,14 +18,16 @@ def medoids(points: Tensor, n: int, seed: int) -> Tensor:
     ----------
     points : Tensor, shape (N, F)
     n : int
-        All points where they are not more.
+        All distinct points where they are not more.
     seed : int
     """
-    if len(points) <= n:
-        return torch.arange(len(points), device=points.device)
     random = np.random.default_rng(seed)
     some = np.sort(random.permutation(len(points))[: max(n, _MOST_POINTS)])
     data = points[torch.from_numpy(some).to(points.device)].cpu().double().numpy()
-    means, _ = kmeans2(data, n, minit="++", seed=random)
-    nearest = np.unique(cdist(means, data).argmin(axis=1))
+    distinct, first = np.unique(data, axis=0, return_index=True)
+    if len(distinct) <= n:
+        nearest = np.sort(first)
+    else:
+        means, _ = kmeans2(distinct, n, minit="++", seed=random)
+        nearest = np.unique(first[cdist(means, distinct).argmin(axis=1)])
     return torch.from_numpy(some[nearest]).to(points.device)

@@ -185,7 +185,14 @@ class CentroidMetric:
 
     def inverse(self, z: Tensor) -> Tensor:
         """G^-1, (B, d) to (B, d, d)."""
-        return (self._sums(z, self.products).view(-1, self.dim, self.dim) + self.floor).to(z)
+        return self._inverse(z).to(z)
+
+    def _inverse(self, z: Tensor) -> Tensor:
+        return self._sums(z, self.products).view(-1, self.dim, self.dim) + self.floor
+
+    def _factor(self, z: Tensor) -> Tensor:
+        factor: Tensor = torch.linalg.cholesky(self._inverse(z))
+        return factor
 
     def expansion(self, z: Tensor) -> Expansion:
         """G^-1 and its derivatives, of which each is the sum of -2 (z - c_i)_k / T^2 w_i L_i L_i^T."""
@@ -197,23 +204,21 @@ class CentroidMetric:
 
     def factor(self, z: Tensor) -> Tensor:
         """The Cholesky factor of G^-1, (B, d) to (B, d, d)."""
-        factor: Tensor = torch.linalg.cholesky(self.inverse(z))
-        return factor
+        return self._factor(z).to(z)
 
     def log_det(self, z: Tensor) -> Tensor:
         """log det G, (B, d) to (B,)."""
-        diagonal: Tensor = self.factor(z).diagonal(dim1=-1, dim2=-2)
-        return -2.0 * diagonal.log().sum(dim=-1)
+        return -2.0 * self._factor(z).diagonal(dim1=-1, dim2=-2).log().sum(dim=-1).to(z)
 
     def tensor(self, z: Tensor) -> Tensor:
         """G, (B, d) to (B, d, d)."""
-        inverse: Tensor = torch.cholesky_inverse(self.factor(z))
-        return inverse
+        inverse: Tensor = torch.cholesky_inverse(self._factor(z))
+        return inverse.to(z)
 
     def square(self, z: Tensor, v: Tensor) -> Tensor:
         """See `Metric`."""
-        whitened: Tensor = torch.linalg.solve_triangular(self.factor(z), v[..., None], upper=False)
-        return whitened.square().sum(dim=(-1, -2))
+        whitened: Tensor = torch.linalg.solve_triangular(self._factor(z), v.double()[..., None], upper=False)
+        return whitened.square().sum(dim=(-1, -2)).to(z)
 
     def gradients(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
         """Closed-form gradients with respect to z of log det G and of p^T G^-1 p, both (B, d).

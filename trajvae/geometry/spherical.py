@@ -146,7 +146,7 @@ class _PowerAngle(Function):
         h = torch._standard_gamma(a, generator=generator)
         total = g + h
         w = (g / total).clamp(min=torch.finfo(torch.float64).tiny)
-        along, around = 1.0 - 2.0 * w, 2.0 * (w * (1.0 - w)).clamp(min=1e-300).sqrt()
+        along, around = 1.0 - 2.0 * w, 2.0 * (w * (h / total)).clamp(min=1e-300).sqrt()
         ctx.save_for_backward(a, h, total, w, along, around)
         return along, around
 

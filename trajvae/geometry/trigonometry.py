@@ -97,6 +97,8 @@ class _WideArcRatio(Function):
         c, y, arc = ctx.saved_tensors
         steep = (y > 0.5) | (c < 0)
         by_y = _over_twice(torch.where(steep, c, 1.0 / torch.where(steep, 1.0, c)) - arc, y, _ARC_SLOPES)
+        beyond = (c - arc) / (2.0 * y.clamp(min=1e-140))  # near half a turn y is as small as near none
+        by_y = torch.where(c < 0, beyond, by_y)
         return torch.where(steep, -gradients[0], 0.0), gradients[0] * by_y
 
 

@@ -86,6 +86,8 @@ class Latent(nn.Module, ABC):
         Share of the epochs over which they stay as they start.
     settled : float
         Share of the epochs before which the ELBO is not yet what it will be of.
+    rows_at_once : int
+        Frames that memory is asked for at once.
     """
 
     options_type: ClassVar[type[Any]]
@@ -97,6 +99,7 @@ class Latent(nn.Module, ABC):
     own_rate: float = 1.0
     burn_in: float = 0.0
     settled: float = 0.0
+    rows_at_once: int = 8192
 
     @abstractmethod
     def rsample(self, params: Params, context: Context) -> LatentSample:

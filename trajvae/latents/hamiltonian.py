@@ -89,7 +89,9 @@ class RiemannianHamiltonian(Latent):
         log q - log p = log q(z0|x) + log N(gamma; 0, G(z0)) - log p(z_K) - log N(rho_K; 0, G(z_K)).
 
     A row whose implicit equations have no solution is cut: it keeps z0 without a momentum and a ratio higher by
-    log 10^6, which leaves the bound a bound (to 10^-6) wherever the map's domain ends.
+    log 10^6, which leaves the bound a bound (to 10^-6) wherever the domain ends on which the map is one-to-one.
+
+    T is `width` times the centroids' spacing, but not less than two of the widest dimension's posterior deviations.
 
     The centroids are frames, encoded anew in every step; the factors L_i are a head of the encoder. The flow begins
     after a warm-up, when the encoded centroids say how wide the metric's kernels and how long its steps should be.
@@ -117,6 +119,7 @@ class RiemannianHamiltonian(Latent):
         self.param_sizes = {**self.base.param_sizes, "metric": dim * (dim + 1) // 2}
         self.parts = ("position", "momentum")
         self.settled = self.options.warmup
+        self.rows_at_once = max(16, min(8192, 2**22 // (8 * dim**3)))
         size = torch.full((dim if self.options.step_per_dimension else 1,), math.log(self.options.step))
         if self.options.learn_step:
             self.log_step = nn.Parameter(size)
@@ -148,7 +151,8 @@ class RiemannianHamiltonian(Latent):
         """Set T, lambda and the factors' unit by what is encoded now."""
         at = params["loc"].double()
         variance = self.base.scale(params).double().square().median(dim=0).values
-        self.temperature.fill_(self.options.width * max(spacing(at), 1e-3 * float(at.std())))
+        widest = 2.0 * float(variance.max()) ** 0.5  # a metric finer than the posterior is rough to its draws
+        self.temperature.fill_(max(self.options.width * spacing(at), widest))
         self.unit.fill_(1.0)
         raw = CentroidMetric(at, self._factors(params), self.temperature, 0.0).inverse(at).diagonal(dim1=1, dim2=2)
         self.unit.copy_((variance / raw.median(dim=0).values).sqrt())
@@ -160,6 +164,8 @@ class RiemannianHamiltonian(Latent):
         """See `Latent`: keeps the centroids and factors that the final weights encode."""
         if self._frames is not None and context.encode is not None:
             params = context.encode(self._frames)
+            self.centroids.zero_()
+            self.factors.zero_()
             self.centroids[: len(self._frames)] = params["loc"].double()
             self.factors[: len(self._frames)] = self._factors(params)
             self._frames = None
@@ -188,13 +194,10 @@ class RiemannianHamiltonian(Latent):
         return self._moved(z, encoded, context)
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
-        """See `Latent`; the mean of the first draw's own log density is known, and stands there."""
-        noise, scale = self._noise(params, context), self.base.scale(params)
-        z = params["loc"] + scale * noise
-        if not self._flows(context):
-            closed = self.base.kl(params).sum(dim=-1)
-            return LatentDraw(z, torch.stack([closed, torch.zeros_like(closed)], dim=-1))
-        return LatentDraw(*self._moved(z, -0.5 * self.dim - scale.log().sum(dim=-1), context))
+        """See `Latent`; the divergence is known in closed form where the flow begins, and it adds what it changes."""
+        z = params["loc"] + self.base.scale(params) * self._noise(params, context)
+        closed = self.base.kl(params).sum(dim=-1)
+        return LatentDraw(*self._moved(z, closed - 0.5 * z.square().sum(dim=-1), context))
 
     def _noise(self, params: Params, context: Context) -> Tensor:
         like = params["loc"]
@@ -247,7 +250,8 @@ class RiemannianHamiltonian(Latent):
         """See `Latent`."""
         if not self._flown:
             return {}
-        at_data = -self.metric().log_det(self.centroids).median() / self.dim
+        used = self.centroids[self.factors.abs().sum(dim=(1, 2)) > 0.0]
+        at_data = -self.metric().log_det(used).median() / self.dim
         return {
             "step": float(self.log_step.detach().double().exp().mean()),
             "cut": self._cut / self._flown,

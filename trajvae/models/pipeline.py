@@ -118,7 +118,7 @@ class Pipeline:
     @property
     def chunk(self) -> int:
         """Frames that are worked on at once."""
-        return int(np.clip(_CHUNK_NUMBERS // self.alignment.reference.size, 1, 8192))
+        return int(np.clip(_CHUNK_NUMBERS // self.alignment.reference.size, 1, self.vae.latent.rows_at_once))
 
     def comparison_hash(self) -> str:
         """SHA-256 of kind of features, alignment, reference and weights: ELBOs compare where it is equal."""
@@ -132,7 +132,8 @@ class Pipeline:
         if dtype != torch.float64:
             return self.vae
         if self._double is None:
-            self._double = copy.deepcopy(self.vae).double()
+            with torch.inference_mode(False):
+                self._double = copy.deepcopy(self.vae).double()
         return self._double
 
     def targets(self, aligned: Array) -> Tensor:

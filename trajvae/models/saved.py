@@ -76,6 +76,7 @@ def to_record(parts: Parts) -> ModelRecord:
     return ModelRecord(header, "complete", config, record.figures, pipeline.alignment.reference, groups)
 
 
+@torch.inference_mode(False)
 def from_record(stored: ModelRecord, device: str) -> Parts:
     """A model from what was read."""
     config = TrainConfig.from_dict(stored.config)

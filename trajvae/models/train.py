@@ -62,17 +62,21 @@ def held_out_elbo(
     """Mean ELBO and mean KL by part, with the same noise at every call."""
     generator = torch.Generator(inputs.device).manual_seed(seed)
     elbo, kl = 0.0, torch.zeros(len(vae.latent.parts), device=inputs.device)
+    rows = vae.latent.rows_at_once
     for _ in range(draws):
-        terms = vae.terms(inputs, targets, generator)
-        elbo += float(terms.elbo(beta).double().mean()) / draws
-        kl = kl + terms.kl.mean(dim=0) / draws
+        for x, y in zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True):
+            terms = vae.terms(x, y, generator)
+            share = len(x) / (len(inputs) * draws)
+            elbo += float(terms.elbo(beta).double().mean()) * share
+            kl = kl + terms.kl.mean(dim=0) * share
     return elbo, kl
 
 
 @torch.no_grad()
-def mean_moment(vae: VAE, inputs: Tensor, targets: Tensor, generator: torch.Generator, chunk: int = 8192) -> Tensor:
+def mean_moment(vae: VAE, inputs: Tensor, targets: Tensor, generator: torch.Generator, chunk: int = 0) -> Tensor:
     """The residuals' moment over all given frames."""
     total: Tensor | float = 0.0
+    chunk = chunk or vae.latent.rows_at_once
     for i in range(0, len(inputs), chunk):
         residual = vae.terms(inputs[i : i + chunk], targets[i : i + chunk], generator).residual
         total = total + vae.likelihood.moment(residual) * (len(residual) / len(inputs))
@@ -148,14 +152,13 @@ class Trainer:
         )
         best, best_epoch, best_state = -math.inf, 0, copy.deepcopy(self.vae.state_dict())
         for epoch in range(1, schedule.epochs + 1):
+            looks = epoch % every == 0 or epoch == schedule.epochs
             try:
                 train = self._epoch(epoch)
+                held, kl = self._held_out() if looks else (math.nan, torch.zeros(0))
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # a covariance that is not finite
                 raise TrajvaeError(_FAILED.format(epoch, "not finite")) from error
-            if epoch % every == 0 or epoch == schedule.epochs:
-                held, kl = held_out_elbo(
-                    self.vae, self.data.held_inputs, self.data.held_targets, schedule.seed, beta=schedule.beta
-                )
+            if looks:
                 self._record(history, epoch, train, held, kl)
                 if epoch >= settled * schedule.epochs and held > best:
                     best, best_epoch, best_state = held, epoch, copy.deepcopy(self.vae.state_dict())
@@ -170,6 +173,10 @@ class Trainer:
             self.vae.latent.finish(Context(self.generator, encode=self.vae.encode))
         self._last_moment(best)
         return history
+
+    def _held_out(self) -> tuple[float, Tensor]:
+        data, schedule = self.data, self.schedule
+        return held_out_elbo(self.vae, data.held_inputs, data.held_targets, schedule.seed, beta=schedule.beta)
 
     def _record(self, history: History, epoch: int, train: float, held: float, kl: Tensor) -> None:
         if not math.isfinite(held):
@@ -217,8 +224,5 @@ class Trainer:
         state = copy.deepcopy(self.vae.likelihood.state_dict())
         data = self.data
         self.vae.likelihood.set_moment(mean_moment(self.vae, data.train_inputs, data.train_targets, self.generator))
-        held, _ = held_out_elbo(
-            self.vae, data.held_inputs, data.held_targets, self.schedule.seed, beta=self.schedule.beta
-        )
-        if held < best:
+        if self._held_out()[0] < best:
             self.vae.likelihood.load_state_dict(state)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
-from trajvae.errors import OptionError
+from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.geometry.metric import CentroidMetric, spacing
 from trajvae.models.fit import Record, encode_all
 from trajvae.models.pipeline import Pipeline
 
 _CENTROIDS = 100
+_FLAT = 2.0
 _FLOOR = 0.1  # lambda, in units of the median posterior variance
 
 
@@ -44,5 +47,17 @@ def posterior_metric(pipeline: Pipeline, record: Record, width: float, wanted: s
 
 
 def learned_metric(pipeline: Pipeline, record: Record, width: float, wanted: str) -> CentroidMetric:
-    """The latent space's own metric where it has one, that of the posterior elsewhere."""
-    return pipeline.vae.latent.learned_metric() or posterior_metric(pipeline, record, width, wanted)
+    """The latent space's own metric where it has one, with a warning if that is flat; of the posterior elsewhere."""
+    own = pipeline.vae.latent.learned_metric()
+    if own is None:
+        return posterior_metric(pipeline, record, width, wanted)
+    known = torch.from_numpy(record.latent).to(pipeline.device)
+    volume = torch.exp(-own.log_det(known).median() / own.dim) / own.floor[0, 0]
+    if float(volume) < _FLAT:
+        warnings.warn(
+            f"the learned metric is nearly flat: G^-1 at the data is {float(volume):.2f} x lambda, since the bound "
+            "rewards no metric; 'posterior' is one that follows the data",
+            TrajvaeWarning,
+            stacklevel=2,
+        )
+    return own

@@ -102,10 +102,10 @@ def path(
     pipeline : Pipeline
     record : Record
     ends : Ends
-    metric : {"density", "pullback", "learned", "flat"}
+    metric : {"density", "pullback", "learned", "posterior", "flat"}
         `pullback`: lengths are those of the decoded molecule's way, in Å. `density`: the same, made longer where the
-        simulation has not been. `learned`: the posterior's precision at the training frames, for flat latent spaces.
-        `flat`: the latent space's own.
+        simulation has not been. `posterior`: the posterior's precision at the training frames, for flat latent spaces.
+        `learned`: the metric of an RHVAE, elsewhere as `posterior`. `flat`: the latent space's own.
     frames : int
         Conformations along the path, both ends included.
     curve : {"spline", "discrete", "neural"}

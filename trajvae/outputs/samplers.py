@@ -14,12 +14,12 @@ from trajvae.errors import OptionError
 from trajvae.geometry.monte_carlo import Plan, effective_sample_size, hamiltonian_monte_carlo
 from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
-from trajvae.outputs.centroids import learned_metric
+from trajvae.outputs.centroids import posterior_metric
 from trajvae.outputs.support import Support
 
 Sampler = Callable[[Pipeline, Record, int, torch.Generator], tuple[Tensor, dict[str, Any]]]
 
-_CHAINS = 100
+_CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
 _WIDTH = 2.0  # of the metric's kernels, in units of the centroids' spacing
 
 
@@ -46,7 +46,7 @@ def from_metric(
     covariance of the training latents.
     """
     wanted = "sampler 'metric' needs a flat latent space: use prior or aggregate"
-    metric = learned_metric(pipeline, record, _WIDTH, wanted)
+    metric = posterior_metric(pipeline, record, _WIDTH, wanted)
     known = torch.from_numpy(record.latent).to(pipeline.device)
     mean, covariance = known.mean(dim=0), known.T.cov().view(known.shape[1], -1)
     precision = torch.linalg.inv(covariance + 1e-9 * covariance.diagonal().mean() * torch.eye(len(mean)).to(known))
@@ -61,11 +61,12 @@ def from_metric(
 
     chains = min(_CHAINS, n)
     start = known[torch.randint(len(known), (chains,), generator=generator, device=known.device)]
-    plan = Plan(iterations=max(2, -(-n // chains)))
+    plan = Plan(iterations=max(_ITERATIONS, -(-n // chains)))
     scale = 0.3 * covariance.diagonal().sqrt()
     samples, acceptance = hamiltonian_monte_carlo(log_density, start, scale, plan, generator)
-    figures = {"acceptance": acceptance, "effective_sample_size": effective_sample_size(samples)}
-    return samples.flatten(0, 1)[:n], figures
+    independent = min(1.0, effective_sample_size(samples) / samples[..., 0].numel())
+    figures = {"acceptance": acceptance, "effective_sample_size": n * independent}
+    return samples.flatten(0, 1)[-n:], figures
 
 
 SAMPLERS: dict[str, Sampler] = {"prior": from_prior, "aggregate": from_aggregate, "metric": from_metric}
