@@ -186,3 +186,52 @@ def test_medoids_are_points_and_cover() -> None:
     assert sorted((chosen // 50).tolist()) == [0, 1, 2]
     assert len(medoids(heaps, 500, 0)) == 150
     assert torch.equal(medoids(heaps, 20, 1), medoids(heaps, 20, 1))
+
+
+def test_cut_rows_do_not_grow_over_many_steps() -> None:
+    """Twenty long steps: some rows are cut early, and no gradient is spoiled by what they would have become."""
+    vae, inputs, targets = _made(steps=20, step=0.5)
+    terms = vae.terms(inputs, targets, torch.Generator().manual_seed(0))
+    assert vae.latent.diagnostics()["cut"] > 0.0
+    terms.elbo().mean().backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in vae.parameters())
+
+
+def test_the_metric_is_no_finer_than_the_posterior() -> None:
+    """In one dimension many frames lie close: T is two posterior deviations there, not three tiny spacings."""
+    x = np.random.default_rng(0).normal(size=(200, 3, 2))
+    vae = build_vae(
+        TrainConfig(backend="rhvae", latent_dim=1, hidden=(8,)),
+        Alignment("none", x.mean(axis=0), np.ones(3)),
+        Sizes(6, "isotropic", 1e-3, 200),
+    ).double()
+    targets = vae.features.targets(torch.from_numpy(x))
+    vae.features.fit(targets, 6, 0.1)
+    inputs = vae.features.inputs(targets)
+    vae.latent.prepare(inputs, 0)
+    vae.latent.update(Context(encode=vae.encode, progress=1.0))
+    deviation = float(vae.encode(inputs)["log_scale"].detach().exp().median())
+    assert float(vae.latent.temperature) == pytest.approx(2.0 * deviation, rel=0.05)
+    vae.terms(inputs, targets, torch.Generator().manual_seed(0))
+    assert vae.latent.diagnostics()["cut"] < 0.01
+
+
+def test_few_frames_leave_no_trace_of_others() -> None:
+    """Fewer frames than centroids: figures are of those there are, and a second training forgets the first's."""
+    vae, inputs, _ = _made(frames=60)
+    latent = vae.latent
+    assert isinstance(latent, RiemannianHamiltonian)
+    latent.finish(Context(encode=vae.encode))
+    latent.prepare(inputs[:7], 0)
+    latent.finish(Context(encode=vae.encode))
+    assert int((latent.factors.abs().sum(dim=(1, 2)) > 0.0).sum()) == 7
+    latent._flown = 1
+    at_data = -latent.metric().log_det(latent.centroids[:7]).median() / 2
+    assert latent.diagnostics()["metric_at_data"] == pytest.approx(float(at_data.exp()))
+
+
+def test_equal_frames_are_one_centroid() -> None:
+    """Duplicates would say that the spacing is zero."""
+    points = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)).repeat(5, 1)
+    chosen = medoids(points, 100, 0)
+    assert len(chosen) == 30 and len(points[chosen].unique(dim=0)) == 30

@@ -240,3 +240,56 @@ def test_heads_that_go_round_a_sphere_s_centre_meet_no_seam() -> None:
     z = latent.mean({"loc": around, "log_scale": torch.zeros(401, 2, dtype=torch.float64)})
     steps = latent.space.distance(z[1:], z[:-1])
     torch.testing.assert_close(steps, torch.full_like(steps, 2.0 * math.pi / 400 * 2.0**0.5))
+
+
+@pytest.mark.parametrize("away", [1e-1, 1e-2, 1e-4])
+@pytest.mark.parametrize("signature", ["s1:1", "s2:0.5"])
+def test_gradients_beside_the_antipode_equal_finite_differences(signature: str, away: float) -> None:
+    """Of the logarithm, the prior and the divergence: no series of the other side."""
+    from trajvae.geometry import wrapped
+
+    latent = _made(int(signature[1]), signature)
+    (space,) = latent.space.factors
+    radius = float(space.curvature) ** -0.5
+    start = torch.zeros(1, latent.dim, dtype=torch.float64)
+    start[0, 0] = (math.pi - away) * radius
+    noise = 0.3 * torch.ones(2, 1, latent.dim, dtype=torch.float64)
+    log_scale = torch.full_like(start, -4.0)
+
+    def value(v: Tensor) -> Tensor:
+        z = space.exp0(v)
+        params = {"loc": _differentiable_head(space, v), "log_scale": log_scale}
+        divergence = latent._sample(params, noise)[1].sum()
+        return space.log0(z)[0, 0] + wrapped.log_prior(space, z).sum() + divergence
+
+    v = start.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(value(v), v)
+    h = 1e-3 * away
+    sides = []
+    for sign in (1, -1):
+        moved = start.clone()
+        moved[0, 0] += sign * h
+        sides.append(float(value(moved).detach()))
+    assert float(slope[0, 0]) == pytest.approx((sides[0] - sides[1]) / (2 * h), rel=1e-3, abs=1e-3)
+
+
+def _differentiable_head(space: Any, v: Tensor) -> Tensor:
+    head: Tensor = space.exp0(v) - space.origin().to(v)
+    return head
+
+
+@pytest.mark.parametrize("signature", ["s1:1", "s2:0.5"])
+@pytest.mark.parametrize("s", [1e-5, 1e-7, 1e-9, 0.0])
+def test_a_centre_at_the_antipode_is_a_point_with_draws(signature: str, s: float) -> None:
+    """The ambient head may ask for it: points stay on the sphere, and every gradient is finite."""
+    dim = int(signature[1])
+    latent = _made(dim, signature)
+    loc = torch.zeros(1, dim + 1, dtype=torch.float64)
+    loc[0, 0], loc[0, 1] = -2.0, s
+    params = {"loc": loc.requires_grad_(), "log_scale": torch.full((1, dim), -3.0, dtype=torch.float64)}
+    drawn = latent.draw(params, _context(1))
+    k = latent.curvatures()[latent.parts[0]]
+    off = drawn.z[:, 0].square() + k * drawn.z[:, 1:].square().sum(dim=-1) - 1.0
+    assert float(off.detach().abs().max()) < 1e-9
+    (slope,) = torch.autograd.grad(drawn.z.sum() + drawn.kl.sum(), loc)
+    assert bool(drawn.kl.isfinite().all()) and bool(slope.isfinite().all())

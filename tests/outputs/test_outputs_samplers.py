@@ -102,3 +102,21 @@ def test_paths_follow_its_metrics(flowing: Model, metric: str) -> None:
         found = flowing.path(3, 200, metric=metric, frames=10)
     assert found.positions.shape == (10, 12, 2)
     assert 0.0 < found.figures["length"] <= found.figures["straight_length"] * (1.0 + 1e-6)
+
+
+def test_float64_under_inference_mode(flowing: Model, chain: NDArray[Any], tmp_path: Path) -> None:
+    """T6: a model made, copied and asked inside the mode works there and afterwards."""
+    expected = flowing.encode(chain.astype(float))
+    flowing.save(tmp_path / "model.h5")
+    with torch.inference_mode():
+        loaded = Model.load(tmp_path / "model.h5")
+        inside = loaded.encode(chain.astype(float))
+    np.testing.assert_array_equal(inside.latent, expected.latent)
+    assert inside.figures == expected.figures == loaded.encode(chain.astype(float)).figures
+
+
+def test_a_few_draws_claim_no_more_than_they_are(tiny_model: Model) -> None:
+    """The chains run long enough to know their autocorrelation, and n draws are worth n at most."""
+    for n in (1, 7, 150):
+        made = tiny_model.generate(n, sampler="metric")
+        assert len(made) == n and 0.0 < made.figures["effective_sample_size"] <= n
