@@ -235,3 +235,21 @@ def test_equal_frames_are_one_centroid() -> None:
     points = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)).repeat(5, 1)
     chosen = medoids(points, 100, 0)
     assert len(chosen) == 30 and len(points[chosen].unique(dim=0)) == 30
+
+
+@pytest.mark.parametrize(("learn", "shorter"), [(True, True), (False, False)])
+def test_a_learned_step_gives_way_where_draws_are_cut(learn: bool, shorter: bool) -> None:
+    """Cut draws have no gradient to say so; a step that the user has fixed stays."""
+    vae, inputs, targets = _made(step=0.5, steps=20, learn_step=learn)
+    latent = vae.latent
+    assert isinstance(latent, RiemannianHamiltonian)
+    shares = []
+    with torch.no_grad():
+        for i in range(200):
+            before = latent._cut
+            vae.terms(inputs[:30], targets[:30], torch.Generator().manual_seed(i))
+            shares.append((latent._cut - before) / 30)
+            latent.update(Context(encode=vae.encode, progress=1.0))
+    assert shares[0] > 0.02
+    assert (float(latent.log_step.detach().exp()) < 0.49) == shorter
+    assert (np.mean(shares[-20:]) < 0.5 * np.mean(shares[:20])) == shorter

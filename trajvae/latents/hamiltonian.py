@@ -20,6 +20,7 @@ from trajvae.latents.euclidean import Euclidean, EuclideanOptions
 
 _CUT = math.log(1e6)  # nats that a draw loses whose flow was cut
 _LONGEST = 0.5  # of a learned step
+_MOST_CUT, _SHORTER, _FORGET = 0.02, 0.02, 0.02  # share of draws; logarithm of the step; weight of the last batch
 _STEEPEST = 4.0  # of the logarithm of a centroid's diagonal
 
 
@@ -132,7 +133,7 @@ class RiemannianHamiltonian(Latent):
         self.register_buffer("factors", torch.zeros(n, dim, dim, dtype=torch.float64))
         self.register_buffer("active", torch.zeros((), dtype=torch.bool))
         self._frames: Tensor | None = None
-        self._flown, self._cut, self._residual = 0, 0.0, 0.0
+        self._flown, self._cut, self._recent, self._residual = 0, 0.0, 0.0, 0.0
 
     def prepare(self, inputs: Tensor, seed: int) -> None:
         """See `Latent`: chooses the centroids' frames."""
@@ -140,7 +141,12 @@ class RiemannianHamiltonian(Latent):
 
     @torch.no_grad()
     def update(self, context: Context) -> None:
-        """See `Latent`: begins the flow once the warm-up is over; keeps the step within its bound."""
+        """See `Latent`: begins the flow once the warm-up is over; keeps the step in bounds, and where draws are cut.
+
+        What is cut has no gradient that would say so: a learned step is shortened while more than a few are.
+        """
+        if self.options.learn_step and self._recent > _MOST_CUT:
+            self.log_step.sub_(_SHORTER)
         self.log_step.clamp_(max=math.log(_LONGEST))
         if self._frames is None or context.encode is None or bool(self.active):
             return
@@ -227,8 +233,10 @@ class RiemannianHamiltonian(Latent):
         for factor in self._cooling():
             state = leapfrog.step(hamiltonian, state, size)
             state = state._replace(momentum=factor * state.momentum)
+        cut = float(len(state.kept) - state.kept.sum())
         self._flown += len(state.kept)
-        self._cut += float(len(state.kept) - state.kept.sum())
+        self._cut += cut
+        self._recent += _FORGET * (cut / len(state.kept) - self._recent)
         self._residual = max(self._residual, float(state.residual.detach().max()))
         return state
 
