@@ -69,9 +69,8 @@ def descend(model: nn.Module, loss: Callable[[Tensor], Tensor]) -> Callable[[], 
     return epoch
 
 
-def pythae_svae() -> nn.Module:
-    """pythae's hyperspherical VAE on the sphere S^2."""
-    from pythae.models import SVAE, SVAEConfig
+def coders(dim: int, scale: str) -> tuple[nn.Module, nn.Module]:
+    """pythae's encoder, with `dim` of its four outputs as the embedding and the rest by the given name; its decoder."""
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
 
@@ -82,43 +81,31 @@ def pythae_svae() -> nn.Module:
 
         def forward(self, x: Tensor) -> ModelOutput:
             out = self.body(x)
-            return ModelOutput(embedding=out[:, :3], log_concentration=out[:, 3:])
+            return ModelOutput(**{"embedding": out[:, :dim], scale: out[:, dim:]})
 
     class Decoder(BaseDecoder):
         def __init__(self) -> None:
             super().__init__()
-            self.body = network(3, 30)
+            self.body = network(dim, 30)
 
         def forward(self, z: Tensor) -> ModelOutput:
             return ModelOutput(reconstruction=self.body(z))
 
-    return SVAE(SVAEConfig(input_dim=(30,), latent_dim=3), Encoder(), Decoder())
+    return Encoder(), Decoder()
+
+
+def pythae_svae() -> nn.Module:
+    """pythae's hyperspherical VAE on the sphere S^2."""
+    from pythae.models import SVAE, SVAEConfig
+
+    return SVAE(SVAEConfig(input_dim=(30,), latent_dim=3), *coders(3, "log_concentration"))
 
 
 def pythae_rhvae() -> nn.Module:
     """pythae's Riemannian Hamiltonian VAE, two dimensions, three leapfrog steps; the batch is its centroids."""
     from pythae.models import RHVAE, RHVAEConfig
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
 
-    class Encoder(BaseEncoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = network(30, 4)
-
-        def forward(self, x: Tensor) -> ModelOutput:
-            out = self.body(x)
-            return ModelOutput(embedding=out[:, :2], log_covariance=out[:, 2:])
-
-    class Decoder(BaseDecoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = network(2, 30)
-
-        def forward(self, z: Tensor) -> ModelOutput:
-            return ModelOutput(reconstruction=self.body(z))
-
-    return RHVAE(RHVAEConfig(input_dim=(30,), latent_dim=2, n_lf=3), Encoder(), Decoder())
+    return RHVAE(RHVAEConfig(input_dim=(30,), latent_dim=2, n_lf=3), *coders(2, "log_covariance"))
 
 
 def flowing(**options: str | int) -> Callable[[], None]:

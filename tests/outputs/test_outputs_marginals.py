@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -230,9 +229,7 @@ def test_given_frames_are_compared_instead(tiny_model: Model, chain: Float64) ->
 def test_the_simulation_against_itself_is_at_the_floor(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the model's draws are replaced by other frames of the simulation, the mean divergence is the floor's."""
     aligned = tiny_model.record.sample
-    monkeypatch.setattr(
-        module, "generate", lambda *a, **k: SimpleNamespace(positions=aligned[halves(400)[1]].astype(float))
-    )
+    monkeypatch.setattr(module, "draw", lambda *a, **k: (None, aligned[halves(400)[1]].astype(float), {}))
     figures = module.marginals(tiny_model.pipeline, tiny_model.record).figures
     assert figures["mean_jsd"] == pytest.approx(figures["mean_noise_floor"])
 

@@ -159,10 +159,9 @@ def step(hamiltonian: Hamiltonian, state: State, size: Tensor) -> State:
     z, second = _position(hamiltonian.metric, place, momentum, half)
     kept = state.kept & first.solved & second.solved
     there = hamiltonian.at(torch.where(kept[:, None], z, state.origin))
-    momentum = torch.where(kept[:, None], momentum, 0.0)  # of cut rows it would grow without bound
     momentum = momentum - half * (there.push + 0.5 * _bent(there.slope, momentum)[1])
     worst = torch.maximum(state.residual, torch.maximum(first.residual, second.residual))
-    momentum = torch.where(kept[:, None], momentum, 0.0)
+    momentum = torch.where(kept[:, None], momentum, 0.0)  # of cut rows it would grow without bound
     return State(there, momentum, state.origin, kept, torch.where(kept, worst, state.residual))
 
 

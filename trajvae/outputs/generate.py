@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
 from trajvae.models.fit import Record
@@ -11,8 +14,18 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.observables import built_in, evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.samplers import sample
+from trajvae.outputs.support import Support
 from trajvae.store import Quantity
 from trajvae.validity import REASONS
+
+
+def draw(
+    pipeline: Pipeline, record: Record, n: int, *, seed: int = 0, mean: bool = False, sampler: str = "prior"
+) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
+    """As `generate`, without a look at what was drawn: latent points, positions, and what the sampler says."""
+    generator = torch.Generator(pipeline.device).manual_seed(seed)
+    z, drawn = sample(pipeline, record, n, sampler, generator)
+    return z, pipeline.decode(z, None if mean else generator), drawn
 
 
 def generate(
@@ -44,9 +57,8 @@ def generate(
     """
     if n < 1:
         raise OptionError(f"the number of conformations must be 1 or more, got {n}")
-    generator = torch.Generator(pipeline.device).manual_seed(seed)
-    z, drawn = sample(pipeline, record, n, sampler, generator)
-    positions = pipeline.decode(z, None if mean else generator)
+    z, positions, drawn = draw(pipeline, record, n, seed=seed, mean=mean, sampler=sampler)
+    drawn["off_data"] = float(1.0 - Support.fit(pipeline.vae.latent, record.latent, pipeline.device).inside(z).mean())
     reasons = record.validity.reasons(positions)
     observables = {k: Quantity(evaluate(o, positions), o.unit) for k, o in built_in(pipeline.topology).items()}
     named = Quantity(reasons.astype(np.int8), attributes={"meaning": ", ".join(REASONS)})

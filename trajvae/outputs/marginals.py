@@ -20,7 +20,7 @@ from trajvae.errors import ReadError
 from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
 from trajvae.observables import PAIR_PREFIX, catalogue, evaluate_all, pair_observables
-from trajvae.outputs.generate import generate
+from trajvae.outputs.generate import draw
 from trajvae.store import Header, Quantity, write_table
 from trajvae.store.schema import Tree
 
@@ -168,7 +168,7 @@ def marginals(
     """
     simulated = record.sample if positions is None else positions
     a, b = halves(len(simulated))
-    drawn = generate(pipeline, record, len(a), seed=seed).positions
+    _, drawn, _ = draw(pipeline, record, len(a), seed=seed)
     sets = (simulated[a], simulated[b], drawn)
     items = [*catalogue(pipeline.topology, pipeline.dimension), *pair_observables(pipeline.n_atoms)]
     of_a, of_b, of_model = (evaluate_all(items, x) for x in sets)

@@ -15,7 +15,6 @@ from trajvae.geometry.monte_carlo import Plan, effective_sample_size, hamiltonia
 from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
 from trajvae.outputs.centroids import posterior_metric
-from trajvae.outputs.support import Support
 
 Sampler = Callable[[Pipeline, Record, int, torch.Generator], tuple[Tensor, dict[str, Any]]]
 
@@ -75,7 +74,7 @@ SAMPLERS: dict[str, Sampler] = {"prior": from_prior, "aggregate": from_aggregate
 def sample(
     pipeline: Pipeline, record: Record, n: int, name: str, generator: torch.Generator
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """Latent points (n, ambient), and what is to be said of them: how many lie off the data, and the sampler's own.
+    """Latent points (n, ambient), and what the sampler says of itself.
 
     Raises
     ------
@@ -86,6 +85,4 @@ def sample(
         raise OptionError(f"no sampler '{name}'; there are {', '.join(SAMPLERS)}")
     with torch.no_grad():
         drawn, figures = SAMPLERS[name](pipeline, record, n, generator)
-    z = np.asarray(drawn.double().cpu().numpy(), dtype=np.float64)
-    inside = Support.fit(pipeline.vae.latent, record.latent, pipeline.device).inside(z)
-    return z, {"sampler": name, "off_data": float(1.0 - inside.mean()), **figures}
+    return np.asarray(drawn.double().cpu().numpy(), dtype=np.float64), {"sampler": name, **figures}
