@@ -18,12 +18,14 @@ from trajvae.readers.align import Alignment
 
 CASES: list[dict[str, Any]] = [
     {"backend": "euclidean"},
+    {"backend": "euclidean", "settings": {"prior": "student"}},
     {"backend": "hyperspherical"},
     {"backend": "hyperspherical", "settings": {"posterior": "von_mises_fisher"}},
     {"backend": "product", "signature": "h2,s1,e1"},
     {"backend": "product", "signature": "s2:0.5"},
     {"backend": "rhvae"},
     {"backend": "rhvae", "settings": {"step": 0.01}},
+    {"backend": "rhvae", "settings": {"prior": "student", "momentum": "spherical"}},
 ]
 FRAMES, DRAWS = 30, 3000
 

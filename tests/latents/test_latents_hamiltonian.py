@@ -13,6 +13,7 @@ from torch import Tensor
 from trajvae import TrainConfig
 from trajvae.geometry.medoids import medoids
 from trajvae.latents import Context, RiemannianHamiltonian, make_latent
+from trajvae.latents.densities import MOMENTA
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.readers.align import Alignment
@@ -70,6 +71,36 @@ def test_without_steps_it_is_the_euclidean_vae() -> None:
         for name, value in euclidean.state_dict().items():
             (own[name][: len(value)] if value.ndim else own[name]).copy_(value)
         torch.testing.assert_close(_elbo(vae, inputs, targets), expected, rtol=0, atol=1e-6)
+
+
+def test_weights_of_terms_change_what_is_minimised_and_not_the_bound() -> None:
+    """The objective has the user's weights; by finite differences of each weight its terms are the bound's own."""
+    plain, inputs, targets = _made()
+    expected = plain.terms(inputs, targets, torch.Generator().manual_seed(3))
+    assert expected.penalty is None
+    seen, sums = [], torch.zeros(len(inputs), 2, dtype=torch.float64)
+    for log_p, log_q in (("2,1", "1,1"), ("1,2", "1,1"), ("1,1", "2,1"), ("1,1", "1,2")):
+        vae, _, _ = _made(log_p=log_p, log_q=log_q)
+        terms = vae.terms(inputs, targets, torch.Generator().manual_seed(3))
+        torch.testing.assert_close(terms.elbo(), expected.elbo(), rtol=0, atol=1e-12)
+        assert terms.penalty is not None
+        sums += terms.penalty - expected.kl
+        seen.append(float((terms.objective() - terms.elbo()).detach().abs().mean()))
+    torch.testing.assert_close(sums, expected.kl, rtol=0, atol=1e-9)
+    assert min(seen) > 0.1
+    silent, _, _ = _made(log_p="0,0", log_q="0,0")
+    terms = silent.terms(inputs, targets, torch.Generator().manual_seed(3))
+    torch.testing.assert_close(terms.objective(), terms.log_likelihood, rtol=0, atol=1e-12)
+
+
+def test_a_momentum_density_of_ones_own_enters_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any normalised density of the last momentum is allowed; the change of the ratio is that of its logarithm."""
+    plain, inputs, targets = _made()
+    monkeypatch.setitem(MOMENTA, "wide", lambda place, rho: MOMENTA["riemannian"](place, 0.5 * rho) - math.log(4.0))
+    own, _, _ = _made(momentum="wide")
+    a, b = (v.terms(inputs, targets, torch.Generator().manual_seed(3)).kl for v in (plain, own))
+    torch.testing.assert_close(a[:, 0], b[:, 0], rtol=0, atol=1e-12)
+    assert float((a[:, 1] - b[:, 1]).detach().abs().min()) > 1e-3
 
 
 @torch.no_grad()

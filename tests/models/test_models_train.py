@@ -16,7 +16,7 @@ from trajvae import TrainConfig
 from trajvae.errors import ReadError, TrajvaeError
 from trajvae.models import vae as vae_module
 from trajvae.models.pipeline import Sizes, build_vae
-from trajvae.models.schedule import Schedule, default_batch, default_epochs, held_out_blocks
+from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs, held_out_blocks
 from trajvae.models.threads import small_work
 from trajvae.models.train import Split, Trainer, held_out_elbo
 from trajvae.models.vae import VAE
@@ -99,6 +99,7 @@ def test_default_batches_and_epochs_make_about_8000_steps() -> None:
         assert 6000 <= default_epochs(n, batch) * math.ceil(n / batch) <= 8000
     assert default_epochs(10, 16) == 2000
     assert default_epochs(10**7, 128) == 20
+    assert [default_decay(n) for n in (5, 100, 1000, 10**6)] == [0.5, 0.3, 0.03, 0.01]
 
 
 # --- determinism
@@ -141,16 +142,16 @@ def test_held_out_elbo_is_the_mean_over_draws_and_frames() -> None:
 
 @pytest.fixture
 def betas(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """The weights with which the loss asks for the ELBO."""
+    """The weights with which the loss asks for what is maximised."""
     seen: list[float] = []
-    plain = vae_module.Terms.elbo
+    plain = vae_module.Terms.objective
 
     def spy(self: vae_module.Terms, *beta: float) -> Tensor:
         """Note the weight, if one is given."""
         seen.extend(beta if torch.is_grad_enabled() else ())
         return plain(self, *beta)
 
-    monkeypatch.setattr(vae_module.Terms, "elbo", spy)
+    monkeypatch.setattr(vae_module.Terms, "objective", spy)
     yield seen
 
 

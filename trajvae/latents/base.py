@@ -37,10 +37,13 @@ class LatentDraw(NamedTuple):
     z : Tensor, shape (B, ambient)
     kl : Tensor, shape (B, parts)
         An unbiased estimate of KL(q || p), exact where there is a closed form.
+    penalty : Tensor, optional, shape (B, parts)
+        What training minimises in its place, where a user has weighted its terms.
     """
 
     z: Tensor
     kl: Tensor
+    penalty: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.latents.base import Context, Latent, LatentSample, Params
+from trajvae.latents.densities import PRIORS, StandardNormal, check_prior
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,16 @@ class EuclideanOptions:
         default=1e-4, metadata={"unit": "", "help": "smallest standard deviation of the posterior"}
     )
 
+    prior: str = field(default="normal", metadata={"unit": "", "help": "p(z): normal or student"})
+
     def __post_init__(self) -> None:
+        check_prior(self.prior)
         if not 0.0 < self.min_scale < 1.0:
             raise OptionError(f"min_scale must lie between 0 and 1, got {self.min_scale}")
 
 
 class Euclidean(Latent):
-    """R^dim with q(z|x) = N(loc, diag scale^2) and p(z) = N(0, I).
+    """R^dim with q(z|x) = N(loc, diag scale^2) and p(z) = N(0, I), or another prior by name.
 
     Parameters
     ----------
@@ -46,6 +50,7 @@ class Euclidean(Latent):
         self.dim = self.ambient_dim = dim
         self.param_sizes = {"loc": dim, "log_scale": dim}
         self.parts = tuple(f"z{i}" for i in range(dim))
+        self.prior = PRIORS[self.options.prior]
 
     def _log_scale(self, params: Params) -> Tensor:
         return params["log_scale"].clamp(math.log(self.options.min_scale), 5.0)
@@ -55,10 +60,13 @@ class Euclidean(Latent):
         loc, log_scale = params["loc"], self._log_scale(params)
         noise = torch.randn(loc.shape, dtype=loc.dtype, device=loc.device, generator=context.generator)
         z = loc + log_scale.exp() * noise
-        return LatentSample(z, 0.5 * (z.square() - noise.square()) - log_scale)
+        encoded = -0.5 * (noise.square() + math.log(2.0 * math.pi)) - log_scale
+        return LatentSample(z, encoded - self.prior.log_prob(z))
 
-    def kl(self, params: Params) -> Tensor:
-        """See `Latent`."""
+    def kl(self, params: Params) -> Tensor | None:
+        """See `Latent`: closed against a normal prior."""
+        if not isinstance(self.prior, StandardNormal):
+            return None
         log_scale = self._log_scale(params)
         return 0.5 * (params["loc"].square() + (2.0 * log_scale).exp() - 1.0) - log_scale
 
@@ -72,9 +80,8 @@ class Euclidean(Latent):
 
     def log_prior(self, z: Tensor) -> Tensor:
         """See `Latent`."""
-        return -0.5 * (z.square() + math.log(2.0 * math.pi)).sum(dim=-1)
+        return self.prior.log_prob(z).sum(dim=-1)
 
     def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """See `Latent`; drawn on the generator's device."""
-        device = generator.device if generator is not None else None
-        return torch.randn(n, self.dim, generator=generator, device=device)
+        return self.prior.sample(n, self.dim, generator)

@@ -4,73 +4,39 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from trajvae.errors import OptionError
 from trajvae.geometry import leapfrog
 from trajvae.geometry.leapfrog import Hamiltonian, State
 from trajvae.geometry.medoids import medoids
 from trajvae.geometry.metric import CentroidMetric, spacing
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
+from trajvae.latents.densities import MOMENTA
 from trajvae.latents.euclidean import Euclidean, EuclideanOptions
+from trajvae.latents.hamiltonian_options import LONGEST, HamiltonianOptions
 
 _CUT = math.log(1e6)  # nats that a draw loses whose flow was cut
-_LONGEST = 0.5  # of a learned step
 _MOST_CUT, _SHORTER, _FORGET = 0.02, 0.02, 0.02  # share of draws; logarithm of the step; weight of the last batch
 _STEEPEST = 4.0  # of the logarithm of a centroid's diagonal
 
 
-@dataclass(frozen=True)
-class HamiltonianOptions:
-    """What a user may set with `--set`."""
+class _Terms(NamedTuple):
+    """What a draw's log q / p is made of, each (B,); of momenta but for d/2 log 2 pi."""
 
-    steps: int = field(default=3, metadata={"unit": "", "help": "leapfrog steps, K; 0 for the Euclidean backend"})
-    step: float = field(
-        default=0.1, metadata={"unit": "", "help": "time step, where the metric is about the posterior's precision"}
-    )
-    learn_step: bool = field(default=True, metadata={"unit": "", "help": "learn the time step"})
-    step_per_dimension: bool = field(default=False, metadata={"unit": "", "help": "a time step for each dimension"})
-    beta0: float = field(default=0.3, metadata={"unit": "", "help": "inverse temperature at which the flow begins"})
-    tempering: str = field(default="quadratic", metadata={"unit": "", "help": "its way to 1: quadratic or none"})
-    centroids: int = field(default=100, metadata={"unit": "", "help": "frames that the metric is made of, at most"})
-    width: float = field(
-        default=3.0, metadata={"unit": "", "help": "T, in units of the centroids' distance to their nearest other"}
-    )
-    regularisation: float = field(
-        default=0.1, metadata={"unit": "", "help": "lambda, in units of the smallest median posterior variance"}
-    )
-    warmup: float = field(
-        default=0.4, metadata={"unit": "share of epochs", "help": "how long the posterior is left as it is encoded"}
-    )
-    min_scale: float = field(
-        default=1e-4, metadata={"unit": "", "help": "smallest standard deviation of the encoded posterior"}
-    )
+    encoded: Tensor
+    prior: Tensor
+    thrown: Tensor
+    caught: Tensor
 
-    def __post_init__(self) -> None:
-        for name, low in (("steps", 0), ("centroids", 2)):
-            if getattr(self, name) < low:
-                raise OptionError(f"{name} must be {low} or more, got {getattr(self, name)}")
-        for name in ("width", "regularisation"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise OptionError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not 0.0 < self.step <= _LONGEST:
-            raise OptionError(f"step must lie between 0 and {_LONGEST}, got {self.step}")
-        if not 0.0 < self.beta0 <= 1.0:
-            raise OptionError(f"beta0 must lie between 0 and 1, got {self.beta0}")
-        if self.tempering not in ("quadratic", "none"):
-            raise OptionError(f"tempering must be quadratic or none, got '{self.tempering}'")
-        if not 0.0 <= self.warmup < 1.0:
-            raise OptionError(f"warmup must be 0 or more and below 1, got {self.warmup}")
-        EuclideanOptions(self.min_scale)
-
-
-def _joint_density(log_likelihood: Callable[[Tensor], Tensor], like: Tensor) -> leapfrog.Density:
-    """log p(x, z) up to a constant, of z in float64; the likelihood is asked in the networks' precision."""
-    return lambda z: log_likelihood(z.to(like)).double() - 0.5 * z.square().sum(dim=-1)
+    def ratio(
+        self, more: float = 0.0, log_p: tuple[float, float] = (1.0, 1.0), log_q: tuple[float, float] = (1.0, 1.0)
+    ) -> Tensor:
+        """log q - log p of position and momentum, (B, 2), and `more` on that of the position."""
+        position = log_q[0] * self.encoded - log_p[0] * self.prior + more
+        return torch.stack([position, log_q[1] * self.thrown - log_p[1] * self.caught], dim=-1)
 
 
 class RiemannianHamiltonian(Latent):
@@ -115,7 +81,7 @@ class RiemannianHamiltonian(Latent):
     def __init__(self, dim: int, options: HamiltonianOptions | None = None) -> None:
         super().__init__()
         self.options = options or HamiltonianOptions()
-        self.base = Euclidean(dim, EuclideanOptions(self.options.min_scale))
+        self.base = Euclidean(dim, EuclideanOptions(self.options.min_scale, self.options.prior))
         self.dim = self.ambient_dim = dim
         self.param_sizes = {**self.base.param_sizes, "metric": dim * (dim + 1) // 2}
         self.parts = ("position", "momentum")
@@ -147,7 +113,7 @@ class RiemannianHamiltonian(Latent):
         """
         if self.options.learn_step and self._recent > _MOST_CUT:
             self.log_step.sub_(_SHORTER)
-        self.log_step.clamp_(max=math.log(_LONGEST))
+        self.log_step.clamp_(max=math.log(LONGEST))
         if self._frames is None or context.encode is None or bool(self.active):
             return
         if self.options.steps and context.progress >= self.options.warmup:
@@ -194,39 +160,58 @@ class RiemannianHamiltonian(Latent):
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
         """See `Latent`; without a likelihood to follow a draw of the encoded posterior."""
-        noise = self._noise(params, context)
-        z = params["loc"] + self.base.scale(params) * noise
-        encoded = -0.5 * noise.square().sum(dim=-1) - self.base.scale(params).log().sum(dim=-1)
-        return self._moved(z, encoded, context)
+        return self._drawn(params, context, None)[0]
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
         """See `Latent`; the divergence is known in closed form where the flow begins, and it adds what it changes."""
-        z = params["loc"] + self.base.scale(params) * self._noise(params, context)
-        closed = self.base.kl(params).sum(dim=-1)
-        return LatentDraw(*self._moved(z, closed - 0.5 * z.square().sum(dim=-1), context))
+        sample, penalty = self._drawn(params, context, self.base.kl(params))
+        return LatentDraw(*sample, penalty)
 
-    def _noise(self, params: Params, context: Context) -> Tensor:
-        like = params["loc"]
-        return torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=context.generator)
+    def _drawn(self, params: Params, context: Context, closed: Tensor | None) -> tuple[LatentSample, Tensor | None]:
+        """A draw and, where terms are weighted, what training minimises.
 
-    def _flows(self, context: Context) -> bool:
-        return self.options.steps > 0 and context.log_likelihood is not None and bool(self.active)
+        Given the divergence of the encoded posterior, that plus log p(z0) stands for log q(z0|x), whose mean it has.
+        """
+        loc, scale = params["loc"], self.base.scale(params)
+        noise = torch.randn(loc.shape, dtype=loc.dtype, device=loc.device, generator=context.generator)
+        z = loc + scale * noise
+        prior = self.base.log_prior(z)
+        if closed is None:
+            encoded = -0.5 * (noise.square() + math.log(2.0 * math.pi)).sum(dim=-1) - scale.log().sum(dim=-1)
+        else:
+            encoded = closed.sum(dim=-1) + prior
+        none = torch.zeros_like(prior)
+        terms = _Terms(encoded, prior, none, none)
+        if context.log_likelihood is None or not self.options.steps or not bool(self.active):
+            return LatentSample(z, terms.ratio()), self._penalty(terms)
+        end, moved = self._moved(z, context.log_likelihood, context)
+        after = _Terms(encoded, *moved)
+        ratio = torch.where(end.kept[:, None], after.ratio(), terms.ratio(_CUT)).to(z)
+        penalty = self._penalty(after, end.kept, terms)
+        return LatentSample(end.place.z.to(z), ratio), None if penalty is None else penalty.to(z)
 
-    def _moved(self, z: Tensor, encoded: Tensor, context: Context) -> LatentSample:
-        """Move draws whose log density is `encoded`, but for the constant that the prior has too."""
-        plain = encoded + 0.5 * z.square().sum(dim=-1)
-        if context.log_likelihood is None or not self._flows(context):
-            return LatentSample(z, torch.stack([plain, torch.zeros_like(plain)], dim=-1))
-        hamiltonian = Hamiltonian(_joint_density(context.log_likelihood, z), self.metric(context))
+    def _penalty(self, terms: _Terms, kept: Tensor | None = None, otherwise: _Terms | None = None) -> Tensor | None:
+        """The terms by the user's weights, none where those are one; of rows that were cut their terms before."""
+        if not self.options.weighted:
+            return None
+        log_p, log_q = self.options.weights("log_p"), self.options.weights("log_q")
+        penalty = terms.ratio(log_p=log_p, log_q=log_q)
+        if kept is None or otherwise is None:
+            return penalty
+        return torch.where(kept[:, None], penalty, otherwise.ratio(_CUT, log_p, log_q))
+
+    def _moved(
+        self, z: Tensor, likelihood: leapfrog.Density, context: Context
+    ) -> tuple[State, tuple[Tensor, Tensor, Tensor]]:
+        """Move draws; log p of where they end, log q of the momenta thrown and log p of those caught."""
+        like, prior = z, self.base.log_prior
+        hamiltonian = Hamiltonian(lambda z: likelihood(z.to(like)).double() + prior(z), self.metric(context))
         noise = torch.randn(z.shape, dtype=z.dtype, device=z.device, generator=context.generator).double()
         place = hamiltonian.at(z.double())
         thrown = -0.5 * (noise.square().sum(dim=-1) + place.log_det())
         end = self._flow(hamiltonian, leapfrog.start(place, place.momentum(noise) * self._heat()))
-        caught = -end.place.kinetic(end.momentum) - 0.5 * end.place.log_det()
-        moved = torch.stack([encoded + 0.5 * end.place.z.square().sum(dim=-1), thrown - caught], dim=-1)
-        cut = torch.stack([plain + _CUT, torch.zeros_like(plain)], dim=-1)
-        ratio = torch.where(end.kept[:, None], moved, cut)
-        return LatentSample(end.place.z.to(z), ratio.to(z))
+        caught = MOMENTA[self.options.momentum](end.place, end.momentum)
+        return end, (prior(end.place.z), thrown, caught)
 
     def _flow(self, hamiltonian: Hamiltonian, state: State) -> State:
         size = self.log_step.double().exp()
@@ -270,11 +255,13 @@ class RiemannianHamiltonian(Latent):
         }
 
     def kl(self, params: Params) -> Tensor | None:
-        """See `Latent`: closed only without a flow."""
+        """See `Latent`: closed only without a flow, against a normal prior."""
         if self.options.steps:
             return None
-        closed = self.base.kl(params).sum(dim=-1)
-        return torch.stack([closed, torch.zeros_like(closed)], dim=-1)
+        closed = self.base.kl(params)
+        if closed is None:
+            return None
+        return torch.stack([closed.sum(dim=-1), torch.zeros_like(closed[:, 0])], dim=-1)
 
     def mean(self, params: Params) -> Tensor:
         """See `Latent`: of the encoded posterior, where the flow begins."""

@@ -16,7 +16,7 @@ from trajvae.config import TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.models.likelihoods import default_likelihood
 from trajvae.models.pipeline import Encoded, Pipeline, Sizes, build_vae, join
-from trajvae.models.schedule import Schedule, default_batch, default_epochs, held_out_blocks
+from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs, held_out_blocks
 from trajvae.models.train import Progress, Regulariser, Split, Trainer
 from trajvae.observables import built_in, evaluate_all
 from trajvae.readers.align import Alignment, frame_jump, pairwise_rmsd
@@ -181,7 +181,7 @@ def _prepare(
     n_train = int((~held).sum())
     batch = min(config.batch_size or default_batch(n_train), n_train)
     epochs = config.epochs or default_epochs(n_train, batch)
-    schedule = Schedule(epochs, batch, beta=config.beta, seed=config.seed)
+    schedule = Schedule(epochs, batch, beta=config.beta, weight_decay=default_decay(n_train), seed=config.seed)
     return schedule, Split(inputs[~mask], targets[~mask], inputs[mask], targets[mask])
 
 

@@ -84,6 +84,15 @@ def held_out_blocks(file: NDArray[np.int64], share: float = 0.1, most: int = 20)
     return mask
 
 
+def default_decay(n_train: int) -> float:
+    """Weight decay that keeps the weights of a model of few frames small: about as much say as 30 frames have.
+
+    The loss is a mean over frames, so a prior on weights that is worth a fixed number of frames falls as one over their
+    number. Without it a decoder of a hundred frames is off between them.
+    """
+    return float(np.clip(30.0 / n_train, 0.01, 0.5))
+
+
 def default_batch(n_train: int) -> int:
     """A batch size between 16 and 128 that leaves about 20 batches an epoch or more."""
     return int(np.clip(2 ** round(math.log2(max(n_train / 20, 1))), 16, 128))

@@ -22,15 +22,23 @@ class Terms(NamedTuple):
     kl : Tensor, shape (B, parts)
     residual : Tensor, shape (B, F)
         targets - mean, in Å.
+    penalty : Tensor, optional, shape (B, parts)
+        See `LatentDraw`.
     """
 
     log_likelihood: Tensor
     kl: Tensor
     residual: Tensor
+    penalty: Tensor | None = None
 
     def elbo(self, beta: float = 1.0) -> Tensor:
         """log-likelihood - beta KL, (B,)."""
         return self.log_likelihood - beta * self.kl.sum(dim=-1)
+
+    def objective(self, beta: float = 1.0) -> Tensor:
+        """What training maximises, (B,): the ELBO, or that with a user's weights of its terms."""
+        penalty = self.kl if self.penalty is None else self.penalty
+        return self.log_likelihood - beta * penalty.sum(dim=-1)
 
 
 class _LogLikelihood:
@@ -90,9 +98,9 @@ class VAE(nn.Module):
         """One reparameterised draw of the ELBO's parts."""
         params = self.encode(inputs)
         log_likelihood = _LogLikelihood(self, targets)
-        z, kl = self.latent.draw(params, Context(generator, log_likelihood, self.encode))
+        z, kl, penalty = self.latent.draw(params, Context(generator, log_likelihood, self.encode))
         decoded, value = log_likelihood.decode(z)
-        return Terms(value, kl, targets - self.likelihood.mean(decoded))
+        return Terms(value, kl, targets - self.likelihood.mean(decoded), penalty)
 
     def posterior_sample(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """A draw from q(z|x) for each frame, (B, ambient)."""
