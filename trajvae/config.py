@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from trajvae.errors import OptionError
-from trajvae.signature import parse_signature
+from trajvae.signature import parse_manifold, parse_signature
 
 CENTERS = ("geometry", "mass")
 
@@ -20,8 +20,10 @@ def _option(default: Any, text: str) -> Any:
 class TrainConfig:
     """Options of `trajvae train`; the same names in Python. None stands for a default that depends on the data."""
 
-    backend: str = _option("euclidean", "latent space: euclidean, hyperspherical, product or rhvae")
-    latent_dim: int = _option(None, "intrinsic dimension of the latent space; default: 2, or that of the signature")
+    backend: str = _option("euclidean", "latent space: euclidean, hyperspherical, product, rhvae or embedded")
+    latent_dim: int = _option(
+        None, "intrinsic dimension of the latent space; default: 2, or that of signature or manifold"
+    )
     signature: str | None = _option(
         None, "factors of a product space, such as h2,s2,e2 or s2:0.5; stands in the place of the latent dimension"
     )
@@ -61,7 +63,12 @@ class TrainConfig:
             raise OptionError("a signature is an option of its own: --signature, or signature=... in Python")
         given: int | None = self.latent_dim
         if self.signature is None:
-            object.__setattr__(self, "latent_dim", 2 if given is None else given)
+            manifold = self.settings.get("manifold")
+            implied = parse_manifold(str(manifold)).dim if manifold else None
+            if implied is not None and given not in (None, implied):
+                raise OptionError(f"latent_dim {given} and manifold '{manifold}' exclude each other")
+            wanted = given if implied is None else implied
+            object.__setattr__(self, "latent_dim", 2 if wanted is None else wanted)
             return
         if self.backend != "product":
             raise OptionError(f"a signature needs the backend 'product', got '{self.backend}'")

@@ -1,4 +1,8 @@
-"""The grammar of product spaces: "h2,s2:0.5,e2" is a hyperbolic plane, a sphere of curvature 0.5 and a plane."""
+"""The grammar of latent spaces' names.
+
+Of products, "h2,s2:0.5,e2" is a hyperbolic plane, a sphere of curvature 0.5 and a plane; of compact manifolds,
+"torus:2" is the product of two circles.
+"""
 
 from __future__ import annotations
 
@@ -57,3 +61,30 @@ def _curvature(text: str, letter: str, given: str) -> float:
             f"{LARGEST:g} for h and s (the prior's width is 1), none for e"
         )
     return abs(value) * SIGNS[letter]
+
+
+@dataclass(frozen=True)
+class ManifoldSpec:
+    """A compact manifold by name: its kind, and its dimension where the name says it."""
+
+    kind: str
+    dim: int | None
+
+
+def parse_manifold(text: str) -> ManifoldSpec:
+    """From "circle", "torus:2", "sphere:3", "so3" or "MODULE:FUNCTION".
+
+    Raises
+    ------
+    OptionError
+        Not of that grammar.
+    """
+    kind, _, rest = text.strip().partition(":")
+    fixed = {"circle": 1, "so3": 3}
+    if kind in fixed and not rest:
+        return ManifoldSpec(kind, fixed[kind])
+    if kind in ("torus", "sphere") and rest.isdecimal() and 0 < int(rest) <= 1000:
+        return ManifoldSpec(kind, int(rest))
+    if kind and rest and kind not in (*fixed, "torus", "sphere"):
+        return ManifoldSpec("function", None)
+    raise OptionError(f"no manifold '{text}': wanted circle, torus:K, sphere:N, so3 or MODULE:FUNCTION")

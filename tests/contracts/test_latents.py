@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,7 @@ class Case:
     closed: bool  # whether the KL has a closed form
     wrong: tuple[tuple[str, Any], ...]
     settings: dict[str, Any] = field(default_factory=dict)
+    narrow: dict[str, float] = field(default_factory=dict)  # added to heads where wide posteriors reach a seam
 
 
 def _normal(params: Params) -> td.Distribution:
@@ -171,6 +173,115 @@ def _product(signature: str, *, closed: bool = False) -> Case:
     )
 
 
+class _TorusUniform(td.Distribution):
+    """Points of circles side by side, as (cos, sin)."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        super().__init__(event_shape=torch.Size([2 * dim]), validate_args=False)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return torch.full_like(z[..., 0], -self.dim * math.log(2.0 * math.pi))
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.zeros(2 * self.dim, dtype=torch.float64)
+
+    @property
+    def variance(self) -> Tensor:
+        return torch.full((2 * self.dim,), 0.5, dtype=torch.float64)
+
+    def entropy(self) -> Tensor:
+        return torch.tensor(self.dim * math.log(2.0 * math.pi), dtype=torch.float64)
+
+
+def _hidden_normal(params: Params) -> td.Distribution:
+    """u = Phi(h) with h normal, as torch has it."""
+    base = td.Normal(params["loc"], params["log_scale"].exp())
+    return td.TransformedDistribution(base, td.CumulativeDistributionTransform(td.Normal(0.0, 1.0)))
+
+
+def _hidden_beta(params: Params) -> td.Distribution:
+    total = 2.0 * params["log_concentration"].exp()
+    return td.Beta(total * params["loc"].sigmoid(), total * (-params["loc"]).sigmoid())
+
+
+def _wave(hidden: td.Distribution) -> tuple[Tensor, Tensor]:
+    """The mean of cos and sin of 2 pi u: by Gauss and Hermite, or by the moments of the beta distribution."""
+    if isinstance(hidden, td.Beta):
+        term = torch.ones_like(hidden.concentration1, dtype=torch.complex128)
+        total = term
+        for k in range(80):
+            share = (hidden.concentration1 + k) / (hidden.concentration1 + hidden.concentration0 + k)
+            term = term * share * (2j * math.pi / (k + 1))
+            total = total + term
+        return total.real, total.imag
+    nodes, weights = (torch.from_numpy(x) for x in np.polynomial.hermite_e.hermegauss(150))
+    base = hidden.base_dist
+    angle = 2.0 * math.pi * torch.special.ndtr(base.mean[..., None] + base.stddev[..., None] * nodes)
+    weights = weights / weights.sum()
+    return (angle.cos() * weights).sum(dim=-1), (angle.sin() * weights).sum(dim=-1)
+
+
+class _Turned(td.Distribution):
+    """Hidden numbers as angles 2 pi u of circles, turned by the angles of the head `group`, if there is one."""
+
+    def __init__(self, hidden: td.Distribution, params: Params) -> None:
+        self.hidden, self.turn = hidden, torch.zeros_like(params["loc"])
+        if "group" in params:
+            # the rows (a, b), (-b, a) are a rotation whose transpose acts
+            pairs = params["group"].view(*params["loc"].shape, 2)
+            self.turn = torch.atan2(pairs[..., 1], pairs[..., 0])
+        super().__init__(params["loc"].shape[:-1], validate_args=False)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        pairs = z.view(*z.shape[:-1], -1, 2)
+        u = ((torch.atan2(pairs[..., 1], pairs[..., 0]) - self.turn) / (2.0 * math.pi)) % 1.0
+        return (self.hidden.log_prob(u) - math.log(2.0 * math.pi)).sum(dim=-1)
+
+    @property
+    def mean(self) -> Tensor:
+        c, s = _wave(self.hidden)
+        turned = [c * self.turn.cos() - s * self.turn.sin(), c * self.turn.sin() + s * self.turn.cos()]
+        return torch.stack(turned, dim=-1).flatten(-2)
+
+
+@td.register_kl(_Turned, _TorusUniform)
+def _kl_turned(p: _Turned, q: _TorusUniform) -> Tensor:
+    if isinstance(p.hidden, td.Beta):
+        return td.kl_divergence(p.hidden, td.Beta(torch.ones(1).double(), torch.ones(1).double())).sum(dim=-1)
+    return td.kl_divergence(p.hidden.base_dist, td.Normal(0.0, 1.0)).sum(dim=-1)
+
+
+def _angle_squares(z: Tensor, centre: Tensor) -> Tensor:
+    pairs, at = z.view(len(z), -1, 2), centre.view(-1, 2)
+    across = pairs[..., 1] * at[:, 0] - pairs[..., 0] * at[:, 1]
+    return torch.atan2(across, (pairs * at).sum(dim=-1)).square()
+
+
+_EMBEDDED = (
+    ("manifold", "klein"),
+    ("manifold", "sphere:9"),
+    ("map", "good"),
+    ("posterior", "flat"),
+    ("min_scale", 0.0),
+)
+_TURNED_NORMAL = (
+    lambda params: _Turned(_hidden_normal(params), params),
+    _TorusUniform,
+    _angle_squares,
+    True,
+    True,
+    _EMBEDDED,
+)
+_TURNED_BETA = (
+    lambda params: _Turned(_hidden_beta(params), params),
+    _TorusUniform,
+    _angle_squares,
+    False,
+    True,
+    _EMBEDDED,
+)
 _WRONG = (("min_scale", "wide"), ("min_scale", 0.0), ("min_scale", 2), ("prior", "flat"))
 _EUCLIDEAN = (_normal, _standard_normal, _squares, True, True, _WRONG)
 _RHVAE = (
@@ -207,6 +318,10 @@ CASES = [
     # without a likelihood to follow; tests/latents/test_latents_hamiltonian.py has the flow
     *(Case("rhvae", dim, _normal, _standard_normal, _squares, True, False, _RHVAE) for dim in (1, 2, 7)),
     Case("rhvae", 2, _normal, _standard_normal, _squares, True, True, _RHVAE, {"steps": 0}),
+    # other manifolds, and learned maps: tests/latents/test_latents_embedded.py
+    *(Case("embedded", dim, *_TURNED_NORMAL, {}, {"log_scale": -5.0}) for dim in (1, 2)),
+    Case("embedded", 1, *_TURNED_NORMAL, {"group": False}, {"log_scale": -5.0}),
+    Case("embedded", 2, *_TURNED_BETA, {"posterior": "beta"}, {"log_concentration": 8.0}),
 ]
 
 
@@ -279,7 +394,7 @@ def test_shapes_and_precision(case: Case, dtype: torch.dtype) -> None:
 def test_log_ratio_is_log_q_minus_log_p_of_each_draw(case: Case) -> None:
     """Every draw's log ratio, summed over parts, equals that of torch.distributions."""
     latent = _latent(case)
-    params = _params(latent, 200)
+    params = {k: v + case.narrow.get(k, 0.0) for k, v in _params(latent, 200).items()}
     z, ratio = latent.rsample(params, _context())
     twin = case.posterior(params).log_prob(z) - case.prior(case.dim).log_prob(z)
     torch.testing.assert_close(ratio.sum(dim=-1), twin, rtol=1e-8, atol=1e-9)
@@ -288,7 +403,7 @@ def test_log_ratio_is_log_q_minus_log_p_of_each_draw(case: Case) -> None:
 def test_draws_have_the_mean_and_scale_they_claim(case: Case) -> None:
     """Tangent coordinates of draws average to the mean and spread by the scale."""
     latent = _latent(case)
-    params = _params(latent, 1)
+    params = {k: v + case.narrow.get(k, 0.0) for k, v in _params(latent, 1).items()}
     z = latent.rsample(_repeat(params, DRAWS), _context()).z
     centre = latent.mean(params)
     assert _agrees(z, case.posterior(params).mean[0])
@@ -364,7 +479,8 @@ def _check_gradients(case: Case, quantity: str) -> None:
             numeric.view(-1)[i] = ((value(moved[0]) - value(moved[1])) / (2 * step)).detach()
         if name == "metric":  # of centroids, not of the frames at hand
             continue
-        assert gradient.abs().max() > 1e-3 or (quantity, name) == ("kl", "loc")  # no place on a sphere is dearer
+        # no place on a sphere is dearer
+        assert gradient.abs().max() > 1e-3 or (quantity, name) in (("kl", "loc"), ("kl", "group"))
         torch.testing.assert_close(gradient, numeric, rtol=1e-4, atol=1e-8)
 
 
@@ -391,7 +507,7 @@ def test_the_draw_s_kl_has_the_gradient_of_the_closed_form(case: Case) -> None:
 def test_the_draw_s_kl_has_an_unbiased_gradient(case: Case) -> None:
     """In the mean it is the gradient of the mean log ratio, whose own pathwise gradient is another estimate."""
     latent = _latent(case)
-    names = [k for k in latent.param_sizes if k not in ("loc", "metric")]
+    names = [k for k in latent.param_sizes if k not in ("loc", "metric", "group")]
     copies = {k: v.detach().requires_grad_(True) for k, v in _repeat(_params(latent, 1), DRAWS).items()}
     by_draw = torch.autograd.grad(latent.draw(copies, _context(1)).kl.sum(), [copies[k] for k in names])
     by_ratio = torch.autograd.grad(latent.rsample(copies, _context(2)).log_ratio.sum(), [copies[k] for k in names])

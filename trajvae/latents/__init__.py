@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from trajvae.errors import OptionError
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
+from trajvae.latents.embedded import Embedded
 from trajvae.latents.euclidean import Euclidean
 from trajvae.latents.hamiltonian import RiemannianHamiltonian
 from trajvae.latents.product import Product
@@ -19,11 +20,13 @@ LATENTS: dict[str, type[Latent]] = {
     "hyperspherical": Sphere,
     "product": Product,
     "rhvae": RiemannianHamiltonian,
+    "embedded": Embedded,
 }
 
 __all__ = [
     "LATENTS",
     "Context",
+    "Embedded",
     "Euclidean",
     "Latent",
     "LatentDraw",
@@ -34,6 +37,7 @@ __all__ = [
     "Sphere",
     "latent_options",
     "make_latent",
+    "resolve_settings",
 ]
 
 
@@ -82,6 +86,11 @@ def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
         raise OptionError(f"the latent dimension must be 1 or more, got {dim}")
     made = cast(Callable[[int, Any], Latent], kind)
     return made(dim, kind.options_type(**values))
+
+
+def resolve_settings(backend: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as a model keeps them; see `Latent.resolve`."""
+    return _latent_class(backend).resolve(settings)
 
 
 def _as(default: Any, value: Any) -> Any:

@@ -104,6 +104,11 @@ class Latent(nn.Module, ABC):
     settled: float = 0.0
     rows_at_once: int = 8192
 
+    @classmethod
+    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings with what must be found out before a model is made; the only place that imports a user's module."""
+        return settings
+
     @abstractmethod
     def rsample(self, params: Params, context: Context) -> LatentSample:
         """A reparameterised draw from q(z|x)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import warnings
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
+from trajvae.latents import resolve_settings
 from trajvae.models.likelihoods import default_likelihood
 from trajvae.models.pipeline import Encoded, Pipeline, Sizes, build_vae, join
 from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs, held_out_blocks
@@ -148,6 +150,7 @@ def fit(
     _check(chunk.positions, config)
     if inputs is not None and inputs.shape != chunk.positions.shape:
         raise ReadError(f"inputs need the frames' shape {chunk.positions.shape}, got {inputs.shape}")
+    config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
     held = held_out_blocks(chunk.file)
     alignment = _alignment(config, chunk.positions, topology, np.flatnonzero(~held))
     sizes = _sizes(config, alignment, int((~held).sum()), precision)

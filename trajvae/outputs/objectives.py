@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
+from trajvae.functions import imported, one_line
 from trajvae.models.pipeline import Pipeline
 from trajvae.observables import Function, Observable, built_in, distance, superposed_rmsd
 from trajvae.outputs.structures import read_structure
@@ -81,7 +80,7 @@ def parse_objective(
     if kind == "rmsd" and rest:
         return _rmsd(text, rest, pipeline, topology)
     if rest:
-        return Observable(text, "", _imported(kind, rest))
+        return Observable(text, "", _checked(imported(text, "objective", KNOWN), text))
     raise OptionError(f"no objective '{text}': wanted {KNOWN}")
 
 
@@ -100,18 +99,6 @@ def _rmsd(text: str, file: str, pipeline: Pipeline, topology: str | Path | None)
     return Observable(text, "Angstrom", lambda x: superposed_rmsd(x, target))
 
 
-def _imported(module: str, name: str) -> Function:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # a console script does not look in the working folder
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except Exception as error:  # a user's module may raise anything
-        raise OptionError(f"no objective '{module}:{name}': {_line(error)}; wanted {KNOWN}") from error
-    if not callable(function):
-        raise OptionError(f"no objective '{module}:{name}': it is no function; wanted {KNOWN}")
-    return _checked(function, f"{module}:{name}")
-
-
 def _checked(function: Callable[[Tensor], Any], name: str) -> Function:
     """A user's function whose failures are one-line errors."""
 
@@ -120,7 +107,7 @@ def _checked(function: Callable[[Tensor], Any], name: str) -> Function:
         try:
             values = function(x)
         except Exception as error:  # so may a user's function
-            raise OptionError(f"objective '{name}' failed: {_line(error)}") from error
+            raise OptionError(f"objective '{name}' failed: {one_line(error)}") from error
         if not isinstance(values, Tensor) or values.shape != x.shape[:1]:
             got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise OptionError(f"'{name}' must return a tensor of shape ({len(x)},), got {got}")
@@ -129,8 +116,3 @@ def _checked(function: Callable[[Tensor], Any], name: str) -> Function:
         return values
 
     return checked
-
-
-def _line(error: Exception) -> str:
-    """An error in one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

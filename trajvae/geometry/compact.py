@@ -1,0 +1,238 @@
+"""Compact manifolds with a uniform distribution: products of spheres, rotations of space, and samples of one's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from trajvae.geometry.manifolds import ConstantCurvature
+from trajvae.geometry.product import ProductSpace
+
+Draw = Callable[[int, torch.Generator], Tensor]
+
+
+class Compact(Protocol):
+    """A manifold that a hidden variable is mapped on to.
+
+    Attributes
+    ----------
+    dim, ambient_dim : int
+    raw_dim : int
+        Numbers that `lift` takes.
+    group_size : int
+        Numbers that `act` takes; 0 where no group is known.
+    log_volume : float or None
+        Of the metric that the ambient space induces; None where it is not known.
+    exact : bool
+        Whether `from_uniform` is there.
+    """
+
+    dim: int
+    ambient_dim: int
+    raw_dim: int
+    group_size: int
+    log_volume: float | None
+    exact: bool
+
+    def lift(self, raw: Tensor) -> Tensor:
+        """Outputs of a network (..., raw) to points (..., ambient), smoothly."""
+
+    def project(self, z: Tensor) -> Tensor:
+        """Ambient coordinates (..., ambient) to the nearest point."""
+
+    def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """Draws from the target, the uniform distribution, (n, ambient)."""
+
+    def from_uniform(self, u: Tensor) -> Tensor:
+        """Numbers of the unit cube (..., dim) to points that are uniform if those are; one-to-one inside."""
+
+    def act(self, head: Tensor, z: Tensor) -> Tensor:
+        """Points (B, ambient) moved by the isometries that the numbers (B, group) stand for."""
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Between all rows of a (A, ambient) and b (B, ambient), (A, B)."""
+
+    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """Points between a and b (ambient,) at times t (K,)."""
+
+    def tangent(self, z: Tensor) -> Tensor:
+        """The logarithm at an origin, (B, dim)."""
+
+    def retract(self, z: Tensor, step: Tensor) -> Tensor:
+        """Move along the geodesic of an ambient step's tangent part, as far as that is long."""
+
+
+class Spheres:
+    """Unit spheres side by side: circle (1,), torus (1, ..., 1), sphere (n,).
+
+    Parameters
+    ----------
+    dims : tuple of int
+        Dimension of each.
+    """
+
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        self.dims, self._sizes = dims, [d + 1 for d in dims]
+        self.space = ProductSpace([ConstantCurvature(d, 1.0) for d in dims])
+        self.dim, self.ambient_dim = sum(dims), sum(self._sizes)
+        self.raw_dim = self.ambient_dim
+        self._heads = [(d + 1) * d for d in dims]
+        self.group_size = sum(self._heads)
+        self.log_volume: float | None = sum(
+            math.log(2.0) + 0.5 * s * math.log(math.pi) - math.lgamma(0.5 * s) for s in self._sizes
+        )
+        self.exact = all(d == 2 or d % 2 for d in dims)
+
+    def lift(self, raw: Tensor) -> Tensor:
+        """See `Compact`: each factor to unit length."""
+        parts = torch.split(raw, self._sizes, dim=-1)
+        return torch.cat([torch.nn.functional.normalize(p, dim=-1) for p in parts], dim=-1)
+
+    def project(self, z: Tensor) -> Tensor:
+        """See `Compact`."""
+        return self.lift(z)
+
+    def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """See `Compact`; on the generator's device."""
+        device = generator.device if generator is not None else None
+        return self.lift(torch.randn(n, self.ambient_dim, generator=generator, device=device))
+
+    def from_uniform(self, u: Tensor) -> Tensor:
+        """See `Compact`."""
+        edge = torch.finfo(u.dtype).eps
+        parts = torch.split(u.clamp(edge, 1.0 - edge), list(self.dims), dim=-1)
+        return torch.cat([_band(p) if d == 2 else _odd(p) for d, p in zip(self.dims, parts, strict=True)], dim=-1)
+
+    def act(self, head: Tensor, z: Tensor) -> Tensor:
+        """See `Compact`: each sphere turned by an element of SO(n + 1)."""
+        heads, points = torch.split(head, self._heads, dim=-1), torch.split(z, self._sizes, dim=-1)
+        turned = [
+            torch.einsum("...ij,...i->...j", special_orthogonal(h.reshape(*h.shape[:-1], d, d + 1)), p)
+            for d, h, p in zip(self.dims, heads, points, strict=True)
+        ]
+        return torch.cat(turned, dim=-1)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """See `Compact`: root of the sum of squared angles."""
+        return self.space.pairwise(a, b)
+
+    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """See `Compact`: arcs of great circles."""
+        return self.space.geodesic(a, b, t)
+
+    def tangent(self, z: Tensor) -> Tensor:
+        """See `Compact`: at (1, 0, ...) of each factor."""
+        return self.space.log0(z)
+
+    def retract(self, z: Tensor, step: Tensor) -> Tensor:
+        """See `Compact`."""
+        return self.space.move(z, step)
+
+
+class Sampled:
+    """A manifold of which there are only samples: points of R^ambient, chords for distances.
+
+    Parameters
+    ----------
+    dim, ambient_dim : int
+    draw : callable, optional
+        (n, generator) to draws (n, ambient) of the target; a model that is loaded has none, and needs none.
+    """
+
+    def __init__(self, dim: int, ambient_dim: int, draw: Draw | None = None) -> None:
+        self.dim, self.ambient_dim, self.raw_dim, self.draw = dim, ambient_dim, ambient_dim, draw
+        self.group_size, self.exact = 0, False
+        self.log_volume: float | None = None
+
+    def lift(self, raw: Tensor) -> Tensor:
+        """See `Compact`: nothing is known to project on."""
+        return raw
+
+    def project(self, z: Tensor) -> Tensor:
+        """See `Compact`: nothing is known to project on."""
+        return z
+
+    def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """See `Compact`."""
+        if self.draw is None:
+            raise ValueError("the samples of a loaded model's manifold are not at hand")
+        return self.draw(n, generator or torch.Generator())
+
+    def from_uniform(self, u: Tensor) -> Tensor:
+        """Not known."""
+        raise ValueError("a manifold of samples has no exact map")
+
+    def act(self, head: Tensor, z: Tensor) -> Tensor:
+        """See `Compact`: no group."""
+        return z
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """See `Compact`: the chord."""
+        return torch.cdist(a, b)
+
+    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """See `Compact`: the chord."""
+        return a + t[:, None] * (b - a)
+
+    def tangent(self, z: Tensor) -> Tensor:
+        """The first coordinates: no origin is known."""
+        return z[..., : self.dim]
+
+    def retract(self, z: Tensor, step: Tensor) -> Tensor:
+        """See `Compact`."""
+        return z + step
+
+
+def special_orthogonal(rows: Tensor) -> Tensor:
+    """The rotation (..., n, n) whose first rows are those given (..., n - 1, n) by Gram and Schmidt.
+
+    The last is their cross product: everywhere continuous, but where rows are linearly dependent.
+    """
+    done: list[Tensor] = []
+    for row in rows.unbind(dim=-2):
+        for other in done:
+            row = row - (row * other).sum(dim=-1, keepdim=True) * other
+        done.append(torch.nn.functional.normalize(row, dim=-1))
+    first = torch.stack(done, dim=-2)
+    size = first.shape[-1]
+    keep = [[j for j in range(size) if j != i] for i in range(size)]
+    last = torch.stack([(-1.0) ** (size - 1 + i) * _det(first[..., keep[i]]) for i in range(size)], dim=-1)
+    return torch.cat([first, last.unsqueeze(-2)], dim=-2)
+
+
+def _det(x: Tensor) -> Tensor:
+    """Determinants; of the smallest matrices without a decomposition."""
+    if x.shape[-1] == 1:
+        return x[..., 0, 0]
+    if x.shape[-1] == 2:
+        return x[..., 0, 0] * x[..., 1, 1] - x[..., 0, 1] * x[..., 1, 0]
+    out: Tensor = torch.linalg.det(x)
+    return out
+
+
+def _band(u: Tensor) -> Tensor:
+    """The unit square on to the sphere by Archimedes' equal-area cylinder."""
+    height, turn = 2.0 * u[..., 0] - 1.0, 2.0 * math.pi * u[..., 1]
+    wide = 2.0 * (u[..., 0] * (1.0 - u[..., 0])).sqrt()
+    return torch.stack([height, wide * turn.cos(), wide * turn.sin()], dim=-1)
+
+
+def _odd(u: Tensor) -> Tensor:
+    """The unit cube of dimension 2 m - 1 on to that sphere of C^m: angles, and a uniform point of the simplex.
+
+    References
+    ----------
+    K. Shoemake, Graphics Gems III (1992), p. 124: m = 2, uniform quaternions.
+    """
+    m = (u.shape[-1] + 1) // 2
+    turn, rest, squares = 2.0 * math.pi * u[..., m - 1 :], torch.ones_like(u[..., 0]), []
+    for j in range(m - 1):
+        share = 1.0 - (1.0 - u[..., j]) ** (1.0 / (m - 1 - j))
+        squares.append(rest * share)
+        rest = rest * (1.0 - share)
+    radius = torch.stack([*squares, rest], dim=-1).sqrt()
+    return torch.stack([radius * turn.cos(), radius * turn.sin()], dim=-1).flatten(-2)

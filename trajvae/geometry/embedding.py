@@ -1,0 +1,118 @@
+"""Maps of the unit cube on to a compact manifold: exact, or learned by a Wasserstein autoencoder.
+
+References
+----------
+E. Golikov, M. Kretov, arXiv:1812.02769: the embedding-reparameterisation.
+I. Tolstikhin et al., arXiv:1711.01558: Wasserstein autoencoders.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from trajvae.geometry.compact import Compact
+
+WIDTH, DEPTH = 64, 3
+_EDGE = 1e-7  # hidden numbers stay this far from 0 and 1
+
+
+class Embedding(Protocol):
+    """A map of the unit cube on to a manifold."""
+
+    def points(self, u: Tensor) -> Tensor:
+        """Hidden numbers (B, dim) in the unit cube to points (B, ambient)."""
+
+    def excess(self, u: Tensor) -> Tensor:
+        """log p_f - log p_M (B,): the logarithm of the density of the map's points over the uniform one."""
+
+
+def jacobian(embedding: Embedding, u: Tensor) -> Tensor:
+    """dz/du, (B, ambient, dim), by forward-mode differentiation; differentiable in turn."""
+    directions = torch.eye(u.shape[-1]).to(u)
+    columns = [torch.func.jvp(embedding.points, (u,), (d.expand_as(u),))[1] for d in directions]
+    return torch.stack(columns, dim=-1)
+
+
+def log_stretch(columns: Tensor, softening: float = 0.0) -> Tensor:
+    """1/2 log det J^T J of Jacobians (B, ambient, dim), (B,).
+
+    A softening, in units of the mean of the diagonal and of one, is added to the diagonal: it keeps gradients finite
+    where a map that is still learning is singular.
+    """
+    gram = columns.mT @ columns
+    if softening:
+        size = 1.0 + gram.diagonal(dim1=-1, dim2=-2).mean(dim=-1)
+        gram = gram + softening * size[:, None, None] * torch.eye(gram.shape[-1]).to(gram)
+    return 0.5 * (gram[:, 0, 0].log() if gram.shape[-1] == 1 else torch.linalg.slogdet(gram)[1])
+
+
+class ExactMap(nn.Module):
+    """The manifold's own map, which carries the uniform distribution exactly."""
+
+    def __init__(self, manifold: Compact) -> None:
+        super().__init__()
+        self.manifold = manifold
+
+    def points(self, u: Tensor) -> Tensor:
+        """See `Embedding`."""
+        return self.manifold.from_uniform(u)
+
+    def excess(self, u: Tensor) -> Tensor:
+        """See `Embedding`: zero."""
+        return torch.zeros_like(u[:, 0])
+
+
+class LearnedMap(nn.Module):
+    """A network on the cube, lifted on to the manifold. Its weights are buffers: a model is trained on top of it.
+
+    The network sees the cube's numbers as standard normal ones, so that its faces are far away.
+
+    Parameters
+    ----------
+    manifold : Compact
+        Where its volume is not known, `excess` is zero.
+    """
+
+    def __init__(self, manifold: Compact) -> None:
+        super().__init__()
+        self.manifold = manifold
+        widths = [manifold.dim, *[WIDTH] * DEPTH, manifold.raw_dim]
+        for i, (a, b) in enumerate(itertools.pairwise(widths)):
+            self.register_buffer(f"weight{i}", torch.zeros(b, a))
+            self.register_buffer(f"bias{i}", torch.zeros(b))
+
+    def take(self, other: LearnedMap) -> None:
+        """Keep another map's weights."""
+        for name, buffer in other.named_buffers():
+            self.get_buffer(name).copy_(buffer)
+
+    def load(self, layers: list[nn.Linear]) -> None:
+        """Keep the weights of a trained network."""
+        with torch.no_grad():
+            for i, layer in enumerate(layers):
+                self.get_buffer(f"weight{i}").copy_(layer.weight)
+                self.get_buffer(f"bias{i}").copy_(layer.bias)
+
+    def points(self, u: Tensor) -> Tensor:
+        """See `Embedding`."""
+        weights = [(self.get_buffer(f"weight{i}"), self.get_buffer(f"bias{i}")) for i in range(DEPTH + 1)]
+        return self.manifold.lift(network(torch.special.ndtri(u.clamp(_EDGE, 1.0 - _EDGE)), weights))
+
+    def excess(self, u: Tensor) -> Tensor:
+        """See `Embedding`: log Vol - 1/2 log det J^T J, the cube having density one."""
+        if self.manifold.log_volume is None:
+            return torch.zeros_like(u[:, 0])
+        return self.manifold.log_volume - log_stretch(jacobian(self, u))
+
+
+def network(h: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Layers of tanh on standard normal numbers (B, dim)."""
+    for i, (weight, bias) in enumerate(weights):
+        h = torch.nn.functional.linear(h, weight, bias)
+        if i + 1 < len(weights):
+            h = h.tanh()
+    return h

@@ -1,0 +1,113 @@
+"""Rotations of space, SO(3), as a compact manifold of 3 x 3 matrices."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from trajvae.geometry.compact import Spheres, special_orthogonal
+
+_ROOT8 = 2.0 * math.sqrt(2.0)
+
+
+class Rotations:
+    """SO(3) in R^9: matrices row by row.
+
+    Distances are angles of rotation. The ambient space's metric has sqrt 2 of that for a length, and so
+    log_volume = log(8 pi^2) + 3/2 log 2.
+    """
+
+    dim, ambient_dim, raw_dim, group_size, exact = 3, 9, 6, 6, True
+    log_volume: float | None = math.log(8.0 * math.pi**2) + 1.5 * math.log(2.0)
+    _quaternions = Spheres((3,))
+
+    def lift(self, raw: Tensor) -> Tensor:
+        """See `Compact`: two rows by Gram and Schmidt, the third their product."""
+        return special_orthogonal(raw.reshape(*raw.shape[:-1], 2, 3)).flatten(-2)
+
+    def project(self, z: Tensor) -> Tensor:
+        """See `Compact`: the polar factor with determinant +1."""
+        u, _, vt = torch.linalg.svd(_matrix(z))
+        sign = torch.linalg.det(u @ vt)
+        ones = torch.ones_like(sign)
+        proper: Tensor = u * torch.stack([ones, ones, sign], dim=-1).unsqueeze(-2) @ vt
+        return proper.flatten(-2)
+
+    def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """See `Compact`: of uniform quaternions."""
+        return _of_quaternion(self._quaternions.sample(n, generator))
+
+    def from_uniform(self, u: Tensor) -> Tensor:
+        """See `Compact`: quaternions whose last angle makes half a turn, since q and -q are one rotation."""
+        return _of_quaternion(self._quaternions.from_uniform(u * u.new_tensor([1.0, 1.0, 0.5])))
+
+    def act(self, head: Tensor, z: Tensor) -> Tensor:
+        """See `Compact`: a rotation after that of the point."""
+        return (_matrix(self.lift(head)) @ _matrix(z)).flatten(-2)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """See `Compact`: the angle between rotations, whose chord is sqrt 8 times the sine of its half."""
+        chord = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+        return 2.0 * torch.asin((chord / _ROOT8).clamp(max=1.0))
+
+    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """See `Compact`: about one axis."""
+        start = _matrix(a)
+        way = _vector(start.mT @ _matrix(b))
+        turned: Tensor = start @ _turn(t[:, None] * way)
+        return turned.flatten(-2)
+
+    def tangent(self, z: Tensor) -> Tensor:
+        """See `Compact`: rotation vectors."""
+        return _vector(_matrix(z))
+
+    def retract(self, z: Tensor, step: Tensor) -> Tensor:
+        """See `Compact`."""
+        at = _matrix(z)
+        inner = at.mT @ _matrix(step)
+        skew = 0.5 * (inner - inner.mT)
+        return self.project((at @ torch.linalg.matrix_exp(skew)).flatten(-2))
+
+
+def _matrix(z: Tensor) -> Tensor:
+    return z.reshape(*z.shape[:-1], 3, 3)
+
+
+def _of_quaternion(q: Tensor) -> Tensor:
+    """Rotation matrices of unit quaternions (..., 4), scalar first, row by row (..., 9)."""
+    w, x, y, z = q.unbind(dim=-1)
+    rows = [
+        1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y),
+        2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x),
+        2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y),
+    ]  # fmt: skip
+    return torch.stack(rows, dim=-1)
+
+
+def _vector(r: Tensor) -> Tensor:
+    """Rotation vectors (..., 3) of matrices (..., 3, 3), to half a turn, by the larger of two ways to the axis."""
+    skew = 0.5 * torch.stack(
+        [r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]], -1
+    )
+    sine = torch.linalg.vector_norm(skew, dim=-1, keepdim=True)
+    cosine = 0.5 * (r.diagonal(dim1=-1, dim2=-2).sum(dim=-1, keepdim=True) - 1.0)
+    angle = torch.atan2(sine, cosine)
+    small = skew * torch.where(sine > 1e-6, angle / sine.clamp(min=1e-12), 1.0)
+    # beyond a quarter turn: (R + R^T) / 2 = cos + (1 - cos) a a^T, whose largest column lies along the axis
+    outer = 0.5 * (r + r.mT) - cosine.unsqueeze(-1) * torch.eye(3).to(r)
+    best = outer.diagonal(dim1=-1, dim2=-2).argmax(dim=-1)
+    column = outer.gather(-1, best[..., None, None].expand(*best.shape, 3, 1)).squeeze(-1)
+    axis = torch.nn.functional.normalize(column, dim=-1)
+    sign = torch.where((axis * skew).sum(dim=-1, keepdim=True) < 0.0, -1.0, 1.0).to(r)
+    return torch.where(cosine > 0.0, small, angle * sign * axis)
+
+
+def _turn(v: Tensor) -> Tensor:
+    """Rotation matrices of rotation vectors (..., 3)."""
+    x, y, z = v.unbind(dim=-1)
+    zero = torch.zeros_like(x)
+    skew = _matrix(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1))
+    turned: Tensor = torch.linalg.matrix_exp(skew)
+    return turned

@@ -1,0 +1,237 @@
+"""Compact latent manifolds by embedding: a hidden variable in the unit cube, a map to the manifold, a group action."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trajvae.errors import OptionError, TrajvaeError
+from trajvae.functions import imported, one_line
+from trajvae.geometry.compact import Compact, Sampled, Spheres
+from trajvae.geometry.embedding import ExactMap, LearnedMap, jacobian
+from trajvae.geometry.quality import Quality, measure
+from trajvae.geometry.rotations import Rotations
+from trajvae.geometry.wasserstein import learn
+from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
+from trajvae.latents.hidden import HIDDEN
+from trajvae.signature import parse_manifold
+
+_MAPS = ("auto", "exact", "learned")
+_KNOWN = "circle, torus:K, sphere:N or so3"
+_ATTEMPTS = 2  # at a map, with other random numbers
+
+
+@dataclass(frozen=True)
+class EmbeddedOptions:
+    """What a user may set with `--set`; but `ambient`, which is found out."""
+
+    manifold: str = field(
+        default="",
+        metadata={
+            "unit": "",
+            "help": "circle, torus:K, sphere:N, so3, or MODULE:FUNCTION, which gets (n, generator) and returns n "
+            "points of a uniform distribution; default: circle, or torus:K by the latent dimension",
+        },
+    )
+    map: str = field(
+        default="auto",
+        metadata={"unit": "", "help": "from the hidden variable: exact, learned, or auto, exact where one is known"},
+    )
+    group: bool = field(default=True, metadata={"unit": "", "help": "let the encoder move the posterior by isometries"})
+    posterior: str = field(default="normal", metadata={"unit": "", "help": "of the hidden variable: normal or beta"})
+    min_scale: float = field(
+        default=1e-4, metadata={"unit": "", "help": "smallest standard deviation of the hidden posterior"}
+    )
+    ambient: int = field(default=0, metadata={"own": True, "help": "coordinates of a manifold of samples"})
+
+    def __post_init__(self) -> None:
+        if self.map not in _MAPS:
+            raise OptionError(f"map must be one of {', '.join(_MAPS)}, got '{self.map}'")
+        if self.posterior not in HIDDEN:
+            raise OptionError(f"posterior must be one of {', '.join(HIDDEN)}, got '{self.posterior}'")
+        if not 0.0 < self.min_scale < 1.0:
+            raise OptionError(f"min_scale must lie between 0 and 1, got {self.min_scale}")
+        if self.manifold:
+            parse_manifold(self.manifold)
+
+
+def _samples(name: str) -> Callable[[int, torch.Generator], Tensor]:
+    """A user's function of draws, checked."""
+    function = imported(name, "manifold", _KNOWN)
+
+    def draw(n: int, generator: torch.Generator) -> Tensor:
+        """n points of the manifold."""
+        try:
+            points = torch.as_tensor(np.asarray(function(n, generator)), dtype=torch.get_default_dtype())
+        except Exception as error:  # a user's function may raise anything
+            raise OptionError(f"manifold '{name}' failed: {one_line(error)}") from error
+        if points.ndim != 2 or len(points) != n or not bool(points.isfinite().all()):
+            raise OptionError(f"manifold '{name}' must return finite points ({n}, ambient), got {tuple(points.shape)}")
+        return points
+
+    return draw
+
+
+def _manifold(name: str, dim: int, ambient: int) -> Compact:
+    """The manifold of a name, whose dimension must be `dim`."""
+    spec = parse_manifold(name)
+    if spec.dim not in (None, dim):
+        raise OptionError(f"manifold '{name}' has dimension {spec.dim}, the latent dimension is {dim}")
+    if spec.kind == "function":
+        if ambient <= dim:
+            raise OptionError(f"manifold '{name}' needs more coordinates than its dimension {dim}, got {ambient}")
+        return Sampled(dim, ambient)
+    return Rotations() if spec.kind == "so3" else Spheres((dim,) if spec.kind == "sphere" else (1,) * dim)
+
+
+class Embedded(Latent):
+    """A compact manifold with a uniform prior; the posterior comes through a map from the unit cube.
+
+    Parameters
+    ----------
+    dim : int
+    options : EmbeddedOptions, optional
+
+    Notes
+    -----
+    z = g(x) f(u): u has a posterior in the cube, f is the map, g(x) an isometry that the encoder gives. The density of
+    z over the uniform one is that of u, and log Vol - 1/2 log det J^T J of the map more. Without g that second term
+    belongs to a prior of the map's own, which is then sampled from; with g, which would turn the map's densest part to
+    the data, it must be counted. It is zero for exact maps.
+
+    References
+    ----------
+    E. Golikov, M. Kretov, arXiv:1812.02769.
+    L. Falorsi et al., arXiv:1807.04689: the group action.
+    """
+
+    options_type = EmbeddedOptions
+    coordinates = "points of the manifold in its ambient space; circles as cosine and sine, rotations as matrices"
+
+    def __init__(self, dim: int, options: EmbeddedOptions | None = None) -> None:
+        super().__init__()
+        self.options = options or EmbeddedOptions()
+        self.name = self.options.manifold or ("circle" if dim == 1 else f"torus:{dim}")
+        self.manifold = _manifold(self.name, dim, self.options.ambient)
+        if self.options.map == "exact" and not self.manifold.exact:
+            raise OptionError(f"manifold '{self.name}' has no exact map: use map=learned")
+        learned = self.options.map == "learned" or not self.manifold.exact
+        self.map = LearnedMap(self.manifold) if learned else ExactMap(self.manifold)
+        self.hidden = HIDDEN[self.options.posterior](dim, self.options.min_scale)
+        self.dim, self.ambient_dim = dim, self.manifold.ambient_dim
+        self.grouped = self.options.group and self.manifold.group_size > 0
+        self.param_sizes = {**self.hidden.sizes, **({"group": self.manifold.group_size} if self.grouped else {})}
+        self.parts = (self.name.split(":")[0],)
+        self.quality: Quality | None = None
+
+    @classmethod
+    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """See `Latent`: how many coordinates a user's samples have."""
+        name = str(settings.get("manifold", ""))
+        if not name or parse_manifold(name).kind != "function":
+            return settings
+        return {**settings, "ambient": _samples(name)(2, torch.Generator().manual_seed(0)).shape[1]}
+
+    def prepare(self, inputs: Tensor, seed: int) -> None:
+        """See `Latent`: learns the map where there is no exact one, and measures it.
+
+        Raises
+        ------
+        TrajvaeError
+            A learned map that is not good enough.
+        """
+        if isinstance(self.manifold, Sampled):
+            self.manifold.draw = _samples(self.name)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            if isinstance(self.map, LearnedMap):
+                self.quality = self._learned(self.map, seed, generator)
+            else:
+                self.quality = measure(self.manifold, self.map, generator)
+
+    def _learned(self, own: LearnedMap, seed: int, generator: torch.Generator) -> Quality:
+        """Learn the map; another time with other random numbers if it is not good enough."""
+        for attempt in range(_ATTEMPTS):
+            made = learn(self.manifold, seed + attempt)
+            quality = measure(self.manifold, made, generator)
+            failures = quality.failures()
+            if not failures:
+                own.take(made)
+                return quality
+        raise TrajvaeError(f"the map learned for manifold '{self.name}' is not good enough: {'; '.join(failures)}")
+
+    def diagnostics(self) -> dict[str, float]:
+        """See `Latent`: the map's quality."""
+        return {} if self.quality is None else self.quality.figures()
+
+    @property
+    def _counted(self) -> bool:
+        """Whether the map's density enters the ratio."""
+        return self.grouped and isinstance(self.map, LearnedMap)
+
+    def _placed(self, u: Tensor, params: Params) -> Tensor:
+        z = self.map.points(u)
+        return self.manifold.act(params["group"], z) if self.grouped else z
+
+    def rsample(self, params: Params, context: Context) -> LatentSample:
+        """See `Latent`."""
+        u, ratio = self.hidden.draw(params, context.generator)
+        ratio = ratio + self.map.excess(u) if self._counted else ratio
+        return LatentSample(self._placed(u, params), ratio.unsqueeze(-1))
+
+    def draw(self, params: Params, context: Context) -> LatentDraw:
+        """See `Latent`: the hidden divergence in closed form."""
+        u, kl = self.hidden.draw(params, context.generator).u, self.hidden.kl(params)
+        kl = kl + self.map.excess(u) if self._counted else kl
+        return LatentDraw(self._placed(u, params), kl.unsqueeze(-1))
+
+    def kl(self, params: Params) -> Tensor | None:
+        """See `Latent`: closed where the map's density does not enter."""
+        return None if self._counted else self.hidden.kl(params).unsqueeze(-1)
+
+    def mean(self, params: Params) -> Tensor:
+        """See `Latent`: the hidden posterior's centre, mapped."""
+        return self._placed(self.hidden.mean(params), params)
+
+    def scale(self, params: Params) -> Tensor:
+        """See `Latent`: along the images of the cube's directions, to first order."""
+        columns = jacobian(self.map, self.hidden.mean(params))
+        return columns.square().sum(dim=1).sqrt() * self.hidden.spread(params)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """See `Latent`: of the uniform distribution, with respect to the ambient space's volume."""
+        if self.manifold.log_volume is None:
+            raise OptionError(f"the density of manifold '{self.name}' is not known")
+        return torch.full_like(z[..., 0], -self.manifold.log_volume)
+
+    def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """See `Latent`: uniform; without a group action by the map."""
+        if self.grouped:
+            return self.manifold.sample(n, generator)
+        device = generator.device if generator is not None else None
+        return self.map.points(torch.rand(n, self.dim, generator=generator, device=device))
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """See `Latent`: angles; of a manifold of samples the chord."""
+        return self.manifold.distance(a, b)
+
+    def retract(self, z: Tensor, step: Tensor) -> Tensor:
+        """See `Latent`."""
+        return self.manifold.retract(z, step)
+
+    def project(self, z: Tensor) -> Tensor:
+        """See `Latent`."""
+        return self.manifold.project(z)
+
+    def tangent(self, z: Tensor) -> Tensor:
+        """See `Latent`."""
+        return self.manifold.tangent(z)
+
+    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """See `Latent`."""
+        return self.manifold.geodesic(a, b, t)

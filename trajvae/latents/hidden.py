@@ -1,0 +1,135 @@
+"""Posteriors of a hidden variable in the unit cube whose prior is uniform. A new one is one class and one line."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from trajvae.latents.base import Params
+
+_EDGE = 1e-15  # hidden numbers stay this far from 0 and 1
+_MOST = 6e4  # of a beta distribution's concentration: beyond it gamma draws are rounded
+_LEAST = 0.05
+_STEEPEST = 10.0  # of the logarithm of mean over rest
+
+
+class HiddenDraw(NamedTuple):
+    """A draw u (B, dim) in the cube, with log q(u|x) - log p(u), (B,)."""
+
+    u: Tensor
+    log_ratio: Tensor
+
+
+class Hidden(Protocol):
+    """A posterior on the unit cube.
+
+    Attributes
+    ----------
+    sizes : dict of str to int
+        The heads an encoder grows.
+    """
+
+    sizes: dict[str, int]
+
+    def __init__(self, dim: int, min_scale: float) -> None: ...
+
+    def draw(self, params: Params, generator: torch.Generator | None) -> HiddenDraw:
+        """A reparameterised draw."""
+
+    def kl(self, params: Params) -> Tensor:
+        """KL to the uniform distribution, (B,)."""
+
+    def mean(self, params: Params) -> Tensor:
+        """A point that stands for it, (B, dim)."""
+
+    def spread(self, params: Params) -> Tensor:
+        """Standard deviations in the cube's coordinates, (B, dim)."""
+
+
+def _cdf(h: Tensor) -> Tensor:
+    """The normal distribution's, precise on both sides."""
+    u: Tensor = torch.special.ndtr(h)
+    return u
+
+
+class HiddenNormal:
+    """u = Phi(h) with h from N(loc, scale^2): uniform where that is N(0, 1), and the KL is that of normals."""
+
+    def __init__(self, dim: int, min_scale: float) -> None:
+        self.sizes, self._low = {"loc": dim, "log_scale": dim}, math.log(min_scale)
+
+    def _log_scale(self, params: Params) -> Tensor:
+        return params["log_scale"].clamp(self._low, 5.0)
+
+    def draw(self, params: Params, generator: torch.Generator | None) -> HiddenDraw:
+        """See `Hidden`."""
+        loc, log_scale = params["loc"], self._log_scale(params)
+        noise = torch.randn(loc.shape, dtype=loc.dtype, device=loc.device, generator=generator)
+        h = loc + log_scale.exp() * noise
+        return HiddenDraw(_cdf(h), (0.5 * (h.square() - noise.square()) - log_scale).sum(dim=-1))
+
+    def kl(self, params: Params) -> Tensor:
+        """See `Hidden`."""
+        log_scale = self._log_scale(params)
+        return (0.5 * (params["loc"].square() + (2.0 * log_scale).exp() - 1.0) - log_scale).sum(dim=-1)
+
+    def mean(self, params: Params) -> Tensor:
+        """See `Hidden`: the median."""
+        return _cdf(params["loc"])
+
+    def spread(self, params: Params) -> Tensor:
+        """See `Hidden`: to first order."""
+        density = torch.exp(-0.5 * params["loc"].square()) / math.sqrt(2.0 * math.pi)
+        return density * self._log_scale(params).exp()
+
+
+class HiddenBeta:
+    """Beta distributions, by the logit of the mean and the logarithm of the concentration over 2; uniform at zero.
+
+    A draw is a share of two gamma draws in float64: pathwise gradients of those are unbiased where torch's own Beta
+    has a bias, and nothing is lost at 0 and 1.
+    """
+
+    def __init__(self, dim: int, min_scale: float) -> None:
+        self.sizes = {"loc": dim, "log_concentration": dim}
+        self._high = min(math.log(_MOST), -2.0 * math.log(min_scale))
+
+    def _parameters(self, params: Params) -> tuple[Tensor, Tensor]:
+        logit = params["loc"].double().clamp(-_STEEPEST, _STEEPEST)
+        total = (params["log_concentration"].double() + math.log(2.0)).clamp(math.log(_LEAST), self._high).exp()
+        return total * logit.sigmoid(), total * (-logit).sigmoid()
+
+    def draw(self, params: Params, generator: torch.Generator | None) -> HiddenDraw:
+        """See `Hidden`."""
+        a, b = self._parameters(params)
+        first, second = (torch._standard_gamma(x, generator=generator) for x in (a, b))
+        total = first + second
+        u, rest = ((x / total).clamp(_EDGE, 1.0 - _EDGE) for x in (first, second))
+        normalisation = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+        ratio = (a - 1.0) * u.log() + (b - 1.0) * rest.log() - normalisation
+        like = params["loc"]
+        return HiddenDraw(u.to(like), ratio.sum(dim=-1).to(like))
+
+    def kl(self, params: Params) -> Tensor:
+        """See `Hidden`."""
+        a, b = self._parameters(params)
+        total = a + b
+        normalisation = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(total)
+        means = (a - 1.0) * torch.digamma(a) + (b - 1.0) * torch.digamma(b) - (total - 2.0) * torch.digamma(total)
+        return (means - normalisation).sum(dim=-1).to(params["loc"])
+
+    def mean(self, params: Params) -> Tensor:
+        """See `Hidden`."""
+        a, b = self._parameters(params)
+        return (a / (a + b)).to(params["loc"])
+
+    def spread(self, params: Params) -> Tensor:
+        """See `Hidden`."""
+        a, b = self._parameters(params)
+        return ((a * b / (a + b + 1.0)).sqrt() / (a + b)).to(params["loc"])
+
+
+HIDDEN: dict[str, type[Hidden]] = {"normal": HiddenNormal, "beta": HiddenBeta}
