@@ -11,6 +11,7 @@ import click
 from trajvae._version import __version__
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
 
+from .compare import compare
 from .embed import embed
 from .generate import generate
 from .info import info
@@ -77,9 +78,10 @@ def main() -> None:
       trajvae marginals traj.dcd -s top.psf                  simulation against model
       trajvae optimize --objective rg                        the most compact structure
       trajvae path --from 0 --to 97                          the way between two frames
+      trajvae compare traj.dcd -s top.psf                    which latent space the data ask for
       trajvae info model.h5                                  what a file holds
     """
 
 
-for command in (train, embed, generate, marginals, optimize, path, info):
+for command in (train, embed, generate, marginals, optimize, path, compare, info):
     main.add_command(command)

@@ -88,9 +88,7 @@ def _widths(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
         raise click.BadParameter(f"wanted widths such as 256,256,256, got '{value}'") from error
 
 
-training = _stack(
-    click.option("--backend", "--latent", "backend", help=_help("backend")),
-    click.option("--latent-dim", type=click.IntRange(min=1), help=_help("latent_dim")),
+_networks = _stack(
     click.option("--signature", metavar="h2,s2:0.5,e2", help=_help("signature")),
     click.option("--features", help=_help("features")),
     click.option("--likelihood", metavar="[isotropic|full]", help=_help("likelihood")),
@@ -102,6 +100,31 @@ training = _stack(
     click.option("--hidden", callback=_widths, metavar="W,W,...", help=_help("hidden")),
     click.option("--set", "settings", multiple=True, callback=_pairs, metavar="KEY=VALUE",
                  help="An option of the latent space; `trajvae info --options BACKEND` lists them."),
+)  # fmt: skip
+
+training = _stack(
+    click.option("--backend", "--latent", "backend", help=_help("backend")),
+    click.option("--latent-dim", type=click.IntRange(min=1), help=_help("latent_dim")),
+    _networks,
+)
+
+
+def _dimensions(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    try:
+        dims = None if value is None else tuple(int(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"wanted dimensions such as 1,2,4, got '{value}'") from error
+    if dims is not None and min(dims) < 1:
+        raise click.BadParameter(f"wanted dimensions of 1 or more, got '{value}'")
+    return dims
+
+
+comparing = _stack(
+    click.option("--backend", "--latent", "backends", multiple=True,
+                 help="A latent space; once for each. [default: all]"),
+    click.option("--latent-dim", callback=_dimensions, metavar="D,D,...",
+                 help="Intrinsic dimensions, each with every backend. [default: 2]"),
+    _networks,
 )  # fmt: skip
 
 TRAINING = (

@@ -28,6 +28,7 @@ ORDER = (
     "models",
     "outputs",
     "model",
+    "comparison",
     "analysis",
     "cli",
 )
@@ -65,7 +66,13 @@ def imported(path: Path) -> list[str]:
 
 def rooms_of(modules: list[str]) -> set[str]:
     """The rooms of `ORDER` among imported modules; `from trajvae import Model` is the room `model`."""
-    home = {"Model": "model", "TrajVAE": "analysis", "Embed": "analysis", "TrainConfig": "config"}
+    home = {
+        "Model": "model",
+        "TrajVAE": "analysis",
+        "Embed": "analysis",
+        "compare": "comparison",
+        "TrainConfig": "config",
+    }
     home |= {"TrajvaeError": "errors", "Conformations": "outputs", "Reading": "readers", "__version__": "_version"}
     out = set()
     for module in modules:

@@ -12,6 +12,7 @@ from trajvae._version import __version__
 
 if TYPE_CHECKING:
     from trajvae.analysis import Embed, TrajVAE
+    from trajvae.comparison import compare
     from trajvae.config import TrainConfig
     from trajvae.errors import TrajvaeError
     from trajvae.model import Model
@@ -22,13 +23,24 @@ _HOMES = {
     "TrajVAE": "trajvae.analysis",
     "Embed": "trajvae.analysis",
     "Model": "trajvae.model",
+    "compare": "trajvae.comparison",
     "TrainConfig": "trajvae.config",
     "TrajvaeError": "trajvae.errors",
     "Conformations": "trajvae.outputs.conformations",
     "Reading": "trajvae.readers.sources",
 }
 
-__all__ = ["Conformations", "Embed", "Model", "Reading", "TrainConfig", "TrajVAE", "TrajvaeError", "__version__"]
+__all__ = [
+    "Conformations",
+    "Embed",
+    "Model",
+    "Reading",
+    "TrainConfig",
+    "TrajVAE",
+    "TrajvaeError",
+    "__version__",
+    "compare",
+]
 
 
 def __getattr__(name: str) -> Any:

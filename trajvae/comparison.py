@@ -1,0 +1,129 @@
+"""`compare`: which latent space a trajectory asks for, from reading to the table."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trajvae.config import TrainConfig
+from trajvae.errors import OptionError
+from trajvae.latents import LATENTS, latent_options
+from trajvae.model import Model
+from trajvae.outputs.compare import Comparison
+from trajvae.outputs.compare import compare as compare_trained
+from trajvae.outputs.trials import Plan, examine
+from trajvae.readers.sources import Reading, open_source, own_selection
+
+
+def candidates(
+    backends: Sequence[str] = (),
+    dims: Sequence[int] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> dict[str, TrainConfig]:
+    """Configurations that differ in their latent space alone.
+
+    Parameters
+    ----------
+    backends : sequence of str
+        All by default.
+    dims : sequence of int, optional
+        Each with every backend; names then end in `:DIM` where there are several.
+    settings : mapping, optional
+        Options of latent spaces: KEY for all that know it, or BACKEND.KEY.
+    **options
+        Of `TrainConfig`. A signature is for the product alone.
+
+    Raises
+    ------
+    OptionError
+        A backend that is none, or a setting that none of them knows.
+    """
+    backends = list(dict.fromkeys(backends)) or list(LATENTS)
+    own = {backend: _settings(backend, settings or {}) for backend in backends}
+    for key in settings or {}:
+        if not any(key.rpartition(".")[2] in known for known in own.values()):
+            raise OptionError(
+                f"no option '{key}' of {', '.join(backends)}; 'trajvae info --options BACKEND' lists them"
+            )
+    signature = options.pop("signature", None)
+    if signature is not None and "product" not in backends:
+        raise OptionError(f"a signature needs the backend 'product', got {', '.join(backends)}")
+    out = {}
+    for dim in dims or (None,):
+        for backend in backends:
+            name = backend if dims is None or len(dims) == 1 else f"{backend}:{dim}"
+            mine = {"signature": signature} if backend == "product" and signature is not None else {"latent_dim": dim}
+            out[name] = TrainConfig(backend=backend, settings=own[backend], **mine, **options)
+    return out
+
+
+def _settings(backend: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that a backend knows, or that name it."""
+    known = {o["name"] for o in latent_options(backend)}
+    out = {key: value for key, value in settings.items() if key in known}
+    prefix = f"{backend}."
+    return out | {key.removeprefix(prefix): value for key, value in settings.items() if key.startswith(prefix)}
+
+
+def compare(
+    source: Any,
+    configs: Sequence[str] | Mapping[str, TrainConfig] = (),
+    *,
+    reading: Reading | None = None,
+    plan: Plan | None = None,
+    models: Mapping[str, Model] | None = None,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Train several latent spaces on the same frames and compare their held-out evidence.
+
+    Parameters
+    ----------
+    source
+        See `open_source`.
+    configs : sequence of str, or mapping of str to TrainConfig
+        Backends by name (all by default), or configurations by a name of one's own. Epochs that are not given are at
+        most 50.
+    reading : Reading, optional
+    plan : Plan, optional
+        Draws, held-out frames, repeats, processes.
+    models : mapping of str to Model, optional
+        Trained before on these very frames, compared too.
+    device : {"auto", "cpu", "cuda"}
+    progress : callable, optional
+        Called with (models done, models in all).
+
+    Raises
+    ------
+    TrajvaeError
+        What cannot be read, learned from or compared.
+
+    Examples
+    --------
+    >>> from trajvae import compare
+    >>> compare("traj.dcd", ["euclidean", "hyperspherical"]).best       # doctest: +SKIP
+    """
+    plan, reading, models = plan or Plan(), reading or Reading(), models or {}
+    chosen = dict(configs) if isinstance(configs, Mapping) else {}
+    if not isinstance(configs, Mapping) and (configs or not models):
+        chosen = candidates(configs)
+    opened = [model.open(source, reading) for model in models.values()]  # refuses another molecule
+    wanted = next((c.select for c in [*chosen.values(), *(m.config for m in models.values())] if c.select), None)
+    reading = dataclasses.replace(reading, select=own_selection(source, reading.select or wanted))
+    chosen = {name: dataclasses.replace(config, select=reading.select) for name, config in chosen.items()}
+    frames = opened[0] if opened else open_source(source, reading)
+    chunk = frames.read()
+    found = compare_trained(
+        chunk,
+        frames.topology,
+        chosen,
+        plan=plan,
+        precision=frames.precision,
+        device=device,
+        trials=[examine(name, m.pipeline, m.record, chunk, plan) for name, m in models.items()],
+        progress=progress,
+    )
+    seed = next((c.seed for c in chosen.values()), 0)
+    return dataclasses.replace(found, seed=seed, command=f"compare({', '.join(found.entries)})")

@@ -1,0 +1,84 @@
+"""How probable a model finds frames: the ELBO, and tighter bounds by importance weighting."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trajvae.models.pipeline import Pipeline
+
+Float64 = NDArray[np.float64]
+
+
+class Evidence(NamedTuple):
+    """Bounds of frames' log-likelihoods in nats, each frame's on its own.
+
+    Attributes
+    ----------
+    elbo : ndarray, shape (T,)
+    bounds : ndarray, shape (T, len(sizes))
+        Importance-weighted, by groups of so many draws.
+    sizes : tuple of int
+        1, 10, 100, ..., and all draws; each divides the next, so that no bound falls.
+    effective : ndarray, shape (T,)
+        Effective number of draws, (sum w)^2 / sum w^2.
+    """
+
+    elbo: Float64
+    bounds: Float64
+    sizes: tuple[int, ...]
+    effective: Float64
+
+    @property
+    def iwae(self) -> Float64:
+        """The tightest bound, (T,)."""
+        return self.bounds[:, -1]
+
+
+def group_sizes(draws: int) -> tuple[int, ...]:
+    """Powers of ten that divide the number of draws, and that number."""
+    powers = [10**i for i in range(len(str(draws))) if draws % 10**i == 0 and 10**i < draws]
+    return (*powers, draws)
+
+
+def nested_bounds(log_weights: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """The mean over groups of log mean w in each, (T, K) to (T, len(sizes)); groups of one pool lie within each other.
+
+    References
+    ----------
+    Y. Burda, R. Grosse, R. Salakhutdinov, arXiv:1509.00519, theorem 1: no larger group has a lower mean.
+    """
+    means = [
+        (torch.logsumexp(log_weights.view(len(log_weights), -1, k), dim=-1) - math.log(k)).mean(dim=-1) for k in sizes
+    ]
+    return torch.stack(means, dim=-1)
+
+
+def effective_draws(log_weights: Tensor) -> Tensor:
+    """(sum w)^2 / sum w^2 of each row, (T, K) to (T,)."""
+    return torch.exp(2.0 * torch.logsumexp(log_weights, dim=-1) - torch.logsumexp(2.0 * log_weights, dim=-1))
+
+
+@torch.no_grad()
+def evidence(pipeline: Pipeline, positions: NDArray[np.floating[Any]], draws: int, seed: int = 0) -> Evidence:
+    """Bounds of frames (T, N, D) from so many draws of each frame's posterior, a few frames at once."""
+    vae, sizes = pipeline.vae, group_sizes(draws)
+    exact = pipeline.targets(pipeline.alignment.apply(positions))
+    inputs, targets = vae.features.inputs(exact).float(), exact.float()
+    generator = torch.Generator(pipeline.device).manual_seed(seed)
+    rows = max(1, vae.latent.rows_at_once // draws)
+    parts = []
+    for x, y in zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True):
+        weights = vae.log_weights(x, y, draws, generator).double()
+        parts.append(
+            torch.cat(
+                [weights.mean(dim=1)[:, None], nested_bounds(weights, sizes), effective_draws(weights)[:, None]], 1
+            )
+        )
+    table = torch.cat(parts).cpu().numpy()
+    return Evidence(table[:, 0], table[:, 1:-1], sizes, table[:, -1])

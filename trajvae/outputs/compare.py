@@ -1,0 +1,218 @@
+"""Which latent space the data ask for: held-out evidence of several, trained alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.config import TrainConfig
+from trajvae.errors import OptionError
+from trajvae.outputs.trials import Plan, Trial, train_all
+from trajvae.readers.sources import Chunk
+from trajvae.store import Header, Quantity, write_table
+from trajvae.store.schema import Tree
+from trajvae.topology import Topology
+
+Float64 = NDArray[np.float64]
+
+_FEW = 10.0  # effective draws
+
+
+def compare(
+    chunk: Chunk,
+    topology: Topology,
+    candidates: dict[str, TrainConfig],
+    *,
+    plan: Plan | None = None,
+    precision: float = 0.0,
+    device: str = "auto",
+    trials: Sequence[Trial] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Train each candidate on the same frames and compare what they say of those that all of them held out.
+
+    Parameters
+    ----------
+    chunk : Chunk
+    topology : Topology
+    candidates : dict of TrainConfig
+        By the name that results will have; epochs that are not given are at most 50.
+    plan : Plan, optional
+    precision, device
+        See `fit`.
+    trials : sequence of Trial
+        Of models that were trained before; see `examine`.
+    progress : callable, optional
+        Called with (models done, models in all).
+
+    Raises
+    ------
+    OptionError
+        Models that do not compare: other features, reference, weights or frames.
+    """
+    made = train_all(chunk, topology, candidates, plan or Plan(), precision=precision, device=device, progress=progress)
+    return Comparison.of([*trials, *made])
+
+
+def block_error(values: Float64, block: NDArray[np.int64]) -> float:
+    """Standard error of a mean over frames whose neighbours in time are alike: that over blocks of them.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+    block : ndarray of int64, shape (n,)
+        The number of each frame's block; of one block alone, frames stand on their own.
+    """
+    if len(values) < 2:
+        return float("nan")
+    if block.max() == 0:
+        block = np.arange(len(values))
+    sizes = np.bincount(block)
+    sums = np.bincount(block, weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum() * len(sizes) / (len(sizes) - 1)) / sizes.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One candidate: means over its trainings of what each frame has, and figures in nats and Å.
+
+    Attributes
+    ----------
+    elbo, iwae, effective, rmsd : ndarray, shape (n,)
+    bounds : ndarray, shape (n, sizes)
+    figures : dict
+    """
+
+    elbo: Float64
+    iwae: Float64
+    effective: Float64
+    rmsd: Float64
+    bounds: Float64
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Candidates side by side.
+
+    Attributes
+    ----------
+    entries : dict of Entry
+        Best first, by the importance-weighted bound.
+    rows : ndarray of int64, shape (n,)
+        The held-out frames.
+    sizes : tuple of int
+        Draws of each column of `bounds`.
+    """
+
+    entries: dict[str, Entry]
+    rows: NDArray[np.int64]
+    sizes: tuple[int, ...]
+    seed: int = 0
+    command: str = ""
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial]) -> Comparison:
+        """Put trials together; those of one name are repeats."""
+        if not trials:
+            raise OptionError("nothing to compare: name a backend or more")
+        _check(trials)
+        names = list(dict.fromkeys(t.name for t in trials))
+        groups = {name: [t for t in trials if t.name == name] for name in names}
+        bound = {name: np.mean([t.found.iwae for t in group], axis=0) for name, group in groups.items()}
+        best = max(names, key=lambda name: bound[name].mean())
+        entries = {name: _entry(groups[name], groups[best]) for name in names}
+        ranked = sorted(names, key=lambda name: -entries[name].figures["iwae"])
+        return cls({name: entries[name] for name in ranked}, trials[0].rows, trials[0].found.sizes)
+
+    @property
+    def best(self) -> str:
+        """The name of the highest importance-weighted bound."""
+        return next(iter(self.entries))
+
+    @property
+    def within_error(self) -> list[str]:
+        """Others whose difference to the best is below two of its standard errors."""
+        figures = {name: e.figures for name, e in self.entries.items() if name != self.best}
+        return [name for name, f in figures.items() if not f["behind"] > 2.0 * f["behind_se"]]
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What `compare --json` prints."""
+        table = {name: e.figures for name, e in self.entries.items()}
+        return {"backends": table, "best": self.best, "within_error": self.within_error, "held_out": len(self.rows)}
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write `/compare/<name>/{elbo,iwae,bounds,effective_draws,rmsd}` with the figures as attributes."""
+        groups: dict[str, tuple[Tree, dict[str, Any]]] = {}
+        for name, e in self.entries.items():
+            tree: Tree = {
+                "elbo": Quantity(e.elbo, "nat"),
+                "iwae": Quantity(e.iwae, "nat"),
+                "bounds": Quantity(e.bounds, "nat", attributes={"draws": np.array(self.sizes)}),
+                "effective_draws": Quantity(e.effective),
+                "rmsd": Quantity(e.rmsd, "Angstrom"),
+            }
+            marks = {k: v for k, v in e.figures.items() if not isinstance(v, dict | list)}
+            marks |= {f"kl_{k}": v for k, v in e.figures["kl"].items()}
+            groups[f"compare/{name}"] = (tree, marks)
+        write_table(
+            Path(path),
+            Header("compare", self.command or "compare", self.seed),
+            groups=groups,
+            extra={"frame": self.rows},
+            attributes={"best": self.best},
+            force=force,
+        )
+
+
+def _check(trials: Sequence[Trial]) -> None:
+    first = trials[0]
+    for other in trials[1:]:
+        if other.seal != first.seal:
+            raise OptionError(
+                f"'{other.name}' and '{first.name}' do not compare: their features, reference or weights differ, "
+                "and with them what the ELBO is a density of; train both on the same frames with the same alignment"
+            )
+        if not np.array_equal(other.rows, first.rows) or other.found.sizes != first.found.sizes:
+            raise OptionError(f"'{other.name}' and '{first.name}' do not compare: they held out other frames")
+
+
+def _entry(group: list[Trial], best: list[Trial]) -> Entry:
+    """Means over the trainings; errors over held-out blocks and, of repeats, over trainings."""
+    elbos, bounds = ([t.found.elbo for t in group], [t.found.iwae for t in group])
+    pairs = list(zip(best, group, strict=False))
+    behind = [b.found.iwae - t.found.iwae for b, t in pairs]
+    elbo_behind = [b.found.elbo - t.found.elbo for b, t in pairs]
+    columns = {"elbo": elbos, "iwae": bounds, "behind": behind, "elbo_behind": elbo_behind}
+    figures: dict[str, Any] = {name: float(np.mean(column)) for name, column in columns.items()}
+    figures |= {f"{name}_se": _error(column, group[0].block) for name, column in columns.items()}
+    effective, nested = [t.found.effective for t in group], [t.found.bounds for t in group]
+    figures |= {
+        "latent_dim": group[0].dim,
+        "effective_draws": float(np.median(effective)),
+        "few_effective": float((np.array(effective) < _FEW).mean()),
+        "rmsd": float(np.mean([t.rmsd for t in group])),
+        "pca_rmsd": float(np.mean([t.pca_rmsd for t in group])),
+        "active_units": float(np.mean([t.active for t in group])),
+        "kl": {part: float(np.mean([t.kl[part] for t in group])) for part in group[0].kl},
+        "bounds": np.mean(nested, axis=(0, 1)).tolist(),
+        "repeats": len(group),
+        "epochs": float(np.mean([t.epochs for t in group])),
+        "seconds": float(np.sum([t.seconds for t in group])),
+    }
+    columns = {"elbo": elbos, "iwae": bounds, "effective": effective, "rmsd": [t.rmsd for t in group], "bounds": nested}
+    return Entry(figures=figures, **{name: np.mean(column, axis=0) for name, column in columns.items()})
+
+
+def _error(columns: list[Float64], block: NDArray[np.int64]) -> float:
+    """Standard error of the mean over frames and trainings: of blocks, and of trainings where there are several."""
+    over_blocks = block_error(np.mean(columns, axis=0), block)
+    if len(columns) < 2:
+        return over_blocks
+    return float(np.hypot(over_blocks, np.std([c.mean() for c in columns], ddof=1) / len(columns) ** 0.5))

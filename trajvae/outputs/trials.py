@@ -1,0 +1,186 @@
+"""Trainings that are compared: each candidate on the same frames, and what it says of those it held out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trajvae.config import TrainConfig
+from trajvae.errors import OptionError
+from trajvae.models.evidence import Evidence, evidence
+from trajvae.models.fit import Record, fit
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.threads import small_work
+from trajvae.readers.sources import Chunk
+from trajvae.topology import Topology
+
+Float64 = NDArray[np.float64]
+
+_ACTIVE = 0.01  # variance of a posterior's mean over frames, in tangent coordinates, above which it says something
+EPOCHS = 50
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How models are compared.
+
+    Attributes
+    ----------
+    draws : int
+        Of each frame's posterior, for the importance-weighted bound.
+    frames : int
+        Held-out frames at most, evenly taken.
+    repeats : int
+        Trainings of each, with seeds that follow each other.
+    jobs : int
+        Trainings at once, each in a process.
+    """
+
+    draws: int = 500
+    frames: int = 1000
+    repeats: int = 1
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("draws", "frames", "repeats", "jobs"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} must be 1 or more, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One trained model on the held-out frames.
+
+    Attributes
+    ----------
+    name : str
+    dim : int
+        Intrinsic, of the latent space.
+    seal : str
+        Equal where ELBOs compare: of features, reference and weights.
+    rows, block : ndarray of int64, shape (n,)
+        Which frames, and the number of the held-out block that each lies in.
+    found : Evidence
+    rmsd, pca_rmsd : ndarray, shape (n,)
+        Å.
+    active : int
+        Intrinsic dimensions in which the posterior's mean varies.
+    kl : dict of float
+        Nats, by part of the latent space.
+    epochs : int
+    seconds : float
+    """
+
+    name: str
+    dim: int
+    seal: str
+    rows: NDArray[np.int64]
+    block: NDArray[np.int64]
+    found: Evidence
+    rmsd: Float64
+    pca_rmsd: Float64
+    active: int
+    kl: dict[str, float]
+    epochs: int
+    seconds: float
+
+
+def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: Plan, seed: int = 0) -> Trial:
+    """Evidence of a model on the frames that it held out of a chunk.
+
+    Raises
+    ------
+    OptionError
+        The model was trained on another number of frames.
+    """
+    if len(record.held_out) != len(chunk.positions):
+        raise OptionError(
+            f"'{name}' was trained on {len(record.held_out)} frames, these are {len(chunk.positions)}: "
+            "models compare on the frames they held out"
+        )
+    held = np.flatnonzero(record.held_out)
+    some = np.unique(np.linspace(0, len(held) - 1, min(plan.frames, len(held))).round().astype(np.int64))
+    rows, block = held[some], np.concatenate([[0], np.cumsum(np.diff(held) > 1)])[some]
+    positions = chunk.positions[rows]
+    with small_work(3.0 * pipeline.vae.latent.rows_at_once * sum(p.numel() for p in pipeline.vae.parameters())):
+        found = evidence(pipeline, positions, plan.draws, seed)
+        encoded = pipeline.encode(positions)[0]
+    spread = pipeline.tangent(encoded.latent).var(axis=0)
+    kl = dict(zip(pipeline.vae.latent.parts, encoded.kl.mean(axis=0).tolist(), strict=True))
+    done = record.figures
+    return Trial(
+        name,
+        pipeline.vae.latent.dim,
+        pipeline.comparison_hash(),
+        rows,
+        block,
+        found,
+        encoded.rmsd,
+        encoded.pca_rmsd,
+        int((spread > _ACTIVE).sum()),
+        kl,
+        int(done["epochs"]),
+        float(done["seconds"]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What a process is told."""
+
+    name: str
+    config: TrainConfig
+    chunk: Chunk
+    topology: Topology
+    precision: float
+    device: str
+    plan: Plan
+
+
+def _work(job: _Job) -> Trial:
+    pipeline, record = fit(job.chunk, job.topology, job.config, precision=job.precision, device=job.device)
+    return examine(job.name, pipeline, record, job.chunk, job.plan, job.config.seed)
+
+
+def _alone(job: _Job) -> Trial:
+    torch.set_num_threads(max(1, torch.get_num_threads() // job.plan.jobs))
+    return _work(job)
+
+
+def _trials(jobs: list[_Job], at_once: int) -> Iterator[Trial]:
+    if at_once == 1:
+        yield from map(_work, jobs)
+        return
+    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_alone, jobs)
+
+
+def train_all(
+    chunk: Chunk,
+    topology: Topology,
+    candidates: dict[str, TrainConfig],
+    plan: Plan,
+    *,
+    precision: float = 0.0,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Trial]:
+    """Train and examine every candidate, as often as the plan says; see `compare`."""
+    jobs = []
+    for repeat in range(plan.repeats):
+        for name, config in candidates.items():
+            config = dataclasses.replace(config, epochs=config.epochs or EPOCHS, seed=config.seed + repeat)
+            jobs.append(_Job(name, config, chunk, topology, precision, device, plan))
+    done = []
+    for trial in _trials(jobs, min(plan.jobs, max(len(jobs), 1))):
+        done.append(trial)
+        if progress is not None:
+            progress(len(done), len(jobs))
+    return done
