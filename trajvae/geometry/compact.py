@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trajvae.geometry.manifolds import ConstantCurvature
 from trajvae.geometry.product import ProductSpace
 
+_CHARTS, _DENSE = 4096, 20_000  # of a manifold of samples
 Draw = Callable[[int, torch.Generator], Tensor]
 
 
@@ -133,8 +134,8 @@ class Spheres:
         return self.space.move(z, step)
 
 
-class Sampled:
-    """A manifold of which there are only samples: points of R^ambient, chords for distances.
+class Sampled(nn.Module):
+    """A manifold of which there are only samples: an atlas of flat charts at some of them; chords for distances.
 
     Parameters
     ----------
@@ -143,18 +144,41 @@ class Sampled:
         (n, generator) to draws (n, ambient) of the target; a model that is loaded has none, and needs none.
     """
 
+    centres: Tensor
+    bases: Tensor
+
     def __init__(self, dim: int, ambient_dim: int, draw: Draw | None = None) -> None:
+        super().__init__()
         self.dim, self.ambient_dim, self.raw_dim, self.draw = dim, ambient_dim, ambient_dim, draw
         self.group_size, self.exact = 0, False
         self.log_volume: float | None = None
+        self.register_buffer("centres", torch.zeros(_CHARTS, ambient_dim))
+        self.register_buffer("bases", torch.zeros(_CHARTS, ambient_dim, dim))
+
+    def chart(self, generator: torch.Generator) -> None:
+        """Fit a chart at each of some draws: the mean and the principal axes of its neighbours among many.
+
+        The volume is estimated too, as that of a uniform distribution.
+        """
+        many = self.sample(_DENSE, generator)
+        found = [torch.cdist(p, many).topk(4 * self.dim + 5, largest=False) for p in torch.split(many[:_CHARTS], 512)]
+        patches = many[torch.cat([f.indices for f in found])]
+        self.log_volume = _entropy(torch.cat([f.values[:, -1] for f in found]), 4 * self.dim + 4, self.dim)
+        self.centres.copy_(patches.mean(dim=1))
+        axes = torch.linalg.svd((patches - patches.mean(dim=1, keepdim=True)).mT, full_matrices=False)[0]
+        self.bases.copy_(axes[..., : self.dim])
 
     def lift(self, raw: Tensor) -> Tensor:
-        """See `Compact`: nothing is known to project on."""
-        return raw
+        """See `Compact`: on to the chart whose centre is nearest."""
+        centres, bases = self.centres.to(raw), self.bases.to(raw)
+        nearest = torch.cdist(raw.detach(), centres).argmin(dim=1)
+        centre, basis = centres[nearest], bases[nearest]
+        along = (basis.mT @ (raw - centre)[..., None]).squeeze(-1)
+        return centre + (basis @ along[..., None]).squeeze(-1)
 
     def project(self, z: Tensor) -> Tensor:
-        """See `Compact`: nothing is known to project on."""
-        return z
+        """See `Compact`."""
+        return self.lift(z)
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
         """See `Compact`."""
@@ -183,8 +207,20 @@ class Sampled:
         return z[..., : self.dim]
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """See `Compact`."""
-        return z + step
+        """See `Compact`: the step, projected."""
+        return self.lift(z + step)
+
+
+def _entropy(radius: Tensor, k: int, dim: int) -> float:
+    """Entropy of a distribution by distances to the k-th nearest of many draws: of a uniform one, log volume.
+
+    References
+    ----------
+    L. Kozachenko, N. Leonenko, Probl. Inf. Transm. 23, 95 (1987).
+    """
+    ball = 0.5 * dim * math.log(math.pi) - math.lgamma(0.5 * dim + 1.0)
+    ranks = torch.digamma(torch.tensor([float(_DENSE), float(k)], dtype=torch.float64))
+    return float(ranks[0] - ranks[1] + ball + dim * radius.double().log().mean())
 
 
 def special_orthogonal(rows: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from trajvae.geometry.compact import Compact
 
 WIDTH, DEPTH = 64, 3
-_EDGE = 1e-7  # hidden numbers stay this far from 0 and 1
 
 
 class Embedding(Protocol):
@@ -30,8 +29,15 @@ class Embedding(Protocol):
         """log p_f - log p_M (B,): the logarithm of the density of the map's points over the uniform one."""
 
 
+def inside(u: Tensor) -> Tensor:
+    """Hidden numbers off the cube's faces by the precision of their kind; at the edge itself the slope is one."""
+    edge = torch.finfo(u.dtype).eps
+    return u.clamp(edge, 1.0 - edge)
+
+
 def jacobian(embedding: Embedding, u: Tensor) -> Tensor:
     """dz/du, (B, ambient, dim), by forward-mode differentiation; differentiable in turn."""
+    u = inside(u)
     directions = torch.eye(u.shape[-1]).to(u)
     columns = [torch.func.jvp(embedding.points, (u,), (d.expand_as(u),))[1] for d in directions]
     return torch.stack(columns, dim=-1)
@@ -100,7 +106,7 @@ class LearnedMap(nn.Module):
     def points(self, u: Tensor) -> Tensor:
         """See `Embedding`."""
         weights = [(self.get_buffer(f"weight{i}"), self.get_buffer(f"bias{i}")) for i in range(DEPTH + 1)]
-        return self.manifold.lift(network(torch.special.ndtri(u.clamp(_EDGE, 1.0 - _EDGE)), weights))
+        return self.manifold.lift(network(torch.special.ndtri(inside(u)), weights))
 
     def excess(self, u: Tensor) -> Tensor:
         """See `Embedding`: log Vol - 1/2 log det J^T J, the cube having density one."""

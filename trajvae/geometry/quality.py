@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from trajvae.geometry.compact import Compact
+from trajvae.geometry.compact import Compact, Sampled
 from trajvae.geometry.discrepancy import null_quantile
 from trajvae.geometry.embedding import Embedding, jacobian
 
@@ -88,7 +88,7 @@ def measure(manifold: Compact, embedding: Embedding, generator: torch.Generator,
     dense = manifold.sample(_DENSE, generator).numpy()
     ours = embedding.points(torch.rand(_DENSE, manifold.dim, generator=generator)).numpy()
     singular = torch.linalg.svdvals(jacobian(embedding, hidden))
-    if manifold.log_volume is None:
+    if isinstance(manifold, Sampled) or manifold.log_volume is None:
         prior_kl = _divergence(ours, dense, manifold.dim)
     else:
         prior_kl = float(manifold.log_volume - singular.log().sum(dim=-1).mean())

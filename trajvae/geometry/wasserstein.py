@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trajvae.geometry.compact import Compact
+from trajvae.geometry.compact import Compact, Sampled
 from trajvae.geometry.discrepancy import discrepancy
 from trajvae.geometry.embedding import DEPTH, WIDTH, LearnedMap, jacobian, log_stretch, network
 
@@ -52,6 +52,8 @@ class Recipe:
     points: float = 50.0
     density: float = 5.0
     unfolding: float = 1.0 / 3.0
+    settling: float = 0.7
+    settled: tuple[float, float] = (0.1, 20.0)
 
 
 def _layers(n_inputs: int, n_outputs: int, generator: torch.Generator) -> list[nn.Linear]:
@@ -100,6 +102,8 @@ def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> Learned
     recipe : Recipe, optional
     """
     recipe, generator = recipe or Recipe(), torch.Generator().manual_seed(seed)
+    if isinstance(manifold, Sampled):
+        manifold.chart(generator)
     decoder = _layers(manifold.dim, manifold.raw_dim, generator)
     encoder = _layers(manifold.ambient_dim, manifold.dim, generator)
     student = _Student(manifold, decoder)
@@ -111,11 +115,16 @@ def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> Learned
         z = manifold.sample(recipe.batch, generator)
         h = torch.randn(recipe.batch, manifold.dim, generator=generator)
         hidden, made = _encoded(z, encoder), student.points(h)
-        loss = (student.points(hidden) - z).square().sum(dim=-1).mean()
+        settles = step >= recipe.settling * recipe.steps
+        loss = (recipe.settled[0] if settles else 1.0) * (student.points(hidden) - z).square().sum(dim=-1).mean()
         loss = loss + recipe.hidden * discrepancy(hidden, h, 2.0 * manifold.dim)
         loss = loss + recipe.points * discrepancy(made, manifold.sample(recipe.batch, generator), spread)
         if step >= recipe.unfolding * recipe.steps:
-            loss = loss + recipe.density * student.excess(h).clamp(-_WORST, _WORST).square().mean()
+            loss = (
+                loss
+                + (recipe.settled[1] if settles else recipe.density)
+                * student.excess(h).clamp(-_WORST, _WORST).square().mean()
+            )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, _CLIP)
