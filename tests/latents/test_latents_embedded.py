@@ -18,7 +18,6 @@ from trajvae.geometry.compact import Spheres
 from trajvae.geometry.embedding import LearnedMap, jacobian, log_stretch
 from trajvae.latents import Context, Embedded, embedded, latent_options, make_latent
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
 

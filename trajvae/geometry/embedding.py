@@ -75,7 +75,7 @@ class ExactMap(nn.Module):
 class LearnedMap(nn.Module):
     """A network on the cube, lifted on to the manifold. Its weights are buffers: a model is trained on top of it.
 
-    The network sees the cube's numbers as standard normal ones, so that its faces are far away.
+    The network sees the cube's numbers as they are, and as standard normal ones, for which its faces are far away.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class LearnedMap(nn.Module):
     def __init__(self, manifold: Compact) -> None:
         super().__init__()
         self.manifold = manifold
-        widths = [manifold.dim, *[WIDTH] * DEPTH, manifold.raw_dim]
+        widths = [2 * manifold.dim, *[WIDTH] * DEPTH, manifold.raw_dim]
         for i, (a, b) in enumerate(itertools.pairwise(widths)):
             self.register_buffer(f"weight{i}", torch.zeros(b, a))
             self.register_buffer(f"bias{i}", torch.zeros(b))
@@ -106,7 +106,7 @@ class LearnedMap(nn.Module):
     def points(self, u: Tensor) -> Tensor:
         """See `Embedding`."""
         weights = [(self.get_buffer(f"weight{i}"), self.get_buffer(f"bias{i}")) for i in range(DEPTH + 1)]
-        return self.manifold.lift(network(torch.special.ndtri(inside(u)), weights))
+        return self.manifold.lift(network(inside(u), weights))
 
     def excess(self, u: Tensor) -> Tensor:
         """See `Embedding`: log Vol - 1/2 log det J^T J, the cube having density one."""
@@ -115,10 +115,11 @@ class LearnedMap(nn.Module):
         return self.manifold.log_volume - log_stretch(jacobian(self, u))
 
 
-def network(h: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Layers of tanh on standard normal numbers (B, dim)."""
+def network(u: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Layers of tanh on hidden numbers (B, dim), as they are and as standard normal ones."""
+    x = torch.cat([2.0 * u - 1.0, torch.special.ndtri(u)], dim=-1)
     for i, (weight, bias) in enumerate(weights):
-        h = torch.nn.functional.linear(h, weight, bias)
+        x = torch.nn.functional.linear(x, weight, bias)
         if i + 1 < len(weights):
-            h = h.tanh()
-    return h
+            x = x.tanh()
+    return x

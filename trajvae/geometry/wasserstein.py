@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from trajvae.geometry.compact import Compact, Sampled
 from trajvae.geometry.discrepancy import discrepancy
-from trajvae.geometry.embedding import DEPTH, WIDTH, LearnedMap, jacobian, log_stretch, network
+from trajvae.geometry.embedding import DEPTH, WIDTH, LearnedMap, inside, jacobian, log_stretch, network
 
 _SPREAD_DRAWS = 4000
 _CLIP = 10.0
@@ -52,6 +52,7 @@ class Recipe:
     points: float = 50.0
     density: float = 5.0
     unfolding: float = 1.0 / 3.0
+    even: int = 512
     settling: float = 0.7
     settled: tuple[float, float] = (0.1, 20.0)
 
@@ -79,16 +80,15 @@ class _Student:
     def __init__(self, manifold: Compact, layers: list[nn.Linear]) -> None:
         self.manifold, self.layers = manifold, layers
 
-    def points(self, h: Tensor) -> Tensor:
-        """Standard normal numbers to points."""
-        return self.manifold.lift(network(h, [(layer.weight, layer.bias) for layer in self.layers]))
+    def points(self, u: Tensor) -> Tensor:
+        """See `Embedding`."""
+        return self.manifold.lift(network(inside(u), [(layer.weight, layer.bias) for layer in self.layers]))
 
-    def excess(self, h: Tensor) -> Tensor:
-        """log p_f - log p_M; zero where the volume is not known."""
+    def excess(self, u: Tensor) -> Tensor:
+        """See `Embedding`."""
         if self.manifold.log_volume is None:
-            return torch.zeros_like(h[:, 0])
-        normal = -0.5 * (h.square() + math.log(2.0 * math.pi)).sum(dim=-1)
-        return self.manifold.log_volume + normal - log_stretch(jacobian(self, h), _SOFTENING)
+            return torch.zeros_like(u[:, 0])
+        return self.manifold.log_volume - log_stretch(jacobian(self, u), _SOFTENING)
 
 
 def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> LearnedMap:
@@ -104,7 +104,7 @@ def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> Learned
     recipe, generator = recipe or Recipe(), torch.Generator().manual_seed(seed)
     if isinstance(manifold, Sampled):
         manifold.chart(generator)
-    decoder = _layers(manifold.dim, manifold.raw_dim, generator)
+    decoder = _layers(2 * manifold.dim, manifold.raw_dim, generator)
     encoder = _layers(manifold.ambient_dim, manifold.dim, generator)
     student = _Student(manifold, decoder)
     spread = 2.0 * float(manifold.sample(_SPREAD_DRAWS, generator).var(dim=0).sum())
@@ -114,16 +114,21 @@ def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> Learned
     for step in range(recipe.steps):
         z = manifold.sample(recipe.batch, generator)
         h = torch.randn(recipe.batch, manifold.dim, generator=generator)
-        hidden, made = _encoded(z, encoder), student.points(h)
+        hidden, made = _encoded(z, encoder), student.points(torch.special.ndtr(h))
         settles = step >= recipe.settling * recipe.steps
-        loss = (recipe.settled[0] if settles else 1.0) * (student.points(hidden) - z).square().sum(dim=-1).mean()
+        loss = (recipe.settled[0] if settles else 1.0) * (student.points(torch.special.ndtr(hidden)) - z).square().sum(
+            dim=-1
+        ).mean()
         loss = loss + recipe.hidden * discrepancy(hidden, h, 2.0 * manifold.dim)
         loss = loss + recipe.points * discrepancy(made, manifold.sample(recipe.batch, generator), spread)
         if step >= recipe.unfolding * recipe.steps:
             loss = (
                 loss
                 + (recipe.settled[1] if settles else recipe.density)
-                * student.excess(h).clamp(-_WORST, _WORST).square().mean()
+                * student.excess(torch.rand(recipe.even, manifold.dim, generator=generator))
+                .clamp(-_WORST, _WORST)
+                .square()
+                .mean()
             )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
