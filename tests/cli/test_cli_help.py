@@ -22,6 +22,7 @@ OPTIONS = {
     "marginals": (*COMMON, *READING, "--model"),
     "optimize": (*COMMON, *READING, "--model", "--objective", "--goal", "--of"),
     "path": (*COMMON, *READING, "--model", "--from", "--to", "--metric", "--frames"),
+    "compare": (*COMMON, *READING, *TRAINING, "--with", "--draws", "--held-out", "--repeats", "--jobs"),
     "info": ("--options", "--json"),
 }
 SHORT = {"train": "-s -o -f", "embed": "-s -m -o -f", "generate": "-n -m -o -f", "marginals": "-s -m -o -f"}

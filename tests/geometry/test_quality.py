@@ -70,12 +70,8 @@ def test_the_prior_kl_is_that_of_the_law() -> None:
     assert abs(_measured(Angle(), samples).prior_kl) < 0.02
 
 
-def test_a_learned_circle_passes_and_is_the_same_again() -> None:
-    """A short training gives a map that covers the circle; another with the same seed gives the same weights."""
-    recipe = Recipe(steps=1500, batch=128)
-    first = learn(CIRCLE, 0, recipe)
-    quality = _measured(first)
-    assert quality.failures() == []
+def test_learning_is_the_same_again() -> None:
+    """One seed gives the same weights, another others."""
     short = Recipe(steps=3, batch=16)
     weights = [dict(learn(CIRCLE, seed, short).named_buffers()) for seed in (0, 0, 1)]
     assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])

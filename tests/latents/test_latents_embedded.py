@@ -16,6 +16,7 @@ from trajvae.errors import OptionError, TrajvaeError
 from trajvae.geometry import wasserstein
 from trajvae.geometry.compact import Spheres
 from trajvae.geometry.embedding import LearnedMap, jacobian, log_stretch
+from trajvae.geometry.quality import Quality, measure
 from trajvae.latents import Context, Embedded, embedded, latent_options, make_latent
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
@@ -154,11 +155,23 @@ def _ring(n: int = 300) -> np.ndarray[Any, Any]:
     return (x + 0.05 * random.normal(size=x.shape)).reshape(n, 4, 3)
 
 
+@pytest.fixture(scope="module")
+def circle() -> tuple[LearnedMap, Quality]:
+    """A map to the circle, learned as a user's is."""
+    return wasserstein.learn_well(Spheres((1,)), 0)
+
+
+def test_a_learned_circle_passes(circle: tuple[LearnedMap, Quality]) -> None:
+    """T9: all four tests, and the exact circle's speed all round."""
+    quality = circle[1]
+    assert quality.failures() == []
+    assert 2.0 < quality.singular_low and quality.singular_high < 12.0
+
+
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Maps are learned in a few seconds."""
-    short = wasserstein.Recipe(steps=2500, batch=128)
-    monkeypatch.setattr(embedded, "learn", lambda manifold, seed: wasserstein.learn(manifold, seed, short))
+def quick(monkeypatch: pytest.MonkeyPatch, circle: tuple[LearnedMap, Quality]) -> None:
+    """The circle's map is at hand."""
+    monkeypatch.setattr(embedded, "learn_well", lambda manifold, seed: circle)
 
 
 def test_a_model_with_a_learned_map_is_kept_whole(tmp_path: Path, quick: None) -> None:
@@ -176,8 +189,9 @@ def test_a_model_with_a_learned_map_is_kept_whole(tmp_path: Path, quick: None) -
 
 def test_a_poor_map_is_an_error_that_says_which_figure_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A map that has not learned is not trained upon."""
-    short = wasserstein.Recipe(steps=2, batch=16)
-    monkeypatch.setattr(embedded, "learn", lambda manifold, seed: wasserstein.learn(manifold, seed, short))
+    poor = wasserstein.learn(Spheres((1,)), 0, wasserstein.Recipe(steps=2, batch=16))
+    quality = measure(Spheres((1,)), poor, torch.Generator().manual_seed(0))
+    monkeypatch.setattr(embedded, "learn_well", lambda manifold, seed: (poor, quality))
     with pytest.raises(TrajvaeError, match=r"circle.*coverage 0\.\d+ is below 0.99"):
         Model.train(_ring(), TrainConfig(backend="embedded", latent_dim=1, epochs=5, settings={"map": "learned"}))
 
@@ -201,7 +215,7 @@ def broken(n, generator):
 """
 
 
-def test_a_user_s_manifold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+def test_a_user_s_manifold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples of a function give a latent space; the file keeps it without the module, which loading never imports."""
     (tmp_path / "curves.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)

@@ -75,7 +75,7 @@ class ExactMap(nn.Module):
 class LearnedMap(nn.Module):
     """A network on the cube, lifted on to the manifold. Its weights are buffers: a model is trained on top of it.
 
-    The network sees the cube's numbers as they are, and as standard normal ones, for which its faces are far away.
+    The network sees the cube's numbers as standard normal ones, for which its faces are far away.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class LearnedMap(nn.Module):
     def __init__(self, manifold: Compact) -> None:
         super().__init__()
         self.manifold = manifold
-        widths = [2 * manifold.dim, *[WIDTH] * DEPTH, manifold.raw_dim]
+        widths = [manifold.dim, *[WIDTH] * DEPTH, manifold.raw_dim]
         for i, (a, b) in enumerate(itertools.pairwise(widths)):
             self.register_buffer(f"weight{i}", torch.zeros(b, a))
             self.register_buffer(f"bias{i}", torch.zeros(b))
@@ -116,10 +116,9 @@ class LearnedMap(nn.Module):
 
 
 def network(u: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Layers of tanh on hidden numbers (B, dim), as they are and as standard normal ones."""
-    x = torch.cat([2.0 * u - 1.0, torch.special.ndtri(u)], dim=-1)
+    """Layers of tanh on hidden numbers (B, dim), taken as standard normal ones."""
+    x: Tensor = torch.special.ndtri(u)
     for i, (weight, bias) in enumerate(weights):
         x = torch.nn.functional.linear(x, weight, bias)
-        if i + 1 < len(weights):
-            x = x.tanh()
+        x = x.tanh() if i + 1 < len(weights) else x
     return x

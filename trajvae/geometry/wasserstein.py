@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from trajvae.geometry.compact import Compact, Sampled
 from trajvae.geometry.discrepancy import discrepancy
 from trajvae.geometry.embedding import DEPTH, WIDTH, LearnedMap, inside, jacobian, log_stretch, network
+from trajvae.geometry.quality import Quality, measure
 
 _SPREAD_DRAWS = 4000
 _CLIP = 10.0
@@ -52,9 +53,6 @@ class Recipe:
     points: float = 50.0
     density: float = 5.0
     unfolding: float = 1.0 / 3.0
-    even: int = 512
-    settling: float = 0.7
-    settled: tuple[float, float] = (0.1, 20.0)
 
 
 def _layers(n_inputs: int, n_outputs: int, generator: torch.Generator) -> list[nn.Linear]:
@@ -91,6 +89,31 @@ class _Student:
         return self.manifold.log_volume - log_stretch(jacobian(self, u), _SOFTENING)
 
 
+def _loss(student: _Student, encoder: list[nn.Linear], recipe: Recipe, spread: float, draws: _Draws) -> Tensor:
+    """Reconstruction, and the discrepancies of hidden numbers and of points."""
+    z, target = draws.points(recipe.batch), draws.points(recipe.batch)
+    h = torch.special.ndtri(draws.cube(recipe.batch))
+    hidden = _encoded(z, encoder)
+    loss = (student.points(torch.special.ndtr(hidden)) - z).square().sum(dim=-1).mean()
+    loss = loss + recipe.hidden * discrepancy(hidden, h, 2.0 * h.shape[1])
+    return loss + recipe.points * discrepancy(student.points(torch.special.ndtr(h)), target, spread)
+
+
+class _Draws:
+    """Random points of the manifold and of the cube."""
+
+    def __init__(self, manifold: Compact, generator: torch.Generator) -> None:
+        self.manifold, self.generator = manifold, generator
+
+    def points(self, n: int) -> Tensor:
+        """Of the target, (n, ambient)."""
+        return self.manifold.sample(n, self.generator)
+
+    def cube(self, n: int) -> Tensor:
+        """Uniform, (n, dim)."""
+        return inside(torch.rand(n, self.manifold.dim, generator=self.generator))
+
+
 def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> LearnedMap:
     """A map of the unit cube on to the manifold.
 
@@ -104,32 +127,18 @@ def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> Learned
     recipe, generator = recipe or Recipe(), torch.Generator().manual_seed(seed)
     if isinstance(manifold, Sampled):
         manifold.chart(generator)
-    decoder = _layers(2 * manifold.dim, manifold.raw_dim, generator)
+    decoder = _layers(manifold.dim, manifold.raw_dim, generator)
     encoder = _layers(manifold.ambient_dim, manifold.dim, generator)
-    student = _Student(manifold, decoder)
-    spread = 2.0 * float(manifold.sample(_SPREAD_DRAWS, generator).var(dim=0).sum())
+    student, draws = _Student(manifold, decoder), _Draws(manifold, generator)
+    spread = 2.0 * float(draws.points(_SPREAD_DRAWS).var(dim=0).sum())
     parameters = [p for layer in (*encoder, *decoder) for p in layer.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
     for step in range(recipe.steps):
-        z = manifold.sample(recipe.batch, generator)
-        h = torch.randn(recipe.batch, manifold.dim, generator=generator)
-        hidden, made = _encoded(z, encoder), student.points(torch.special.ndtr(h))
-        settles = step >= recipe.settling * recipe.steps
-        loss = (recipe.settled[0] if settles else 1.0) * (student.points(torch.special.ndtr(hidden)) - z).square().sum(
-            dim=-1
-        ).mean()
-        loss = loss + recipe.hidden * discrepancy(hidden, h, 2.0 * manifold.dim)
-        loss = loss + recipe.points * discrepancy(made, manifold.sample(recipe.batch, generator), spread)
+        loss = _loss(student, encoder, recipe, spread, draws)
         if step >= recipe.unfolding * recipe.steps:
-            loss = (
-                loss
-                + (recipe.settled[1] if settles else recipe.density)
-                * student.excess(torch.rand(recipe.even, manifold.dim, generator=generator))
-                .clamp(-_WORST, _WORST)
-                .square()
-                .mean()
-            )
+            uneven = student.excess(draws.cube(2 * recipe.batch)).clamp(-_WORST, _WORST)
+            loss = loss + recipe.density * uneven.square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, _CLIP)
@@ -138,3 +147,14 @@ def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> Learned
     learned = LearnedMap(manifold)
     learned.load(decoder)
     return learned
+
+
+def learn_well(manifold: Compact, seed: int, attempts: int = 3) -> tuple[LearnedMap, Quality]:
+    """A map and its quality; learned again with other random numbers, a few times, while that is not good enough."""
+    generator = torch.Generator().manual_seed(seed)
+    for attempt in range(attempts):
+        learned = learn(manifold, seed + attempt)
+        quality = measure(manifold, learned, generator)
+        if not quality.failures():
+            break
+    return learned, quality

@@ -16,14 +16,13 @@ from trajvae.geometry.compact import Compact, Sampled, Spheres
 from trajvae.geometry.embedding import ExactMap, LearnedMap, jacobian
 from trajvae.geometry.quality import Quality, measure
 from trajvae.geometry.rotations import Rotations
-from trajvae.geometry.wasserstein import learn
+from trajvae.geometry.wasserstein import learn_well
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.latents.hidden import HIDDEN
 from trajvae.signature import parse_manifold
 
 _MAPS = ("auto", "exact", "learned")
 _KNOWN = "circle, torus:K, sphere:N or so3"
-_ATTEMPTS = 2  # at a map, with other random numbers
 
 
 @dataclass(frozen=True)
@@ -147,23 +146,21 @@ class Embedded(Latent):
         """
         if isinstance(self.manifold, Sampled):
             self.manifold.draw = _samples(self.name)
-        generator = torch.Generator().manual_seed(seed)
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
             if isinstance(self.map, LearnedMap):
-                self.quality = self._learned(self.map, seed, generator)
+                made, self.quality = learn_well(self.manifold, seed)
+                self._keep(self.map, made, self.quality)
             else:
-                self.quality = measure(self.manifold, self.map, generator)
+                self.quality = measure(self.manifold, self.map, torch.Generator().manual_seed(seed))
 
-    def _learned(self, own: LearnedMap, seed: int, generator: torch.Generator) -> Quality:
-        """Learn the map; another time with other random numbers if it is not good enough."""
-        for attempt in range(_ATTEMPTS):
-            made = learn(self.manifold, seed + attempt)
-            quality = measure(self.manifold, made, generator)
-            failures = quality.failures()
-            if not failures:
-                own.take(made)
-                return quality
-        raise TrajvaeError(f"the map learned for manifold '{self.name}' is not good enough: {'; '.join(failures)}")
+    def _keep(self, own: LearnedMap, made: LearnedMap, quality: Quality) -> None:
+        failures = quality.failures()
+        if failures:
+            raise TrajvaeError(
+                f"the map learned for manifold '{self.name}' is not good enough: {'; '.join(failures)}; "
+                "another --seed may learn a better one"
+            )
+        own.take(made)
 
     def diagnostics(self) -> dict[str, float]:
         """See `Latent`: the map's quality."""

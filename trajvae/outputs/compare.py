@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
-from trajvae.errors import OptionError
+from trajvae.errors import ModelError, OptionError
 from trajvae.outputs.trials import Plan, Trial, train_all
 from trajvae.readers.sources import Chunk
 from trajvae.store import Header, Quantity, write_table
@@ -52,7 +52,7 @@ def compare(
 
     Raises
     ------
-    OptionError
+    ModelError
         Models that do not compare: other features, reference, weights or frames.
     """
     made = train_all(chunk, topology, candidates, plan or Plan(), precision=precision, device=device, progress=progress)
@@ -175,12 +175,12 @@ def _check(trials: Sequence[Trial]) -> None:
     first = trials[0]
     for other in trials[1:]:
         if other.seal != first.seal:
-            raise OptionError(
+            raise ModelError(
                 f"'{other.name}' and '{first.name}' do not compare: their features, reference or weights differ, "
                 "and with them what the ELBO is a density of; train both on the same frames with the same alignment"
             )
         if not np.array_equal(other.rows, first.rows) or other.found.sizes != first.found.sizes:
-            raise OptionError(f"'{other.name}' and '{first.name}' do not compare: they held out other frames")
+            raise ModelError(f"'{other.name}' and '{first.name}' do not compare: they held out other frames")
 
 
 def _entry(group: list[Trial], best: list[Trial]) -> Entry:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
-from trajvae.errors import OptionError
+from trajvae.errors import ModelError, OptionError
 from trajvae.models.evidence import Evidence, evidence
 from trajvae.models.fit import Record, fit
 from trajvae.models.pipeline import Pipeline
@@ -97,11 +97,11 @@ def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: P
 
     Raises
     ------
-    OptionError
+    ModelError
         The model was trained on another number of frames.
     """
     if len(record.held_out) != len(chunk.positions):
-        raise OptionError(
+        raise ModelError(
             f"'{name}' was trained on {len(record.held_out)} frames, these are {len(chunk.positions)}: "
             "models compare on the frames they held out"
         )
