@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trajvae import TrainConfig
 from trajvae.latents import LATENTS, Context
+from trajvae.models.evidence import group_sizes, nested_bounds
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.readers.align import Alignment
@@ -65,6 +66,7 @@ def test_the_elbo_is_a_bound(made: tuple[VAE, Tensor, Tensor]) -> None:
     error = torch.exp(weights - evidence[:, None]).std(dim=1) / DRAWS**0.5
     assert bool((weights.mean(dim=1) <= evidence + 3.0 * error).all())
     assert float(weights.mean()) < float(evidence.mean()) - 0.01
+    assert bool((nested_bounds(weights, group_sizes(DRAWS)).mean(dim=0).diff() >= 0.0).all())
 
 
 @torch.no_grad()

@@ -205,7 +205,8 @@ def ellipse(n, generator):
     length = torch.cat([torch.zeros(1), (curve[1:] - curve[:-1]).norm(dim=1).cumsum(0)])
     at = torch.rand(n, generator=generator) * length[-1]
     k = torch.searchsorted(length, at).clamp(1, 20000)
-    return curve[k]
+    share = ((at - length[k - 1]) / (length[k] - length[k - 1]))[:, None]
+    return curve[k - 1] + share * (curve[k] - curve[k - 1])
 
 def flat(n, generator):
     return torch.zeros(n)

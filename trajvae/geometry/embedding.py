@@ -9,6 +9,7 @@ I. Tolstikhin et al., arXiv:1711.01558: Wasserstein autoencoders.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -36,20 +37,23 @@ def inside(u: Tensor) -> Tensor:
 
 
 def jacobian(embedding: Embedding, u: Tensor) -> Tensor:
-    """dz/du, (B, ambient, dim), by forward-mode differentiation; differentiable in turn."""
-    u = inside(u)
-    directions = torch.eye(u.shape[-1]).to(u)
-    columns = [torch.func.jvp(embedding.points, (u,), (d.expand_as(u),))[1] for d in directions]
-    return torch.stack(columns, dim=-1)
+    """dz/du, (B, ambient, dim), of a map of the cube."""
+    return columns(embedding.points, inside(u))
 
 
-def log_stretch(columns: Tensor, softening: float = 0.0) -> Tensor:
+def columns(points: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """Jacobians (B, outputs, inputs) by forward-mode differentiation; differentiable in turn."""
+    directions = torch.eye(at.shape[-1]).to(at)
+    return torch.stack([torch.func.jvp(points, (at,), (d.expand_as(at),))[1] for d in directions], dim=-1)
+
+
+def log_stretch(jacobians: Tensor, softening: float = 0.0) -> Tensor:
     """1/2 log det J^T J of Jacobians (B, ambient, dim), (B,).
 
     A softening, in units of the mean of the diagonal and of one, is added to the diagonal: it keeps gradients finite
     where a map that is still learning is singular.
     """
-    gram = columns.mT @ columns
+    gram = jacobians.mT @ jacobians
     if softening:
         size = 1.0 + gram.diagonal(dim1=-1, dim2=-2).mean(dim=-1)
         gram = gram + softening * size[:, None, None] * torch.eye(gram.shape[-1]).to(gram)
@@ -106,7 +110,7 @@ class LearnedMap(nn.Module):
     def points(self, u: Tensor) -> Tensor:
         """See `Embedding`."""
         weights = [(self.get_buffer(f"weight{i}"), self.get_buffer(f"bias{i}")) for i in range(DEPTH + 1)]
-        return self.manifold.lift(network(inside(u), weights))
+        return self.manifold.lift(network(torch.special.ndtri(inside(u)), weights))
 
     def excess(self, u: Tensor) -> Tensor:
         """See `Embedding`: log Vol - 1/2 log det J^T J, the cube having density one."""
@@ -115,10 +119,9 @@ class LearnedMap(nn.Module):
         return self.manifold.log_volume - log_stretch(jacobian(self, u))
 
 
-def network(u: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Layers of tanh on hidden numbers (B, dim), taken as standard normal ones."""
-    x: Tensor = torch.special.ndtri(u)
+def network(h: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Layers of tanh on standard normal numbers (B, dim)."""
     for i, (weight, bias) in enumerate(weights):
-        x = torch.nn.functional.linear(x, weight, bias)
-        x = x.tanh() if i + 1 < len(weights) else x
-    return x
+        h = torch.nn.functional.linear(h, weight, bias)
+        h = h.tanh() if i + 1 < len(weights) else h
+    return h

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from trajvae.geometry.compact import Compact, Sampled
 from trajvae.geometry.discrepancy import discrepancy
-from trajvae.geometry.embedding import DEPTH, WIDTH, LearnedMap, inside, jacobian, log_stretch, network
+from trajvae.geometry.embedding import DEPTH, WIDTH, LearnedMap, columns, log_stretch, network
 from trajvae.geometry.quality import Quality, measure
 
 _SPREAD_DRAWS = 4000
@@ -51,7 +51,7 @@ class Recipe:
     learning_rate: float = 3e-3
     hidden: float = 3.0
     points: float = 50.0
-    density: float = 5.0
+    density: float = 2.0
     unfolding: float = 1.0 / 3.0
 
 
@@ -73,45 +73,37 @@ def _encoded(x: Tensor, layers: list[nn.Linear]) -> Tensor:
 
 
 class _Student:
-    """A map while it learns: what `jacobian` needs of it."""
+    """A map of standard normal numbers while it learns."""
 
     def __init__(self, manifold: Compact, layers: list[nn.Linear]) -> None:
         self.manifold, self.layers = manifold, layers
+        # from afar the nearest chart jumps, which no gradient sees: an atlas is used once the map has unfolded
+        self.lifted = not isinstance(manifold, Sampled)
 
-    def points(self, u: Tensor) -> Tensor:
-        """See `Embedding`."""
-        return self.manifold.lift(network(inside(u), [(layer.weight, layer.bias) for layer in self.layers]))
+    def points(self, h: Tensor) -> Tensor:
+        """Normal numbers (B, dim) to points (B, ambient)."""
+        raw = network(h, [(layer.weight, layer.bias) for layer in self.layers])
+        return self.manifold.lift(raw) if self.lifted else raw
 
-    def excess(self, u: Tensor) -> Tensor:
-        """See `Embedding`."""
+    def excess(self, h: Tensor) -> Tensor:
+        """log p_f - log p_M, (B,); zero where the volume is not known."""
         if self.manifold.log_volume is None:
-            return torch.zeros_like(u[:, 0])
-        return self.manifold.log_volume - log_stretch(jacobian(self, u), _SOFTENING)
+            return torch.zeros_like(h[:, 0])
+        normal = -0.5 * (h.square() + math.log(2.0 * math.pi)).sum(dim=-1)
+        return self.manifold.log_volume + normal - log_stretch(columns(self.points, h), _SOFTENING)
 
 
-def _loss(student: _Student, encoder: list[nn.Linear], recipe: Recipe, spread: float, draws: _Draws) -> Tensor:
-    """Reconstruction, and the discrepancies of hidden numbers and of points."""
-    z, target = draws.points(recipe.batch), draws.points(recipe.batch)
-    h = torch.special.ndtri(draws.cube(recipe.batch))
+def _loss(
+    student: _Student, encoder: list[nn.Linear], recipe: Recipe, spread: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Reconstruction, and the discrepancies of hidden numbers and of points; the hidden numbers that were drawn."""
+    z = student.manifold.sample(recipe.batch, generator)
     hidden = _encoded(z, encoder)
-    loss = (student.points(torch.special.ndtr(hidden)) - z).square().sum(dim=-1).mean()
+    h = torch.randn(hidden.shape, generator=generator)
+    loss = (student.points(hidden) - z).square().sum(dim=-1).mean()
     loss = loss + recipe.hidden * discrepancy(hidden, h, 2.0 * h.shape[1])
-    return loss + recipe.points * discrepancy(student.points(torch.special.ndtr(h)), target, spread)
-
-
-class _Draws:
-    """Random points of the manifold and of the cube."""
-
-    def __init__(self, manifold: Compact, generator: torch.Generator) -> None:
-        self.manifold, self.generator = manifold, generator
-
-    def points(self, n: int) -> Tensor:
-        """Of the target, (n, ambient)."""
-        return self.manifold.sample(n, self.generator)
-
-    def cube(self, n: int) -> Tensor:
-        """Uniform, (n, dim)."""
-        return inside(torch.rand(n, self.manifold.dim, generator=self.generator))
+    target = student.manifold.sample(recipe.batch, generator)
+    return loss + recipe.points * discrepancy(student.points(h), target, spread), h
 
 
 def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> LearnedMap:
@@ -129,16 +121,16 @@ def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> Learned
         manifold.chart(generator)
     decoder = _layers(manifold.dim, manifold.raw_dim, generator)
     encoder = _layers(manifold.ambient_dim, manifold.dim, generator)
-    student, draws = _Student(manifold, decoder), _Draws(manifold, generator)
-    spread = 2.0 * float(draws.points(_SPREAD_DRAWS).var(dim=0).sum())
+    student = _Student(manifold, decoder)
+    spread = 2.0 * float(manifold.sample(_SPREAD_DRAWS, generator).var(dim=0).sum())
     parameters = [p for layer in (*encoder, *decoder) for p in layer.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
     for step in range(recipe.steps):
-        loss = _loss(student, encoder, recipe, spread, draws)
+        loss, h = _loss(student, encoder, recipe, spread, generator)
         if step >= recipe.unfolding * recipe.steps:
-            uneven = student.excess(draws.cube(2 * recipe.batch)).clamp(-_WORST, _WORST)
-            loss = loss + recipe.density * uneven.square().mean()
+            student.lifted = True
+            loss = loss + recipe.density * student.excess(h).clamp(-_WORST, _WORST).square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, _CLIP)
