@@ -23,6 +23,18 @@ from . import options, report
     help="Where latent points come from: prior, aggregate (posteriors of simulated frames), or metric (Hamiltonian "
     "Monte Carlo where posteriors are; flat latent spaces).",
 )
+@click.option(
+    "--redraws",
+    type=int,
+    default=2,
+    show_default=True,
+    help="Draw x again at the same z where it is not valid, at most.",
+)
+@click.option("--project", is_flag=True, help="Move draws into the simulation's ranges of bonds, angles and contacts.")
+@click.option("--valid-only", is_flag=True, help="Go on until N are valid.")
+@click.option(
+    "--budget", type=int, default=50, show_default=True, help="Draws for each of N, at most, with --valid-only."
+)
 @options.model
 @options.output("generate.h5md")
 @options.common
@@ -36,6 +48,7 @@ def generate(
     seed: int,
     device: str,
     as_json: bool,
+    **mending: Any,
 ) -> None:
     """New conformations, drawn from the model."""
     from trajvae.errors import OptionError
@@ -45,18 +58,32 @@ def generate(
         raise OptionError(f"-n must be 1 or more, got {number}")
     options.ready(conformation_files(output), {"model": model or Path("model.h5")}, [], force=force)
     trained = options.load_model(model, device)
-    made = trained.generate(number, seed=seed, mean=mean, sampler=sampler)
+    made = trained.generate(number, seed=seed, mean=mean, sampler=sampler, **mending)
     made = dataclasses.replace(made, command=options.command_line())
     made.save(output, force=force)
     valid = made.figures["valid"]
     lines = [
         f"{number} conformations, {valid} of them valid ({100 * valid / number:.1f} %; of held-out simulated frames "
         f"{100 * trained.figures['held_out_valid']:.1f} %)",
+        *_mended(made.figures),
         *_drawn(made.figures),
         *_advice(made, mean),
         f"positions: {output}   topology: {output.with_suffix('.pdb')}",
     ]
     report.result({**made.figures, "output": str(output)}, lines, as_json=as_json)
+
+
+def _mended(figures: dict[str, Any]) -> list[str]:
+    """How many were valid as drawn, and what was done about the others."""
+    f = figures
+    if f["valid_raw"] == f["n"]:
+        return []
+    text = f"valid as drawn: {f['valid_raw']}"
+    if "moved" in f:
+        text += f"; projected, by {f['moved']:.3f} Å of RMSD in the mean"
+    if f["redrawn"]:
+        text += f"; drawn again: {f['redrawn']}"
+    return [text + (f"; {f['drawn']} draws in all" if f["drawn"] != f["n"] else "")]
 
 
 def _drawn(figures: dict[str, Any]) -> list[str]:
@@ -76,5 +103,5 @@ def _advice(made: Any, mean: bool) -> list[str]:
         return []
     reasons = made.observables["invalid_reason"].value.tolist()
     counts = ", ".join(f"{reasons.count(i)} {REASONS[i]}" for i in range(1, len(REASONS)) if i in reasons)
-    way = "" if mean else "; --mean decodes averages, which more often are; a model of more frames draws better"
+    way = "" if mean else "; --project moves draws into the allowed ranges, --mean decodes averages"
     return [f"most are not valid (first failure: {counts}){way}"]

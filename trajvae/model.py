@@ -21,7 +21,7 @@ from trajvae.models.train import Progress, Regulariser
 from trajvae.observables import evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.embed import Embedding, embed
-from trajvae.outputs.generate import generate
+from trajvae.outputs.generate import Mending, generate
 from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.objectives import parse_objective
 from trajvae.outputs.optimize import Search, optimize
@@ -179,9 +179,12 @@ class Model:
         """Mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""
         return self.pipeline.decode(latent)
 
-    def generate(self, n: int, *, seed: int = 0, mean: bool = False, sampler: str = "prior") -> Conformations:
-        """New conformations; see `outputs.generate.generate`."""
-        return generate(self.pipeline, self.record, n, seed=seed, mean=mean, sampler=sampler)
+    def generate(
+        self, n: int, *, seed: int = 0, mean: bool = False, sampler: str = "prior", **mending: Any
+    ) -> Conformations:
+        """New conformations; see `outputs.generate.generate`, and `Mending` for what else may be said."""
+        chosen = Mending(**mending)
+        return generate(self.pipeline, self.record, n, seed=seed, mean=mean, sampler=sampler, mending=chosen)
 
     def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
         """Simulation against model; without a source, on the frames the model keeps. See `outputs.marginals`."""

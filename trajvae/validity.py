@@ -177,10 +177,14 @@ class Validity:
         out = [np.minimum(t, t.T) for t in tables]
         return np.minimum(out[0], NEAR), np.minimum(out[1], NEAR)
 
+    def near_pairs(self, positions: Array) -> Any:
+        """Yield (first frame, distances (t, P), i (P,), j (P,), three bonds apart (P,)) of pairs that might clash."""
+        reach = float(max(self.contact.max(initial=0.0), self.contact_14.max(initial=0.0)))
+        return self._frames_of_pairs(positions, reach)
+
     def _clashes(self, positions: Array) -> NDArray[np.bool_]:
         out = np.zeros(len(positions), dtype=bool)
-        reach = float(max(self.contact.max(initial=0.0), self.contact_14.max(initial=0.0)))
-        for first, lengths, i, j, is_14 in self._frames_of_pairs(positions, reach):
+        for first, lengths, i, j, is_14 in self.near_pairs(positions):
             a, b = self.kinds[i], self.kinds[j]
             limit = np.where(is_14, self.contact_14[a, b], self.contact[a, b])
             out[first : first + len(lengths)] |= (lengths < limit).any(axis=1)

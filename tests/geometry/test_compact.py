@@ -160,6 +160,7 @@ def test_a_manifold_of_samples_has_chords_and_charts() -> None:
     assert not manifold.exact and manifold.group_size == 0 and manifold.log_volume is None
     torch.testing.assert_close(manifold.distance(z, z), torch.cdist(z, z))
     manifold.chart(_generator(1))
+    assert manifold.log_volume == pytest.approx(math.log(4.0 * math.pi), abs=0.03)
     off = 1.05 * z
     torch.testing.assert_close(manifold.project(off), z, rtol=0, atol=0.02)
     torch.testing.assert_close(manifold.project(manifold.project(off)), manifold.project(off), rtol=0, atol=0.01)

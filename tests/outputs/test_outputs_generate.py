@@ -44,7 +44,7 @@ def test_latents_are_draws_of_the_prior(tiny_model: Model) -> None:
 
 def test_mean_decodes_and_sample_draws(tiny_model: Model) -> None:
     """`mean` is the decoder's output at the same latents; samples scatter about it by the likelihood's noise."""
-    mean, sample = tiny_model.generate(2000, seed=2, mean=True), tiny_model.generate(2000, seed=2)
+    mean, sample = tiny_model.generate(2000, seed=2, mean=True), tiny_model.generate(2000, seed=2, redraws=0)
     assert np.array_equal(mean.latent, sample.latent)
     np.testing.assert_allclose(mean.positions, tiny_model.decode(mean.latent), atol=1e-6)
     spread = np.square(sample.positions - mean.positions).sum(axis=(1, 2)).mean()
@@ -89,3 +89,40 @@ def test_one_conformation_can_be_saved(tiny_model: Model, tmp_path: Path) -> Non
     made.save(tmp_path / "one.h5md")
     assert made.positions.shape == (1, 12, 2)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one.h5md", "one.pdb"]
+
+
+def test_what_is_not_valid_is_drawn_again_at_its_own_latent_point(tiny_model: Model) -> None:
+    """Twice at most; those that were valid are the same bits, none becomes worse, and all of it is counted."""
+    raw = tiny_model.generate(200, seed=4, redraws=0)
+    for redraws in (1, 2):
+        made = tiny_model.generate(200, seed=4, redraws=redraws)
+        again = made.observables["redraws"].value
+        assert np.array_equal(made.latent, raw.latent)
+        assert np.array_equal(made.positions[raw.valid], raw.positions[raw.valid])
+        assert made.valid.sum() > raw.valid.sum() and not (raw.valid & ~made.valid).any()
+        assert again.max() == redraws and (again[raw.valid] == 0).all() and (again[~raw.valid] > 0).all()
+        assert made.figures["valid_raw"] == raw.valid.sum() and made.figures["redrawn"] == (~raw.valid).sum()
+    assert raw.figures["redrawn"] == 0 and raw.observables["redraws"].value.max() == 0
+
+
+def test_projected_draws_are_near_their_own(tiny_model: Model) -> None:
+    """Nearly all are valid, by moves that are told; valid draws are not touched."""
+    raw = tiny_model.generate(100, seed=4, redraws=0)
+    made = tiny_model.generate(100, seed=4, redraws=0, project=True)
+    assert made.valid.mean() >= 0.95
+    assert np.array_equal(made.positions[raw.valid], raw.positions[raw.valid])
+    moved = np.sqrt(np.square(made.positions - raw.positions).sum(axis=-1).mean(axis=-1))
+    assert made.figures["moved"] == pytest.approx(moved.mean()) and moved.mean() < 0.5
+
+
+def test_only_valid_ones_are_given_where_they_are_wanted(tiny_model: Model) -> None:
+    """Exactly n, all valid, the same again; and an error that says how many there were within the budget."""
+    made, twin = (tiny_model.generate(150, seed=3, valid_only=True) for _ in range(2))
+    assert len(made) == 150 and made.valid.all() and made.figures["drawn"] > 150
+    assert tiny_model.record.validity.test(made.positions).all()
+    assert np.array_equal(made.positions, twin.positions)
+    assert len(np.unique(made.latent[:, 0])) == 150
+    with pytest.raises(OptionError, match=r"\d+ of 1000 draws were valid, 1000 are wanted: --project"):
+        tiny_model.generate(1000, redraws=0, valid_only=True, budget=1)
+    with pytest.raises(OptionError, match="redraws"):
+        tiny_model.generate(5, redraws=-1)

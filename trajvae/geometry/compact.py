@@ -220,7 +220,7 @@ def _entropy(radius: Tensor, k: int, dim: int) -> float:
     """
     ball = 0.5 * dim * math.log(math.pi) - math.lgamma(0.5 * dim + 1.0)
     ranks = torch.digamma(torch.tensor([float(_DENSE), float(k)], dtype=torch.float64))
-    return float(ranks[0] - ranks[1] + ball + dim * radius.double().log().mean())
+    return float(ranks[0] - ranks[1] + ball + dim * radius.double().clamp(min=1e-12).log().mean())
 
 
 def special_orthogonal(rows: Tensor) -> Tensor:

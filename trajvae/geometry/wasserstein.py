@@ -26,6 +26,7 @@ from trajvae.geometry.quality import Quality, measure
 _SPREAD_DRAWS = 4000
 _CLIP = 10.0
 _SOFTENING = 1e-4
+_LARGE = 0.3  # nats of log density beyond which it is followed linearly: no map of a square has none at a sphere's pole
 _WORST = 3.0  # nats of log density that are followed
 
 
@@ -44,6 +45,9 @@ class Recipe:
         Weight of the squared logarithm of the map's density over the uniform one.
     unfolding : float
         Share of the steps before which the density is left alone.
+    settling, settled : float
+        From this share of the steps on the density counts so many times more and the reconstruction as many times less:
+        an encoder that cannot tear would rather have the map's ends overlap.
     """
 
     steps: int = 3000
@@ -53,6 +57,8 @@ class Recipe:
     points: float = 50.0
     density: float = 2.0
     unfolding: float = 1.0 / 3.0
+    settling: float = 0.7
+    settled: float = 10.0
 
 
 def _layers(n_inputs: int, n_outputs: int, generator: torch.Generator) -> list[nn.Linear]:
@@ -94,16 +100,21 @@ class _Student:
 
 
 def _loss(
-    student: _Student, encoder: list[nn.Linear], recipe: Recipe, spread: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Reconstruction, and the discrepancies of hidden numbers and of points; the hidden numbers that were drawn."""
+    student: _Student, encoder: list[nn.Linear], recipe: Recipe, done: float, spread: float, generator: torch.Generator
+) -> Tensor:
+    """Reconstruction, the discrepancies of hidden numbers and of points, and the density once the map has unfolded."""
+    settled = recipe.settled if done >= recipe.settling else 1.0
     z = student.manifold.sample(recipe.batch, generator)
     hidden = _encoded(z, encoder)
     h = torch.randn(hidden.shape, generator=generator)
-    loss = (student.points(hidden) - z).square().sum(dim=-1).mean()
+    loss = (student.points(hidden) - z).square().sum(dim=-1).mean() / settled
     loss = loss + recipe.hidden * discrepancy(hidden, h, 2.0 * h.shape[1])
     target = student.manifold.sample(recipe.batch, generator)
-    return loss + recipe.points * discrepancy(student.points(h), target, spread), h
+    loss = loss + recipe.points * discrepancy(student.points(h), target, spread)
+    if done < recipe.unfolding:
+        return loss
+    uneven = student.excess(h).clamp(-_WORST, _WORST)
+    return loss + settled * recipe.density * nn.functional.smooth_l1_loss(uneven, torch.zeros_like(uneven), beta=_LARGE)
 
 
 def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> LearnedMap:
@@ -127,10 +138,9 @@ def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> Learned
     optimiser = torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
     for step in range(recipe.steps):
-        loss, h = _loss(student, encoder, recipe, spread, generator)
-        if step >= recipe.unfolding * recipe.steps:
-            student.lifted = True
-            loss = loss + recipe.density * student.excess(h).clamp(-_WORST, _WORST).square().mean()
+        done = step / recipe.steps
+        student.lifted = student.lifted or done >= recipe.unfolding
+        loss = _loss(student, encoder, recipe, done, spread, generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, _CLIP)
