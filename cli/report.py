@@ -60,6 +60,10 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
         f"(PCA of the same dimension {f['pca_rmsd']:.3f} Å); "
         f"the validity test accepts {100 * f['held_out_valid']:.1f} % of these simulated frames",
     ]
+    lines.append(
+        f"latent space: {f['active_units']} of {f['latent_dim']} dimensions in use, "
+        f"KL {sum(f['kl'].values()):.2f} nats" + (": COLLAPSED" if f["collapsed"] else "")
+    )
     if f["frame_jump"] is not None:
         lines.append(
             f"largest jump between neighbouring frames: {f['frame_jump']:.3f} Å as aligned, "

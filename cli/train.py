@@ -11,7 +11,7 @@ from . import options, report
 
 CONTRACT = (
     "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "rmsd", "pca_rmsd",
-    "epochs", "seconds",
+    "epochs", "seconds", "kl", "active_units", "collapsed",
 )  # fmt: skip
 
 

@@ -241,3 +241,16 @@ def test_the_reference_sees_no_held_out_frame(chain: Array) -> None:
     pipelines = [fit(_chunk(x), Topology.anonymous(12), config, device="cpu")[0] for x in (chain, other)]
     np.testing.assert_array_equal(pipelines[0].alignment.reference, pipelines[1].alignment.reference)
     assert torch.equal(pipelines[0].vae.features.axes, pipelines[1].vae.features.axes)
+
+
+def test_a_collapsed_latent_says_so(chain) -> None:
+    """With a KL that weighs a thousandfold nothing passes; a warning, and the figures; a plain model uses both."""
+    topology = Topology.anonymous(12)
+    where = np.zeros(len(chain), dtype=np.int64), np.arange(len(chain))
+    chunk = Chunk(chain.copy(), *where)
+    with pytest.warns(TrajvaeWarning, match="collapsed: none of its 2 dimensions.*--beta below 1"):
+        _, record = fit(chunk, topology, TrainConfig(beta=1000.0, epochs=40, hidden=(16,)))
+    assert record.figures["collapsed"] is True and record.figures["active_units"] == 0
+    assert sum(record.figures["kl"].values()) < 0.05
+    _, record = fit(chunk, topology, TrainConfig(epochs=40, hidden=(16,)))
+    assert record.figures["collapsed"] is False and record.figures["active_units"] == 2

@@ -55,10 +55,10 @@ class Recipe:
     learning_rate: float = 3e-3
     hidden: float = 3.0
     points: float = 50.0
-    density: float = 2.0
+    density: float = 0.5
     unfolding: float = 1.0 / 3.0
     settling: float = 0.7
-    settled: float = 10.0
+    settled: float = 5.0
 
 
 def _layers(n_inputs: int, n_outputs: int, generator: torch.Generator) -> list[nn.Linear]:

@@ -14,6 +14,8 @@ from trajvae.models.pipeline import Pipeline
 
 Float64 = NDArray[np.float64]
 
+_ACTIVE = 0.01  # variance of a posterior's mean over frames, in tangent coordinates, above which it says something
+
 
 class Evidence(NamedTuple):
     """Bounds of frames' log-likelihoods in nats, each frame's on its own.
@@ -38,6 +40,16 @@ class Evidence(NamedTuple):
     def iwae(self) -> Float64:
         """The tightest bound, (T,)."""
         return self.bounds[:, -1]
+
+
+def active_units(pipeline: Pipeline, latent: Float64) -> int:
+    """Intrinsic dimensions in which latent points (T, ambient) of frames vary: those that say something of a frame.
+
+    References
+    ----------
+    Y. Burda, R. Grosse, R. Salakhutdinov, arXiv:1509.00519, sec. 5.2; here in tangent coordinates.
+    """
+    return int((pipeline.tangent(latent).var(axis=0) > _ACTIVE).sum())
 
 
 def group_sizes(draws: int) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.latents import resolve_settings
+from trajvae.models.evidence import active_units
 from trajvae.models.likelihoods import default_likelihood
 from trajvae.models.pipeline import Encoded, Pipeline, Sizes, build_vae, join
 from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs, held_out_blocks
@@ -233,6 +234,15 @@ def _figures(
 ) -> dict[str, Any]:
     jump, least = jumps(aligned, chunk.file)
     degenerate = pipeline.alignment.degenerate(chunk.positions)
+    active = active_units(pipeline, encoded.latent)
+    if not active:
+        warnings.warn(
+            f"the latent space has collapsed: none of its {pipeline.config.latent_dim} dimensions says anything of a "
+            f"frame (KL {encoded.kl[held].sum(axis=1).mean():.3f} nats); --beta below 1, --likelihood isotropic, more "
+            "epochs or more frames are ways out",
+            TrajvaeWarning,
+            stacklevel=2,
+        )
     if degenerate:
         warnings.warn(
             f"{degenerate} of {len(aligned)} frames have principal axes that are nearly degenerate: "
@@ -256,6 +266,8 @@ def _figures(
         "frame_jump_optimal": least,
         "degenerate": degenerate,
         "kl": dict(zip(pipeline.vae.latent.parts, encoded.kl[held].mean(axis=0).tolist(), strict=True)),
+        "active_units": active,
+        "collapsed": active == 0,
         "curvatures": pipeline.vae.latent.curvatures(),
         "diagnostics": pipeline.vae.latent.diagnostics(),
     }

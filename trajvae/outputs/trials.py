@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError
-from trajvae.models.evidence import Evidence, evidence
+from trajvae.models.evidence import Evidence, active_units, evidence
 from trajvae.models.fit import Record, fit
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.threads import small_work
@@ -23,7 +23,6 @@ from trajvae.topology import Topology
 
 Float64 = NDArray[np.float64]
 
-_ACTIVE = 0.01  # variance of a posterior's mean over frames, in tangent coordinates, above which it says something
 EPOCHS = 50
 
 
@@ -112,7 +111,6 @@ def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: P
     with small_work(3.0 * pipeline.vae.latent.rows_at_once * sum(p.numel() for p in pipeline.vae.parameters())):
         found = evidence(pipeline, positions, plan.draws, seed)
         encoded = pipeline.encode(positions)[0]
-    spread = pipeline.tangent(encoded.latent).var(axis=0)
     kl = dict(zip(pipeline.vae.latent.parts, encoded.kl.mean(axis=0).tolist(), strict=True))
     done = record.figures
     return Trial(
@@ -124,7 +122,7 @@ def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: P
         found,
         encoded.rmsd,
         encoded.pca_rmsd,
-        int((spread > _ACTIVE).sum()),
+        active_units(pipeline, encoded.latent),
         kl,
         int(done["epochs"]),
         float(done["seconds"]),
