@@ -83,6 +83,7 @@ class _Student:
 
     def __init__(self, manifold: Compact, layers: list[nn.Linear]) -> None:
         self.manifold, self.layers = manifold, layers
+        self.size = 1.0  # of the manifold, squared
         # from afar the nearest chart jumps, which no gradient sees: an atlas is used once the map has unfolded
         self.lifted = not isinstance(manifold, Sampled)
 
@@ -107,7 +108,7 @@ def _loss(
     z = student.manifold.sample(recipe.batch, generator)
     hidden = _encoded(z, encoder)
     h = torch.randn(hidden.shape, generator=generator)
-    loss = (student.points(hidden) - z).square().sum(dim=-1).mean() / settled
+    loss = (student.points(hidden) - z).square().sum(dim=-1).mean() / (settled * student.size)
     loss = loss + recipe.hidden * discrepancy(hidden, h, 2.0 * h.shape[1])
     target = student.manifold.sample(recipe.batch, generator)
     loss = loss + recipe.points * discrepancy(student.points(h), target, spread)
@@ -134,6 +135,8 @@ def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> Learned
     encoder = _layers(manifold.ambient_dim, manifold.dim, generator)
     student = _Student(manifold, decoder)
     spread = 2.0 * float(manifold.sample(_SPREAD_DRAWS, generator).var(dim=0).sum())
+    if isinstance(manifold, Sampled):  # the others are about as large as one
+        student.size = 0.5 * spread
     parameters = [p for layer in (*encoder, *decoder) for p in layer.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
