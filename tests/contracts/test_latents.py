@@ -197,12 +197,12 @@ class _TorusUniform(td.Distribution):
 
 def _hidden_normal(params: Params) -> td.Distribution:
     """u = Phi(h) with h normal, as torch has it."""
-    base = td.Normal(params["loc"], params["log_scale"].exp())
+    base = td.Normal(params["loc"], (params["log_scale"] - 1.0).exp())
     return td.TransformedDistribution(base, td.CumulativeDistributionTransform(td.Normal(0.0, 1.0)))
 
 
 def _hidden_beta(params: Params) -> td.Distribution:
-    total = 2.0 * params["log_concentration"].exp()
+    total = 2.0 * (params["log_concentration"] + 2.0).exp()
     return td.Beta(total * params["loc"].sigmoid(), total * (-params["loc"]).sigmoid())
 
 

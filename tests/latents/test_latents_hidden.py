@@ -14,14 +14,18 @@ from trajvae.latents.hidden import HIDDEN, HiddenBeta, HiddenNormal
 
 def _beta(mean: float, total: float, n: int = 1) -> dict[str, torch.Tensor]:
     logit = torch.full((n, 1), math.log(mean / (1.0 - mean)), dtype=torch.float64)
-    return {"loc": logit, "log_concentration": torch.full((n, 1), math.log(total / 2.0), dtype=torch.float64)}
+    return {"loc": logit, "log_concentration": torch.full((n, 1), math.log(total / 2.0) - 2.0, dtype=torch.float64)}
 
 
-@pytest.mark.parametrize("name", HIDDEN)
-def test_an_encoder_that_says_nothing_gives_nearly_the_prior(name: str) -> None:
-    """Heads of zero: the uniform distribution, and no divergence."""
+@pytest.mark.parametrize(
+    ("name", "head", "offset"), [("normal", "log_scale", 1.0), ("beta", "log_concentration", -2.0)]
+)
+def test_the_prior_is_within_reach_and_an_untrained_encoder_is_narrower(name: str, head: str, offset: float) -> None:
+    """One value of the heads gives the uniform distribution and no divergence; zeros give a third of its width."""
     hidden = HIDDEN[name](2, 1e-4)
     params = {k: torch.zeros(20_000, size, dtype=torch.float64) for k, size in hidden.sizes.items()}
+    assert 0.1 < float(hidden.spread(params).max()) < 0.16
+    params[head] += offset
     u, ratio = hidden.draw(params, torch.Generator().manual_seed(0))
     assert float(hidden.kl(params).abs().max()) < 1e-12
     assert float(ratio.abs().max()) < 1e-9
@@ -76,5 +80,5 @@ def test_a_normal_draw_is_the_distribution_function_of_its_normal() -> None:
     params = {"loc": torch.randn(50, 2).double(), "log_scale": 0.3 * torch.randn(50, 2).double() - 1.0}
     u, ratio = hidden.draw(params, torch.Generator().manual_seed(0))
     h = torch.special.ndtri(u)
-    twin = td.Normal(params["loc"], params["log_scale"].exp()).log_prob(h) - td.Normal(0.0, 1.0).log_prob(h)
+    twin = td.Normal(params["loc"], (params["log_scale"] - 1.0).exp()).log_prob(h) - td.Normal(0.0, 1.0).log_prob(h)
     torch.testing.assert_close(ratio, twin.sum(dim=-1), rtol=1e-5, atol=1e-5)

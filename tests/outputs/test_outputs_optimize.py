@@ -25,7 +25,7 @@ def model(chain: Array) -> Model:
     """A model of the chain trained well enough that the latent space matters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)
-        return Model.train(chain.copy(), TrainConfig(epochs=60, hidden=(32,)), device="cpu")
+        return Model.train(chain.copy(), TrainConfig(epochs=150, hidden=(32,)), device="cpu")
 
 
 @pytest.fixture(scope="module")

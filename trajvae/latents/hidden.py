@@ -13,6 +13,7 @@ from trajvae.latents.base import Params
 _EDGE = 1e-15  # hidden numbers stay this far from 0 and 1
 _MOST = 6e4  # of a beta distribution's concentration: beyond it gamma draws are rounded
 _LEAST = 0.05
+_NARROWER = 1.0  # an untrained encoder starts with a posterior this much narrower than the prior, in log scale
 _STEEPEST = 10.0  # of the logarithm of mean over rest
 
 
@@ -56,13 +57,16 @@ def _cdf(h: Tensor) -> Tensor:
 
 
 class HiddenNormal:
-    """u = Phi(h) with h from N(loc, scale^2): uniform where that is N(0, 1), and the KL is that of normals."""
+    """u = Phi(h) with h from N(loc, scale^2): uniform where that is N(0, 1), and the KL is that of normals.
+
+    The head is the logarithm of the scale, plus 1: a posterior that is uniform is blind to a group action.
+    """
 
     def __init__(self, dim: int, min_scale: float) -> None:
         self.sizes, self._low = {"loc": dim, "log_scale": dim}, math.log(min_scale)
 
     def _log_scale(self, params: Params) -> Tensor:
-        return params["log_scale"].clamp(self._low, 5.0)
+        return (params["log_scale"] - _NARROWER).clamp(self._low, 5.0)
 
     def draw(self, params: Params, generator: torch.Generator | None) -> HiddenDraw:
         """See `Hidden`."""
@@ -87,7 +91,7 @@ class HiddenNormal:
 
 
 class HiddenBeta:
-    """Beta distributions, by the logit of the mean and the logarithm of the concentration over 2; uniform at zero.
+    """Beta distributions, by the logit of the mean and the logarithm of the concentration over 2, less 2.
 
     A draw is a share of two gamma draws in float64: pathwise gradients of those are unbiased where torch's own Beta
     has a bias, and nothing is lost at 0 and 1.
@@ -99,7 +103,11 @@ class HiddenBeta:
 
     def _parameters(self, params: Params) -> tuple[Tensor, Tensor]:
         logit = params["loc"].double().clamp(-_STEEPEST, _STEEPEST)
-        total = (params["log_concentration"].double() + math.log(2.0)).clamp(math.log(_LEAST), self._high).exp()
+        total = (
+            (params["log_concentration"].double() + math.log(2.0) + 2.0 * _NARROWER)
+            .clamp(math.log(_LEAST), self._high)
+            .exp()
+        )
         return total * logit.sigmoid(), total * (-logit).sigmoid()
 
     def draw(self, params: Params, generator: torch.Generator | None) -> HiddenDraw:
