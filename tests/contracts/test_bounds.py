@@ -33,6 +33,7 @@ CASES: list[dict[str, Any]] = [
     {"backend": "rhvae", "settings": {"prior": "student", "momentum": "spherical"}},
 ]
 FRAMES, DRAWS = 30, 3000
+_WIDE = {"log_scale": 1.0, "log_concentration": -2.0}
 
 
 @pytest.fixture(params=CASES, ids=lambda c: "-".join(map(str, c.values())))
@@ -47,6 +48,10 @@ def made(request: pytest.FixtureRequest) -> tuple[VAE, Tensor, Tensor]:
     with torch.no_grad():
         vae.encoder.head.weight.mul_(4.0)
         vae.decoder.head.weight.mul_(4.0)
+        heads = dict(zip(vae.encoder.sizes, vae.encoder.head.bias.split(list(vae.encoder.sizes.values())), strict=True))
+        for name, offset in _WIDE.items():  # narrow posteriors of an untrained model have weights without a variance
+            if name in heads and config.backend == "embedded":
+                heads[name] += offset
         vae.latent.prepare(inputs, 0)
         vae.latent.update(Context(encode=vae.encode, progress=1.0))
     return vae, inputs[:FRAMES], targets[:FRAMES]

@@ -321,7 +321,7 @@ CASES = [
     # other manifolds, and learned maps: tests/latents/test_latents_embedded.py
     *(Case("embedded", dim, *_TURNED_NORMAL, {}, {"log_scale": -5.0}) for dim in (1, 2)),
     Case("embedded", 1, *_TURNED_NORMAL, {"group": False}, {"log_scale": -5.0}),
-    Case("embedded", 2, *_TURNED_BETA, {"posterior": "beta"}, {"log_concentration": 8.0}),
+    Case("embedded", 2, *_TURNED_BETA, {"posterior": "beta"}, {"log_concentration": 6.0}),
 ]
 
 

@@ -128,12 +128,15 @@ def test_an_average_structure_that_is_none_is_flagged(tiny_model: Model) -> None
 
 
 def test_the_way_is_kept(smallest: Conformations) -> None:
-    """Latent and expectation of the best start at each step, from the initial figure on."""
+    """Latent and expectation of the best start at each step, from the initial figure on.
+
+    The figure is over draws of its own: the way comes as near to it as those differ.
+    """
     path = smallest.extra["path"]
     assert path["latent"].value.shape == (61, 2)
     assert path["expected"].value.shape == (61,)
     assert path["expected"].value[0] == pytest.approx(smallest.figures["initial"])
-    assert path["expected"].value.min() <= smallest.figures["expected"] + 1e-5
+    assert path["expected"].value.min() <= 1.02 * smallest.figures["expected"]
 
 
 def test_latents_do_not_leave_the_support(model: Model) -> None:
