@@ -8,7 +8,7 @@ from typing import Any
 
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
-from trajvae.latents import LATENTS, latent_options
+from trajvae.latents import LATENTS, latent_options, make_latent, resolve_settings
 from trajvae.model import Model
 from trajvae.outputs.compare import Comparison
 from trajvae.outputs.compare import compare as compare_trained
@@ -50,12 +50,17 @@ def candidates(
     signature = options.pop("signature", None)
     if signature is not None and "product" not in backends:
         raise OptionError(f"a signature needs the backend 'product', got {', '.join(backends)}")
+    wanted = list(dict.fromkeys(dims)) if dims else [None]
     out = {}
-    for dim in dims or (None,):
+    for dim in wanted:
         for backend in backends:
-            name = backend if dims is None or len(dims) == 1 else f"{backend}:{dim}"
-            mine = {"signature": signature} if backend == "product" and signature is not None else {"latent_dim": dim}
+            signed = backend == "product" and signature is not None
+            name = backend if len(wanted) == 1 or signed else f"{backend}:{dim}"
+            mine = {"signature": signature} if signed else {"latent_dim": dim}
             out[name] = TrainConfig(backend=backend, settings=own[backend], **mine, **options)
+    for config in out.values():  # what is wrong is said before anything is trained
+        settled = resolve_settings(config.backend, config.settings)
+        make_latent(config.backend, config.latent_dim, dataclasses.replace(config, settings=settled).latent_settings())
     return out
 
 
@@ -109,6 +114,8 @@ def compare(
     chosen = dict(configs) if isinstance(configs, Mapping) else {}
     if not isinstance(configs, Mapping) and (configs or not models):
         chosen = candidates(configs)
+    if set(chosen) & set(models):
+        raise OptionError(f"names stand for one model each, got '{min(set(chosen) & set(models))}' twice")
     opened = [model.open(source, reading) for model in models.values()]  # refuses another molecule
     wanted = next((c.select for c in [*chosen.values(), *(m.config for m in models.values())] if c.select), None)
     reading = dataclasses.replace(reading, select=own_selection(source, reading.select or wanted))

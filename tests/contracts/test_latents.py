@@ -195,15 +195,20 @@ class _TorusUniform(td.Distribution):
         return torch.tensor(self.dim * math.log(2.0 * math.pi), dtype=torch.float64)
 
 
+def _middle(params: Params) -> Tensor:
+    """The head `loc`, which a group action takes the place of."""
+    return params["loc"] if "loc" in params else torch.zeros_like(next(iter(params.values())))
+
+
 def _hidden_normal(params: Params) -> td.Distribution:
     """u = Phi(h) with h normal, as torch has it."""
-    base = td.Normal(params["loc"], (params["log_scale"] - 1.0).exp())
+    base = td.Normal(_middle(params), (params["log_scale"] - 1.0).exp())
     return td.TransformedDistribution(base, td.CumulativeDistributionTransform(td.Normal(0.0, 1.0)))
 
 
 def _hidden_beta(params: Params) -> td.Distribution:
     total = 2.0 * (params["log_concentration"] + 2.0).exp()
-    return td.Beta(total * params["loc"].sigmoid(), total * (-params["loc"]).sigmoid())
+    return td.Beta(*((total * x.sigmoid()).clamp(min=0.3) for x in (_middle(params), -_middle(params))))
 
 
 def _wave(hidden: td.Distribution) -> tuple[Tensor, Tensor]:
@@ -227,12 +232,12 @@ class _Turned(td.Distribution):
     """Hidden numbers as angles 2 pi u of circles, turned by the angles of the head `group`, if there is one."""
 
     def __init__(self, hidden: td.Distribution, params: Params) -> None:
-        self.hidden, self.turn = hidden, torch.zeros_like(params["loc"])
+        self.hidden, self.turn = hidden, torch.zeros_like(_middle(params))
         if "group" in params:
             # the rows (a, b), (-b, a) are a rotation whose transpose acts
-            pairs = params["group"].view(*params["loc"].shape, 2)
+            pairs = params["group"].view(*self.turn.shape, 2)
             self.turn = torch.atan2(pairs[..., 1], pairs[..., 0])
-        super().__init__(params["loc"].shape[:-1], validate_args=False)
+        super().__init__(self.turn.shape[:-1], validate_args=False)
 
     def log_prob(self, z: Tensor) -> Tensor:
         pairs = z.view(*z.shape[:-1], -1, 2)

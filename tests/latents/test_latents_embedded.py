@@ -52,7 +52,7 @@ def _evidence(latent: Embedded, counted: bool, draws: int = 200_000) -> tuple[fl
     with torch.no_grad():
         z, ratio = latent.rsample(params, Context(torch.Generator().manual_seed(1)))
         if not counted:
-            u = latent.hidden.draw(params, torch.Generator().manual_seed(1)).u
+            u = latent.hidden.draw(latent._inner(params), torch.Generator().manual_seed(1)).u
             ratio = ratio - latent.map.excess(u)[:, None]
     weights = _likelihood(z) - ratio[:, 0]
     bound = float(torch.logsumexp(weights, dim=0)) - math.log(draws)
@@ -131,6 +131,32 @@ def test_the_group_reaches_every_place_alike() -> None:
     a, b = (latent.rsample(p, Context(torch.Generator().manual_seed(2))) for p in (params, turned))
     torch.testing.assert_close(a.log_ratio, b.log_ratio)
     torch.testing.assert_close(b.z, torch.stack([-a.z[:, 1], a.z[:, 0]], dim=1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("settings", [{"dim": 11, "manifold": "sphere:11"}, {"dim": 2, "manifold": "torus:2"}])
+def test_gradients_are_finite_in_float32_at_the_cube_s_faces(settings: dict[str, Any]) -> None:
+    """T7: hidden numbers next to 0 and 1 on spheres of many dimensions."""
+    latent = _made(**settings)
+    params = {k: (3.0 * v.float()).requires_grad_() for k, v in _params(latent, 256).items()}
+    z, kl, _ = latent.draw(params, Context(torch.Generator().manual_seed(1)))
+    gradients = torch.autograd.grad((z.sum() + kl.sum()), list(params.values()))
+    assert all(bool(g.isfinite().all()) for g in gradients)
+
+
+def test_projecting_on_rotations_has_a_gradient() -> None:
+    """Of a function along a curve through rotations, by finite differences; what optimize and path descend on."""
+    latent = _made(dim=3, manifold="so3")
+    z = latent.prior_sample(4, torch.Generator().manual_seed(0)).double()
+    z = latent.project(z).requires_grad_()
+    weights = torch.linspace(-1.0, 2.0, 9, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((latent.project(z) @ weights).sum(), z)
+    for k in range(9):
+        step = torch.zeros(9, dtype=torch.float64)
+        step[k] = 1e-6
+        with torch.no_grad():
+            numeric = ((latent.project(z + step) - latent.project(z - step)) @ weights) / 2e-6
+        torch.testing.assert_close(gradient[:, k], numeric, rtol=1e-5, atol=1e-6)
+    assert bool(torch.autograd.grad(latent.retract(z, -gradient).sum(), z)[0].isfinite().all())
 
 
 def test_dimensions_and_names() -> None:

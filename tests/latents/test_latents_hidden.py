@@ -47,7 +47,7 @@ def test_beta_is_that_of_torch(a: float, b: float) -> None:
     assert stats.kstest(u[:, 0].numpy(), stats.beta(a, b).cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize(("mean", "total"), [(0.3, 0.8), (0.5, 2.0), (0.2, 500.0), (1e-3, 3e4), (0.9, 5e4)])
+@pytest.mark.parametrize(("mean", "total"), [(0.45, 0.8), (0.5, 2.0), (0.2, 500.0), (1e-3, 3e4), (0.9, 5e4)])
 def test_gradients_of_beta_draws_are_unbiased(mean: float, total: float) -> None:
     """T1: of E[u] to both heads, 4 standard errors of the closed form; torch's own Beta is off at such extremes."""
     n, hidden = 40_000, HiddenBeta(1, 1e-4)

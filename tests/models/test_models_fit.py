@@ -252,5 +252,9 @@ def test_a_collapsed_latent_says_so(chain) -> None:
         _, record = fit(chunk, topology, TrainConfig(beta=1000.0, epochs=40, hidden=(16,)))
     assert record.figures["collapsed"] is True and record.figures["active_units"] == 0
     assert sum(record.figures["kl"].values()) < 0.05
+    noise = _chunk(np.random.default_rng(0).normal(size=(300, 5, 3)))
+    with pytest.warns(TrajvaeWarning, match="collapsed"):  # its mean direction wanders, and says nothing
+        _, record = fit(noise, Topology.anonymous(5), TrainConfig("hyperspherical", beta=50.0, epochs=40, hidden=(16,)))
+    assert record.figures["collapsed"] is True and record.figures["active_units"] == 0
     _, record = fit(chunk, topology, TrainConfig(epochs=40, hidden=(16,)))
     assert record.figures["collapsed"] is False and record.figures["active_units"] == 2

@@ -53,6 +53,7 @@ def test_errors_over_blocks_know_that_neighbours_are_alike() -> None:
     assert block_error(alike, block) == pytest.approx(alike[::20].std(ddof=1) / 10.0, rel=1e-9)
     assert block_error(plain, np.zeros(2000, dtype=np.int64)) == pytest.approx(plain.std(ddof=1) / 2000**0.5, rel=1e-9)
     assert np.isnan(block_error(plain[:1], block[:1]))
+    assert block_error(np.array([0.0, 1.0]), np.array([0, 19])) == pytest.approx(0.5)
 
 
 def test_differences_are_paired() -> None:
@@ -100,6 +101,13 @@ def test_candidates_are_named_and_told_their_own_options() -> None:
     assert found["euclidean:2"].settings == {"min_scale": "0.01"} and found["euclidean:2"].latent_dim == 2
     assert found["embedded:1"].settings == {"min_scale": "0.01", "group": "no"} and found["embedded:1"].epochs == 7
     assert candidates(["product", "euclidean"], None, signature="h2,e1")["product"].latent_dim == 3
+    assert list(candidates(["product", "euclidean"], [1, 3, 3], signature="h2")) == [
+        "product",
+        "euclidean:1",
+        "euclidean:3",
+    ]
+    with pytest.raises(OptionError, match="posterior"):  # before anything is trained
+        candidates(["euclidean", "embedded"], None, {"embedded.posterior": "foo"})
     for wrong in ({"no_such": 1}, {"product.min_scale": 1}):
         with pytest.raises(OptionError, match="no option"):
             candidates(["euclidean"], None, wrong)
@@ -144,5 +152,9 @@ def test_models_trained_before_compare_with_new_ones() -> None:
     other = Model.train(x, dataclasses.replace(config, center="mass", align="none"))
     with pytest.raises(ModelError, match="do not compare"):
         trajvae.compare(x, models={"old": old, "other": other}, plan=Plan(draws=10))
+    with pytest.raises(ModelError, match="other frames"):
+        trajvae.compare(x[::-1].copy(), models={"old": old}, plan=Plan(draws=10))
+    with pytest.raises(OptionError, match="twice"):
+        trajvae.compare(x, {"old": config}, models={"old": old}, plan=Plan(draws=10))
     with pytest.raises(ModelError, match="trained on 200 frames, these are 150"):
         trajvae.compare(x[:150], models={"old": old}, plan=Plan(draws=10))

@@ -151,7 +151,7 @@ class Sampled(nn.Module):
         super().__init__()
         self.dim, self.ambient_dim, self.raw_dim, self.draw = dim, ambient_dim, ambient_dim, draw
         self.group_size, self.exact = 0, False
-        self.log_volume: float | None = None
+        self.log_volume: float | None = None  # estimated by `chart`, for learning alone
         self.register_buffer("centres", torch.zeros(_CHARTS, ambient_dim))
         self.register_buffer("bases", torch.zeros(_CHARTS, ambient_dim, dim))
 
@@ -267,8 +267,8 @@ def _odd(u: Tensor) -> Tensor:
     m = (u.shape[-1] + 1) // 2
     turn, rest, squares = 2.0 * math.pi * u[..., m - 1 :], torch.ones_like(u[..., 0]), []
     for j in range(m - 1):
-        share = 1.0 - (1.0 - u[..., j]) ** (1.0 / (m - 1 - j))
-        squares.append(rest * share)
-        rest = rest * (1.0 - share)
-    radius = torch.stack([*squares, rest], dim=-1).sqrt()
+        left = torch.log1p(-u[..., j]) / (m - 1 - j)
+        squares.append(-rest * torch.expm1(left))
+        rest = rest * left.exp()
+    radius = torch.stack([*squares, rest], dim=-1).clamp(min=torch.finfo(u.dtype).tiny).sqrt()
     return torch.stack([radius * turn.cos(), radius * turn.sin()], dim=-1).flatten(-2)

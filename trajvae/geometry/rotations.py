@@ -28,12 +28,17 @@ class Rotations:
         return special_orthogonal(raw.reshape(*raw.shape[:-1], 2, 3)).flatten(-2)
 
     def project(self, z: Tensor) -> Tensor:
-        """See `Compact`: the polar factor with determinant +1."""
-        u, _, vt = torch.linalg.svd(_matrix(z))
-        sign = torch.linalg.det(u @ vt)
-        ones = torch.ones_like(sign)
-        proper: Tensor = u * torch.stack([ones, ones, sign], dim=-1).unsqueeze(-2) @ vt
-        return proper.flatten(-2)
+        """See `Compact`: the polar factor with determinant +1; gradients are those at rotations."""
+        matrix = _matrix(z)
+        u, _, vt = torch.linalg.svd(matrix.detach())
+        ones = torch.ones_like(z[..., 0])
+        proper = u * torch.stack([ones, ones, torch.linalg.det(u @ vt)], dim=-1).unsqueeze(-2)
+        nearest: Tensor = proper @ vt
+        if not matrix.requires_grad:
+            return nearest.flatten(-2)
+        # a singular value decomposition of a rotation has no gradient: the tangent part of what is off carries it
+        off = nearest.mT @ (matrix - matrix.detach())
+        return (nearest + nearest @ (0.5 * (off - off.mT))).flatten(-2)
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
         """See `Compact`: of uniform quaternions."""
@@ -68,7 +73,8 @@ class Rotations:
         at = _matrix(z)
         inner = at.mT @ _matrix(step)
         skew = 0.5 * (inner - inner.mT)
-        return self.project((at @ torch.linalg.matrix_exp(skew)).flatten(-2))
+        moved: Tensor = at @ torch.linalg.matrix_exp(skew)
+        return self.project(moved.flatten(-2))
 
 
 def _matrix(z: Tensor) -> Tensor:

@@ -98,7 +98,8 @@ class Embedded(Latent):
 
     Notes
     -----
-    z = g(x) f(u): u has a posterior in the cube, f is the map, g(x) an isometry that the encoder gives. The density of
+    z = g(x) f(u): u has a posterior in the cube, f is the map, g(x) an isometry that the encoder gives; with it, the
+    posterior of u stays at the middle of the cube. The density of
     z over the uniform one is that of u, and log Vol - 1/2 log det J^T J of the map more. Without g that second term
     belongs to a prior of the map's own, which is then sampled from; with g, which would turn the map's densest part to
     the data, it must be counted. It is zero for exact maps.
@@ -115,7 +116,7 @@ class Embedded(Latent):
     def __init__(self, dim: int, options: EmbeddedOptions | None = None) -> None:
         super().__init__()
         self.options = options or EmbeddedOptions()
-        self.name = self.options.manifold or ("circle" if dim == 1 else f"torus:{dim}")
+        self.name = self.options.manifold.strip() or ("circle" if dim == 1 else f"torus:{dim}")
         self.manifold = _manifold(self.name, dim, self.options.ambient)
         if self.options.map == "exact" and not self.manifold.exact:
             raise OptionError(f"manifold '{self.name}' has no exact map: use map=learned")
@@ -124,7 +125,10 @@ class Embedded(Latent):
         self.hidden = HIDDEN[self.options.posterior](dim, self.options.min_scale)
         self.dim, self.ambient_dim = dim, self.manifold.ambient_dim
         self.grouped = self.options.group and self.manifold.group_size > 0
-        self.param_sizes = {**self.hidden.sizes, **({"group": self.manifold.group_size} if self.grouped else {})}
+        self.param_sizes = {**self.hidden.sizes}
+        if self.grouped:
+            del self.param_sizes["loc"]  # the group reaches every place: a second way there would be a flat direction
+            self.param_sizes["group"] = self.manifold.group_size
         self.parts = (self.name.split(":")[0],)
         self.quality: Quality | None = None
 
@@ -152,6 +156,8 @@ class Embedded(Latent):
                 self._keep(self.map, made, self.quality)
             else:
                 self.quality = measure(self.manifold, self.map, torch.Generator().manual_seed(seed))
+        if isinstance(self.manifold, Sampled):
+            self.manifold.draw = None  # a function of a user's own is no part of a model
 
     def _keep(self, own: LearnedMap, made: LearnedMap, quality: Quality) -> None:
         failures = quality.failures()
@@ -171,38 +177,49 @@ class Embedded(Latent):
         """Whether the map's density enters the ratio."""
         return self.grouped and isinstance(self.map, LearnedMap)
 
+    def _inner(self, params: Params) -> Params:
+        """The hidden posterior's parameters: under a group action it stays at the middle of the cube."""
+        if not self.grouped:
+            return params
+        return {
+            **params,
+            "loc": torch.zeros_like(params["group"][..., :1].expand(*params["group"].shape[:-1], self.dim)),
+        }
+
     def _placed(self, u: Tensor, params: Params) -> Tensor:
         z = self.map.points(u)
         return self.manifold.act(params["group"], z) if self.grouped else z
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
         """See `Latent`."""
-        u, ratio = self.hidden.draw(params, context.generator)
+        u, ratio = self.hidden.draw(self._inner(params), context.generator)
         ratio = ratio + self.map.excess(u) if self._counted else ratio
         return LatentSample(self._placed(u, params), ratio.unsqueeze(-1))
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
         """See `Latent`: the hidden divergence in closed form."""
-        u, kl = self.hidden.draw(params, context.generator).u, self.hidden.kl(params)
+        inner = self._inner(params)
+        u, kl = self.hidden.draw(inner, context.generator).u, self.hidden.kl(inner)
         kl = kl + self.map.excess(u) if self._counted else kl
         return LatentDraw(self._placed(u, params), kl.unsqueeze(-1))
 
     def kl(self, params: Params) -> Tensor | None:
         """See `Latent`: closed where the map's density does not enter."""
-        return None if self._counted else self.hidden.kl(params).unsqueeze(-1)
+        return None if self._counted else self.hidden.kl(self._inner(params)).unsqueeze(-1)
 
     def mean(self, params: Params) -> Tensor:
         """See `Latent`: the hidden posterior's centre, mapped."""
-        return self._placed(self.hidden.mean(params), params)
+        return self._placed(self.hidden.mean(self._inner(params)), params)
 
     def scale(self, params: Params) -> Tensor:
         """See `Latent`: along the images of the cube's directions, to first order."""
-        columns = jacobian(self.map, self.hidden.mean(params))
-        return columns.square().sum(dim=1).sqrt() * self.hidden.spread(params)
+        inner = self._inner(params)
+        columns = jacobian(self.map, self.hidden.mean(inner))
+        return columns.square().sum(dim=1).sqrt() * self.hidden.spread(inner)
 
     def log_prior(self, z: Tensor) -> Tensor:
         """See `Latent`: of the uniform distribution, with respect to the ambient space's volume."""
-        if self.manifold.log_volume is None:
+        if isinstance(self.manifold, Sampled) or self.manifold.log_volume is None:
             raise OptionError(f"the density of manifold '{self.name}' is not known")
         return torch.full_like(z[..., 0], -self.manifold.log_volume)
 

@@ -13,6 +13,7 @@ from trajvae.latents.base import Params
 _EDGE = 1e-15  # hidden numbers stay this far from 0 and 1
 _MOST = 6e4  # of a beta distribution's concentration: beyond it gamma draws are rounded
 _LEAST = 0.05
+_LOW = 0.3  # of a beta distribution's parameters: of lower ones much lies nearer to 0 than a float
 _NARROWER = 1.0  # an untrained encoder starts with a posterior this much narrower than the prior, in log scale
 _STEEPEST = 10.0  # of the logarithm of mean over rest
 
@@ -108,7 +109,7 @@ class HiddenBeta:
             .clamp(math.log(_LEAST), self._high)
             .exp()
         )
-        return total * logit.sigmoid(), total * (-logit).sigmoid()
+        return (total * logit.sigmoid()).clamp(min=_LOW), (total * (-logit).sigmoid()).clamp(min=_LOW)
 
     def draw(self, params: Params, generator: torch.Generator | None) -> HiddenDraw:
         """See `Hidden`."""

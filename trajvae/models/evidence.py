@@ -14,6 +14,7 @@ from trajvae.models.pipeline import Pipeline
 
 Float64 = NDArray[np.float64]
 
+_NOTHING = 0.05  # nats
 _ACTIVE = 0.01  # variance of a posterior's mean over frames, in tangent coordinates, above which it says something
 
 
@@ -42,13 +43,18 @@ class Evidence(NamedTuple):
         return self.bounds[:, -1]
 
 
-def active_units(pipeline: Pipeline, latent: Float64) -> int:
+def active_units(pipeline: Pipeline, latent: Float64, kl: Float64) -> int:
     """Intrinsic dimensions in which latent points (T, ambient) of frames vary: those that say something of a frame.
+
+    None do where the whole divergence kl (T, parts) is nothing: a posterior that is the prior may have a centre that
+    wanders, as on spheres and under a group action.
 
     References
     ----------
     Y. Burda, R. Grosse, R. Salakhutdinov, arXiv:1509.00519, sec. 5.2; here in tangent coordinates.
     """
+    if kl.sum(axis=1).mean() < _NOTHING:
+        return 0
     return int((pipeline.tangent(latent).var(axis=0) > _ACTIVE).sum())
 
 

@@ -234,7 +234,7 @@ def _figures(
 ) -> dict[str, Any]:
     jump, least = jumps(aligned, chunk.file)
     degenerate = pipeline.alignment.degenerate(chunk.positions)
-    active = active_units(pipeline, encoded.latent)
+    active = active_units(pipeline, encoded.latent, encoded.kl)
     if not active:
         warnings.warn(
             f"the latent space has collapsed: none of its {pipeline.config.latent_dim} dimensions says anything of a "

@@ -72,6 +72,7 @@ def block_error(values: Float64, block: NDArray[np.int64]) -> float:
         return float("nan")
     if block.max() == 0:
         block = np.arange(len(values))
+    block = np.unique(block, return_inverse=True)[1]
     sizes = np.bincount(block)
     sums = np.bincount(block, weights=values - values.mean())
     return float(np.sqrt((sums**2).sum() * len(sizes) / (len(sizes) - 1)) / sizes.sum())
@@ -160,7 +161,7 @@ class Comparison:
             }
             marks = {k: v for k, v in e.figures.items() if not isinstance(v, dict | list)}
             marks |= {f"kl_{k}": v for k, v in e.figures["kl"].items()}
-            groups[f"compare/{name}"] = (tree, marks)
+            groups[f"compare/{name.replace('/', '|')}"] = (tree, {**marks, "name": name})
         write_table(
             Path(path),
             Header("compare", self.command or "compare", self.seed),

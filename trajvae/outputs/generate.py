@@ -136,12 +136,11 @@ def _enough(
                 "--mean decodes averages, --budget allows more draws"
             )
         share = max(have / total, 0.02) if total else 1.0
-        size = int(np.clip(1.1 * (n - have) / share + 1, 1, mending.budget * n - total))
+        size = int(np.clip(1.1 * (n - have) / share + 1, 1, min(mending.budget * n - total, pipeline.chunk)))
         batch = _batch(pipeline, record, size, seed + 7919 * len(parts), mean, sampler, mending)
-        parts.append(batch)
-        have, total = have + int((batch.reasons == 0).sum()), total + size
-    everything = _Batch.joined(parts)
-    return everything.kept(np.flatnonzero(everything.reasons == 0)[:n]), total
+        parts.append(batch.kept(np.flatnonzero(batch.reasons == 0)))
+        have, total = have + len(parts[-1].reasons), total + size
+    return _Batch.joined(parts).kept(np.arange(n)), total
 
 
 def generate(
@@ -208,7 +207,7 @@ def generate(
         made.latent,
         made.reasons == 0,
         pipeline.topology,
-        {**observables, "invalid_reason": named, "redraws": Quantity(made.redraws.astype(np.int8))},
+        {**observables, "invalid_reason": named, "redraws": Quantity(made.redraws.astype(np.int32))},
         seed,
         f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{sampler}')",
         figures,

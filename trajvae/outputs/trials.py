@@ -104,6 +104,9 @@ def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: P
             f"'{name}' was trained on {len(record.held_out)} frames, these are {len(chunk.positions)}: "
             "models compare on the frames they held out"
         )
+    kept = pipeline.alignment.apply(chunk.positions[record.sample_index])
+    if not np.allclose(kept, record.sample, atol=1e-2):
+        raise ModelError(f"'{name}' was trained on other frames: models compare on the frames they held out")
     held = np.flatnonzero(record.held_out)
     some = np.unique(np.linspace(0, len(held) - 1, min(plan.frames, len(held))).round().astype(np.int64))
     rows, block = held[some], np.concatenate([[0], np.cumsum(np.diff(held) > 1)])[some]
@@ -122,7 +125,7 @@ def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: P
         found,
         encoded.rmsd,
         encoded.pca_rmsd,
-        active_units(pipeline, encoded.latent),
+        active_units(pipeline, encoded.latent, encoded.kl),
         kl,
         int(done["epochs"]),
         float(done["seconds"]),
@@ -140,6 +143,7 @@ class _Job:
     precision: float
     device: str
     plan: Plan
+    at_once: int
 
 
 def _work(job: _Job) -> Trial:
@@ -148,7 +152,7 @@ def _work(job: _Job) -> Trial:
 
 
 def _alone(job: _Job) -> Trial:
-    torch.set_num_threads(max(1, torch.get_num_threads() // job.plan.jobs))
+    torch.set_num_threads(max(1, torch.get_num_threads() // job.at_once))
     return _work(job)
 
 
@@ -171,13 +175,13 @@ def train_all(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Trial]:
     """Train and examine every candidate, as often as the plan says; see `compare`."""
-    jobs = []
+    jobs, at_once = [], max(1, min(plan.jobs, plan.repeats * len(candidates)))
     for repeat in range(plan.repeats):
         for name, config in candidates.items():
             config = dataclasses.replace(config, epochs=config.epochs or EPOCHS, seed=config.seed + repeat)
-            jobs.append(_Job(name, config, chunk, topology, precision, device, plan))
+            jobs.append(_Job(name, config, chunk, topology, precision, device, plan, at_once))
     done = []
-    for trial in _trials(jobs, min(plan.jobs, max(len(jobs), 1))):
+    for trial in _trials(jobs, at_once):
         done.append(trial)
         if progress is not None:
             progress(len(done), len(jobs))
