@@ -13,7 +13,7 @@ from torch import Tensor
 from trajvae.errors import OptionError, TrajvaeError
 from trajvae.functions import imported, one_line
 from trajvae.geometry.compact import Compact, Sampled, Spheres
-from trajvae.geometry.embedding import ExactMap, LearnedMap, jacobian
+from trajvae.geometry.embedding import ExactMap, LearnedMap, jacobian, smoothest
 from trajvae.geometry.quality import Quality, measure
 from trajvae.geometry.rotations import Rotations
 from trajvae.geometry.wasserstein import learn_well
@@ -99,7 +99,7 @@ class Embedded(Latent):
     Notes
     -----
     z = g(x) f(u): u has a posterior in the cube, f is the map, g(x) an isometry that the encoder gives; with it, the
-    posterior of u stays at the middle of the cube. The density of
+    posterior of u stays about one place: the middle of the cube, or where a learned map is most even. The density of
     z over the uniform one is that of u, and log Vol - 1/2 log det J^T J of the map more. Without g that second term
     belongs to a prior of the map's own, which is then sampled from; with g, which would turn the map's densest part to
     the data, it must be counted. It is zero for exact maps.
@@ -111,6 +111,7 @@ class Embedded(Latent):
     """
 
     options_type = EmbeddedOptions
+    centre: Tensor
     coordinates = "points of the manifold in its ambient space; circles as cosine and sine, rotations as matrices"
 
     def __init__(self, dim: int, options: EmbeddedOptions | None = None) -> None:
@@ -131,6 +132,7 @@ class Embedded(Latent):
             self.param_sizes["group"] = self.manifold.group_size
         self.parts = (self.name.split(":")[0],)
         self.quality: Quality | None = None
+        self.register_buffer("centre", self.hidden.locate(torch.full((dim,), 0.5)))
 
     @classmethod
     def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
@@ -167,6 +169,8 @@ class Embedded(Latent):
                 "another --seed may learn a better one"
             )
         own.take(made)
+        place = smoothest(made, self.dim, torch.Generator().manual_seed(0))
+        self.centre.copy_(self.hidden.locate(place))
 
     def diagnostics(self) -> dict[str, float]:
         """See `Latent`: the map's quality."""
@@ -178,13 +182,11 @@ class Embedded(Latent):
         return self.grouped and isinstance(self.map, LearnedMap)
 
     def _inner(self, params: Params) -> Params:
-        """The hidden posterior's parameters: under a group action it stays at the middle of the cube."""
+        """The hidden posterior's parameters: under a group action it stays at one place."""
         if not self.grouped:
             return params
-        return {
-            **params,
-            "loc": torch.zeros_like(params["group"][..., :1].expand(*params["group"].shape[:-1], self.dim)),
-        }
+        head = params["group"]
+        return {**params, "loc": self.centre.to(head).expand(*head.shape[:-1], self.dim)}
 
     def _placed(self, u: Tensor, params: Params) -> Tensor:
         z = self.map.points(u)

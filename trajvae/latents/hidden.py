@@ -41,6 +41,9 @@ class Hidden(Protocol):
     def draw(self, params: Params, generator: torch.Generator | None) -> HiddenDraw:
         """A reparameterised draw."""
 
+    def locate(self, u: Tensor) -> Tensor:
+        """The head `loc` of a posterior about u (dim,)."""
+
     def kl(self, params: Params) -> Tensor:
         """KL to the uniform distribution, (B,)."""
 
@@ -75,6 +78,11 @@ class HiddenNormal:
         noise = torch.randn(loc.shape, dtype=loc.dtype, device=loc.device, generator=generator)
         h = loc + log_scale.exp() * noise
         return HiddenDraw(_cdf(h), (0.5 * (h.square() - noise.square()) - log_scale).sum(dim=-1))
+
+    def locate(self, u: Tensor) -> Tensor:
+        """See `Hidden`."""
+        h: Tensor = torch.special.ndtri(u)
+        return h
 
     def kl(self, params: Params) -> Tensor:
         """See `Hidden`."""
@@ -121,6 +129,10 @@ class HiddenBeta:
         ratio = (a - 1.0) * u.log() + (b - 1.0) * rest.log() - normalisation
         like = params["loc"]
         return HiddenDraw(u.to(like), ratio.sum(dim=-1).to(like))
+
+    def locate(self, u: Tensor) -> Tensor:
+        """See `Hidden`."""
+        return torch.logit(u)
 
     def kl(self, params: Params) -> Tensor:
         """See `Hidden`."""
