@@ -30,6 +30,18 @@ def _product(z: NDArray[Any]) -> float:
     return float(max(np.abs(hyperboloid).max(), np.abs(circle).max()))
 
 
+def _torus(z: NDArray[Any]) -> float:
+    """How far points are off two unit circles."""
+    return max(_sphere(z[..., :2]), _sphere(z[..., 2:]))
+
+
+def _rotations(z: NDArray[Any]) -> float:
+    """How far matrices are from rotations."""
+    r = z.reshape(*z.shape[:-1], 3, 3)
+    off = np.abs(r @ np.swapaxes(r, -1, -2) - np.eye(3)).max()
+    return float(max(off, np.abs(np.linalg.det(r) - 1.0).max()))
+
+
 @dataclass(frozen=True)
 class Curved:
     """A curved latent space as users choose it."""
@@ -39,18 +51,23 @@ class Curved:
     dim: int
     words: str
     off: Callable[[NDArray[Any]], float]
+    origin: tuple[float, ...]
 
 
+_ONE = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 CASES = [
-    Curved({"backend": "hyperspherical"}, 3, 2, "unit vectors", _sphere),
+    Curved({"backend": "hyperspherical"}, 3, 2, "unit vectors", _sphere, (1, 0, 0)),
     Curved(
         {"backend": "hyperspherical", "settings": {"posterior": "von_mises_fisher"}, "latent_dim": 3},
         4,
         3,
         "unit vectors",
         _sphere,
+        (1, 0, 0, 0),
     ),
-    Curved({"backend": "product", "signature": "h2:0.5,s1:2,e1"}, 6, 4, "side by side", _product),
+    Curved({"backend": "product", "signature": "h2:0.5,s1:2,e1"}, 6, 4, "side by side", _product, (1, 0, 0, 1, 0, 0)),
+    Curved({"backend": "embedded"}, 4, 2, "points of the manifold", _torus, (1, 0, 1, 0)),
+    Curved({"backend": "embedded", "settings": {"manifold": "so3"}}, 9, 3, "as matrices", _rotations, _ONE),
 ]
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
@@ -83,9 +100,8 @@ def test_embedding_holds_points_and_tangent_coordinates(
     assert latent.shape == (400, case.ambient) and tangent.shape == (400, case.dim)
     assert case.off(latent) < 1e-5
     space = curved.pipeline.vae.latent
-    size = space.param_sizes["loc"]
-    origin = space.mean({"loc": torch.eye(size)[:1] if case.ambient == case.dim + 1 else torch.zeros(1, size)})
-    distance = space.distance(torch.from_numpy(latent), origin.double()).detach().numpy()[:, 0]
+    origin = torch.tensor([case.origin], dtype=torch.float64)
+    distance = space.distance(torch.from_numpy(latent), origin).detach().numpy()[:, 0]
     np.testing.assert_allclose(np.linalg.norm(tangent, axis=1), distance, atol=1e-3)
 
 

@@ -34,8 +34,6 @@ class Rotations:
         ones = torch.ones_like(z[..., 0])
         proper = u * torch.stack([ones, ones, torch.linalg.det(u @ vt)], dim=-1).unsqueeze(-2)
         nearest: Tensor = proper @ vt
-        if not matrix.requires_grad:
-            return nearest.flatten(-2)
         # a singular value decomposition of a rotation has no gradient: the tangent part of what is off carries it
         off = nearest.mT @ (matrix - matrix.detach())
         return (nearest + nearest @ (0.5 * (off - off.mT))).flatten(-2)
@@ -55,7 +53,8 @@ class Rotations:
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """See `Compact`: the angle between rotations, whose chord is sqrt 8 times the sine of its half."""
         chord = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
-        return 2.0 * torch.asin((chord / _ROOT8).clamp(max=1.0))
+        sine = (chord / _ROOT8).clamp(max=1.0 - torch.finfo(a.dtype).eps)  # its arc has no slope at half a turn
+        return 2.0 * torch.asin(sine)
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """See `Compact`: about one axis."""
