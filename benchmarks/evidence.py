@@ -1,7 +1,7 @@
 """`trajvae compare`, as it is typed: `python benchmarks/evidence.py`, ten minutes on two cores.
 
-A chain whose only free coordinate is a torsion at its end, over euclidean, hyperspherical and embedded of dimension 1; and
-the heavy atoms of alanine dipeptide (10 000 frames) over all backends with default options.
+A chain whose only free coordinate is a torsion at its end, over euclidean, hyperspherical and embedded of dimension 1;
+and the heavy atoms of alanine dipeptide (10 000 frames) over all backends with default options.
 """
 
 from __future__ import annotations
