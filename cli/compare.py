@@ -50,11 +50,12 @@ def compare(
     names = options.need_trajectories(trajectories)
     options.ready([output], {**choices, "model": None}, [*names, *map(str, models)], force=force)
     common = options.given({**choices, "backend": None, "latent_dim": None, "settings": None})
-    configs = candidates(
-        choices["backends"], choices["latent_dim"], choices["settings"], seed=choices["seed"], **common
+    backends = choices["backends"]
+    configs = (
+        candidates(backends, choices["latent_dim"], choices["settings"], seed=choices["seed"], **common)
+        if backends or not models
+        else {}
     )
-    if models and not choices["backends"]:
-        configs = {}
     found = run(
         names,
         configs,

@@ -76,14 +76,14 @@ def generate(
 def _mended(figures: dict[str, Any]) -> list[str]:
     """How many were valid as drawn, and what was done about the others."""
     f = figures
-    if f["valid_raw"] == f["n"]:
+    if f["valid_raw"] == f["drawn"]:
         return []
-    text = f"valid as drawn: {f['valid_raw']}"
+    text = f"valid as drawn: {f['valid_raw']} of {f['drawn']}"
     if "moved" in f:
         text += f"; projected, by {f['moved']:.3f} Å of RMSD in the mean"
     if f["redrawn"]:
         text += f"; drawn again: {f['redrawn']}"
-    return [text + (f"; {f['drawn']} draws in all" if f["drawn"] != f["n"] else "")]
+    return [text]
 
 
 def _drawn(figures: dict[str, Any]) -> list[str]:

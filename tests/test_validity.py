@@ -280,7 +280,7 @@ def test_atoms_two_bonds_apart_may_be_near() -> None:
     """1-2 and 1-3 neighbours make no contact: a chain of three atoms has none at all."""
     x = np.random.default_rng(0).normal(0, 0.05, (50, 3, 2)) + np.array([[0, 0], [1, 0], [1, 1]])
     learned = Validity.fit(x, Topology.anonymous(3))
-    codes = learned._near_pairs()
+    codes = learned._near_pairs
     assert codes[0].tolist() == [1, 2, 5]
     assert codes[1].tolist() == []
     assert learned.test(x).all()

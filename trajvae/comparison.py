@@ -11,8 +11,7 @@ from trajvae.errors import OptionError
 from trajvae.latents import LATENTS, latent_options, make_latent, resolve_settings
 from trajvae.model import Model
 from trajvae.outputs.compare import Comparison
-from trajvae.outputs.compare import compare as compare_trained
-from trajvae.outputs.trials import Plan, examine
+from trajvae.outputs.trials import Plan, check_frames, examine, train_all
 from trajvae.readers.sources import Reading, open_source, own_selection
 
 
@@ -122,15 +121,12 @@ def compare(
     chosen = {name: dataclasses.replace(config, select=reading.select) for name, config in chosen.items()}
     frames = opened[0] if opened else open_source(source, reading)
     chunk = frames.read()
-    found = compare_trained(
-        chunk,
-        frames.topology,
-        chosen,
-        plan=plan,
-        precision=frames.precision,
-        device=device,
-        trials=[examine(name, m.pipeline, m.record, chunk, plan) for name, m in models.items()],
-        progress=progress,
+    for name, model in models.items():
+        check_frames(name, model.pipeline, model.record, chunk)
+    trials = [examine(name, m.pipeline, m.record, chunk, plan) for name, m in models.items()]
+    trials += train_all(
+        chunk, frames.topology, chosen, plan, precision=frames.precision, device=device, progress=progress
     )
+    found = Comparison.of(trials)
     seed = next((c.seed for c in chosen.values()), 0)
     return dataclasses.replace(found, seed=seed, command=f"compare({', '.join(found.entries)})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -129,6 +130,7 @@ class Validity:
             return np.zeros(len(positions), dtype=bool)
         return np.asarray((signed_volumes(positions, self.centres) * self.handedness <= 0).any(axis=1))
 
+    @functools.cached_property
     def _near_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Pairs up to two bonds apart, and three bonds apart, as sorted numbers i * N + j."""
         n = len(self.kinds)
@@ -144,15 +146,22 @@ class Validity:
             codes.append(np.unique(entries.row[upper].astype(np.int64) * n + entries.col[upper]))
         return codes[0], np.setdiff1d(codes[1], codes[0])
 
+    @functools.cached_property
+    def _all_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Every unbonded pair, and whether it is three bonds apart."""
+        n = len(self.kinds)
+        near, fourth = self._near_pairs
+        i, j = np.triu_indices(n, 1)
+        keep = ~np.isin(i * n + j, near, assume_unique=True)
+        i, j = i[keep], j[keep]
+        return i, j, np.isin(i * n + j, fourth, assume_unique=True)
+
     def _frames_of_pairs(self, positions: Array, reach: float) -> Any:
         """Yield (first frame, distances (t, P), i (P,), j (P,), 1-4 (P,)) for the unbonded pairs of some frames."""
         n = len(self.kinds)
-        near, fourth = self._near_pairs()
+        near, fourth = self._near_pairs
         if n <= DENSE:
-            i, j = np.triu_indices(n, 1)
-            keep = ~np.isin(i * n + j, near, assume_unique=True)
-            i, j = i[keep], j[keep]
-            is_14 = np.isin(i * n + j, fourth, assume_unique=True)
+            i, j, is_14 = self._all_pairs
             step = int(np.clip(4_000_000 // max(len(i), 1), 1, 4096))
             for first in range(0, len(positions) if len(i) else 0, step):
                 x = positions[first : first + step].astype(np.float64)
@@ -177,16 +186,16 @@ class Validity:
         out = [np.minimum(t, t.T) for t in tables]
         return np.minimum(out[0], NEAR), np.minimum(out[1], NEAR)
 
-    def near_pairs(self, positions: Array) -> Any:
-        """Yield (first frame, distances (t, P), i (P,), j (P,), three bonds apart (P,)) of pairs that might clash."""
+    def contacts(self, positions: Array) -> Any:
+        """Yield (first frame, distances (t, P), i (P,), j (P,), smallest allowed distances (P,)) of unbonded pairs."""
         reach = float(max(self.contact.max(initial=0.0), self.contact_14.max(initial=0.0)))
-        return self._frames_of_pairs(positions, reach)
+        for first, lengths, i, j, is_14 in self._frames_of_pairs(positions, reach):
+            a, b = self.kinds[i], self.kinds[j]
+            yield first, lengths, i, j, np.where(is_14, self.contact_14[a, b], self.contact[a, b])
 
     def _clashes(self, positions: Array) -> NDArray[np.bool_]:
         out = np.zeros(len(positions), dtype=bool)
-        for first, lengths, i, j, is_14 in self.near_pairs(positions):
-            a, b = self.kinds[i], self.kinds[j]
-            limit = np.where(is_14, self.contact_14[a, b], self.contact[a, b])
+        for first, lengths, _, _, limit in self.contacts(positions):
             out[first : first + len(lengths)] |= (lengths < limit).any(axis=1)
         return out
 

@@ -104,8 +104,7 @@ class Spheres:
 
     def from_uniform(self, u: Tensor) -> Tensor:
         """See `Compact`."""
-        edge = torch.finfo(u.dtype).eps
-        parts = torch.split(u.clamp(edge, 1.0 - edge), list(self.dims), dim=-1)
+        parts = torch.split(inside(u), list(self.dims), dim=-1)
         return torch.cat([_band(p) if d == 2 else _odd(p) for d, p in zip(self.dims, parts, strict=True)], dim=-1)
 
     def act(self, head: Tensor, z: Tensor) -> Tensor:
@@ -221,6 +220,12 @@ def _entropy(radius: Tensor, k: int, dim: int) -> float:
     ball = 0.5 * dim * math.log(math.pi) - math.lgamma(0.5 * dim + 1.0)
     ranks = torch.digamma(torch.tensor([float(_DENSE), float(k)], dtype=torch.float64))
     return float(ranks[0] - ranks[1] + ball + dim * radius.double().clamp(min=1e-12).log().mean())
+
+
+def inside(u: Tensor) -> Tensor:
+    """Hidden numbers off the cube's faces by the precision of their kind; at the edge itself the slope is one."""
+    edge = torch.finfo(u.dtype).eps
+    return u.clamp(edge, 1.0 - edge)
 
 
 def special_orthogonal(rows: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from trajvae.geometry.compact import Compact
+from trajvae.geometry.compact import Compact, inside
 
 WIDTH, DEPTH = 64, 3
 _PLACES, _STEPS, _AROUND = 100, 1000, 0.4
@@ -29,12 +29,6 @@ class Embedding(Protocol):
 
     def excess(self, u: Tensor) -> Tensor:
         """log p_f - log p_M (B,): the logarithm of the density of the map's points over the uniform one."""
-
-
-def inside(u: Tensor) -> Tensor:
-    """Hidden numbers off the cube's faces by the precision of their kind; at the edge itself the slope is one."""
-    edge = torch.finfo(u.dtype).eps
-    return u.clamp(edge, 1.0 - edge)
 
 
 def jacobian(embedding: Embedding, u: Tensor) -> Tensor:
@@ -137,7 +131,7 @@ class LearnedMap(nn.Module):
 
 
 def network(h: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Layers of tanh on standard normal numbers (B, dim)."""
+    """Layers of tanh on numbers (B, inputs)."""
     for i, (weight, bias) in enumerate(weights):
         h = torch.nn.functional.linear(h, weight, bias)
         h = h.tanh() if i + 1 < len(weights) else h

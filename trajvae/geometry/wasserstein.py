@@ -71,11 +71,8 @@ def _layers(n_inputs: int, n_outputs: int, generator: torch.Generator) -> list[n
     return layers
 
 
-def _encoded(x: Tensor, layers: list[nn.Linear]) -> Tensor:
-    for layer in layers[:-1]:
-        x = layer(x).tanh()
-    out: Tensor = layers[-1](x)
-    return out
+def _weights(layers: list[nn.Linear]) -> list[tuple[Tensor, Tensor]]:
+    return [(layer.weight, layer.bias) for layer in layers]
 
 
 class _Student:
@@ -89,7 +86,7 @@ class _Student:
 
     def points(self, h: Tensor) -> Tensor:
         """Normal numbers (B, dim) to points (B, ambient)."""
-        raw = network(h, [(layer.weight, layer.bias) for layer in self.layers])
+        raw = network(h, _weights(self.layers))
         return self.manifold.lift(raw) if self.lifted else raw
 
     def excess(self, h: Tensor) -> Tensor:
@@ -106,7 +103,7 @@ def _loss(
     """Reconstruction, the discrepancies of hidden numbers and of points, and the density once the map has unfolded."""
     settled = recipe.settled if done >= recipe.settling else 1.0
     z = student.manifold.sample(recipe.batch, generator)
-    hidden = _encoded(z, encoder)
+    hidden = network(z, _weights(encoder))
     h = torch.randn(hidden.shape, generator=generator)
     loss = (student.points(hidden) - z).square().sum(dim=-1).mean() / (settled * student.size)
     loss = loss + recipe.hidden * discrepancy(hidden, h, 2.0 * h.shape[1])

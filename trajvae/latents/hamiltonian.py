@@ -86,6 +86,7 @@ class RiemannianHamiltonian(Latent):
         self.param_sizes = {**self.base.param_sizes, "metric": dim * (dim + 1) // 2}
         self.parts = ("position", "momentum")
         self.settled = self.options.warmup
+        self._weights = self.options.weights("log_p"), self.options.weights("log_q")
         self.rows_at_once = max(16, min(8192, 2**22 // (8 * dim**3)))
         size = torch.full((dim if self.options.step_per_dimension else 1,), math.log(self.options.step))
         if self.options.learn_step:
@@ -192,9 +193,9 @@ class RiemannianHamiltonian(Latent):
 
     def _penalty(self, terms: _Terms, kept: Tensor | None = None, otherwise: _Terms | None = None) -> Tensor | None:
         """The terms by the user's weights, none where those are one; of rows that were cut their terms before."""
-        if not self.options.weighted:
+        log_p, log_q = self._weights
+        if {*log_p, *log_q} == {1.0}:
             return None
-        log_p, log_q = self.options.weights("log_p"), self.options.weights("log_q")
         penalty = terms.ratio(log_p=log_p, log_q=log_q)
         if kept is None or otherwise is None:
             return penalty

@@ -37,7 +37,6 @@ class HamiltonianOptions:
     min_scale: float = field(
         default=1e-4, metadata={"unit": "", "help": "smallest standard deviation of the encoded posterior"}
     )
-
     prior: str = field(default="normal", metadata={"unit": "", "help": "p(z): normal or student"})
     momentum: str = field(
         default="riemannian", metadata={"unit": "", "help": "p of the last momentum: riemannian, N(0, G), or spherical"}
@@ -78,8 +77,3 @@ class HamiltonianOptions:
         if not 0.0 <= min(position, momentum) <= max(position, momentum) < math.inf:
             raise OptionError(f"{name} wants numbers from 0 on, got '{getattr(self, name)}'")
         return position, momentum
-
-    @property
-    def weighted(self) -> bool:
-        """Whether training looks at other weights than the bound's own."""
-        return {*self.weights("log_p"), *self.weights("log_q")} != {1.0}

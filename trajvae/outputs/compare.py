@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,53 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError
-from trajvae.outputs.trials import Plan, Trial, train_all
-from trajvae.readers.sources import Chunk
+from trajvae.outputs.trials import Trial
 from trajvae.store import Header, Quantity, write_table
 from trajvae.store.schema import Tree
-from trajvae.topology import Topology
 
 Float64 = NDArray[np.float64]
 
 _FEW = 10.0  # effective draws
-
-
-def compare(
-    chunk: Chunk,
-    topology: Topology,
-    candidates: dict[str, TrainConfig],
-    *,
-    plan: Plan | None = None,
-    precision: float = 0.0,
-    device: str = "auto",
-    trials: Sequence[Trial] = (),
-    progress: Callable[[int, int], None] | None = None,
-) -> Comparison:
-    """Train each candidate on the same frames and compare what they say of those that all of them held out.
-
-    Parameters
-    ----------
-    chunk : Chunk
-    topology : Topology
-    candidates : dict of TrainConfig
-        By the name that results will have; epochs that are not given are at most 50.
-    plan : Plan, optional
-    precision, device
-        See `fit`.
-    trials : sequence of Trial
-        Of models that were trained before; see `examine`.
-    progress : callable, optional
-        Called with (models done, models in all).
-
-    Raises
-    ------
-    ModelError
-        Models that do not compare: other features, reference, weights or frames.
-    """
-    made = train_all(chunk, topology, candidates, plan or Plan(), precision=precision, device=device, progress=progress)
-    return Comparison.of([*trials, *made])
 
 
 def block_error(values: Float64, block: NDArray[np.int64]) -> float:
@@ -119,14 +80,19 @@ class Comparison:
 
     @classmethod
     def of(cls, trials: Sequence[Trial]) -> Comparison:
-        """Put trials together; those of one name are repeats."""
+        """Put trials together; those of one name are repeats.
+
+        Raises
+        ------
+        ModelError
+            Models that do not compare: other features, reference, weights or frames.
+        """
         if not trials:
             raise OptionError("nothing to compare: name a backend or more")
         _check(trials)
         names = list(dict.fromkeys(t.name for t in trials))
         groups = {name: [t for t in trials if t.name == name] for name in names}
-        bound = {name: np.mean([t.found.iwae for t in group], axis=0) for name, group in groups.items()}
-        best = max(names, key=lambda name: bound[name].mean())
+        best = max(names, key=lambda name: np.mean([t.found.iwae for t in groups[name]]))
         entries = {name: _entry(groups[name], groups[best]) for name in names}
         ranked = sorted(names, key=lambda name: -entries[name].figures["iwae"])
         return cls({name: entries[name] for name in ranked}, trials[0].rows, trials[0].found.sizes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,79 +58,67 @@ class Mending:
                 raise OptionError(f"{name} must be {low} or more, got {getattr(self, name)}")
 
 
-@dataclass(eq=False)
-class _Batch:
-    """Conformations with why they are not valid, before any mending and after, and how often they were drawn again."""
+class _Batch(NamedTuple):
+    """Conformations with why they are not valid, as drawn and after mending, how often x was drawn, how far moved."""
 
-    latent: NDArray[np.float64]
-    positions: NDArray[np.float64]
-    raw: NDArray[np.int64]
-    reasons: NDArray[np.int64]
-    redraws: NDArray[np.int64]
-    moved: NDArray[np.float64]
-    drawn: dict[str, Any]
+    latent: NDArray[Any]
+    positions: NDArray[Any]
+    raw: NDArray[Any]
+    reasons: NDArray[Any]
+    redraws: NDArray[Any]
+    moved: NDArray[Any]
 
-    def kept(self, rows: NDArray[np.int64]) -> _Batch:
-        """Some of them."""
-        return _Batch(
-            self.latent[rows],
-            self.positions[rows],
-            self.raw[rows],
-            self.reasons[rows],
-            self.redraws[rows],
-            self.moved[rows],
-            self.drawn,
-        )
-
-    @classmethod
-    def joined(cls, parts: list[_Batch]) -> _Batch:
-        """One after the other; what the sampler said is that of the first."""
-        return cls(
-            np.concatenate([p.latent for p in parts]),
-            np.concatenate([p.positions for p in parts]),
-            np.concatenate([p.raw for p in parts]),
-            np.concatenate([p.reasons for p in parts]),
-            np.concatenate([p.redraws for p in parts]),
-            np.concatenate([p.moved for p in parts]),
-            parts[0].drawn,
-        )
+    def tally(self) -> dict[str, int]:
+        """What `generate` counts of all draws."""
+        return {
+            "drawn": len(self.raw),
+            "valid_raw": int((self.raw == 0).sum()),
+            "redrawn": int((self.redraws > 0).sum()),
+        }
 
 
-def _placed(
-    record: Record, positions: NDArray[np.float64], *, wanted: bool
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Positions, projected if that is wanted, why they are not valid, and how far they were moved."""
-    placed = project(record.validity, positions) if wanted else positions
-    moved = np.sqrt(np.square(placed - positions).sum(axis=-1).mean(axis=-1))
-    return placed, record.validity.reasons(placed), np.asarray(moved)
+def _projected(record: Record, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Positions in the allowed ranges, and how far they were moved in Å."""
+    placed = project(record.validity, positions)
+    return placed, np.sqrt(np.square(placed - positions).sum(axis=-1).mean(axis=-1))
 
 
-def _batch(pipeline: Pipeline, record: Record, n: int, seed: int, mean: bool, sampler: str, mending: Mending) -> _Batch:
-    z, drawn_positions, drawn = draw(pipeline, record, n, seed=seed, mean=mean, sampler=sampler)
-    raw = record.validity.reasons(drawn_positions)
-    positions, reasons, moved = _placed(record, drawn_positions, wanted=mending.project)
-    made = _Batch(z, positions, raw, reasons, np.zeros(n, dtype=np.int64), moved, drawn)
+def _batch(
+    pipeline: Pipeline, record: Record, n: int, seed: int, mean: bool, sampler: str, mending: Mending
+) -> tuple[_Batch, dict[str, Any]]:
+    """n draws, mended, and what the sampler says of them."""
+    z, positions, drawn = draw(pipeline, record, n, seed=seed, mean=mean, sampler=sampler)
+    judge = record.validity.reasons
+    raw, moved = judge(positions), np.zeros(n)
+    reasons = raw.copy()
+    if mending.project:
+        positions, moved = _projected(record, positions)
+        reasons = judge(positions)
+    made = _Batch(z, positions, raw, reasons, np.zeros(n, dtype=np.int64), moved)
     generator = torch.Generator(pipeline.device).manual_seed(seed + 1)
     for _ in range(0 if mean else mending.redraws):
         bad = np.flatnonzero(made.reasons)
         if not len(bad):
             break
-        again = pipeline.decode(z[bad], generator)
-        again, reasons, moved = _placed(record, again, wanted=mending.project)
-        better = bad[reasons == 0]
+        again, moved = pipeline.decode(z[bad], generator), np.zeros(len(bad))
+        if mending.project:
+            again, moved = _projected(record, again)
+        good = judge(again) == 0
         made.redraws[bad] += 1
-        made.positions[better], made.moved[better] = again[reasons == 0], moved[reasons == 0]
-        made.reasons[better] = 0
-    return made
+        made.positions[bad[good]], made.moved[bad[good]], made.reasons[bad[good]] = again[good], moved[good], 0
+    return made, drawn
 
 
 def _enough(
     pipeline: Pipeline, record: Record, n: int, seed: int, mean: bool, sampler: str, mending: Mending
-) -> tuple[_Batch, int]:
-    """Batches until n are valid, and how many were drawn in all."""
+) -> tuple[_Batch, dict[str, Any], Counter[str]]:
+    """The first n that are valid, what the sampler says of the first batch, and the tally of all draws."""
     parts: list[_Batch] = []
-    have = total = 0
+    said: list[dict[str, Any]] = []
+    tally: Counter[str] = Counter()
+    have = 0
     while have < n:
+        total = tally["drawn"]
         if total >= mending.budget * n:
             raise OptionError(
                 f"{have} of {total} draws were valid, {n} are wanted: --project moves draws into the allowed ranges, "
@@ -137,10 +126,13 @@ def _enough(
             )
         share = max(have / total, 0.02) if total else 1.0
         size = int(np.clip(1.1 * (n - have) / share + 1, 1, min(mending.budget * n - total, pipeline.chunk)))
-        batch = _batch(pipeline, record, size, seed + 7919 * len(parts), mean, sampler, mending)
-        parts.append(batch.kept(np.flatnonzero(batch.reasons == 0)))
-        have, total = have + len(parts[-1].reasons), total + size
-    return _Batch.joined(parts).kept(np.arange(n)), total
+        batch, drawn = _batch(pipeline, record, size, seed + 7919 * len(parts), mean, sampler, mending)
+        valid = np.flatnonzero(batch.reasons == 0)
+        parts.append(_Batch(*(column[valid] for column in batch)))
+        said.append(drawn)
+        tally.update(batch.tally())
+        have += len(valid)
+    return _Batch(*(np.concatenate(column)[:n] for column in zip(*parts, strict=True))), said[0], tally
 
 
 def generate(
@@ -184,22 +176,20 @@ def generate(
     if n < 1:
         raise OptionError(f"the number of conformations must be 1 or more, got {n}")
     if mending.valid_only:
-        made, total = _enough(pipeline, record, n, seed, mean, sampler, mending)
+        made, drawn, tally = _enough(pipeline, record, n, seed, mean, sampler, mending)
     else:
-        made, total = _batch(pipeline, record, n, seed, mean, sampler, mending), n
-    drawn = dict(made.drawn)
+        made, drawn = _batch(pipeline, record, n, seed, mean, sampler, mending)
+        tally = Counter(made.tally())
     support = Support.fit(pipeline.vae.latent, record.latent, pipeline.device)
-    drawn["off_data"] = float(1.0 - support.inside(made.latent).mean())
     observables = {k: Quantity(evaluate(o, made.positions), o.unit) for k, o in built_in(pipeline.topology).items()}
     named = Quantity(made.reasons.astype(np.int8), attributes={"meaning": ", ".join(REASONS)})
     figures = {
         "n": n,
         "valid": int((made.reasons == 0).sum()),
-        "valid_raw": int((made.raw == 0).sum()),
-        "redrawn": int((made.redraws > 0).sum()),
-        "drawn": total,
+        **tally,
         **({"moved": float(made.moved.mean())} if mending.project else {}),
         **drawn,
+        "off_data": float(1.0 - support.inside(made.latent).mean()),
         "of": "mean" if mean else "sample",
     }
     return Conformations(

@@ -8,7 +8,6 @@ M. Mueller et al., J. Vis. Commun. Image Represent. 18, 109 (2007): bounds in th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -82,24 +81,17 @@ def _inner(low: Float64, high: Float64) -> tuple[Float64, Float64]:
     return low + room, high - room
 
 
-def _contacts(validity: Validity, x: Float64) -> Iterator[tuple[Index, Index, Index, Float64]]:
-    """Frames, pairs and wanted distances of atoms that are too near each other."""
-    for first, length, i, j, is_14 in validity.near_pairs(x):
-        a, b = validity.kinds[i], validity.kinds[j]
-        limit = np.where(is_14, validity.contact_14[a, b], validity.contact[a, b])
-        frame, pair = np.nonzero(length < limit)
-        yield frame + first, i[pair], j[pair], _SPACE * np.broadcast_to(limit, length.shape)[frame, pair]
-
-
 def _push(validity: Validity, x: Float64) -> Float64:
     """Moves (t, N, D) that part atoms which are too near."""
     out = np.zeros_like(x)
-    for frame, i, j, wanted in _contacts(validity, x):
-        apart = x[frame, i] - x[frame, j]
+    for first, lengths, i, j, limit in validity.contacts(x):
+        frame, pair = np.nonzero(lengths < limit)
+        a, b, frame = i[pair], j[pair], frame + first
+        apart = x[frame, a] - x[frame, b]
         length = np.maximum(np.linalg.norm(apart, axis=-1), 1e-9)
-        step = (0.5 * (wanted - length) / length)[:, None] * apart
-        np.add.at(out, (frame, i), step)
-        np.add.at(out, (frame, j), -step)
+        step = (0.5 * (_SPACE * limit[pair] - length) / length)[:, None] * apart
+        np.add.at(out, (frame, a), step)
+        np.add.at(out, (frame, b), -step)
     return out
 
 

@@ -91,13 +91,13 @@ class Trial:
     seconds: float
 
 
-def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: Plan, seed: int = 0) -> Trial:
-    """Evidence of a model on the frames that it held out of a chunk.
+def check_frames(name: str, pipeline: Pipeline, record: Record, chunk: Chunk) -> None:
+    """Refuse to judge a model by frames that it was not trained on.
 
     Raises
     ------
     ModelError
-        The model was trained on another number of frames.
+        Another number of frames, or others than those that the model keeps.
     """
     if len(record.held_out) != len(chunk.positions):
         raise ModelError(
@@ -107,6 +107,10 @@ def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: P
     kept = pipeline.alignment.apply(chunk.positions[record.sample_index])
     if not np.allclose(kept, record.sample, atol=1e-2):
         raise ModelError(f"'{name}' was trained on other frames: models compare on the frames they held out")
+
+
+def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: Plan, seed: int = 0) -> Trial:
+    """Evidence of a model on the frames that it held out of those it was trained on."""
     held = np.flatnonzero(record.held_out)
     some = np.unique(np.linspace(0, len(held) - 1, min(plan.frames, len(held))).round().astype(np.int64))
     rows, block = held[some], np.concatenate([[0], np.cumsum(np.diff(held) > 1)])[some]
@@ -174,7 +178,20 @@ def train_all(
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Trial]:
-    """Train and examine every candidate, as often as the plan says; see `compare`."""
+    """Train and examine every candidate, as often as the plan says.
+
+    Parameters
+    ----------
+    chunk : Chunk
+    topology : Topology
+    candidates : dict of TrainConfig
+        By the name that results will have; epochs that are not given are at most 50.
+    plan : Plan
+    precision, device
+        See `fit`.
+    progress : callable, optional
+        Called with (models done, models in all).
+    """
     jobs, at_once = [], max(1, min(plan.jobs, plan.repeats * len(candidates)))
     for repeat in range(plan.repeats):
         for name, config in candidates.items():
