@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae import TrainConfig, compare
-from trajvae.models.likelihoods import LIKELIHOODS, Isotropic
+from trajvae.models.gaussians import Isotropic
+from trajvae.models.likelihoods import LIKELIHOODS
 from trajvae.outputs.compare import Comparison
 from trajvae.outputs.trials import Plan
 

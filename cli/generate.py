@@ -18,10 +18,10 @@ from . import options, report
 @click.option("--mean", is_flag=True, help="Decode the mean of p(x|z) instead of drawing from it.")
 @click.option(
     "--sampler",
-    default="prior",
+    default="auto",
     show_default=True,
-    help="Where latent points come from: prior, aggregate (posteriors of simulated frames), or metric (Hamiltonian "
-    "Monte Carlo where posteriors are; flat latent spaces).",
+    help="Where latent points come from: prior, aggregate (posteriors of simulated frames), metric (Hamiltonian Monte "
+    "Carlo where posteriors are; flat latent spaces), or auto: prior, but aggregate where much of the prior is empty.",
 )
 @click.option(
     "--redraws",
@@ -35,6 +35,8 @@ from . import options, report
 @click.option(
     "--budget", type=int, default=50, show_default=True, help="Draws for each of N, at most, with --valid-only."
 )
+@click.option("--relax", is_flag=True, help="Minimise what is kept in a force field (Amber14, OBC2; needs OpenMM).")
+@click.option("--novelty", is_flag=True, help="Say how far each is from the nearest simulated frame.")
 @options.model
 @options.output("generate.h5md")
 @options.common
@@ -42,6 +44,7 @@ def generate(
     number: int,
     mean: bool,
     sampler: str,
+    novelty: bool,
     model: Path | None,
     output: Path,
     force: bool,
@@ -58,7 +61,15 @@ def generate(
         raise OptionError(f"-n must be 1 or more, got {number}")
     options.ready(conformation_files(output), {"model": model or Path("model.h5")}, [], force=force)
     trained = options.load_model(model, device)
-    made = trained.generate(number, seed=seed, mean=mean, sampler=sampler, **mending)
+    made = trained.generate(
+        number,
+        seed=seed,
+        mean=mean,
+        sampler=sampler,
+        novelty=novelty,
+        progress=report.bar("relaxing", "conformation"),
+        **mending,
+    )
     made = dataclasses.replace(made, command=options.command_line())
     made.save(output, force=force)
     valid = made.figures["valid"]
@@ -67,6 +78,7 @@ def generate(
         f"{100 * trained.figures['held_out_valid']:.1f} %)",
         *_mended(made.figures),
         *_drawn(made.figures),
+        *_further(made.figures),
         *_advice(made, mean),
         f"positions: {output}   topology: {output.with_suffix('.pdb')}",
     ]
@@ -84,6 +96,19 @@ def _mended(figures: dict[str, Any]) -> list[str]:
     if f["redrawn"]:
         text += f"; drawn again: {f['redrawn']}"
     return [text]
+
+
+def _further(figures: dict[str, Any]) -> list[str]:
+    """Energies and distances to simulated frames, where they were asked for."""
+    lines = []
+    if "energy" in figures:
+        lines.append(
+            f"relaxed: potential energy {figures['energy']:.0f} kJ/mol in the median, "
+            f"{figures['energy_drawn']:.0f} as drawn"
+        )
+    if "nearest_rmsd" in figures:
+        lines.append(f"nearest frame that the model keeps: {figures['nearest_rmsd']:.3f} Å of RMSD in the median")
+    return lines
 
 
 def _drawn(figures: dict[str, Any]) -> list[str]:

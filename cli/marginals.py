@@ -56,4 +56,25 @@ def _lines(found: Any, output: Path) -> list[str]:
             lines.append(f"  {f'{n} {name}, worst':24s} {max(jsd):12.4f} {max(floor):12.4f}")
     if found.figures["mean_noise_floor"] > _BLIND:
         lines.append(f"  {found.n} frames are too few to tell: the simulation differs from itself by as much")
-    return [*lines, f"histograms of {len(found.table)} observables: {output}"]
+    return [*lines, *_told_whole(found), f"histograms of {len(found.table)} observables: {output}"]
+
+
+def _told_whole(found: Any) -> list[str]:
+    """Pair distances beside other floors and other models, and how new the draws are."""
+    f = found.figures
+    beside = [
+        (f"random halves of the simulation, {found.n} frames each", f["mean_random_floor"]),
+        (f"held-out blocks against training frames, {f['held_out']} each", f["mean_held_out_floor"]),
+        (f"model against training frames, {f['held_out']} each", f["mean_jsd_train"]),
+        (f"model against held-out blocks, {f['held_out']} each", f["mean_jsd_held_out"]),
+        ("PCA of equal dimension with an isotropic residual", f["mean_jsd_pca"]),
+        ("simulated frames drawn once more", f["mean_jsd_resampled"]),
+    ]
+    return [
+        "mean JSD of pair distances, beside the above:",
+        *(f"  {text:58s} {value:8.4f}" for text, value in beside),
+        f"nearest training frame: {f['nearest']:.3f} Å of RMSD in the median (of held-out frames "
+        f"{f['nearest_held_out']:.3f} Å)",
+        f"held-out frames with a draw among their neighbours: {100 * f['coverage']:.0f} % "
+        f"(with a training frame: {100 * f['coverage_train']:.0f} %)",
+    ]

@@ -90,8 +90,10 @@ def _widths(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 
 _networks = _stack(
     click.option("--signature", metavar="h2,s2:0.5,e2", help=_help("signature")),
-    click.option("--features", help=_help("features")),
-    click.option("--likelihood", metavar="[isotropic|full]", help=_help("likelihood")),
+    click.option("--features", metavar="[cartesian|internal|auto]", help=_help("features")),
+    click.option("--likelihood", metavar="[isotropic|full|lowrank|conditional]", help=_help("likelihood")),
+    click.option("--torsions", metavar="[independent|autoregressive]", help=_help("torsions")),
+    click.option("--free-bits", type=float, help=_help("free_bits")),
     click.option("--align", metavar="[superpose|principal|none]", help=_help("align")),
     click.option("--center", metavar="[mass|geometry]", help=_help("center")),
     click.option("--beta", type=float, help=_help("beta")),
@@ -133,6 +135,8 @@ TRAINING = (
     "signature",
     "features",
     "likelihood",
+    "torsions",
+    "free_bits",
     "align",
     "center",
     "beta",

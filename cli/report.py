@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+_PARTS = 8  # of the divergence that are listed
+
 
 def bar(what: str, unit: str) -> Callable[..., None]:
     """A progress callback (done, total[, figure]); silent where stderr is no terminal."""
@@ -60,9 +62,11 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
         f"(PCA of the same dimension {f['pca_rmsd']:.3f} Å); "
         f"the validity test accepts {100 * f['held_out_valid']:.1f} % of these simulated frames",
     ]
+    parts = ", ".join(f"{name} {nats:.2f}" for name, nats in list(f["kl"].items())[:_PARTS])
     lines.append(
         f"latent space: {f['active_units']} of {f['latent_dim']} dimensions in use, "
-        f"KL {sum(f['kl'].values()):.2f} nats" + (": COLLAPSED" if f["collapsed"] else "")
+        f"KL {sum(f['kl'].values()):.2f} nats ({parts}), "
+        f"mutual information {f['mutual_information']:.2f} nats" + (": COLLAPSED" if f["collapsed"] else "")
     )
     if f["frame_jump"] is not None:
         lines.append(

@@ -12,6 +12,7 @@ from . import options, report
 CONTRACT = (
     "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "rmsd", "pca_rmsd",
     "epochs", "seconds", "kl", "active_units", "collapsed",
+    "mutual_information", "prior_gap",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ ORDER = (
     "errors",
     "_version",
     "functions",
+    "divergence",
     "topology",
     "signature",
     "config",

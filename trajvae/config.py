@@ -10,6 +10,7 @@ from trajvae.errors import OptionError
 from trajvae.signature import parse_manifold, parse_signature
 
 CENTERS = ("geometry", "mass")
+WIDTHS: dict[str, tuple[int, ...]] = {"internal": (128, 128)}
 
 
 def _option(default: Any, text: str) -> Any:
@@ -27,9 +28,22 @@ class TrainConfig:
     signature: str | None = _option(
         None, "factors of a product space, such as h2,s2,e2 or s2:0.5; stands in the place of the latent dimension"
     )
-    features: str = _option("cartesian", "coordinates that are modelled: cartesian")
+    features: str = _option(
+        "cartesian",
+        "coordinates that are modelled: cartesian (shape space), internal (bonds, angles, torsions), or auto, which "
+        "takes the one whose normal draws are nearer to the simulation",
+    )
     likelihood: str | None = _option(
-        None, "p(x|z); default: full with 10 or more frames a feature and at most 1000 features, else isotropic"
+        None,
+        "p(x|z): isotropic, full, lowrank or conditional; default: full, but isotropic for cartesian features with "
+        "fewer than 10 frames a feature, and lowrank above 1000 features",
+    )
+    torsions: str = _option(
+        "autoregressive",
+        "flexible torsions of internal coordinates, given z: autoregressive (each given those before), or independent",
+    )
+    free_bits: float | None = _option(
+        None, "nats of the KL divergence that cost nothing; default: 4 for internal and conditional, else 0"
     )
     align: str = _option(
         "superpose",
@@ -39,19 +53,27 @@ class TrainConfig:
     beta: float = _option(1.0, "weight of the KL divergence after its warm-up")
     epochs: int | None = _option(None, "at most; default: about 8000 optimiser steps; early stopping may end before")
     batch_size: int | None = _option(None, "frames a step; default: 16 to 128, by the number of frames")
-    hidden: tuple[int, ...] = _option((256, 256, 256), "widths of the hidden layers, of encoder and decoder alike")
+    hidden: tuple[int, ...] | None = _option(
+        None,
+        "widths of the hidden layers, of encoder and decoder alike; default: 256,256,256, and 128,128 for internal "
+        "coordinates, whose likelihood has networks of its own",
+    )
     select: str | None = _option(None, "atoms, in MDAnalysis' selection language")
     seed: int = _option(0, "of initial weights, batches and noise")
     settings: dict[str, Any] = field(default_factory=dict, metadata={"help": "options of the latent space"})
 
     def __post_init__(self) -> None:
         self._settle_dimension()
+        if self.hidden is not None and (not self.hidden or min(self.hidden) < 1):
+            raise OptionError(f"hidden layers need widths of 1 or more, got {list(self.hidden)}")
         for name in ("epochs", "batch_size", "latent_dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise OptionError(f"{name} must be 1 or more, got {value}")
         if not 0.0 <= self.beta < math.inf:
             raise OptionError(f"beta must be a number from 0 on, got {self.beta}")
+        if self.free_bits is not None and not 0.0 <= self.free_bits < math.inf:
+            raise OptionError(f"free_bits must be a number from 0 on, got {self.free_bits}")
         if self.center not in CENTERS:
             raise OptionError(f"center must be one of {', '.join(CENTERS)}, got '{self.center}'")
         if not 0 <= self.seed < 2**63 - 1:
@@ -77,6 +99,11 @@ class TrainConfig:
             raise OptionError(f"latent_dim {given} and signature '{self.signature}' exclude each other")
         object.__setattr__(self, "latent_dim", size)
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the hidden layers: those given, or the default of the features."""
+        return self.hidden if self.hidden is not None else WIDTHS.get(self.features, (256, 256, 256))
+
     def latent_settings(self) -> dict[str, Any]:
         """What the latent space is told beside its dimension."""
         return self.settings if self.signature is None else {**self.settings, "signature": self.signature}
@@ -89,4 +116,6 @@ class TrainConfig:
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
         """The inverse of `to_dict`; names that this version does not know are ignored."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        return cls(**{**known, "hidden": tuple(known.get("hidden", cls.hidden))})
+        if known.get("hidden") is not None:
+            known["hidden"] = tuple(known["hidden"])
+        return cls(**known)

@@ -180,11 +180,28 @@ class Model:
         return self.pipeline.decode(latent)
 
     def generate(
-        self, n: int, *, seed: int = 0, mean: bool = False, sampler: str = "prior", **mending: Any
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        mean: bool = False,
+        sampler: str = "auto",
+        novelty: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        **mending: Any,
     ) -> Conformations:
         """New conformations; see `outputs.generate.generate`, and `Mending` for what else may be said."""
-        chosen = Mending(**mending)
-        return generate(self.pipeline, self.record, n, seed=seed, mean=mean, sampler=sampler, mending=chosen)
+        return generate(
+            self.pipeline,
+            self.record,
+            n,
+            seed=seed,
+            mean=mean,
+            sampler=sampler,
+            mending=Mending(**mending),
+            novelty=novelty,
+            progress=progress,
+        )
 
     def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
         """Simulation against model; without a source, on the frames the model keeps. See `outputs.marginals`."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.spatial import cKDTree
 
-from trajvae.observables import angles_of
+from trajvae.observables import angles_of, dihedral
 from trajvae.topology import Topology
 
 Float64 = NDArray[np.float64]
@@ -20,7 +21,7 @@ Array = NDArray[np.floating[Any]]
 CONTACT = 0.9  # share of the simulation's smallest distance of a pair type
 DENSE = 300  # atoms up to which all pairs are looked at; beyond, a tree of those near each other is faster
 NEAR = 6.0  # Å; how near
-REASONS = ("valid", "bond", "angle", "contact", "chirality")
+REASONS = ("valid", "bond", "angle", "contact", "chirality", "omega")
 
 
 def widened_range(values: Float64) -> tuple[Float64, Float64]:
@@ -51,6 +52,14 @@ def signed_volumes(x: Array, centres: NDArray[np.int64]) -> Float64:
     return np.asarray(np.linalg.det(unit))
 
 
+def omegas(x: Array, fours: NDArray[np.int64]) -> Float64:
+    """Torsions of peptide bonds in radians, (T, N, 3) to (T, O)."""
+    if not len(fours):
+        return np.empty((len(x), 0))
+    positions = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64))
+    return np.stack([np.deg2rad(dihedral(positions, *four).numpy()) for four in fours.tolist()], axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Validity:
     """The test of DESIGN 6.4, learned from simulated frames.
@@ -66,6 +75,12 @@ class Validity:
         Each atom's element as a number.
     contact, contact_14 : ndarray, shape (K, K)
         Smallest allowed distance in Å by kinds, of unbonded pairs and of pairs three bonds apart.
+    omega : ndarray of int64, shape (O, 4)
+        Peptide bonds, by the atoms of their torsions.
+    omega_bend : ndarray, shape (O,)
+        How far in radians each may be from planar.
+    omega_forms : ndarray of bool, shape (O, 2)
+        Whether the simulation has it cis, and trans.
     """
 
     bonds: NDArray[np.int64]
@@ -79,6 +94,9 @@ class Validity:
     kinds: NDArray[np.int64]
     contact: Float64
     contact_14: Float64
+    omega: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 4), dtype=np.int64))
+    omega_bend: Float64 = field(default_factory=lambda: np.empty(0))
+    omega_forms: NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 2), dtype=bool))
 
     @classmethod
     def fit(cls, positions: Array, topology: Topology) -> Validity:
@@ -89,11 +107,14 @@ class Validity:
         bond_low, bond_high = widened_range(bond_lengths(positions, bonds))
         angle_low, angle_high = widened_range(bond_angles(positions, angles))
         centres, handedness = _chiral_centres(positions, bonds, n)
+        omega = peptide_bonds(topology) if positions.shape[2] == 3 else np.empty((0, 4), dtype=np.int64)
+        bend, cis = _planarity(omegas(positions, omega))
         kinds = np.unique(topology.elements, return_inverse=True)[1].astype(np.int64)
         count = int(kinds.max()) + 1
         blank = cls(
             bonds, angles, centres, bond_low, bond_high, angle_low, angle_high, handedness, kinds,
             np.full((count, count), np.inf), np.full((count, count), np.inf),
+            omega, widened_range(bend)[1], np.stack([cis.any(axis=0), (~cis).any(axis=0)], axis=1),
         )  # fmt: skip
         contact, contact_14 = blank._smallest(positions)
         return cls(**{**blank.to_arrays(), "contact": CONTACT * contact, "contact_14": CONTACT * contact_14})
@@ -104,8 +125,9 @@ class Validity:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Validity:
-        """The inverse of `to_arrays`."""
-        return cls(**{f.name: arrays[f.name] for f in fields(cls)})
+        """The inverse of `to_arrays`; files of before peptide bonds were looked at have none."""
+        out = cls(**{f.name: arrays[f.name] for f in fields(cls) if f.name in arrays})
+        return replace(out, omega_forms=out.omega_forms.astype(bool))
 
     def reasons(self, positions: Array) -> NDArray[np.int64]:
         """The first test that each frame (T, N, D) fails, as an index into `REASONS`; 0 for valid, shape (T,)."""
@@ -116,6 +138,7 @@ class Validity:
             ((bends < self.angle_low) | (bends > self.angle_high)).any(axis=1),
             self._clashes(positions),
             self._mirrored(positions),
+            self._twisted(positions),
         ]
         for reason in range(len(failed), 0, -1):
             out[failed[reason - 1]] = reason
@@ -129,6 +152,11 @@ class Validity:
         if not len(self.centres):
             return np.zeros(len(positions), dtype=bool)
         return np.asarray((signed_volumes(positions, self.centres) * self.handedness <= 0).any(axis=1))
+
+    def _twisted(self, positions: Array) -> NDArray[np.bool_]:
+        bend, cis = _planarity(omegas(positions, self.omega))
+        form = np.where(cis, self.omega_forms[:, 0], self.omega_forms[:, 1])
+        return np.asarray(((bend > self.omega_bend) | ~form).any(axis=1))
 
     @functools.cached_property
     def _near_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -198,6 +226,29 @@ class Validity:
         for first, lengths, _, _, limit in self.contacts(positions):
             out[first : first + len(lengths)] |= (lengths < limit).any(axis=1)
         return out
+
+
+def _planarity(omega: Float64) -> tuple[Float64, NDArray[np.bool_]]:
+    """How far torsions are from planar, in [0, pi / 2], and whether each is on the cis side."""
+    size = np.abs(omega)
+    return np.minimum(size, np.pi - size), np.asarray(size < np.pi / 2)
+
+
+def peptide_bonds(topology: Topology) -> NDArray[np.int64]:
+    """The torsions C-C-N-C of all bonds between a C and an N of different residues, shape (O, 4)."""
+    around: list[list[int]] = [[] for _ in range(topology.n_atoms)]
+    for a, b in topology.bonds.tolist():
+        around[a].append(b)
+        around[b].append(a)
+    found = []
+    for a, b in topology.bonds.tolist():
+        c, n = (a, b) if topology.names[a] == "C" else (b, a)
+        if (topology.names[c], topology.names[n]) != ("C", "N") or topology.resids[c] == topology.resids[n]:
+            continue
+        ends = [[k for k in around[i] if k not in (c, n) and topology.elements[k] == "C"] for i in (c, n)]
+        if ends[0] and ends[1]:
+            found.append((ends[0][0], c, n, min(ends[1], key=lambda k: topology.names[k] != "CA")))
+    return np.array(found, dtype=np.int64).reshape(-1, 4)
 
 
 def _chiral_centres(positions: Array, bonds: NDArray[np.int64], n: int) -> tuple[NDArray[np.int64], Float64]:

@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from trajvae.errors import ReadError
-from trajvae.features import FEATURES, ShapeSpace
+from trajvae.errors import OptionError, ReadError
+from trajvae.features import FEATURES, Features, Lesson, ShapeSpace, features_of
 from trajvae.features.cartesian import constraints, householder, principal_components
 from trajvae.readers.align import Alignment
+from trajvae.topology import Topology
 
 Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A molecule, how it is aligned, and how many linear equations its aligned frames obey."""
+    """A molecule, how it is aligned, and how many degrees of freedom its aligned frames have lost."""
 
     name: str
     atoms: int
@@ -39,7 +41,14 @@ CASES = [
     Case("plane-principal", 5, 2, "principal", 2),
     Case("space-principal-mass", 6, 3, "principal", 3, masses=True),
     Case("unaligned", 4, 3, "none", 0),
+    Case("molecule", 7, 3, "superpose", 6, features="internal"),
+    Case("molecule-mass", 7, 3, "superpose", 6, masses=True, features="internal"),
+    Case("triangle", 3, 3, "superpose", 6, features="internal"),
+    Case("chain-plane", 6, 2, "superpose", 3, features="internal"),
+    Case("chain-plane-mass", 6, 2, "superpose", 3, masses=True, features="internal"),
 ]
+CARTESIAN = [c for c in CASES if c.features == "cartesian"]
+SPACE = next(c for c in CASES if c.name == "space")
 
 
 @pytest.fixture(params=CASES, ids=lambda c: c.name)
@@ -48,9 +57,17 @@ def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
 
+@pytest.fixture(params=CARTESIAN, ids=lambda c: c.name)
+def cartesian(request: pytest.FixtureRequest) -> Case:
+    """One row of shape space."""
+    return request.param
+
+
 def _alignment(case: Case) -> Alignment:
-    random = np.random.default_rng(1)
-    reference = 2.0 * random.normal(size=(case.atoms, case.dimension))
+    """A coil that is bent everywhere, or its projection on a line."""
+    random, turn = np.random.default_rng(1), 1.7 * np.arange(case.atoms)
+    reference = 2.5 * np.stack([np.cos(turn), np.sin(turn), 0.3 * turn], axis=1)[:, : case.dimension]
+    reference += 0.5 * random.normal(size=reference.shape)
     if case.linear:
         reference[:, 1:] = 0.0
     weights = random.uniform(1.0, 16.0, case.atoms) if case.masses else np.ones(case.atoms)
@@ -58,16 +75,36 @@ def _alignment(case: Case) -> Alignment:
     return Alignment(case.align, reference, weights)
 
 
-def _frames(alignment: Alignment, n: int = 50) -> torch.Tensor:
-    """Aligned frames around the reference."""
-    random = np.random.default_rng(2)
-    return torch.from_numpy(
-        alignment.apply(alignment.reference + 0.4 * random.normal(size=(n, *alignment.reference.shape)))
-    )
+def _frames(alignment: Alignment, n: int = 50) -> Tensor:
+    """Aligned frames around the reference; in every second one the first atom stands beyond the second."""
+    x = alignment.reference + 0.3 * np.random.default_rng(2).normal(size=(n, *alignment.reference.shape))
+    x[::2, 0] = 2.0 * x[::2, 1] - x[::2, 0]
+    return torch.from_numpy(alignment.apply(x))
 
 
-def _features(case: Case, alignment: Alignment, n_inputs: int | None = None) -> ShapeSpace:
-    return FEATURES[case.features](alignment.reference, alignment.weights, alignment.kind, n_inputs)
+def _fitted(case: Case, n: int = 50) -> tuple[Features, Tensor]:
+    """Features of a row, fitted to frames of it, and the frames."""
+    alignment = _alignment(case)
+    x = _frames(alignment, n)
+    lesson = Lesson(alignment, Topology.anonymous(case.atoms), x.numpy(), floor=1e-3, latent_dim=2)
+    return FEATURES[case.features].fitted(lesson), x
+
+
+def _near(features: Features, x: Tensor) -> Tensor:
+    """Targets near those of frames, of no frame that was seen."""
+    targets = features.targets(x)
+    return targets + 0.1 * torch.randn(targets.shape, generator=torch.Generator().manual_seed(0), dtype=targets.dtype)
+
+
+def _apart(features: Features, a: Tensor, b: Tensor) -> float:
+    """The largest difference of targets, of angles the shorter way round."""
+    d = a - b
+    d[:, features.n_linear :] = torch.remainder(d[:, features.n_linear :] + torch.pi, 2.0 * torch.pi) - torch.pi
+    return float(d.abs().max())
+
+
+def _shapes(case: Case, alignment: Alignment) -> ShapeSpace:
+    return ShapeSpace(alignment.reference, alignment.weights, alignment.kind)
 
 
 def test_every_kind_has_a_row() -> None:
@@ -75,33 +112,48 @@ def test_every_kind_has_a_row() -> None:
     assert {c.features for c in CASES} == set(FEATURES)
 
 
+def test_kinds_are_found_by_name() -> None:
+    """Every kind knows its own name, and an unknown one is refused with those that there are."""
+    assert {name: kind.kind for name, kind in FEATURES.items()} == {name: name for name in FEATURES}
+    assert all(features_of(name) is kind for name, kind in FEATURES.items())
+    with pytest.raises(OptionError, match="no features 'polar'; there are cartesian, internal"):
+        features_of("polar")
+
+
 def test_features_count_the_true_degrees_of_freedom(case: Case) -> None:
-    """F = D N less the number of independent equations that alignment imposes."""
-    features = _features(case, _alignment(case))
-    assert features.size == case.atoms * case.dimension - case.rank
-    assert features.rank == case.rank
+    """F = D N less what alignment takes, the arrays have that length, and angles and inputs are counted."""
+    features, x = _fitted(case)
+    targets = features.targets(x)
+    assert features.size == targets.shape[1] == case.atoms * case.dimension - case.rank
+    assert features.n_linear == features.size - features.shape.n_angular
+    assert features.inputs(targets).shape == (len(x), features.input_size)
 
 
 def test_positions_of_targets_are_the_frame(case: Case) -> None:
     """An aligned frame comes back from its targets exactly: nothing but what alignment took is lost."""
-    alignment = _alignment(case)
-    x, features = _frames(alignment), _features(case, alignment)
+    features, x = _fitted(case)
     torch.testing.assert_close(features.positions(features.targets(x)), x, rtol=0, atol=1e-10)
 
 
 def test_targets_of_positions_are_the_targets(case: Case) -> None:
-    """Any targets whatever make a frame with just those targets."""
-    features = _features(case, _alignment(case))
+    """Targets of no frame that was seen make frames with just those targets."""
+    features, x = _fitted(case)
+    targets = _near(features, x)
+    assert _apart(features, features.targets(features.positions(targets)), targets) < 1e-10
+
+
+def test_any_targets_are_a_shape(cartesian: Case) -> None:
+    """Shape space has no edge: any targets whatever make a frame with just those targets."""
+    features = _shapes(cartesian, _alignment(cartesian))
     targets = torch.randn(20, features.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close(features.targets(features.positions(targets)), targets, rtol=0, atol=1e-11)
 
 
 def test_decoded_frames_obey_the_equations(case: Case) -> None:
-    """Frames of any targets are centred, and stationary under rotation where they are superposed."""
+    """Decoded frames are centred, and stationary under rotation where they are superposed."""
     alignment = _alignment(case)
-    features = _features(case, alignment)
-    targets = torch.randn(20, features.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x, w, r = features.positions(targets).numpy(), alignment.weights, alignment.reference
+    features, frames = _fitted(case)
+    x, w, r = features.positions(_near(features, frames)).numpy(), alignment.weights, alignment.reference
     if case.align != "none":
         assert np.abs(np.einsum("tnd,n->td", x, w)).max() < 1e-10 * w.sum()
     if case.align == "superpose":
@@ -109,26 +161,46 @@ def test_decoded_frames_obey_the_equations(case: Case) -> None:
         assert np.abs(torque - torque.transpose(0, 2, 1)).max() < 1e-9 * w.sum()
 
 
-def test_the_map_is_an_isometry_with_that_jacobian(case: Case) -> None:
-    """The Jacobian of positions has orthonormal columns, and log_jacobian is half the log of its Gram determinant."""
-    features = _features(case, _alignment(case))
+def test_decoded_frames_are_superposed(case: Case) -> None:
+    """Aligning decoded frames near the data once more changes nothing."""
+    alignment = _alignment(case)
+    features, frames = _fitted(case)
+    x = features.positions(_near(features, frames)).numpy()
+    again = alignment.apply(x) if case.align == "superpose" and not case.linear else x
+    np.testing.assert_allclose(again, x, rtol=0, atol=1e-10)
+
+
+def test_log_jacobian_is_the_volume_of_shape_space(case: Case) -> None:
+    """It equals the log-determinant of shape-space targets with respect to targets, by reverse-mode derivatives."""
+    features, x = _fitted(case)
+    at = _near(features, x)[:4]
+
+    def shapes(targets: Tensor) -> Tensor:
+        return features.shape_space.targets(features.positions(targets[None]))[0]
+
+    jacobian = torch.stack([torch.autograd.functional.jacobian(shapes, t) for t in at])
+    assert jacobian.shape == (4, features.size, features.size)
+    expected = torch.linalg.slogdet(jacobian).logabsdet
+    torch.testing.assert_close(features.log_jacobian(at), expected, atol=1e-9, rtol=0)
+
+
+def test_shape_space_is_an_isometry(cartesian: Case) -> None:
+    """The Jacobian of its positions has orthonormal columns."""
+    features = _shapes(cartesian, _alignment(cartesian))
     at = torch.randn(features.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda t: features.positions(t[None]).flatten(), at)
-    gram = jacobian.T @ jacobian
-    torch.testing.assert_close(
-        0.5 * torch.linalg.slogdet(gram)[1], features.log_jacobian(at[None])[0], atol=1e-10, rtol=0
-    )
-    torch.testing.assert_close(gram, torch.eye(features.size, dtype=torch.float64), atol=1e-11, rtol=0)
+    torch.testing.assert_close(jacobian.T @ jacobian, torch.eye(features.size, dtype=torch.float64), atol=1e-11, rtol=0)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own, on its first jvp
 def test_differentiable_in_both_modes(case: Case) -> None:
-    """Forward and reverse derivatives of targets and positions equal finite differences."""
-    alignment = _alignment(case)
-    features, x = _features(case, alignment), _frames(_alignment(case), 2)
-    for function, at in ((features.targets, x), (features.positions, features.targets(x))):
+    """Forward and reverse derivatives of targets, positions and log_jacobian equal finite differences."""
+    features, x = _fitted(case)
+    targets = _near(features, x)[:2]
+    for function, at in ((features.targets, x[:2]), (features.positions, targets), (features.log_jacobian, targets)):
         way = torch.randn(at.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        numeric = (function(at + 1e-4 * way) - function(at - 1e-4 * way)) / 2e-4
+        near, far = ((function(at + h * way) - function(at - h * way)) / (2 * h) for h in (1e-4, 2e-4))
+        numeric = (4.0 * near - far) / 3.0
         forward = torch.func.jvp(function, (at,), (way,))[1]
         torch.testing.assert_close(forward, numeric, rtol=1e-6, atol=1e-8)
         other = torch.randn(numeric.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -136,23 +208,32 @@ def test_differentiable_in_both_modes(case: Case) -> None:
         torch.testing.assert_close((back * way).sum(), (other * numeric).sum(), rtol=1e-6, atol=1e-8)
 
 
-def test_inputs_are_uncorrelated_and_of_order_one(case: Case) -> None:
-    """After `fit` the training inputs have mean 0 and covariance 1, and `expand` leads back."""
-    alignment = _alignment(case)
-    x, features = _frames(alignment, 400), _features(case, alignment)
+def test_inputs_are_of_order_one(case: Case) -> None:
+    """Training inputs have mean 0, are uncorrelated, and none varies more than the first, which varies by 1."""
+    features, x = _fitted(case, 400)
+    inputs = features.inputs(features.targets(x))
+    covariance = torch.cov(inputs.T).reshape(features.input_size, -1)
+    assert inputs.mean(dim=0).abs().max() < 1e-8
+    assert covariance.diagonal().max() < 1 + 1e-6 and covariance[0, 0] == pytest.approx(1.0, abs=1e-6)
+    assert (covariance - covariance.diagonal().diag()).abs().max() < 1e-6
+
+
+def test_inputs_of_all_components_expand(cartesian: Case) -> None:
+    """After `fit` without a floor the training inputs have covariance 1, and `expand` leads back."""
+    alignment = _alignment(cartesian)
+    x, features = _frames(alignment, 400), _shapes(cartesian, alignment)
     targets = features.targets(x)
     features.fit(targets, features.size, 1e-9)
     inputs = features.inputs(targets)
     one = torch.eye(features.input_size, dtype=torch.float64)
     torch.testing.assert_close(torch.cov(inputs.T), one, rtol=0, atol=1e-6)
-    assert inputs.mean(dim=0).abs().max() < 1e-8
     torch.testing.assert_close(features.expand(inputs), targets, rtol=0, atol=1e-9)
 
 
-def test_stiff_directions_are_not_blown_up(case: Case) -> None:
+def test_stiff_directions_are_not_blown_up(cartesian: Case) -> None:
     """No input scale is below the floor's share of the largest."""
-    alignment = _alignment(case)
-    features = _features(case, alignment)
+    alignment = _alignment(cartesian)
+    features = _shapes(cartesian, alignment)
     targets = features.targets(_frames(alignment))
     targets[:, 0] *= 1e-6
     features.fit(targets, features.size, 0.1)
@@ -160,12 +241,28 @@ def test_stiff_directions_are_not_blown_up(case: Case) -> None:
 
 
 def test_float32_keeps_its_precision(case: Case) -> None:
-    """float32 frames give float32 targets, equal to those of float64 to its precision."""
-    alignment = _alignment(case)
-    features, x = _features(case, alignment), _frames(alignment)
-    single = features.targets(x.float())
-    assert single.dtype == torch.float32
-    torch.testing.assert_close(single.double(), features.targets(x), rtol=0, atol=1e-5)
+    """float32 in is float32 out, and equals what float64 gives to its precision."""
+    features, x = _fitted(case)
+    targets = features.targets(x)
+    assert features.targets(x.float()).dtype == torch.float32
+    assert _apart(features, features.targets(x.float()).double(), targets) < 1e-4
+    for function in (features.positions, features.inputs, features.log_jacobian):
+        single = function(targets.float())
+        assert single.dtype == torch.float32
+        torch.testing.assert_close(single.double(), function(targets), rtol=0, atol=1e-3)
+
+
+def test_state_makes_blank_features_the_same(case: Case) -> None:
+    """What `blank` makes of alignment and shape, loaded with the state, gives bit-identical numbers."""
+    features, x = _fitted(case)
+    again = FEATURES[case.features].blank(_alignment(case), features.shape)
+    again.load_state_dict(features.state_dict())
+    targets = features.targets(x)
+    assert (again.size, again.input_size, again.n_linear) == (features.size, features.input_size, features.n_linear)
+    assert torch.equal(again.targets(x), targets)
+    for name in ("positions", "inputs", "log_jacobian"):
+        assert torch.equal(getattr(again, name)(targets), getattr(features, name)(targets))
+    assert torch.equal(again.shape_space.targets(x), features.shape_space.targets(x))
 
 
 @pytest.mark.parametrize(("frames", "size"), [(40, 6), (5, 30)])
@@ -182,7 +279,7 @@ def test_principal_components_equal_numpy_s(frames: int, size: int) -> None:
 
 def test_reflections_are_orthogonal_and_span_the_equations() -> None:
     """Q = I - V T V^T is orthogonal and its first columns span the given rows."""
-    alignment = _alignment(CASES[1])
+    alignment = _alignment(SPACE)
     rows = constraints(alignment.reference, alignment.weights, "superpose")
     v, t = householder(rows)
     q = np.eye(len(v)) - v @ t @ v.T

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch import distributions as td
 
 from trajvae.errors import OptionError
-from trajvae.models.likelihoods import (
-    FRAMES_A_FEATURE,
-    LIKELIHOODS,
-    MAX_FULL,
-    Full,
-    Isotropic,
-    Likelihood,
-    default_likelihood,
-    make_likelihood,
-)
+from trajvae.features import ShapeSpace
+from trajvae.models.gaussians import FRAMES_A_FEATURE, MAX_FULL, Full, Isotropic
+from trajvae.models.likelihood import Likelihood
+from trajvae.models.likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
+from trajvae.models.lowrank import LowRank
 
 SIZE = 4
 FLOOR = 1e-3
@@ -32,9 +28,33 @@ def _isotropic_covariance(likelihood: Likelihood) -> Tensor:
     return likelihood.sigma.square() * torch.eye(likelihood.size, dtype=torch.float64)
 
 
+def _lowrank_covariance(likelihood: Likelihood) -> Tensor:
+    assert isinstance(likelihood, LowRank)
+    axes, v = likelihood._basis[0].axes, likelihood.variance
+    return (axes * (v[:-1] - v[-1])) @ axes.T + v[-1] * torch.eye(likelihood.size, dtype=torch.float64)
+
+
+def _lowrank_best(moment: Tensor) -> Tensor:
+    axes = _space(SIZE).axes
+    inside = (axes * (axes.T @ moment @ axes).diagonal()) @ axes.T
+    rest = torch.eye(SIZE, dtype=torch.float64) - axes @ axes.T
+    return inside + (moment * rest).sum() / rest.trace() * rest
+
+
 def _full_covariance(likelihood: Likelihood) -> Tensor:
     assert isinstance(likelihood, Full)
     return likelihood.cholesky @ likelihood.cholesky.T
+
+
+def _space(size: int) -> ShapeSpace:
+    """Features of so many numbers without alignment, three principal components of them kept."""
+    space = ShapeSpace(np.zeros((size, 1)), np.ones(size), "none", 3)
+    space.fit(_residuals(size=size, seed=7), 3, 0.1) if size == SIZE else None
+    return space
+
+
+def _make(name: str, size: int = SIZE, floor: float = FLOOR, n_frames: int = MANY) -> Likelihood:
+    return make_likelihood(name, _space(size), floor, n_frames)
 
 
 @dataclass(frozen=True)
@@ -49,6 +69,7 @@ class Case:
 CASES = [
     Case("isotropic", _isotropic_covariance, lambda m: m.diagonal().mean() * torch.eye(len(m), dtype=m.dtype)),
     Case("full", _full_covariance, lambda m: m),
+    Case("lowrank", _lowrank_covariance, _lowrank_best),
 ]
 
 
@@ -66,7 +87,7 @@ def _residuals(n: int = 3000, size: int = SIZE, seed: int = 0) -> Tensor:
 
 
 def _fitted(case: Case, n_frames: int = MANY) -> tuple[Likelihood, Tensor]:
-    likelihood = make_likelihood(case.name, SIZE, FLOOR, n_frames)
+    likelihood = _make(case.name, n_frames=n_frames)
     residual = _residuals()
     likelihood.set_moment(likelihood.moment(residual))
     return likelihood, residual
@@ -78,7 +99,7 @@ def _score(likelihood: Likelihood, residual: Tensor) -> float:
 
 def test_every_likelihood_has_a_row() -> None:
     """The table covers all likelihoods that a user can choose."""
-    assert {c.name for c in CASES} == set(LIKELIHOODS)
+    assert {c.name for c in CASES} | {"conditional"} == set(LIKELIHOODS["cartesian"])
 
 
 def test_log_prob_equals_torch(case: Case) -> None:
@@ -108,7 +129,7 @@ def test_the_m_step_is_the_maximum(case: Case) -> None:
     others = [moment * 1.05, moment * 0.95]
     for _ in range(5):
         noise = torch.randn(moment.shape, generator=generator, dtype=torch.float64) * moment.abs().mean()
-        others.append(moment + 0.05 * (noise + noise.mT if noise.ndim else noise))
+        others.append(moment + 0.05 * (noise + noise.mT if noise.ndim == 2 else noise))
     for other in others:
         likelihood.set_moment(other)
         assert _score(likelihood, residual) < best
@@ -116,7 +137,7 @@ def test_the_m_step_is_the_maximum(case: Case) -> None:
 
 def test_moments_of_batches_average_to_the_moment_of_all(case: Case) -> None:
     """The moment is a mean over residuals: what an exponential average of batches needs."""
-    likelihood = make_likelihood(case.name, SIZE, FLOOR, MANY)
+    likelihood = _make(case.name)
     residual = _residuals(100)
     halves = (likelihood.moment(residual[:50]) + likelihood.moment(residual[50:])) / 2
     torch.testing.assert_close(halves, likelihood.moment(residual))
@@ -127,7 +148,8 @@ def test_noise_has_the_covariance(case: Case) -> None:
     likelihood, _ = _fitted(case)
     covariance = case.covariance(likelihood)
     n = 40_000
-    draws = likelihood.noise(n, torch.Generator().manual_seed(3))
+    params = {"loc": torch.zeros(n, SIZE, dtype=torch.float64)}
+    draws = likelihood.sample(params, torch.Generator().manual_seed(3))
     error = ((covariance.diagonal().outer(covariance.diagonal()) + covariance.square()) / n).sqrt()
     assert bool(((draws.T @ draws / n - covariance).abs() <= 4 * error).all())
     assert bool((draws.mean(dim=0).abs() <= 4 * (covariance.diagonal() / n).sqrt()).all())
@@ -141,14 +163,13 @@ def test_samples_are_the_mean_plus_noise_of_the_generator(case: Case) -> None:
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
     assert a.dtype == torch.float32
-    torch.testing.assert_close(
-        a - likelihood.mean(params), likelihood.noise(7, torch.Generator().manual_seed(0)).float()
-    )
+    noise = likelihood.noise(7, torch.Generator().manual_seed(0)).float()
+    torch.testing.assert_close(a, likelihood.draw(params, noise))
 
 
 def test_no_direction_is_narrower_than_the_floor(case: Case) -> None:
     """Residuals of zero, or confined to a plane, leave the floor as standard deviation and log p finite."""
-    likelihood = make_likelihood(case.name, SIZE, 0.01, MANY)
+    likelihood = _make(case.name, floor=0.01)
     flat = _residuals()
     flat[:, 0] = flat[:, 1]
     for residual in (torch.zeros(20, SIZE, dtype=torch.float64), flat):
@@ -162,7 +183,7 @@ def test_no_direction_is_narrower_than_the_floor(case: Case) -> None:
 
 def test_structure_zero_is_spherical(case: Case) -> None:
     """Structure 0 keeps the mean variance alone, 1 the moment's own, and between them it is linear."""
-    likelihood = make_likelihood(case.name, SIZE, FLOOR, MANY)
+    likelihood = _make(case.name)
     moment = likelihood.moment(_residuals())
     found = []
     for structure in (0.0, 0.25, 1.0):
@@ -177,7 +198,7 @@ def test_structure_zero_is_spherical(case: Case) -> None:
 def test_state_survives_a_copy(case: Case) -> None:
     """The covariance is in the state: a fresh likelihood that loads it is the same one."""
     likelihood, residual = _fitted(case)
-    other = make_likelihood(case.name, SIZE, FLOOR, MANY)
+    other = _make(case.name)
     assert _score(other, residual) != _score(likelihood, residual)
     other.load_state_dict(likelihood.state_dict())
     assert _score(other, residual) == _score(likelihood, residual)
@@ -196,20 +217,20 @@ def test_full_covariance_is_shrunk_where_frames_are_few() -> None:
 def test_full_covariance_of_too_many_features_is_refused() -> None:
     """Above 1000 features 'full' is an OptionError that names the way out; at 1000 it is made."""
     with pytest.raises(OptionError, match="isotropic"):
-        make_likelihood("full", MAX_FULL + 1, FLOOR, MANY)
-    assert make_likelihood("full", MAX_FULL, FLOOR, MANY).size == MAX_FULL
+        _make("full", MAX_FULL + 1)
+    assert _make("full", MAX_FULL).size == MAX_FULL
 
 
 def test_unknown_likelihood_is_refused_with_those_there_are() -> None:
     """The message names the likelihoods."""
     with pytest.raises(OptionError, match=r"no_such.*isotropic.*full"):
-        make_likelihood("no_such", SIZE, FLOOR, MANY)
+        _make("no_such")
 
 
 @pytest.mark.parametrize(
     ("size", "frames", "name"),
-    [(30, 300, "full"), (30, 299, "isotropic"), (1000, 10_000, "full"), (1001, 10**6, "isotropic")],
+    [(30, 300, "full"), (30, 299, "isotropic"), (1000, 10_000, "full"), (1001, 10**6, "lowrank")],
 )
 def test_default_needs_ten_frames_a_feature(size: int, frames: int, name: str) -> None:
     """`full` by default with 10 frames a feature and at most 1000 features."""
-    assert default_likelihood(size, frames) == name
+    assert default_likelihood(_space(size), frames) == name

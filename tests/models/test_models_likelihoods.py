@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trajvae import Model, TrainConfig
-from trajvae.models.likelihoods import Full, Isotropic
+from trajvae.models.gaussians import Full, Isotropic
 from trajvae.models.train import mean_moment
 
 
@@ -39,7 +39,8 @@ def test_a_user_s_choice_is_kept(chain: np.ndarray, name: str, kind: type) -> No
     likelihood = model.pipeline.vae.likelihood
     assert isinstance(likelihood, kind)
     assert model.figures["likelihood"] == name
-    noise = likelihood.noise(20_000, torch.Generator().manual_seed(0)).square().mean()
+    loc = torch.zeros(20_000, likelihood.size, dtype=torch.float64)
+    noise = likelihood.sample({"loc": loc}, torch.Generator().manual_seed(0)).square().mean()
     aligned = model.pipeline.alignment.apply(chain)
     train = ~model.record.held_out
     targets = model.pipeline.targets(aligned)[torch.from_numpy(train)]

@@ -13,9 +13,10 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy, ks_2samp, wasserstein_distance
 
 from trajvae import Model, Reading, TrainConfig
+from trajvae.divergence import BINS
 from trajvae.errors import OutputError, ReadError
 from trajvae.outputs import marginals as module
-from trajvae.outputs.marginals import BINS, Marginals, circular_wasserstein, compare, halves
+from trajvae.outputs.marginals import Marginals, circular_wasserstein, compare, halves
 
 Float64 = NDArray[np.float64]
 

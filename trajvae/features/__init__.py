@@ -1,8 +1,24 @@
 """Frames in the coordinates that are modelled. A new kind is one class here and one line in `FEATURES`."""
 
-from trajvae.features.base import Features
+from trajvae.errors import OptionError
+from trajvae.features.base import LEAST_FLOOR, Features, Lesson, Shape
 from trajvae.features.cartesian import ShapeSpace
+from trajvae.features.internal import Internal
 
-FEATURES: dict[str, type[ShapeSpace]] = {"cartesian": ShapeSpace}
+FEATURES: dict[str, type[Features]] = {"cartesian": ShapeSpace, "internal": Internal}
 
-__all__ = ["FEATURES", "Features", "ShapeSpace"]
+
+def features_of(kind: str) -> type[Features]:
+    """The class of a kind.
+
+    Raises
+    ------
+    OptionError
+        There is no such kind.
+    """
+    if kind not in FEATURES:
+        raise OptionError(f"no features '{kind}'; there are {', '.join(FEATURES)} and, for training, auto")
+    return FEATURES[kind]
+
+
+__all__ = ["FEATURES", "LEAST_FLOOR", "Features", "Internal", "Lesson", "Shape", "ShapeSpace", "features_of"]

@@ -15,21 +15,22 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Self
 
 import numpy as np
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from trajvae.errors import ReadError
+from trajvae.features.base import Features, Lesson, Shape
+from trajvae.readers.align import Alignment
 
 Float64 = NDArray[np.float64]
 
-
+SCALE_FLOOR = 0.1  # smallest scale of an input as a share of the largest: stiff directions are noise to a network
 _EXACT = 2000  # frames and features up to which principal components are exact
-
-
 _RANK = 1e-6  # share of the largest singular value below which an equation is rounding (float32 files)
 
 
@@ -88,7 +89,7 @@ def householder(rows: Float64) -> tuple[Float64, Float64]:
     return v, t
 
 
-class ShapeSpace(nn.Module):
+class ShapeSpace(Features):
     """Cartesian features of aligned frames.
 
     Parameters
@@ -106,6 +107,7 @@ class ShapeSpace(nn.Module):
     an RMSD.
     """
 
+    kind = "cartesian"
     v: Tensor
     t: Tensor
     mean: Tensor
@@ -115,7 +117,7 @@ class ShapeSpace(nn.Module):
     def __init__(self, reference: Float64, weights: Float64, align: str, n_inputs: int | None = None) -> None:
         super().__init__()
         rows = constraints(reference, weights, align)
-        self.shape = reference.shape
+        self.frame = reference.shape
         self.rank = len(rows)
         size = rows.shape[1] - self.rank
         if size < 1:
@@ -124,11 +126,27 @@ class ShapeSpace(nn.Module):
             )
         v, t = householder(rows)
         kept = size if n_inputs is None else n_inputs
+        self.shape = Shape(kept)
         self.register_buffer("v", torch.from_numpy(v))
         self.register_buffer("t", torch.from_numpy(t))
         self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
         self.register_buffer("axes", torch.zeros(size, kept, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(kept, dtype=torch.float64))
+
+    @classmethod
+    def fitted(cls, lesson: Lesson) -> Self:
+        """See `Features`."""
+        a = lesson.alignment
+        size = cls(a.reference, a.weights, a.kind, 1).size
+        out = cls(a.reference, a.weights, a.kind, lesson.inputs_of(size))
+        frames = torch.from_numpy(np.ascontiguousarray(lesson.frames, dtype=np.float64))
+        out.fit(out.targets(frames), out.input_size, SCALE_FLOOR)
+        return out
+
+    @classmethod
+    def blank(cls, alignment: Alignment, shape: Shape) -> Self:
+        """See `Features`."""
+        return cls(alignment.reference, alignment.weights, alignment.kind, shape.n_inputs)
 
     @property
     def size(self) -> int:
@@ -136,9 +154,9 @@ class ShapeSpace(nn.Module):
         return int(self.mean.shape[0])
 
     @property
-    def input_size(self) -> int:
-        """Number of inputs."""
-        return int(self.scale.shape[0])
+    def shape_space(self) -> ShapeSpace:
+        """See `Features`."""
+        return self
 
     def targets(self, x: Tensor) -> Tensor:
         """See `Features`."""
@@ -150,15 +168,20 @@ class ShapeSpace(nn.Module):
         """See `Features`."""
         flat = torch.nn.functional.pad(targets, (self.rank, 0))
         v, t = self.v.to(targets), self.t.to(targets)
-        return (flat - (flat @ v) @ t.T @ v.T).view(-1, *self.shape)
+        return (flat - (flat @ v) @ t.T @ v.T).view(-1, *self.frame)
 
     def inputs(self, targets: Tensor) -> Tensor:
         """See `Features`."""
         return ((targets - self.mean.to(targets)) @ self.axes.to(targets)) / self.scale.to(targets)
 
     def expand(self, outputs: Tensor) -> Tensor:
-        """See `Features`."""
+        """Outputs of order one, (B, I), to targets (B, F); the way back of `inputs`."""
         return self.mean.to(outputs) + (outputs * self.scale.to(outputs)) @ self.axes.to(outputs).T
+
+    def project(self, targets: Tensor, k: int) -> Tensor:
+        """Targets (B, F) projected on the first k principal components."""
+        axes = self.axes[:, :k].to(targets)
+        return self.mean.to(targets) + ((targets - self.mean.to(targets)) @ axes) @ axes.T
 
     def log_jacobian(self, targets: Tensor) -> Tensor:
         """See `Features`: shape space is an isometry."""
@@ -173,7 +196,7 @@ class ShapeSpace(nn.Module):
         n_inputs : int
             Components that are kept.
         floor : float
-            Smallest scale as a share of the largest: stiff directions are noise to a network.
+            Smallest scale as a share of the largest.
         """
         mean, axes, deviations = principal_components(targets.double(), n_inputs)
         self.mean, self.axes = mean, axes

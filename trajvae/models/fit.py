@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
+from trajvae.features import LEAST_FLOOR, Features, Lesson, features_of
 from trajvae.latents import resolve_settings
-from trajvae.models.evidence import active_units
+from trajvae.models.choice import choose_features
+from trajvae.models.evidence import active_units, mutual_information
 from trajvae.models.likelihoods import default_likelihood
 from trajvae.models.pipeline import Encoded, Pipeline, Sizes, build_vae, join
 from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs, held_out_blocks
@@ -28,10 +30,8 @@ from trajvae.topology import Topology
 from trajvae.validity import Validity
 
 SAMPLE_FRAMES, SAMPLE_BYTES = 2000, 64e6
+_TOLD = 1000  # frames of which mutual information is estimated
 REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
-_LEAST_FLOOR = 1e-3  # Å
-_MOST_INPUTS = 512
-_SCALE_FLOOR = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,15 +101,26 @@ def _alignment(
     return Alignment.fit(config.align, positions[train[::step]], weights)
 
 
-def _sizes(config: TrainConfig, alignment: Alignment, n_train: int, precision: float) -> Sizes:
-    """Numbers that the data decide: at most one input for four frames, so that few frames are not memorised."""
-    probe = build_vae(config, alignment, Sizes(1, "isotropic", _LEAST_FLOOR, n_train))
-    size = probe.features.size
-    if config.latent_dim > size:
-        raise OptionError(f"latent_dim must not be above the number of features, {size}, got {config.latent_dim}")
-    n_inputs = min(size, max(config.latent_dim, n_train // 4, 1), max(_MOST_INPUTS, config.latent_dim))
-    likelihood = config.likelihood or default_likelihood(size, n_train)
-    return Sizes(n_inputs, likelihood, max(precision, _LEAST_FLOOR), n_train)
+def _learn_features(config: TrainConfig, lesson: Lesson) -> Features:
+    """Features of the training frames."""
+    if config.latent_dim > len(lesson.frames):
+        raise OptionError(
+            f"latent_dim must not be above the number of training frames, {len(lesson.frames)}, got {config.latent_dim}"
+        )
+    features = features_of(config.features).fitted(lesson)
+    if config.latent_dim > features.size:
+        raise OptionError(
+            f"latent_dim must not be above the number of features, {features.size}, got {config.latent_dim}"
+        )
+    return features
+
+
+def _sizes(config: TrainConfig, features: Features, precision: float, n_train: int) -> Sizes:
+    """Numbers that the data decide."""
+    likelihood = config.likelihood or default_likelihood(features, n_train)
+    shape = features.shape
+    floor = max(precision, LEAST_FLOOR)
+    return Sizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, shape.baseline)
 
 
 def fit(
@@ -154,10 +165,14 @@ def fit(
     config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
     held = held_out_blocks(chunk.file)
     alignment = _alignment(config, chunk.positions, topology, np.flatnonzero(~held))
-    sizes = _sizes(config, alignment, int((~held).sum()), precision)
-    vae = build_vae(config, alignment, sizes)
-    pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
     aligned = alignment.apply(chunk.positions)
+    lesson = Lesson(alignment, topology, aligned[~held], precision, config.latent_dim)
+    config, choice = choose_features(config, lesson)
+    config = dataclasses.replace(config, hidden=config.widths)
+    features = _learn_features(config, lesson)
+    sizes = _sizes(config, features, precision, int((~held).sum()))
+    vae = build_vae(config, alignment, sizes, features)
+    pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
     seen = aligned if inputs is None else alignment.apply(inputs)
     schedule, data = _prepare(pipeline, aligned, seen, held)
     vae.train().requires_grad_(True)
@@ -165,7 +180,7 @@ def fit(
     trained = Pipeline(config, sizes, topology, alignment, pipeline.vae, pipeline.device)
     record = _record(trained, chunk, aligned, held, history)
     record.figures.update(epochs=int(history["epoch"][-1]), seconds=round(time.monotonic() - begun, 2))
-    record.figures.update(batch_size=schedule.batch_size, likelihood=sizes.likelihood)
+    record.figures.update(batch_size=schedule.batch_size, likelihood=sizes.likelihood, **choice)
     return trained, record
 
 
@@ -175,17 +190,24 @@ def _prepare(
     seen: NDArray[np.floating[Any]],
     held: NDArray[np.bool_],
 ) -> tuple[Schedule, Split]:
-    """Fit the features to the training frames; put targets and inputs on the device."""
+    """Targets and inputs on the device, and how they are trained on."""
     config, vae = pipeline.config, pipeline.vae
     targets = pipeline.targets(aligned)
     mask = torch.from_numpy(held).to(targets.device)
-    vae.features.fit(targets[~mask], pipeline.sizes.n_inputs, _SCALE_FLOOR)
     inputs = vae.features.inputs(targets if seen is aligned else pipeline.targets(seen)).float()
     targets = targets.float()
     n_train = int((~held).sum())
     batch = min(config.batch_size or default_batch(n_train), n_train)
-    epochs = config.epochs or default_epochs(n_train, batch)
-    schedule = Schedule(epochs, batch, beta=config.beta, weight_decay=default_decay(n_train), seed=config.seed)
+    epochs = config.epochs or default_epochs(n_train, batch, vae.likelihood.steps)
+    schedule = Schedule(
+        epochs,
+        batch,
+        beta=config.beta,
+        warmup=max(Schedule.warmup, vae.likelihood.warmup),
+        free_bits=vae.likelihood.free_bits if config.free_bits is None else config.free_bits,
+        weight_decay=default_decay(n_train),
+        seed=config.seed,
+    )
     return schedule, Split(inputs[~mask], targets[~mask], inputs[mask], targets[mask])
 
 
@@ -235,11 +257,13 @@ def _figures(
     jump, least = jumps(aligned, chunk.file)
     degenerate = pipeline.alignment.degenerate(chunk.positions)
     active = active_units(pipeline, encoded.latent, encoded.kl)
+    some = chunk.positions[np.unique(np.linspace(0, len(aligned) - 1, min(len(aligned), _TOLD)).astype(np.int64))]
+    told, nats = mutual_information(pipeline, some), float(encoded.kl.sum(axis=1).mean())
     if not active:
         warnings.warn(
             f"the latent space has collapsed: none of its {pipeline.config.latent_dim} dimensions says anything of a "
-            f"frame (KL {encoded.kl[held].sum(axis=1).mean():.3f} nats); --beta below 1, --likelihood isotropic, more "
-            "epochs or more frames are ways out",
+            f"frame (KL {encoded.kl[held].sum(axis=1).mean():.3f} nats); --free-bits 4, --beta below 1, --likelihood "
+            "isotropic, --torsions independent, more epochs or more frames are ways out",
             TrajvaeWarning,
             stacklevel=2,
         )
@@ -268,6 +292,8 @@ def _figures(
         "kl": dict(zip(pipeline.vae.latent.parts, encoded.kl[held].mean(axis=0).tolist(), strict=True)),
         "active_units": active,
         "collapsed": active == 0,
+        "mutual_information": told,
+        "prior_gap": max(0.0, nats - told),
         "curvatures": pipeline.vae.latent.curvatures(),
         "diagnostics": pipeline.vae.latent.diagnostics(),
     }

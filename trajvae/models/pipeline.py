@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.config import TrainConfig
-from trajvae.errors import OptionError
-from trajvae.features import FEATURES
+from trajvae.features import Features, Shape, features_of
 from trajvae.latents import make_latent
 from trajvae.models.likelihoods import make_likelihood
 from trajvae.models.networks import MLP
@@ -56,24 +55,30 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers that fix the networks' shapes, beside the options."""
+    """What fixes the arrays' shapes, beside the options: of the features, and of the likelihood."""
 
     n_inputs: int
     likelihood: str
     floor: float
     n_train: int
+    n_angular: int = 0
+    baseline: int = 0
+
+    @property
+    def shape(self) -> Shape:
+        """Of the features."""
+        return Shape(self.n_inputs, self.n_angular, self.baseline)
 
 
-def build_vae(config: TrainConfig, alignment: Alignment, sizes: Sizes) -> VAE:
-    """A VAE with fresh weights drawn from the config's seed."""
-    if config.features not in FEATURES:
-        raise OptionError(f"no features '{config.features}'; there are {', '.join(FEATURES)}")
-    features = FEATURES[config.features](alignment.reference, alignment.weights, alignment.kind, sizes.n_inputs)
+def build_vae(config: TrainConfig, alignment: Alignment, sizes: Sizes, features: Features | None = None) -> VAE:
+    """A VAE with fresh weights drawn from the config's seed; without features, with blank ones that will be loaded."""
+    features = features or features_of(config.features).blank(alignment, sizes.shape)
     generator = torch.Generator().manual_seed(config.seed)
     latent = make_latent(config.backend, config.latent_dim, config.latent_settings())
-    encoder = MLP(sizes.n_inputs, config.hidden, latent.param_sizes, generator)
-    decoder = MLP(latent.ambient_dim, config.hidden, {"loc": sizes.n_inputs}, generator)
-    likelihood = make_likelihood(sizes.likelihood, features.size, sizes.floor, sizes.n_train)
+    encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator)
+    own = torch.Generator().manual_seed(config.seed + 1)
+    likelihood = make_likelihood(sizes.likelihood, features, sizes.floor, sizes.n_train, config.torsions, own)
+    decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator)
     return VAE(features, encoder, latent, decoder, likelihood)
 
 
@@ -138,8 +143,10 @@ class Pipeline:
 
     def targets(self, aligned: Array) -> Tensor:
         """Aligned frames (T, N, D) to targets (T, F), computed in float64."""
-        x = torch.from_numpy(np.ascontiguousarray(aligned, dtype=np.float64)).to(self.device)
-        return self.vae.features.targets(x)
+        return self.vae.features.targets(self._tensor(aligned))
+
+    def _tensor(self, x: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64)).to(self.device)
 
     @torch.no_grad()
     def encode(self, positions: Array, generator: torch.Generator | None = None) -> tuple[Encoded, Array]:
@@ -166,14 +173,14 @@ class Pipeline:
         inputs = vae.features.inputs(exact).to(dtype)
         params = vae.encode(inputs)
         latent = vae.latent.mean(params)
-        decoded = self._frames(vae.decode(latent)["loc"])
+        decoded = self._frames(vae.likelihood.mean(vae.decode(latent)))
         terms = vae.terms(inputs, targets, generator)
         ones = np.ones(self.n_atoms)
         out = Encoded(
             _numpy(latent),
             _numpy(vae.latent.scale(params)),
             pairwise_rmsd(decoded, aligned, ones),
-            pairwise_rmsd(self._frames(self._project(exact)), aligned, ones),
+            pairwise_rmsd(self._principal(aligned, exact), aligned, ones),
             _numpy(terms.elbo()),
             _numpy(terms.kl),
         )
@@ -186,11 +193,12 @@ class Pipeline:
         inputs = self.vae.features.inputs(exact).float()
         return self.vae.posterior_sample(inputs, exact.float(), generator)
 
-    def _project(self, targets: Tensor) -> Tensor:
-        """Targets projected on as many principal components as the latent space has dimensions."""
-        features = self.vae.features
-        axes = features.axes[:, : self.vae.latent.dim]
-        return features.mean + ((targets - features.mean) @ axes) @ axes.T
+    def _principal(self, aligned: Array, targets: Tensor) -> Float64:
+        """Frames projected on as many principal components as the latent space has dimensions."""
+        space = self.vae.features.shape_space
+        if space is not self.vae.features:
+            targets = space.targets(self._tensor(aligned))
+        return _numpy(space.positions(space.project(targets, self.vae.latent.dim)))
 
     def _frames(self, targets: Tensor) -> Float64:
         return _numpy(self.vae.features.positions(targets.double()))
@@ -214,10 +222,11 @@ class Pipeline:
         for i in range(0, len(z), self.chunk):
             points = torch.from_numpy(np.asarray(z[i : i + self.chunk], dtype=np.float32)).to(self.device)
             params = self.vae.decode(points)
-            draw = self.vae.likelihood.mean(params)
-            if generator is not None:
-                draw = self.vae.likelihood.sample({k: v.double() for k, v in params.items()}, generator)
-            parts.append(self._frames(draw))
+            if generator is None:
+                targets = self.vae.likelihood.mean(params)
+            else:
+                targets = self.vae.likelihood.sample({k: v.double() for k, v in params.items()}, generator)
+            parts.append(self._frames(targets))
         return np.concatenate(parts)
 
     def tangent(self, z: Array) -> Float64:

@@ -19,7 +19,13 @@ from trajvae.topology import Topology
 from trajvae.validity import Validity
 
 _UNITS = {"rg": "Angstrom", "end_to_end": "Angstrom", "sample": "Angstrom", "masses": "u"}
-_VALIDITY_UNITS = {"bond_low": "Angstrom", "bond_high": "Angstrom", "angle_low": "radian", "angle_high": "radian"}
+_VALIDITY_UNITS = {
+    "bond_low": "Angstrom",
+    "bond_high": "Angstrom",
+    "angle_low": "radian",
+    "angle_high": "radian",
+    "omega_bend": "radian",
+}
 
 
 class Parts(NamedTuple):

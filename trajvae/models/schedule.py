@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 
-STEPS = 8000  # optimiser steps that the default number of epochs aims at
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -26,6 +24,8 @@ class Schedule:
         Weight of the KL after its warm-up.
     warmup : float
         Share of the epochs over which the KL's weight rises from 0.
+    free_bits : float
+        Nats of the KL, shared out evenly among its parts, below which it costs nothing.
     structure : tuple of float
         Between these shares of the epochs the likelihood's covariance goes from spherical to its own structure;
         no weights are kept as the best before the second.
@@ -40,6 +40,7 @@ class Schedule:
     batch_size: int
     beta: float = 1.0
     warmup: float = 0.2
+    free_bits: float = 0.0
     structure: tuple[float, float] = (0.3, 0.6)
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
@@ -98,6 +99,6 @@ def default_batch(n_train: int) -> int:
     return int(np.clip(2 ** round(math.log2(max(n_train / 20, 1))), 16, 128))
 
 
-def default_epochs(n_train: int, batch_size: int) -> int:
-    """Epochs that make about `STEPS` steps."""
-    return int(np.clip(STEPS // max(1, -(-n_train // batch_size)), 20, 2000))
+def default_epochs(n_train: int, batch_size: int, steps: int = 8000) -> int:
+    """Epochs that make about so many steps."""
+    return int(np.clip(steps // max(1, -(-n_train // batch_size)), 20, 2000))

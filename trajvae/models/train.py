@@ -198,7 +198,7 @@ class Trainer:
         for k in range(self.batches):
             rows = order[k * schedule.batch_size : (k + 1) * schedule.batch_size]
             terms = self.vae.terms(data.train_inputs[rows], data.train_targets[rows], self.generator)
-            loss = -terms.objective(beta).mean()
+            loss = terms.loss(beta, schedule.free_bits)
             if self.regulariser is not None:
                 loss = loss + self.regulariser(self.vae, terms)
             self.optimiser.zero_grad(set_to_none=True)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trajvae.features import ShapeSpace
+from trajvae.features import Features
 from trajvae.latents import Context, Latent, Params
-from trajvae.models.likelihoods import Likelihood
+from trajvae.models.likelihood import Likelihood
 from trajvae.models.networks import MLP
 
 
@@ -20,8 +20,8 @@ class Terms(NamedTuple):
     ----------
     log_likelihood : Tensor, shape (B,)
     kl : Tensor, shape (B, parts)
-    residual : Tensor, shape (B, F)
-        targets - mean, in Å.
+    residual : Tensor
+        See `Likelihood.residual`.
     penalty : Tensor, optional, shape (B, parts)
         See `LatentDraw`.
     """
@@ -40,6 +40,19 @@ class Terms(NamedTuple):
         penalty = self.kl if self.penalty is None else self.penalty
         return self.log_likelihood - beta * penalty.sum(dim=-1)
 
+    def loss(self, beta: float = 1.0, free_bits: float = 0.0) -> Tensor:
+        """What training minimises: the mean of -objective, where each part of the KL has its share of nats for nothing.
+
+        References
+        ----------
+        D. P. Kingma et al., NeurIPS 2016, appendix C.8: free bits.
+        """
+        if not free_bits:
+            return -self.objective(beta).mean()
+        penalty = self.kl if self.penalty is None else self.penalty
+        charged = penalty.mean(dim=0).clamp(min=free_bits / penalty.shape[1])
+        return beta * charged.sum() - self.log_likelihood.mean()
+
 
 class _LogLikelihood:
     """log p(x|z) of one batch of targets; what was decoded last is not decoded again."""
@@ -55,8 +68,9 @@ class _LogLikelihood:
     def decode(self, z: Tensor, *, twice: bool = False) -> tuple[Params, Tensor]:
         """The likelihood's parameters at z, and log p(x|z)."""
         if self._last is None or not torch.equal(self._last[0], z):
-            decoded = self.vae.decode(z, twice=twice)
-            self._last = z, decoded, self.vae.likelihood.log_prob(self.targets, decoded)
+            likelihood = self.vae.likelihood
+            decoded = likelihood.given(self.targets, self.vae.decode(z, twice=twice))
+            self._last = z, decoded, likelihood.log_prob(self.targets, decoded)
         return self._last[1:]
 
 
@@ -65,18 +79,16 @@ class VAE(nn.Module):
 
     Parameters
     ----------
-    features : ShapeSpace
+    features : Features
     encoder : MLP
         With the heads that the latent asks for.
     latent : Latent
     decoder : MLP
-        With a head `loc` of the features' input size.
+        With the heads that the likelihood asks for.
     likelihood : Likelihood
     """
 
-    def __init__(
-        self, features: ShapeSpace, encoder: MLP, latent: Latent, decoder: MLP, likelihood: Likelihood
-    ) -> None:
+    def __init__(self, features: Features, encoder: MLP, latent: Latent, decoder: MLP, likelihood: Likelihood) -> None:
         super().__init__()
         self.features = features
         self.encoder = encoder
@@ -90,9 +102,12 @@ class VAE(nn.Module):
         return out
 
     def decode(self, z: Tensor, *, twice: bool = False) -> Params:
-        """Latent points (B, ambient) to the likelihood's parameters over targets; `twice` is the network's."""
+        """Latent points (B, ambient) to the likelihood's parameters over targets; `twice` is the network's.
+
+        A head `loc` is of order one, in the principal components of linear features.
+        """
         out: Params = self.decoder(z, twice=twice)
-        return {**out, "loc": self.features.expand(out["loc"])}
+        return {**out, "loc": self.features.shape_space.expand(out["loc"])} if "loc" in out else out
 
     def terms(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Terms:
         """One reparameterised draw of the ELBO's parts."""
@@ -100,7 +115,7 @@ class VAE(nn.Module):
         log_likelihood = _LogLikelihood(self, targets)
         z, kl, penalty = self.latent.draw(params, Context(generator, log_likelihood, self.encode))
         decoded, value = log_likelihood.decode(z)
-        return Terms(value, kl, targets - self.likelihood.mean(decoded), penalty)
+        return Terms(value, kl, self.likelihood.residual(targets, decoded), penalty)
 
     def posterior_sample(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """A draw from q(z|x) for each frame, (B, ambient)."""

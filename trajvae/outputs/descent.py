@@ -25,13 +25,15 @@ class Descent:
         self.pipeline, self.objective, self.goal = pipeline, objective, goal
         self.scale, self.support = scale, support
 
-    def expected(self, z: Tensor, noise: Tensor) -> Tensor:
-        """Mean of the objective over the draws, (B, ambient) to (B,)."""
+    def expected(self, z: Tensor, noise: Tensor | None) -> Tensor:
+        """Mean of the objective over the draws that noise (K, F) stands for, or at means, (B, ambient) to (B,)."""
         vae = self.pipeline.vae
-        loc = vae.likelihood.mean(vae.decode(z))
-        draws = loc[:, None] + noise
-        values = self.objective.function(vae.features.positions(draws.flatten(0, 1)))
-        return values.view(draws.shape[:2]).mean(dim=1)
+        params = vae.decode(z)
+        if noise is None:
+            return self.objective.function(vae.features.positions(vae.likelihood.mean(params)))
+        repeated = {name: value.repeat_interleave(len(noise), dim=0) for name, value in params.items()}
+        draws = vae.likelihood.draw(repeated, noise.repeat(len(z), 1))
+        return self.objective.function(vae.features.positions(draws)).view(len(z), len(noise)).mean(dim=1)
 
     def penalty(self, z: Tensor) -> Tensor:
         """Rises from zero where the k-th nearest training latent is further than most are from theirs."""
@@ -39,7 +41,7 @@ class Descent:
         return _PENALTY * excess.clamp(min=0.0).square()
 
     def run(
-        self, z: Tensor, noise: Tensor, steps: int, progress: Callable[[int, int, float], None] | None
+        self, z: Tensor, noise: Tensor | None, steps: int, progress: Callable[[int, int, float], None] | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Descend.
 

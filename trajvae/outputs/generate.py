@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,8 +16,10 @@ from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
 from trajvae.observables import built_in, evaluate
 from trajvae.outputs.conformations import Conformations
+from trajvae.outputs.novelty import nearest
 from trajvae.outputs.projection import project
-from trajvae.outputs.samplers import sample
+from trajvae.outputs.relax import Relaxation
+from trajvae.outputs.samplers import sample, settle
 from trajvae.outputs.support import Support
 from trajvae.store import Quantity
 from trajvae.validity import REASONS
@@ -45,12 +48,15 @@ class Mending:
         Go on until all that are given are valid.
     budget : int
         Draws at most for each that is wanted, where only valid ones are.
+    relax : bool
+        Minimise what is kept in a force field, with OpenMM; see `outputs.relax`.
     """
 
     redraws: int = 2
     project: bool = False
     valid_only: bool = False
     budget: int = 50
+    relax: bool = False
 
     def __post_init__(self) -> None:
         for name, low in (("redraws", 0), ("budget", 1)):
@@ -135,6 +141,33 @@ def _enough(
     return _Batch(*(np.concatenate(column)[:n] for column in zip(*parts, strict=True))), said[0], tally
 
 
+def _looked_at(
+    pipeline: Pipeline,
+    record: Record,
+    made: _Batch,
+    relaxation: Relaxation | None,
+    novelty: bool,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[_Batch, dict[str, Quantity], dict[str, float]]:
+    """What is kept, relaxed where that is wanted; observables and figures of energies and of the nearest frames."""
+    observables: dict[str, Quantity] = {}
+    figures: dict[str, float] = {}
+    if relaxation is not None:
+        found = relaxation(made.positions, progress)
+        placed = pipeline.alignment.apply(found.positions)
+        made = made._replace(positions=placed, reasons=record.validity.reasons(placed))
+        observables |= {"energy": Quantity(found.after, "kJ/mol"), "energy_drawn": Quantity(found.before, "kJ/mol")}
+        figures |= {"energy": float(np.median(found.after)), "energy_drawn": float(np.median(found.before))}
+    if novelty:
+        frame, rmsd = nearest(made.positions, record.sample)
+        observables |= {
+            "nearest_frame": Quantity(record.sample_index[frame]),
+            "nearest_rmsd": Quantity(rmsd, "Angstrom"),
+        }
+        figures["nearest_rmsd"] = float(np.median(rmsd))
+    return made, observables, figures
+
+
 def generate(
     pipeline: Pipeline,
     record: Record,
@@ -142,8 +175,10 @@ def generate(
     *,
     seed: int = 0,
     mean: bool = False,
-    sampler: str = "prior",
+    sampler: str = "auto",
     mending: Mending | None = None,
+    novelty: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Conformations:
     """Draw z, and x from p(x|z).
 
@@ -157,14 +192,19 @@ def generate(
     mean : bool
         Decode the mean of p(x|z) instead of drawing from it.
     sampler : str
-        Where z comes from; see `SAMPLERS`.
+        Where z comes from; see `SAMPLERS` and `settle`.
     mending : Mending, optional
         What is done about draws that are not valid: by default x is drawn again, twice at most.
+    novelty : bool
+        Look for the nearest frame of those that the model keeps.
+    progress : callable, optional
+        Called with (done, in all) while conformations are relaxed.
 
     Returns
     -------
     Conformations
-        With the observables `rg`, `end_to_end`, `invalid_reason` (an index into `validity.REASONS`) and `redraws`.
+        With the observables `rg`, `end_to_end`, `invalid_reason` (an index into `validity.REASONS`) and `redraws`; of
+        those that were asked for, `energy` and `energy_drawn` in kJ/mol, `nearest_frame` and `nearest_rmsd` in Å.
 
     Raises
     ------
@@ -175,12 +215,15 @@ def generate(
     mending = mending or Mending()
     if n < 1:
         raise OptionError(f"the number of conformations must be 1 or more, got {n}")
+    support = Support.fit(pipeline.vae.latent, record.latent, pipeline.device)
+    sampler = settle(record, sampler)
+    relaxation = Relaxation(pipeline.topology) if mending.relax else None  # what is missing is said at once
     if mending.valid_only:
         made, drawn, tally = _enough(pipeline, record, n, seed, mean, sampler, mending)
     else:
         made, drawn = _batch(pipeline, record, n, seed, mean, sampler, mending)
         tally = Counter(made.tally())
-    support = Support.fit(pipeline.vae.latent, record.latent, pipeline.device)
+    made, extra, further = _looked_at(pipeline, record, made, relaxation, novelty, progress)
     observables = {k: Quantity(evaluate(o, made.positions), o.unit) for k, o in built_in(pipeline.topology).items()}
     named = Quantity(made.reasons.astype(np.int8), attributes={"meaning": ", ".join(REASONS)})
     figures = {
@@ -191,13 +234,14 @@ def generate(
         **drawn,
         "off_data": float(1.0 - support.inside(made.latent).mean()),
         "of": "mean" if mean else "sample",
+        **further,
     }
     return Conformations(
         made.positions,
         made.latent,
         made.reasons == 0,
         pipeline.topology,
-        {**observables, "invalid_reason": named, "redraws": Quantity(made.redraws.astype(np.int32))},
+        {**observables, "invalid_reason": named, "redraws": Quantity(made.redraws.astype(np.int32)), **extra},
         seed,
         f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{sampler}')",
         figures,

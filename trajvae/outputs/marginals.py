@@ -3,32 +3,47 @@
 Three sets of equal size n are compared: two disjoint sets A and B of interleaved blocks of the simulation, and n
 conformations of the model. The divergence is that of A and the model, the floor that of A and B: the same estimators
 on equally many frames, so that a perfect model would reach the floor.
+
+Beside it stand, always of sets of equal size: two random halves; the held-out blocks and training frames; the model and
+each of those two; and what other models would give: PCA of the latent's dimension with an isotropic residual, and
+simulated frames drawn once more, which is learning by heart.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import ks_2samp, wasserstein_distance
 
+from trajvae.divergence import bin_edges, histogram_divergence
 from trajvae.errors import ReadError
 from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
-from trajvae.observables import PAIR_PREFIX, catalogue, evaluate_all, pair_observables
+from trajvae.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
+from trajvae.outputs.baselines import evenly, known_frames, principal_draws, resampled
 from trajvae.outputs.generate import draw
+from trajvae.outputs.novelty import novelty
+from trajvae.outputs.samplers import settle
 from trajvae.store import Header, Quantity, write_table
 from trajvae.store.schema import Tree
 
 Float64 = NDArray[np.float64]
 
-BINS = 50
 BLOCKS = 20  # of the simulation, every other one in A
 MOST = 20_000  # frames in A, and in B
+COMPARED = {
+    "random_floor": ("first", "second"),
+    "held_out_floor": ("held", "train"),
+    "jsd_train": ("few", "train"),
+    "jsd_held_out": ("few", "held"),
+    "jsd_pca": ("pca", "a"),
+    "jsd_resampled": ("resampled", "a"),
+}
+_NOVEL = 1000  # conformations whose nearest frames are looked for, and frames that are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +60,8 @@ class Marginal:
         Jensen-Shannon divergence in bits, Wasserstein-1 distance in the unit, Kolmogorov-Smirnov statistic.
     noise_floor, w1_floor, ks_floor : float
         The same between A and B.
+    others : dict of float
+        Divergences of the pairs of `COMPARED`, in bits.
     """
 
     unit: str
@@ -57,6 +74,7 @@ class Marginal:
     noise_floor: float
     w1_floor: float
     ks_floor: float
+    others: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +103,10 @@ class Marginals:
                 "simulation": Quantity(m.simulation),
                 "model": Quantity(m.model),
             }
-            marks = {k: v for k, v in vars(m).items() if not isinstance(v, np.ndarray)}
-            groups[f"marginals/{name}"] = (tree, marks)
+            marks = {k: v for k, v in vars(m).items() if not isinstance(v, np.ndarray | dict)}
+            groups[f"marginals/{name}"] = (tree, {**marks, **m.others})
         header = Header("marginals", self.command or "Marginals.save", self.seed)
-        attributes = {"n": self.n, **{k: v for k, v in self.figures.items() if isinstance(v, float)}}
+        attributes = {"n": self.n, **{k: v for k, v in self.figures.items() if isinstance(v, float | int | str)}}
         write_table(Path(path), header, groups=groups, attributes=attributes, force=force)
 
 
@@ -104,15 +122,15 @@ def compare(a: Float64, b: Float64, model: Float64, unit: str, period: float = 0
     period : float
         Of an angle, 0 if none; its histogram covers one period from -period/2, and W1 goes the shorter way round.
     """
-    everything = np.concatenate([a, b, model])
-    low, high = (-period / 2, period / 2) if period else (everything.min(), everything.max())
-    edges = np.linspace(low, high if high > low else low + 1e-9 + abs(low) * 1e-9, BINS + 1)
+    edges = bin_edges([a, b, model], period)
     pa, pb, pm = (np.histogram(v, edges)[0] / len(v) for v in (a, b, model))
     return Marginal(unit, edges, pa, pm, *_figures(pa, pm, a, model, period), *_figures(pa, pb, a, b, period))
 
 
 def _figures(p: Float64, q: Float64, a: Float64, b: Float64, period: float) -> tuple[float, float, float]:
     """Jensen-Shannon divergence of the histograms; Wasserstein-1 and Kolmogorov-Smirnov of the samples."""
+    from scipy.stats import ks_2samp, wasserstein_distance  # half a second that no other output waits for
+
     w1 = circular_wasserstein(a, b, period) if period else wasserstein_distance(a, b)
     return float(jensenshannon(p, q, base=2) ** 2), float(w1), float(ks_2samp(a, b).statistic)
 
@@ -168,14 +186,52 @@ def marginals(
     """
     simulated = record.sample if positions is None else positions
     a, b = halves(len(simulated))
-    _, drawn, _ = draw(pipeline, record, len(a), seed=seed)
-    sets = (simulated[a], simulated[b], drawn)
+    sampler = settle(record, "auto")
+    _, drawn, _ = draw(pipeline, record, len(a), seed=seed, sampler=sampler)
+    known = known_frames(record, positions)
+    held, train = known.positions[known.held_out], known.positions[~known.held_out]
+    sets = {"a": simulated[a], "b": simulated[b], "model": drawn}
+    sets |= _further(pipeline, sets, simulated, evenly(held, MOST), train, seed)
     items = [*catalogue(pipeline.topology, pipeline.dimension), *pair_observables(pipeline.n_atoms)]
-    of_a, of_b, of_model = (evaluate_all(items, x) for x in sets)
-    table = {o.name: compare(of_a[o.name], of_b[o.name], of_model[o.name], o.unit, o.period) for o in items}
+    values = {name: evaluate_all(items, x) for name, x in sets.items()}
+    table = {o.name: _marginal(o, {name: v[o.name] for name, v in values.items()}) for o in items}
     pairs = [m for name, m in table.items() if name.startswith(PAIR_PREFIX)]
-    figures = {
+    figures: dict[str, Any] = {
         "mean_jsd": float(np.mean([m.jsd for m in pairs])),
         "mean_noise_floor": float(np.mean([m.noise_floor for m in pairs])),
+        **{f"mean_{name}": float(np.mean([m.others[name] for m in pairs])) for name in COMPARED},
+        "held_out": len(sets["held"]),
+        "sampler": sampler,
+        **novelty(evenly(drawn, _NOVEL), evenly(held, _NOVEL), evenly(train, _NOVEL)),
     }
     return Marginals(table, len(a), seed, f"Model.marginals(seed={seed})", figures)
+
+
+def _further(
+    pipeline: Pipeline,
+    sets: dict[str, NDArray[Any]],
+    simulated: NDArray[Any],
+    held: NDArray[Any],
+    train: NDArray[Any],
+    seed: int,
+) -> dict[str, NDArray[Any]]:
+    """The sets that stand beside A, B and the model."""
+    n, order = len(sets["a"]), np.random.default_rng(seed).permutation(len(simulated))
+    few = min(len(held), len(train), n)
+    return {
+        "first": simulated[order[:n]],
+        "second": simulated[order[n : 2 * n]],
+        "held": evenly(held, few),
+        "train": evenly(train, few),
+        "few": sets["model"][:few],
+        "pca": principal_draws(pipeline, train, n, seed),
+        "resampled": resampled(train, n, seed),
+    }
+
+
+def _marginal(observable: Observable, values: dict[str, Float64]) -> Marginal:
+    """One observable in all sets."""
+    period = observable.period
+    found = compare(values["a"], values["b"], values["model"], observable.unit, period)
+    others = {name: histogram_divergence(values[p], values[q], period) for name, (p, q) in COMPARED.items()}
+    return replace(found, others=others)

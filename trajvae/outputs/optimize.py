@@ -113,7 +113,7 @@ def optimize(
     descent = Descent(pipeline, objective, aim, scale, support)
     z0 = torch.from_numpy(_starts(record, stored, index, aim, search).astype(np.float32)).to(pipeline.device)
     noise = _noise(pipeline, search, of, generator)
-    with small_work(_work(pipeline, search, len(noise))):
+    with small_work(_work(pipeline, search, 1 if noise is None else len(noise))):
         z, path, values = descent.run(z0, noise, search.steps, progress)
     candidates = _candidates(pipeline, record, z, of, search, generator)
     chosen = _choose(candidates, record, objective, aim, support, search)
@@ -135,12 +135,12 @@ def _work(pipeline: Pipeline, search: Search, noise: int) -> float:
     return 3.0 * search.starts * (weights + noise * pipeline.vae.features.size * 20)
 
 
-def _noise(pipeline: Pipeline, search: Search, of: str, generator: torch.Generator) -> Tensor:
+def _noise(pipeline: Pipeline, search: Search, of: str, generator: torch.Generator) -> Tensor | None:
     size = pipeline.vae.features.size
     if of == "mean":
-        return torch.zeros(1, size, device=pipeline.device)
+        return None
     most = max(4, _NUMBERS // (search.starts * size))
-    return pipeline.vae.likelihood.noise(min(search.noise, most), generator).float()
+    return pipeline.vae.likelihood.noise(min(search.noise, most), generator, pipeline.device).float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +201,7 @@ def _result(
     descended: tuple[Tensor, Tensor, Tensor],
     simulated: Float64,
     descent: Descent,
-    noise: Tensor,
+    noise: Tensor | None,
 ) -> Conformations:
     found, values, inside = chosen
     z, path, way = descended

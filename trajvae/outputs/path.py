@@ -24,8 +24,8 @@ from trajvae.models.threads import small_work
 from trajvae.observables import built_in, evaluate
 from trajvae.outputs.centroids import learned_metric, posterior_metric
 from trajvae.outputs.conformations import Conformations
+from trajvae.outputs.novelty import nearest
 from trajvae.outputs.structures import read_structure
-from trajvae.readers.align import pairwise_rmsd
 from trajvae.store import Quantity
 
 Float64 = NDArray[np.float64]
@@ -211,17 +211,6 @@ class _Search:
             way.append(int(before[way[-1]]))
         polygon = points[torch.tensor(way[::-1], device=a.device)].double().cpu().numpy()
         return self.latent.project(self.tensor(equal_times(polygon, _NODES)))
-
-
-def nearest(positions: Float64, simulated: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int64], Float64]:
-    """Of each structure (n, N, D) the nearest simulated frame (T, N, D), and its RMSD after superposition in Å."""
-    ones = np.ones(positions.shape[1])
-    index, least = [], []
-    for x in positions:  # as many as a path has frames
-        rmsd = pairwise_rmsd(np.broadcast_to(x, simulated.shape), simulated, ones)
-        index.append(int(rmsd.argmin()))
-        least.append(float(rmsd.min()))
-    return np.array(index, dtype=np.int64), np.array(least)
 
 
 def _result(

@@ -19,6 +19,7 @@ from trajvae.outputs.centroids import posterior_metric
 Sampler = Callable[[Pipeline, Record, int, torch.Generator], tuple[Tensor, dict[str, Any]]]
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
+_GAP = 2.0  # nats between aggregated posterior and prior above which `auto` takes the former
 _WIDTH = 2.0  # of the metric's kernels, in units of the centroids' spacing
 
 
@@ -71,6 +72,24 @@ def from_metric(
 SAMPLERS: dict[str, Sampler] = {"prior": from_prior, "aggregate": from_aggregate, "metric": from_metric}
 
 
+def settle(record: Record, name: str) -> str:
+    """The sampler that `auto` stands for: the prior, unless the frames' posteriors together are something else.
+
+    Where frames are few, or run along a curve, they leave most of the prior empty, and what a decoder makes of empty
+    places is anybody's guess.
+
+    Parameters
+    ----------
+    record : Record
+        Whose figures say by how many nats prior and posteriors differ.
+    name : str
+        `auto`, or a sampler, which is given back.
+    """
+    if name != "auto":
+        return name
+    return "aggregate" if (record.figures.get("prior_gap") or 0.0) > _GAP else "prior"
+
+
 def sample(
     pipeline: Pipeline, record: Record, n: int, name: str, generator: torch.Generator
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
@@ -82,7 +101,7 @@ def sample(
         No such sampler, or none for this latent space.
     """
     if name not in SAMPLERS:
-        raise OptionError(f"no sampler '{name}'; there are {', '.join(SAMPLERS)}")
+        raise OptionError(f"no sampler '{name}'; there are auto, {', '.join(SAMPLERS)}")
     with torch.no_grad():
         drawn, figures = SAMPLERS[name](pipeline, record, n, generator)
     return np.asarray(drawn.double().cpu().numpy(), dtype=np.float64), {"sampler": name, **figures}

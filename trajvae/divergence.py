@@ -1,0 +1,26 @@
+"""How two samples of a number differ."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import jensenshannon
+
+Float64 = NDArray[np.float64]
+
+BINS = 50
+
+
+def bin_edges(samples: list[Float64], period: float = 0.0) -> Float64:
+    """Edges of 50 bins over all samples; over one period from -period/2 where there is one."""
+    low, high = -period / 2, period / 2
+    if not period:
+        low, high = min(float(s.min()) for s in samples), max(float(s.max()) for s in samples)
+    return np.linspace(low, high if high > low else low + 1e-9 + abs(low) * 1e-9, BINS + 1)
+
+
+def histogram_divergence(a: Float64, b: Float64, period: float = 0.0) -> float:
+    """Jensen-Shannon divergence of two samples' histograms of 50 bins, in bits."""
+    edges = bin_edges([a, b], period)
+    p, q = (np.histogram(s, edges)[0] / len(s) for s in (a, b))
+    return float(jensenshannon(p, q, base=2) ** 2)

@@ -1,0 +1,240 @@
+"""Internal coordinates: bonds, angles and torsions along a spanning tree, F = 3N - 6 (2N - 3 in the plane).
+
+A simulation's bonds and angles are narrow in them, so that what a model draws of them is a molecule. Torsions that
+hardly turn are numbers about their circular mean, like bonds and angles; the others are angles of a whole turn and
+enter networks as cosine and sine.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trajvae.errors import OptionError
+from trajvae.features.base import LEAST_FLOOR, Features, Lesson, Shape
+from trajvae.features.cartesian import SCALE_FLOOR, ShapeSpace, constraints, principal_components
+from trajvae.features.rebuild import Coordinates, Plan, log_volume, measure, rebuild
+from trajvae.features.superposition import superposed
+from trajvae.features.tree import spanning_tree
+from trajvae.readers.align import Alignment
+
+STIFF = 0.45  # radians; circular standard deviation below which a torsion counts with the linear coordinates
+_STRAIGHT = 0.02  # sine of an angle that is straight in the median frame
+_ROUNDING = math.sqrt(1.0 / 6.0)  # standard deviation of a distance between atoms rounded to multiples of one
+
+
+def _wrapped(angle: Tensor) -> Tensor:
+    """Into [-pi, pi), with the slope of the identity."""
+    turns: Tensor = torch.floor((angle.detach() + math.pi) / (2.0 * math.pi))
+    return angle - 2.0 * math.pi * turns
+
+
+class Internal(Features):
+    """Bonds, angles and torsions of aligned or unaligned frames.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        Frames that are rebuilt are superposed on its reference.
+    shape : Shape
+
+    Attributes
+    ----------
+    references : Tensor of int64, shape (N, D)
+        See `spanning_tree`.
+    flexible : Tensor of bool, shape (K,)
+        Which torsions (signed angles in the plane) are angles of a whole turn.
+    centre : Tensor, shape (K,)
+        The circular mean about which the others are counted; 0 for the flexible.
+    middle, spread : Tensor, shape (F - angular,)
+        Mean and standard deviation of the linear targets, in Å and radians.
+    mean, axes, scale : Tensor
+        Of the principal components of (standardised linear targets, cosines, sines) that are the inputs.
+
+    Notes
+    -----
+    Targets are the linear coordinates (bonds in Å, then angles and stiff torsions in radians) and after them the
+    flexible torsions.
+    """
+
+    kind = "internal"
+    references: Tensor
+    flexible: Tensor
+    centre: Tensor
+    middle: Tensor
+    spread: Tensor
+    mean: Tensor
+    axes: Tensor
+    scale: Tensor
+
+    def __init__(self, alignment: Alignment, shape: Shape) -> None:
+        super().__init__()
+        n, dimension = alignment.reference.shape
+        if alignment.kind != "superpose":
+            raise OptionError(f"internal coordinates go with --align superpose, got '{alignment.kind}'")
+        if n < 3:
+            raise OptionError(f"internal coordinates need 3 atoms or more, got {n}: use --features cartesian")
+        self.alignment, self.shape = alignment, shape
+        self._shape_space = ShapeSpace(alignment.reference, alignment.weights, alignment.kind, max(shape.baseline, 1))
+        self._size: int = 3 * n - 6 if dimension == 3 else 2 * n - 3
+        turning = n - dimension
+        linear, embedded = self._size - shape.n_angular, self._size + shape.n_angular
+        self.register_buffer("references", torch.full((n, dimension), -1, dtype=torch.int64))
+        self.register_buffer("flexible", torch.zeros(turning, dtype=torch.bool))
+        self.register_buffer("centre", torch.zeros(turning, dtype=torch.float64))
+        self.register_buffer("middle", torch.zeros(linear, dtype=torch.float64))
+        self.register_buffer("spread", torch.ones(linear, dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(embedded, dtype=torch.float64))
+        self.register_buffer("axes", torch.zeros(embedded, shape.n_inputs, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(shape.n_inputs, dtype=torch.float64))
+        self._plan: Plan | None = None
+
+    @classmethod
+    def fitted(cls, lesson: Lesson) -> Self:
+        """See `Features`.
+
+        Raises
+        ------
+        OptionError
+            Fewer than three atoms, atoms in one line, or another alignment than superposition.
+        """
+        x = torch.from_numpy(np.ascontiguousarray(lesson.frames, dtype=np.float64))
+        bonds = lesson.topology.backbone_bonds()
+        references = spanning_tree(bonds, lesson.frames, lesson.topology.elements != "H")
+        coordinates = measure(x, Plan(references))
+        turning = coordinates.torsions if x.shape[2] == 3 else coordinates.angles
+        _refuse_lines(coordinates, x.shape[2])
+        flexible, centre = _flexible(turning)
+        n_angular = int(flexible.sum())
+        size = sum(c.shape[1] for c in coordinates)
+        baseline = max(1, min(lesson.latent_dim, size))
+        out = cls(lesson.alignment, Shape(lesson.inputs_of(size + n_angular), n_angular, baseline))
+        out.references, out.flexible = torch.from_numpy(references), flexible
+        out.centre = torch.where(flexible, 0.0, centre)
+        out._forget()
+        out._scale_to(x, lesson.floor)
+        return out
+
+    def _scale_to(self, x: Tensor, floor: float) -> None:
+        """Means, spreads and principal components of training frames."""
+        targets = self.targets(x)
+        linear = targets[:, : self.n_linear]
+        self.middle = linear.mean(dim=0)
+        self.spread = linear.std(dim=0).clamp(min=max(floor * _ROUNDING, LEAST_FLOOR))
+        self.mean, self.axes, deviations = principal_components(self._embedded(targets), self.shape.n_inputs)
+        self.scale = deviations.clamp(min=max(float(deviations[0]) * SCALE_FLOOR, 1e-12))
+        space = self._shape_space
+        space.fit(space.targets(x), space.input_size, SCALE_FLOOR)
+
+    @classmethod
+    def blank(cls, alignment: Alignment, shape: Shape) -> Self:
+        """See `Features`."""
+        return cls(alignment, shape)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._plan = None
+
+    @property
+    def plan(self) -> Plan:
+        """The references, sorted for use."""
+        if self._plan is None:
+            self._plan = Plan(self.references.cpu().numpy())
+        return self._plan
+
+    @property
+    def size(self) -> int:
+        """Number of targets."""
+        return self._size
+
+    @property
+    def shape_space(self) -> ShapeSpace:
+        """See `Features`."""
+        return self._shape_space
+
+    def targets(self, x: Tensor) -> Tensor:
+        """See `Features`."""
+        bonds, angles, torsions = measure(x, self.plan)
+        plane = x.shape[2] == 2
+        turning = _wrapped((angles if plane else torsions) - self.centre.to(x))
+        straight = [bonds] if plane else [bonds, angles]
+        return torch.cat([*straight, turning[:, ~self.flexible], turning[:, self.flexible]], dim=1)
+
+    def coordinates(self, targets: Tensor) -> Coordinates:
+        """Targets (B, F) in the order of the tree."""
+        plane = self.references.shape[1] == 2
+        n = len(self.references)
+        bonds, rest = targets[:, : n - 1], targets[:, n - 1 :]
+        angles, turning = (rest[:, :0], rest) if plane else (rest[:, : n - 2], rest[:, n - 2 :])
+        stiff_first = torch.cat([torch.where(~self.flexible)[0], torch.where(self.flexible)[0]])
+        turning = turning[:, torch.argsort(stiff_first)] + self.centre.to(targets)
+        return Coordinates(bonds, turning, angles) if plane else Coordinates(bonds, angles, turning)
+
+    def positions(self, targets: Tensor) -> Tensor:
+        """See `Features`."""
+        built = rebuild(self.coordinates(targets), self.plan)
+        reference, weights = (torch.from_numpy(a).to(built) for a in (self.alignment.reference, self.alignment.weights))
+        return superposed(built, reference, weights)
+
+    def standardised(self, targets: Tensor) -> Tensor:
+        """The linear targets in units of their spread, (B, F - angular)."""
+        return (targets[:, : self.n_linear] - self.middle.to(targets)) / self.spread.to(targets)
+
+    def _embedded(self, targets: Tensor) -> Tensor:
+        torsions = targets[:, self.n_linear :]
+        return torch.cat([self.standardised(targets), torsions.cos(), torsions.sin()], dim=1)
+
+    def inputs(self, targets: Tensor) -> Tensor:
+        """See `Features`."""
+        return ((self._embedded(targets) - self.mean.to(targets)) @ self.axes.to(targets)) / self.scale.to(targets)
+
+    def log_jacobian(self, targets: Tensor) -> Tensor:
+        """See `Features`: the volume of all positions, less that of turning the superposed frame.
+
+        Positions are a superposed frame, turned and shifted: d^3N x = |det K| d(shape) d(turn) d(shift), where K says
+        how the conditions of superposition, normalised, change under turn and shift.
+        """
+        a = self.alignment
+        x = self.positions(targets)
+        rows = constraints(a.reference, a.weights, "superpose")
+        whole = log_volume(self.coordinates(targets), x.shape[2])
+        turn: Tensor = torch.linalg.slogdet(_moves(x).flatten(2) @ torch.from_numpy(rows.T).to(x)).logabsdet
+        return whole - turn
+
+
+def _moves(x: Tensor) -> Tensor:
+    """How frames (B, N, D) move when shifted along and turned about each axis, (B, moves, N, D)."""
+    dimension = x.shape[2]
+    shifts = torch.eye(dimension, dtype=x.dtype, device=x.device)[:, None, :].expand(-1, x.shape[1], -1)
+    parts = [shifts.expand(len(x), -1, -1, -1)]
+    for i in range(dimension):
+        for j in range(i + 1, dimension):
+            turned = torch.zeros_like(x)
+            turned[..., i], turned[..., j] = -x[..., j], x[..., i]
+            parts.append(turned[:, None])
+    return torch.cat(parts, dim=1)
+
+
+def _refuse_lines(coordinates: Coordinates, dimension: int) -> None:
+    straight = coordinates.angles.sin().abs().median(dim=0).values
+    if dimension == 3 and bool((straight < _STRAIGHT).any()):
+        raise OptionError("atoms stand in one line, about which no torsion can be told: use --features cartesian")
+
+
+def _flexible(angles: Tensor) -> tuple[Tensor, Tensor]:
+    """Which angles (T, K) turn, and the circular mean of each.
+
+    References
+    ----------
+    K. V. Mardia, P. E. Jupp, Directional Statistics (2000), eq. 2.3.14: the circular standard deviation.
+    """
+    c, s = angles.cos().mean(dim=0), angles.sin().mean(dim=0)
+    length = torch.sqrt(c.square() + s.square()).clamp(min=1e-12, max=1.0)
+    return torch.sqrt(-2.0 * length.log()) >= STIFF, torch.atan2(s, c)

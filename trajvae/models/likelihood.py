@@ -1,0 +1,92 @@
+"""What a distribution p(x|z) of targets promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+Params = dict[str, Tensor]
+
+
+class Likelihood(nn.Module, ABC):
+    """A distribution of targets given a decoder's outputs.
+
+    Parameters
+    ----------
+    size : int
+        Number of targets, F.
+    floor : float
+        Smallest standard deviation in Å: the precision of the file.
+    n_frames : int
+        Training frames, for shrinkage.
+    param_sizes : dict of str to int
+        The heads a decoder grows.
+
+    Attributes
+    ----------
+    structured : bool
+        Whether the covariance has a structure that training lets in gradually.
+    free_bits : float
+        Nats of divergence that training leaves the latent without a price: the more a likelihood explains by itself,
+        the likelier it is that the latent is left unused.
+    warmup : float
+        Share of the epochs over which the divergence's weight rises, at least.
+    steps : int
+        Optimiser steps that the default number of epochs aims at.
+    """
+
+    structured = False
+    free_bits = 0.0
+    warmup = 0.0
+    steps = 8000
+
+    def __init__(self, size: int, floor: float, n_frames: int, param_sizes: dict[str, int]) -> None:
+        super().__init__()
+        self.size, self.floor, self.n_frames, self.param_sizes = size, floor, n_frames, param_sizes
+
+    def given(self, targets: Tensor, params: Params) -> Params:
+        """The parameters with what depends on the targets themselves, as `log_prob` and `residual` take them."""
+        return params
+
+    @abstractmethod
+    def log_prob(self, targets: Tensor, params: Params) -> Tensor:
+        """log p(targets | params) in nats, summed over features, (B,)."""
+
+    @abstractmethod
+    def draw(self, params: Params, noise: Tensor) -> Tensor:
+        """The targets (B, F) that a noise (B, F) of `noise` stands for; differentiable in the parameters."""
+
+    def noise(self, n: int, generator: torch.Generator | None, device: torch.device | None = None) -> Tensor:
+        """What draws are made of, (n, F), in float64: standard normal numbers."""
+        return torch.randn((n, self.size), generator=generator, dtype=torch.float64, device=device)
+
+    def sample(self, params: Params, generator: torch.Generator | None = None) -> Tensor:
+        """One draw for each row of params, (B, F)."""
+        like = next(iter(params.values()))
+        return self.draw(params, self.noise(len(like), generator, like.device).to(like))
+
+    def mean(self, params: Params) -> Tensor:
+        """The distribution's mean, (B, F)."""
+        return params["loc"]
+
+    def residual(self, targets: Tensor, params: Params) -> Tensor:
+        """What `moment` is of: targets less their mean."""
+        return targets - self.mean(params)
+
+    @abstractmethod
+    def moment(self, residual: Tensor) -> Tensor:
+        """The mean over residuals of what `set_moment` takes."""
+
+    @abstractmethod
+    def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
+        """Set the covariance from the residuals' mean moment.
+
+        Parameters
+        ----------
+        moment : Tensor
+        structure : float
+            0 for a spherical covariance of the same mean variance, 1 for the moment's own. A training that starts
+            spherical spends the latent on large motions, which a covariance could also explain but not reconstruct.
+        """

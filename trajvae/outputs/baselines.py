@@ -1,0 +1,75 @@
+"""What a model is compared with: principal components with an isotropic residual, and frames drawn once more."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trajvae.models.fit import Record
+from trajvae.models.pipeline import Pipeline
+
+Array = NDArray[np.floating[Any]]
+Float64 = NDArray[np.float64]
+
+
+class Frames(NamedTuple):
+    """Simulated frames, and which of them the model held out."""
+
+    positions: Array
+    held_out: NDArray[np.bool_]
+
+
+def known_frames(record: Record, positions: Array | None) -> Frames:
+    """Those that are given if the model was trained on just so many, else those that it keeps."""
+    if positions is not None and len(positions) == len(record.held_out):
+        return Frames(positions, record.held_out)
+    return Frames(record.sample, record.held_out[record.sample_index])
+
+
+def evenly(positions: Array, n: int) -> Array:
+    """n frames, evenly taken."""
+    return positions[np.linspace(0, len(positions) - 1, min(n, len(positions))).astype(np.int64)]
+
+
+def resampled(positions: Array, n: int, seed: int) -> Array:
+    """n frames drawn with replacement: what a model would give that had learned them by heart."""
+    return positions[np.random.default_rng(seed).integers(len(positions), size=n)]
+
+
+def principal_draws(pipeline: Pipeline, frames: Array, n: int, seed: int) -> Float64:
+    """Draws of probabilistic PCA with as many components as the latent space has dimensions.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Whose alignment and dimension are taken.
+    frames : ndarray, shape (T, N, D)
+        That it is fitted to, in Å.
+    n : int
+    seed : int
+
+    Returns
+    -------
+    ndarray, shape (n, N, D)
+
+    References
+    ----------
+    M. Tipping, C. Bishop, J. R. Stat. Soc. B 61, 611 (1999), eqs. 7 and 8.
+    """
+    space, dim = pipeline.vae.features.shape_space, pipeline.vae.latent.dim
+    aligned = torch.from_numpy(np.ascontiguousarray(pipeline.alignment.apply(frames), dtype=np.float64))
+    with torch.no_grad():
+        targets = space.targets(aligned.to(pipeline.device)).cpu()
+        mean, axes = targets.mean(dim=0), space.axes[:, :dim].cpu()
+        inside = (targets - mean) @ axes
+        spread = inside.std(dim=0)
+        rest = (targets - mean).square().sum(dim=1).mean() - inside.square().sum(dim=1).mean()
+        sigma = (rest.clamp(min=0.0) / max(space.size - axes.shape[1], 1)).sqrt()
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(n, space.size, generator=generator, dtype=torch.float64)
+        components = noise @ axes
+        drawn = mean + sigma * noise + (components * (spread - sigma)) @ axes.T
+        return np.asarray(space.positions(drawn.to(pipeline.device)).cpu().numpy())
