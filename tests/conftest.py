@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread a worker, subprocesses too: more would fight for the cores
@@ -11,10 +12,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread a worker, subprocesses too
 
 import numpy as np
 import pytest
+import torch
 from MDAnalysisTests.datafiles import DCD, PSF
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import TrajvaeWarning
+from trajvae.models import torsions
+
+Draw = Callable[..., torch.Tensor]
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +49,28 @@ def tiny_model(chain):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)  # an array has no topology
         return Model.train(chain.copy(), TrainConfig(epochs=3, hidden=(16,)), device="cpu")
+
+
+@pytest.fixture
+def at_fixed_cuts(monkeypatch: pytest.MonkeyPatch) -> Callable[[Draw], Draw]:
+    """Makes draws of torsions whose calls all cut the circles where the first did, as derivatives of draws take it."""
+
+    def fixed(draw: Draw) -> Draw:
+        seen: list[torch.Tensor] = []
+
+        def look(numbers: torch.Tensor) -> torch.Tensor:
+            seen.append(mean_direction(numbers))
+            return seen[-1]  # with its graph: what is not detached must show
+
+        def again(*args: torch.Tensor) -> torch.Tensor:
+            cuts = iter(list(seen))
+            with monkeypatch.context() as patch:
+                patch.setattr(torsions, "mean_direction", (lambda _: next(cuts)) if seen else look)
+                out = draw(*args)
+            assert seen and next(cuts, None) is None
+            return out
+
+        return again
+
+    mean_direction = torsions.mean_direction
+    return fixed

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from trajvae import TrainConfig
 from trajvae.divergence import histogram_divergence
+from trajvae.errors import OptionError
 from trajvae.features import FEATURES, Lesson
 from trajvae.models.choice import choose_features, divergences
+from trajvae.models.likelihoods import LIKELIHOODS
 from trajvae.readers import Alignment, Reading, open_source
 from trajvae.topology import Topology
 
@@ -85,6 +87,30 @@ def test_what_a_user_said_stays(kind: str) -> None:
     config, found = choose_features(given, _lesson(_two_atoms()))
     assert config is given
     assert found == {}
+
+
+def test_a_kind_without_the_likelihood_is_left_out(dipeptide: Lesson) -> None:
+    """`lowrank`, which internal coordinates lack, makes `auto` take shape space where they would win by far."""
+    given = TrainConfig(features="auto", likelihood="lowrank")
+    config, found = choose_features(given, dipeptide)
+    assert config == replace(given, features="cartesian")
+    assert found == {"feature_choice": {"cartesian": divergences(dipeptide)["cartesian"]}}
+
+
+@pytest.mark.parametrize("name", sorted({name for names in LIKELIHOODS.values() for name in names}))
+def test_kinds_with_the_likelihood_stay(dipeptide: Lesson, name: str) -> None:
+    """The figures of kinds that have the likelihood are those without a word about it; others have none."""
+    short = replace(dipeptide, frames=dipeptide.frames[:60])
+    every = divergences(short)
+    assert set(every) == set(FEATURES)
+    assert divergences(short, name) == {kind: every[kind] for kind in FEATURES if name in LIKELIHOODS[kind]}
+
+
+def test_a_likelihood_of_no_kind_is_refused(dipeptide: Lesson) -> None:
+    """`auto` of a likelihood that there is not is an OptionError that names it, and no kind has a figure."""
+    assert divergences(dipeptide, "no_such") == {}
+    with pytest.raises(OptionError, match="no_such"):
+        choose_features(TrainConfig(features="auto", likelihood="no_such"), dipeptide)
 
 
 def test_divergences_are_of_pair_distances(dipeptide: Lesson) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch import distributions as td
 
 from trajvae.features import ShapeSpace
-from trajvae.models.lowrank import Basis, Conditional, LowRank, Unit
+from trajvae.models.lowrank import Basis, Conditional, LowRank, Unit, split
 
 SIZE = 6
 FLOOR = 1e-3
@@ -218,9 +218,32 @@ def test_lowrank_log_prob_is_torch_s(basis: Basis) -> None:
     likelihood, covariance = _lowrank(basis)
     loc, targets = _residuals(5, 1, basis.size), _residuals(5, 2, basis.size)
     exact = td.MultivariateNormal(loc, covariance).log_prob(targets)
-    tolerance = 1e-10 if basis.input_size < basis.size else 1e-6  # nothing is left, over the square of the floor
     found = likelihood.log_prob(targets, {"loc": loc})
-    torch.testing.assert_close(found, exact, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(found, exact, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [SIZE, 60])
+@pytest.mark.parametrize("kind", [LowRank, Conditional])
+def test_all_components_leave_nothing(size: int, kind: type[LowRank] | type[Conditional]) -> None:
+    """With all kept the rest is zero, not rounding over the square of the floor: float32's log p is float64's."""
+    basis = ShapeSpace(np.zeros((size, 1)), np.ones(size), "none", size)
+    basis.fit(_residuals(seed=7, size=size), size, 0.1)
+    residual, targets = _residuals(seed=5, size=size), _residuals(200, 2, size)
+    likelihood = kind(basis, FLOOR, MANY)
+    likelihood.set_moment(likelihood.moment(residual))
+    assert float(likelihood.variance.reshape(-1)[-1]) == FLOOR**2
+    for x in (targets, targets.float()):
+        components, rest = split(basis, x)
+        assert rest.dtype == x.dtype and torch.equal(rest, torch.zeros_like(x[:, 0]))
+        torch.testing.assert_close(components, x @ basis.axes.to(x))
+    params = {"loc": _residuals(200, 1, size)}
+    if isinstance(likelihood, Conditional):
+        params |= {k: v for k, v in _params(likelihood, 200).items() if k != "loc"}
+        params["coupling"] = 0.1 * params["coupling"]
+    double = likelihood.log_prob(targets, params)
+    single = likelihood.log_prob(targets.float(), {k: v.float() for k, v in params.items()})
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=1e-3)
 
 
 def test_lowrank_draws_have_the_covariance(basis: Basis) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from trajvae.features import Features, Internal, Lesson
 from trajvae.models.gaussians import Full
 from trajvae.models.likelihoods import LIKELIHOODS, RELATIVE_FLOOR, make_likelihood
 from trajvae.models.molecular import Molecular
-from trajvae.models.torsions import TORSIONS
+from trajvae.models.torsions import TORSIONS, Independent
 from trajvae.readers import Alignment, Reading, open_source
 from trajvae.topology import Topology
 
@@ -129,19 +131,23 @@ def test_samples_are_draws_of_the_generator_s_noise(features: tuple[Internal, Te
     assert bool(((uniform >= 0.0) & (uniform < 1.0)).all())
 
 
-def test_draws_follow_the_parameters(features: tuple[Internal, Tensor], kind: tuple[str, str]) -> None:
-    """The derivative of draws of fixed noise along each head, through the torsions too, agrees with differences."""
+def test_draws_follow_the_parameters(
+    features: tuple[Internal, Tensor], kind: tuple[str, str], at_fixed_cuts: Callable[..., Callable[..., Tensor]]
+) -> None:
+    """The derivative of draws of fixed noise along each head, through torsions too, is that of differences."""
     internal, targets = features
     likelihood = _make(internal, kind)
     _set_covariance(likelihood, internal, targets)
     params = {name: value.requires_grad_() for name, value in _params(likelihood, 4).items()}
     noise = likelihood.noise(4, torch.Generator().manual_seed(5))
     weight = torch.randn(4, internal.size, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
-    slopes = torch.autograd.grad((weight * likelihood.draw(params, noise)).sum(), list(params.values()))
-    step = 1e-6
+    draw, step = at_fixed_cuts(likelihood.draw), 1e-6
+    drawn = draw(params, noise)
+    assert torch.equal(drawn, likelihood.draw(params, noise))
+    slopes = torch.autograd.grad((weight * drawn).sum(), list(params.values()))
     for (name, direction), slope in zip(_params(likelihood, 4, seed=2).items(), slopes, strict=True):
         ends = [params | {name: params[name].detach() + s * step * direction} for s in (1.0, -1.0)]
-        up, down = ((weight * likelihood.draw(end, noise)).sum().item() for end in ends)
+        up, down = ((weight * draw(end, noise)).sum().item() for end in ends)
         assert (slope * direction).sum().item() == pytest.approx((up - down) / (2.0 * step), rel=1e-4, abs=1e-6)
         assert float(slope.abs().max()) > 1e-4
 
@@ -254,14 +260,16 @@ def test_heads_are_of_all_parts_but_the_mean(features: tuple[Internal, Tensor], 
     assert likelihood.structured == likelihood.rest.structured
 
 
-@pytest.mark.parametrize("name", sorted(LIKELIHOODS["internal"]))
-def test_a_molecule_without_torsions(name: str) -> None:
-    """Of three atoms all targets are linear: draws, mean and log p are those of the inner likelihood."""
+def test_a_molecule_without_torsions(kind: tuple[str, str]) -> None:
+    """Of three atoms all targets are linear, whatever torsions are to be: draws, mean and log p are the inner ones."""
     x = np.random.default_rng(0).normal(size=(60, 3, 3)) * 0.1 + [[0.0, 0, 0], [1.5, 0, 0], [1.5, 1.2, 0]]
     internal = Internal.fitted(_lesson(x, Topology.anonymous(3), 1e-3))
-    likelihood = _make(internal, (name, "independent"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        likelihood = _make(internal, kind)
     params, targets = _params(likelihood, 60), internal.targets(torch.from_numpy(x))
     assert (internal.shape.n_angular, likelihood.torsions.param_sizes) == (0, {})
+    assert type(likelihood.torsions) is Independent
     given = likelihood.given(targets, params)
     inner = likelihood.rest.log_prob(internal.standardised(targets), given) - internal.spread.log().sum()
     torch.testing.assert_close(likelihood.log_prob(targets, given), inner)

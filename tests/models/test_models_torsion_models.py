@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -58,6 +59,18 @@ def test_numbers_depend_on_the_torsions_before_alone() -> None:
     below = torch.tril(torch.ones(5, 5, dtype=torch.bool), -1)
     assert bool((size[~below] == 0.0).all())
     assert bool((size[below] > 1e-4).all())
+
+
+def test_every_torsion_sees_the_one_before() -> None:
+    """Autoregressive: of 140 torsions, more than the network is wide by default, the last sees the last but one."""
+    model = Autoregressive(140, torch.Generator().manual_seed(0)).double().requires_grad_(False)
+    params, torsions = _params(model, 1), ((2.0 * _uniform(1, 140) - 1.0) * math.pi).requires_grad_()
+    weight = torch.randn(140, 6, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    rows = (model.numbers(params, torsions)[0] * weight).sum(dim=(1, 2))
+    size = torch.cat([torch.autograd.grad(row, torsions, retain_graph=True)[0].abs() for row in rows])
+    assert bool((size.triu() == 0.0).all())
+    assert float(size[139, 138]) > 1e-6
+    assert bool((size.diagonal(-1) > 0.0).all())
 
 
 def test_numbers_depend_on_the_context() -> None:
@@ -135,16 +148,17 @@ def test_draws_have_the_joint_density(name: str) -> None:
     assert shared > 0.01 if name == "autoregressive" else abs(shared) < 1e-9
 
 
-def test_draws_follow_the_parameters(name: str) -> None:
-    """The derivative of draws by the decoder's numbers, along one direction, agrees with finite differences."""
+def test_draws_follow_the_parameters(name: str, at_fixed_cuts: Callable[..., Callable[..., Tensor]]) -> None:
+    """The derivative of draws by the decoder's numbers, along one direction, is that of differences at fixed cuts."""
     model = _make(name, 3)
     params, share = _params(model, 4), 0.02 + 0.96 * _uniform(4, 3)
     (key, value), direction = *params.items(), next(iter(_params(model, 4, seed=3).values()))
-    step = 1e-6
-    up, down = (model.draw({key: value + sign * step * direction}, share) for sign in (1.0, -1.0))
+    draw, step = at_fixed_cuts(lambda v: model.draw({key: v}, share)), 1e-6
     leaf = value.clone().requires_grad_()
-    weight = _uniform(4, 3, seed=5)
-    (slope,) = torch.autograd.grad((weight * model.draw({key: leaf}, share)).sum(), leaf)
+    weight, drawn = _uniform(4, 3, seed=5), draw(leaf)
+    assert torch.equal(drawn, model.draw({key: value}, share))
+    (slope,) = torch.autograd.grad((weight * drawn).sum(), leaf)
+    up, down = (draw(value + sign * step * direction) for sign in (1.0, -1.0))
     expected = float((weight * (up - down)).sum()) / (2.0 * step)
     assert float((slope * direction).sum()) == pytest.approx(expected, rel=1e-4, abs=1e-5)
     assert abs(expected) > 1e-3
