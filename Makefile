@@ -27,6 +27,10 @@ demo: $(BIN)/trajvae
 	@cd demo && $(TRAJVAE) marginals $(ALANINE).xtc -s $(ALANINE).pdb
 	@echo "== optimize: the most compact structure"
 	@cd demo && $(TRAJVAE) optimize --objective rg
+	@echo "== the same in internal coordinates: conformations that a simulator would accept"
+	@cd demo && $(TRAJVAE) train $(ALANINE).xtc -s $(ALANINE).pdb --select all --features auto -o internal.h5
+	@cd demo && $(TRAJVAE) generate -n 1000 -m internal.h5 -o internal_generate.h5md
+	@cd demo && $(TRAJVAE) marginals $(ALANINE).xtc -s $(ALANINE).pdb -m internal.h5 -o internal_marginals.h5
 	@echo "== the files are in demo/; 'trajvae info FILE' says what each holds"
 	@ls -l demo
 
@@ -41,6 +45,7 @@ lint: $(VENV)/.test
 # the figures that README states
 figures: $(VENV)/.test
 	$(BIN)/python benchmarks/figures.py
+	$(BIN)/python benchmarks/ensembles.py
 
 # the picture of README, from what `make demo` left: demo/demo.png
 picture: $(BIN)/trajvae

@@ -10,6 +10,8 @@ import click
 
 from . import options, report
 
+_MANY = 0.98  # of draws that are valid as drawn
+
 
 @click.command(
     epilog="Example: trajvae generate -n 1000 -o new.h5md   (opens in MDAnalysis with new.pdb, and in mdtraj)"
@@ -79,7 +81,7 @@ def generate(
         *_mended(made.figures),
         *_drawn(made.figures),
         *_further(made.figures),
-        *_advice(made, mean),
+        *_advice(made, mean, trained.config.features),
         f"positions: {output}   topology: {output.with_suffix('.pdb')}",
     ]
     report.result({**made.figures, "output": str(output)}, lines, as_json=as_json)
@@ -120,13 +122,16 @@ def _drawn(figures: dict[str, Any]) -> list[str]:
     return [text]
 
 
-def _advice(made: Any, mean: bool) -> list[str]:
-    """What to do where most draws are no molecules."""
+def _advice(made: Any, mean: bool, features: str) -> list[str]:
+    """What to do where draws are no molecules."""
     from trajvae.validity import REASONS
 
     if made.figures["valid"] * 2 > len(made):
-        return []
+        some = features == "cartesian" and made.figures["valid_raw"] < _MANY * made.figures["drawn"]
+        return ["train with --features auto for bonds and angles as the simulation has them"] if some else []
     reasons = made.observables["invalid_reason"].value.tolist()
     counts = ", ".join(f"{reasons.count(i)} {REASONS[i]}" for i in range(1, len(REASONS)) if i in reasons)
     way = "" if mean else "; --project moves draws into the allowed ranges, --mean decodes averages"
+    if features == "cartesian":
+        way += "; 'trajvae train --features auto' may suit the molecule better"
     return [f"most are not valid (first failure: {counts}){way}"]

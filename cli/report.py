@@ -62,6 +62,8 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
         f"(PCA of the same dimension {f['pca_rmsd']:.3f} Å); "
         f"the validity test accepts {100 * f['held_out_valid']:.1f} % of these simulated frames",
     ]
+    if f["feature_kind"] != "cartesian":
+        lines.append(f"as a density of shapes, beside cartesian features: ELBO {f['elbo_shape']:.2f} nats")
     parts = ", ".join(f"{name} {nats:.2f}" for name, nats in list(f["kl"].items())[:_PARTS])
     lines.append(
         f"latent space: {f['active_units']} of {f['latent_dim']} dimensions in use, "

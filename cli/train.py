@@ -10,9 +10,8 @@ import click
 from . import options, report
 
 CONTRACT = (
-    "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "rmsd", "pca_rmsd",
-    "epochs", "seconds", "kl", "active_units", "collapsed",
-    "mutual_information", "prior_gap",
+    "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "elbo_shape", "rmsd",
+    "pca_rmsd", "epochs", "seconds", "kl", "active_units", "collapsed", "mutual_information", "prior_gap",
 )  # fmt: skip
 
 

@@ -64,6 +64,7 @@ def test_numbers_depend_on_the_torsions_before_alone() -> None:
 def test_every_torsion_sees_the_one_before() -> None:
     """Autoregressive: of 140 torsions, more than the network is wide by default, the last sees the last but one."""
     model = Autoregressive(140, torch.Generator().manual_seed(0)).double().requires_grad_(False)
+    assert min(model.first.out_features, model.second.out_features) >= 280
     params, torsions = _params(model, 1), ((2.0 * _uniform(1, 140) - 1.0) * math.pi).requires_grad_()
     weight = torch.randn(140, 6, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     rows = (model.numbers(params, torsions)[0] * weight).sum(dim=(1, 2))

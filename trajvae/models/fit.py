@@ -283,6 +283,7 @@ def _figures(
         "backend": pipeline.config.backend,
         "latent_dim": pipeline.config.latent_dim,
         "elbo": float(encoded.elbo[held].mean()),
+        "elbo_shape": float(encoded.elbo[held].mean() - pipeline.log_jacobian(aligned[held]).mean()),
         "rmsd": float(encoded.rmsd[held].mean()),
         "pca_rmsd": float(encoded.pca_rmsd[held].mean()),
         "held_out_valid": float(validity.test(aligned[held]).mean()),

@@ -145,6 +145,12 @@ class Pipeline:
         """Aligned frames (T, N, D) to targets (T, F), computed in float64."""
         return self.vae.features.targets(self._tensor(aligned))
 
+    @torch.no_grad()
+    def log_jacobian(self, aligned: Array) -> Float64:
+        """Of aligned frames (T, N, D), (T,): what an ELBO is less of, so that kinds of features compare."""
+        pieces = [aligned[i : i + self.chunk] for i in range(0, len(aligned), self.chunk)]
+        return np.concatenate([_numpy(self.vae.features.log_jacobian(self.targets(x))) for x in pieces])
+
     def _tensor(self, x: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64)).to(self.device)
 
