@@ -44,6 +44,8 @@ class Internal(Features):
 
     Attributes
     ----------
+    plan : Plan
+        The references, sorted for use.
     references : Tensor of int64, shape (N, D)
         See `spanning_tree`.
     flexible : Tensor of bool, shape (K,)
@@ -91,7 +93,7 @@ class Internal(Features):
         self.register_buffer("mean", torch.zeros(embedded, dtype=torch.float64))
         self.register_buffer("axes", torch.zeros(embedded, shape.n_inputs, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(shape.n_inputs, dtype=torch.float64))
-        self._plan: Plan | None = None
+        self.plan = Plan(self.references.numpy())
 
     @classmethod
     def fitted(cls, lesson: Lesson) -> Self:
@@ -115,7 +117,7 @@ class Internal(Features):
         out = cls(lesson.alignment, Shape(lesson.inputs_of(size + n_angular), n_angular, baseline))
         out.references, out.flexible = torch.from_numpy(references), flexible
         out.centre = torch.where(flexible, 0.0, centre)
-        out._forget()
+        out.plan = Plan(references)
         out._scale_to(x, lesson.floor)
         return out
 
@@ -137,17 +139,7 @@ class Internal(Features):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._plan = None
-
-    @property
-    def plan(self) -> Plan:
-        """The references, sorted for use."""
-        if self._plan is None:
-            self._plan = Plan(self.references.cpu().numpy())
-        return self._plan
+        self.plan = Plan(self.references.cpu().numpy())  # at once: derivatives in forward mode hide a tensor's numbers
 
     @property
     def size(self) -> int:
