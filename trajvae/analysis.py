@@ -15,7 +15,7 @@ from MDAnalysis.coordinates.memory import MemoryReader
 from trajvae.config import TrainConfig
 from trajvae.errors import ReadError
 from trajvae.model import Model
-from trajvae.models.fit import encode_all
+from trajvae.models.record import encode_all
 from trajvae.models.train import Progress
 from trajvae.outputs.embed import Embedding, assemble
 from trajvae.readers.align import frame_jump

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError
 from trajvae.geometry.geodesic import Descent
-from trajvae.models.fit import Record, encode_all, fit
+from trajvae.models.fit import fit
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record, encode_all
 from trajvae.models.saved import Parts, from_record, to_record
 from trajvae.models.train import Progress, Regulariser
 from trajvae.observables import evaluate
@@ -56,13 +57,8 @@ class Model:
     def __init__(
         self, pipeline: Pipeline, record: Record, files: list[str], selection: str, command: str = "Model.train"
     ) -> None:
-        self.pipeline, self.record, self.files, self.selection, self.command = (
-            pipeline,
-            record,
-            files,
-            selection,
-            command,
-        )
+        self.pipeline, self.record = pipeline, record
+        self.files, self.selection, self.command = files, selection, command
 
     @classmethod
     def train(
@@ -191,17 +187,8 @@ class Model:
         **mending: Any,
     ) -> Conformations:
         """New conformations; see `outputs.generate.generate`, and `Mending` for what else may be said."""
-        return generate(
-            self.pipeline,
-            self.record,
-            n,
-            seed=seed,
-            mean=mean,
-            sampler=sampler,
-            mending=Mending(**mending),
-            novelty=novelty,
-            progress=progress,
-        )
+        extra: dict[str, Any] = {"novelty": novelty, "progress": progress, "mending": Mending(**mending)}
+        return generate(self.pipeline, self.record, n, seed=seed, mean=mean, sampler=sampler, **extra)
 
     def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
         """Simulation against model; without a source, on the frames the model keeps. See `outputs.marginals`."""
@@ -231,9 +218,8 @@ class Model:
         source : optional
             Simulated frames to compare with, beside those that the model keeps.
         """
-        reading = reading or Reading()
+        reading, observed = reading or Reading(), None
         followed = parse_objective(objective, self.pipeline, reading.topology)
-        observed = None
         if source is not None:
             observed = np.concatenate([evaluate(followed, c.positions) for c in self.open(source, reading).chunks()])
         return optimize(

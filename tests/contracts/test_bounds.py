@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae import TrainConfig
+from trajvae.features import FEATURES, Internal, Lesson
 from trajvae.latents import LATENTS, Context
 from trajvae.models.evidence import group_sizes, nested_bounds
+from trajvae.models.molecular import Molecular
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.readers.align import Alignment
+from trajvae.topology import Topology
 
 CASES: list[dict[str, Any]] = [
     {"backend": "euclidean"},
@@ -31,23 +35,52 @@ CASES: list[dict[str, Any]] = [
     {"backend": "rhvae"},
     {"backend": "rhvae", "settings": {"step": 0.01}},
     {"backend": "rhvae", "settings": {"prior": "student", "momentum": "spherical"}},
+    *({"features": "internal", "backend": backend} for backend in LATENTS),
+    {"features": "internal", "backend": "euclidean", "torsions": "independent"},
+    {"features": "internal", "backend": "hyperspherical", "likelihood": "conditional"},
+    {"features": "internal", "backend": "euclidean", "likelihood": "full", "dimension": 2},
+    {"features": "internal", "backend": "rhvae", "torsions": "independent", "dimension": 2},
 ]
 FRAMES, DRAWS = 30, 3000
 _WIDE = {"log_scale": 1.0, "log_concentration": -2.0}
 
 
+def _triangle(config: TrainConfig) -> tuple[VAE, NDArray[np.float64]]:
+    """Three atoms in the plane, in cartesian features."""
+    x = np.random.default_rng(0).normal(size=(60, 3, 2)) * [1.0, 0.5]
+    vae = build_vae(config, Alignment("none", x.mean(axis=0), np.ones(3)), Sizes(6, "isotropic", 1e-3, 60)).double()
+    vae.features.fit(vae.features.targets(torch.from_numpy(x)), 6, 0.1)
+    return vae, x
+
+
+def _molecule(config: TrainConfig, dimension: int) -> tuple[VAE, NDArray[np.float64]]:
+    """A chain of five atoms whose torsions turn, in internal coordinates: bonds, angles and torsions."""
+    bend = 2.0 * np.arange(5)
+    coil = 1.5 * np.stack([np.cos(bend), np.sin(bend), 0.6 * bend], axis=1)[:, :dimension]
+    x = coil + 0.8 * np.random.default_rng(0).normal(size=(60, 5, dimension))
+    alignment = Alignment.fit("superpose", x, np.ones(5))
+    x = alignment.apply(x)
+    features = Internal.fitted(Lesson(alignment, Topology.anonymous(5), x, 1e-3, config.latent_dim))
+    shape = features.shape
+    assert shape.n_angular > 0
+    sizes = Sizes(shape.n_inputs, config.likelihood or "isotropic", 1e-3, 60, shape.n_angular, shape.baseline)
+    return build_vae(config, alignment, sizes, features).double(), x
+
+
 @pytest.fixture(params=CASES, ids=lambda c: "-".join(map(str, c.values())))
 def made(request: pytest.FixtureRequest) -> tuple[VAE, Tensor, Tensor]:
     """An untrained VAE in float64 with heads that matter, its inputs and targets."""
-    x = np.random.default_rng(0).normal(size=(60, 3, 2)) * [1.0, 0.5]
-    config = TrainConfig(hidden=(16,), **request.param)
-    vae = build_vae(config, Alignment("none", x.mean(axis=0), np.ones(3)), Sizes(6, "isotropic", 1e-3, 60)).double()
+    options = {"dimension": 3, **request.param}
+    dimension = options.pop("dimension")
+    config = TrainConfig(hidden=(16,), **options)
+    vae, x = _molecule(config, dimension) if config.features == "internal" else _triangle(config)
     targets = vae.features.targets(torch.from_numpy(x))
-    vae.features.fit(targets, 6, 0.1)
     inputs = vae.features.inputs(targets)
     with torch.no_grad():
         vae.encoder.head.weight.mul_(4.0)
         vae.decoder.head.weight.mul_(4.0)
+        if isinstance(vae.likelihood, Molecular):
+            vae.likelihood.network.head.weight.mul_(4.0)
         heads = dict(zip(vae.encoder.sizes, vae.encoder.head.bias.split(list(vae.encoder.sizes.values())), strict=True))
         for name, offset in _WIDE.items():  # narrow posteriors of an untrained model have weights without a variance
             if name in heads and config.backend == "embedded":
@@ -58,8 +91,9 @@ def made(request: pytest.FixtureRequest) -> tuple[VAE, Tensor, Tensor]:
 
 
 def test_every_backend_has_a_case() -> None:
-    """The table covers all latent spaces."""
-    assert {c["backend"] for c in CASES} == set(LATENTS)
+    """The table covers all latent spaces with all features."""
+    found = {(c.get("features", "cartesian"), c["backend"]) for c in CASES}
+    assert found == {(kind, backend) for kind in FEATURES for backend in LATENTS}
 
 
 @torch.no_grad()
@@ -84,9 +118,10 @@ def test_the_bound_is_the_evidence(made: tuple[VAE, Tensor, Tensor]) -> None:
     weights = vae.log_weights(inputs[:5], targets[:5], DRAWS, torch.Generator().manual_seed(1))
     cut = vae.latent.diagnostics().get("cut", 0.0)
     z = vae.latent.prior_sample(100_000, torch.Generator().manual_seed(2)).double()
-    loc = vae.decode(z)["loc"]
+    decoded = vae.decode(z)
     for k in range(5):
-        plain = vae.likelihood.log_prob(targets[k].expand_as(loc), {"loc": loc})
+        rows = targets[k].expand(len(z), -1)
+        plain = vae.likelihood.log_prob(rows, vae.likelihood.given(rows, decoded))
         logs = [weights[k], plain]
         found = [float(torch.logsumexp(x, dim=0)) - math.log(len(x)) for x in logs]
         errors = [float(torch.exp(x - v).std()) / len(x) ** 0.5 for x, v in zip(logs, found, strict=True)]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
-from trajvae.models.fit import choose_device, fit, jumps
+from trajvae.models.fit import choose_device, fit
+from trajvae.models.record import jumps
 from trajvae.models.schedule import held_out_blocks
 from trajvae.readers.sources import Chunk
 from trajvae.topology import Topology

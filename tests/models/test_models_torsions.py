@@ -230,3 +230,10 @@ def test_draws_have_the_density(row: int) -> None:
     assert counts.sum() == n
     assert stats.chisquare(counts).pvalue > 1e-3
     assert stats.kstest(draws, lambda v: np.interp(v, x, mass)).pvalue > 1e-3
+
+
+def test_no_mean_direction_is_no_trouble() -> None:
+    """Mixtures whose components cancel, or have no direction, are drawn without a NaN."""
+    for numbers in (torch.tensor([[0.0, 5.0, 0.0], [0.0, -5.0, 0.0]]), torch.zeros(2, 3)):
+        assert bool(mean_direction(numbers).isfinite())
+        assert bool(inverse(numbers.expand(50, -1, -1), torch.linspace(0.0, 1.0, 50)).isfinite().all())

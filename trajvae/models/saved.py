@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from trajvae.config import TrainConfig
-from trajvae.models.fit import Record, choose_device
+from trajvae.models.fit import choose_device
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
+from trajvae.models.record import Record
 from trajvae.observables import built_in
 from trajvae.readers.align import Alignment
 from trajvae.store import Header, ModelRecord, Quantity

@@ -51,7 +51,8 @@ def mean_direction(numbers: Tensor) -> Tensor:
     x, y = mean.unbind(dim=-1)
     angle = torch.atan2(y.detach(), x.detach())  # atan2 has no forward derivative of its own either
     c, s = angle.cos(), angle.sin()
-    return angle + torch.atan((y * c - x * s) / (x * c + y * s))
+    along = x * c + y * s
+    return angle + torch.atan((y * c - x * s) / torch.where(along > 0.0, along, 1.0))  # none where components cancel
 
 
 def _on_grid(numbers: Tensor, points: Tensor) -> Tensor:

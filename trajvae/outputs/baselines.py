@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
 
 Array = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]

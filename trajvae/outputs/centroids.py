@@ -9,8 +9,8 @@ import torch
 
 from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.geometry.metric import CentroidMetric, spacing
-from trajvae.models.fit import Record, encode_all
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record, encode_all
 
 _CENTROIDS = 100
 _FLAT = 2.0

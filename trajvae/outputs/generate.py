@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
-from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
 from trajvae.observables import built_in, evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.novelty import nearest

@@ -21,8 +21,8 @@ from scipy.spatial.distance import jensenshannon
 
 from trajvae.divergence import bin_edges, histogram_divergence
 from trajvae.errors import ReadError
-from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
 from trajvae.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.baselines import evenly, known_frames, principal_draws, resampled
 from trajvae.outputs.generate import draw

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import OptionError
-from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
 from trajvae.models.threads import small_work
 from trajvae.observables import Observable, evaluate
 from trajvae.outputs.conformations import Conformations

@@ -18,8 +18,8 @@ from trajvae.errors import OptionError
 from trajvae.geometry.curves import NodeCurve, equal_times
 from trajvae.geometry.geodesic import Descent, Geodesic, Problem, geodesic
 from trajvae.geometry.metric import Dense, KernelDensity, Metric, Pullback, spacing
-from trajvae.models.fit import Record, encode_all
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record, encode_all
 from trajvae.models.threads import small_work
 from trajvae.observables import built_in, evaluate
 from trajvae.outputs.centroids import learned_metric, posterior_metric

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.geometry.monte_carlo import Plan, effective_sample_size, hamiltonian_monte_carlo
-from trajvae.models.fit import Record
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
 from trajvae.outputs.centroids import posterior_metric
 
 Sampler = Callable[[Pipeline, Record, int, torch.Generator], tuple[Tensor, dict[str, Any]]]

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError
 from trajvae.models.evidence import Evidence, active_units, evidence
-from trajvae.models.fit import Record, fit
+from trajvae.models.fit import fit
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
 from trajvae.models.threads import small_work
 from trajvae.readers.sources import Chunk
 from trajvae.topology import Topology
