@@ -65,12 +65,12 @@ def test_the_record_keeps_every_training_frame_s_latent(tiny_model: Model, chain
 
 def test_the_sample_is_bounded_and_spread(chain: Array, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more frames than the limit, evenly over the run, the first and the last among them."""
-    monkeypatch.setattr("trajvae.models.fit.SAMPLE_FRAMES", 50)
+    monkeypatch.setattr("trajvae.models.record.SAMPLE_FRAMES", 50)
     _, record = fit(_chunk(chain), Topology.anonymous(12), QUICK, device="cpu")
     assert len(record.sample) == len(record.sample_index) == 50
     assert record.sample_index[[0, -1]].tolist() == [0, 399]
     assert np.ptp(np.diff(record.sample_index)) <= 1
-    monkeypatch.setattr("trajvae.models.fit.SAMPLE_BYTES", 12 * 2 * 4 * 10)
+    monkeypatch.setattr("trajvae.models.record.SAMPLE_BYTES", 12 * 2 * 4 * 10)
     assert len(fit(_chunk(chain), Topology.anonymous(12), QUICK, device="cpu")[1].sample) == 10
 
 

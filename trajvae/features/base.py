@@ -104,6 +104,11 @@ class Features(nn.Module, ABC):
         return self.size - self.shape.n_angular
 
     @property
+    def definition(self) -> bytes:
+        """What the targets are beside the alignment: log-densities of them compare where it is equal."""
+        return b""
+
+    @property
     @abstractmethod
     def shape_space(self) -> ShapeSpace:
         """Shape space with its principal components: what PCA is measured in."""

@@ -147,6 +147,11 @@ class Internal(Features):
         return self._size
 
     @property
+    def definition(self) -> bytes:
+        """See `Features`: the tree."""
+        return np.ascontiguousarray(self.plan.references, dtype="<i8").tobytes()
+
+    @property
     def shape_space(self) -> ShapeSpace:
         """See `Features`."""
         return self._shape_space

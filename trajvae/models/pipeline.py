@@ -126,10 +126,11 @@ class Pipeline:
         return int(np.clip(_CHUNK_NUMBERS // self.alignment.reference.size, 1, self.vae.latent.rows_at_once))
 
     def comparison_hash(self) -> str:
-        """SHA-256 of kind of features, alignment, reference and weights: ELBOs compare where it is equal."""
+        """SHA-256 of features, alignment, reference and weights: ELBOs compare where it is equal."""
         seal = hashlib.sha256(f"{self.config.features} {self.alignment.kind}".encode())
         for array in (self.alignment.reference, self.alignment.weights):
             seal.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+        seal.update(self.vae.features.definition)
         return seal.hexdigest()
 
     def _in(self, dtype: torch.dtype) -> VAE:
