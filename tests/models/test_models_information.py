@@ -1,0 +1,219 @@
+"""What latent points say of frames: mutual information of posteriors that are known, and of models that say nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+from trajvae import Model, TrainConfig
+from trajvae.errors import TrajvaeWarning
+from trajvae.latents import Params
+from trajvae.models.evidence import mutual_information
+from trajvae.models.pipeline import Pipeline, Sizes, build_vae
+from trajvae.readers.align import Alignment
+from trajvae.topology import Topology
+
+Array = NDArray[np.floating]
+FRAMES = 800
+
+
+class Known(torch.nn.Module):
+    """An encoder whose posterior parameters are written down frame by frame, whatever the frames."""
+
+    def __init__(self, **params: Array) -> None:
+        super().__init__()
+        self.params = {k: torch.from_numpy(np.asarray(v)).float() for k, v in params.items()}
+
+    def forward(self, inputs: torch.Tensor) -> Params:
+        """One row a frame."""
+        assert len(inputs) == len(next(iter(self.params.values())))
+        return self.params
+
+
+def _pipeline(latent_dim: int, backend: str = "euclidean", **params: Array) -> tuple[Pipeline, Array]:
+    """A model whose posteriors are given, and as many frames."""
+    x = np.random.default_rng(0).normal(size=(len(next(iter(params.values()))), 5, 2))
+    config = TrainConfig(backend=backend, latent_dim=latent_dim, hidden=(8,), align="none")
+    alignment, sizes = Alignment("none", x.mean(axis=0), np.ones(5)), Sizes(10, "isotropic", 1e-3, len(x))
+    vae = build_vae(config, alignment, sizes)
+    vae.features.fit(vae.features.targets(torch.from_numpy(x)), 10, 0.1)
+    vae.encoder = Known(**params)
+    return Pipeline(config, sizes, Topology.anonymous(5), alignment, vae, torch.device("cpu")), x
+
+
+def _normal(loc: Array, scale: Array | float) -> tuple[Pipeline, Array]:
+    """Normal posteriors at loc (T, dim)."""
+    return _pipeline(loc.shape[1], loc=loc, log_scale=np.log(np.broadcast_to(scale, loc.shape)))
+
+
+def _exact(loc: Array, scale: Array) -> tuple[float, float]:
+    """Mutual information of z and which of the normals (T,) it is of, by quadrature in one dimension; its error.
+
+    The second number is the standard error of one draw a component.
+    """
+    grid = np.linspace((loc - 9 * scale).min(), (loc + 9 * scale).max(), 20_001)
+    log_mixture = logsumexp(norm.logpdf(grid, loc[:, None], scale[:, None]), axis=0) - math.log(len(loc))
+    step = grid[1] - grid[0]
+    nats = -(np.exp(log_mixture) * log_mixture).sum() * step - np.mean(0.5 * np.log(2 * np.pi * np.e * scale**2))
+    return float(nats), 1.0 / math.sqrt(len(loc))
+
+
+@pytest.mark.parametrize("width", [2.0, 0.5, 0.1, 0.01])
+def test_it_is_that_of_known_posteriors(width: float) -> None:
+    """Entropy of the mixture less the posteriors' own, by quadrature, within four standard errors."""
+    loc = np.random.default_rng(1).normal(size=FRAMES)
+    exact, error = _exact(loc, np.full(FRAMES, width))
+    assert mutual_information(*_normal(loc[:, None], width)) == pytest.approx(exact, abs=4.0 * error)
+    draws = [mutual_information(*_normal(loc[:, None], width), seed=seed) for seed in range(8)]
+    assert np.mean(draws) == pytest.approx(exact, abs=4.0 * error / math.sqrt(8))
+
+
+def test_widths_may_differ_from_frame_to_frame_and_by_dimension() -> None:
+    """A second dimension that is the same for all adds nothing, one that is independent adds its own."""
+    random = np.random.default_rng(2)
+    loc, width = random.normal(size=FRAMES), np.exp(random.uniform(-3.0, 0.0, FRAMES))
+    exact, error = _exact(loc, width)
+    silent = [np.stack([a, np.full(FRAMES, b)], axis=1) for a, b in ((loc, 0.3), (width, 0.7))]
+    assert mutual_information(*_normal(*silent)) == pytest.approx(exact, abs=4.0 * error)
+    corners = np.array([[-50.0, -50.0], [-50.0, 50.0], [50.0, -50.0], [50.0, 50.0]])[np.arange(FRAMES) % 4]
+    assert mutual_information(*_normal(corners, 1.0)) == pytest.approx(math.log(4.0), abs=1e-4)
+
+
+def test_posteriors_apart_say_all_and_equal_ones_nothing() -> None:
+    """log T where no two overlap, the log of how many kinds there are where they are alike, and never above log T."""
+    apart = 10.0 * np.arange(FRAMES, dtype=float)[:, None]
+    assert mutual_information(*_normal(apart, 0.01)) == pytest.approx(math.log(FRAMES), abs=1e-6)
+    assert mutual_information(*_normal(apart % 80.0, 0.01)) == pytest.approx(math.log(8.0), abs=1e-6)
+    assert mutual_information(*_normal(0.0 * apart, 0.01)) == pytest.approx(0.0, abs=1e-6)
+    for seed in range(5):
+        loc = np.random.default_rng(seed).normal(size=(30, 2))
+        assert 0.0 <= mutual_information(*_normal(loc, 0.3 ** (seed + 1)), seed=seed) <= math.log(30) + 1e-9
+    assert mutual_information(*_normal(np.zeros((1, 2)), 1.0)) == 0.0
+
+
+def test_the_seed_decides() -> None:
+    """Equal seeds give the same number, whatever torch's own generator."""
+    known = _normal(np.random.default_rng(3).normal(size=(100, 2)), 0.4)
+    first = mutual_information(*known, seed=1)
+    torch.manual_seed(7)
+    assert mutual_information(*known, seed=1) == first != mutual_information(*known, seed=2)
+
+
+def test_the_elbo_s_divergence_is_information_and_gap() -> None:
+    """Posteriors that together are the prior: KL is all information; moved together, the gap is what was added."""
+    width = 0.3
+    loc = math.sqrt(1.0 - width**2) * norm.ppf((np.arange(FRAMES) + 0.5) / FRAMES)
+    for shift, gap in ((0.0, 0.0), (2.0, 2.0)):  # nats: shift^2 / 2
+        pipeline, x = _normal(loc[:, None] + shift, width)
+        kl = float(pipeline.encode(x.astype(np.float32))[0].kl.sum(axis=1).mean())
+        assert kl - mutual_information(pipeline, x) == pytest.approx(gap, abs=4.0 / math.sqrt(FRAMES))
+
+
+# --- curved latent spaces
+
+
+def _directions(n: int, seed: int = 0) -> Array:
+    z = np.random.default_rng(seed).normal(size=(n, 3))
+    return np.asarray(z / np.linalg.norm(z, axis=1, keepdims=True))
+
+
+def test_on_a_sphere_too() -> None:
+    """Narrow posteriors at different points say log T, at four points log 4, and equal ones nothing."""
+    tight = np.full((12, 1), 11.0)  # concentrations are e^11 times the dimension: half a degree
+    points = _directions(4)[np.arange(12) % 4]
+    assert mutual_information(*_pipeline(2, "hyperspherical", loc=_spread(12), log_concentration=tight)) == (
+        pytest.approx(math.log(12.0), abs=1e-3)
+    )
+    assert mutual_information(*_pipeline(2, "hyperspherical", loc=points, log_concentration=tight)) == (
+        pytest.approx(math.log(4.0), abs=1e-3)
+    )
+    same = np.broadcast_to(_directions(1), (12, 3)).copy()
+    assert mutual_information(*_pipeline(2, "hyperspherical", loc=same, log_concentration=tight)) == (
+        pytest.approx(0.0, abs=1e-6)
+    )
+
+
+def _spread(n: int) -> Array:
+    """Points far from each other on a sphere, along a spiral."""
+    height = 1.0 - (2.0 * np.arange(n) + 1.0) / n
+    turn = np.arange(n) * math.pi * (3.0 - math.sqrt(5.0))
+    rim = np.sqrt(1.0 - height**2)
+    return np.stack([rim * np.cos(turn), rim * np.sin(turn), height], axis=1)
+
+
+def test_narrow_posteriors_on_a_sphere_are_as_in_the_plane() -> None:
+    """Close to one point a sphere is flat: the number is that of normals of the posterior's width there."""
+    width = 0.02
+    concentration = 2.0 / width**2  # of a power spherical distribution, whose tangent variance is 2 / kappa
+    offsets = 3.0 * width * np.random.default_rng(4).normal(size=(FRAMES, 2))
+    points = np.concatenate([np.ones((FRAMES, 1)), offsets], axis=1)
+    heads = np.full((FRAMES, 1), math.log(concentration / 2.0))
+    pipeline, x = _pipeline(2, "hyperspherical", loc=points, log_concentration=heads)
+    np.testing.assert_allclose(pipeline.encode(x.astype(np.float32))[0].scale, width, rtol=0.05)
+    flat = mutual_information(*_normal(offsets, width))
+    assert mutual_information(pipeline, x) == pytest.approx(flat, abs=0.15)
+
+
+@pytest.mark.parametrize("backend", ["hyperspherical", "product", "rhvae", "embedded"])
+def test_every_backend_stays_in_bounds(chain: Array, backend: str) -> None:
+    """Between nothing and the log of the number of frames, and the gap is what is left of the divergence."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrajvaeWarning)
+        model = Model.train(chain[:100].copy(), TrainConfig(backend=backend, epochs=2, hidden=(8,)), device="cpu")
+    figures = model.figures
+    assert 0.0 <= figures["mutual_information"] <= math.log(100) + 1e-9
+    assert figures["prior_gap"] >= 0.0 and math.isfinite(figures["prior_gap"])
+
+
+# --- figures of training
+
+
+@pytest.fixture(scope="module")
+def trained(chain: Array) -> dict[str, Model]:
+    """A model that says something, and one whose divergence costs so much that it says nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrajvaeWarning)
+        return {
+            name: Model.train(
+                chain.copy(),
+                TrainConfig(epochs=30, hidden=(32,), beta=beta, free_bits=0.0, likelihood="isotropic"),
+                device="cpu",
+            )
+            for name, beta in (("good", 1.0), ("collapsed", 1000.0))
+        }
+
+
+def test_a_collapsed_model_says_nothing(trained: dict[str, Model]) -> None:
+    """No information, no gap: its posteriors are the prior."""
+    figures = trained["collapsed"].figures
+    assert figures["collapsed"] and figures["mutual_information"] < 0.02 and figures["prior_gap"] < 0.05
+    assert trained["good"].figures["mutual_information"] > 0.5
+
+
+def test_figures_add_up(trained: dict[str, Model], chain: Array) -> None:
+    """The gap is the divergence of all frames less the information, and not below nothing."""
+    for model in trained.values():
+        figures = model.figures
+        told = mutual_information(model.pipeline, chain)
+        kl = float(model.pipeline.encode(chain)[0].kl.sum(axis=1).mean())
+        assert figures["mutual_information"] == pytest.approx(told, abs=1e-5)
+        assert figures["prior_gap"] == pytest.approx(max(0.0, kl - told), abs=1e-4)
+        assert 0.0 <= told <= math.log(len(chain))
+
+
+def test_figures_are_json_and_stay_in_the_file(trained: dict[str, Model], tmp_path) -> None:
+    """Plain floats, the same after save and load."""
+    model = trained["good"]
+    model.save(tmp_path / "model.h5")
+    again = Model.load(tmp_path / "model.h5").figures
+    for name in ("mutual_information", "prior_gap"):
+        assert type(model.figures[name]) is float
+        assert json.loads(json.dumps(model.figures))[name] == model.figures[name] == again[name]
