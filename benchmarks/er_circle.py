@@ -36,7 +36,7 @@ class FixedSigma(Isotropic):
         self.sigma = torch.full_like(self.sigma, SIGMA)
 
 
-LIKELIHOODS["fixed"] = FixedSigma
+LIKELIHOODS["cartesian"]["fixed"] = lambda f, floor, n: FixedSigma(f.size, floor, n, f.input_size)
 
 
 def points(network: int) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ def embed(
     embedding = encode(trained.pipeline, frames, report.bar("embedding", "frame"))
     embedding = dataclasses.replace(embedding, command=options.command_line(), seed=choices["seed"])
     embedding.save(output, force=force)
-    own = {key: trained.figures.get(key) for key in CONTRACT}
+    own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key == "elbo_shape")}
     applied = {**embedding.figures, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - begun, 2)}
     figures = {**own, **(applied if existing else {}), "model": str(path), "output": str(output)}
     lines = [] if existing else report.training_lines(trained.figures)

@@ -62,6 +62,9 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
         f"(PCA of the same dimension {f['pca_rmsd']:.3f} Å); "
         f"the validity test accepts {100 * f['held_out_valid']:.1f} % of these simulated frames",
     ]
+    if "feature_choice" in f:
+        found = ", ".join(f"{kind} {value:.3f}" for kind, value in f["feature_choice"].items())
+        lines.append(f"features {f['feature_kind']}, since normal draws have pair distances off by (bits): {found}")
     if f["feature_kind"] != "cartesian":
         lines.append(f"as a density of shapes, beside cartesian features: ELBO {f['elbo_shape']:.2f} nats")
     parts = ", ".join(f"{name} {nats:.2f}" for name, nats in list(f["kl"].items())[:_PARTS])

@@ -54,6 +54,6 @@ def train(trajectories: tuple[str, ...], output: Path, force: bool, as_json: boo
     figures in the README were made with.
     """
     model, _ = train_model(options.need_trajectories(trajectories), choices, output, force=force)
-    figures = {key: model.figures[key] for key in CONTRACT}
+    figures = {key: model.figures[key] for key in (*CONTRACT, "feature_choice") if key in model.figures}
     lines = [*report.training_lines(model.figures), f"model: {output}"]
     report.result({**figures, "model": str(output)}, lines, as_json=as_json)

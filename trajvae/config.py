@@ -35,12 +35,14 @@ class TrainConfig:
     )
     likelihood: str | None = _option(
         None,
-        "p(x|z): isotropic, full, lowrank or conditional; default: full, but isotropic for cartesian features with "
-        "fewer than 10 frames a feature, and lowrank above 1000 features",
+        "p(x|z): isotropic, full, conditional or, of cartesian features, lowrank; default: full, but for cartesian "
+        "features isotropic with fewer than 10 frames a feature and lowrank above 1000 features, and for internal ones "
+        "isotropic (in units of their spread) above 1000",
     )
-    torsions: str = _option(
-        "autoregressive",
-        "flexible torsions of internal coordinates, given z: autoregressive (each given those before), or independent",
+    torsions: str | None = _option(
+        None,
+        "flexible torsions of internal coordinates, given z: autoregressive (each given those before), or independent; "
+        "default: autoregressive up to 100 of them",
     )
     free_bits: float | None = _option(
         None, "nats of the KL divergence that cost nothing; default: 4 for internal and conditional, else 0"

@@ -114,7 +114,7 @@ class Validity:
         blank = cls(
             bonds, angles, centres, bond_low, bond_high, angle_low, angle_high, handedness, kinds,
             np.full((count, count), np.inf), np.full((count, count), np.inf),
-            omega, widened_range(bend)[1], np.stack([cis.any(axis=0), (~cis).any(axis=0)], axis=1),
+            omega, _bend_limit(bend), np.stack([cis.any(axis=0), (~cis).any(axis=0)], axis=1),
         )  # fmt: skip
         contact, contact_14 = blank._smallest(positions)
         return cls(**{**blank.to_arrays(), "contact": CONTACT * contact, "contact_14": CONTACT * contact_14})
@@ -134,7 +134,7 @@ class Validity:
         out = np.zeros(len(positions), dtype=np.int64)
         lengths, bends = bond_lengths(positions, self.bonds), bond_angles(positions, self.angles)
         failed = [
-            ((lengths < self.bond_low) | (lengths > self.bond_high)).any(axis=1),
+            ~((lengths >= self.bond_low) & (lengths <= self.bond_high)).all(axis=1) | ~_finite(positions),
             ((bends < self.angle_low) | (bends > self.angle_high)).any(axis=1),
             self._clashes(positions),
             self._mirrored(positions),
@@ -226,6 +226,16 @@ class Validity:
         for first, lengths, _, _, limit in self.contacts(positions):
             out[first : first + len(lengths)] |= (lengths < limit).any(axis=1)
         return out
+
+
+def _bend_limit(bend: Float64) -> Float64:
+    """As other ranges, but not beyond halfway from the largest bend (T, O) to the right angle between cis and trans."""
+    return np.asarray(np.minimum(widened_range(bend)[1], 0.5 * (bend.max(axis=0) + np.pi / 2)))
+
+
+def _finite(positions: Array) -> NDArray[np.bool_]:
+    """Frames (T, N, D) of numbers alone, (T,)."""
+    return np.asarray(np.isfinite(positions).all(axis=(1, 2)))
 
 
 def _planarity(omega: Float64) -> tuple[Float64, NDArray[np.bool_]]:

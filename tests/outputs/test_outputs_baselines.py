@@ -122,10 +122,10 @@ def test_given_frames_are_taken_if_they_are_as_many(tiny_model: Model, chain: Ar
     record = dataclasses.replace(
         tiny_model.record, sample=tiny_model.record.sample[::4], sample_index=tiny_model.record.sample_index[::4]
     )
-    given = known_frames(record, chain)
+    given = known_frames(tiny_model.pipeline, record, chain)
     assert given.positions is chain and np.array_equal(given.held_out, record.held_out)
     for positions in (None, chain[:399], chain[:5]):
-        kept = known_frames(record, positions)
+        kept = known_frames(tiny_model.pipeline, record, positions)
         assert kept.positions is record.sample
         assert np.array_equal(kept.held_out, record.held_out[record.sample_index])
         assert kept.held_out.any() and not kept.held_out.all()

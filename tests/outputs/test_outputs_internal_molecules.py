@@ -114,9 +114,7 @@ def test_every_likelihood_is_optimised(kind: Model) -> None:
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("lowrank", "isotropic, full, conditional"), ("foo", "isotropic, full")])
-def test_likelihoods_of_cartesian_features_alone_are_refused(
-    peptide: tuple[str, Reading], name: str, wanted: str
-) -> None:
+def test_other_likelihoods_are_refused(peptide: tuple[str, Reading], name: str, wanted: str) -> None:
     """The message lists those that internal coordinates have."""
     with pytest.raises(OptionError, match=f"no likelihood '{name}' of internal features; there are {wanted}"):
         Model.train(peptide[0], _config(likelihood=name), reading=peptide[1], device="cpu")
@@ -181,7 +179,7 @@ def test_c_alpha_chains_encode_and_decode(alphas: Model, adk: tuple[Path, Path])
 
 
 def test_fragments_keep_apart_and_whole(loops: Model) -> None:
-    """Two fragments, no bond between them: most draws are valid, and the gap varies as much as in the simulation."""
+    """Two fragments, no bond between them: most draws are valid, and the gap is about that of the simulation."""
     label = _fragments(loops)
     assert label.max() == 1
     assert loops.figures["features"] == 3 * len(label) - 6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import h5py
@@ -16,7 +18,7 @@ from trajvae import Model, Reading, TrainConfig
 from trajvae.divergence import BINS
 from trajvae.errors import OutputError, ReadError
 from trajvae.outputs import marginals as module
-from trajvae.outputs.marginals import Marginals, circular_wasserstein, compare, halves
+from trajvae.outputs.marginals import COMPARED, Marginals, circular_wasserstein, compare, halves
 
 Float64 = NDArray[np.float64]
 
@@ -250,3 +252,49 @@ def test_the_file_has_histograms_and_figures(found: Marginals, tmp_path: Path) -
     with pytest.raises(OutputError, match="exists"):
         found.save(path)
     assert path.read_bytes() == before
+
+
+# --- what stands beside the model
+
+
+def test_floors_and_baselines_are_told(found: Marginals, tmp_path: Path) -> None:
+    """Divergences of every other pair of sets in the table, their means in the figures, both in the file."""
+    names = set(COMPARED)
+    assert names == {"random_floor", "held_out_floor", "jsd_train", "jsd_held_out", "jsd_pca", "jsd_resampled"}
+    for m in found.table.values():
+        assert set(m.others) == names and all(0.0 <= v <= 1.0 for v in m.others.values())
+    for name in names:
+        pairs = [m.others[name] for k, m in found.table.items() if k.startswith("distance_")]
+        assert found.figures[f"mean_{name}"] == pytest.approx(np.mean(pairs))
+    assert (figures := found.figures)["held_out"] == 80 and figures["sampler"] == "prior"
+    assert figures["nearest"] > figures["nearest_held_out"] > 0.0  # of a model that is no good
+    assert 0.0 <= figures["coverage"] <= figures["coverage_train"] <= 1.0
+    assert json.loads(json.dumps(figures)) == figures
+    found.save(tmp_path / "marginals.h5")
+    with h5py.File(tmp_path / "marginals.h5") as file:
+        for name, group in file["marginals"].items():
+            assert {k: group.attrs[k] for k in names} == found.table[name].others
+        assert {k: file["trajvae"].attrs[k] for k in figures} == figures
+
+
+def test_each_is_of_its_own_sets(tiny_model: Model, found: Marginals, chain: Float64) -> None:
+    """Held-out against training frames by numpy's histograms; learning by heart is at the floor, unlike this model."""
+    held = tiny_model.record.held_out
+    few = chain[~held][np.linspace(0, 319, 80).astype(int)]
+    a, b = (np.linalg.norm(x[:, 2].astype(float) - x[:, 7], axis=1) for x in (chain[held], few))
+    edges = np.linspace(min(a.min(), b.min()), max(a.max(), b.max()), BINS + 1)
+    twin = jensenshannon(np.histogram(a, edges)[0], np.histogram(b, edges)[0], base=2) ** 2
+    assert found.table["distance_2-7"].others["held_out_floor"] == pytest.approx(twin, abs=0.01)
+    resampled, floor, own = (found.figures[f"mean_{k}"] for k in ("jsd_resampled", "random_floor", "jsd"))
+    assert 0.0 < floor < own and resampled < 2.0 * floor
+
+
+def test_equal_sets_are_at_no_distance(tiny_model: Model) -> None:
+    """Where each held-out frame has its twin among the training frames, all that tells them apart is nothing."""
+    twice = np.repeat(tiny_model.record.sample[:100], 2, axis=0)
+    held = np.arange(200) % 2 == 1
+    record = dataclasses.replace(tiny_model.record, sample=twice, sample_index=np.arange(200), held_out=held)
+    made = module.marginals(tiny_model.pipeline, record)
+    assert made.figures["mean_held_out_floor"] == 0.0 and made.figures["nearest_held_out"] < 1e-4
+    for others in (m.others for m in made.table.values()):
+        assert others["held_out_floor"] == 0.0 and others["jsd_train"] == others["jsd_held_out"] > 0.0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from trajvae import Model
 from trajvae.outputs import novelty as module
+from trajvae.outputs.generate import generate
 from trajvae.outputs.novelty import NEIGHBOURS, coverage, nearest, novelty
 from trajvae.readers.align import pairwise_rmsd
 
@@ -163,3 +167,31 @@ def test_sets_are_compared_at_equal_sizes() -> None:
     found = novelty(drawn, held, train)
     assert found["coverage"] == coverage(drawn[:10], held, train[::2])
     assert found["coverage_train"] == coverage(train[1::2], held, train[::2])
+
+
+# --- new conformations
+
+
+def test_generated_conformations_know_their_nearest_frame(tiny_model: Model) -> None:
+    """Its number counts all training frames though the model keeps a few; RMSD in Å, the median among the figures."""
+    record = tiny_model.record
+    kept = np.arange(5, 400, 7)
+    thin = dataclasses.replace(record, sample=record.sample[kept], sample_index=record.sample_index[kept])
+    made = generate(tiny_model.pipeline, thin, 25, seed=2, novelty=True)
+    frame, rmsd = (made.observables[k] for k in ("nearest_frame", "nearest_rmsd"))
+    assert np.isin(frame.value, kept).all() and rmsd.unit == "Angstrom"
+    table = _table(made.positions, record.sample[kept].astype(float))
+    assert np.array_equal(frame.value, kept[table.argmin(axis=1)])
+    np.testing.assert_allclose(rmsd.value, table.min(axis=1), atol=1e-5)
+    assert made.figures["nearest_rmsd"] == pytest.approx(float(np.median(rmsd.value)))
+    plain = generate(tiny_model.pipeline, thin, 25, seed=2)
+    assert np.array_equal(plain.positions, made.positions)
+    assert not {"nearest_frame", "nearest_rmsd"} & {*plain.observables, *plain.figures}
+
+
+def test_all_that_are_given_are_looked_at(tiny_model: Model) -> None:
+    """Where only valid ones are kept, each of them has its frame."""
+    made = tiny_model.generate(20, novelty=True, valid_only=True, seed=1)
+    frame, least = nearest(made.positions, tiny_model.record.sample)
+    assert np.array_equal(made.observables["nearest_frame"].value, tiny_model.record.sample_index[frame])
+    np.testing.assert_allclose(made.observables["nearest_rmsd"].value, least, atol=1e-9)

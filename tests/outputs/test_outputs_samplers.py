@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError
 from trajvae.outputs.centroids import posterior_metric
-from trajvae.outputs.samplers import SAMPLERS
+from trajvae.outputs.generate import generate
+from trajvae.outputs.marginals import marginals
+from trajvae.outputs.samplers import SAMPLERS, settle
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
@@ -120,3 +123,36 @@ def test_a_few_draws_claim_no_more_than_they_are(tiny_model: Model) -> None:
     for n in (1, 7, 150):
         made = tiny_model.generate(n, sampler="metric")
         assert len(made) == n and 0.0 < made.figures["effective_sample_size"] <= n
+
+
+GAPS = [(0.0, "prior"), (0.6, "prior"), (0.8, "aggregate"), (40.0, "aggregate"), (None, "prior")]
+
+
+@pytest.mark.parametrize(("gap", "expected"), GAPS)
+def test_auto_is_settled_by_the_gap(tiny_model: Model, gap: float | None, expected: str) -> None:
+    """The prior, but where posteriors together are 0.7 nats from it; files of before the figure know of none."""
+    record = dataclasses.replace(tiny_model.record, figures={} if gap is None else {"prior_gap": gap})
+    assert settle(record, "auto") == expected
+    for name in (*SAMPLERS, "gibbs"):
+        assert settle(record, name) == name
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(0.1, "prior"), (3.0, "aggregate")])
+def test_outputs_follow_what_was_settled(tiny_model: Model, gap: float, expected: str) -> None:
+    """`generate` draws as that sampler does and says so, as `marginals` do; a sampler that is named is taken."""
+    pipeline = tiny_model.pipeline
+    record = dataclasses.replace(tiny_model.record, figures={**tiny_model.record.figures, "prior_gap": gap})
+    made = generate(pipeline, record, 30, seed=1)
+    assert made.figures["sampler"] == expected and f"sampler='{expected}'" in made.command
+    assert np.array_equal(made.latent, tiny_model.generate(30, seed=1, sampler=expected).latent)
+    assert marginals(pipeline, record, seed=1).figures["sampler"] == expected
+    for name in ("prior", "aggregate"):
+        assert generate(pipeline, record, 5, sampler=name).figures["sampler"] == name
+
+
+def test_training_says_what_auto_is(tiny_model: Model, tmp_path: Path) -> None:
+    """The gap stands in the model's figures and in its file."""
+    tiny_model.save(tmp_path / "model.h5")
+    loaded = Model.load(tmp_path / "model.h5")
+    assert loaded.figures["prior_gap"] == tiny_model.figures["prior_gap"] >= 0.0
+    assert settle(loaded.record, "auto") == settle(tiny_model.record, "auto") == "prior"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mdtraj
 import numpy as np
 import pytest
@@ -51,7 +53,7 @@ def test_every_pair_is_superposed(n_atoms: int, dimension: int) -> None:
     np.testing.assert_allclose(rmsd_matrix(b, a), found.T, atol=PRECISION * _size(a))
 
 
-def test_mdtraj_measures_the_same(examples) -> None:
+def test_mdtraj_measures_the_same(examples: Path) -> None:
     """Beside mdtraj.rmsd on frames of alanine dipeptide, which that has in nm and float32."""
     frames = mdtraj.load(str(examples / "alanine_dipeptide.xtc"), top=str(examples / "alanine_dipeptide.pdb"))[::400]
     x = 10.0 * frames.xyz

@@ -20,30 +20,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 from scipy.spatial.distance import cdist
 
 Index = NDArray[np.int64]
 Array = NDArray[np.floating[Any]]
 
 _BENT = 0.15  # sine of an angle below which, in the median frame, a torsion about it says nothing
-_TRIED = 24  # references that are tried where the nearest lie in line
+_TRIED = 8  # references that are tried where the nearest lie in line
 _FRAMES = 200  # that are looked at
+_FEW = 20  # of them for the distances of fragments
 
 
 def link_fragments(bonds: Index, positions: Array) -> Index:
     """Bonds, with one more for each further fragment: its nearest pair of atoms in the mean over frames (T, N, D)."""
     n = positions.shape[1]
-    edges = [tuple(bond) for bond in bonds.tolist()]
-    while True:
-        label = connected_components(_graph(np.array(edges, dtype=np.int64).reshape(-1, 2), n), directed=False)[1]
-        first = np.flatnonzero(label == label[0])
-        other = np.flatnonzero(label != label[0])
-        if not len(other):
-            return np.array(edges, dtype=np.int64).reshape(-1, 2)
-        apart = np.mean([cdist(x[first], x[other]) for x in positions], axis=0)
-        i, j = np.unravel_index(int(apart.argmin()), apart.shape)
-        edges.append((int(first[i]), int(other[j])))
+    count, label = connected_components(_graph(bonds, n), directed=False)
+    if count == 1:
+        return bonds
+    order = np.argsort(label, kind="stable")
+    starts = np.searchsorted(label[order], np.arange(count))
+    apart = np.zeros((n, n))
+    for x in positions:  # a few frames; one matrix of distances at a time
+        apart += cdist(x[order], x[order])
+    between = np.minimum.reduceat(np.minimum.reduceat(apart, starts, axis=0), starts, axis=1)
+    links = minimum_spanning_tree(np.triu(between, 1) + np.triu(np.full_like(between, 1e-9), 1)).tocoo()
+    ends = np.append(starts, n)
+    found = []
+    for a, b in zip(links.row.tolist(), links.col.tolist(), strict=True):
+        block = apart[ends[a] : ends[a + 1], ends[b] : ends[b + 1]]
+        i, j = np.unravel_index(int(block.argmin()), block.shape)
+        found.append((order[ends[a] + i], order[ends[b] + j]))
+    return np.concatenate([bonds.reshape(-1, 2), np.array(found, dtype=np.int64).reshape(-1, 2)])
 
 
 def _graph(bonds: Index, n: int) -> Any:
@@ -81,6 +89,7 @@ class _Growth:
         self.children[self.root].sort(key=lambda a: a not in first)
         self.references = np.full((self.n, self.dimension), -1, dtype=np.int64)
         self.placed = [self.root]
+        self._last: tuple[tuple[int, int], list[int]] = (-1, -1), []
         self.is_placed = np.zeros(self.n, dtype=bool)
         self.is_placed[self.root] = True
 
@@ -160,7 +169,12 @@ class _Growth:
         return [c for c in self.children[atom] if self.is_placed[c]]
 
     def _near(self, first: int) -> list[int]:
-        """The placed atoms nearest to one, in the mean."""
+        """The placed atoms nearest to one, in the mean; found once for each atom that is placed."""
+        if self._last[0] != (first, len(self.placed)):
+            self._last = (first, len(self.placed)), self._look_around(first)
+        return self._last[1]
+
+    def _look_around(self, first: int) -> list[int]:
         others = np.array([a for a in self.placed if a != first], dtype=np.int64)
         apart = np.linalg.norm(self.x[:, others] - self.x[:, first, None], axis=-1).mean(axis=0)
         return [int(a) for a in others[np.argsort(apart, kind="stable")][:_TRIED]]
@@ -196,7 +210,7 @@ def spanning_tree(bonds: Index, positions: Array, heavy: NDArray[np.bool_]) -> I
         To which atoms bond, angle and torsion are measured; -1 where there is none: an atom of the first D.
     """
     some = positions[:: max(1, -(-len(positions) // _FRAMES))]
-    return _Growth(link_fragments(bonds, some), some, heavy).grow()
+    return _Growth(link_fragments(bonds, some[:: max(1, len(some) // _FEW)]), some, heavy).grow()
 
 
 def generations(references: Index) -> list[Index]:

@@ -45,26 +45,26 @@ def choose_features(config: TrainConfig, lesson: Lesson) -> tuple[TrainConfig, d
     if config.features != "auto":
         return config, {}
     found = divergences(lesson, config.likelihood)
-    if not found:
-        raise OptionError(f"no features have a likelihood '{config.likelihood}'")
     best = min(found, key=lambda kind: found[kind])
     return dataclasses.replace(config, features=best), {"feature_choice": found}
 
 
 def divergences(lesson: Lesson, likelihood: str | None = None) -> dict[str, float]:
     """Mean Jensen-Shannon divergence of pair distances, in bits, of normal draws in each kind of features."""
+    kinds = [kind for kind in FEATURES if likelihood is None or likelihood in LIKELIHOODS[kind]]
+    if lesson.topology.n_atoms > _ATOMS and "cartesian" in kinds:
+        kinds = ["cartesian"]
+    if not kinds:
+        known = dict.fromkeys(name for names in LIKELIHOODS.values() for name in names)
+        raise OptionError(f"no likelihood '{likelihood}'; there are {', '.join(known)}")
     step = max(1, -(-len(lesson.frames) // _FRAMES))
     lesson = dataclasses.replace(lesson, frames=lesson.frames[::step])
     items = pair_observables(lesson.topology.n_atoms, _PAIRS)
     simulated = evaluate_all(items, lesson.frames)
     out = {}
-    for kind, features in FEATURES.items():
-        if likelihood is not None and likelihood not in LIKELIHOODS[kind]:
-            continue
-        if kind != "cartesian" and lesson.topology.n_atoms > _ATOMS:
-            continue
+    for kind in kinds:
         try:
-            drawn = _draws(features.fitted(lesson), lesson.frames)
+            drawn = _draws(FEATURES[kind].fitted(lesson), lesson.frames)
         except OptionError:  # a molecule that this kind does not suit
             continue
         values = evaluate_all(items, drawn)

@@ -15,6 +15,7 @@ from trajvae.models.pipeline import Pipeline
 Float64 = NDArray[np.float64]
 
 _NOTHING = 0.05  # nats
+_NEIGHBOURS = 5
 _ACTIVE = 0.01  # variance of a posterior's mean over frames, in tangent coordinates, above which it says something
 
 
@@ -67,8 +68,8 @@ def mutual_information(pipeline: Pipeline, positions: NDArray[np.floating[Any]],
 
     References
     ----------
-    M. Hoffman, M. Johnson, NeurIPS workshop on approximate inference 2016: the ELBO's divergence is this, and the
-    divergence of the posteriors together from the prior.
+    M. Hoffman, M. Johnson, NeurIPS workshop on approximate inference 2016: the ELBO's divergence is this, and that of
+    the posteriors together from the prior.
     """
     latent = pipeline.vae.latent
     generator = torch.Generator(pipeline.device).manual_seed(seed)
@@ -82,6 +83,27 @@ def mutual_information(pipeline: Pipeline, positions: NDArray[np.floating[Any]],
         square = (latent.distance(z, mean) / scale.log().mean(dim=-1).exp()).square()
     log_q = -0.5 * square - scale.log().sum(dim=-1)
     return float((log_q.diagonal() - torch.logsumexp(log_q, dim=1) + math.log(len(z))).mean().clamp(min=0.0))
+
+
+@torch.no_grad()
+def prior_gap(pipeline: Pipeline, positions: NDArray[np.floating[Any]], seed: int = 0) -> float:
+    """The divergence in nats of the posteriors together from the prior, from one draw of each frame's (T, N, D).
+
+    Distances to the k-th nearest of the other draws, and of as many draws of the prior, stand for the densities: a few
+    frames of a broad distribution look broad, where each posterior's own width would not be seen through.
+
+    References
+    ----------
+    Q. Wang, S. Kulkarni, S. Verdu, IEEE Trans. Inf. Theory 55, 2392 (2009), eq. 5.
+    """
+    latent, generator = pipeline.vae.latent, torch.Generator(pipeline.device).manual_seed(seed)
+    z = pipeline.posterior_sample(positions, generator).double()
+    prior = latent.prior_sample(len(z), generator).double()
+    k = min(_NEIGHBOURS, len(z) - 1)
+    own = latent.distance(z, z).topk(k + 1, dim=1, largest=False).values[:, -1].clamp(min=1e-12)
+    other = latent.distance(z, prior).topk(k, dim=1, largest=False).values[:, -1].clamp(min=1e-12)
+    found = latent.dim * (other / own).log().mean() + math.log(len(z) / max(len(z) - 1, 1))
+    return max(0.0, float(found))
 
 
 def group_sizes(draws: int) -> tuple[int, ...]:

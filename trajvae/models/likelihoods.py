@@ -31,6 +31,7 @@ LIKELIHOODS: dict[str, dict[str, Builder]] = {
         "conditional": lambda f, floor, n: Conditional(Unit(f.n_linear), floor, n),
     },
 }
+MANY_TORSIONS = 100  # flexible ones, above which they are independent by default: one after the other takes long
 RELATIVE_FLOOR = 1e-2  # of internal coordinates' linear targets, whose spread has the floor of the file
 
 
@@ -48,7 +49,7 @@ def make_likelihood(
     features: Features,
     floor: float,
     n_frames: int,
-    torsions: str = "independent",
+    torsions: str | None = None,
     generator: torch.Generator | None = None,
 ) -> Likelihood:
     """Build a likelihood by name; the generator is of the weights of networks that it owns.
@@ -61,11 +62,12 @@ def make_likelihood(
     known = LIKELIHOODS[features.kind]
     if name not in known:
         raise OptionError(f"no likelihood '{name}' of {features.kind} features; there are {', '.join(known)}")
+    n = features.shape.n_angular
+    torsions = torsions or ("autoregressive" if n <= MANY_TORSIONS else "independent")
     if torsions not in TORSIONS:
         raise OptionError(f"torsions must be one of {', '.join(TORSIONS)}, got '{torsions}'")
     if not isinstance(features, Internal):
         return known[name](features, floor, n_frames)
     rest, generator = known[name](features, RELATIVE_FLOOR, n_frames), generator or torch.Generator().manual_seed(0)
-    n = features.shape.n_angular
     model = TORSIONS[torsions](n, generator) if n else Independent(0, generator)
     return Molecular(features, model, rest, generator)

@@ -63,6 +63,8 @@ class Unit:
 
 def split(basis: Basis, residual: Tensor) -> tuple[Tensor, Tensor]:
     """Components (B, I) of residuals (B, F), and the square of what they leave (B,): exactly none where I is F."""
+    if isinstance(basis, Unit):
+        return residual, torch.zeros_like(residual[:, 0])
     axes = basis.axes.to(residual)
     components = residual @ axes
     if basis.input_size == basis.size:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae.errors import TrajvaeWarning
-from trajvae.models.evidence import active_units, mutual_information
+from trajvae.models.evidence import active_units, mutual_information, prior_gap
 from trajvae.models.pipeline import Encoded, Pipeline, join
 from trajvae.observables import built_in, evaluate_all
 from trajvae.readers.align import frame_jump, pairwise_rmsd
@@ -143,13 +143,13 @@ def _use_of_latent(pipeline: Pipeline, chunk: Chunk, held: NDArray[np.bool_], en
         )
     n = len(chunk.positions)
     some = np.unique(np.linspace(0, n - 1, min(n, _TOLD)).astype(np.int64))
-    told, nats = mutual_information(pipeline, chunk.positions[some]), float(encoded.kl.sum(axis=1).mean())
+    frames = chunk.positions[some]
     return {
         "kl": dict(zip(pipeline.vae.latent.parts, encoded.kl[held].mean(axis=0).tolist(), strict=True)),
         "active_units": active,
         "collapsed": active == 0,
-        "mutual_information": told,
-        "prior_gap": max(0.0, nats - told),
+        "mutual_information": mutual_information(pipeline, frames),
+        "prior_gap": prior_gap(pipeline, frames),
     }
 
 

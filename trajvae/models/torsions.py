@@ -20,6 +20,7 @@ from trajvae.models.likelihood import Params
 NUMBERS = 3  # of a component: log weight, concentration times cosine and sine of its mean
 _SHARPEST = 100.0  # concentration; a standard deviation of 0.1
 _GRID = 256  # points of the circle by which draws are made; at the sharpest their variance is 1 % too large
+_AT_ONCE = 2  # independent torsions that are drawn at once
 _START = 1.5  # concentration of the components before training, spread evenly over the circle
 
 
@@ -120,8 +121,8 @@ class TorsionModel(nn.Module, ABC):
         self.register_buffer("start", start, persistent=False)
 
     @abstractmethod
-    def numbers(self, params: Params, torsions: Tensor) -> Tensor:
-        """The mixtures (B, K, M, 3), given the torsions (B, K) that they depend on."""
+    def numbers(self, params: Params, torsions: Tensor, group: slice = slice(None)) -> Tensor:
+        """The mixtures (B, K, M, 3) of a group, given the torsions (B, K) that they depend on."""
 
     @abstractmethod
     def groups(self) -> list[slice]:
@@ -133,19 +134,19 @@ class TorsionModel(nn.Module, ABC):
 
     def draw(self, params: Params, share: Tensor) -> Tensor:
         """The torsions that numbers (B, K) uniform in (0, 1) stand for."""
-        return self._walk(params, lambda numbers, group: inverse(numbers[:, group], share[:, group]), share)
+        return self._walk(params, lambda numbers, group: inverse(numbers, share[:, group]), share)
 
     def mean(self, params: Params) -> Tensor:
         """Mean directions, each given those before it, (B, K)."""
         like = next(iter(params.values()))
         blank = torch.zeros(len(like), self.n, dtype=like.dtype, device=like.device)
-        return self._walk(params, lambda numbers, group: mean_direction(numbers[:, group]), blank)
+        return self._walk(params, lambda numbers, group: mean_direction(numbers), blank)
 
     def _walk(self, params: Params, choose: Callable[[Tensor, slice], Tensor], blank: Tensor) -> Tensor:
         done: list[Tensor] = []
         for group in self.groups():
             so_far = torch.cat([*done, torch.zeros_like(blank[:, group.start :])], dim=1)
-            done.append(choose(self.numbers(params, so_far), group))
+            done.append(choose(self.numbers(params, so_far, group), group))
         return torch.cat(done, dim=1) if done else blank
 
 
@@ -155,15 +156,15 @@ class Independent(TorsionModel):
     def __init__(self, n: int, generator: torch.Generator, components: int = 3) -> None:
         super().__init__(n, components, {"torsions": n * components * NUMBERS} if n else {})
 
-    def numbers(self, params: Params, torsions: Tensor) -> Tensor:
+    def numbers(self, params: Params, torsions: Tensor, group: slice = slice(None)) -> Tensor:
         """See `TorsionModel`."""
         if not self.n:
             return torsions.new_zeros(len(torsions), 0, self.components, NUMBERS)
-        return params["torsions"].view(-1, self.n, self.components, NUMBERS) + self.start.to(torsions)
+        return params["torsions"].view(-1, self.n, self.components, NUMBERS)[:, group] + self.start.to(torsions)
 
     def groups(self) -> list[slice]:
-        """See `TorsionModel`."""
-        return [slice(0, self.n)] if self.n else []
+        """See `TorsionModel`: a few at once, whose grids are what memory is for."""
+        return [slice(k, min(k + _AT_ONCE, self.n)) for k in range(0, self.n, _AT_ONCE)]
 
 
 class Autoregressive(TorsionModel):
@@ -196,14 +197,17 @@ class Autoregressive(TorsionModel):
             nn.init.normal_(layer.weight, 0.0, math.sqrt(gain / layer.in_features), generator=generator)
             nn.init.zeros_(layer.bias)
 
-    def numbers(self, params: Params, torsions: Tensor) -> Tensor:
+    def numbers(self, params: Params, torsions: Tensor, group: slice = slice(None)) -> Tensor:
         """See `TorsionModel`."""
         x = torch.cat([params["torsion_context"], torsions.cos(), torsions.sin()], dim=1)
         x = x.to(self.last.weight.dtype)  # draws are in double precision
         x = nn.functional.silu(nn.functional.linear(x, self.first.weight * self.first_mask, self.first.bias))
         x = nn.functional.silu(nn.functional.linear(x, self.second.weight * self.second_mask, self.second.bias))
-        x = nn.functional.linear(x, self.last.weight * self.last_mask, self.last.bias).to(torsions)
-        return x.view(-1, self.n, self.components, NUMBERS) + self.start.to(torsions)
+        each = self.components * NUMBERS
+        first, last, _ = group.indices(self.n)
+        rows = slice(first * each, last * each)
+        x = nn.functional.linear(x, self.last.weight[rows] * self.last_mask[rows], self.last.bias[rows]).to(torsions)
+        return x.view(-1, last - first, self.components, NUMBERS) + self.start.to(torsions)
 
     def groups(self) -> list[slice]:
         """See `TorsionModel`."""

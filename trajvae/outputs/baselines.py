@@ -22,10 +22,12 @@ class Frames(NamedTuple):
     held_out: NDArray[np.bool_]
 
 
-def known_frames(record: Record, positions: Array | None) -> Frames:
-    """Those that are given if the model was trained on just so many, else those that it keeps."""
+def known_frames(pipeline: Pipeline, record: Record, positions: Array | None) -> Frames:
+    """Those that are given if the model was trained on them, else those that it keeps."""
     if positions is not None and len(positions) == len(record.held_out):
-        return Frames(positions, record.held_out)
+        kept = pipeline.alignment.apply(positions[record.sample_index])
+        if np.allclose(kept, record.sample, atol=1e-2):
+            return Frames(positions, record.held_out)
     return Frames(record.sample, record.held_out[record.sample_index])
 
 

@@ -45,7 +45,7 @@ class Mending:
     project : bool
         Move draws into the allowed ranges; see `outputs.projection`.
     valid_only : bool
-        Go on until all that are given are valid.
+        Go on until all that are given are valid, before they are relaxed.
     budget : int
         Draws at most for each that is wanted, where only valid ones are.
     relax : bool
@@ -157,7 +157,7 @@ def _looked_at(
         placed = pipeline.alignment.apply(found.positions)
         made = made._replace(positions=placed, reasons=record.validity.reasons(placed))
         observables |= {"energy": Quantity(found.after, "kJ/mol"), "energy_drawn": Quantity(found.before, "kJ/mol")}
-        figures |= {"energy": float(np.median(found.after)), "energy_drawn": float(np.median(found.before))}
+        figures |= {"energy": _median(found.after), "energy_drawn": _median(found.before)}
     if novelty:
         frame, rmsd = nearest(made.positions, record.sample)
         observables |= {
@@ -166,6 +166,12 @@ def _looked_at(
         }
         figures["nearest_rmsd"] = float(np.median(rmsd))
     return made, observables, figures
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Of those that are numbers; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 def generate(

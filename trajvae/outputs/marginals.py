@@ -188,7 +188,7 @@ def marginals(
     a, b = halves(len(simulated))
     sampler = settle(record, "auto")
     _, drawn, _ = draw(pipeline, record, len(a), seed=seed, sampler=sampler)
-    known = known_frames(record, positions)
+    known = known_frames(pipeline, record, positions)
     held, train = known.positions[known.held_out], known.positions[~known.held_out]
     sets = {"a": simulated[a], "b": simulated[b], "model": drawn}
     sets |= _further(pipeline, sets, simulated, evenly(held, MOST), train, seed)
@@ -224,7 +224,7 @@ def _further(
         "held": evenly(held, few),
         "train": evenly(train, few),
         "few": sets["model"][:few],
-        "pca": principal_draws(pipeline, train, n, seed),
+        "pca": principal_draws(pipeline, evenly(train, MOST), n, seed),
         "resampled": resampled(train, n, seed),
     }
 

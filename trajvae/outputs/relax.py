@@ -23,6 +23,7 @@ Float64 = NDArray[np.float64]
 
 FORCE_FIELD = ("amber14-all.xml", "implicit/obc2.xml")
 STEPS = 200  # of the minimiser, at most, for each conformation
+_SMALL = 200  # atoms up to which OpenMM's Reference platform is the fastest
 RESTRAINT = 500.0  # kJ/mol/nm^2; holds the selected atoms near where they were drawn
 
 
@@ -34,7 +35,8 @@ class Relaxed(NamedTuple):
     positions : ndarray, shape (n, N, 3)
         Å.
     before, after : ndarray, shape (n,)
-        Potential energy in kJ/mol, without that of the restraint.
+        Potential energy in kJ/mol, without that of the restraint; NaN where there is none to be had, as of atoms that
+        stand at one point: such conformations are left as they are.
     """
 
     positions: Float64
@@ -81,6 +83,7 @@ class Relaxation:
         except (ValueError, OSError) as error:
             raise OptionError(f"force field {', '.join(force_field)}: {' '.join(str(error).split())}") from error
         self._bare: Any = None
+        self._variants: Any = None
         self._ready: Any = None
 
     def __call__(self, positions: Float64, progress: Callable[[int, int], None] | None = None) -> Relaxed:
@@ -109,9 +112,13 @@ class Relaxation:
         anchors.updateParametersInContext(context)
         context.setPositions(start)
         before = self._energy(context)
-        self.mm.LocalEnergyMinimizer.minimize(context, maxIterations=self.steps)
+        try:
+            self.mm.LocalEnergyMinimizer.minimize(context, maxIterations=self.steps)
+        except self.mm.OpenMMException:
+            return 10.0 * x, before, float("nan")
         found = context.getState(positions=True).getPositions(asNumpy=True)
-        return 10.0 * np.asarray(found.value_in_unit(self.mm.unit.nanometer))[chosen], before, self._energy(context)
+        placed, after = 10.0 * np.asarray(found.value_in_unit(self.mm.unit.nanometer))[chosen], self._energy(context)
+        return (placed, before, after) if np.isfinite(placed).all() else (10.0 * x, before, float("nan"))
 
     def _energy(self, context: Any) -> float:
         state = context.getState(energy=True, groups={0})
@@ -126,7 +133,9 @@ class Relaxation:
             state = random.getstate()
             random.seed(0)
             try:
-                molecule.addHydrogens(self.field, platform=self.mm.Platform.getPlatform("Reference"))
+                reference = self.mm.Platform.getPlatform("Reference")
+                # the protonation of the first conformation is that of all: one system serves them
+                self._variants = molecule.addHydrogens(self.field, variants=self._variants, platform=reference)
             finally:
                 random.setstate(state)
         return molecule
@@ -143,9 +152,11 @@ class Relaxation:
             anchors.addParticle(row, [0.0, 0.0, 0.0])
         anchors.setForceGroup(1)
         system.addForce(anchors)
-        platform = self.mm.Platform.getPlatform("Reference" if system.getNumParticles() < 200 else "CPU")
-        integrator = self.mm.VerletIntegrator(0.001)
-        return self.mm.Context(system, integrator, platform), anchors, chosen
+        small = system.getNumParticles() < _SMALL
+        platform = self.mm.Platform.getPlatform("Reference" if small else "CPU")
+        properties = {} if small else {"DeterministicForces": "true", "Threads": "1"}
+        context = self.mm.Context(system, self.mm.VerletIntegrator(0.001), platform, properties)
+        return context, anchors, chosen
 
 
 def _selected(whole: Any, topology: Topology) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from trajvae.outputs.centroids import posterior_metric
 Sampler = Callable[[Pipeline, Record, int, torch.Generator], tuple[Tensor, dict[str, Any]]]
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
-_GAP = 2.0  # nats between aggregated posterior and prior above which `auto` takes the former
+_GAP = 0.7  # nats between aggregated posterior and prior above which `auto` takes the former
 _WIDTH = 2.0  # of the metric's kernels, in units of the centroids' spacing
 
 

@@ -12,6 +12,8 @@ from trajvae.readers.align import center
 Array = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
 
+_STRAIGHT = 1e-4  # second singular value as a share of the first, below which the closed form is rounding
+
 
 def rmsd_matrix(a: Array, b: Array) -> Float64:
     """RMSD between all frames of two sets after optimal proper superposition, unweighted.
@@ -53,16 +55,27 @@ def _overlap_space(c: Float64) -> Float64:
     mean = (gram[0, 0] + gram[1, 1] + gram[2, 2]) / 3.0
     d0, d1, d2 = (gram[i, i] - mean for i in range(3))
     x, y, z = gram[0, 1], gram[0, 2], gram[1, 2]
-    p = np.sqrt(np.maximum((d0**2 + d1**2 + d2**2 + 2.0 * (x**2 + y**2 + z**2)) / 6.0, np.finfo(float).tiny))
+    p = np.sqrt(np.maximum((d0**2 + d1**2 + d2**2 + 2.0 * (x**2 + y**2 + z**2)) / 6.0, 1e-200))
     half = (d0 * (d1 * d2 - z * z) - x * (x * d2 - y * z) + y * (x * z - y * d1)) / (2.0 * p**3)
     angle = np.arccos(np.clip(half, -1.0, 1.0)) / 3.0
     first = mean + 2.0 * p * np.cos(angle)
     third = mean + 2.0 * p * np.cos(angle + 2.0 * np.pi / 3.0)
-    second = 3.0 * mean - first - third
-    values = [np.sqrt(np.maximum(v, 0.0)) for v in (first, second, third)]
+    largest, middle = np.sqrt(np.maximum(first, 0.0)), np.sqrt(np.maximum(3.0 * mean - first - third, 0.0))
     det = (
         c[0, 0] * (c[1, 1] * c[2, 2] - c[1, 2] * c[2, 1])
         - c[0, 1] * (c[1, 0] * c[2, 2] - c[1, 2] * c[2, 0])
         + c[0, 2] * (c[1, 0] * c[2, 1] - c[1, 1] * c[2, 0])
     )
-    return np.asarray(values[0] + values[1] + np.sign(det) * values[2])
+    # the least from the determinant: as a root it would be rounding where frames are flat
+    straight = middle <= _STRAIGHT * largest
+    overlap = largest + middle + det / np.where(straight, 1.0, largest * middle)
+    if straight.any():
+        overlap[straight] = _singular(np.moveaxis(c[:, :, straight], -1, 0))
+    return np.asarray(overlap)
+
+
+def _singular(c: Float64) -> Float64:
+    """The same of covariances (P, 3, 3) by their decomposition."""
+    u, values, vt = np.linalg.svd(c)
+    sign = np.sign(np.linalg.det(u) * np.linalg.det(vt))
+    return np.asarray(values[:, 0] + values[:, 1] + sign * values[:, 2])
