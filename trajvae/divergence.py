@@ -19,8 +19,11 @@ def bin_edges(samples: list[Float64], period: float = 0.0) -> Float64:
     return np.linspace(low, high if high > low else low + 1e-9 + abs(low) * 1e-9, BINS + 1)
 
 
-def histogram_divergence(a: Float64, b: Float64, period: float = 0.0) -> float:
-    """Jensen-Shannon divergence of two samples' histograms of 50 bins, in bits."""
-    edges = bin_edges([a, b], period)
-    p, q = (np.histogram(s, edges)[0] / len(s) for s in (a, b))
+def histogram_divergence(a: Float64, b: Float64, period: float = 0.0, edges: Float64 | None = None) -> float:
+    """Jensen-Shannon divergence of two samples' histograms in bits: of 50 bins over both, or of the bins given.
+
+    What lies beyond given edges counts in the outermost bins.
+    """
+    edges = bin_edges([a, b], period) if edges is None else edges
+    p, q = (np.histogram(np.clip(s, edges[0], edges[-1]), edges)[0] / len(s) for s in (a, b))
     return float(jensenshannon(p, q, base=2) ** 2)

@@ -174,6 +174,58 @@ def test_every_backend_stays_in_bounds(chain: Array, backend: str) -> None:
     assert figures["prior_gap"] >= 0.0 and math.isfinite(figures["prior_gap"])
 
 
+# --- from the prior
+
+
+def _matched(dim: int, width: float, seed: int = 5) -> Array:
+    """Centres of posteriors of one width that together are the standard normal prior."""
+    return np.asarray(math.sqrt(1.0 - width**2) * np.random.default_rng(seed).normal(size=(FRAMES, dim)))
+
+
+@pytest.mark.parametrize("width", [0.9, 0.3, 0.03, 0.003])
+@pytest.mark.parametrize("dim", [1, 2, 4])
+def test_posteriors_that_together_are_the_prior_have_no_gap(dim: int, width: float) -> None:
+    """However narrow each is: frames are a sample, and what they say cannot be counted as a gap."""
+    assert prior_gap(*_normal(_matched(dim, width), width)) < 0.25
+    assert prior_gap(*_normal(np.zeros((FRAMES, dim)), 1.0)) < 0.25
+
+
+@pytest.mark.parametrize("width", [0.5, 0.01])
+@pytest.mark.parametrize("dim", [1, 2])
+def test_the_gap_is_the_divergence_of_normals(dim: int, width: float) -> None:
+    """Moved by s: s^2 / 2 nats; narrower by t: -log t - (1 - t^2) / 2 a dimension."""
+    moved = _matched(dim, width) + 1.6 * np.eye(dim)[0]
+    assert prior_gap(*_normal(moved, width)) == pytest.approx(1.28, abs=0.3)
+    narrow = 0.3 * _matched(dim, width)
+    expected = dim * (-math.log(0.3) - (1.0 - 0.3**2) / 2.0)
+    assert prior_gap(*_normal(narrow, 0.3 * width)) == pytest.approx(expected, abs=0.3)
+
+
+def test_the_gap_of_posteriors_on_a_sphere() -> None:
+    """All over it none, on one half of it log 2, on a cap of a tenth of it log 10."""
+    tight = np.full((FRAMES, 1), 9.0)
+    points = np.random.default_rng(6).normal(size=(FRAMES, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    azimuth = np.arctan2(points[:, 1], points[:, 0])
+    for share in (1.0, 0.5, 0.1):
+        height = 1.0 - 2.0 * share * np.random.default_rng(7).uniform(size=FRAMES)  # areas of zones are heights
+        rim = np.sqrt(1.0 - height**2)
+        cap = np.stack([rim * np.cos(azimuth), rim * np.sin(azimuth), height], axis=1)
+        found = prior_gap(*_pipeline(2, "hyperspherical", loc=cap, log_concentration=tight))
+        assert found == pytest.approx(-math.log(share), abs=0.25)
+
+
+def test_the_gap_is_the_seed_s_and_never_below_nothing() -> None:
+    """Equal seeds give the same number, whatever torch's own generator; few frames have one too."""
+    known = _normal(_matched(2, 0.5)[:60] + 1.0, 0.5)
+    first = prior_gap(*known, seed=1)
+    torch.manual_seed(7)
+    assert prior_gap(*known, seed=1) == first != prior_gap(*known, seed=2)
+    for n in (2, 3, 5, 7):
+        assert 0.0 <= prior_gap(*_normal(_matched(2, 0.5)[:n], 0.5)) < math.inf
+    assert prior_gap(*_normal(np.zeros((30, 2)) + 3.0, 1e-4)) > 3.0
+
+
 # --- figures of training
 
 

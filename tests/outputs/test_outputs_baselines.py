@@ -118,13 +118,15 @@ def test_frames_on_a_plane_of_shape_space_are_drawn_there(tiny_model: Model) -> 
 
 
 def test_given_frames_are_taken_if_they_are_as_many(tiny_model: Model, chain: Array) -> None:
-    """As many as the model was trained on, with all its marks; else, or without any, those that it keeps."""
+    """Frames that the model was trained on, turned or not, with all its marks; else, or without any, those it keeps."""
     record = dataclasses.replace(
         tiny_model.record, sample=tiny_model.record.sample[::4], sample_index=tiny_model.record.sample_index[::4]
     )
     given = known_frames(tiny_model.pipeline, record, chain)
     assert given.positions is chain and np.array_equal(given.held_out, record.held_out)
-    for positions in (None, chain[:399], chain[:5]):
+    turned = chain.astype(float) @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + 5.0
+    assert known_frames(tiny_model.pipeline, record, turned).positions is turned
+    for positions in (None, chain[:399], chain[:5], chain[::-1], chain * [1.0, -1.0]):
         kept = known_frames(tiny_model.pipeline, record, positions)
         assert kept.positions is record.sample
         assert np.array_equal(kept.held_out, record.held_out[record.sample_index])

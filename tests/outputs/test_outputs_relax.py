@@ -23,7 +23,7 @@ from trajvae.readers.sources import open_source
 from trajvae.topology import Topology
 from trajvae.validity import signed_volumes
 
-Array = NDArray[np.floating]
+Array = NDArray[np.float64]
 
 
 class Case(NamedTuple):
@@ -140,6 +140,20 @@ def test_progress_is_told(cases: dict[str, Case]) -> None:
     relax(x, lambda done, of: seen.append((done, of)))
     assert seen == [(1, 2), (2, 2)]
     assert relax(x[:0]).positions.shape == (0, 22, 3)
+
+
+@pytest.mark.parametrize("name", ["heavy", "whole"])
+def test_what_has_no_energy_stays_as_it_is(name: str, cases: dict[str, Case]) -> None:
+    """Atoms that stand at one point: NaN, at the places that were given; the next conformation is none the worse."""
+    x, topology, _, found = cases[name]
+    pair = topology.bonds[-1]
+    bad = x.copy()
+    bad[0, pair[0]] = bad[0, pair[1]]
+    relax = Relaxation(topology)
+    made = relax(bad)
+    assert np.isnan(made.after[0]) and not np.isfinite(made.before[0])
+    np.testing.assert_allclose(made.positions[0], bad[0], atol=1e-9)
+    assert made.after[1] == pytest.approx(found.after[1], abs=5.0)
 
 
 # --- the same again

@@ -92,7 +92,8 @@ def test_a_known_distance() -> None:
 
 
 THIN = {"flat": (1.0, 1.0, 0.0), "nearly flat": (1.0, 1.0, 1e-4), "straight": (1.0, 0.0, 0.0)}
-THIN["nearly straight"] = (1.0, 1e-4, 1e-4)
+THIN |= {"nearly straight": (1.0, 1e-4, 1e-4), "flat rod": (1.0, 0.03, 0.0)}
+THIN |= {f"rod of {t}": (1.0, t, 0.6 * t) for t in (0.3, 0.1, 0.03, 0.01, 0.003)}
 
 
 @pytest.mark.parametrize("shape", THIN.values(), ids=THIN.keys())

@@ -61,7 +61,7 @@ class Marginal:
     noise_floor, w1_floor, ks_floor : float
         The same between A and B.
     others : dict of float
-        Divergences of the pairs of `COMPARED`, in bits.
+        Divergences of the pairs of `COMPARED`, in bits, in the same bins.
     """
 
     unit: str
@@ -233,5 +233,7 @@ def _marginal(observable: Observable, values: dict[str, Float64]) -> Marginal:
     """One observable in all sets."""
     period = observable.period
     found = compare(values["a"], values["b"], values["model"], observable.unit, period)
-    others = {name: histogram_divergence(values[p], values[q], period) for name, (p, q) in COMPARED.items()}
+    others = {
+        name: histogram_divergence(values[p], values[q], period, found.edges) for name, (p, q) in COMPARED.items()
+    }
     return replace(found, others=others)

@@ -98,10 +98,14 @@ class Relaxation:
         return Relaxed(out, before, after)
 
     def _one(self, x: Float64) -> tuple[Float64, float, float]:
+        if not np.isfinite(x).all():
+            return 10.0 * x, float("nan"), float("nan")
         try:
             molecule = self._whole(x)
             if self._ready is None:
                 self._ready = self._prepare(molecule)
+        except ZeroDivisionError:  # hydrogens have no place beside atoms that stand at one point
+            return 10.0 * x, float("nan"), float("nan")
         except (ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise OptionError(f"--relax needs all heavy atoms of a molecule that Amber14 knows: {reason}") from error

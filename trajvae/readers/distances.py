@@ -12,8 +12,6 @@ from trajvae.readers.align import center
 Array = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
 
-_STRAIGHT = 1e-4  # second singular value as a share of the first, below which the closed form is rounding
-
 
 def rmsd_matrix(a: Array, b: Array) -> Float64:
     """RMSD between all frames of two sets after optimal proper superposition, unweighted.
@@ -59,23 +57,12 @@ def _overlap_space(c: Float64) -> Float64:
     half = (d0 * (d1 * d2 - z * z) - x * (x * d2 - y * z) + y * (x * z - y * d1)) / (2.0 * p**3)
     angle = np.arccos(np.clip(half, -1.0, 1.0)) / 3.0
     first = mean + 2.0 * p * np.cos(angle)
-    third = mean + 2.0 * p * np.cos(angle + 2.0 * np.pi / 3.0)
-    largest, middle = np.sqrt(np.maximum(first, 0.0)), np.sqrt(np.maximum(3.0 * mean - first - third, 0.0))
-    det = (
-        c[0, 0] * (c[1, 1] * c[2, 2] - c[1, 2] * c[2, 1])
-        - c[0, 1] * (c[1, 0] * c[2, 2] - c[1, 2] * c[2, 0])
-        + c[0, 2] * (c[1, 0] * c[2, 1] - c[1, 1] * c[2, 0])
-    )
-    # the least from the determinant: as a root it would be rounding where frames are flat
-    straight = middle <= _STRAIGHT * largest
-    overlap = largest + middle + det / np.where(straight, 1.0, largest * middle)
-    if straight.any():
-        overlap[straight] = _singular(np.moveaxis(c[:, :, straight], -1, 0))
-    return np.asarray(overlap)
-
-
-def _singular(c: Float64) -> Float64:
-    """The same of covariances (P, 3, 3) by their decomposition."""
-    u, values, vt = np.linalg.svd(c)
-    sign = np.sign(np.linalg.det(u) * np.linalg.det(vt))
-    return np.asarray(values[:, 0] + values[:, 1] + sign * values[:, 2])
+    cofactors = [
+        c[i - 2, j - 2] * c[i - 1, j - 1] - c[i - 2, j - 1] * c[i - 1, j - 2] for i in range(3) for j in range(3)
+    ]
+    det = c[0, 0] * cofactors[0] + c[0, 1] * cofactors[1] + c[0, 2] * cofactors[2]
+    # from the largest alone, which is sure: (s2 + s3)^2 by the squares of the products of two, and the determinant
+    largest = np.sqrt(np.maximum(first, 1e-200))
+    products = sum(np.square(m) for m in cofactors)
+    rest = (products - np.square(det / largest)) / np.square(largest) + 2.0 * det / largest
+    return np.asarray(largest + np.sqrt(np.maximum(rest, 0.0)))
