@@ -278,7 +278,7 @@ def test_floors_and_baselines_are_told(found: Marginals, tmp_path: Path) -> None
 
 
 def test_each_is_of_its_own_sets(tiny_model: Model, found: Marginals, chain: Float64) -> None:
-    """Held-out against training frames by numpy, in the model's bins; learning by heart is at the floor, as this is not."""
+    """Held-out against training frames by numpy, in the model's bins; learning by heart is at the floor."""
     held = tiny_model.record.held_out
     few = chain[~held][np.linspace(0, 319, 80).astype(int)]
     a, b = (np.linalg.norm(x[:, 2].astype(float) - x[:, 7], axis=1) for x in (chain[held], few))
