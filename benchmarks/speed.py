@@ -41,7 +41,7 @@ def ours(backend: str, **options: Any) -> Callable[[], None]:
     config = TrainConfig(backend=backend, hidden=HIDDEN, **options)
     vae = build_vae(config, Alignment("none", x.numpy().mean(axis=0), np.ones(ATOMS)), Sizes(30, "isotropic", 1e-3, 1))
     exact = vae.features.targets(x)
-    vae.features.fit(exact, 30, 0.1)
+    exact = vae.features.fit(exact, 30, 0.1)
     inputs, targets = vae.features.inputs(exact).float(), exact.float()
     trainer = Trainer(vae, Split(inputs, targets, inputs[:8], targets[:8]), Schedule(1000, BATCH))
     epochs = iter(range(1, 1000))

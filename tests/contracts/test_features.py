@@ -223,7 +223,7 @@ def test_inputs_of_all_components_expand(cartesian: Case) -> None:
     alignment = _alignment(cartesian)
     x, features = _frames(alignment, 400), _shapes(cartesian, alignment)
     targets = features.targets(x)
-    features.fit(targets, features.size, 1e-9)
+    targets = features.fit(targets, features.size, 1e-9)
     inputs = features.inputs(targets)
     one = torch.eye(features.input_size, dtype=torch.float64)
     torch.testing.assert_close(torch.cov(inputs.T), one, rtol=0, atol=1e-6)

@@ -172,9 +172,7 @@ def test_derivatives_in_both_modes_agree(frames, weights, kind):
 def test_directional_derivatives_are_finite_differences(frames, weights, kind):
     """The whole way inputs -> expand -> positions, forward and reverse, against a central difference."""
     features, x = made(frames, weights, kind)
-    targets = features.targets(x)
-    n = min(features.size, 12)
-    features = refit(features, targets, n)
+    features, targets = refit(features, features.targets(x), min(features.size, 12))
 
     def through(u):
         return features.positions(features.expand(u))
@@ -191,16 +189,15 @@ def test_directional_derivatives_are_finite_differences(frames, weights, kind):
 
 
 def refit(features, targets, n_inputs, floor=1e-9):
-    """Set the inputs of features up."""
-    features.fit(targets, n_inputs, floor)
-    return features
+    """Set the inputs of features up; the features, and the targets anew."""
+    return features, features.fit(targets, n_inputs, floor)
 
 
 def test_inputs_are_centred_uncorrelated_and_of_unit_size(frames, weights):
     """With a floor that none of the components reaches."""
     features, x = made(frames, weights, "superpose")
-    targets = features.targets(x)
-    inputs = refit(features, targets, 10).inputs(targets).numpy()
+    features, targets = refit(features, features.targets(x), 10)
+    inputs = features.inputs(targets).numpy()
     np.testing.assert_allclose(inputs.mean(axis=0), 0.0, atol=1e-10)
     np.testing.assert_allclose(np.cov(inputs.T), np.eye(10), atol=1e-8)
 
@@ -217,8 +214,7 @@ def test_scales_have_a_floor(frames, weights):
 def test_expand_undoes_inputs_when_all_components_are_kept(frames, weights, floor):
     """For data and for any other targets, whatever the floor."""
     features, x = made(frames, weights, "superpose")
-    targets = features.targets(x)
-    refit(features, targets, features.size, floor)
+    features, targets = refit(features, features.targets(x), features.size, floor)
     other = targets + torch.randn(targets.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     for t in (targets, other):
         np.testing.assert_allclose(features.expand(features.inputs(t)), t, atol=1e-10)
@@ -227,8 +223,7 @@ def test_expand_undoes_inputs_when_all_components_are_kept(frames, weights, floo
 def test_fewer_components_project(frames, weights):
     """expand after inputs is the orthogonal projection on the kept components: PCA's reconstruction."""
     features, x = made(frames, weights, "superpose")
-    targets = features.targets(x)
-    refit(features, targets, 4)
+    features, targets = refit(features, features.targets(x), 4)
     centred = targets.numpy() - targets.numpy().mean(axis=0)
     u, s, vt = np.linalg.svd(centred, full_matrices=False)
     expected = (u[:, :4] * s[:4]) @ vt[:4] + targets.numpy().mean(axis=0)
@@ -277,8 +272,8 @@ def test_randomised_principal_components_equal_exact_ones(monkeypatch):
 def test_buffers_travel_with_the_weights(frames, weights):
     """A model file holds everything: a fresh object takes another's state and gives the same numbers."""
     features, x = made(frames, weights, "superpose")
+    features, _ = refit(features, features.targets(x), 5)
     targets = features.targets(x)
-    refit(features, targets, 5)
     alignment = Alignment.fit("superpose", frames, weights)
     again = ShapeSpace(alignment.reference, weights, "superpose", 5)
     again.load_state_dict(features.state_dict())

@@ -25,7 +25,7 @@ def _made(backend: str = "rhvae", frames: int = 60, **settings: Any) -> tuple[VA
     config = TrainConfig(backend=backend, hidden=(8,), settings=settings)
     vae = build_vae(config, Alignment("none", x.mean(axis=0), np.ones(3)), Sizes(6, "isotropic", 1e-3, frames)).double()
     targets = vae.features.targets(torch.from_numpy(x))
-    vae.features.fit(targets, 6, 0.1)
+    targets = vae.features.fit(targets, 6, 0.1)
     inputs = vae.features.inputs(targets)
     with torch.no_grad():
         for network in (vae.encoder, vae.decoder):
@@ -237,7 +237,7 @@ def test_the_metric_is_no_finer_than_the_posterior() -> None:
         Sizes(6, "isotropic", 1e-3, 200),
     ).double()
     targets = vae.features.targets(torch.from_numpy(x))
-    vae.features.fit(targets, 6, 0.1)
+    targets = vae.features.fit(targets, 6, 0.1)
     inputs = vae.features.inputs(targets)
     vae.latent.prepare(inputs, 0)
     vae.latent.update(Context(encode=vae.encode, progress=1.0))

@@ -26,7 +26,7 @@ def _vae(dim: int) -> tuple[VAE, Tensor, Tensor]:
     alignment = Alignment("none", x.mean(axis=0), np.ones(3))
     vae = build_vae(TrainConfig(latent_dim=dim, hidden=(16,)), alignment, Sizes(6, "full", 1e-3, 200)).double()
     targets = vae.features.targets(torch.from_numpy(x))
-    vae.features.fit(targets, 6, 0.1)
+    targets = vae.features.fit(targets, 6, 0.1)
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for head in (vae.encoder.head, vae.decoder.head):

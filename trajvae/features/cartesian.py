@@ -2,8 +2,8 @@
 
 A frame superposed on a reference r with weights w obeys sum w x = 0 and sum w (x cross r) = 0 exactly: six linear
 equations (three in two dimensions, fewer if r is linear). Its features are orthonormal coordinates of the orthogonal
-complement, reached by Householder reflections in compact WY form, x - (x V) T V^T: two thin matrix products, O(N),
-an isometry, and differentiable in forward and reverse mode.
+complement, the principal components of the training frames first, reached by Householder reflections in compact WY
+form, x - (x V) T V^T: two thin matrix products, an isometry, and differentiable in forward and reverse mode.
 
 References
 ----------
@@ -69,7 +69,7 @@ def constraints(reference: Float64, weights: Float64, kind: str) -> Float64:
 
 
 def householder(rows: Float64) -> tuple[Float64, Float64]:
-    """Reflections Q = I - V T V^T whose first columns span the given orthonormal rows.
+    """Reflections Q = I - V T V^T whose first columns are the given orthonormal rows.
 
     Returns
     -------
@@ -79,13 +79,13 @@ def householder(rows: Float64) -> tuple[Float64, Float64]:
     rank, size = rows.shape
     if rank == 0:
         return np.zeros((size, 0)), np.zeros((0, 0))
-    (packed, tau), _ = scipy.linalg.qr(rows.T, mode="raw")
+    packed, tau, _ = scipy.linalg.lapack.dgeqrfp(rows.T)  # a positive diagonal: the rows, not their negatives
     v: Float64 = np.tril(packed[:, :rank], -1).astype(np.float64)
     v[np.arange(rank), np.arange(rank)] = 1.0
-    t = np.zeros((rank, rank))
+    products, t = v.T @ v, np.zeros((rank, rank))
     for i in range(rank):
         t[i, i] = tau[i]
-        t[:i, i] = -tau[i] * t[:i, :i] @ (v[:, :i].T @ v[:, i])
+        t[:i, i] = -tau[i] * t[:i, :i] @ products[:i, i]
     return v, t
 
 
@@ -101,8 +101,8 @@ class ShapeSpace(Features):
 
     Notes
     -----
-    Inputs are targets relative to their training mean, turned into their principal components and scaled; `fit` sets
-    that up. Buffers are float64 and are cast to what comes in. `positions` gives frames that are stationary under
+    The first targets are the principal components that are kept, in the order of their size; inputs are these
+    relative to their training mean, and scaled. `fit` sets that up. Buffers are float64 and are cast to what comes in. `positions` gives frames that are stationary under
     rotation against the reference, which is nearly always the optimal superposition: superpose again before measuring
     an RMSD.
     """
@@ -111,7 +111,6 @@ class ShapeSpace(Features):
     v: Tensor
     t: Tensor
     mean: Tensor
-    axes: Tensor
     scale: Tensor
 
     def __init__(self, reference: Float64, weights: Float64, align: str, n_inputs: int | None = None) -> None:
@@ -124,14 +123,19 @@ class ShapeSpace(Features):
             raise ReadError(
                 f"{reference.shape[0]} atoms in {reference.shape[1]} dimensions have no shape left to model"
             )
-        v, t = householder(rows)
         kept = size if n_inputs is None else n_inputs
         self.shape = Shape(kept)
-        self.register_buffer("v", torch.from_numpy(v))
-        self.register_buffer("t", torch.from_numpy(t))
-        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
-        self.register_buffer("axes", torch.zeros(size, kept, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(kept, dtype=torch.float64))
+        for name, shape in (("v", (rows.shape[1], 0)), ("t", (0, 0)), ("mean", (size,)), ("scale", (kept,))):
+            self.register_buffer(name, torch.ones(shape, dtype=torch.float64) * (name == "scale"))
+        self._rows = rows
+        self._reflect(rows)
+
+    def _reflect(self, rows: Float64) -> None:
+        """Let the first coordinates be those along the given rows; arrays have room for all components."""
+        v, t = householder(rows)
+        more = self.rank + self.input_size - len(rows)
+        self.v = torch.from_numpy(np.pad(v, ((0, 0), (0, more)))).to(self.mean.device)
+        self.t = torch.from_numpy(np.pad(t, ((0, more), (0, more)))).to(self.mean.device)
 
     @classmethod
     def fitted(cls, lesson: Lesson) -> Self:
@@ -158,10 +162,17 @@ class ShapeSpace(Features):
         """See `Features`."""
         return self
 
+    @property
+    def axes(self) -> Tensor:
+        """The principal axes that are kept, in targets, (F, I): the first unit vectors."""
+        return torch.eye(self.size, self.input_size, dtype=torch.float64, device=self.mean.device)
+
     def targets(self, x: Tensor) -> Tensor:
         """See `Features`."""
-        flat = x.flatten(1)
-        v, t = self.v.to(x), self.t.to(x)
+        return self._turned(x.flatten(1))
+
+    def _turned(self, flat: Tensor) -> Tensor:
+        v, t = self.v.to(flat), self.t.to(flat)
         return (flat - (flat @ v) @ t @ v.T)[:, self.rank :]
 
     def positions(self, targets: Tensor) -> Tensor:
@@ -172,22 +183,23 @@ class ShapeSpace(Features):
 
     def inputs(self, targets: Tensor) -> Tensor:
         """See `Features`."""
-        return ((targets - self.mean.to(targets)) @ self.axes.to(targets)) / self.scale.to(targets)
+        kept = self.input_size
+        return (targets[:, :kept] - self.mean[:kept].to(targets)) / self.scale.to(targets)
 
     def expand(self, outputs: Tensor) -> Tensor:
         """Outputs of order one, (B, I), to targets (B, F); the way back of `inputs`."""
-        return self.mean.to(outputs) + (outputs * self.scale.to(outputs)) @ self.axes.to(outputs).T
+        scaled = outputs * self.scale.to(outputs)
+        return self.mean.to(outputs) + torch.nn.functional.pad(scaled, (0, self.size - self.input_size))
 
     def project(self, targets: Tensor, k: int) -> Tensor:
         """Targets (B, F) projected on the first k principal components."""
-        axes = self.axes[:, :k].to(targets)
-        return self.mean.to(targets) + ((targets - self.mean.to(targets)) @ axes) @ axes.T
+        return torch.cat([targets[:, :k], self.mean[k:].to(targets).expand(len(targets), -1)], dim=1)
 
     def log_jacobian(self, targets: Tensor) -> Tensor:
         """See `Features`: shape space is an isometry."""
         return targets.new_zeros(len(targets))
 
-    def fit(self, targets: Tensor, n_inputs: int, floor: float) -> None:
+    def fit(self, targets: Tensor, n_inputs: int, floor: float) -> Tensor:
         """Set mean, principal components and scales from training targets.
 
         Parameters
@@ -197,10 +209,20 @@ class ShapeSpace(Features):
             Components that are kept.
         floor : float
             Smallest scale as a share of the largest.
+
+        Returns
+        -------
+        Tensor, shape (T, F)
+            The same frames' targets, the principal components first.
         """
         mean, axes, deviations = principal_components(targets.double(), n_inputs)
-        self.mean, self.axes = mean, axes
+        middle, along = self.positions(mean[None]).flatten(1), self.positions(axes.T).flatten(1)
+        frames = self.positions(targets).flatten(1)
+        self.shape = Shape(len(deviations))  # fewer than asked for where frames are few
+        self._reflect(np.concatenate([self._rows, along.cpu().numpy()]))
+        self.mean = self._turned(middle)[0]
         self.scale = deviations.clamp(min=max(float(deviations[0]) * floor, 1e-12))
+        return self._turned(frames)
 
 
 def principal_components(targets: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:

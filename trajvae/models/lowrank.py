@@ -16,11 +16,11 @@ _COUPLED = 40  # components whose correlations a decoder gives
 
 
 class Basis(Protocol):
-    """Principal axes (F, I) and scales (I,) of F numbers, such as features have them."""
+    """F numbers of which the first I are principal components with scales (I,), such as features have them."""
 
     @property
     def axes(self) -> Tensor:
-        """Orthonormal columns."""
+        """The components' directions, (F, I): the first unit vectors."""
         ...
 
     @property
@@ -63,22 +63,22 @@ class Unit:
 
 def split(basis: Basis, residual: Tensor) -> tuple[Tensor, Tensor]:
     """Components (B, I) of residuals (B, F), and the square of what they leave (B,): exactly none where I is F."""
-    if isinstance(basis, Unit):
-        return residual, torch.zeros_like(residual[:, 0])
-    axes = basis.axes.to(residual)
-    components = residual @ axes
-    if basis.input_size == basis.size:
-        return components, torch.zeros_like(residual[:, 0])
-    return components, (residual - components @ axes.T).square().sum(dim=-1)
+    kept = basis.input_size
+    return residual[:, :kept], residual[:, kept:].square().sum(dim=-1)
+
+
+def _joined(components: Tensor, rest: Tensor) -> Tensor:
+    """Numbers (B, F) whose first I are given; the others are those of `rest` (B, F)."""
+    return torch.cat([components, rest[:, components.shape[1] :]], dim=1)
 
 
 class LowRank(Likelihood):
-    """N(loc, A diag(v) A^T + s (1 - A A^T)): a variance for each principal component, and one for the rest.
+    """N(loc, diag(v, s, ..., s)): a variance for each principal component, and one for the rest.
 
     Parameters
     ----------
     features : Basis
-        Whose principal axes A are.
+        Whose first targets are the principal components.
     floor, n_frames
         See `Likelihood`.
     """
@@ -105,9 +105,8 @@ class LowRank(Likelihood):
 
     def draw(self, params: Params, noise: Tensor) -> Tensor:
         """See `Likelihood`."""
-        axes, deviation = self._basis[0].axes.to(noise), self.variance.sqrt().to(noise)
-        components = noise @ axes
-        return params["loc"] + deviation[-1] * noise + (components * (deviation[:-1] - deviation[-1])) @ axes.T
+        deviation, kept = self.variance.sqrt().to(noise), len(self.variance) - 1
+        return params["loc"] + _joined(noise[:, :kept] * deviation[:-1], noise * deviation[-1])
 
     def moment(self, residual: Tensor) -> Tensor:
         """See `Likelihood`: mean squares of the components, and of each direction that is left."""
@@ -128,7 +127,7 @@ class Conditional(Likelihood):
     Parameters
     ----------
     features : Basis
-        Whose principal axes and scales are the units.
+        Whose first targets are the principal components, with scales for units.
     floor, n_frames
         See `Likelihood`.
 
@@ -179,12 +178,10 @@ class Conditional(Likelihood):
     def draw(self, params: Params, noise: Tensor) -> Tensor:
         """See `Likelihood`."""
         features, k = self._basis[0], self._coupled
-        axes = features.axes.to(noise)
-        components = noise @ axes
-        white = components * self._deviation(params).exp()
+        white = noise[:, : features.input_size] * self._deviation(params).exp()
         first = torch.linalg.solve_triangular(self._mixing(params), white[:, :k, None], upper=False, unitriangular=True)
         w = torch.cat([first[..., 0], white[:, k:]], dim=1) * features.scale.to(noise)
-        return params["loc"] + w @ axes.T + self.variance.sqrt().to(noise) * (noise - components @ axes.T)
+        return params["loc"] + _joined(w, self.variance.sqrt().to(noise) * noise)
 
     def moment(self, residual: Tensor) -> Tensor:
         """See `Likelihood`: the mean square of each direction that the components leave."""

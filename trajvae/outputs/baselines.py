@@ -65,13 +65,9 @@ def principal_draws(pipeline: Pipeline, frames: Array, n: int, seed: int) -> Flo
     aligned = torch.from_numpy(np.ascontiguousarray(pipeline.alignment.apply(frames), dtype=np.float64))
     with torch.no_grad():
         targets = space.targets(aligned.to(pipeline.device)).cpu()
-        mean, axes = targets.mean(dim=0), space.axes[:, :dim].cpu()
-        inside = (targets - mean) @ axes
-        spread = inside.std(dim=0)
-        rest = (targets - mean).square().sum(dim=1).mean() - inside.square().sum(dim=1).mean()
-        sigma = (rest.clamp(min=0.0) / max(space.size - axes.shape[1], 1)).sqrt()
+        mean, spread = targets.mean(dim=0), targets.std(dim=0)
+        rest = (targets - mean).square().sum(dim=1).mean() - (targets - mean)[:, :dim].square().sum(dim=1).mean()
+        spread[dim:] = (rest.clamp(min=0.0) / max(space.size - dim, 1)).sqrt()
         generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(n, space.size, generator=generator, dtype=torch.float64)
-        components = noise @ axes
-        drawn = mean + sigma * noise + (components * (spread - sigma)) @ axes.T
+        drawn = mean + spread * torch.randn(n, space.size, generator=generator, dtype=torch.float64)
         return np.asarray(space.positions(drawn.to(pipeline.device)).cpu().numpy())
