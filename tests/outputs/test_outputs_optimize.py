@@ -22,10 +22,13 @@ SEARCH = Search(starts=8, steps=60, noise=16, draws=64, keep=6)
 
 @pytest.fixture(scope="module")
 def model(chain: Array) -> Model:
-    """A model of the chain trained well enough that the latent space matters."""
+    """A model of the chain trained well enough that the latent space matters.
+
+    Of a seed whose best starts lie within the support: those at its edge move inwards first, and may end no better.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)
-        return Model.train(chain.copy(), TrainConfig(epochs=150, hidden=(32,)), device="cpu")
+        return Model.train(chain.copy(), TrainConfig(epochs=150, hidden=(32,), seed=2), device="cpu")
 
 
 @pytest.fixture(scope="module")
