@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from trajvae import TrainConfig
+from trajvae.models.data import Split
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.schedule import Schedule
-from trajvae.models.train import Split, Trainer
+from trajvae.models.train import Trainer
 from trajvae.readers.align import Alignment
 
 BATCH, ATOMS, BATCHES, ROUNDS = 256, 10, 20, 7

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import options, report
-from .train import CONTRACT, train_model
+from .train import CONTRACT, train_model, unfinished
 
 
 @click.command(epilog='Example: trajvae embed traj.dcd -s top.psf --select "name CA" -o ca.h5')
@@ -18,6 +18,7 @@ from .train import CONTRACT, train_model
 @options.reading
 @options.model
 @options.training
+@options.running
 @options.output("embed.h5")
 @options.common
 def embed(
@@ -25,7 +26,8 @@ def embed(
 ) -> None:
     """Latent coordinates of every frame.
 
-    With -m that model is applied; else model.h5 of this folder; where there is none, it is trained first.
+    With -m that model is applied; else model.h5 of this folder; where there is none, it is trained first, and where its
+    training stopped, that goes on.
     """
     from trajvae.outputs.embed import embed as encode
 
@@ -33,11 +35,14 @@ def embed(
     names = options.need_trajectories(trajectories)
     path = model or Path("model.h5")
     options.ready([output], {**choices, "model": path}, names, force=force)
-    existing = model is not None or Path("model.h5").exists()
-    note = f"no model in this folder: training '{path}' first"
-    trained, frames = (
-        _apply(model, names, choices) if existing else train_model(names, choices, path, force=False, note=note)
-    )
+    begun = model is None and unfinished(path)
+    existing = path.exists() and not begun
+    if existing or model is not None:
+        trained, frames = _apply(model, names, choices)
+    else:
+        note = f"no model in this folder: training '{path}' first"
+        trained = train_model(names, choices, path, force=False, note=note, go_on=begun)
+        frames = trained.open(names, options.reading_of(choices))
     embedding = encode(trained.pipeline, frames, report.bar("embedding", "frame"))
     embedding = dataclasses.replace(embedding, command=options.command_line(), seed=choices["seed"])
     embedding.save(output, force=force)

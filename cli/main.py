@@ -15,6 +15,7 @@ from .compare import compare
 from .embed import embed
 from .generate import generate
 from .info import info
+from .interrupts import tidy
 from .marginals import marginals
 from .optimize import optimize
 from .path import path
@@ -32,7 +33,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), tidy():
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", TrajvaeWarning)
             warnings.showwarning = functools.partial(_show, set())

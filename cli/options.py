@@ -104,6 +104,13 @@ _networks = _stack(
                  help="An option of the latent space; `trajvae info --options BACKEND` lists them."),
 )  # fmt: skip
 
+running = _stack(
+    click.option("--memory", metavar="AMOUNT", help="Such as 2GB: frames that take more while training are streamed "
+                 "through a file of features in TMPDIR. [default: half of this machine's]"),
+    click.option("--checkpoint", type=click.FloatRange(min=0.0), default=60.0, show_default=True, metavar="SECONDS",
+                 help="Time between checkpoints of a training; `train --resume` goes on from the last."),
+)  # fmt: skip
+
 training = _stack(
     click.option("--backend", "--latent", "backend", help=_help("backend")),
     click.option("--latent-dim", type=click.IntRange(min=1), help=_help("latent_dim")),

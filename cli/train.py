@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from . import options, report
+from .interrupts import Halt, stoppable
 
 CONTRACT = (
     "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "elbo_shape", "rmsd",
@@ -15,45 +16,94 @@ CONTRACT = (
 )  # fmt: skip
 
 
+def unfinished(path: Path) -> bool:
+    """Whether a model file holds a training that stopped."""
+    from trajvae.store import model_status
+
+    return path.exists() and model_status(path) == "training"
+
+
 def train_model(
-    names: list[str], choices: dict[str, Any], path: Path, *, force: bool, note: str | None = None
-) -> tuple[Any, Any]:
-    """Read, align, train and save; gives the model and the opened frames."""
+    names: list[str], choices: dict[str, Any], path: Path, *, force: bool, note: str | None = None, go_on: bool = False
+) -> Any:
+    """Read, align, train and save; `go_on` takes up the training that `path` holds."""
+    from trajvae.errors import StoppedError
+
+    options.ready([path], choices, names, force=force or go_on)
+    with stoppable() as heard:
+        extra = {
+            "device": choices["device"],
+            "memory": choices["memory"],
+            "every": choices["checkpoint"],
+            "asked": lambda: bool(heard()),
+            "progress": report.bar("training", "epoch"),
+        }
+        try:
+            model = _resumed(path, names, choices, extra) if go_on else _trained(path, names, choices, extra, note)
+        except StoppedError as error:
+            raise Halt(str(error), heard()) from error
+    model.save(path, force=True)  # its own checkpoint may stand there
+    return model
+
+
+def _trained(path: Path, names: list[str], choices: dict[str, Any], extra: dict[str, Any], note: str | None) -> Any:
     from trajvae.config import TrainConfig
     from trajvae.model import Model
     from trajvae.readers.sources import open_source
+    from trajvae.training import parse_memory, supply_of, train_frames
 
-    options.ready([path], choices, names, force=force)
     config = TrainConfig(**options.given(choices), select=choices["select"], seed=choices["seed"])
-    frames = open_source(names, options.reading_of(choices))
-    for line in (note, f"selected: {frames.selection} ({frames.topology.n_atoms} atoms, {frames.n_frames} frames)"):
+    reading, memory = options.reading_of(choices), parse_memory(choices["memory"])
+    frames = open_source(names, reading)
+    lines = [note, f"selected: {frames.selection} ({frames.topology.n_atoms} atoms, {frames.n_frames} frames)"]
+    supply = supply_of(frames, config.features, memory)
+    if supply.streamed:
+        lines.append(f"training from a file of features: all frames at once would take more than {memory / 1e9:.3g} GB")
+    for line in lines:
         if line is not None:
             report.say(line)
-    model = Model.fit(
-        frames,
-        frames.read(),
-        config,
-        device=choices["device"],
-        progress=report.bar("training", "epoch"),
-        command=options.command_line(),
-    )
-    model.save(path, force=force)
-    return model, frames
+    extra |= {"reading": reading, "command": options.command_line(), "checkpoint": path}
+    return Model(*train_frames(frames, supply, config, **extra))
+
+
+def _resumed(path: Path, names: list[str], choices: dict[str, Any], extra: dict[str, Any]) -> Any:
+    from trajvae.model import Model
+
+    report.say(f"going on with the training that '{path}' holds")
+    reading = options.reading_of(choices)
+    given = any(choices[name] is not None for name in ("topology", "select", "start", "stop", "step"))
+    asked_for = {**options.given(choices), **({"seed": choices["seed"]} if choices["seed"] else {})}
+    return Model.resume(path, names or None, reading=reading if given else None, asked_for=asked_for, **extra)
 
 
 @click.command(epilog='Example: trajvae train "run*.xtc" -s top.gro --select "name CA" --latent-dim 3 -o ca.h5')
 @options.trajectories
 @options.reading
 @options.training
+@options.running
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the training that the output holds, to the same weights; begin where there is none.",
+)
 @options.output("model.h5")
 @options.common
-def train(trajectories: tuple[str, ...], output: Path, force: bool, as_json: bool, **choices: Any) -> None:
+def train(
+    trajectories: tuple[str, ...], resume: bool, output: Path, force: bool, as_json: bool, **choices: Any
+) -> None:
     """Read, align and train; write a model.
 
     Several trajectories and globs are one data set. Training needs no option: the defaults are those that the
-    figures in the README were made with.
+    figures in the README were made with. What was reached is kept every minute: after Ctrl-C, a crash or the end of
+    a job the same command with --resume goes on, where TRAJ and all options may also be left out.
     """
-    model, _ = train_model(options.need_trajectories(trajectories), choices, output, force=force)
+    resume = resume and output.exists()
+    if resume and not unfinished(output):
+        model = options.load_model(output, choices["device"])
+        report.say(f"the training of '{output}' is complete")
+    else:
+        names = list(trajectories) if resume else options.need_trajectories(trajectories)
+        model = train_model(names, choices, output, force=force, go_on=resume)
     figures = {key: model.figures[key] for key in (*CONTRACT, "feature_choice") if key in model.figures}
     lines = [*report.training_lines(model.figures), f"model: {output}"]
     report.result({**figures, "model": str(output)}, lines, as_json=as_json)

@@ -28,6 +28,7 @@ ORDER = (
     "latents",
     "models",
     "outputs",
+    "training",
     "model",
     "comparison",
     "analysis",

@@ -25,5 +25,9 @@ class OptionError(TrajvaeError):
     """An option has a value outside its range, or contradicts another."""
 
 
+class StoppedError(TrajvaeError):
+    """A training was asked to stop, and did; says how to go on."""
+
+
 class TrajvaeWarning(UserWarning):
     """Something that a user should know and that does not stop the work."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from numpy.typing import NDArray
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError
 from trajvae.geometry.geodesic import Descent
-from trajvae.models.fit import fit
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record, encode_all
 from trajvae.models.saved import Parts, from_record, to_record
-from trajvae.models.train import Progress, Regulariser
+from trajvae.models.supply import InMemory
 from trajvae.observables import evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.embed import Embedding, embed
@@ -27,9 +25,10 @@ from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.objectives import parse_objective
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.path import find_ends, path
-from trajvae.readers.sources import Chunk, Frames, Reading, open_matching, open_source, own_selection
+from trajvae.readers.sources import Chunk, Frames, Reading, open_matching
 from trajvae.store import read_model, write_model
 from trajvae.topology import Topology
+from trajvae.training import resume, train, train_frames
 
 
 class Model:
@@ -61,18 +60,7 @@ class Model:
         self.files, self.selection, self.command = files, selection, command
 
     @classmethod
-    def train(
-        cls,
-        source: Any,
-        config: TrainConfig | None = None,
-        *,
-        reading: Reading | None = None,
-        device: str = "auto",
-        inputs: Any = None,
-        regulariser: Regulariser | None = None,
-        progress: Progress | None = None,
-        command: str = "Model.train",
-    ) -> Model:
+    def train(cls, source: Any, config: TrainConfig | None = None, **options: Any) -> Model:
         """Read, align and train.
 
         Parameters
@@ -90,37 +78,27 @@ class Model:
             (VAE, Terms) to a scalar in nats a frame that is added to the loss.
         progress : callable, optional
             Called with (epoch, epochs, held-out ELBO).
+        checkpoint : str or Path, optional
+            A model file that what was reached is written to every minute (`every`, in seconds); see `resume`.
+        memory : str or float, optional
+            Such as "2GB": where the frames take more, they are streamed. By default half of the machine's.
 
         Raises
         ------
         TrajvaeError
             What cannot be read or learned from.
         """
-        config, reading = config or TrainConfig(), reading or Reading()
-        config = dataclasses.replace(config, select=own_selection(source, reading.select or config.select))
-        reading = dataclasses.replace(reading, select=config.select)
-        frames = open_source(source, reading)
-        extra = {
-            "inputs": None if inputs is None else open_source(inputs, reading).read().positions,
-            "regulariser": regulariser,
-            "progress": progress,
-        }
-        return cls.fit(frames, frames.read(), config, device=device, command=command, **extra)
+        return cls(*train(source, config, **options))
 
     @classmethod
-    def fit(
-        cls,
-        frames: Frames,
-        chunk: Chunk,
-        config: TrainConfig,
-        *,
-        device: str = "auto",
-        command: str = "Model.train",
-        **extra: Any,
-    ) -> Model:
-        """Train on frames that were read already; `extra` is handed to `models.fit.fit`."""
-        pipeline, record = fit(chunk, frames.topology, config, precision=frames.precision, device=device, **extra)
-        return cls(pipeline, record, frames.names, frames.selection, command)
+    def fit(cls, frames: Frames, chunk: Chunk, config: TrainConfig, **options: Any) -> Model:
+        """Train on frames that were read already; `options` as in `train`."""
+        return cls(*train_frames(frames, InMemory(chunk), config, **options))
+
+    @classmethod
+    def resume(cls, path: str | Path, source: Any = None, **options: Any) -> Model:
+        """Go on with a training from its last checkpoint, to the same weights; see `training.resume`."""
+        return cls(*resume(path, source, **options))
 
     def __repr__(self) -> str:
         c = self.config
@@ -292,7 +270,9 @@ class Model:
         """
         stored = read_model(Path(path))
         if stored.status != "complete":
-            raise ModelError(f"'{path}' is a model whose training did not complete: train it again")
+            raise ModelError(
+                f"'{path}' is a model whose training did not complete: 'trajvae train --resume -o {path}' goes on"
+            )
         try:
             return cls(*from_record(stored, device))
         except (KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:

@@ -16,6 +16,7 @@ from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.models.fit import choose_device, fit
 from trajvae.models.record import jumps
 from trajvae.models.schedule import held_out_blocks
+from trajvae.models.supply import InMemory
 from trajvae.readers.sources import Chunk
 from trajvae.topology import Topology
 
@@ -23,8 +24,8 @@ Array = NDArray[np.floating]
 QUICK = TrainConfig(epochs=3, hidden=(16,))
 
 
-def _chunk(x: Array) -> Chunk:
-    return Chunk(x, np.zeros(len(x), dtype=np.int64), np.arange(len(x)))
+def _chunk(x: Array) -> InMemory:
+    return InMemory(Chunk(x, np.zeros(len(x), dtype=np.int64), np.arange(len(x))))
 
 
 def test_figures_are_the_contract_s(tiny_model: Model) -> None:
@@ -241,14 +242,14 @@ def test_the_reference_sees_no_held_out_frame(chain: Array) -> None:
     config = TrainConfig(epochs=2, hidden=(8,))
     pipelines = [fit(_chunk(x), Topology.anonymous(12), config, device="cpu")[0] for x in (chain, other)]
     np.testing.assert_array_equal(pipelines[0].alignment.reference, pipelines[1].alignment.reference)
-    assert torch.equal(pipelines[0].vae.features.axes, pipelines[1].vae.features.axes)
+    assert torch.equal(pipelines[0].vae.features.v, pipelines[1].vae.features.v)
 
 
 def test_a_collapsed_latent_says_so(chain) -> None:
     """With a KL that weighs a thousandfold nothing passes; a warning, and the figures; a plain model uses both."""
     topology = Topology.anonymous(12)
     where = np.zeros(len(chain), dtype=np.int64), np.arange(len(chain))
-    chunk = Chunk(chain.copy(), *where)
+    chunk = InMemory(Chunk(chain.copy(), *where))
     with pytest.warns(TrajvaeWarning, match="collapsed: none of its 2 dimensions.*--beta below 1"):
         _, record = fit(chunk, topology, TrainConfig(beta=1000.0, epochs=40, hidden=(16,)))
     assert record.figures["collapsed"] is True and record.figures["active_units"] == 0

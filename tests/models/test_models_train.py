@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from torch import distributions as td
 from trajvae import TrainConfig
 from trajvae.errors import ReadError, TrajvaeError
 from trajvae.models import vae as vae_module
+from trajvae.models.data import Split
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs, held_out_blocks
 from trajvae.models.threads import small_work
-from trajvae.models.train import Split, Trainer, held_out_elbo
+from trajvae.models.train import Snapshot, Trainer, held_out_elbo
 from trajvae.models.vae import VAE
 from trajvae.readers.align import Alignment
 
@@ -119,11 +120,11 @@ def test_one_seed_gives_the_same_bits(likelihood: str) -> None:
 def test_held_out_elbo_is_deterministic() -> None:
     """Two calls with one seed agree to the bit; another seed draws other noise."""
     vae, data = _setup()
-    first, kl = held_out_elbo(vae, data.held_inputs, data.held_targets, 0)
-    again, kl_again = held_out_elbo(vae, data.held_inputs, data.held_targets, 0)
+    first, kl = held_out_elbo(vae, data, 0)
+    again, kl_again = held_out_elbo(vae, data, 0)
     assert first == again
     assert torch.equal(kl, kl_again)
-    assert first != held_out_elbo(vae, data.held_inputs, data.held_targets, 1)[0]
+    assert first != held_out_elbo(vae, data, 1)[0]
 
 
 def test_held_out_elbo_is_the_mean_over_draws_and_frames() -> None:
@@ -132,7 +133,7 @@ def test_held_out_elbo_is_the_mean_over_draws_and_frames() -> None:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         terms = [vae.terms(data.held_inputs, data.held_targets, generator) for _ in range(4)]
-    elbo, kl = held_out_elbo(vae, data.held_inputs, data.held_targets, 3)
+    elbo, kl = held_out_elbo(vae, data, 3)
     assert elbo == pytest.approx(float(torch.stack([t.elbo() for t in terms]).double().mean()), rel=1e-6)
     torch.testing.assert_close(kl, terms[0].kl.mean(dim=0))
 
@@ -168,7 +169,7 @@ def test_a_large_beta_lowers_the_kl() -> None:
     for beta in (0.1, 20.0):
         vae, data = _setup()
         Trainer(vae, data, Schedule(40, 16, beta=beta, patience=1.0)).run()
-        found[beta] = float(held_out_elbo(vae, data.held_inputs, data.held_targets, 0)[1].sum())
+        found[beta] = float(held_out_elbo(vae, data, 0)[1].sum())
     assert found[20.0] < 0.5 * found[0.1]
 
 
@@ -192,13 +193,19 @@ def test_history_has_a_row_an_evaluation() -> None:
     """All columns are equally long; the epochs count up; callbacks hear of each."""
     vae, data = _setup()
     heard: list[tuple[int, int, float]] = []
-    saved: list[int] = []
-    history = Trainer(vae, data, Schedule(6, 16, patience=1.0)).run(lambda *a: heard.append(a), saved.append)
+    saved: list[tuple[float, float]] = []
+
+    def checkpoint(take: Callable[[], Snapshot]) -> None:
+        numbers = take().numbers
+        saved.append((numbers["epoch"], numbers["done"]))
+
+    history = Trainer(vae, data, Schedule(6, 16, patience=1.0)).run(lambda *a: heard.append(a), checkpoint)
     columns = history.arrays()
     assert set(columns) == {"epoch", "train_elbo", "held_out_elbo", "kl", "curvature", "learning_rate"}
     assert {len(c) for c in columns.values()} == {6}
     assert columns["kl"].shape == (6, 2)
-    assert columns["epoch"].tolist() == saved == [1, 2, 3, 4, 5, 6]
+    assert columns["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert saved == [(epoch, step) for epoch in range(1, 7) for step in range(1, 9)]
     assert heard == [(e, 6, h) for e, h in zip(history.epoch, history.held_out_elbo, strict=True)]
     assert all(np.isfinite(c).all() for c in columns.values())
 
@@ -208,7 +215,7 @@ def test_the_best_weights_are_kept() -> None:
     vae, data = _setup(n=40)
     schedule = Schedule(60, 16, learning_rate=0.05, patience=1.0, structure=(0.1, 0.2))
     history = Trainer(vae, data, schedule).run()
-    final, _ = held_out_elbo(vae, data.held_inputs, data.held_targets, schedule.seed)
+    final, _ = held_out_elbo(vae, data, schedule.seed)
     settled = np.asarray(history.held_out_elbo)[np.asarray(history.epoch) >= 0.2 * 60]
     assert final >= settled.max() - 1e-9
     assert settled[-1] < settled.max()  # the last epoch was not the best: keeping mattered
@@ -228,9 +235,9 @@ def test_training_ends_early_where_nothing_improves(likelihood: str, settled: fl
 def test_training_raises_the_elbo() -> None:
     """The held-out ELBO ends far above where it began."""
     vae, data = _setup()
-    before, _ = held_out_elbo(vae, data.held_inputs, data.held_targets, 0)
+    before, _ = held_out_elbo(vae, data, 0)
     Trainer(vae, data, Schedule(30, 16)).run()
-    after, _ = held_out_elbo(vae, data.held_inputs, data.held_targets, 0)
+    after, _ = held_out_elbo(vae, data, 0)
     assert after > before + 1.0
 
 

@@ -101,10 +101,10 @@ class ShapeSpace(Features):
 
     Notes
     -----
-    The first targets are the principal components that are kept, in the order of their size; inputs are these
-    relative to their training mean, and scaled. `fit` sets that up. Buffers are float64 and are cast to what comes in. `positions` gives frames that are stationary under
-    rotation against the reference, which is nearly always the optimal superposition: superpose again before measuring
-    an RMSD.
+    The first targets are the principal components that are kept, in the order of their size; inputs are these relative
+    to their training mean, and scaled; `fit` sets that up. Buffers are float64 and are cast to what comes in.
+    `positions` gives frames that are stationary under rotation against the reference, which is nearly always the
+    optimal superposition: superpose again before measuring an RMSD.
     """
 
     kind = "cartesian"

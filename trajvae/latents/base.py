@@ -147,6 +147,13 @@ class Latent(nn.Module, ABC):
     def finish(self, context: Context) -> None:
         """Called after training, with the weights that are kept. Nothing by default."""
 
+    def memory(self) -> dict[str, float]:
+        """Numbers beside the state that a training goes on from. None by default."""
+        return {}
+
+    def remember(self, numbers: dict[str, float]) -> None:
+        """Take back what `memory` gave. Nothing by default."""
+
     def diagnostics(self) -> dict[str, float]:
         """Figures of how the latent fared, for those who look. None by default."""
         return {}

@@ -20,6 +20,7 @@ from trajvae.latents.hamiltonian_options import LONGEST, HamiltonianOptions
 
 _CUT = math.log(1e6)  # nats that a draw loses whose flow was cut
 _MOST_CUT, _SHORTER, _FORGET = 0.02, 0.02, 0.02  # share of draws; logarithm of the step; weight of the last batch
+_COUNTS = ("_flown", "_cut", "_recent", "_residual")
 _STEEPEST = 4.0  # of the logarithm of a centroid's diagonal
 
 
@@ -119,6 +120,15 @@ class RiemannianHamiltonian(Latent):
             return
         if self.options.steps and context.progress >= self.options.warmup:
             self._begin(context.encode(self._frames))
+
+    def memory(self) -> dict[str, float]:
+        """See `Latent`: what the flow has done so far."""
+        return {name: float(getattr(self, name)) for name in _COUNTS}
+
+    def remember(self, numbers: dict[str, float]) -> None:
+        """See `Latent`."""
+        for name, value in numbers.items():
+            setattr(self, name, value)
 
     def _begin(self, params: Params) -> None:
         """Set T, lambda and the factors' unit by what is encoded now."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,14 +18,16 @@ from trajvae.config import TrainConfig
 from trajvae.errors import OptionError, ReadError
 from trajvae.features import LEAST_FLOOR, Features, Lesson, features_of
 from trajvae.latents import resolve_settings
+from trajvae.models.cache import cached
 from trajvae.models.choice import choose_features
+from trajvae.models.data import Data, Pair, Split
 from trajvae.models.likelihoods import default_likelihood
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record, make_record
 from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs, held_out_blocks
-from trajvae.models.train import Progress, Regulariser, Split, Trainer
+from trajvae.models.supply import Supply, fingerprint
+from trajvae.models.train import Progress, Regulariser, Snapshot, Trainer
 from trajvae.readers.align import Alignment
-from trajvae.readers.sources import Chunk
 from trajvae.topology import Topology
 
 REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
@@ -43,7 +48,7 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _check(positions: NDArray[np.floating[Any]], config: TrainConfig) -> None:
+def _check(positions: NDArray[np.floating[Any]]) -> None:
     """Refuse what cannot be learned from."""
     if len(positions) < 5:
         raise ReadError(f"training needs at least 5 frames, got {len(positions)}")
@@ -84,89 +89,182 @@ def _sizes(config: TrainConfig, features: Features, precision: float, n_train: i
     return Sizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, shape.baseline)
 
 
-def fit(
-    chunk: Chunk,
-    topology: Topology,
-    config: TrainConfig,
-    *,
-    precision: float = 0.0,
-    device: str = "auto",
-    inputs: NDArray[np.floating[Any]] | None = None,
-    regulariser: Regulariser | None = None,
-    progress: Progress | None = None,
-    checkpoint: Callable[[int], None] | None = None,
-) -> tuple[Pipeline, Record]:
-    """Train on frames.
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A training between reading and the last step.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+        Its options are settled, its features are fitted, its weights are those of the moment.
+    held : ndarray of bool, shape (T,)
+    found : dict
+        What was found out on the way, for the figures of training.
+    mark : str
+        The frames' fingerprint, where a training is to be gone on with.
+    since : float
+        When it began, by the monotonic clock.
+    """
+
+    pipeline: Pipeline
+    held: NDArray[np.bool_]
+    found: dict[str, Any]
+    mark: str
+    since: float
+
+
+Checkpoint = Callable[[Begun, Callable[[], Snapshot]], None]
+
+
+def begin(
+    supply: Supply, topology: Topology, config: TrainConfig, precision: float, device: str, *, marked: bool = False
+) -> Begun:
+    """Settle options, fit alignment and features, make fresh weights.
 
     Parameters
     ----------
-    chunk : Chunk
-        All frames, in Å, and where each comes from.
+    supply : Supply
     topology : Topology
     config : TrainConfig
     precision : float
         Resolution of the coordinates in Å; the likelihood's noise is never finer.
     device : str
-    inputs : ndarray, shape (T, N, D), optional
-        What the encoder sees in the place of each frame, such as the frame with noise: the model learns to denoise.
-    regulariser : callable, optional
-        (VAE, Terms) to a scalar in nats a frame that is added to the loss.
-    progress, checkpoint : callable, optional
-        See `Trainer.run`.
+    marked : bool
+        Take the frames' fingerprint.
 
     Raises
     ------
     ReadError
-        Too few frames, frames that are all equal, or inputs of another shape.
+        Too few frames, or frames that are all equal.
     """
-    begun = time.monotonic()
-    _check(chunk.positions, config)
-    if inputs is not None and inputs.shape != chunk.positions.shape:
-        raise ReadError(f"inputs need the frames' shape {chunk.positions.shape}, got {inputs.shape}")
+    since = time.monotonic()
+    index, some = supply.some()
+    _check(some)
     config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
-    held = held_out_blocks(chunk.file)
-    alignment = _alignment(config, chunk.positions, topology, np.flatnonzero(~held))
-    aligned = alignment.apply(chunk.positions)
-    lesson = Lesson(alignment, topology, aligned[~held], precision, config.latent_dim)
+    held = held_out_blocks(supply.file)
+    train = ~held[index]
+    alignment = _alignment(config, some, topology, np.flatnonzero(train))
+    lesson = Lesson(alignment, topology, alignment.apply(some)[train], precision, config.latent_dim)
     config, choice = choose_features(config, lesson)
     config = dataclasses.replace(config, hidden=config.widths)
     features = _learn_features(config, lesson)
     sizes = _sizes(config, features, precision, int((~held).sum()))
     vae = build_vae(config, alignment, sizes, features)
     pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
-    seen = aligned if inputs is None else alignment.apply(inputs)
-    schedule, data = _prepare(pipeline, aligned, seen, held)
-    vae.train().requires_grad_(True)
-    history = Trainer(vae, data, schedule, regulariser).run(progress, checkpoint).arrays()
-    trained = Pipeline(config, sizes, topology, alignment, pipeline.vae, pipeline.device)
-    record = make_record(trained, chunk, aligned, held, history)
-    record.figures.update(epochs=int(history["epoch"][-1]), seconds=round(time.monotonic() - begun, 2))
-    record.figures.update(batch_size=schedule.batch_size, likelihood=sizes.likelihood, **choice)
+    return Begun(pipeline, held, choice, fingerprint(supply, some) if marked else "", since)
+
+
+def fit(
+    supply: Supply,
+    topology: Topology,
+    config: TrainConfig,
+    *,
+    precision: float = 0.0,
+    device: str = "auto",
+    checkpoint: Checkpoint | None = None,
+    **extra: Any,
+) -> tuple[Pipeline, Record]:
+    """Train on frames: `begin`, then `go_on`."""
+    begun = begin(supply, topology, config, precision, device, marked=checkpoint is not None)
+    return go_on(begun, supply, checkpoint=checkpoint, **extra)
+
+
+def go_on(
+    begun: Begun,
+    supply: Supply,
+    *,
+    at: Snapshot | None = None,
+    inputs: NDArray[np.floating[Any]] | None = None,
+    regulariser: Regulariser | None = None,
+    memory: float = math.inf,
+    progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Pipeline, Record]:
+    """Train what was begun to its end.
+
+    Parameters
+    ----------
+    begun : Begun
+    supply : Supply
+        The same frames.
+    at : Snapshot, optional
+        Where an earlier run of this training stood.
+    inputs : ndarray, shape (T, N, D), optional
+        What the encoder sees in the place of each frame, such as the frame with noise: the model learns to denoise.
+    regulariser : callable, optional
+        (VAE, Terms) to a scalar in nats a frame that is added to the loss.
+    memory : float
+        Bytes that streamed frames may take at once.
+    progress : callable, optional
+        See `Trainer.run`.
+    checkpoint : callable, optional
+        Called after every step with `begun` and a function that takes a snapshot.
+
+    Raises
+    ------
+    ReadError
+        Inputs of another shape.
+    """
+    pipeline, held = begun.pipeline, begun.held
+    data = _data(pipeline, supply, inputs, held, memory)
+    schedule = _schedule(pipeline, data.n_train)
+    pipeline.vae.train().requires_grad_(True)
+    trainer = Trainer(pipeline.vae, data, schedule, regulariser)
+    if at is not None:
+        trainer.restore(at)
+    report = None if checkpoint is None else partial(checkpoint, begun)
+    history = trainer.run(progress, report).arrays()
+    p = pipeline
+    trained = Pipeline(p.config, p.sizes, p.topology, p.alignment, p.vae, p.device)
+    record = make_record(trained, supply, held, history)
+    seconds = round(time.monotonic() - begun.since, 2)
+    record.figures.update(epochs=int(history["epoch"][-1]), seconds=seconds, batch_size=schedule.batch_size)
+    record.figures.update(likelihood=p.sizes.likelihood, **begun.found)
     return trained, record
 
 
-def _prepare(
+def _rows(pipeline: Pipeline, supply: Supply, inputs: NDArray[np.floating[Any]] | None) -> Iterator[Pair]:
+    """Inputs and targets of all frames, some at a time."""
+    done = 0
+    for chunk in supply.chunks(pipeline.chunk):
+        targets = pipeline.targets(pipeline.alignment.apply(chunk.positions))
+        seen = targets
+        if inputs is not None:
+            seen = pipeline.targets(pipeline.alignment.apply(inputs[done : done + len(targets)]))
+        done += len(targets)
+        yield pipeline.vae.features.inputs(seen).float(), targets.float()
+
+
+def _data(
     pipeline: Pipeline,
-    aligned: NDArray[np.floating[Any]],
-    seen: NDArray[np.floating[Any]],
+    supply: Supply,
+    inputs: NDArray[np.floating[Any]] | None,
     held: NDArray[np.bool_],
-) -> tuple[Schedule, Split]:
-    """Targets and inputs on the device, and how they are trained on."""
-    config, vae = pipeline.config, pipeline.vae
-    targets = pipeline.targets(aligned)
+    memory: float,
+) -> Data:
+    """What is trained on, on the device or, where frames are streamed, in a mapped file."""
+    if inputs is not None and (supply.streamed or inputs.shape != supply.some()[1].shape):
+        wanted = (len(held), pipeline.n_atoms, pipeline.dimension)
+        raise ReadError(f"inputs need the frames' shape {wanted}, in memory, got {inputs.shape}")
+    rows = _rows(pipeline, supply, inputs)
+    if supply.streamed:
+        features = pipeline.vae.features
+        return cached(rows, held, (features.input_size, features.size), pipeline.device, memory)
+    seen, targets = (torch.cat(column) for column in zip(*rows, strict=True))
     mask = torch.from_numpy(held).to(targets.device)
-    inputs = vae.features.inputs(targets if seen is aligned else pipeline.targets(seen)).float()
-    targets = targets.float()
-    n_train = int((~held).sum())
+    return Split(seen[~mask], targets[~mask], seen[mask], targets[mask])
+
+
+def _schedule(pipeline: Pipeline, n_train: int) -> Schedule:
+    """How it is trained, as options and the number of frames have it."""
+    config, likelihood = pipeline.config, pipeline.vae.likelihood
     batch = min(config.batch_size or default_batch(n_train), n_train)
-    epochs = config.epochs or default_epochs(n_train, batch, vae.likelihood.steps)
-    schedule = Schedule(
-        epochs,
+    return Schedule(
+        config.epochs or default_epochs(n_train, batch, likelihood.steps),
         batch,
         beta=config.beta,
-        warmup=max(Schedule.warmup, vae.likelihood.warmup),
-        free_bits=vae.likelihood.free_bits if config.free_bits is None else config.free_bits,
+        warmup=max(Schedule.warmup, likelihood.warmup),
+        free_bits=likelihood.free_bits if config.free_bits is None else config.free_bits,
         weight_decay=default_decay(n_train),
         seed=config.seed,
     )
-    return schedule, Split(inputs[~mask], targets[~mask], inputs[mask], targets[mask])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trajvae.errors import TrajvaeWarning
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
 from trajvae.models.pipeline import Encoded, Pipeline, join
+from trajvae.models.supply import Supply
 from trajvae.observables import built_in, evaluate_all
 from trajvae.readers.align import frame_jump, pairwise_rmsd
 from trajvae.readers.sources import Chunk, follows
@@ -62,90 +63,126 @@ def encode_all(pipeline: Pipeline, positions: NDArray[np.floating[Any]]) -> Enco
     return join([pipeline.encode(positions[i : i + pipeline.chunk], generator)[0] for i in pieces])
 
 
+class _Tally:
+    """What frames say, added up chunk by chunk."""
+
+    def __init__(self, pipeline: Pipeline, validity: Validity, held: NDArray[np.bool_]) -> None:
+        self.pipeline, self.validity, self.held = pipeline, validity, held
+        per_frame = 4 * pipeline.alignment.reference.size
+        most = int(max(2, min(SAMPLE_FRAMES, SAMPLE_BYTES // per_frame, len(held))))
+        self.index = np.unique(np.linspace(0, len(held) - 1, most).astype(np.int64))
+        self.columns: dict[str, list[NDArray[Any]]] = {}
+        self.degenerate, self.done = 0, 0
+        self.jump: float | None = None
+        self.least: float | None = None
+        self.generator = torch.Generator(pipeline.device).manual_seed(0)
+        self._last: Chunk | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        """Encode and measure some frames."""
+        encoded, aligned = self.pipeline.encode(chunk.positions, self.generator)
+        held = self.held[self.done : self.done + len(aligned)]
+        first, last = np.searchsorted(self.index, [self.done, self.done + len(aligned)])
+        judged = aligned[held]
+        columns = {
+            **{name: getattr(encoded, name) for name in ("latent", "elbo", "kl")},
+            **{name: getattr(encoded, name)[held] for name in ("rmsd", "pca_rmsd")},
+            "valid": self.validity.test(judged) if len(judged) else np.empty(0, dtype=bool),
+            "log_jacobian": self.pipeline.log_jacobian(judged) if len(judged) else np.empty(0),
+            "sample": aligned[self.index[first:last] - self.done].astype(np.float32),
+            **evaluate_all(list(built_in(self.pipeline.topology).values()), aligned),
+        }
+        for name, values in columns.items():
+            self.columns.setdefault(name, []).append(values)
+        self.degenerate += self.pipeline.alignment.degenerate(chunk.positions)
+        self._jumps(Chunk(aligned, chunk.file, chunk.frame))
+        self.done += len(aligned)
+
+    def _jumps(self, aligned: Chunk) -> None:
+        """The largest jumps so far, those from the last chunk to this one among them."""
+        x, file = aligned.positions, aligned.file
+        if self._last is not None:
+            x, file = np.concatenate([self._last.positions, x]), np.concatenate([self._last.file, file])
+        jump, least = jumps(x, file)
+        if jump is not None and least is not None:
+            self.jump, self.least = max(jump, self.jump or 0.0), max(least, self.least or 0.0)
+        self._last = Chunk(x[-1:], file[-1:], aligned.frame[-1:])
+
+    def column(self, name: str) -> NDArray[Any]:
+        """All values of one name."""
+        return np.concatenate(self.columns[name])
+
+
 def make_record(
-    pipeline: Pipeline,
-    chunk: Chunk,
-    aligned: NDArray[np.floating[Any]],
-    held: NDArray[np.bool_],
-    history: dict[str, NDArray[Any]],
+    pipeline: Pipeline, supply: Supply, held: NDArray[np.bool_], history: dict[str, NDArray[Any]]
 ) -> Record:
     """Encode all frames of a trained pipeline, and measure how it fared on those it held out."""
-    encoded = encode_all(pipeline, chunk.positions)
-    validity = Validity.fit(aligned[~held], pipeline.topology)
-    per_frame = aligned[0].size * 4
-    most = int(max(2, min(SAMPLE_FRAMES, SAMPLE_BYTES // per_frame, len(aligned))))
-    index = np.unique(np.linspace(0, len(aligned) - 1, most).astype(np.int64))
-    observables = evaluate_all(list(built_in(pipeline.topology).values()), aligned)
-    figures = _figures(pipeline, chunk, aligned, held, encoded, validity)
-    return Record(
-        encoded.latent,
-        held,
-        chunk.file,
-        chunk.frame,
-        observables,
-        aligned[index].astype(np.float32),
-        index,
-        history,
-        validity,
-        figures,
-    )
-
-
-def _figures(
-    pipeline: Pipeline,
-    chunk: Chunk,
-    aligned: NDArray[np.floating[Any]],
-    held: NDArray[np.bool_],
-    encoded: Encoded,
-    validity: Validity,
-) -> dict[str, Any]:
-    jump, least = jumps(aligned, chunk.file)
-    degenerate = pipeline.alignment.degenerate(chunk.positions)
-    if degenerate:
+    index, some = supply.some()
+    validity = Validity.fit(pipeline.alignment.apply(some)[~held[index]], pipeline.topology)
+    tally = _Tally(pipeline, validity, held)
+    for chunk in supply.chunks(pipeline.chunk):
+        tally.add(chunk)
+    if tally.degenerate:
         warnings.warn(
-            f"{degenerate} of {len(aligned)} frames have principal axes that are nearly degenerate: "
+            f"{tally.degenerate} of {len(held)} frames have principal axes that are nearly degenerate: "
             "their orientation is arbitrary; --align superpose has no such frames",
             TrajvaeWarning,
             stacklevel=2,
         )
+    return Record(
+        tally.column("latent"),
+        held,
+        supply.file,
+        supply.frame,
+        {name: tally.column(name) for name in built_in(pipeline.topology)},
+        tally.column("sample"),
+        tally.index,
+        history,
+        validity,
+        _figures(pipeline, tally, some),
+    )
+
+
+def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]]) -> dict[str, Any]:
+    elbo = float(tally.column("elbo")[tally.held].mean())
     return {
-        "frames": len(aligned),
-        "held_out": int(held.sum()),
+        "frames": len(tally.held),
+        "held_out": int(tally.held.sum()),
         "atoms": pipeline.n_atoms,
         "features": pipeline.vae.features.size,
         "feature_kind": pipeline.config.features,
         "backend": pipeline.config.backend,
         "latent_dim": pipeline.config.latent_dim,
-        "elbo": float(encoded.elbo[held].mean()),
-        "elbo_shape": float(encoded.elbo[held].mean() - pipeline.log_jacobian(aligned[held]).mean()),
-        "rmsd": float(encoded.rmsd[held].mean()),
-        "pca_rmsd": float(encoded.pca_rmsd[held].mean()),
-        "held_out_valid": float(validity.test(aligned[held]).mean()),
-        "frame_jump": jump,
-        "frame_jump_optimal": least,
-        "degenerate": degenerate,
-        **_use_of_latent(pipeline, chunk, held, encoded),
+        "elbo": elbo,
+        "elbo_shape": elbo - float(tally.column("log_jacobian").mean()),
+        "rmsd": float(tally.column("rmsd").mean()),
+        "pca_rmsd": float(tally.column("pca_rmsd").mean()),
+        "held_out_valid": float(tally.column("valid").mean()),
+        "frame_jump": tally.jump,
+        "frame_jump_optimal": tally.least,
+        "degenerate": tally.degenerate,
+        **_use_of_latent(pipeline, tally, some),
         "curvatures": pipeline.vae.latent.curvatures(),
         "diagnostics": pipeline.vae.latent.diagnostics(),
     }
 
 
-def _use_of_latent(pipeline: Pipeline, chunk: Chunk, held: NDArray[np.bool_], encoded: Encoded) -> dict[str, Any]:
+def _use_of_latent(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]]) -> dict[str, Any]:
     """What the latent space says of frames, with a warning where that is nothing."""
-    active = active_units(pipeline, encoded.latent, encoded.kl)
+    kl = tally.column("kl")
+    active = active_units(pipeline, tally.column("latent"), kl)
+    kl = kl[tally.held]
     if not active:
         warnings.warn(
             f"the latent space has collapsed: none of its {pipeline.config.latent_dim} dimensions says anything of a "
-            f"frame (KL {encoded.kl[held].sum(axis=1).mean():.3f} nats); --free-bits 4, --beta below 1, --likelihood "
+            f"frame (KL {kl.sum(axis=1).mean():.3f} nats); --free-bits 4, --beta below 1, --likelihood "
             "isotropic, --torsions independent, more epochs or more frames are ways out",
             TrajvaeWarning,
             stacklevel=2,
         )
-    n = len(chunk.positions)
-    some = np.unique(np.linspace(0, n - 1, min(n, _TOLD)).astype(np.int64))
-    frames = chunk.positions[some]
+    frames = some[np.unique(np.linspace(0, len(some) - 1, min(len(some), _TOLD)).astype(np.int64))]
     return {
-        "kl": dict(zip(pipeline.vae.latent.parts, encoded.kl[held].mean(axis=0).tolist(), strict=True)),
+        "kl": dict(zip(pipeline.vae.latent.parts, kl.mean(axis=0).tolist(), strict=True)),
         "active_units": active,
         "collapsed": active == 0,
         "mutual_information": mutual_information(pipeline, frames),

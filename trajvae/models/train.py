@@ -1,8 +1,7 @@
-"""Training: data resident on the device, M-step of the covariance, early stopping on the held-out ELBO."""
+"""Training: steps, the M-step of the covariance, early stopping on the held-out ELBO, and going on after a stop."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,14 +14,17 @@ from torch import Tensor
 
 from trajvae.errors import TrajvaeError
 from trajvae.latents import Context
+from trajvae.models.data import Data
+from trajvae.models.optimiser import Optimiser
 from trajvae.models.schedule import Schedule
 from trajvae.models.threads import small_work
 from trajvae.models.vae import VAE, Terms
 
 _MOMENT_DECAY = 0.98
 _MOMENT_EVERY = 5
-_CLIP = 5.0
 _FAILED = "training failed at epoch {}: the ELBO is {}; check the frames"
+
+Weights = dict[str, Tensor]
 
 
 @dataclass
@@ -41,91 +43,133 @@ class History:
         return {name: np.asarray(column) for name, column in vars(self).items()}
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Targets and inputs of training and held-out frames, on the device."""
-
-    train_inputs: Tensor
-    train_targets: Tensor
-    held_inputs: Tensor
-    held_targets: Tensor
-
-
 Progress = Callable[[int, int, float], None]
 Regulariser = Callable[[VAE, Terms], Tensor]
 
 
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """All that a training goes on from, between two steps.
+
+    Attributes
+    ----------
+    weights, best : dict of Tensor
+        Of the VAE, as they are and as they were at the best epoch.
+    optimiser : dict of Tensor
+    random : dict of Tensor
+        States of the generators: of noise, and of the order of frames as it was when the epoch began.
+    sums : dict of Tensor
+        The residuals' moment, and the sum of the epoch's ELBOs.
+    numbers : dict of float
+        Epoch, its steps so far, the best epoch and its ELBO.
+    latent : dict of float
+        See `Latent.memory`.
+    history : dict of ndarray
+    """
+
+    weights: Weights
+    best: Weights
+    optimiser: Weights
+    random: Weights
+    sums: Weights
+    numbers: dict[str, float]
+    latent: dict[str, float]
+    history: dict[str, NDArray[Any]]
+
+
+Checkpoint = Callable[[Callable[[], Snapshot]], None]
+
+
+def copied(weights: Weights) -> Weights:
+    """Tensors of their own."""
+    return {name: value.detach().clone() for name, value in weights.items()}
+
+
 @torch.no_grad()
-def held_out_elbo(
-    vae: VAE, inputs: Tensor, targets: Tensor, seed: int, draws: int = 4, beta: float = 1.0
-) -> tuple[float, Tensor]:
-    """Mean ELBO and mean KL by part, with the same noise at every call."""
-    generator = torch.Generator(inputs.device).manual_seed(seed)
-    elbo, kl = 0.0, torch.zeros(len(vae.latent.parts), device=inputs.device)
-    rows = vae.latent.rows_at_once
+def held_out_elbo(vae: VAE, data: Data, seed: int, draws: int = 4, beta: float = 1.0) -> tuple[float, Tensor]:
+    """Mean ELBO and mean KL by part of held-out frames, with the same noise at every call."""
+    generator = torch.Generator(data.device).manual_seed(seed)
+    elbo, kl = 0.0, torch.zeros(len(vae.latent.parts), device=data.device)
     for _ in range(draws):
-        for x, y in zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True):
+        for x, y in data.pieces(vae.latent.rows_at_once, held=True):
             terms = vae.terms(x, y, generator)
-            share = len(x) / (len(inputs) * draws)
+            share = len(x) / (data.n_held * draws)
             elbo += float(terms.elbo(beta).double().mean()) * share
             kl = kl + terms.kl.mean(dim=0) * share
     return elbo, kl
 
 
 @torch.no_grad()
-def mean_moment(vae: VAE, inputs: Tensor, targets: Tensor, generator: torch.Generator, chunk: int = 0) -> Tensor:
-    """The residuals' moment over all given frames."""
+def mean_moment(vae: VAE, data: Data, generator: torch.Generator, rows: int = 0) -> Tensor:
+    """The residuals' moment over all training frames."""
     total: Tensor | float = 0.0
-    chunk = chunk or vae.latent.rows_at_once
-    for i in range(0, len(inputs), chunk):
-        residual = vae.terms(inputs[i : i + chunk], targets[i : i + chunk], generator).residual
-        total = total + vae.likelihood.moment(residual) * (len(residual) / len(inputs))
+    for x, y in data.pieces(rows or vae.latent.rows_at_once, held=False):
+        residual = vae.terms(x, y, generator).residual
+        total = total + vae.likelihood.moment(residual) * (len(residual) / data.n_train)
     return torch.as_tensor(total)
 
 
 class Trainer:
-    """Trains a VAE on a split; `run` returns the history and leaves the best weights in the VAE.
+    """Trains a VAE on data; `run` returns the history and leaves the best weights in the VAE.
 
     A regulariser, if there is one, gives a scalar in nats a frame that is added to the loss, not to what is reported.
     """
 
-    def __init__(self, vae: VAE, data: Split, schedule: Schedule, regulariser: Regulariser | None = None) -> None:
+    def __init__(self, vae: VAE, data: Data, schedule: Schedule, regulariser: Regulariser | None = None) -> None:
         self.vae, self.data, self.schedule, self.regulariser = vae, data, schedule, regulariser
-        vae.latent.prepare(data.train_inputs, schedule.seed)
-        self.generator = torch.Generator(data.train_inputs.device).manual_seed(schedule.seed)
+        vae.latent.prepare(data.sample(), schedule.seed)
+        self.generator = torch.Generator(data.device).manual_seed(schedule.seed)
         self.shuffle = torch.Generator().manual_seed(schedule.seed + 1)
-        self.batches = max(1, -(-len(data.train_inputs) // schedule.batch_size))
+        self.batches = max(1, -(-data.n_train // schedule.batch_size))
         self.total = schedule.epochs * self.batches
-        self.optimiser, self.scheduler = self._optimiser()
-        self.moment = mean_moment(vae, data.train_inputs, data.train_targets, self.generator)
+        networks = [p for name, p in vae.named_parameters() if not name.startswith("latent.")]
+        self.optimiser = Optimiser(networks, list(vae.latent.parameters()), schedule.weight_decay)
+        self.history = History()
+        self.epoch, self.done, self.sum = 1, 0, torch.zeros((), device=data.device)
+        self.order = self.shuffle.get_state()
+        self.best, self.best_epoch, self.best_weights = -math.inf, 0, copied(vae.state_dict())
+        self.moment = mean_moment(vae, data, self.generator)
         try:
             vae.likelihood.set_moment(self.moment, 0.0)
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise TrajvaeError(_FAILED.format(0, "not finite")) from error
 
-    def _optimiser(self) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
-        """Networks, and beside them the latent's own parameters with a rate and a burn-in of their own."""
-        schedule, latent = self.schedule, self.vae.latent
-        own = list(latent.parameters())
-        networks = [p for name, p in self.vae.named_parameters() if not name.startswith("latent.")]
-        groups: list[dict[str, Any]] = [
-            {"params": networks},
-            {"params": own, "lr": schedule.learning_rate * latent.own_rate, "weight_decay": 0.0},
-        ]
-        optimiser = torch.optim.AdamW(
-            groups[: 1 + bool(own)], lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+    def snapshot(self) -> Snapshot:
+        """Where the training stands, between two steps."""
+        numbers = {"epoch": self.epoch, "done": self.done, "best": self.best, "best_epoch": self.best_epoch}
+        return Snapshot(
+            copied(self.vae.state_dict()),
+            copied(self.best_weights),
+            copied(self.optimiser.state()),
+            {"noise": self.generator.get_state(), "order": self.order.clone()},
+            {"moment": self.moment.clone(), "elbo": self.sum.clone()},
+            numbers,
+            self.vae.latent.memory(),
+            self.history.arrays(),
         )
-        burnt_in = latent.burn_in * self.total
-        rates = [self._rate, lambda step: self._rate(step) if step >= burnt_in else 0.0]
-        return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rates[: 1 + bool(own)])
+
+    def restore(self, at: Snapshot) -> None:
+        """Go on from a snapshot of a training of the same data and schedule, bit for bit."""
+        device = self.data.device
+        self.vae.load_state_dict(at.weights)
+        self.best_weights = {name: value.to(device) for name, value in at.best.items()}
+        self.optimiser.load(at.optimiser)
+        self.generator.set_state(at.random["noise"].cpu())
+        self.order = at.random["order"].cpu()
+        self.moment, self.sum = at.sums["moment"].to(device), at.sums["elbo"].to(device)
+        self.epoch, self.done = int(at.numbers["epoch"]), int(at.numbers["done"])
+        self.best, self.best_epoch = float(at.numbers["best"]), int(at.numbers["best_epoch"])
+        self.vae.latent.remember(at.latent)
+        self.history = History(**{name: column.tolist() for name, column in at.history.items()})
 
     def _rate(self, step: int) -> float:
+        """The learning rate's share of its highest: a rise, then a cosine."""
         rise = max(1, self.total // 20)
         if step < rise:
             return (step + 1) / rise
         return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self.total - rise))))
 
-    def run(self, progress: Progress | None = None, checkpoint: Callable[[int], None] | None = None) -> History:
+    def run(self, progress: Progress | None = None, checkpoint: Checkpoint | None = None) -> History:
         """Train.
 
         Parameters
@@ -133,7 +177,7 @@ class Trainer:
         progress : callable, optional
             Called with (epoch, epochs, held-out ELBO) after every epoch.
         checkpoint : callable, optional
-            Called with the epoch after every evaluation.
+            Called after every step with `snapshot`, which it calls when a snapshot is due.
 
         Raises
         ------
@@ -142,87 +186,95 @@ class Trainer:
         """
         size = sum(p.numel() for p in self.vae.parameters())
         with small_work(3.0 * size * self.schedule.batch_size):
-            return self._run(progress, checkpoint)
+            while self.epoch <= self.schedule.epochs and not self._stale():
+                self._look(self._epoch(checkpoint))
+                if progress is not None:
+                    latest = self.history.held_out_elbo[-1] if self.history.epoch else math.nan
+                    progress(self.epoch, self.schedule.epochs, latest)
+                self.epoch, self.done, self.order = self.epoch + 1, 0, self.shuffle.get_state()
+                self.sum = torch.zeros_like(self.sum)
+            self.optimiser.release()
+            self.vae.load_state_dict(self.best_weights)
+            with torch.no_grad():
+                self.vae.latent.finish(Context(self.generator, encode=self.vae.encode))
+            self._last_moment()
+        return self.history
 
-    def _run(self, progress: Progress | None, checkpoint: Callable[[int], None] | None) -> History:
-        schedule, history = self.schedule, History()
-        every = max(1, schedule.epochs // 200)
-        settled = max(
-            schedule.warmup, self.vae.latent.settled, schedule.structure[1] if self.vae.likelihood.structured else 0.0
-        )
-        best, best_epoch, best_state = -math.inf, 0, copy.deepcopy(self.vae.state_dict())
-        for epoch in range(1, schedule.epochs + 1):
-            looks = epoch % every == 0 or epoch == schedule.epochs
-            try:
-                train = self._epoch(epoch)
-                held, kl = self._held_out() if looks else (math.nan, torch.zeros(0))
-            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # a covariance that is not finite
-                raise TrajvaeError(_FAILED.format(epoch, "not finite")) from error
-            if looks:
-                self._record(history, epoch, train, held, kl)
-                if epoch >= settled * schedule.epochs and held > best:
-                    best, best_epoch, best_state = held, epoch, copy.deepcopy(self.vae.state_dict())
-                if checkpoint is not None:
-                    checkpoint(epoch)
-            if progress is not None:
-                progress(epoch, schedule.epochs, history.held_out_elbo[-1] if history.epoch else math.nan)
-            if best_epoch and epoch - best_epoch > schedule.patience * schedule.epochs:
-                break
-        self.vae.load_state_dict(best_state)
-        with torch.no_grad():
-            self.vae.latent.finish(Context(self.generator, encode=self.vae.encode))
-        self._last_moment(best)
-        return history
+    def _stale(self) -> bool:
+        """Whether the best epoch is long ago."""
+        since = self.epoch - 1 - self.best_epoch
+        return bool(self.best_epoch) and since > self.schedule.patience * self.schedule.epochs
+
+    def _look(self, train: float) -> None:
+        """Evaluate after an epoch, where that is due; keep the weights if none were better."""
+        schedule, likelihood = self.schedule, self.vae.likelihood
+        if self.epoch % max(1, schedule.epochs // 200) and self.epoch != schedule.epochs:
+            return
+        try:
+            held, kl = self._held_out()
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
+        self._record(train, held, kl)
+        structure = schedule.structure[1] if likelihood.structured else 0.0
+        settled = max(schedule.warmup, self.vae.latent.settled, structure)
+        if self.epoch >= settled * schedule.epochs and held > self.best:
+            self.best, self.best_epoch, self.best_weights = held, self.epoch, copied(self.vae.state_dict())
 
     def _held_out(self) -> tuple[float, Tensor]:
-        data, schedule = self.data, self.schedule
-        return held_out_elbo(self.vae, data.held_inputs, data.held_targets, schedule.seed, beta=schedule.beta)
+        return held_out_elbo(self.vae, self.data, self.schedule.seed, beta=self.schedule.beta)
 
-    def _record(self, history: History, epoch: int, train: float, held: float, kl: Tensor) -> None:
+    def _record(self, train: float, held: float, kl: Tensor) -> None:
         if not math.isfinite(held):
-            raise TrajvaeError(_FAILED.format(epoch, held))
-        history.epoch.append(epoch)
+            raise TrajvaeError(_FAILED.format(self.epoch, held))
+        history = self.history
+        history.epoch.append(self.epoch)
         history.train_elbo.append(train)
         history.held_out_elbo.append(held)
         history.kl.append(kl.tolist())
         history.curvature.append(list(self.vae.latent.curvatures().values()))
-        history.learning_rate.append(float(self.scheduler.get_last_lr()[0]))
+        history.learning_rate.append(self.schedule.learning_rate * self._rate(self.epoch * self.batches))
 
-    def _epoch(self, epoch: int) -> float:
-        """One pass over the training frames; returns the mean training ELBO (beta 1)."""
-        schedule, data = self.schedule, self.data
-        beta = schedule.beta * min(1.0, epoch / max(1.0, schedule.warmup * schedule.epochs))
-        order = torch.randperm(len(data.train_inputs), generator=self.shuffle).to(data.train_inputs.device)
-        total = torch.zeros((), device=data.train_inputs.device)
-        context = Context(self.generator, encode=self.vae.encode, progress=epoch / schedule.epochs)
-        for k in range(self.batches):
-            rows = order[k * schedule.batch_size : (k + 1) * schedule.batch_size]
-            terms = self.vae.terms(data.train_inputs[rows], data.train_targets[rows], self.generator)
-            loss = terms.loss(beta, schedule.free_bits)
-            if self.regulariser is not None:
-                loss = loss + self.regulariser(self.vae, terms)
-            self.optimiser.zero_grad(set_to_none=True)
-            (loss / self.vae.likelihood.size).backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.vae.parameters(), _CLIP)
-            self.optimiser.step()
-            self.scheduler.step()
-            with torch.no_grad():
-                total += terms.elbo().sum()
-                self.vae.latent.update(context)
-                self._track(terms.residual, epoch, k)
-        return float(total) / len(data.train_inputs)
+    def _epoch(self, checkpoint: Checkpoint | None = None) -> float:
+        """What is left of a pass over the training frames; returns the mean training ELBO (beta 1)."""
+        self.shuffle.set_state(self.order)
+        context = Context(self.generator, encode=self.vae.encode, progress=self.epoch / self.schedule.epochs)
+        for inputs, targets in self.data.batches(self.schedule.batch_size, self.shuffle, self.done):
+            try:
+                self._step(inputs, targets, context)
+            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # a covariance that is not finite
+                raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
+            self.done += 1
+            if checkpoint is not None:
+                checkpoint(self.snapshot)
+        return float(self.sum) / self.data.n_train
 
-    def _track(self, residual: Tensor, epoch: int, k: int) -> None:
+    def _step(self, inputs: Tensor, targets: Tensor, context: Context) -> None:
+        schedule, latent = self.schedule, self.vae.latent
+        beta = schedule.beta * min(1.0, self.epoch / max(1.0, schedule.warmup * schedule.epochs))
+        terms = self.vae.terms(inputs, targets, self.generator)
+        loss = terms.loss(beta, schedule.free_bits)
+        if self.regulariser is not None:
+            loss = loss + self.regulariser(self.vae, terms)
+        step = (self.epoch - 1) * self.batches + self.done
+        rate = schedule.learning_rate * self._rate(step)
+        own_rate = rate * latent.own_rate if step >= latent.burn_in * self.total else 0.0
+        self.optimiser.step(loss / self.vae.likelihood.size, rate, own_rate)
+        with torch.no_grad():
+            self.sum += terms.elbo().sum()
+            latent.update(context)
+            self._track(terms.residual)
+
+    def _track(self, residual: Tensor) -> None:
         self.moment = _MOMENT_DECAY * self.moment + (1.0 - _MOMENT_DECAY) * self.vae.likelihood.moment(residual)
-        if k % max(_MOMENT_EVERY, self.vae.likelihood.size // 20) == 0:  # a decomposition costs size cubed
+        if self.done % max(_MOMENT_EVERY, self.vae.likelihood.size // 20) == 0:  # a decomposition costs size cubed
             first, last = self.schedule.structure
-            structure = (epoch / self.schedule.epochs - first) / (last - first)
+            structure = (self.epoch / self.schedule.epochs - first) / (last - first)
             self.vae.likelihood.set_moment(self.moment, min(1.0, max(0.0, structure)))
 
-    def _last_moment(self, best: float) -> None:
+    def _last_moment(self) -> None:
         """The covariance over all training frames under the best weights, kept if the held-out ELBO agrees."""
-        state = copy.deepcopy(self.vae.likelihood.state_dict())
-        data = self.data
-        self.vae.likelihood.set_moment(mean_moment(self.vae, data.train_inputs, data.train_targets, self.generator))
-        if self._held_out()[0] < best:
-            self.vae.likelihood.load_state_dict(state)
+        likelihood = self.vae.likelihood
+        state = copied(likelihood.state_dict())
+        likelihood.set_moment(mean_moment(self.vae, self.data, self.generator))
+        if self._held_out()[0] < self.best:
+            likelihood.load_state_dict(state)

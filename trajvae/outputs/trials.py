@@ -18,6 +18,7 @@ from trajvae.models.evidence import Evidence, active_units, evidence
 from trajvae.models.fit import fit
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
+from trajvae.models.supply import InMemory
 from trajvae.models.threads import small_work
 from trajvae.readers.sources import Chunk
 from trajvae.topology import Topology
@@ -152,7 +153,7 @@ class _Job:
 
 
 def _work(job: _Job) -> Trial:
-    pipeline, record = fit(job.chunk, job.topology, job.config, precision=job.precision, device=job.device)
+    pipeline, record = fit(InMemory(job.chunk), job.topology, job.config, precision=job.precision, device=job.device)
     return examine(job.name, pipeline, record, job.chunk, job.plan, job.config.seed)
 
 

@@ -97,6 +97,17 @@ class Frames:
         """Names of the files."""
         return [f.name for f in self.files]
 
+    def places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Number of the file, and of the frame in it, of every frame, each (T,)."""
+        file = np.repeat(np.arange(len(self.ranges), dtype=np.int64), [len(r) for r in self.ranges])
+        return file, np.concatenate([np.asarray(r, dtype=np.int64) for r in self.ranges])
+
+    def every(self, step: int) -> Frames:
+        """Every step-th of the frames, counted over all files."""
+        before = np.cumsum([0, *map(len, self.ranges)])
+        ranges = [r[-int(offset) % step :: step] for r, offset in zip(self.ranges, before[:-1], strict=True)]
+        return replace(self, ranges=ranges)
+
     def times(self, file: NDArray[np.int64], frame: NDArray[np.int64]) -> NDArray[np.float64]:
         """Time of frames in ps, (T,), by the files' clocks."""
         first, step = np.array([f.clock for f in self.files]).T

@@ -2,7 +2,7 @@
 
 from trajvae.store.conformations import read_conformations, write_conformations
 from trajvae.store.files import check_outputs, whole_files
-from trajvae.store.models import ModelRecord, read_model, write_model
+from trajvae.store.models import ModelRecord, model_status, read_model, write_model
 from trajvae.store.schema import Header, Quantity, describe
 from trajvae.store.tables import read_table, write_table
 
@@ -12,6 +12,7 @@ __all__ = [
     "Quantity",
     "check_outputs",
     "describe",
+    "model_status",
     "read_conformations",
     "read_model",
     "read_table",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -52,6 +53,31 @@ def _same(path: Path, other: Path) -> bool:
     return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 
+def _sweep(path: Path) -> None:
+    """Remove what processes that were killed have left of this file."""
+    for part in path.absolute().parent.glob(f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"):
+        number = part.name.removeprefix(f".{path.stem}.").removesuffix(f".part{path.suffix}")
+        if number.isdigit() and not _runs(int(number)):
+            part.unlink(missing_ok=True)
+
+
+def _runs(number: int) -> bool:
+    """Whether a process of this number is there."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _settle(part: Path) -> None:
+    """Wait until the disk has a file: a renamed one is whole even where the power fails."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 @contextlib.contextmanager
 def whole_files(*paths: Path, force: bool) -> Iterator[list[Path]]:
     """Give temporary names beside `paths`; rename all of them at the end, or remove all of them on an error.
@@ -74,10 +100,13 @@ def whole_files(*paths: Path, force: bool) -> Iterator[list[Path]]:
         As `check_outputs`, or the disk refused.
     """
     check_outputs(paths, force=force)
+    for path in paths:
+        _sweep(path)
     parts = [p.with_name(f".{p.stem}.{os.getpid()}.part{p.suffix}") for p in paths]
     try:
         yield parts
         for part, path in zip(parts, paths, strict=True):
+            _settle(part)
             os.replace(part, path)
     except OSError as error:
         raise OutputError(f"cannot write '{paths[-1]}': {error.strerror or error}") from error

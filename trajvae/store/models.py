@@ -31,7 +31,8 @@ class ModelRecord:
     reference : ndarray, shape (N, D)
         The structure frames are superposed on, in Å.
     groups : mapping
-        `weights`, `topology`, `history`, `training`, `validity`, `optimiser`: nested arrays by name.
+        `weights`, `topology`, `history`, and `training`, `validity` of a complete model, `optimiser` of another: nested
+        arrays by name.
     """
 
     header: Header
@@ -65,6 +66,12 @@ def write_model(path: Path, record: ModelRecord, *, force: bool = False) -> None
         reference.attrs["sha256"] = reference_hash(record.reference)
         tree: Tree = record.groups
         write_tree(group, tree)
+
+
+def model_status(path: Path) -> str:
+    """`training` or `complete`, without reading the model."""
+    with open_file(path, "model") as file:
+        return str(file["trajvae"].attrs["status"])
 
 
 def read_model(path: Path) -> ModelRecord:

@@ -1,0 +1,92 @@
+"""Signals: work ends cleanly, says how to go on, and the same command with --resume ends in the same bits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+TRAJVAE = [sys.executable, "-m", "trajvae_cli"]
+LIMIT = 100.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, examples: Path) -> Path:
+    """A folder with a trajectory of beads."""
+    with np.load(examples / "chain2d.npz") as arrays:
+        np.save(tmp_path / "traj.npy", arrays["positions"][:600])
+    return tmp_path
+
+
+def _begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*TRAJVAE, *arguments], cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def _when(ready: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a file is there."""
+    end = time.monotonic() + LIMIT
+    while not ready.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    assert ready.exists(), process.communicate()
+
+
+def _weights(path: Path) -> dict[str, np.ndarray]:
+    with h5py.File(path) as file:
+        return {name: value[()] for name, value in file["trajvae/weights"].items()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_training_survives(folder: Path, number: signal.Signals) -> None:
+    """Stopped by Ctrl-C, SIGTERM or SIGKILL it goes on with --resume, to the weights of an uninterrupted run."""
+    options = ("train", "traj.npy", "--epochs", "150", "--hidden", "32", "--seed", "4")
+    process = _begin(folder, *options, "--checkpoint", "0")
+    _when(folder / "model.h5", process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert out == "" and "Traceback" not in err
+    if number != signal.SIGKILL:
+        assert err.splitlines()[-1].endswith("'trajvae train --resume -o model.h5' goes on")
+        assert {p.name for p in folder.iterdir()} == {"traj.npy", "model.h5"}
+    again, whole = _begin(folder, *options, "--resume"), _begin(folder, *options, "-o", "whole.h5")
+    assert "going on" in again.communicate(timeout=LIMIT)[1]
+    whole.communicate(timeout=LIMIT)
+    assert (again.returncode, whole.returncode) == (0, 0)
+    one, other = _weights(folder / "model.h5"), _weights(folder / "whole.h5")
+    assert all(np.array_equal(value, other[name]) for name, value in one.items())
+    done = _begin(folder, "train", "--resume")
+    assert "is complete" in done.communicate(timeout=LIMIT)[1] and done.returncode == 0
+    assert {p.name for p in folder.iterdir()} == {"traj.npy", "model.h5", "whole.h5"}  # nor what SIGKILL left
+
+
+def test_embed_goes_on_with_its_training(folder: Path) -> None:
+    """`embed` that was stopped while it trained takes the training up; another option is refused."""
+    options = ("embed", "traj.npy", "--epochs", "150", "--hidden", "32")
+    process = _begin(folder, *options, "--checkpoint", "0")
+    _when(folder / "model.h5", process)
+    process.terminate()
+    process.communicate(timeout=LIMIT)
+    assert process.returncode == 128 + signal.SIGTERM and not (folder / "embed.h5").exists()
+    other = _begin(folder, "embed", "traj.npy", "--epochs", "151", "--hidden", "32")
+    assert "was begun with epochs 150, got 151" in other.communicate(timeout=LIMIT)[1] and other.returncode == 2
+    again = _begin(folder, *options)
+    assert "going on" in again.communicate(timeout=LIMIT)[1] and again.returncode == 0
+    assert (folder / "embed.h5").exists()
+
+
+def test_resume_begins_where_there_is_nothing(folder: Path) -> None:
+    """In a job script the first run has the same command line as the next; without a trajectory there is no first."""
+    process = _begin(folder, "train", "traj.npy", "--epochs", "2", "--hidden", "8", "--resume")
+    process.communicate(timeout=LIMIT)
+    assert process.returncode == 0 and (folder / "model.h5").exists()
+    empty = _begin(folder, "train", "--resume", "-o", "other.h5")
+    assert "wanted at least one trajectory" in empty.communicate(timeout=LIMIT)[1] and empty.returncode == 2

@@ -1,0 +1,155 @@
+"""Features in a file that is mapped, for trainings whose frames do not fit into memory."""
+
+from __future__ import annotations
+
+import mmap
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trajvae.errors import OutputError
+from trajvae.models.data import Pair
+
+_BLOCK = 1024  # rows that stay neighbours until they are shuffled within a pool
+_SAMPLE = 20_000  # rows that a latent space is prepared with
+
+
+class Table:
+    """Rows of float32 numbers in an unnamed file: it is gone with the process, however that ends.
+
+    Parameters
+    ----------
+    rows, width : int
+    folder : Path
+        On whose disk it lies.
+
+    Raises
+    ------
+    OutputError
+        Too little space is left there.
+    """
+
+    def __init__(self, rows: int, width: int, folder: Path) -> None:
+        size = max(rows * width * 4, 1)
+        free = shutil.disk_usage(folder).free
+        if size > 0.95 * free:
+            raise OutputError(
+                f"features of {rows} frames take {size / 1e9:.1f} GB on disk, '{folder}' has {free / 1e9:.1f} GB left: "
+                "set TMPDIR to another folder, take fewer frames with --step, or allow more with --memory"
+            )
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.truncate(size)
+            self._map = mmap.mmap(file.fileno(), size)
+        self.rows, self.width, self._filled = rows, width, 0
+
+    def append(self, values: NDArray[np.float32]) -> None:
+        """Write the next rows."""
+        self._view()[self._filled : self._filled + len(values)] = values
+        self._filled += len(values)
+        self._forget()
+
+    def read(self, spans: list[tuple[int, int]]) -> Tensor:
+        """A copy of the rows of some spans, one after the other."""
+        view = self._view()
+        out = np.concatenate([view[a:b] for a, b in spans])
+        self._forget()
+        return torch.from_numpy(out)
+
+    def _view(self) -> NDArray[np.float32]:
+        return np.frombuffer(self._map, dtype=np.float32, count=self.rows * self.width).reshape(self.rows, self.width)
+
+    def _forget(self) -> None:
+        """Leave what was looked at to the system's cache: it is no memory of this process."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class Cached:
+    """Data in tables; training rows are read in random blocks, a pool at a time, and shuffled within it.
+
+    Parameters
+    ----------
+    train, held : Table
+        Rows of inputs followed by targets.
+    n_inputs : int
+    device : torch.device
+    memory : float
+        Bytes that a pool may take.
+    """
+
+    def __init__(self, train: Table, held: Table, n_inputs: int, device: torch.device, memory: float) -> None:
+        self.train, self.held, self.n_inputs, self.device = train, held, n_inputs, device
+        self._pool = max(_BLOCK, int(memory / (4 * train.width)))
+
+    @property
+    def n_train(self) -> int:
+        """See `Data`."""
+        return self.train.rows
+
+    @property
+    def n_held(self) -> int:
+        """See `Data`."""
+        return self.held.rows
+
+    def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
+        """See `Data`: pools of whole batches, but for the last block's."""
+        block = size * max(1, _BLOCK // size)
+        starts = torch.randperm(-(-self.n_train // block), generator=generator) * block
+        for firsts in torch.split(starts, max(1, self._pool // block)):
+            spans = [(a, min(a + block, self.n_train)) for a in firsts.tolist()]
+            order = torch.randperm(sum(b - a for a, b in spans), generator=generator)
+            parts = torch.split(order, size)
+            if skip < len(parts):
+                pool = self.train.read(spans)
+                yield from (self._pair(pool.index_select(0, rows)) for rows in parts[skip:])
+            skip = max(0, skip - len(parts))
+
+    def pieces(self, rows: int, *, held: bool) -> Iterator[Pair]:
+        """See `Data`."""
+        table = self.held if held else self.train
+        for first in range(0, table.rows, rows):
+            yield self._pair(table.read([(first, min(first + rows, table.rows))]))
+
+    def sample(self) -> Tensor:
+        """See `Data`: blocks that are evenly spread."""
+        count = min(-(-self.n_train // _BLOCK), max(1, _SAMPLE // _BLOCK))
+        firsts = np.unique(np.linspace(0, max(0, self.n_train - _BLOCK), count).astype(int))
+        return self._pair(self.train.read([(a, min(a + _BLOCK, self.n_train)) for a in firsts.tolist()]))[0]
+
+    def _pair(self, rows: Tensor) -> Pair:
+        rows = rows.to(self.device)
+        return rows[:, : self.n_inputs].contiguous(), rows[:, self.n_inputs :].contiguous()
+
+
+def cached(
+    rows: Iterator[Pair], held: NDArray[np.bool_], shape: tuple[int, int], device: torch.device, memory: float
+) -> Cached:
+    """Fill tables with inputs and targets as they come.
+
+    Parameters
+    ----------
+    rows : iterator of (Tensor, Tensor)
+        Shapes (t, I) and (t, F).
+    held : ndarray of bool, shape (T,)
+        Which of the frames are held out.
+    shape : tuple of int
+        I and F.
+    device : torch.device
+    memory : float
+        Bytes that a training may hold at once.
+    """
+    folder, width, done = Path(tempfile.gettempdir()), sum(shape), 0
+    train, other = Table(int((~held).sum()), width, folder), Table(int(held.sum()), width, folder)
+    for inputs, targets in rows:
+        values = torch.cat([inputs, targets], dim=1).float().cpu().numpy()
+        mask = held[done : done + len(values)]
+        train.append(values[~mask])
+        other.append(values[mask])
+        done += len(values)
+    return Cached(train, other, shape[0], device, memory)

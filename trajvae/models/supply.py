@@ -1,0 +1,108 @@
+"""The frames that a model is trained on: in memory, or read as often as they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.readers.sources import Chunk, Frames
+
+Array = NDArray[np.floating[Any]]
+
+
+class Supply(Protocol):
+    """Frames (T, N, D) in Å, and where each comes from.
+
+    Attributes
+    ----------
+    file, frame : ndarray of int64, shape (T,)
+    streamed : bool
+        Whether frames are read anew every time.
+    """
+
+    streamed: bool
+
+    @property
+    def file(self) -> NDArray[np.int64]:
+        """Number of each frame's file."""
+        ...
+
+    @property
+    def frame(self) -> NDArray[np.int64]:
+        """Number of each frame in its file."""
+        ...
+
+    def some(self) -> tuple[NDArray[np.int64], Array]:
+        """Frames that alignment and features are fitted to, and which of the T they are: all, or evenly spread ones."""
+        ...
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """All frames, at most so many at once."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """Frames that were read already."""
+
+    chunk: Chunk
+    streamed = False
+
+    @property
+    def file(self) -> NDArray[np.int64]:
+        """See `Supply`."""
+        return self.chunk.file
+
+    @property
+    def frame(self) -> NDArray[np.int64]:
+        """See `Supply`."""
+        return self.chunk.frame
+
+    def some(self) -> tuple[NDArray[np.int64], Array]:
+        """See `Supply`: all of them."""
+        return np.arange(len(self.chunk.positions)), self.chunk.positions
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """See `Supply`."""
+        c = self.chunk
+        for i in range(0, len(c.positions), size):
+            yield Chunk(c.positions[i : i + size], c.file[i : i + size], c.frame[i : i + size])
+
+
+class Streamed:
+    """Frames that do not fit into memory.
+
+    Parameters
+    ----------
+    frames : Frames
+    most : int
+        Frames that may be held at once.
+    """
+
+    streamed = True
+
+    def __init__(self, frames: Frames, most: int) -> None:
+        self.frames, self.most = frames, max(most, 5)
+        self.file, self.frame = frames.places()
+
+    def some(self) -> tuple[NDArray[np.int64], Array]:
+        """See `Supply`: every so many-th."""
+        step = -(-len(self.file) // self.most)
+        return np.arange(0, len(self.file), step), self.frames.every(step).read().positions
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """See `Supply`."""
+        return self.frames.chunks(size)
+
+
+def fingerprint(supply: Supply, positions: Array) -> str:
+    """SHA-256 of what `some` gave: whether a training goes on with the frames that it began with."""
+    seal = sha256(np.array([len(supply.file), *positions.shape], dtype="<i8").data)
+    for part in np.array_split(positions, max(1, len(positions) // 1000)):
+        seal.update(np.ascontiguousarray(part, dtype="<f4").data)
+    return seal.hexdigest()

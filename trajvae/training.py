@@ -1,0 +1,216 @@
+"""Trainings from a source to a model: in memory or streamed, with checkpoints, and gone on with after a stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trajvae.config import TrainConfig
+from trajvae.errors import ModelError, OptionError, ReadError, StoppedError
+from trajvae.models.fit import Begun, fit, go_on
+from trajvae.models.saved import Origin, Parts, from_checkpoint, to_checkpoint
+from trajvae.models.supply import InMemory, Streamed, Supply, fingerprint
+from trajvae.models.train import Snapshot
+from trajvae.readers.sources import Frames, Reading, open_source, own_selection
+from trajvae.store import ModelRecord, read_model, write_model
+
+CHECKPOINT_SECONDS = 60.0
+_FIRST = 5.0  # seconds until the first checkpoint, at most
+_SHARE = 0.05  # of the time may be spent on checkpoints
+_BYTES = {"cartesian": 50, "internal": 110, "auto": 110}  # a coordinate that training in memory takes
+_POOL = 1 / 8  # of the memory that rows of a streamed training may take while they are shuffled
+_MOST = 50_000  # frames that a streamed training's alignment and features are fitted to
+_UNITS = {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def parse_memory(text: str | float | None) -> float:
+    """Bytes of a text such as `2GB` or `500 MiB`; None is half of this machine's memory.
+
+    Raises
+    ------
+    OptionError
+        No such amount, or too little to do anything with.
+    """
+    if text is None:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+    number = str(text).strip().lower()
+    unit = number.lstrip("0123456789. ")
+    try:
+        value = float(number.removesuffix(unit)) * _UNITS[unit]
+    except (KeyError, ValueError) as error:
+        raise OptionError(f"memory must be an amount such as 2GB or 500MB, got '{text}'") from error
+    if not value >= 1e7:
+        raise OptionError(f"memory must be 10MB or more, got '{text}'")
+    return value
+
+
+def supply_of(frames: Frames, features: str, memory: float) -> Supply:
+    """Frames as training takes them: read at once where they fit into memory (bytes), else streamed."""
+    a_frame = frames.topology.n_atoms * len(frames.axes) * _BYTES.get(features, max(_BYTES.values()))
+    if frames.n_frames * a_frame <= memory:
+        return InMemory(frames.read())
+    return Streamed(frames, int(min(_MOST, memory / (4 * a_frame))))
+
+
+class Checkpointer:
+    """Writes what a training has reached to its model file, now and then.
+
+    Parameters
+    ----------
+    path : Path
+    origin : Origin
+    every : float
+        Seconds between checkpoints; the first comes after five at most.
+    asked : callable, optional
+        Whether the training shall stop: it then ends at once with a checkpoint.
+
+    Raises
+    ------
+    StoppedError
+        It was asked to.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        origin: Origin,
+        every: float = CHECKPOINT_SECONDS,
+        asked: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.path, self.origin, self.every, self.asked = path, origin, every, asked
+        self.due, self.written = time.monotonic() + min(every, _FIRST), False
+
+    def __call__(self, begun: Begun, take: Callable[[], Snapshot]) -> None:
+        """Called after every step."""
+        begins, stop = time.monotonic(), self.asked()
+        if not stop and begins < self.due:
+            return
+        at = take()
+        write_model(self.path, to_checkpoint(begun, at, self.origin), force=True)
+        self.written, ends = True, time.monotonic()
+        self.due = ends + max(self.every, (ends - begins) / _SHARE)
+        if stop:
+            raise StoppedError(
+                f"stopped in epoch {int(at.numbers['epoch'])}; '{self.path}' holds what was reached: "
+                f"'trajvae train --resume -o {self.path}' goes on"
+            )
+
+
+def train(
+    source: Any,
+    config: TrainConfig | None = None,
+    *,
+    reading: Reading | None = None,
+    inputs: Any = None,
+    memory: str | float | None = None,
+    **extra: Any,
+) -> Parts:
+    """Read, align and train; see `Model.train`. `extra` goes to `train_frames`."""
+    config, reading = config or TrainConfig(), reading or Reading()
+    config = dataclasses.replace(config, select=own_selection(source, reading.select or config.select))
+    reading = dataclasses.replace(reading, select=config.select)
+    frames = open_source(source, reading)
+    supply = supply_of(frames, config.features, parse_memory(memory))
+    if inputs is not None:
+        extra["inputs"] = open_source(inputs, reading).read().positions
+    return train_frames(frames, supply, config, reading=reading, memory=memory, **extra)
+
+
+def train_frames(
+    frames: Frames,
+    supply: Supply,
+    config: TrainConfig,
+    *,
+    reading: Reading | None = None,
+    device: str = "auto",
+    command: str = "Model.train",
+    checkpoint: str | Path | None = None,
+    every: float = CHECKPOINT_SECONDS,
+    asked: Callable[[], bool] = lambda: False,
+    memory: str | float | None = None,
+    **extra: Any,
+) -> Parts:
+    """Train on opened frames; `checkpoint` is the model file that is written now and then, `extra` goes to `go_on`."""
+    allowed, plain = parse_memory(memory), _plain(reading or Reading())
+    origin = Origin(frames.names, frames.selection, command, config.to_dict(), plain, allowed)
+    if checkpoint is not None:
+        extra["checkpoint"] = Checkpointer(Path(checkpoint), origin, every, asked)
+    extra["memory"] = allowed * _POOL
+    pipeline, record = fit(supply, frames.topology, config, precision=frames.precision, device=device, **extra)
+    return Parts(pipeline, record, frames.names, frames.selection, command)
+
+
+def _plain(reading: Reading) -> dict[str, Any]:
+    """A reading as JSON takes it."""
+    values = dataclasses.asdict(reading)
+    return {**values, "topology": None if reading.topology is None else str(reading.topology)}
+
+
+def resume(
+    path: str | Path,
+    source: Any = None,
+    reading: Reading | None = None,
+    *,
+    asked_for: dict[str, Any] | None = None,
+    device: str = "auto",
+    every: float = CHECKPOINT_SECONDS,
+    asked: Callable[[], bool] = lambda: False,
+    memory: str | float | None = None,
+    **extra: Any,
+) -> Parts:
+    """Go on with a training that stopped, as if it had not.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model file that its checkpoints were written to.
+    source, reading : optional
+        The frames, where they are elsewhere now, or were no files.
+    asked_for : dict, optional
+        Options that must be those it began with.
+    device, every, asked, memory, **extra
+        As in `train_frames`.
+
+    Raises
+    ------
+    ModelError
+        The file holds no unfinished training, or is damaged.
+    OptionError
+        Another option than it began with.
+    ReadError
+        The frames are not those that it began with.
+    """
+    stored = read_model(Path(path))
+    if stored.status != "training":
+        raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
+    begun, at, origin = _restored(stored, Path(path), device)
+    for name, value in (asked_for or {}).items():
+        before = origin.asked.get(name)
+        if name in origin.asked and _listed(value) != _listed(before):
+            raise OptionError(f"'{path}' was begun with {name} {before}, got {value}: --force starts anew")
+    reading = reading if reading is not None else Reading(**origin.reading)
+    reading = dataclasses.replace(reading, select=reading.select or origin.reading["select"])
+    frames = open_source(origin.files if source is None else source, reading)
+    allowed = origin.memory if memory is None else parse_memory(memory)
+    supply = supply_of(frames, origin.asked["features"], allowed)
+    if begun.mark != fingerprint(supply, supply.some()[1]) or len(supply.file) != len(begun.held):
+        raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.held)})")
+    extra["checkpoint"] = Checkpointer(Path(path), origin, every, asked)
+    pipeline, record = go_on(begun, supply, at=at, memory=allowed * _POOL, **extra)
+    return Parts(pipeline, record, frames.names, frames.selection, origin.command)
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _restored(stored: ModelRecord, path: Path, device: str) -> tuple[Begun, Snapshot, Origin]:
+    try:
+        return from_checkpoint(stored, device)
+    except (KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(f"'{path}' is damaged: {reason}") from error
