@@ -15,6 +15,7 @@ from trajvae.config import TrainConfig
 from trajvae.errors import ModelError
 from trajvae.geometry.geodesic import Descent
 from trajvae.models.fit import fit
+from trajvae.models.identity import check_molecule
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record, encode_all
 from trajvae.models.saved import Parts, from_record, to_record
@@ -119,7 +120,8 @@ class Model:
         **extra: Any,
     ) -> Model:
         """Train on frames that were read already; `extra` is handed to `models.fit.fit`."""
-        pipeline, record = fit(chunk, frames.topology, config, precision=frames.precision, device=device, **extra)
+        told: dict[str, Any] = {"precision": frames.precision, "device": device, "names": frames.names}
+        pipeline, record = fit(chunk, frames.topology, config, **told, **extra)
         return cls(pipeline, record, frames.names, frames.selection, command)
 
     def __repr__(self) -> str:
@@ -147,23 +149,11 @@ class Model:
         Raises
         ------
         ModelError
-            The atoms differ in number, dimension or name from the model's.
+            See `check_molecule`: the atoms differ from the model's.
         """
         frames = open_matching(source, reading or Reading(), self.config.select, self.topology.n_atoms)
-        self._check(frames.topology, len(frames.axes))
+        check_molecule(self.pipeline, self.record, self.selection, frames)
         return frames
-
-    def _check(self, topology: Topology, dimension: int) -> None:
-        own = self.topology
-        where = f"the model is of another molecule: it was trained on {own.n_atoms} atoms ({self.selection})"
-        if (topology.n_atoms, dimension) != (own.n_atoms, self.pipeline.dimension):
-            raise ModelError(
-                f"{where} in {self.pipeline.dimension} dimensions, these are {topology.n_atoms} in {dimension}: "
-                "choose the atoms with --select, or train a model of them"
-            )
-        if own.named and topology.named and (own.names != topology.names).any():
-            i = int(np.argmax(own.names != topology.names))
-            raise ModelError(f"{where}; its atom {i} is '{own.names[i]}', here it is '{topology.names[i]}'")
 
     def encode(
         self, source: Any, reading: Reading | None = None, progress: Callable[[int, int], None] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from trajvae.models.choice import choose_features
 from trajvae.models.likelihoods import default_likelihood
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record, make_record
-from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs, held_out_blocks
+from trajvae.models.sanity import split_frames, tell_unlike
+from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs
 from trajvae.models.train import Progress, Regulariser, Split, Trainer
 from trajvae.readers.align import Alignment
 from trajvae.readers.sources import Chunk
@@ -45,10 +46,14 @@ def choose_device(name: str) -> torch.device:
 
 def _check(positions: NDArray[np.floating[Any]], config: TrainConfig) -> None:
     """Refuse what cannot be learned from."""
+    if positions.shape[1] < 2:
+        raise ReadError(f"training needs at least 2 atoms, got {positions.shape[1]}: one atom has no shape")
     if len(positions) < 5:
         raise ReadError(f"training needs at least 5 frames, got {len(positions)}")
     if float(np.ptp(positions, axis=0).max()) == 0.0:
-        raise ReadError(f"all {len(positions)} frames are equal: there is nothing to learn")
+        raise ReadError(
+            f"all {len(positions)} frames are equal: there is nothing to learn; were the selected atoms held fixed?"
+        )
     if float(np.ptp(positions[0], axis=0).max()) == 0.0:
         raise ReadError("all atoms of the first frame stand at one point")
 
@@ -64,16 +69,17 @@ def _alignment(
 
 def _learn_features(config: TrainConfig, lesson: Lesson) -> Features:
     """Features of the training frames."""
-    if config.latent_dim > len(lesson.frames):
-        raise OptionError(
-            f"latent_dim must not be above the number of training frames, {len(lesson.frames)}, got {config.latent_dim}"
-        )
+    _check_dimension(config, "training frames", len(lesson.frames))
     features = features_of(config.features).fitted(lesson)
-    if config.latent_dim > features.size:
-        raise OptionError(
-            f"latent_dim must not be above the number of features, {features.size}, got {config.latent_dim}"
-        )
+    _check_dimension(config, "features", features.size)
     return features
+
+
+def _check_dimension(config: TrainConfig, what: str, most: int) -> None:
+    """Refuse more latent dimensions than can be told apart."""
+    if config.latent_dim > most:
+        way = f"--latent-dim {most} or less" if config.signature is None else "a --signature of fewer dimensions"
+        raise OptionError(f"latent_dim must not be above the number of {what}, {most}, got {config.latent_dim}: {way}")
 
 
 def _sizes(config: TrainConfig, features: Features, precision: float, n_train: int) -> Sizes:
@@ -91,6 +97,7 @@ def fit(
     *,
     precision: float = 0.0,
     device: str = "auto",
+    names: Sequence[str] = (),
     inputs: NDArray[np.floating[Any]] | None = None,
     regulariser: Regulariser | None = None,
     progress: Progress | None = None,
@@ -107,6 +114,8 @@ def fit(
     precision : float
         Resolution of the coordinates in Å; the likelihood's noise is never finer.
     device : str
+    names : sequence of str
+        Of the files, for messages.
     inputs : ndarray, shape (T, N, D), optional
         What the encoder sees in the place of each frame, such as the frame with noise: the model learns to denoise.
     regulariser : callable, optional
@@ -117,14 +126,14 @@ def fit(
     Raises
     ------
     ReadError
-        Too few frames, frames that are all equal, or inputs of another shape.
+        Too few frames or atoms, frames that are all equal, or inputs of another shape.
     """
     begun = time.monotonic()
     _check(chunk.positions, config)
     if inputs is not None and inputs.shape != chunk.positions.shape:
         raise ReadError(f"inputs need the frames' shape {chunk.positions.shape}, got {inputs.shape}")
     config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
-    held = held_out_blocks(chunk.file)
+    held, copies = split_frames(chunk, names)
     alignment = _alignment(config, chunk.positions, topology, np.flatnonzero(~held))
     aligned = alignment.apply(chunk.positions)
     lesson = Lesson(alignment, topology, aligned[~held], precision, config.latent_dim)
@@ -141,7 +150,8 @@ def fit(
     trained = Pipeline(config, sizes, topology, alignment, pipeline.vae, pipeline.device)
     record = make_record(trained, chunk, aligned, held, history)
     record.figures.update(epochs=int(history["epoch"][-1]), seconds=round(time.monotonic() - begun, 2))
-    record.figures.update(batch_size=schedule.batch_size, likelihood=sizes.likelihood, **choice)
+    record.figures.update(batch_size=schedule.batch_size, likelihood=sizes.likelihood, **choice, **copies)
+    record.figures["unlike_blocks"] = tell_unlike(record.figures["unlike_blocks"], chunk.file, chunk.frame, names)
     return trained, record
 
 

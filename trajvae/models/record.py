@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trajvae.errors import TrajvaeWarning
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
 from trajvae.models.pipeline import Encoded, Pipeline, join
+from trajvae.models.sanity import unlike_blocks
 from trajvae.observables import built_in, evaluate_all
 from trajvae.readers.align import frame_jump, pairwise_rmsd
 from trajvae.readers.sources import Chunk, follows
@@ -77,6 +78,7 @@ def make_record(
     index = np.unique(np.linspace(0, len(aligned) - 1, most).astype(np.int64))
     observables = evaluate_all(list(built_in(pipeline.topology).values()), aligned)
     figures = _figures(pipeline, chunk, aligned, held, encoded, validity)
+    figures["unlike_blocks"] = unlike_blocks(encoded.elbo, held, aligned[index], index)
     return Record(
         encoded.latent,
         held,
