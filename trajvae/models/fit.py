@@ -78,7 +78,7 @@ def _learn_features(config: TrainConfig, lesson: Lesson) -> Features:
 def _check_dimension(config: TrainConfig, what: str, most: int) -> None:
     """Refuse more latent dimensions than can be told apart."""
     if config.latent_dim > most:
-        way = f"--latent-dim {most} or less" if config.signature is None else "a --signature of fewer dimensions"
+        way = f"--latent-dim {most} is the most" if config.signature is None else "a --signature of fewer dimensions"
         raise OptionError(f"latent_dim must not be above the number of {what}, {most}, got {config.latent_dim}: {way}")
 
 
