@@ -233,7 +233,6 @@ def test_alignment_none_trains(chain: Array) -> None:
     assert np.abs(shifted - pipeline.encode(chain)[0].latent).max() > 1e-4
 
 
-@pytest.mark.filterwarnings("ignore:held-out frames .* are unlike:trajvae.errors.TrajvaeWarning")  # made so
 def test_the_reference_sees_no_held_out_frame(chain: Array) -> None:
     """Other held-out frames leave alignment and features as they are: their figures cannot leak into themselves."""
     held = held_out_blocks(np.zeros(len(chain)))

@@ -22,7 +22,7 @@ Float64 = NDArray[np.float64]
 
 LEAST = 5  # frames that differ, from which anything can be learned
 HELD = 0.5  # of the frames that may be held out because they are copies of held-out ones
-FAR = 1.5  # times the usual distance to the nearest frame elsewhere, and
+FAR = 1.8  # times the usual distance to the nearest frame elsewhere, and
 ODD = 4.0  # robust deviations of its logarithm: a block of another state
 _ELSEWHERE = 0.1  # of the trajectory, on either side, that does not count as elsewhere
 _STRETCHES = 10  # of training frames, that a usual distance can be told from
