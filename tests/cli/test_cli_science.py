@@ -42,7 +42,7 @@ def test_nanometres_are_refused_by_name_and_asked_about_without(folder, frames):
     np.save(folder / "nm.npy", frames / 10.0)
     code, out, err = trajvae(folder, "train", "nm.npy", "-s", "top.pdb", *QUICK)
     assert code == 1 and out == "" and not (folder / "model.h5").exists()
-    assert err[-1].startswith("Error: 'nm.npy': bonds are 0.1") and "multiply the positions by 10" in err[-1]
+    assert err[-1].startswith("Error: 'nm.npy': bonded atoms are 0.1") and "multiply the positions by 10" in err[-1]
     code, out, err = trajvae(folder, "train", "nm.npy", "--json", *QUICK)
     assert code == 0 and json.loads(out)["frames"] == 60
     assert len([line for line in err if line.startswith("warning: 'nm.npy': the nearest neighbours are 0.1")]) == 1

@@ -37,7 +37,10 @@ def test_nanometres_with_known_bonds_are_refused(peptide, tmp_path):
     np.save(tmp_path / "nm.npy", chunk.positions / 10.0)
     said = refusal(tmp_path / "nm.npy", Reading(topology=top))
     assert (
-        "nm.npy" in said and "bonds are 0.1" in said and "nanometres" in said and "multiply the positions by 10" in said
+        "nm.npy" in said
+        and "bonded atoms are 0.1" in said
+        and "nanometres" in said
+        and "multiply the positions by 10" in said
     )
 
 
@@ -46,7 +49,7 @@ def test_nanometres_in_a_universe_are_refused(peptide):
     chunk, top = peptide
     universe = mda.Universe(str(top))
     universe.load_new(chunk.positions / 10.0, order="fac")
-    assert "bonds are 0.1" in refusal(universe)
+    assert "bonded atoms are 0.1" in refusal(universe)
     universe.del_TopologyAttr("bonds")
     assert "nearest neighbours are 0.1" in refusal(universe)
 

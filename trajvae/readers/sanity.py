@@ -52,7 +52,7 @@ def check_units(file: FrameFile, frames: range, chosen: Any) -> None:
     apart = neighbour_distance(x)
     if len(bonds):
         length = float(np.median(np.linalg.norm(x[:, bonds[:, 0]] - x[:, bonds[:, 1]], axis=-1)))
-        _refuse(file.name, "bonds", length, apart)
+        _refuse(file.name, "bonded atoms", length, apart)
     elif certain.all() and len(set(elements) - {""}):
         _refuse(file.name, "nearest neighbours", apart, apart if len(near) > 2 * len(near.residues) else 0.0)
     elif apart < SHORT:
@@ -68,11 +68,11 @@ def _refuse(name: str, what: str, length: float, apart: float) -> None:
     """The error of a median length that no atoms have."""
     if length < SHORT:
         raise ReadError(
-            f"'{name}': {what} are {length:.3g} Å apart in the median, nearer than any atoms: {_NM} {_BEADS}"
+            f"'{name}': {what} are {length:.3g} Å apart in the median, nearer than any atoms are: {_NM} {_BEADS}"
         )
     if length > LONG and apart > LONG:
         raise ReadError(
-            f"'{name}': {what} are {length:.3g} Å apart in the median, farther than any atoms': these look like Å that "
+            f"'{name}': {what} are {length:.3g} Å apart in the median, farther than any atoms are: these look like Å that "
             "were taken for nanometres (mdtraj's unit): divide the positions by 10"
         )
 
