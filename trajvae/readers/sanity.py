@@ -72,8 +72,8 @@ def _refuse(name: str, what: str, length: float, apart: float) -> None:
         )
     if length > LONG and apart > LONG:
         raise ReadError(
-            f"'{name}': {what} are {length:.3g} Å apart in the median, farther than any atoms are: these look like Å that "
-            "were taken for nanometres (mdtraj's unit): divide the positions by 10"
+            f"'{name}': {what} are {length:.3g} Å apart in the median, farther than any atoms are: these look like Å "
+            "that were taken for nanometres (mdtraj's unit): divide the positions by 10"
         )
 
 
