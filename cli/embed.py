@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import options, report
-from .train import CONTRACT, train_model, unfinished
+from .train import CONTRACT, OF_TRAINING, train_model, unfinished
 
 
 @click.command(epilog='Example: trajvae embed traj.dcd -s top.psf --select "name CA" -o ca.h5')
@@ -46,7 +46,7 @@ def embed(
     embedding = encode(trained.pipeline, frames, report.bar("embedding", "frame"))
     embedding = dataclasses.replace(embedding, command=options.command_line(), seed=choices["seed"])
     embedding.save(output, force=force)
-    own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key == "elbo_shape")}
+    own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
     applied = {**embedding.figures, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - begun, 2)}
     figures = {**own, **(applied if existing else {}), "model": str(path), "output": str(output)}
     lines = [] if existing else report.training_lines(trained.figures)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError
 from trajvae.geometry.geodesic import Descent
+from trajvae.models.identity import check_molecule
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record, encode_all
 from trajvae.models.saved import Parts, from_record, to_record
@@ -125,23 +126,11 @@ class Model:
         Raises
         ------
         ModelError
-            The atoms differ in number, dimension or name from the model's.
+            See `check_molecule`: the atoms differ from the model's.
         """
         frames = open_matching(source, reading or Reading(), self.config.select, self.topology.n_atoms)
-        self._check(frames.topology, len(frames.axes))
+        check_molecule(self.pipeline, self.record, self.selection, frames)
         return frames
-
-    def _check(self, topology: Topology, dimension: int) -> None:
-        own = self.topology
-        where = f"the model is of another molecule: it was trained on {own.n_atoms} atoms ({self.selection})"
-        if (topology.n_atoms, dimension) != (own.n_atoms, self.pipeline.dimension):
-            raise ModelError(
-                f"{where} in {self.pipeline.dimension} dimensions, these are {topology.n_atoms} in {dimension}: "
-                "choose the atoms with --select, or train a model of them"
-            )
-        if own.named and topology.named and (own.names != topology.names).any():
-            i = int(np.argmax(own.names != topology.names))
-            raise ModelError(f"{where}; its atom {i} is '{own.names[i]}', here it is '{topology.names[i]}'")
 
     def encode(
         self, source: Any, reading: Reading | None = None, progress: Callable[[int, int], None] | None = None

@@ -11,9 +11,9 @@ from typing import Any
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError, ReadError, StoppedError
-from trajvae.models.fit import Begun, fit, go_on
+from trajvae.models.fit import Begun, fit, go_on, marks_of
 from trajvae.models.saved import Origin, Parts, from_checkpoint, to_checkpoint
-from trajvae.models.supply import InMemory, Streamed, Supply, fingerprint
+from trajvae.models.supply import InMemory, Streamed, Supply
 from trajvae.models.train import Snapshot
 from trajvae.readers.sources import Frames, Reading, open_source, own_selection
 from trajvae.store import ModelRecord, read_model, write_model
@@ -140,7 +140,8 @@ def train_frames(
     if checkpoint is not None:
         extra["checkpoint"] = Checkpointer(Path(checkpoint), origin, every, asked)
     extra["memory"] = allowed * _POOL
-    pipeline, record = fit(supply, frames.topology, config, precision=frames.precision, device=device, **extra)
+    extra |= {"precision": frames.precision, "names": frames.names, "device": device}
+    pipeline, record = fit(supply, frames.topology, config, **extra)
     return Parts(pipeline, record, frames.names, frames.selection, command)
 
 
@@ -197,7 +198,7 @@ def resume(
     frames = open_source(origin.files if source is None else source, reading)
     allowed = origin.memory if memory is None else parse_memory(memory)
     supply = supply_of(frames, origin.asked["features"], allowed)
-    if begun.mark != fingerprint(supply, supply.some()[1]) or len(supply.file) != len(begun.held):
+    if begun.mark != marks_of(supply)[1]:
         raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.held)})")
     extra["checkpoint"] = Checkpointer(Path(path), origin, every, asked)
     pipeline, record = go_on(begun, supply, at=at, memory=allowed * _POOL, **extra)

@@ -131,7 +131,7 @@ def test_degenerate_axes_are_counted_and_warned_of(chain: Array) -> None:
     """Frames whose principal moments agree are counted, and a warning says so."""
     x = chain.copy()
     square = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]] * 3, dtype=np.float32) * np.repeat([1, 2, 3], 4)[:, None]
-    x[10:13] = square
+    x[10:13] = square * np.array([1.0, 1.1, 1.2], dtype=np.float32)[:, None, None]  # no copies
     with pytest.warns(TrajvaeWarning, match="nearly degenerate"):
         _, record = fit(
             _chunk(x), Topology.anonymous(12), TrainConfig(epochs=3, hidden=(16,), align="principal"), device="cpu"

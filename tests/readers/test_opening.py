@@ -141,10 +141,10 @@ def test_any_coordinate_may_be_the_constant_one(chain, axis):
 @NAMELESS
 def test_a_line_or_a_pair_of_atoms_stays_in_space():
     """Two constant coordinates, or so few atoms that a frame is always flat, are no plane."""
-    x = np.random.default_rng(0).normal(size=(5, 4, 3))
+    x = 5.0 * np.random.default_rng(0).normal(size=(5, 4, 3))
     x[..., 1:] = 0.0
     assert open_source(x).axes == (0, 1, 2)
-    pair = np.random.default_rng(0).normal(size=(5, 2, 3))
+    pair = 5.0 * np.random.default_rng(0).normal(size=(5, 2, 3))
     assert open_source(pair).axes == (0, 1, 2)
 
 

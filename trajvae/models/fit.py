@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,15 @@ from trajvae.models.data import Data, Pair, Split
 from trajvae.models.likelihoods import default_likelihood
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record, make_record
-from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs, held_out_blocks
-from trajvae.models.supply import Supply, fingerprint
+from trajvae.models.sanity import fingerprints, split, tell_unlike
+from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs
+from trajvae.models.supply import Supply
 from trajvae.models.train import Progress, Regulariser, Snapshot, Trainer
 from trajvae.readers.align import Alignment
 from trajvae.topology import Topology
 
 REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
+_AT_ONCE = 2000  # frames that are looked at for copies
 
 
 def choose_device(name: str) -> torch.device:
@@ -50,10 +53,14 @@ def choose_device(name: str) -> torch.device:
 
 def _check(positions: NDArray[np.floating[Any]]) -> None:
     """Refuse what cannot be learned from."""
+    if positions.shape[1] < 2:
+        raise ReadError(f"training needs at least 2 atoms, got {positions.shape[1]}: one atom has no shape")
     if len(positions) < 5:
         raise ReadError(f"training needs at least 5 frames, got {len(positions)}")
     if float(np.ptp(positions, axis=0).max()) == 0.0:
-        raise ReadError(f"all {len(positions)} frames are equal: there is nothing to learn")
+        raise ReadError(
+            f"all {len(positions)} frames are equal: there is nothing to learn; were the selected atoms held fixed?"
+        )
     if float(np.ptp(positions[0], axis=0).max()) == 0.0:
         raise ReadError("all atoms of the first frame stand at one point")
 
@@ -67,17 +74,18 @@ def _alignment(
     return Alignment.fit(config.align, positions[train[::step]], weights)
 
 
+def _check_dimension(config: TrainConfig, what: str, most: int) -> None:
+    """Refuse more latent dimensions than can be told apart."""
+    if config.latent_dim > most:
+        way = f"--latent-dim {most} is the most" if config.signature is None else "a --signature of fewer dimensions"
+        raise OptionError(f"latent_dim must not be above the number of {what}, {most}, got {config.latent_dim}: {way}")
+
+
 def _learn_features(config: TrainConfig, lesson: Lesson) -> Features:
     """Features of the training frames."""
-    if config.latent_dim > len(lesson.frames):
-        raise OptionError(
-            f"latent_dim must not be above the number of training frames, {len(lesson.frames)}, got {config.latent_dim}"
-        )
+    _check_dimension(config, "training frames", len(lesson.frames))
     features = features_of(config.features).fitted(lesson)
-    if config.latent_dim > features.size:
-        raise OptionError(
-            f"latent_dim must not be above the number of features, {features.size}, got {config.latent_dim}"
-        )
+    _check_dimension(config, "features", features.size)
     return features
 
 
@@ -100,8 +108,10 @@ class Begun:
     held : ndarray of bool, shape (T,)
     found : dict
         What was found out on the way, for the figures of training.
+    names : list of str
+        Of the files.
     mark : str
-        The frames' fingerprint, where a training is to be gone on with.
+        The fingerprint of all frames.
     since : float
         When it began, by the monotonic clock.
     """
@@ -109,6 +119,7 @@ class Begun:
     pipeline: Pipeline
     held: NDArray[np.bool_]
     found: dict[str, Any]
+    names: list[str]
     mark: str
     since: float
 
@@ -116,8 +127,14 @@ class Begun:
 Checkpoint = Callable[[Begun, Callable[[], Snapshot]], None]
 
 
+def marks_of(supply: Supply) -> tuple[NDArray[np.uint64], str]:
+    """The fingerprint of every frame, (T,), and that of all of them."""
+    marks = np.concatenate([fingerprints(chunk.positions) for chunk in supply.chunks(_AT_ONCE)])
+    return marks, sha256(marks.data).hexdigest()
+
+
 def begin(
-    supply: Supply, topology: Topology, config: TrainConfig, precision: float, device: str, *, marked: bool = False
+    supply: Supply, topology: Topology, config: TrainConfig, precision: float, device: str, names: Sequence[str] = ()
 ) -> Begun:
     """Settle options, fit alignment and features, make fresh weights.
 
@@ -129,19 +146,20 @@ def begin(
     precision : float
         Resolution of the coordinates in Å; the likelihood's noise is never finer.
     device : str
-    marked : bool
-        Take the frames' fingerprint.
+    names : sequence of str
+        Of the files, for messages.
 
     Raises
     ------
     ReadError
-        Too few frames, or frames that are all equal.
+        Too few frames or atoms, or frames that are all equal.
     """
     since = time.monotonic()
     index, some = supply.some()
     _check(some)
+    marks, mark = marks_of(supply)
     config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
-    held = held_out_blocks(supply.file)
+    held, copies = split(marks, supply.file, supply.frame, names)
     train = ~held[index]
     alignment = _alignment(config, some, topology, np.flatnonzero(train))
     lesson = Lesson(alignment, topology, alignment.apply(some)[train], precision, config.latent_dim)
@@ -151,7 +169,7 @@ def begin(
     sizes = _sizes(config, features, precision, int((~held).sum()))
     vae = build_vae(config, alignment, sizes, features)
     pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
-    return Begun(pipeline, held, choice, fingerprint(supply, some) if marked else "", since)
+    return Begun(pipeline, held, {**choice, **copies}, list(names), mark, since)
 
 
 def fit(
@@ -161,12 +179,11 @@ def fit(
     *,
     precision: float = 0.0,
     device: str = "auto",
-    checkpoint: Checkpoint | None = None,
+    names: Sequence[str] = (),
     **extra: Any,
 ) -> tuple[Pipeline, Record]:
-    """Train on frames: `begin`, then `go_on`."""
-    begun = begin(supply, topology, config, precision, device, marked=checkpoint is not None)
-    return go_on(begun, supply, checkpoint=checkpoint, **extra)
+    """Train on frames: `begin`, then `go_on`, which takes `extra`."""
+    return go_on(begin(supply, topology, config, precision, device, names), supply, **extra)
 
 
 def go_on(
@@ -220,6 +237,8 @@ def go_on(
     seconds = round(time.monotonic() - begun.since, 2)
     record.figures.update(epochs=int(history["epoch"][-1]), seconds=seconds, batch_size=schedule.batch_size)
     record.figures.update(likelihood=p.sizes.likelihood, **begun.found)
+    unlike = tell_unlike(record.figures["unlike_blocks"], supply.file, supply.frame, begun.names)
+    record.figures["unlike_blocks"] = unlike
     return trained, record
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trajvae.errors import TrajvaeWarning
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
 from trajvae.models.pipeline import Encoded, Pipeline, join
+from trajvae.models.sanity import unlike_blocks
 from trajvae.models.supply import Supply
 from trajvae.observables import built_in, evaluate_all
 from trajvae.readers.align import frame_jump, pairwise_rmsd
@@ -145,6 +146,7 @@ def make_record(
 
 def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]]) -> dict[str, Any]:
     elbo = float(tally.column("elbo")[tally.held].mean())
+    sample = tally.column("sample").astype(np.float64)
     return {
         "frames": len(tally.held),
         "held_out": int(tally.held.sum()),
@@ -162,6 +164,7 @@ def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]])
         "frame_jump_optimal": tally.least,
         "degenerate": tally.degenerate,
         **_use_of_latent(pipeline, tally, some),
+        "unlike_blocks": unlike_blocks(tally.column("elbo"), tally.held, sample, tally.index),
         "curvatures": pipeline.vae.latent.curvatures(),
         "diagnostics": pipeline.vae.latent.diagnostics(),
     }

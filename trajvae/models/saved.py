@@ -123,7 +123,12 @@ def to_checkpoint(begun: Begun, at: Snapshot, origin: Origin) -> ModelRecord:
     tensors = {k: {n: t.cpu().numpy() for n, t in getattr(at, k).items()} for k in _TENSORS}
     state: dict[str, Any] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
     groups = {**_groups(pipeline), "history": at.history, "optimiser": state, "held_out": begun.held}
-    config = {**_config(pipeline, origin.selection), "origin": origin._asdict(), "mark": begun.mark}
+    config = {
+        **_config(pipeline, origin.selection),
+        "origin": origin._asdict(),
+        "mark": begun.mark,
+        "names": begun.names,
+    }
     summary = {"found": begun.found, "seconds": time.monotonic() - begun.since}
     header = Header("model", origin.command, pipeline.config.seed)
     return ModelRecord(header, "training", config, summary, pipeline.alignment.reference, groups)
@@ -154,7 +159,8 @@ def from_checkpoint(stored: ModelRecord, device: str) -> tuple[Begun, Snapshot, 
     pipeline, state = _pipeline(stored, device), stored.groups["optimiser"]
     since = time.monotonic() - float(stored.summary["seconds"])
     held = stored.groups["held_out"].astype(bool)
-    begun = Begun(pipeline, held, stored.summary["found"], str(stored.config["mark"]), since)
+    names, mark = [str(name) for name in stored.config["names"]], str(stored.config["mark"])
+    begun = Begun(pipeline, held, stored.summary["found"], names, mark, since)
     numbers: dict[str, Any] = {k: {n: float(v) for n, v in state.get(k, {}).items()} for k in ("numbers", "latent")}
     tensors: dict[str, Any] = {k: _tensors(state.get(k, {})) for k in _TENSORS}
     at = Snapshot(weights=pipeline.vae.state_dict(), history=stored.groups["history"], **tensors, **numbers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Protocol
 
 import numpy as np
@@ -98,11 +97,3 @@ class Streamed:
     def chunks(self, size: int) -> Iterator[Chunk]:
         """See `Supply`."""
         return self.frames.chunks(size)
-
-
-def fingerprint(supply: Supply, positions: Array) -> str:
-    """SHA-256 of what `some` gave: whether a training goes on with the frames that it began with."""
-    seal = sha256(np.array([len(supply.file), *positions.shape], dtype="<i8").data)
-    for part in np.array_split(positions, max(1, len(positions) // 1000)):
-        seal.update(np.ascontiguousarray(part, dtype="<f4").data)
-    return seal.hexdigest()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
+from trajvae.models.identity import check_names
 from trajvae.models.pipeline import Pipeline
 from trajvae.readers.sources import Reading, open_matching
 
@@ -19,11 +20,14 @@ def read_structure(file: str | Path, pipeline: Pipeline, topology: str | Path | 
     Raises
     ------
     ReadError
-        It cannot be read, or has other atoms than the model.
+        It cannot be read, or has another number of atoms than the model.
+    ModelError
+        Its atoms have other names.
     """
     wanted = pipeline.alignment.reference.shape
     frames = open_matching(str(file), Reading(topology, stop=1), pipeline.config.select, pipeline.n_atoms)
     positions = np.asarray(frames.read().positions[0])
     if positions.shape != wanted:
         raise ReadError(f"'{file}' has atoms and dimensions {positions.shape}, the model {wanted}")
+    check_names(pipeline.topology, frames.topology, f"'{file}' is of another molecule than the model")
     return positions

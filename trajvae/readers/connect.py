@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from trajvae.readers.frames import Array, FrameFile
 from trajvae.readers.molecules import attribute, bonds_of, elements_of, guess_bonds, has_names, topology_of
+from trajvae.readers.sanity import is_box
 from trajvae.readers.whole import Wholeness, longest_bond
 
 
@@ -67,7 +68,7 @@ def _molecules(chosen: Any, bonds: NDArray[np.int64]) -> Any:
 def first_box(file: FrameFile) -> NDArray[np.float64] | None:
     """The box of a file's first frame, (6,), if it has one."""
     boxes = next(iter(file.blocks(range(0, 1), np.arange(1), 1)))[1] if file.n_frames else None
-    return boxes[0] if boxes is not None and (boxes[0, :3] > 0).all() else None
+    return boxes[0] if boxes is not None and is_box(boxes[0], file.n_atoms) else None
 
 
 def _first_frame(file: FrameFile, frame: range, region: Any) -> Array:

@@ -162,7 +162,7 @@ class XDRFrames:
         from mdtraj.formats import TRRTrajectoryFile, XTCTrajectoryFile
 
         self.name = str(path)
-        compressed = path.suffix.lower() == ".xtc"
+        compressed = self._compressed = path.suffix.lower() == ".xtc"
         self.precision = 0.0
         self._open: Callable[[str], Any] = XTCTrajectoryFile if compressed else TRRTrajectoryFile
         try:
@@ -180,9 +180,8 @@ class XDRFrames:
         """See `FrameFile`."""
         with self._open(self.name) as file:
             for piece in _pieces(frames, size):
-                file.seek(piece.start)
                 try:
-                    xyz, vectors = _xdr_read(file, piece, atoms)
+                    xyz, vectors = _xdr_read(file, piece, atoms, strided=self._compressed)
                 except (RuntimeError, OSError) as error:
                     last = piece[-1]
                     raise ReadError(
@@ -198,10 +197,18 @@ def _clock(times: NDArray[np.float32]) -> tuple[float, float]:
     return float(times[0]), step or 1.0
 
 
-def _xdr_read(file: Any, piece: range, atoms: NDArray[np.int64]) -> tuple[Any, Any]:
-    """Positions and box vectors in nm; TRR has one field more behind them than XTC."""
-    fields = file.read(n_frames=len(piece), stride=piece.step if piece.step > 1 else None, atom_indices=atoms)
-    return fields[0], fields[3]
+def _xdr_read(file: Any, piece: range, atoms: NDArray[np.int64], *, strided: bool) -> tuple[Any, Any]:
+    """Positions and box vectors in nm; TRR has one field more behind them than XTC.
+
+    A strided read of TRR by mdtraj 1.11.1 writes beyond its arrays (it may crash), hence frame by frame.
+    """
+    if piece.step == 1 or strided:
+        file.seek(piece.start)
+        fields = file.read(n_frames=len(piece), stride=piece.step if piece.step > 1 else None, atom_indices=atoms)
+        return fields[0], fields[3]
+    single = [_xdr_read(file, range(frame, frame + 1), atoms, strided=False) for frame in piece]
+    xyz, vectors = ([parts[k] for parts in single] for k in range(2))
+    return np.concatenate(xyz), None if vectors[0] is None else np.concatenate(vectors)
 
 
 def _check_xtc(path: Path, last: int, n_frames: int, n_atoms: int) -> float:

@@ -16,6 +16,7 @@ from trajvae.readers.connect import connect, first_box
 from trajvae.readers.frames import Array, FrameFile
 from trajvae.readers.molecules import has_names, select_atoms, topology_of
 from trajvae.readers.opening import open_any
+from trajvae.readers.sanity import check_spread, check_units, usable_boxes
 from trajvae.readers.whole import Wholeness
 from trajvae.topology import Topology
 
@@ -124,7 +125,7 @@ class Frames:
         Raises
         ------
         ReadError
-            A frame cannot be read, is not finite, or has an impossible bond.
+            A frame cannot be read, is not finite, has an impossible bond, or all atoms in one point.
         """
         size = size or int(np.clip(_CHUNK_NUMBERS // (3 * len(self.atoms)), 1, 2000))
         for number, (file, frames) in enumerate(zip(self.files, self.ranges, strict=True)):
@@ -154,11 +155,13 @@ class Frames:
             raise ReadError(
                 f"frame {frames[bad]} of '{name}' holds a coordinate that is not finite (atom {self.atoms[atom]})"
             )
+        boxes = None if boxes is None else usable_boxes(boxes, self.files[file].n_atoms, frames, name)
         if self.wholeness is not None:
             xyz = self.wholeness.apply(xyz, boxes)
             self.wholeness.check(xyz, frames, name)
         xyz = xyz if len(self.chosen) == len(self.atoms) else xyz[:, self.chosen]
         xyz = xyz if xyz.shape[2] <= len(self.axes) else xyz[:, :, list(self.axes)]
+        check_spread(xyz, frames, name)
         return Chunk(xyz, np.full(len(xyz), file, dtype=np.int64), frames)
 
     def read(self) -> Chunk:
@@ -203,6 +206,8 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
     if not has_names(chosen):
         warnings.warn("no topology: all atoms have unit mass and no name (-s/--topology gives one)", TrajvaeWarning, 2)
     ranges = _ranges([f.n_frames for f in files], reading, [f.name for f in files])
+    for file, frame in zip(files, ranges, strict=True):
+        check_units(file, frame, chosen)
     frames = _assemble(files, ranges, chosen, said)
     axes = _axes(frames)
     return frames if axes == frames.axes else Frames(**{**frames.__dict__, "axes": axes})

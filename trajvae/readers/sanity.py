@@ -1,0 +1,159 @@
+"""What can be read and cannot be meant: positions or boxes in nanometres, frames with all atoms in one point."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from trajvae.errors import ReadError, TrajvaeWarning
+from trajvae.readers.frames import Array, FrameFile
+from trajvae.readers.molecules import bonds_of, elements_of, has_names
+
+Float64 = NDArray[np.float64]
+
+SHORT = 0.5  # Å; hydrogen's bond, the shortest there is, has 0.74
+LONG = 5.0  # Å; no bond and no nearest neighbour within a molecule is as far
+CROWDED = 0.1  # Å^3 an atom; diamond has 5.7, beads of dissipative particle dynamics 0.33 in their own unit
+_LOOKS = 3  # frames of each file
+
+_NM = "these look like nanometres, and Å are wanted: multiply the positions by 10"
+_BEADS = "(beads that are no atoms need names that are no elements)"
+
+
+def check_units(file: FrameFile, frames: range, chosen: Any) -> None:
+    """Refuse, or warn of, positions that are in another unit than Å by all that is known of the atoms.
+
+    Atoms whose elements are certain have lengths of their own; beads may have any, so those are only asked about.
+
+    Parameters
+    ----------
+    file : FrameFile
+    frames : range
+        Those that are read; a few of them are looked at.
+    chosen : AtomGroup
+        Neighbours are looked for in the whole residues of its atoms.
+
+    Raises
+    ------
+    ReadError
+        Bonds or neighbours are nearer than those of any atoms, or all farther.
+    """
+    near = chosen.residues.atoms if has_names(chosen) else chosen
+    x = _spread(file, frames, near.indices)
+    if not len(x) or len(near) < 2:
+        return
+    elements, certain = elements_of(near)
+    bonds = _inside(near, bonds_of(near.universe))
+    bonds = bonds[certain[bonds].all(axis=1)]
+    apart = neighbour_distance(x)
+    if len(bonds):
+        length = float(np.median(np.linalg.norm(x[:, bonds[:, 0]] - x[:, bonds[:, 1]], axis=-1)))
+        _refuse(file.name, "bonded atoms", length, apart)
+    elif certain.all() and len(set(elements) - {""}):
+        _refuse(file.name, "nearest neighbours", apart, apart if len(near) > 2 * len(near.residues) else 0.0)
+    elif apart < SHORT:
+        warnings.warn(
+            f"'{file.name}': the nearest neighbours are {apart:.3g} Å apart in the median; positions are taken as Å: "
+            "if these are nanometres, multiply them by 10",
+            TrajvaeWarning,
+            stacklevel=3,
+        )
+
+
+def _refuse(name: str, what: str, length: float, apart: float) -> None:
+    """The error of a median length that no atoms have."""
+    if length < SHORT:
+        raise ReadError(
+            f"'{name}': {what} are {length:.3g} Å apart in the median, nearer than any atoms are: {_NM} {_BEADS}"
+        )
+    if length > LONG and apart > LONG:
+        raise ReadError(
+            f"'{name}': {what} are {length:.3g} Å apart in the median, farther than any atoms are: these look like Å "
+            "that were taken for nanometres (mdtraj's unit): divide the positions by 10"
+        )
+
+
+def _spread(file: FrameFile, frames: range, atoms: NDArray[np.int64]) -> Float64:
+    """A few frames of finite numbers, evenly spread, (t, n, D)."""
+    step = max(1, (len(frames) - 1) // (_LOOKS - 1))
+    blocks = file.blocks(frames[::step][:_LOOKS], np.asarray(atoms, dtype=np.int64), 1)
+    parts = [np.asarray(xyz, dtype=np.float64) for xyz, _ in blocks]
+    kept = [x for x in parts if np.isfinite(x).all()]
+    return np.concatenate(kept) if kept else np.empty((0, len(atoms), 3))
+
+
+def _inside(atoms: Any, bonds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the universe's bonds that join two of the atoms, by their places among these."""
+    place = np.full(len(atoms.universe.atoms), -1, dtype=np.int64)
+    place[atoms.indices] = np.arange(len(atoms))
+    local = place[bonds]
+    return np.asarray(local[(local >= 0).all(axis=1)])
+
+
+def neighbour_distance(x: Float64) -> float:
+    """The median distance in Å from an atom to the nearest other one, over frames (T, N, D)."""
+    return float(np.median([np.asarray(cKDTree(frame).query(frame, k=2)[0])[:, 1] for frame in x]))
+
+
+def check_spread(x: Array, frames: NDArray[np.int64], name: str) -> None:
+    """Refuse a frame (of T, N, D) whose atoms all stand at one point, as those of a crashed writer do.
+
+    Raises
+    ------
+    ReadError
+        Names the frame.
+    """
+    if x.shape[1] < 2:
+        return
+    suspects = np.flatnonzero((x[:, 0] == x[:, 1]).all(axis=1))
+    flat = suspects[(x[suspects] == x[suspects][:, :1]).all(axis=(1, 2))]
+    if len(flat):
+        raise ReadError(
+            f"frame {frames[flat[0]]} of '{name}': all {x.shape[1]} atoms stand at one point; leave it out with "
+            "--start, --stop or --step"
+        )
+
+
+def _boxes(boxes: Float64, n_atoms: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of boxes (T, 6) say anything, which are boxes, and which hold so many atoms, each (T,)."""
+    lengths, angles = boxes[:, :3], boxes[:, 3:]
+    given = ~(lengths == 0.0).any(axis=1)
+    real = (np.isfinite(boxes) & (boxes > 0.0)).all(axis=1) & (angles < 180.0).all(axis=1)
+    return np.asarray(given), np.asarray(real), np.asarray(np.prod(lengths, axis=1) > CROWDED * n_atoms)
+
+
+def is_box(box: Float64, n_atoms: int) -> bool:
+    """Whether a box (6,) can hold so many atoms."""
+    return bool(np.all(_boxes(box[None], n_atoms)))
+
+
+def usable_boxes(boxes: Float64, n_atoms: int, frames: NDArray[np.int64], name: str) -> Float64:
+    """Boxes (T, 6) with those that are none set to zero, and a warning that says so.
+
+    Parameters
+    ----------
+    boxes : ndarray, shape (T, 6)
+        Lengths in Å and angles in degrees.
+    n_atoms : int
+        Of the file.
+    frames : ndarray of int64, shape (T,)
+    name : str
+        Of the file.
+    """
+    given, real, roomy = _boxes(boxes, n_atoms)
+    odd = np.flatnonzero(given & ~(real & roomy))
+    if not len(odd):
+        return boxes
+    box = ", ".join(f"{number:.4g}" for number in boxes[odd[0]])
+    why = "it may be in nanometres" if real[odd[0]] else "it is none"
+    warnings.warn(
+        f"frame {frames[odd[0]]} of '{name}' has the box [{box}] (Å, degrees) around {n_atoms} atoms: {why}; such "
+        "boxes are not used, so molecules that are broken over them stay broken",
+        TrajvaeWarning,
+        stacklevel=4,
+    )
+    return np.where(np.isin(np.arange(len(boxes)), odd)[:, None], 0.0, boxes)
