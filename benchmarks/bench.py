@@ -78,6 +78,9 @@ def main(words: Sequence[str], store: bool) -> None:
             print(error, file=sys.stderr, flush=True)
     results = {**described(), "records": records}
     print(table(results))
+    for record in records:
+        if record["note"]:
+            print(f"{record['what']}, beside {record['beside']}: {record['note']}")
     if store or (len(chosen) == len(ROWS) and not failed):
         STORED.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     raise SystemExit(int(failed > 0 or any(record["met"] is False for record in records)))

@@ -30,6 +30,14 @@ def _commit() -> str:
     return said.stdout.strip()
 
 
+def _version(name: str) -> str:
+    """Of a package, if it is there."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def described() -> dict[str, Any]:
     """Date, commit, machine, versions."""
     return {
@@ -39,5 +47,5 @@ def described() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}, {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": {name: _version(name) for name in PACKAGES},
     }

@@ -77,13 +77,14 @@ def _pythae_trainer(model: nn.Module, setting: Setting) -> Timer:
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     logging.getLogger("pythae").setLevel(logging.ERROR)
-    rows, folder = setting.rows(), tempfile.mkdtemp()
+    rows, folder = setting.rows(), tempfile.TemporaryDirectory()
     config = BaseTrainerConfig(
-        folder, per_device_train_batch_size=setting.batch, num_epochs=1, learning_rate=_SLOW, no_cuda=True
+        folder.name, per_device_train_batch_size=setting.batch, num_epochs=1, learning_rate=_SLOW, no_cuda=True
     )
     trainer = BaseTrainer(model, BaseDataset(rows, torch.ones(len(rows))), training_config=config)
     trainer.prepare_training()
-    return seconds(lambda: trainer.train_step(1))
+    epoch = seconds(lambda: trainer.train_step(1))
+    return lambda kept=folder: epoch()  # the folder is there as long as the timer
 
 
 def pythae(name: str, setting: Setting) -> dict[str, Timer]:
