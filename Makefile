@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 ALANINE := ../examples/trajectories/alanine_dipeptide
 TRAJVAE := ../$(BIN)/trajvae
 
-.PHONY: demo test lint figures picture clean
+.PHONY: demo test lint figures bench picture clean
 
 $(BIN)/trajvae: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,6 +15,12 @@ $(BIN)/trajvae: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(BIN)/trajvae
 	$(PIP) -e '.[test,lint]'
+	@touch $@
+
+# the wheel of manify asks for packages that its manifolds, all that it holds, do not use
+$(VENV)/.bench: $(BIN)/trajvae
+	$(PIP) -e '.[bench]'
+	$(PIP) --no-deps manify
 	@touch $@
 
 demo: $(BIN)/trajvae
@@ -46,6 +52,10 @@ lint: $(VENV)/.test
 figures: $(VENV)/.test
 	$(BIN)/python benchmarks/figures.py
 	$(BIN)/python benchmarks/ensembles.py
+
+# speed and memory beside peers and bounds, and README's table of them: a quarter of an hour on two cores
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/bench.py; status=$$?; $(BIN)/python benchmarks/readme_table.py && exit $$status
 
 # the picture of README, from what `make demo` left: demo/demo.png
 picture: $(BIN)/trajvae
