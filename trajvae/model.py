@@ -226,8 +226,8 @@ class Model:
         followed = parse_objective(objective, self.pipeline, reading.topology)
         if source is not None:
             observed = np.concatenate([evaluate(followed, c.positions) for c in self.open(source, reading).chunks()])
-        extra: dict[str, Any] = {"seed": seed, "search": search, "observed": observed, "progress": progress}
-        return optimize(self.pipeline, self.record, followed, goal=str(goal), of=of, **extra)
+        extra: dict[str, Any] = {"of": of, "seed": seed, "search": search, "observed": observed, "progress": progress}
+        return optimize(self.pipeline, self.record, followed, goal=str(goal), **extra)
 
     def path(
         self,

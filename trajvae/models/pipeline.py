@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trajvae.config import TrainConfig
 from trajvae.features import Features, Shape, features_of
-from trajvae.latents import Params, make_latent
+from trajvae.latents import make_latent
 from trajvae.models.likelihoods import make_likelihood
 from trajvae.models.networks import MLP
 from trajvae.models.vae import VAE
@@ -230,12 +230,12 @@ class Pipeline:
         return np.concatenate(parts)
 
     @torch.no_grad()
-    def parameters(self, z: Array) -> Params:
+    def parameters(self, z: Array) -> dict[str, Tensor]:
         """Those of p(x|z) at some latent points (n, ambient), each of shape (n, ...)."""
         return self.vae.decode(torch.from_numpy(np.asarray(z, dtype=np.float32)).to(self.device))
 
     @torch.no_grad()
-    def place(self, params: Params, generator: torch.Generator | None = None) -> Float64:
+    def place(self, params: dict[str, Tensor], generator: torch.Generator | None = None) -> Float64:
         """Positions (n, N, D) in Å: draws from p(x|z) with a generator, else its mean."""
         if generator is None:
             return self._frames(self.vae.likelihood.mean(params))
