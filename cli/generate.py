@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -63,28 +62,26 @@ def generate(
         raise OptionError(f"-n must be 1 or more, got {number}")
     options.ready(conformation_files(output), {"model": model or Path("model.h5")}, [], force=force)
     trained = options.load_model(model, device)
-    made = trained.generate(
+    drawing = trained.drawing(
         number,
         seed=seed,
         mean=mean,
         sampler=sampler,
         novelty=novelty,
-        progress=report.bar("relaxing", "conformation"),
+        progress=report.bar("generating", "conformation"),
         **mending,
     )
-    made = dataclasses.replace(made, command=options.command_line())
-    made.save(output, force=force)
-    valid = made.figures["valid"]
+    found = drawing.save(output, force=force, command=options.command_line())
     lines = [
-        f"{number} conformations, {valid} of them valid ({100 * valid / number:.1f} %; of held-out simulated frames "
-        f"{100 * trained.figures['held_out_valid']:.1f} %)",
-        *_mended(made.figures),
-        *_drawn(made.figures),
-        *_further(made.figures),
-        *_advice(made, mean, trained.config.features),
+        f"{number} conformations, {found['valid']} of them valid ({100 * found['valid'] / number:.1f} %; of held-out "
+        f"simulated frames {100 * trained.figures['held_out_valid']:.1f} %)",
+        *_mended(found),
+        *_drawn(found),
+        *_further(found),
+        *_advice(found, drawing.reasons, mean, trained.config.features),
         f"positions: {output}   topology: {output.with_suffix('.pdb')}",
     ]
-    report.result({**made.figures, "output": str(output)}, lines, as_json=as_json)
+    report.result({**found, "output": str(output)}, lines, as_json=as_json)
 
 
 def _mended(figures: dict[str, Any]) -> list[str]:
@@ -122,15 +119,14 @@ def _drawn(figures: dict[str, Any]) -> list[str]:
     return [text]
 
 
-def _advice(made: Any, mean: bool, features: str) -> list[str]:
+def _advice(figures: dict[str, Any], reasons: dict[str, int], mean: bool, features: str) -> list[str]:
     """What to do where draws are no molecules."""
     from trajvae.validity import REASONS
 
-    if made.figures["valid"] * 2 > len(made):
-        some = features == "cartesian" and made.figures["valid_raw"] < _MANY * made.figures["drawn"]
+    if figures["valid"] * 2 > figures["n"]:
+        some = features == "cartesian" and figures["valid_raw"] < _MANY * figures["drawn"]
         return ["train with --features auto for bonds and angles as the simulation has them"] if some else []
-    reasons = made.observables["invalid_reason"].value.tolist()
-    counts = ", ".join(f"{reasons.count(i)} {REASONS[i]}" for i in range(1, len(REASONS)) if i in reasons)
+    counts = ", ".join(f"{reasons[name]} {name}" for name in REASONS[1:] if reasons.get(name))
     way = "" if mean else "; --project moves draws into the allowed ranges, --mean decodes averages"
     if features == "cartesian":
         way += "; 'trajvae train --features auto' may suit the molecule better"

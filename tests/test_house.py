@@ -23,6 +23,7 @@ ORDER = (
     "readers",
     "features",
     "observables",
+    "terms",
     "validity",
     "geometry",
     "latents",

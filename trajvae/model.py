@@ -21,7 +21,7 @@ from trajvae.models.supply import InMemory
 from trajvae.observables import evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.embed import Embedding, embed
-from trajvae.outputs.generate import Mending, generate
+from trajvae.outputs.generate import Drawing, generate
 from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.objectives import parse_objective
 from trajvae.outputs.optimize import Search, optimize
@@ -153,9 +153,13 @@ class Model:
         progress: Callable[[int, int], None] | None = None,
         **mending: Any,
     ) -> Conformations:
-        """New conformations; see `outputs.generate.generate`, and `Mending` for what else may be said."""
-        extra: dict[str, Any] = {"novelty": novelty, "progress": progress, "mending": Mending(**mending)}
+        """New conformations; see `outputs.generate.Drawing`, and `Mending` for what else may be said."""
+        extra: dict[str, Any] = {"novelty": novelty, "progress": progress, **mending}
         return generate(self.pipeline, self.record, n, seed=seed, mean=mean, sampler=sampler, **extra)
+
+    def drawing(self, n: int, **options: Any) -> Drawing:
+        """What `generate` gives, not drawn yet: iterate over pieces, or `save` as many as the disk holds."""
+        return Drawing(self.pipeline, self.record, n, **options)
 
     def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
         """Simulation against model; without a source, on the frames the model keeps. See `outputs.marginals`."""
@@ -189,17 +193,8 @@ class Model:
         followed = parse_objective(objective, self.pipeline, reading.topology)
         if source is not None:
             observed = np.concatenate([evaluate(followed, c.positions) for c in self.open(source, reading).chunks()])
-        return optimize(
-            self.pipeline,
-            self.record,
-            followed,
-            goal=str(goal),
-            of=of,
-            seed=seed,
-            search=search,
-            observed=observed,
-            progress=progress,
-        )
+        extra: dict[str, Any] = {"of": of, "seed": seed, "search": search, "observed": observed, "progress": progress}
+        return optimize(self.pipeline, self.record, followed, goal=str(goal), **extra)
 
     def path(
         self,

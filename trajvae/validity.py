@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.spatial import cKDTree
 
-from trajvae.observables import angles_of, dihedral
+from trajvae.observables import angles_of
+from trajvae.terms import bond_angles, bond_lengths, columns, omegas, scalar_products, signed_volumes
 from trajvae.topology import Topology
 
 Float64 = NDArray[np.float64]
@@ -21,6 +21,7 @@ Array = NDArray[np.floating[Any]]
 CONTACT = 0.9  # share of the simulation's smallest distance of a pair type
 DENSE = 300  # atoms up to which all pairs are looked at; beyond, a tree of those near each other is faster
 NEAR = 6.0  # Å; how near
+_AT_ONCE, _FEWEST = 2**16, 16  # coordinates that are judged at once, and frames at least: what a cache holds
 REASONS = ("valid", "bond", "angle", "contact", "chirality", "omega")
 
 
@@ -30,34 +31,6 @@ def widened_range(values: Float64) -> tuple[Float64, Float64]:
     robust = 1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0)
     margin = np.maximum((high - low) / 4.0, 5.0 * robust)
     return low - margin, high + margin
-
-
-def bond_lengths(x: Array, bonds: NDArray[np.int64]) -> Float64:
-    """Lengths in Å, (T, N, D) to (T, B)."""
-    return np.asarray(np.linalg.norm(x[:, bonds[:, 0]].astype(np.float64) - x[:, bonds[:, 1]], axis=-1))
-
-
-def bond_angles(x: Array, angles: NDArray[np.int64]) -> Float64:
-    """Angles in radians, (T, N, D) to (T, A)."""
-    a = x[:, angles[:, 0]].astype(np.float64) - x[:, angles[:, 1]]
-    b = x[:, angles[:, 2]].astype(np.float64) - x[:, angles[:, 1]]
-    size = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    return np.asarray(np.arccos(np.clip((a * b).sum(axis=-1) / np.maximum(size, 1e-12), -1.0, 1.0)))
-
-
-def signed_volumes(x: Array, centres: NDArray[np.int64]) -> Float64:
-    """Triple product of the unit bonds from each centre to three neighbours, (T, N, 3) to (T, C)."""
-    bonds = x[:, centres[:, 1:]].astype(np.float64) - x[:, centres[:, :1]]
-    unit = bonds / np.maximum(np.linalg.norm(bonds, axis=-1, keepdims=True), 1e-12)
-    return np.asarray(np.linalg.det(unit))
-
-
-def omegas(x: Array, fours: NDArray[np.int64]) -> Float64:
-    """Torsions of peptide bonds in radians, (T, N, 3) to (T, O)."""
-    if not len(fours):
-        return np.empty((len(x), 0))
-    positions = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64))
-    return np.stack([np.deg2rad(dihedral(positions, *four).numpy()) for four in fours.tolist()], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,22 +104,35 @@ class Validity:
 
     def reasons(self, positions: Array) -> NDArray[np.int64]:
         """The first test that each frame (T, N, D) fails, as an index into `REASONS`; 0 for valid, shape (T,)."""
-        out = np.zeros(len(positions), dtype=np.int64)
-        lengths, bends = bond_lengths(positions, self.bonds), bond_angles(positions, self.angles)
-        failed = [
-            ~((lengths >= self.bond_low) & (lengths <= self.bond_high)).all(axis=1) | ~_finite(positions),
-            ((bends < self.angle_low) | (bends > self.angle_high)).any(axis=1),
-            self._clashes(positions),
-            self._mirrored(positions),
-            self._twisted(positions),
-        ]
-        for reason in range(len(failed), 0, -1):
-            out[failed[reason - 1]] = reason
+        step = max(_FEWEST, _AT_ONCE // max(positions[:1].size, 1))
+        parts = [self._first_failures(positions[i : i + step]) for i in range(0, len(positions), step)]
+        return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+
+    def _first_failures(self, positions: Array) -> NDArray[np.int64]:
+        """As `reasons`, of a few frames; each is looked at until it fails."""
+        out, left, x = np.zeros(len(positions), dtype=np.int64), np.arange(len(positions)), columns(positions)
+        tests = (self._stretched, self._bent, self._clashes, self._mirrored, self._twisted)
+        for reason, test in enumerate(tests, start=1):
+            failed = test(x)
+            out[left[failed]] = reason
+            if failed.all():
+                break
+            if failed.any():
+                left, x = left[~failed], x.T[..., ~failed].T
         return out
 
     def test(self, positions: Array) -> NDArray[np.bool_]:
         """Whether each frame (T, N, D) is valid, shape (T,)."""
         return np.asarray(self.reasons(positions) == 0)
+
+    def _stretched(self, positions: Array) -> NDArray[np.bool_]:
+        lengths = bond_lengths(positions, self.bonds)
+        inside = ((lengths >= self.bond_low) & (lengths <= self.bond_high)).all(axis=1)
+        return np.asarray(~(inside & np.isfinite(positions).all(axis=(1, 2))))
+
+    def _bent(self, positions: Array) -> NDArray[np.bool_]:
+        bends = bond_angles(positions, self.angles)
+        return np.asarray(((bends < self.angle_low) | (bends > self.angle_high)).any(axis=1))
 
     def _mirrored(self, positions: Array) -> NDArray[np.bool_]:
         if not len(self.centres):
@@ -221,21 +207,31 @@ class Validity:
             a, b = self.kinds[i], self.kinds[j]
             yield first, lengths, i, j, np.where(is_14, self.contact_14[a, b], self.contact[a, b])
 
+    @functools.cached_property
+    def _least(self) -> Float64:
+        """The smallest allowed distance of every pair, (N, N); 0 where there is none."""
+        i, j, is_14 = self._all_pairs
+        a, b = self.kinds[i], self.kinds[j]
+        out = np.zeros((len(self.kinds), len(self.kinds)))
+        out[i, j] = np.where(is_14, self.contact_14[a, b], self.contact[a, b])
+        return out
+
     def _clashes(self, positions: Array) -> NDArray[np.bool_]:
         out = np.zeros(len(positions), dtype=bool)
-        for first, lengths, _, _, limit in self.contacts(positions):
-            out[first : first + len(lengths)] |= (lengths < limit).any(axis=1)
+        if len(self.kinds) > DENSE:
+            for first, lengths, _, _, limit in self.contacts(positions):
+                out[first : first + len(lengths)] |= (lengths < limit).any(axis=1)
+            return out
+        flat = columns(positions).T
+        for i, limit in enumerate(self._least[:-1]):  # each atom with all behind it: no copies of coordinates
+            apart = (flat[:, i + 1 :] - flat[:, i : i + 1]).T
+            out |= (np.sqrt(scalar_products(apart, apart)) < limit[i + 1 :]).any(axis=1)
         return out
 
 
 def _bend_limit(bend: Float64) -> Float64:
     """As other ranges, but not beyond halfway from the largest bend (T, O) to the right angle between cis and trans."""
     return np.asarray(np.minimum(widened_range(bend)[1], 0.5 * (bend.max(axis=0) + np.pi / 2)))
-
-
-def _finite(positions: Array) -> NDArray[np.bool_]:
-    """Frames (T, N, D) of numbers alone, (T,)."""
-    return np.asarray(np.isfinite(positions).all(axis=(1, 2)))
 
 
 def _planarity(omega: Float64) -> tuple[Float64, NDArray[np.bool_]]:

@@ -77,3 +77,16 @@ def test_relaxed_conformations_are_the_same_again_and_in_the_file(
         for name in ("energy", "energy_drawn", "nearest_rmsd", "nearest_frame"):
             assert np.array_equal(file[f"observables/{name}/value"][()], made.observables[name].value)
         assert file["observables/energy/value"].attrs["unit"] == "kJ/mol"
+
+
+def test_batches_are_relaxed_as_one(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other over the ends of batches; progress tells each conformation once, the first batch is alike."""
+    few = model.generate(2, seed=3, relax=True)
+    monkeypatch.setattr(model.pipeline.vae.latent, "rows_at_once", 2)
+    seen: list[tuple[int, int]] = []
+    many = model.generate(5, seed=3, relax=True, progress=lambda done, of: seen.append((done, of)))
+    assert seen == [(k + 1, 5) for k in range(5)]
+    assert np.array_equal(many.positions[:2], few.positions)
+    energies = many.observables["energy"].value
+    assert many.figures["energy"] == pytest.approx(float(np.median(energies))) and np.isfinite(energies).all()
+    assert (energies < many.observables["energy_drawn"].value).all()

@@ -68,28 +68,53 @@ def hamiltonian_monte_carlo(
     plan : Plan
     generator : torch.Generator
     """
-    z, (value, gradient) = start, log_density(start)
-    longest, kept, accepted = 0.2, [], 0.0
-    for i in range(plan.burn_in + plan.iterations):
+    walk = Walk(log_density, start, scale, plan.leaps)
+    walk.run(plan.burn_in, generator, tune=True)
+    return walk.run(plan.iterations, generator)
+
+
+class Walk:
+    """Chains that can be gone on with.
+
+    Parameters
+    ----------
+    log_density, start, scale, leaps
+        See `hamiltonian_monte_carlo` and `Plan`.
+    """
+
+    def __init__(self, log_density: LogDensity, start: Tensor, scale: Tensor, leaps: int) -> None:
+        self.log_density, self.scale, self.leaps = log_density, scale, leaps
+        self.longest = 0.2
+        self.z, (self.value, self.gradient) = start, log_density(start)
+
+    def run(self, iterations: int, generator: torch.Generator, *, tune: bool = False) -> Chains:
+        """Go on for so many iterations; `tune` sets the time step on the way."""
+        kept, accepted = [], 0.0
+        for _ in range(iterations):
+            chance = self._step(generator)
+            kept.append(self.z)
+            accepted += chance / iterations
+            if tune:
+                self.longest *= 1.05 if chance > _WANTED else 0.95
+        return Chains(torch.stack(kept) if kept else self.z.new_empty((0, *self.z.shape)), accepted)
+
+    def _step(self, generator: torch.Generator) -> float:
+        """One iteration of every chain; the mean chance of being accepted."""
+        z, scale = self.z, self.scale
         # a time that varies has no period in common with the motion
-        size = longest * (0.7 + 0.3 * float(torch.rand((), device=z.device, generator=generator)))
+        size = self.longest * (0.7 + 0.3 * float(torch.rand((), device=z.device, generator=generator)))
         momentum = torch.randn(z.shape, dtype=z.dtype, device=z.device, generator=generator)
-        end, moved = z, momentum + 0.5 * size * scale * gradient
-        for leap in range(plan.leaps):
+        end, moved = z, momentum + 0.5 * size * scale * self.gradient
+        for leap in range(self.leaps):
             end = end + size * scale * moved
-            there, slope = log_density(end)
-            moved = moved + (1.0 if leap + 1 < plan.leaps else 0.5) * size * scale * slope
-        gain = there - value + 0.5 * (momentum.square() - moved.square()).sum(dim=-1)
+            there, slope = self.log_density(end)
+            moved = moved + (1.0 if leap + 1 < self.leaps else 0.5) * size * scale * slope
+        gain = there - self.value + 0.5 * (momentum.square() - moved.square()).sum(dim=-1)
         chance = torch.nan_to_num(gain, nan=-torch.inf).clamp(max=0.0).exp()
         good = torch.rand(len(z), dtype=z.dtype, device=z.device, generator=generator) < chance
-        z, gradient = (torch.where(good[:, None], a, b) for a, b in ((end, z), (slope, gradient)))
-        value = torch.where(good, there, value)
-        if i < plan.burn_in:
-            longest *= 1.05 if float(chance.mean()) > _WANTED else 0.95
-        else:
-            kept.append(z)
-            accepted += float(chance.mean()) / plan.iterations
-    return Chains(torch.stack(kept), accepted)
+        self.z, self.gradient = (torch.where(good[:, None], a, b) for a, b in ((end, z), (slope, self.gradient)))
+        self.value = torch.where(good, there, self.value)
+        return float(chance.mean())
 
 
 def effective_sample_size(samples: Tensor) -> float:

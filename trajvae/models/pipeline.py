@@ -226,15 +226,20 @@ class Pipeline:
             In Å, in the reference's frame.
         """
         parts = [np.empty((0, self.n_atoms, self.dimension))]
-        for i in range(0, len(z), self.chunk):
-            points = torch.from_numpy(np.asarray(z[i : i + self.chunk], dtype=np.float32)).to(self.device)
-            params = self.vae.decode(points)
-            if generator is None:
-                targets = self.vae.likelihood.mean(params)
-            else:
-                targets = self.vae.likelihood.sample({k: v.double() for k, v in params.items()}, generator)
-            parts.append(self._frames(targets))
+        parts += [self.place(self.parameters(z[i : i + self.chunk]), generator) for i in range(0, len(z), self.chunk)]
         return np.concatenate(parts)
+
+    @torch.no_grad()
+    def parameters(self, z: Array) -> dict[str, Tensor]:
+        """Those of p(x|z) at some latent points (n, ambient), each of shape (n, ...)."""
+        return self.vae.decode(torch.from_numpy(np.asarray(z, dtype=np.float32)).to(self.device))
+
+    @torch.no_grad()
+    def place(self, params: dict[str, Tensor], generator: torch.Generator | None = None) -> Float64:
+        """Positions (n, N, D) in Å: draws from p(x|z) with a generator, else its mean."""
+        if generator is None:
+            return self._frames(self.vae.likelihood.mean(params))
+        return self._frames(self.vae.likelihood.sample({k: v.double() for k, v in params.items()}, generator))
 
     def tangent(self, z: Array) -> Float64:
         """Latent points (T, ambient) in the tangent space at the manifold's origin, (T, dim)."""

@@ -21,6 +21,7 @@ NUMBERS = 3  # of a component: log weight, concentration times cosine and sine o
 _SHARPEST = 100.0  # concentration; a standard deviation of 0.1
 _GRID = 256  # points of the circle by which draws are made; at the sharpest their variance is 1 % too large
 _AT_ONCE = 2  # independent torsions that are drawn at once
+_ROWS = 128  # of them
 _START = 1.5  # concentration of the components before training, spread evenly over the circle
 
 
@@ -71,8 +72,15 @@ def inverse(numbers: Tensor, share: Tensor) -> Tensor:
 
     Mass is counted from the point opposite to the mean direction, where there is least of it. The density is taken at
     points of a grid and is linear between them; differentiable in the mixtures, so that draws made with the same shares
-    follow them smoothly.
+    follow them smoothly. Without derivatives some rows at once are done, so that their grids stay in a cache.
     """
+    if torch.is_grad_enabled() or len(numbers) <= _ROWS:
+        return _inverse(numbers, share)
+    pieces = zip(torch.split(numbers, _ROWS), torch.split(share, _ROWS), strict=True)
+    return torch.cat([_inverse(*piece) for piece in pieces])
+
+
+def _inverse(numbers: Tensor, share: Tensor) -> Tensor:
     step = 2.0 * math.pi / _GRID
     share = share.clamp(max=1.0 - 1e-7)
     centre = mean_direction(numbers).detach()

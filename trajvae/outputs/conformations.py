@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import OutputError
 from trajvae.readers.molecules import to_mdtraj, to_universe, write_pdb
-from trajvae.store import Header, Quantity, check_outputs, whole_files, write_conformations
+from trajvae.store import Header, Quantity, check_outputs, conformations_file, whole_files
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 
@@ -29,6 +30,48 @@ def conformation_files(path: str | Path) -> list[Path]:
     if path.suffix != ".h5md":
         raise OutputError(f"conformations are written to a file that ends in '.h5md', got '{path}'")
     return [path.with_suffix(".pdb"), path]
+
+
+class Piece(NamedTuple):
+    """Some conformations of a set.
+
+    Attributes
+    ----------
+    positions, latent, valid, observables
+        As of `Conformations`.
+    """
+
+    positions: NDArray[np.float64]
+    latent: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    observables: dict[str, Quantity]
+
+
+def gather(n: int, pieces: Iterable[Piece]) -> Piece:
+    """All n conformations of a set, of which there is one piece at least; memory holds them once, and a piece."""
+    done, whole = 0, None
+    for piece in pieces:
+        if whole is None:
+            whole = _room(n, piece)
+        rows = slice(done, done + len(piece.positions))
+        whole.positions[rows], whole.latent[rows], whole.valid[rows] = piece[:3]
+        for name, quantity in piece.observables.items():
+            whole.observables[name].value[rows] = quantity.value
+        done = rows.stop
+    if whole is None or done != n:
+        raise OutputError(f"{n} conformations were wanted, {done} came")
+    return whole
+
+
+def _room(n: int, like: Piece) -> Piece:
+    """Room for n conformations such as those of a piece."""
+
+    def room(column: NDArray[Any]) -> NDArray[Any]:
+        """Not filled yet."""
+        return np.empty((n, *column.shape[1:]), dtype=column.dtype)
+
+    observables = {name: replace(q, value=room(q.value)) for name, q in like.observables.items()}
+    return Piece(room(like.positions), room(like.latent), room(like.valid), observables)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,14 +136,57 @@ class Conformations:
         OutputError
             Another ending, a file exists, or the disk refused.
         """
-        files = conformation_files(path)
-        check_outputs(files, force=force)
-        rows = {"latent": Quantity(self.latent), "valid": Quantity(self.valid.astype(np.int8)), **self.observables}
         header = Header("conformations", self.command or "Conformations.save", self.seed)
-        with whole_files(*files, force=force) as (pdb, h5md):
-            if len(self):
-                write_pdb(pdb, self.topology, self.positions[0])
-            else:
-                pdb.touch()
-            attributes = {"summary": json.dumps(self.figures)}
-            write_conformations(h5md, self.positions, self.topology, rows, header, attributes, self.extra)
+        piece = Piece(self.positions, self.latent, self.valid, self.observables)
+        shape = self.positions.shape
+        save_pieces(path, shape, self.topology, [piece], header, lambda: self.figures, self.extra, force=force)
+
+
+def save_pieces(
+    path: str | Path,
+    shape: tuple[int, ...],
+    topology: Topology,
+    pieces: Iterable[Piece],
+    header: Header,
+    figures: Callable[[], dict[str, Any]],
+    extra: Tree | None = None,
+    *,
+    force: bool = False,
+) -> None:
+    """Write `X.h5md` and `X.pdb` from conformations that come in pieces, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in `.h5md`.
+    shape : tuple of int
+        (n, N, D) of all of them.
+    topology : Topology
+    pieces : iterable of Piece
+        Each is on disk before the next is asked for.
+    header : Header
+    figures : callable
+        Asked for what stands in the file's `summary` when all pieces are there.
+    extra : mapping, optional
+        Other arrays, stored under `/trajvae`.
+    force : bool
+        Replace existing files.
+
+    Raises
+    ------
+    OutputError
+        Another ending, a file exists, or the disk refused.
+    """
+    files = conformation_files(path)
+    check_outputs(files, force=force)
+    with (
+        whole_files(*files, force=force) as (pdb, h5md),
+        conformations_file(h5md, shape, topology, header, extra) as out,
+    ):
+        pdb.touch()
+        for piece in pieces:
+            if not out.done and len(piece.positions):
+                write_pdb(pdb, topology, piece.positions[0])
+            own = {"latent": Quantity(piece.latent), "valid": Quantity(piece.valid.astype(np.int8))}
+            out.append(piece.positions, {**own, **piece.observables})
+        out.describe({"summary": json.dumps(figures())})

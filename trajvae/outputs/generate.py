@@ -1,10 +1,12 @@
-"""New conformations."""
+"""New conformations: drawn, judged, mended and measured batch after batch, into memory or straight to disk."""
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,179 +16,46 @@ from numpy.typing import NDArray
 from trajvae.errors import OptionError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
-from trajvae.observables import built_in, evaluate
-from trajvae.outputs.conformations import Conformations
+from trajvae.models.threads import in_order, small_work
+from trajvae.observables import built_in, evaluate_all
+from trajvae.outputs.conformations import Conformations, Piece, gather, save_pieces
+from trajvae.outputs.mending import Batch, Mending, draw_batch
 from trajvae.outputs.novelty import nearest
-from trajvae.outputs.projection import project
 from trajvae.outputs.relax import Relaxation
-from trajvae.outputs.samplers import sample, settle
+from trajvae.outputs.samplers import Points, settle
 from trajvae.outputs.support import Support
-from trajvae.store import Quantity
+from trajvae.store import Header, Quantity
 from trajvae.validity import REASONS
+
+Progress = Callable[[int, int], None]
+
+_WORKERS = 4  # threads at most: each holds a batch
 
 
 def draw(
     pipeline: Pipeline, record: Record, n: int, *, seed: int = 0, mean: bool = False, sampler: str = "prior"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
     """As `generate`, without a look at what was drawn: latent points, positions, and what the sampler says."""
-    generator = torch.Generator(pipeline.device).manual_seed(seed)
-    z, drawn = sample(pipeline, record, n, sampler, generator)
-    return z, pipeline.decode(z, None if mean else generator), drawn
+    points = Points(pipeline, record, sampler, seed)
+    latent, positions = [], []
+    for first in range(0, n, pipeline.chunk):
+        z, generator = points.next(min(pipeline.chunk, n - first))
+        latent.append(z)
+        positions.append(pipeline.decode(z, None if mean else generator))
+    return np.concatenate(latent), np.concatenate(positions), points.figures(n)
 
 
-@dataclass(frozen=True)
-class Mending:
-    """What is done about draws that are not valid.
+class _Looked(NamedTuple):
+    """What a thread makes of a batch: what is counted of all draws, those that are kept, and what was measured."""
 
-    Attributes
-    ----------
-    redraws : int
-        Times that x is drawn again at the same z, at most. None where means are decoded.
-    project : bool
-        Move draws into the allowed ranges; see `outputs.projection`.
-    valid_only : bool
-        Go on until all that are given are valid, before they are relaxed.
-    budget : int
-        Draws at most for each that is wanted, where only valid ones are.
-    relax : bool
-        Minimise what is kept in a force field, with OpenMM; see `outputs.relax`.
-    """
-
-    redraws: int = 2
-    project: bool = False
-    valid_only: bool = False
-    budget: int = 50
-    relax: bool = False
-
-    def __post_init__(self) -> None:
-        for name, low in (("redraws", 0), ("budget", 1)):
-            if getattr(self, name) < low:
-                raise OptionError(f"{name} must be {low} or more, got {getattr(self, name)}")
+    tally: dict[str, int]
+    kept: Batch
+    inside: NDArray[np.bool_]
+    observables: dict[str, Quantity]
 
 
-class _Batch(NamedTuple):
-    """Conformations with why they are not valid, as drawn and after mending, how often x was drawn, how far moved."""
-
-    latent: NDArray[Any]
-    positions: NDArray[Any]
-    raw: NDArray[Any]
-    reasons: NDArray[Any]
-    redraws: NDArray[Any]
-    moved: NDArray[Any]
-
-    def tally(self) -> dict[str, int]:
-        """What `generate` counts of all draws."""
-        return {
-            "drawn": len(self.raw),
-            "valid_raw": int((self.raw == 0).sum()),
-            "redrawn": int((self.redraws > 0).sum()),
-        }
-
-
-def _projected(record: Record, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Positions in the allowed ranges, and how far they were moved in Å."""
-    placed = project(record.validity, positions)
-    return placed, np.sqrt(np.square(placed - positions).sum(axis=-1).mean(axis=-1))
-
-
-def _batch(
-    pipeline: Pipeline, record: Record, n: int, seed: int, mean: bool, sampler: str, mending: Mending
-) -> tuple[_Batch, dict[str, Any]]:
-    """n draws, mended, and what the sampler says of them."""
-    z, positions, drawn = draw(pipeline, record, n, seed=seed, mean=mean, sampler=sampler)
-    judge = record.validity.reasons
-    raw, moved = judge(positions), np.zeros(n)
-    reasons = raw.copy()
-    if mending.project:
-        positions, moved = _projected(record, positions)
-        reasons = judge(positions)
-    made = _Batch(z, positions, raw, reasons, np.zeros(n, dtype=np.int64), moved)
-    generator = torch.Generator(pipeline.device).manual_seed(seed + 1)
-    for _ in range(0 if mean else mending.redraws):
-        bad = np.flatnonzero(made.reasons)
-        if not len(bad):
-            break
-        again, moved = pipeline.decode(z[bad], generator), np.zeros(len(bad))
-        if mending.project:
-            again, moved = _projected(record, again)
-        good = judge(again) == 0
-        made.redraws[bad] += 1
-        made.positions[bad[good]], made.moved[bad[good]], made.reasons[bad[good]] = again[good], moved[good], 0
-    return made, drawn
-
-
-def _enough(
-    pipeline: Pipeline, record: Record, n: int, seed: int, mean: bool, sampler: str, mending: Mending
-) -> tuple[_Batch, dict[str, Any], Counter[str]]:
-    """The first n that are valid, what the sampler says of the first batch, and the tally of all draws."""
-    parts: list[_Batch] = []
-    said: list[dict[str, Any]] = []
-    tally: Counter[str] = Counter()
-    have = 0
-    while have < n:
-        total = tally["drawn"]
-        if total >= mending.budget * n:
-            raise OptionError(
-                f"{have} of {total} draws were valid, {n} are wanted: --project moves draws into the allowed ranges, "
-                "--mean decodes averages, --budget allows more draws"
-            )
-        share = max(have / total, 0.02) if total else 1.0
-        size = int(np.clip(1.1 * (n - have) / share + 1, 1, min(mending.budget * n - total, pipeline.chunk)))
-        batch, drawn = _batch(pipeline, record, size, seed + 7919 * len(parts), mean, sampler, mending)
-        valid = np.flatnonzero(batch.reasons == 0)
-        parts.append(_Batch(*(column[valid] for column in batch)))
-        said.append(drawn)
-        tally.update(batch.tally())
-        have += len(valid)
-    return _Batch(*(np.concatenate(column)[:n] for column in zip(*parts, strict=True))), said[0], tally
-
-
-def _looked_at(
-    pipeline: Pipeline,
-    record: Record,
-    made: _Batch,
-    relaxation: Relaxation | None,
-    novelty: bool,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[_Batch, dict[str, Quantity], dict[str, float]]:
-    """What is kept, relaxed where that is wanted; observables and figures of energies and of the nearest frames."""
-    observables: dict[str, Quantity] = {}
-    figures: dict[str, float] = {}
-    if relaxation is not None:
-        found = relaxation(made.positions, progress)
-        placed = pipeline.alignment.apply(found.positions)
-        made = made._replace(positions=placed, reasons=record.validity.reasons(placed))
-        observables |= {"energy": Quantity(found.after, "kJ/mol"), "energy_drawn": Quantity(found.before, "kJ/mol")}
-        figures |= {"energy": _median(found.after), "energy_drawn": _median(found.before)}
-    if novelty:
-        frame, rmsd = nearest(made.positions, record.sample)
-        observables |= {
-            "nearest_frame": Quantity(record.sample_index[frame]),
-            "nearest_rmsd": Quantity(rmsd, "Angstrom"),
-        }
-        figures["nearest_rmsd"] = float(np.median(rmsd))
-    return made, observables, figures
-
-
-def _median(values: NDArray[np.float64]) -> float:
-    """Of those that are numbers; NaN where none is."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")
-
-
-def generate(
-    pipeline: Pipeline,
-    record: Record,
-    n: int,
-    *,
-    seed: int = 0,
-    mean: bool = False,
-    sampler: str = "auto",
-    mending: Mending | None = None,
-    novelty: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> Conformations:
-    """Draw z, and x from p(x|z).
+class Drawing:
+    """New conformations that are not drawn yet: z from a sampler, and x from p(x|z).
 
     Parameters
     ----------
@@ -199,56 +68,219 @@ def generate(
         Decode the mean of p(x|z) instead of drawing from it.
     sampler : str
         Where z comes from; see `SAMPLERS` and `settle`.
-    mending : Mending, optional
-        What is done about draws that are not valid: by default x is drawn again, twice at most.
     novelty : bool
         Look for the nearest frame of those that the model keeps.
     progress : callable, optional
-        Called with (done, in all) while conformations are relaxed.
+        Called with (done, n) after every batch, and after every conformation that is relaxed.
+    **mending
+        What is done about draws that are not valid, see `Mending`: by default x is drawn again, twice at most.
+
+    Raises
+    ------
+    OptionError
+        `n` below 1, a sampler that is none or does not suit the latent space; while drawing, too few valid draws where
+        only those are wanted.
+
+    Notes
+    -----
+    Iterating draws: pieces of some thousand conformations, in order, made by as many threads as torch uses. Seed and n
+    decide every bit, the number of threads none. Pieces are the same for every n, but for the last, unless only valid
+    ones are wanted.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        record: Record,
+        n: int,
+        *,
+        seed: int = 0,
+        mean: bool = False,
+        sampler: str = "auto",
+        novelty: bool = False,
+        progress: Progress | None = None,
+        **mending: Any,
+    ) -> None:
+        self.mending = Mending(**mending)
+        if n < 1:
+            raise OptionError(f"the number of conformations must be 1 or more, got {n}")
+        self.pipeline, self.record, self.n, self.seed, self.mean = pipeline, record, n, seed, mean
+        self.novelty, self.progress = novelty, progress or (lambda done, of: None)
+        self.support = Support.fit(pipeline.vae.latent, record.latent, pipeline.device)
+        self.built_in = built_in(pipeline.topology)
+        self.sampler = settle(record, sampler)
+        self.command = f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{self.sampler}')"
+        self._start()
+
+    def _start(self) -> None:
+        """Back to where nothing is drawn."""
+        # what is missing is said at once
+        self.relaxation = Relaxation(self.pipeline.topology) if self.mending.relax else None
+        self.points = Points(self.pipeline, self.record, self.sampler, self.seed)
+        self.tally: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.moved = 0.0
+        self.kept: dict[str, list[NDArray[np.float64]]] = {}
+
+    @property
+    def given(self) -> int:
+        """How many conformations there are by now."""
+        return self.reasons.total()
+
+    def __iter__(self) -> Iterator[Piece]:
+        if self.tally:
+            self._start()
+        workers = min(torch.get_num_threads(), _WORKERS) if self.pipeline.device.type == "cpu" else 1
+        with small_work(0.0):  # a thread a batch
+            while self.given < self.n:
+                with contextlib.closing(in_order(self._look, self._batches(self._more()), workers)) as found:
+                    for looked in found:
+                        self.tally.update(looked.tally)
+                        if len(looked.kept.latent):
+                            yield self._piece(looked)
+                        if self.given == self.n:
+                            break
+
+    def _more(self) -> int:
+        """How many draws to go on with."""
+        if not self.mending.valid_only:
+            return self.n
+        have, total, most = self.given, self.tally["drawn"], self.mending.budget * self.n
+        if total >= most:
+            raise OptionError(
+                f"{have} of {total} draws were valid, {self.n} are wanted: --project moves draws into the allowed "
+                "ranges, --mean decodes averages, --budget allows more draws"
+            )
+        share = max(have / total, 0.02) if total else 1.0
+        return int(np.clip(1.1 * (self.n - have) / share + 1, 1, most - total))
+
+    def _batches(self, n: int) -> Iterator[tuple[NDArray[np.float64], torch.Generator]]:
+        """Latent points for n draws, each with the generator that goes on."""
+        chunk = self.pipeline.chunk
+        for first in range(0, n, chunk):
+            yield self.points.next(min(chunk, n - first))
+
+    def _look(self, batch: tuple[NDArray[np.float64], torch.Generator]) -> _Looked:
+        """Draw, judge and mend, and measure what is kept, unless it will be moved yet; what changes is not touched."""
+        z, generator = batch
+        made = draw_batch(self.pipeline, self.record, z, None if self.mean else generator, self.mending)
+        kept = made.take(made.reasons == 0) if self.mending.valid_only else made
+        measured = self._measured(kept) if not self.mending.relax else {}
+        return _Looked(made.tally(), kept, self.support.inside(kept.latent), measured)
+
+    def _measured(self, kept: Batch) -> dict[str, Quantity]:
+        values = evaluate_all(list(self.built_in.values()), kept.positions)
+        out = {name: Quantity(values[name], o.unit) for name, o in self.built_in.items()}
+        out["invalid_reason"] = Quantity(kept.reasons.astype(np.int8), attributes={"meaning": ", ".join(REASONS)})
+        out["redraws"] = Quantity(kept.redraws.astype(np.int32))
+        if self.novelty:
+            frame, rmsd = nearest(kept.positions, self.record.sample)
+            out["nearest_frame"] = Quantity(self.record.sample_index[frame])
+            out["nearest_rmsd"] = Quantity(rmsd, "Angstrom")
+        return out
+
+    def _piece(self, looked: _Looked) -> Piece:
+        """What is wanted yet of a batch, relaxed where that is asked for, and counted."""
+        rows = slice(0, self.n - self.given)
+        kept = looked.kept.take(rows)
+        observables = {k: replace(q, value=q.value[rows]) for k, q in looked.observables.items()}
+        if self.relaxation is not None:
+            kept, energies = self._relaxed(kept, self.relaxation)
+            observables = {**self._measured(kept), **energies}
+        names, counts = np.unique(kept.reasons, return_counts=True)
+        self.tally["inside"] += int(looked.inside[rows].sum())
+        self.moved += float(kept.moved.sum())
+        for name in observables.keys() & {"energy", "energy_drawn", "nearest_rmsd"}:
+            self.kept.setdefault(name, []).append(np.asarray(observables[name].value, dtype=np.float64))
+        self.reasons.update({REASONS[k]: int(count) for k, count in zip(names, counts, strict=True)})
+        self.progress(self.given, self.n)
+        return Piece(kept.positions, kept.latent, kept.reasons == 0, observables)
+
+    def _relaxed(self, kept: Batch, relaxation: Relaxation) -> tuple[Batch, dict[str, Quantity]]:
+        """Conformations at rest, aligned and judged again, with their energies."""
+        before = self.given
+
+        def told(done: int, of: int) -> None:
+            """All but the last, which is told with the whole piece."""
+            if done < of:
+                self.progress(before + done, self.n)
+
+        found = relaxation(kept.positions, told)
+        placed = np.asarray(self.pipeline.alignment.apply(found.positions), dtype=np.float64)
+        kept = kept._replace(positions=placed, reasons=self.record.validity.reasons(placed))
+        energies = {"energy": found.after, "energy_drawn": found.before}
+        return kept, {name: Quantity(value, "kJ/mol") for name, value in energies.items()}
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What the command line reports of those that are drawn."""
+        given = max(self.given, 1)
+        return {
+            "n": self.given,
+            "valid": self.reasons[REASONS[0]],
+            **{name: self.tally[name] for name in ("drawn", "valid_raw", "redrawn")},
+            **({"moved": self.moved / given} if self.mending.project else {}),
+            **self.points.figures(self.given),
+            "off_data": 1.0 - self.tally["inside"] / given,
+            "of": "mean" if self.mean else "sample",
+            **{name: _median(np.concatenate(self.kept[name])) for name in sorted(self.kept)},
+        }
+
+    def collect(self) -> Conformations:
+        """All of them in memory."""
+        whole = gather(self.n, self)
+        return Conformations(
+            whole.positions,
+            whole.latent,
+            whole.valid,
+            self.pipeline.topology,
+            whole.observables,
+            self.seed,
+            self.command,
+            self.figures,
+        )
+
+    def save(self, path: str | Path, *, force: bool = False, command: str = "") -> dict[str, Any]:
+        """Write `X.h5md` and `X.pdb` as `Conformations.save` does, piece by piece; memory does not grow with n.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in `.h5md`.
+        force : bool
+            Replace existing files.
+        command : str
+            What the file says it was made by.
+
+        Returns
+        -------
+        dict
+            The figures.
+
+        Raises
+        ------
+        OutputError
+            Another ending, a file exists, or the disk refused.
+        """
+        header = Header("conformations", command or self.command, self.seed)
+        shape = (self.n, self.pipeline.n_atoms, self.pipeline.dimension)
+        save_pieces(path, shape, self.pipeline.topology, self, header, lambda: self.figures, force=force)
+        return self.figures
+
+
+def generate(pipeline: Pipeline, record: Record, n: int, **options: Any) -> Conformations:
+    """New conformations in memory; see `Drawing`, which draws them.
 
     Returns
     -------
     Conformations
         With the observables `rg`, `end_to_end`, `invalid_reason` (an index into `validity.REASONS`) and `redraws`; of
         those that were asked for, `energy` and `energy_drawn` in kJ/mol, `nearest_frame` and `nearest_rmsd` in Å.
-
-    Raises
-    ------
-    OptionError
-        `n` below 1, a sampler that is none or does not suit the latent space, or too few valid draws where only those
-        are wanted.
     """
-    mending = mending or Mending()
-    if n < 1:
-        raise OptionError(f"the number of conformations must be 1 or more, got {n}")
-    support = Support.fit(pipeline.vae.latent, record.latent, pipeline.device)
-    sampler = settle(record, sampler)
-    relaxation = Relaxation(pipeline.topology) if mending.relax else None  # what is missing is said at once
-    if mending.valid_only:
-        made, drawn, tally = _enough(pipeline, record, n, seed, mean, sampler, mending)
-    else:
-        made, drawn = _batch(pipeline, record, n, seed, mean, sampler, mending)
-        tally = Counter(made.tally())
-    made, extra, further = _looked_at(pipeline, record, made, relaxation, novelty, progress)
-    observables = {k: Quantity(evaluate(o, made.positions), o.unit) for k, o in built_in(pipeline.topology).items()}
-    named = Quantity(made.reasons.astype(np.int8), attributes={"meaning": ", ".join(REASONS)})
-    figures = {
-        "n": n,
-        "valid": int((made.reasons == 0).sum()),
-        **tally,
-        **({"moved": float(made.moved.mean())} if mending.project else {}),
-        **drawn,
-        "off_data": float(1.0 - support.inside(made.latent).mean()),
-        "of": "mean" if mean else "sample",
-        **further,
-    }
-    return Conformations(
-        made.positions,
-        made.latent,
-        made.reasons == 0,
-        pipeline.topology,
-        {**observables, "invalid_reason": named, "redraws": Quantity(made.redraws.astype(np.int32)), **extra},
-        seed,
-        f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{sampler}')",
-        figures,
-    )
+    return Drawing(pipeline, record, n, **options).collect()
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Of those that are numbers; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")

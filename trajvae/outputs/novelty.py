@@ -18,7 +18,7 @@ Array = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
 
 NEIGHBOURS = 5
-_AT_ONCE = 2**21  # pairs of frames
+_AT_ONCE = 2**16  # pairs of frames: what a cache holds
 
 
 def nearest(positions: Array, simulated: Array) -> tuple[NDArray[np.int64], Float64]:

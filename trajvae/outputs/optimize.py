@@ -27,7 +27,7 @@ from trajvae.outputs.descent import Descent
 from trajvae.outputs.objectives import Goal
 from trajvae.outputs.support import Support
 from trajvae.store import Quantity
-from trajvae.validity import bond_angles, bond_lengths
+from trajvae.terms import bond_angles, bond_lengths
 
 Float64 = NDArray[np.float64]
 

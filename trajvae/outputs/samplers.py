@@ -1,9 +1,9 @@
-"""Where new latent points come from. A new sampler is one function and one line in `SAMPLERS`."""
+"""Where new latent points come from. A new sampler is one class and one line in `SAMPLERS`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,65 +11,126 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import OptionError
-from trajvae.geometry.monte_carlo import Plan, effective_sample_size, hamiltonian_monte_carlo
+from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.outputs.centroids import posterior_metric
 
-Sampler = Callable[[Pipeline, Record, int, torch.Generator], tuple[Tensor, dict[str, Any]]]
-
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
+_BURN_IN, _LEAPS = 100, 15
 _GAP = 0.7  # nats between aggregated posterior and prior above which `auto` takes the former
 _WIDTH = 2.0  # of the metric's kernels, in units of the centroids' spacing
 
 
-def from_prior(pipeline: Pipeline, record: Record, n: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
+class Sampler(Protocol):
+    """Latent points in batches, each with a generator of its own."""
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """The next n points, (n, ambient)."""
+
+    def figures(self, n: int) -> dict[str, Any]:
+        """What it says of itself after n points."""
+
+
+class Prior:
     """Draws from the prior."""
-    return pipeline.vae.latent.prior_sample(n, generator), {}
+
+    def __init__(self, pipeline: Pipeline, record: Record) -> None:
+        self.latent = pipeline.vae.latent
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """See `Sampler`."""
+        return self.latent.prior_sample(n, generator)
+
+    def figures(self, n: int) -> dict[str, Any]:
+        """See `Sampler`."""
+        return {}
 
 
-def from_aggregate(
-    pipeline: Pipeline, record: Record, n: int, generator: torch.Generator
-) -> tuple[Tensor, dict[str, Any]]:
+class Aggregate:
     """Draws from the posteriors of frames that are taken at random from those that the model keeps."""
-    rows = torch.randint(len(record.sample), (n,), generator=generator, device=pipeline.device).cpu().numpy()
-    parts = [rows[i : i + pipeline.chunk] for i in range(0, n, pipeline.chunk)]
-    return torch.cat([pipeline.posterior_sample(record.sample[part], generator) for part in parts]), {}
+
+    def __init__(self, pipeline: Pipeline, record: Record) -> None:
+        self.pipeline, self.vae = pipeline, pipeline.vae
+        exact = pipeline.targets(pipeline.alignment.apply(record.sample))
+        self.inputs, self.targets = self.vae.features.inputs(exact).float(), exact.float()
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """See `Sampler`."""
+        rows = torch.randint(len(self.inputs), (n,), generator=generator, device=self.pipeline.device)
+        parts = torch.split(rows, self.pipeline.chunk)
+        return torch.cat([self.vae.posterior_sample(self.inputs[k], self.targets[k], generator) for k in parts])
+
+    def figures(self, n: int) -> dict[str, Any]:
+        """See `Sampler`."""
+        return {}
 
 
-def from_metric(
-    pipeline: Pipeline, record: Record, n: int, generator: torch.Generator
-) -> tuple[Tensor, dict[str, Any]]:
+class Metric:
     """Hamiltonian Monte Carlo on the metric's volume, sqrt(det G^-1), which is high where posteriors are.
 
     That volume alone has a flat tail and no finite integral: it stands under a Gaussian envelope with the mean and the
-    covariance of the training latents.
+    covariance of the training latents. One set of chains goes on from batch to batch; how much of it is independent is
+    found of the first, since autocorrelations of all would cost the square of their length.
+
+    Raises
+    ------
+    OptionError
+        The latent space is curved.
     """
+
+    def __init__(self, pipeline: Pipeline, record: Record) -> None:
+        self.known = torch.from_numpy(record.latent).to(pipeline.device)
+        self.scale = 0.3 * self.known.var(dim=0).sqrt()
+        self.log_density = _under_envelope(pipeline, record, self.known)
+        self.walk: Walk | None = None
+        self.independent, self.accepted, self.iterations = 1.0, 0.0, 0
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """See `Sampler`."""
+        first = self.walk is None
+        if self.walk is None:
+            rows = torch.randint(len(self.known), (min(_CHAINS, n),), generator=generator, device=self.known.device)
+            self.walk = Walk(self.log_density, self.known[rows], self.scale, _LEAPS)
+            self.walk.run(_BURN_IN, generator, tune=True)
+        iterations = max(_ITERATIONS if first else 1, -(-n // len(self.walk.z)))
+        samples, acceptance = self.walk.run(iterations, generator)
+        self.accepted, self.iterations = self.accepted + acceptance * iterations, self.iterations + iterations
+        if first:
+            self.independent = min(1.0, effective_sample_size(samples) / samples[..., 0].numel())
+        return samples.flatten(0, 1)[-n:]
+
+    def figures(self, n: int) -> dict[str, Any]:
+        """See `Sampler`."""
+        return {
+            "acceptance": self.accepted / max(self.iterations, 1),
+            "effective_sample_size": n * self.independent,
+        }
+
+
+def _under_envelope(pipeline: Pipeline, record: Record, known: Tensor) -> LogDensity:
+    """The log density that `Metric` draws from, with its gradient."""
     wanted = "sampler 'metric' needs a flat latent space: use prior or aggregate"
     metric = posterior_metric(pipeline, record, _WIDTH, wanted)
-    known = torch.from_numpy(record.latent).to(pipeline.device)
     mean, covariance = known.mean(dim=0), known.T.cov().view(known.shape[1], -1)
     precision = torch.linalg.inv(covariance + 1e-9 * covariance.diagonal().mean() * torch.eye(len(mean)).to(known))
     rest = torch.zeros_like(mean)
 
     def log_density(z: Tensor) -> tuple[Tensor, Tensor]:
-        """Volume and envelope, with the gradient."""
+        """Volume and envelope."""
         off = z - mean
         pull = off @ precision
         volume = -0.5 * metric.log_det(z)
         return volume - 0.5 * (off * pull).sum(dim=-1), -0.5 * metric.gradients(z, rest.expand_as(z))[0] - pull
 
-    chains = min(_CHAINS, n)
-    start = known[torch.randint(len(known), (chains,), generator=generator, device=known.device)]
-    plan = Plan(iterations=max(_ITERATIONS, -(-n // chains)))
-    scale = 0.3 * covariance.diagonal().sqrt()
-    samples, acceptance = hamiltonian_monte_carlo(log_density, start, scale, plan, generator)
-    independent = min(1.0, effective_sample_size(samples) / samples[..., 0].numel())
-    figures = {"acceptance": acceptance, "effective_sample_size": n * independent}
-    return samples.flatten(0, 1)[-n:], figures
+    return log_density
 
 
-SAMPLERS: dict[str, Sampler] = {"prior": from_prior, "aggregate": from_aggregate, "metric": from_metric}
+SAMPLERS: dict[str, Callable[[Pipeline, Record], Sampler]] = {
+    "prior": Prior,
+    "aggregate": Aggregate,
+    "metric": Metric,
+}
 
 
 def settle(record: Record, name: str) -> str:
@@ -90,18 +151,51 @@ def settle(record: Record, name: str) -> str:
     return "aggregate" if (record.figures.get("prior_gap") or 0.0) > _GAP else "prior"
 
 
-def sample(
-    pipeline: Pipeline, record: Record, n: int, name: str, generator: torch.Generator
-) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """Latent points (n, ambient), and what the sampler says of itself.
+class Points:
+    """Latent points in batches that a seed decides.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    record : Record
+    name : str
+        Of the sampler; `auto` is none.
+    seed : int
 
     Raises
     ------
     OptionError
         No such sampler, or none for this latent space.
+
+    Notes
+    -----
+    Batches are as many as the pipeline works on at once, and each has a generator of its own, which goes on to draw x:
+    what a batch holds depends on the seed and its number, not on how many there are.
     """
-    if name not in SAMPLERS:
-        raise OptionError(f"no sampler '{name}'; there are auto, {', '.join(SAMPLERS)}")
-    with torch.no_grad():
-        drawn, figures = SAMPLERS[name](pipeline, record, n, generator)
-    return np.asarray(drawn.double().cpu().numpy(), dtype=np.float64), {"sampler": name, **figures}
+
+    def __init__(self, pipeline: Pipeline, record: Record, name: str, seed: int) -> None:
+        if name not in SAMPLERS:
+            raise OptionError(f"no sampler '{name}'; there are auto, {', '.join(SAMPLERS)}")
+        self.name, self.seed, self.batches = name, seed, 0
+        self.chunk, self.device = pipeline.chunk, pipeline.device
+        with torch.no_grad():
+            self.sampler = SAMPLERS[name](pipeline, record)
+
+    def next(self, n: int) -> tuple[NDArray[np.float64], torch.Generator]:
+        """The next n, and the generator that goes on."""
+        generator = torch.Generator(self.device).manual_seed(_seed(self.seed, self.batches))
+        self.batches += 1
+        with torch.no_grad():
+            drawn = self.sampler.draw(n, generator)
+        return np.asarray(drawn.double().cpu().numpy(), dtype=np.float64), generator
+
+    def figures(self, n: int) -> dict[str, Any]:
+        """The sampler's name, and what it says of itself after n points."""
+        return {"sampler": self.name, **self.sampler.figures(n)}
+
+
+def _seed(seed: int, batch: int) -> int:
+    """Of a batch: the first takes the seed itself, the others numbers that no seed near it leads to."""
+    if not batch:
+        return seed
+    return int(np.random.SeedSequence((seed % 2**64, batch)).generate_state(1, np.uint64)[0] >> np.uint64(1))

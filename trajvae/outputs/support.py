@@ -14,6 +14,7 @@ from trajvae.latents import Latent
 NEIGHBOURS = 5
 QUANTILE = 0.99
 _MOST = 5000  # training latents that are compared with
+_ROWS, _SHARE = 2048, 250  # points and training latents that are compared at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,20 @@ class Support:
 
     def inside(self, z: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether points (B, ambient) are as near to the training latents as those are to each other, (B,)."""
+        points = torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.points.device)
         with torch.no_grad():
-            distance = self.distance(torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.points.device))
-        return np.asarray(distance.cpu().numpy() <= self.radius * (1.0 + 1e-9))
+            parts = [self._inside(points[i : i + _ROWS]) for i in range(0, len(z), _ROWS)]
+        return np.concatenate([np.empty(0, dtype=bool), *(part.cpu().numpy() for part in parts)])
+
+    def _inside(self, z: Tensor) -> Tensor:
+        """Whether k training latents lie within the radius: they are counted until there are enough."""
+        found = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+        left = torch.arange(len(z), device=z.device)
+        shares = -(-len(self.points) // _SHARE)
+        for first in range(shares):  # each share is spread over all of them
+            near = self.latent.distance(z[left], self.points[first::shares]) <= self.radius * (1.0 + 1e-9)
+            found[left] += near.sum(dim=1)
+            left = left[found[left] < self.k]
+            if not len(left):
+                break
+        return found >= self.k

@@ -1,6 +1,6 @@
 """Everything on disk: the HDF5 schema, safe opening, whole-or-absent writing. The only importer of h5py."""
 
-from trajvae.store.conformations import read_conformations, write_conformations
+from trajvae.store.conformations import conformations_file, read_conformations, write_conformations
 from trajvae.store.files import check_outputs, whole_files
 from trajvae.store.models import ModelRecord, model_status, read_model, write_model
 from trajvae.store.schema import Header, Quantity, describe
@@ -11,6 +11,7 @@ __all__ = [
     "ModelRecord",
     "Quantity",
     "check_outputs",
+    "conformations_file",
     "describe",
     "model_status",
     "read_conformations",

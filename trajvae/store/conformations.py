@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae._version import __version__
-from trajvae.store.schema import Header, Quantity, Tree, open_file, read_tree, write_header, write_tree
+from trajvae.errors import OutputError
+from trajvae.store.schema import (
+    Header,
+    Quantity,
+    Tree,
+    describe_quantity,
+    open_file,
+    read_tree,
+    write_header,
+    write_tree,
+)
 from trajvae.topology import Topology
 
 _NM = 0.1  # Å to nm
@@ -44,24 +56,108 @@ def mdtraj_topology(topology: Topology) -> str:
     return json.dumps({"chains": chains, "bonds": topology.bonds.tolist()})
 
 
-def _write_particles(file: h5py.File, positions: NDArray[np.float64]) -> None:
-    n, atoms, dimension = positions.shape
-    data = np.zeros((n, atoms, 3), dtype=np.float32)
-    data[..., :dimension] = positions * _NM
-    group = file.create_group("particles/trajectory")
-    box = group.create_group("box")
-    box.attrs["dimension"] = 3
-    box.attrs["boundary"] = np.array(["none"] * 3, dtype="S4")
-    # mdtraj's reader, PyTables, resolves links and reads contiguous or chunked data alike
-    value = group.create_dataset("position/value", data=data)
-    value.attrs["unit"] = "nm"
-    value.attrs["units"] = np.bytes_("nanometers")
-    group.create_dataset("position/step", data=np.arange(n, dtype=np.int64))
-    time = group.create_dataset("position/time", data=np.arange(n, dtype=np.float32))
-    time.attrs["unit"] = "ps"
-    time.attrs["units"] = np.bytes_("picoseconds")
-    file["coordinates"] = value
-    file["time"] = time
+class ConformationsFile:
+    """An open file with room for n conformations, which are appended piece by piece.
+
+    Data are contiguous, as their number is known: no chunks, no fill values, and nothing is written twice.
+
+    Attributes
+    ----------
+    done : int
+        How many are there.
+    """
+
+    def __init__(self, file: h5py.File, shape: tuple[int, ...]) -> None:
+        self.done, self._file = 0, file
+        self._n, self._dimension = shape[0], shape[2]
+        group = file.create_group("particles/trajectory")
+        box = group.create_group("box")
+        box.attrs["dimension"] = 3
+        box.attrs["boundary"] = np.array(["none"] * 3, dtype="S4")
+        # mdtraj's reader, PyTables, resolves links and reads contiguous or chunked data alike
+        self._value = group.create_dataset("position/value", (self._n, shape[1], 3), dtype=np.float32)
+        self._value.attrs["unit"] = "nm"
+        self._value.attrs["units"] = np.bytes_("nanometers")
+        step = group.create_dataset("position/step", (self._n,), dtype=np.int64)
+        time = group.create_dataset("position/time", (self._n,), dtype=np.float32)
+        time.attrs["unit"] = "ps"
+        time.attrs["units"] = np.bytes_("picoseconds")
+        self._counts = {"step": step, "position/time": time}
+        file["coordinates"] = self._value
+        file["time"] = time
+
+    def append(self, positions: NDArray[np.float64], observables: Mapping[str, Quantity]) -> None:
+        """Write the next conformations (k, N, D) in Å, and a row each of the observables; all pieces have the same."""
+        rows = slice(self.done, self.done + len(positions))
+        data = np.zeros((len(positions), *self._value.shape[1:]), dtype=np.float32)
+        data[..., : self._dimension] = positions * _NM
+        self._value[rows] = data
+        for name, quantity in observables.items():
+            text = quantity.value.dtype.kind == "U"
+            self._values(name, quantity)[rows] = quantity.value.astype(object) if text else quantity.value
+        for counts in self._counts.values():
+            counts[rows] = np.arange(rows.start, rows.stop)
+        self.done = rows.stop
+
+    def describe(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes of `/trajvae`."""
+        self._file["trajvae"].attrs.update(attributes)
+
+    def _values(self, name: str, quantity: Quantity) -> h5py.Dataset:
+        """The observable's dataset, made with the first piece; steps and times are one for all, by hard links."""
+        path = f"observables/{name}"
+        if path in self._file:
+            return self._file[path]["value"]
+        group = self._file.create_group(path)
+        if "time" not in self._counts:
+            self._counts["time"] = group.create_dataset("time", (self._n,), dtype=np.float64)
+            self._counts["time"].attrs["unit"] = "ps"
+        else:
+            group["time"] = self._counts["time"]
+        group["step"] = self._counts["step"]
+        value = quantity.value
+        dtype = h5py.string_dtype() if value.dtype.kind == "U" else value.dtype
+        made = group.create_dataset("value", (self._n, *value.shape[1:]), dtype=dtype)
+        describe_quantity(made, quantity)
+        return made
+
+
+@contextlib.contextmanager
+def conformations_file(
+    path: Path, shape: tuple[int, ...], topology: Topology, header: Header, extra: Tree | None = None
+) -> Iterator[ConformationsFile]:
+    """Make a file that opens in MDAnalysis and mdtraj when all n conformations are appended.
+
+    Parameters
+    ----------
+    path : Path
+        Written as it is; the caller makes it whole or absent.
+    shape : tuple of int
+        (n, N, D): positions are stored once, in nm and float32, with z = 0 where D = 2.
+    topology : Topology
+    header : Header
+    extra : mapping, optional
+        Arrays below `/trajvae`.
+
+    Raises
+    ------
+    OutputError
+        The disk has no room for them, or fewer were appended.
+    """
+    n, atoms, dimension = shape
+    room, wanted = shutil.disk_usage(path.absolute().parent).free, 12 * n * atoms
+    if wanted > room:
+        raise OutputError(f"{n} conformations take {wanted / 1e9:.1f} GB, the disk has room for {room / 1e9:.1f} GB")
+    with h5py.File(path, "w") as file:
+        group = write_header(file, header)
+        group.attrs["dimension"] = dimension
+        write_tree(group, extra or {})
+        _write_h5md(file)
+        _write_mdtraj(file, topology)
+        out = ConformationsFile(file, shape)
+        yield out
+        if out.done != n:
+            raise OutputError(f"{n} conformations were to be written, {out.done} came")
 
 
 def _write_h5md(file: h5py.File) -> None:
@@ -125,15 +221,9 @@ def write_conformations(
     attributes, extra : mapping
         Attributes of, and arrays below, `/trajvae`.
     """
-    with h5py.File(path, "w") as file:
-        group = write_header(file, header)
-        group.attrs["dimension"] = positions.shape[2]
-        group.attrs.update(attributes)
-        write_tree(group, extra or {})
-        _write_h5md(file)
-        _write_particles(file, positions)
-        _write_mdtraj(file, topology)
-        write_observables(file, observables)
+    with conformations_file(path, positions.shape, topology, header, extra) as out:
+        out.describe(attributes)
+        out.append(positions, observables)
 
 
 def read_conformations(path: Path) -> tuple[NDArray[np.float64], dict[str, Any], dict[str, Any]]:

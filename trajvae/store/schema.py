@@ -71,9 +71,14 @@ def write_tree(group: h5py.Group, tree: Tree) -> None:
             dataset = group.create_dataset(name, data=data.astype(object), dtype=h5py.string_dtype())
         else:
             dataset = group.create_dataset(name, data=data)
-        if quantity.unit:
-            dataset.attrs["unit"] = quantity.unit
-        dataset.attrs.update(quantity.attributes)
+        describe_quantity(dataset, quantity)
+
+
+def describe_quantity(dataset: h5py.Dataset, quantity: Quantity) -> None:
+    """Set unit and attributes of a quantity's dataset."""
+    if quantity.unit:
+        dataset.attrs["unit"] = quantity.unit
+    dataset.attrs.update(quantity.attributes)
 
 
 def read_tree(group: h5py.Group) -> dict[str, Any]:
