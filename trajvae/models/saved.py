@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from trajvae.config import TrainConfig
+from trajvae.config import TrainConfig, check_types
+from trajvae.errors import ModelError, TrajvaeError
+from trajvae.models.checks import Budget, check_values, numbers_in
 from trajvae.models.fit import choose_device
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record
@@ -83,18 +86,44 @@ def to_record(parts: Parts) -> ModelRecord:
     return ModelRecord(header, "complete", config, record.figures, pipeline.alignment.reference, groups)
 
 
+def from_record(stored: ModelRecord, device: str, path: str) -> Parts:
+    """A model from what was read of a file.
+
+    Raises
+    ------
+    ModelError
+        Its parts are missing, or do not fit each other.
+    OptionError
+        There is no such device.
+    """
+    at = choose_device(device)
+    try:
+        check_types(Sizes, stored.config["sizes"])
+        check_values(stored.groups)
+        return _assembled(stored, at)
+    except (TrajvaeError, KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
+        raise ModelError(f"'{path}' is damaged: {str(error) or type(error).__name__}") from error
+
+
 @torch.inference_mode(False)
-def from_record(stored: ModelRecord, device: str) -> Parts:
-    """A model from what was read."""
+def _assembled(stored: ModelRecord, device: torch.device) -> Parts:
     config = TrainConfig.from_dict(stored.config)
     sizes = Sizes(**stored.config["sizes"])
     groups = stored.groups
     alignment = Alignment(config.align, stored.reference, np.asarray(groups["weighting"], dtype=np.float64))
-    vae = build_vae(config, alignment, sizes)
+    with Budget(numbers_in(groups["weights"])):
+        vae = build_vae(config, alignment, sizes)
     vae.load_state_dict({k: torch.as_tensor(np.asarray(v)) for k, v in groups["weights"].items()})
     topology = Topology.from_arrays(groups["topology"])
+    pipeline = Pipeline(config, sizes, topology, alignment, vae, device)
+    record = _record(groups, topology, _figures(stored.summary))
+    files = groups["training"]["files"].tolist()
+    return Parts(pipeline, record, files, str(stored.config["selection"]), stored.header.command)
+
+
+def _record(groups: Mapping[str, Any], topology: Topology, figures: dict[str, Any]) -> Record:
     training = groups["training"]
-    record = Record(
+    return Record(
         training["latent"],
         training["held_out"].astype(bool),
         training["file"],
@@ -104,7 +133,13 @@ def from_record(stored: ModelRecord, device: str) -> Parts:
         training["sample_index"],
         groups["history"],
         Validity.from_arrays(groups["validity"]),
-        stored.summary,
+        figures,
     )
-    pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
-    return Parts(pipeline, record, training["files"].tolist(), stored.config["selection"], stored.header.command)
+
+
+def _figures(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary, if what is computed with is numbers."""
+    for name in ("prior_gap", "held_out_valid", "epochs"):
+        if not isinstance(summary.get(name), int | float | None):
+            raise ModelError(f"'{name}' of its summary is no number, but {summary[name]!r}")
+    return summary
