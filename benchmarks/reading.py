@@ -120,7 +120,7 @@ def attempt(kind: str, path: Path) -> str:
 
 
 def main() -> None:
-    """Lines of [kind, path] in, lines of {outcome, seen, memory} out; files of the first lines warm the libraries up."""
+    """Lines of [kind, path] in, of {outcome, seen, memory} out; the first files are sound and show what is usual."""
     warnings.simplefilter("ignore")
     watch, warm = Watch(), int(sys.argv[1])
     for number, line in enumerate(sys.stdin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.config import TrainConfig
-from trajvae.errors import ModelError
+from trajvae.errors import ModelError, OptionError
 from trajvae.features import Features, Shape, features_of
 from trajvae.latents import make_latent
 from trajvae.models.likelihoods import make_likelihood
@@ -66,6 +67,12 @@ class Sizes:
     n_train: int
     n_angular: int = 0
     baseline: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.floor < math.inf:
+            raise OptionError(f"the floor of the noise must be above 0, got {self.floor}")
+        if min(self.n_inputs, self.n_train) < 1 or min(self.n_angular, self.baseline) < 0:
+            raise OptionError(f"sizes must not be below 0, nor inputs and frames 0, got {self}")
 
     @property
     def shape(self) -> Shape:

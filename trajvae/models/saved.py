@@ -109,7 +109,11 @@ def from_record(stored: ModelRecord, device: str, path: str) -> Parts:
 def _assembled(stored: ModelRecord, device: torch.device) -> Parts:
     config = TrainConfig.from_dict(stored.config)
     sizes = Sizes(**stored.config["sizes"])
-    groups = stored.groups
+    groups, known = stored.groups, len(stored.groups["weights"]["encoder.head.bias"])
+    if config.latent_dim > known:  # every latent space has a number for each dimension from the encoder
+        raise ModelError(
+            f"its latent space cannot have {config.latent_dim} dimensions: the encoder gives {known} numbers"
+        )
     alignment = Alignment(config.align, stored.reference, np.asarray(groups["weighting"], dtype=np.float64))
     with Budget(numbers_in(groups["weights"])):
         vae = build_vae(config, alignment, sizes)
