@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -120,7 +121,7 @@ def attempt(kind: str, path: Path) -> str:
 
 
 def main() -> None:
-    """Lines of [kind, path] in, of {outcome, seen, memory} out; the first files are sound and show what is usual."""
+    """Lines of [kind, path] in, of {outcome, seen, ...} out; the first files are sound and show what is usual."""
     warnings.simplefilter("ignore")
     watch, warm = Watch(), int(sys.argv[1])
     for number, line in enumerate(sys.stdin):
@@ -129,10 +130,11 @@ def main() -> None:
             used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
         watch.seen, watch.file, watch.learning = [], os.path.abspath(name), number < warm
+        begun = time.process_time()
         outcome = attempt(kind, Path(name))
-        watch.file = ""
+        watch.file, seconds = "", time.process_time() - begun
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"outcome": outcome, "seen": watch.seen, "memory": memory}), flush=True)
+        print(json.dumps({"outcome": outcome, "seen": watch.seen, "memory": memory, "seconds": seconds}), flush=True)
 
 
 if __name__ == "__main__":

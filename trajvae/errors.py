@@ -15,7 +15,7 @@ def printable(text: str) -> str:
     """Text with everything that is no printable character escaped: a file's words may steer a terminal."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class ReadError(TrajvaeError):
