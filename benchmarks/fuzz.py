@@ -119,7 +119,8 @@ class Reader:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(command, text=True, cwd=self.folder, **pipes)
         for seed, kind in self.seeds.items():
-            answer = self.ask(kind.replace("model", "model wholly"), seed, 120.0)
+            wholly = seed.stem in ("euclidean", "internal")
+            answer = self.ask("model wholly" if wholly else kind, seed, 2.0 * PATIENCE)
             if answer["outcome"] != "read":
                 raise RuntimeError(f"a sound file, {seed.name}: {answer['outcome']}")
             self.base = answer["memory"]

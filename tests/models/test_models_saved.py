@@ -125,7 +125,8 @@ WORDS = {
     "a list for the config": ("plain", attribute("config", "[1]"), "must be JSON objects"),
     "deep JSON": ("plain", attribute("config", "[" * 10**5), "damaged"),
     "a number of 5000 digits": ("plain", attribute("summary", f'{{"elbo": {"9" * 5000}}}'), "damaged"),
-    "text for a figure": ("plain", attribute("summary", '{"prior_gap": "much"}'), "'prior_gap' of its summary"),
+    "text for a figure": ("plain", attribute("summary", '{"epochs": "many"}'), "'epochs' of its summary"),
+    "no figures": ("plain", attribute("summary", "{}"), "'epochs' of its summary is no number, but None"),
 }
 
 

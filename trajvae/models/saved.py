@@ -120,7 +120,7 @@ def _assembled(stored: ModelRecord, device: torch.device) -> Parts:
     vae.load_state_dict({k: torch.as_tensor(np.asarray(v)) for k, v in groups["weights"].items()})
     topology = Topology.from_arrays(groups["topology"])
     pipeline = Pipeline(config, sizes, topology, alignment, vae, device)
-    record = _record(groups, topology, _figures(stored.summary))
+    record = _record(groups, topology, _figures(stored))
     files = groups["training"]["files"].tolist()
     return Parts(pipeline, record, files, str(stored.config["selection"]), stored.header.command)
 
@@ -141,9 +141,10 @@ def _record(groups: Mapping[str, Any], topology: Topology, figures: dict[str, An
     )
 
 
-def _figures(summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary, if what is computed with is numbers."""
-    for name in ("prior_gap", "held_out_valid", "epochs"):
-        if not isinstance(summary.get(name), int | float | None):
-            raise ModelError(f"'{name}' of its summary is no number, but {summary[name]!r}")
-    return summary
+def _figures(stored: ModelRecord) -> dict[str, Any]:
+    """The summary, if what is computed with is numbers; one of a training that goes on may lack them."""
+    wanted = ("epochs", "held_out_valid") if stored.status == "complete" else ()
+    for name in (*wanted, *(k for k in ("prior_gap",) if stored.summary.get(k) is not None)):
+        if not isinstance(stored.summary.get(name), int | float):
+            raise ModelError(f"'{name}' of its summary is no number, but {stored.summary.get(name)!r}")
+    return stored.summary
