@@ -45,10 +45,9 @@ def _file(file: Path, as_json: bool) -> None:
     for name in ("status", "config", "summary"):
         if name in found:
             lines += _indented(name, found[name])
-    if found["kind"] == "marginals":
-        lines += [
-            f"  mean JSD of pair distances {found['mean_jsd']:.4f} bits, noise floor {found['mean_noise_floor']:.4f}"
-        ]
+    means = [found.get(name) for name in ("mean_jsd", "mean_noise_floor")]
+    if found["kind"] == "marginals" and all(isinstance(mean, float) for mean in means):
+        lines += [f"  mean JSD of pair distances {means[0]:.4f} bits, noise floor {means[1]:.4f}"]
     inner = ("/trajvae/weights", "/trajvae/validity", "/trajvae/topology", "/h5md")
     shown = {k: d for k, d in found["datasets"].items() if not k.startswith(inner)}
     for name, d in list(shown.items())[:_MOST]:

@@ -41,7 +41,7 @@ class Commands(click.Group):
                 return super().invoke(ctx)
             except TrajvaeError as error:
                 kind = WrongOption if isinstance(error, OptionError) else click.ClickException
-                raise kind(" ".join(str(error).split())) from error
+                raise kind(str(error)) from error
             except OSError as error:  # the results themselves: a full disk behind stdout
                 if isinstance(error, BrokenPipeError):
                     raise

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from trajvae.errors import printable
+
 _PARTS = 8  # of the divergence that are listed
 
 
@@ -34,12 +36,12 @@ def bar(what: str, unit: str) -> Callable[..., None]:
 
 def say(text: str) -> None:
     """A note on stderr."""
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)
 
 
 def result(figures: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
     """Print the figures as JSON, or the lines."""
-    click.echo(json.dumps(plain(figures)) if as_json else "\n".join(lines))
+    click.echo(json.dumps(plain(figures)) if as_json else "\n".join(map(printable, lines)))
 
 
 def plain(value: Any) -> Any:

@@ -13,6 +13,28 @@ CENTERS = ("geometry", "mass")
 WIDTHS: dict[str, tuple[int, ...]] = {"internal": (128, 128)}
 
 
+MOST_LAYERS = 100
+_TYPES: dict[str, tuple[type, ...]] = {"float": (int, float), "tuple": (tuple, list)}
+_NAMED: dict[str, type] = {"str": str, "int": int, "dict": dict, "None": type(None)}
+
+
+def check_types(kind: Any, values: dict[str, Any]) -> None:
+    """Refuse values, such as a file's, that have other types than the fields of a dataclass say.
+
+    Raises
+    ------
+    OptionError
+        Which one.
+    """
+    for f in fields(kind):
+        allowed: list[type] = []
+        for name in (part.partition("[")[0] for part in str(f.type).split(" | ")):
+            allowed += _TYPES.get(name, (_NAMED[name],) if name in _NAMED else ())
+        value = values.get(f.name, f.default)
+        if f.name in values and value is not f.default and (type(value) not in allowed):
+            raise OptionError(f"{f.name} wants {f.type}, got {value!r}")
+
+
 def _option(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
@@ -66,8 +88,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         self._settle_dimension()
-        if self.hidden is not None and (not self.hidden or min(self.hidden) < 1):
-            raise OptionError(f"hidden layers need widths of 1 or more, got {list(self.hidden)}")
+        if self.hidden is not None and (not 0 < len(self.hidden) <= MOST_LAYERS or min(self.hidden) < 1):
+            raise OptionError(f"1 to {MOST_LAYERS} hidden layers need widths of 1 or more, got {list(self.hidden)}")
         for name in ("epochs", "batch_size", "latent_dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -118,6 +140,7 @@ class TrainConfig:
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
         """The inverse of `to_dict`; names that this version does not know are ignored."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        check_types(cls, known)
         if known.get("hidden") is not None:
             known["hidden"] = tuple(known["hidden"])
         return cls(**known)

@@ -1,8 +1,21 @@
 """The one exception tree: every error a user can cause is a `TrajvaeError` with a one-line message."""
 
+_LONGEST = 2000  # characters of a message
+
 
 class TrajvaeError(Exception):
     """Base of all errors that trajvae raises on purpose; says what was wanted, what came, and the way out."""
+
+    def __str__(self) -> str:
+        """One line of printable text, whatever names a damaged file has put into it."""
+        return printable(" ".join(super().__str__().split()))[:_LONGEST]
+
+
+def printable(text: str) -> str:
+    """Text with everything that is no printable character escaped: a file's words may steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class ReadError(TrajvaeError):

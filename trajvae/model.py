@@ -257,8 +257,4 @@ class Model:
             raise ModelError(
                 f"'{path}' is a model whose training did not complete: 'trajvae train --resume -o {path}' goes on"
             )
-        try:
-            return cls(*from_record(stored, device))
-        except (KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ModelError(f"'{path}' is damaged: {reason}") from error
+        return cls(*from_record(stored, device, str(path)))

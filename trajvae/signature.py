@@ -13,6 +13,7 @@ from trajvae.errors import OptionError
 
 SIGNS = {"h": -1.0, "s": 1.0, "e": 0.0}
 LARGEST = 20.0  # |K|; a hyperboloid's coordinates overflow beyond it, a sphere is smaller than its prior
+MOST_FACTORS = 100
 _FACTOR = re.compile(r"([hse])([1-9]\d{0,4})(?::([0-9.eE+-]+))?")
 
 
@@ -39,6 +40,8 @@ def parse_signature(text: str) -> list[FactorSpec]:
         Not of that grammar, or a curvature of the wrong sign.
     """
     out = []
+    if text.count(",") >= MOST_FACTORS:
+        raise OptionError(f"a signature has at most {MOST_FACTORS} factors, got {text.count(',') + 1}")
     for part in text.replace(" ", "").split(","):
         match = _FACTOR.fullmatch(part)
         if match is None:

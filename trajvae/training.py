@@ -12,11 +12,12 @@ from typing import Any
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError, ReadError, StoppedError
 from trajvae.models.fit import Begun, fit, go_on, marks_of
-from trajvae.models.saved import Origin, Parts, from_checkpoint, to_checkpoint
+from trajvae.models.saved import Parts
 from trajvae.models.supply import InMemory, Streamed, Supply
 from trajvae.models.train import Snapshot
+from trajvae.models.unfinished import Origin, from_checkpoint, to_checkpoint
 from trajvae.readers.sources import Frames, Reading, open_source, own_selection
-from trajvae.store import ModelRecord, read_model, write_model
+from trajvae.store import read_model, write_model
 
 CHECKPOINT_SECONDS = 60.0
 _FIRST = 5.0  # seconds until the first checkpoint, at most
@@ -188,7 +189,7 @@ def resume(
     stored = read_model(Path(path))
     if stored.status != "training":
         raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
-    begun, at, origin = _restored(stored, Path(path), device)
+    begun, at, origin = from_checkpoint(stored, device, str(path))
     for name, value in (asked_for or {}).items():
         before = origin.asked.get(name)
         if name in origin.asked and _listed(value) != _listed(before):
@@ -207,11 +208,3 @@ def resume(
 
 def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _restored(stored: ModelRecord, path: Path, device: str) -> tuple[Begun, Snapshot, Origin]:
-    try:
-        return from_checkpoint(stored, device)
-    except (KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ModelError(f"'{path}' is damaged: {reason}") from error

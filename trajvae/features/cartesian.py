@@ -65,6 +65,8 @@ def constraints(reference: Float64, weights: Float64, kind: str) -> Float64:
         return np.empty((0, n * dimension))
     # rows keep their size: turning a linear reference about its own axis is rounding, not a sixth equation
     _, values, vt = np.linalg.svd(np.stack(rows), full_matrices=False)
+    if values[-1] > _RANK * values[0]:  # singular values that agree leave vectors to the last bit, reflections do not
+        return np.ascontiguousarray(np.linalg.qr(np.stack(rows).T)[0].T)
     return np.asarray(vt[values > _RANK * values[0]])
 
 
@@ -133,9 +135,9 @@ class ShapeSpace(Features):
     def _reflect(self, rows: Float64) -> None:
         """Let the first coordinates be those along the given rows; arrays have room for all components."""
         v, t = householder(rows)
-        more = self.rank + self.input_size - len(rows)
-        self.v = torch.from_numpy(np.pad(v, ((0, 0), (0, more)))).to(self.mean.device)
-        self.t = torch.from_numpy(np.pad(t, ((0, more), (0, more)))).to(self.mean.device)
+        known, room = len(rows), self.rank + self.input_size
+        self.v, self.t = torch.zeros(len(v), room).to(self.mean), torch.zeros(room, room).to(self.mean)
+        self.v[:, :known], self.t[:known, :known] = torch.from_numpy(v), torch.from_numpy(t)
 
     @classmethod
     def fitted(cls, lesson: Lesson) -> Self:

@@ -140,6 +140,10 @@ class Internal(Features):
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
         self.plan = Plan(self.references.cpu().numpy())  # at once: derivatives in forward mode hide a tensor's numbers
+        if not self.plan.complete:
+            raise ValueError("the references of its atoms are no tree")
+        if int(self.flexible.sum()) != self.shape.n_angular:
+            raise ValueError(f"{int(self.flexible.sum())} torsions are flexible, wanted {self.shape.n_angular}")
 
     @property
     def size(self) -> int:

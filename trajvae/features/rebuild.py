@@ -58,6 +58,14 @@ class Plan:
             for generation in order
         ]
 
+    @property
+    def complete(self) -> bool:
+        """Whether there is one root, and every other atom has as many different references as it can have."""
+        n, ordered = len(self.references), np.sort(self.references, axis=1)
+        counts = [len(self.bonded), len(self.angled), len(self.turned)][: self.dimension]
+        same = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any()
+        return counts == [n - 1, n - 2, n - 3][: self.dimension] and not same and bool((self.references >= -1).all())
+
 
 def _difference(x: Tensor, i: NDArray[np.int64], j: NDArray[np.int64]) -> Tensor:
     return x[:, i] - x[:, j]

@@ -10,6 +10,7 @@ from trajvae.latents.densities import check_momentum
 from trajvae.latents.euclidean import EuclideanOptions
 
 LONGEST = 0.5  # of a learned step
+MOST_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class HamiltonianOptions:
         for name, low in (("steps", 0), ("centroids", 2)):
             if getattr(self, name) < low:
                 raise OptionError(f"{name} must be {low} or more, got {getattr(self, name)}")
+        if self.steps > MOST_STEPS:
+            raise OptionError(f"steps must be {MOST_STEPS} or less, got {self.steps}")
         for name in ("width", "regularisation"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise OptionError(f"{name} must be above 0, got {getattr(self, name)}")

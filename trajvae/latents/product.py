@@ -15,6 +15,7 @@ from trajvae.geometry.product import ProductSpace
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.signature import SIGNS, FactorSpec, parse_signature
 
+MOST_SAMPLES = 1024
 _WIDEST = 0.7  # of a posterior on a sphere of dimension 2 or more, in units of the radius
 
 
@@ -47,6 +48,8 @@ class ProductOptions:
             )
         if self.n_samples < 1 or (self.n_samples > 1 and self.n_samples % 2):
             raise OptionError(f"n_samples must be 1 or an even number, got {self.n_samples}")
+        if self.n_samples > MOST_SAMPLES:
+            raise OptionError(f"n_samples must be {MOST_SAMPLES} or less, got {self.n_samples}")
         if not 0.0 < self.min_scale < 1.0:
             raise OptionError(f"min_scale must lie between 0 and 1, got {self.min_scale}")
         if not 0.0 <= self.burn_in <= 1.0:

@@ -14,8 +14,9 @@ from trajvae.errors import ModelError, TrajvaeWarning
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.readers.sources import Chunk, Frames
+from trajvae.terms import bond_lengths
 from trajvae.topology import Topology
-from trajvae.validity import Validity, bond_lengths
+from trajvae.validity import Validity
 
 Float64 = NDArray[np.float64]
 

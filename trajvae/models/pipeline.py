@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.config import TrainConfig
+from trajvae.errors import ModelError, OptionError
 from trajvae.features import Features, Shape, features_of
 from trajvae.latents import make_latent
 from trajvae.models.likelihoods import make_likelihood
@@ -26,6 +28,8 @@ Array = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
 
 _CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
+
+_FAR = 1e30  # Å
 
 
 class Encoded(NamedTuple):
@@ -63,6 +67,12 @@ class Sizes:
     n_train: int
     n_angular: int = 0
     baseline: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.floor < math.inf:
+            raise OptionError(f"the floor of the noise must be above 0, got {self.floor}")
+        if min(self.n_inputs, self.n_train) < 1 or min(self.n_angular, self.baseline) < 0:
+            raise OptionError(f"sizes must not be below 0, nor inputs and frames 0, got {self}")
 
     @property
     def shape(self) -> Shape:
@@ -170,6 +180,11 @@ class Pipeline:
         -------
         encoded : Encoded
         aligned : ndarray, shape (T, N, D)
+
+        Raises
+        ------
+        ModelError
+            Decoded frames are not finite, or so far out that their squares are not.
         """
         dtype = torch.float64 if positions.dtype == np.float64 else torch.float32
         vae = self._in(dtype)
@@ -181,13 +196,19 @@ class Pipeline:
         params = vae.encode(inputs)
         latent = vae.latent.mean(params)
         decoded = self._frames(vae.likelihood.mean(vae.decode(latent)))
+        principal = self._principal(aligned, exact)
+        if not all((np.abs(x) < _FAR).all() for x in (decoded, principal)):
+            raise ModelError(
+                "what the model makes of these frames is no structure: its weights are damaged, or the frames are "
+                "nothing like those that it was trained on"
+            )
         terms = vae.terms(inputs, targets, generator)
         ones = np.ones(self.n_atoms)
         out = Encoded(
             _numpy(latent),
             _numpy(vae.latent.scale(params)),
             pairwise_rmsd(decoded, aligned, ones),
-            pairwise_rmsd(self._principal(aligned, exact), aligned, ones),
+            pairwise_rmsd(principal, aligned, ones),
             _numpy(terms.elbo()),
             _numpy(terms.kl),
         )

@@ -61,7 +61,7 @@ class Snapshot:
     sums : dict of Tensor
         The residuals' moment, and the sum of the epoch's ELBOs.
     numbers : dict of float
-        Epoch, its steps so far, the best epoch and its ELBO.
+        Epoch, its steps so far, the best epoch (0: none yet) and its ELBO.
     latent : dict of float
         See `Latent.memory`.
     history : dict of ndarray
@@ -136,7 +136,9 @@ class Trainer:
 
     def snapshot(self) -> Snapshot:
         """Where the training stands, between two steps."""
-        numbers = {"epoch": self.epoch, "done": self.done, "best": self.best, "best_epoch": self.best_epoch}
+        numbers: dict[str, float] = {"epoch": self.epoch, "done": self.done, "best_epoch": self.best_epoch}
+        if self.best_epoch:
+            numbers["best"] = self.best
         return Snapshot(
             copied(self.vae.state_dict()),
             copied(self.best_weights),
@@ -158,7 +160,7 @@ class Trainer:
         self.order = at.random["order"].cpu()
         self.moment, self.sum = at.sums["moment"].to(device), at.sums["elbo"].to(device)
         self.epoch, self.done = int(at.numbers["epoch"]), int(at.numbers["done"])
-        self.best, self.best_epoch = float(at.numbers["best"]), int(at.numbers["best_epoch"])
+        self.best, self.best_epoch = float(at.numbers.get("best", -math.inf)), int(at.numbers["best_epoch"])
         self.vae.latent.remember(at.latent)
         self.history = History(**{name: column.tolist() for name, column in at.history.items()})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import struct
 import warnings
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,11 @@ import MDAnalysis as mda
 import numpy as np
 
 from trajvae.errors import ReadError
+from trajvae.readers.arrays import array_frames, open_array
 from trajvae.readers.frames import ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames, first_line
+from trajvae.readers.mdtraj_hdf5 import load_mdtraj
 from trajvae.readers.molecules import to_universe
+from trajvae.store import check_hdf5
 from trajvae.topology import Topology
 
 
@@ -36,7 +38,7 @@ def open_any(source: Any, topology: str | Path | None) -> tuple[list[FrameFile],
         What can be selected from; its universe has as many atoms as the files.
     """
     if isinstance(source, np.ndarray):
-        return [_array_frames(source, "the array")], _anonymous(source.shape[1] if source.ndim == 3 else 0)
+        return [array_frames(source, "the array")], _anonymous(source.shape[1] if source.ndim == 3 else 0)
     if hasattr(source, "xyz") and hasattr(source, "unitcell_vectors"):
         return _open_mdtraj(source)
     if hasattr(source, "atoms") and hasattr(source, "universe"):
@@ -69,7 +71,7 @@ def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> tuple[
     boxes = None
     if trajectory.unitcell_lengths is not None:
         boxes = np.concatenate([trajectory.unitcell_lengths * 10.0, trajectory.unitcell_angles], axis=1).astype(float)
-    frames = _array_frames(xyz, name)
+    frames = array_frames(xyz, name)
     times = np.asarray(trajectory.time, dtype=float)
     clock = (float(times[0]), float(times[1] - times[0]) or 1.0) if len(times) > 1 else (0.0, 1.0)
     return [ArrayFrames(frames.name, xyz, boxes, clock=clock)], to_universe(plain, xyz[:1]).atoms
@@ -78,14 +80,6 @@ def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> tuple[
 def _anonymous(n_atoms: int) -> Any:
     universe = mda.Universe.empty(n_atoms, trajectory=False)
     return universe.atoms
-
-
-def _array_frames(positions: Any, name: str, precision: float = 0.0) -> ArrayFrames:
-    if positions.ndim != 3 or positions.shape[2] not in (2, 3) or positions.dtype.kind not in "fiu":
-        raise ReadError(
-            f"{name}: wanted numbers of shape (frames, atoms, 2 or 3), got {positions.dtype} {positions.shape}"
-        )
-    return ArrayFrames(name, positions if positions.dtype.kind == "f" else positions.astype(float), None, precision)
 
 
 def _expand(paths: Sequence[str | Path]) -> list[Path]:
@@ -113,9 +107,11 @@ def _open_paths(paths: Sequence[str | Path], given: str | Path | None) -> tuple[
 def _universe(topology: Path, first: Path) -> Any:
     """The universe to select from: of the topology, or as much of one as the first trajectory carries."""
     if topology.suffix.lower() in (".npy", ".npz"):
-        return _anonymous(_open_array(topology).n_atoms).universe
+        return _anonymous(open_array(topology).n_atoms).universe
     if topology.suffix.lower() == ".h5":
-        return _open_mdtraj(_mdtraj_h5(topology))[1].universe
+        return _open_mdtraj(load_mdtraj(topology))[1].universe
+    if topology.suffix.lower() == ".h5md":
+        check_hdf5(topology)
     bare = topology == first and topology.suffix.lower() in (".dcd", ".xtc", ".trr", ".ncdf", ".nc", ".h5md")
     if bare and topology.suffix.lower() in (".dcd", ".xtc", ".trr"):
         return _anonymous(_open_file(topology, None).n_atoms).universe
@@ -128,43 +124,17 @@ def _universe(topology: Path, first: Path) -> Any:
             raise ReadError(f"{what} '{topology}' cannot be read: {first_line(error)}") from error
 
 
-def _mdtraj_h5(path: Path) -> Any:
-    import mdtraj
-
-    try:
-        return mdtraj.load_hdf5(str(path))
-    except ImportError as error:
-        raise ReadError(f"'{path}': mdtraj's HDF5 needs PyTables: pip install 'trajvae[mdtraj-hdf5]'") from error
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-        raise ReadError(f"'{path}' is no mdtraj HDF5 file: {first_line(error)}") from error
-
-
-def _open_array(path: Path) -> ArrayFrames:
-    try:
-        if path.suffix.lower() == ".npy":
-            return _array_frames(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
-        with np.load(path, allow_pickle=False) as arrays:
-            fitting = [k for k in arrays.files if arrays[k].ndim == 3]
-            key = "positions" if "positions" in arrays.files else fitting[0] if len(fitting) == 1 else None
-            if key is None:
-                raise ReadError(
-                    f"'{path}': wanted an array 'positions' or one of rank 3, found {', '.join(arrays.files)}"
-                )
-            return _array_frames(arrays[key], str(path))
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        what = f"it is no whole {path.suffix} file of numpy, or holds Python objects, which are not opened"
-        raise ReadError(f"'{path}' cannot be read: {what}") from error
-
-
 def _open_file(path: Path, universe: Any) -> FrameFile:
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
-        return _open_array(path)
+        return open_array(path)
     if suffix == ".h5":
-        (frames,), _ = _open_mdtraj(_mdtraj_h5(path), str(path))
+        (frames,), _ = _open_mdtraj(load_mdtraj(path), str(path))
         return frames
     if suffix in (".xtc", ".trr"):
         return XDRFrames(path)
+    if suffix == ".h5md":
+        check_hdf5(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

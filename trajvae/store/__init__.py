@@ -2,21 +2,26 @@
 
 from trajvae.store.conformations import conformations_file, read_conformations, write_conformations
 from trajvae.store.files import check_outputs, whole_files
+from trajvae.store.limits import room
+from trajvae.store.mdtraj_file import read_mdtraj
 from trajvae.store.models import ModelRecord, model_status, read_model, write_model
-from trajvae.store.schema import Header, Quantity, describe
+from trajvae.store.schema import Header, Quantity, check_hdf5, describe
 from trajvae.store.tables import read_table, write_table
 
 __all__ = [
     "Header",
     "ModelRecord",
     "Quantity",
+    "check_hdf5",
     "check_outputs",
     "conformations_file",
     "describe",
     "model_status",
     "read_conformations",
+    "read_mdtraj",
     "read_model",
     "read_table",
+    "room",
     "whole_files",
     "write_conformations",
     "write_model",

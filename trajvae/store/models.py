@@ -91,4 +91,6 @@ def read_model(path: Path) -> ModelRecord:
         if reference_hash(reference) != group["reference"].attrs["sha256"]:
             raise ModelError(f"'{path}': the reference structure does not match its hash; the file was altered")
         config, summary = json.loads(group.attrs["config"]), json.loads(group.attrs["summary"])
+        if not (isinstance(config, dict) and isinstance(summary, dict)):
+            raise ModelError(f"'{path}' is damaged: its config and summary must be JSON objects")
         return ModelRecord(read_header(file), str(group.attrs["status"]), config, summary, reference, tree)

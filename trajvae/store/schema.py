@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from trajvae._version import __version__
 from trajvae.errors import ReadError
+from trajvae.store.layouts import check_layout, datasets_of
+from trajvae.store.limits import check_contents, check_heaps, read_text
 
 SCHEMA = 1
 
@@ -88,23 +90,10 @@ def read_tree(group: h5py.Group) -> dict[str, Any]:
         if isinstance(item, h5py.Group):
             out[name] = read_tree(item)
         elif h5py.check_string_dtype(item.dtype):
-            out[name] = np.asarray(item.asstr()[()], dtype=str)
+            out[name] = read_text(item)
         else:
             out[name] = item[()]
     return out
-
-
-def _refuse_links(group: h5py.Group, path: Path) -> None:
-    """Refuse links and datasets that lead out of the file: opening a file must touch no other."""
-    for name in group:
-        link = group.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise ReadError(f"'{path}' holds a link '{group.name}/{name}' that leads elsewhere: refused")
-        item = group[name]
-        if isinstance(item, h5py.Group):
-            _refuse_links(item, path)
-        elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-            raise ReadError(f"'{path}' keeps the data of '{item.name}' in another file: refused")
 
 
 @contextlib.contextmanager
@@ -120,30 +109,62 @@ def open_file(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
     Raises
     ------
     ReadError
-        No such file, not HDF5, not made by trajvae, made by a newer schema, or of another kind.
+        No such file, not HDF5, not made by trajvae, made by a newer schema, of another kind, or with other contents
+        than that kind has: see `limits` and `layouts`.
+    """
+    with open_hdf5(path) as file:
+        _check_origin(file, path)
+        check_contents(file, path)
+        _check_header(file, path, kind)
+        check_layout(file, str(file["trajvae"].attrs["kind"]), path)
+        yield file
+
+
+@contextlib.contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open any HDF5 file for reading, and say what goes wrong with it in one line; its contents are not looked at.
+
+    Raises
+    ------
+    ReadError
+        No such file, not HDF5, or damaged.
     """
     if not path.is_file():
         raise ReadError(f"no file '{path}'")
     try:
+        check_heaps(path)
         file = h5py.File(path, "r")
     except OSError as error:
         raise ReadError(f"'{path}' is no readable HDF5 file") from error
     with file:
         try:
-            _check_header(file, path, kind)
-            _refuse_links(file, path)
             yield file
         except (KeyError, OSError, ValueError, TypeError, RuntimeError, MemoryError, OverflowError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise ReadError(f"'{path}' is damaged or incomplete: {reason}") from error
 
 
-def _check_header(file: h5py.File, path: Path, kind: str | None) -> None:
+def check_hdf5(path: Path) -> None:
+    """Look at an HDF5 file of any origin before a library of others reads it.
+
+    Raises
+    ------
+    ReadError
+        Damaged, or with contents that are refused; see `limits`.
+    """
+    with open_hdf5(path) as file:
+        check_contents(file, path)
+
+
+def _check_origin(file: h5py.File, path: Path) -> None:
     link = file.get("trajvae", getlink=True)
     group = file["trajvae"] if isinstance(link, h5py.HardLink) else None
     if not isinstance(group, h5py.Group) or "kind" not in group.attrs:
         raise ReadError(f"'{path}' was not written by trajvae")
-    attributes = group.attrs
+
+
+def _check_header(file: h5py.File, path: Path, kind: str | None) -> None:
+    attributes = file["trajvae"].attrs
     if int(attributes.get("schema", 0)) > SCHEMA:
         raise ReadError(f"'{path}' has schema {attributes['schema']}; this trajvae knows {SCHEMA}: update trajvae")
     if kind is not None and attributes["kind"] != kind:
@@ -152,10 +173,21 @@ def _check_header(file: h5py.File, path: Path, kind: str | None) -> None:
 
 def read_header(file: h5py.File) -> Header:
     """The header of an open file."""
-    a = file["trajvae"].attrs
+    a = {name: plain_attribute(value) for name, value in file["trajvae"].attrs.items()}
     return Header(
         str(a["kind"]), str(a["command"]), int(a["seed"]), str(a["version"]), int(a["schema"]), str(a["created"])
     )
+
+
+def plain_attribute(value: Any) -> Any:
+    """An attribute as JSON takes it: text, a number, a list of them, or None for one that is empty."""
+    if isinstance(value, h5py.Empty):
+        return None
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [plain_attribute(v) for v in value]
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -167,18 +199,14 @@ def describe(path: Path) -> dict[str, Any]:
         The header, every other attribute of `/trajvae`, and name, shape, type and unit of each dataset.
     """
     with open_file(path) as file:
-        datasets: dict[str, Any] = {}
+        header = asdict(read_header(file))
+        attributes = {k: plain_attribute(v) for k, v in file["trajvae"].attrs.items()}
+        figures: dict[str, Any] = {k: json.loads(v) for k, v in attributes.items() if k in ("config", "summary")}
+        datasets = {f"/{name}": _described(item) for name, item in datasets_of(file)}
+        return {**attributes, **header, **figures, "file": str(path), "datasets": datasets}
 
-        def visit(name: str, item: Any) -> None:
-            """Note a dataset."""
-            if isinstance(item, h5py.Dataset):
-                datasets[f"/{name}"] = {
-                    "shape": list(item.shape),
-                    "dtype": "text" if h5py.check_string_dtype(item.dtype) else str(item.dtype),
-                    "unit": str(item.attrs.get("unit", "")),
-                }
 
-        file.visititems(visit)
-        attributes = {k: v.item() if isinstance(v, np.generic) else v for k, v in file["trajvae"].attrs.items()}
-        figures = {k: json.loads(v) for k, v in attributes.items() if k in ("config", "summary")}
-        return {"file": str(path), **attributes, **figures, "datasets": datasets}
+def _described(item: h5py.Dataset) -> dict[str, Any]:
+    kind = "text" if h5py.check_string_dtype(item.dtype) else str(item.dtype)
+    unit = plain_attribute(item.attrs.get("unit", ""))
+    return {"shape": list(item.shape), "dtype": kind, "unit": str(unit)}

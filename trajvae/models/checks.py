@@ -1,0 +1,106 @@
+"""What a model that was read must obey before it is used: a file may be damaged, or made to do harm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.overrides import TorchFunctionMode
+
+from trajvae.errors import ModelError
+from trajvae.validity import NEAR
+
+_SMALL = 2**20  # numbers that any model may have beside its weights
+_INDICES = ("topology/bonds", "validity/bonds", "validity/angles", "validity/centres", "validity/omega")
+
+
+class Budget(TorchFunctionMode):
+    """Within it tensors are made only while their numbers, in all, are not above a limit.
+
+    The options of a model say how large its networks are. With twice the numbers of its weights, masks and the like
+    have room, and options that ask for other networks take no memory.
+
+    Parameters
+    ----------
+    numbers : int
+        Of the weights.
+    """
+
+    _of_shape = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.left = 2 * numbers + _SMALL
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count what a function is about to make."""
+        kwargs = kwargs or {}
+        self.left -= self._asked(func, args, kwargs)
+        if self.left < 0:
+            raise ModelError("its options ask for more numbers than it has")
+        return func(*args, **kwargs)
+
+    def _asked(self, func: Any, args: Any, kwargs: Any) -> int:
+        if func is torch.eye:
+            return math.prod((*args, *args)[:2])
+        if func in self._of_shape:
+            shape = kwargs["size"] if "size" in kwargs else args[0] if not isinstance(args[0], int) else args
+            return math.prod(shape)
+        return 0
+
+
+def numbers_in(weights: Mapping[str, Any]) -> int:
+    """How many there are in all arrays."""
+    return sum(int(np.size(w)) for w in weights.values())
+
+
+def flat(groups: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
+    """All arrays of nested groups with their names."""
+    for name, item in groups.items():
+        if isinstance(item, Mapping):
+            yield from flat(item, f"{place}{name}/")
+        else:
+            yield place + name, np.asarray(item)
+
+
+def check_values(groups: Mapping[str, Any]) -> None:
+    """Look at the numbers of a model's groups, whose shapes agree.
+
+    Raises
+    ------
+    ModelError
+        Numbers that are not finite outside the history, weights of the alignment that are none, or an index of an atom,
+        a frame or a file that does not exist.
+    """
+    arrays = dict(flat(groups))
+    _check_atoms(arrays)
+    if "optimiser" in groups:  # a training that goes on has no record yet
+        return
+    _within("validity/kinds", arrays["validity/kinds"], len(arrays["validity/contact"]))
+    _within("training/sample_index", arrays["training/sample_index"], len(arrays["training/latent"]))
+    _within("training/file", arrays["training/file"], len(arrays["training/files"]))
+    for name in ("validity/contact", "validity/contact_14"):
+        if not 0.0 <= arrays[name].min() <= arrays[name].max() <= NEAR:
+            raise ModelError(f"'{name}' must lie between 0 and {NEAR} Å")
+
+
+def _check_atoms(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """What every model has: finite numbers, weights and indices of atoms."""
+    for name, values in arrays.items():
+        kept = name.startswith(("history/", "optimiser/"))
+        if values.dtype.kind == "f" and not kept and not np.isfinite(values).all():
+            raise ModelError(f"'{name}' holds numbers that are not finite")
+    atoms, weighting = len(arrays["topology/names"]), arrays["weighting"]
+    if atoms < 1 or weighting.min() < 0.0 or not weighting.sum() > 0.0 or arrays["topology/masses"].min() <= 0.0:
+        raise ModelError("masses and weights of its atoms must be above 0")
+    for name in (n for n in _INDICES if n in arrays):
+        _within(name, arrays[name], atoms)
+
+
+def _within(name: str, values: NDArray[Any], size: int) -> None:
+    if values.size and not 0 <= values.min() <= values.max() < size:
+        raise ModelError(f"'{name}' must lie between 0 and {size - 1}, has {values.min()} to {values.max()}")

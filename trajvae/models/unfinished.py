@@ -1,0 +1,98 @@
+"""Between a training that goes on and what `model.h5` holds of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trajvae.errors import ModelError, TrajvaeError
+from trajvae.models.fit import Begun, choose_device
+from trajvae.models.saved import built, config_of, groups_of
+from trajvae.models.train import Snapshot
+from trajvae.store import Header, ModelRecord
+
+_TENSORS = ("best", "optimiser", "random", "sums")  # of a snapshot, beside the weights
+
+
+class Origin(NamedTuple):
+    """Where a training came from: enough to read its frames again.
+
+    Attributes
+    ----------
+    files : list of str
+        As they were given.
+    selection, command : str
+    asked : dict
+        The options as they were given, before the data settled them.
+    reading : dict
+        Fields of `Reading`.
+    memory : float
+        Bytes that it was allowed: what is read at once depends on them.
+    """
+
+    files: list[str]
+    selection: str
+    command: str
+    asked: dict[str, Any]
+    reading: dict[str, Any]
+    memory: float
+
+
+def to_checkpoint(begun: Begun, at: Snapshot, origin: Origin) -> ModelRecord:
+    """What is written of a training that goes on."""
+    pipeline = begun.pipeline
+    tensors = {k: {n: t.cpu().numpy() for n, t in getattr(at, k).items()} for k in _TENSORS}
+    state: dict[str, Any] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
+    groups = {**groups_of(pipeline), "history": at.history, "optimiser": state, "held_out": begun.held}
+    config = {
+        **config_of(pipeline, origin.selection),
+        "origin": origin._asdict(),
+        "mark": begun.mark,
+        "names": begun.names,
+    }
+    summary = {"found": begun.found, "seconds": time.monotonic() - begun.since}
+    header = Header("model", origin.command, pipeline.config.seed)
+    return ModelRecord(header, "training", config, summary, pipeline.alignment.reference, groups)
+
+
+def _arrays(numbers: dict[str, float]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.asarray(value, dtype=np.float64) for name, value in numbers.items()}
+
+
+def _tensors(arrays: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: torch.as_tensor(np.asarray(value)) for name, value in arrays.items()}
+
+
+def from_checkpoint(stored: ModelRecord, device: str, path: str) -> tuple[Begun, Snapshot, Origin]:
+    """A training from what was read of a file.
+
+    Raises
+    ------
+    ModelError
+        Its parts are missing, or do not fit each other.
+    OptionError
+        There is no such device.
+    """
+    at = choose_device(device)
+    try:
+        return _restored(stored, at)
+    except (TrajvaeError, KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
+        raise ModelError(f"'{path}' is damaged: {str(error) or type(error).__name__}") from error
+
+
+@torch.inference_mode(False)
+def _restored(stored: ModelRecord, device: torch.device) -> tuple[Begun, Snapshot, Origin]:
+    pipeline, state = built(stored, device), stored.groups["optimiser"]
+    since = time.monotonic() - float(stored.summary["seconds"])
+    held = stored.groups["held_out"].astype(bool)
+    names, mark = [str(name) for name in stored.config["names"]], str(stored.config["mark"])
+    begun = Begun(pipeline, held, dict(stored.summary["found"]), names, mark, since)
+    numbers: dict[str, Any] = {k: {n: float(v) for n, v in state.get(k, {}).items()} for k in ("numbers", "latent")}
+    tensors: dict[str, Any] = {k: _tensors(state.get(k, {})) for k in _TENSORS}
+    at = Snapshot(weights=pipeline.vae.state_dict(), history=stored.groups["history"], **tensors, **numbers)
+    return begun, at, Origin(**stored.config["origin"])

@@ -1,0 +1,133 @@
+"""What each kind of file holds: the types and shapes of its arrays, looked at before the arrays are read.
+
+A shape is made of numbers and of letters; one letter stands for one number in the whole file. Arrays of other names are
+left alone: a later version may have written them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+
+from trajvae.errors import ReadError
+
+_KINDS = {"numbers": "fiu", "integers": "iu", "truths": "bi", "numbers or truths": "fiub", "text": "OS"}
+_KINDS["anything"] = "fiubOS"
+
+
+class Array(NamedTuple):
+    """What an array is of, and its shape; without one any."""
+
+    of: str
+    shape: tuple[int | str, ...] | None = None
+
+
+def _columns(letter: str, of: str, *names: str) -> dict[str, Array]:
+    return {name: Array(of, (letter,)) for name in names}
+
+
+_TOPOLOGY = {
+    **_columns("N", "text", *(f"topology/{k}" for k in ("names", "elements", "resnames", "segids"))),
+    "topology/resids": Array("integers", ("N",)),
+    "topology/masses": Array("numbers", ("N",)),
+    "topology/bonds": Array("integers", ("B", 2)),
+}
+_TRAINING = {
+    "training/latent": Array("numbers", ("T", "A")),
+    "training/held_out": Array("truths", ("T",)),
+    **_columns("T", "integers", "training/file", "training/frame"),
+    "training/files": Array("text", ("F",)),
+    "training/sample": Array("numbers", ("S", "N", "D")),
+    "training/sample_index": Array("integers", ("S",)),
+    "training/observables/*": Array("numbers", ("T",)),
+}
+_VALIDITY = {
+    "validity/bonds": Array("integers", ("bonds", 2)),
+    "validity/angles": Array("integers", ("angles", 3)),
+    "validity/centres": Array("integers", ("centres", 4)),
+    "validity/omega": Array("integers", ("omegas", 4)),
+    **_columns("bonds", "numbers", "validity/bond_low", "validity/bond_high"),
+    **_columns("angles", "numbers", "validity/angle_low", "validity/angle_high"),
+    "validity/handedness": Array("numbers", ("centres",)),
+    "validity/kinds": Array("integers", ("N",)),
+    "validity/contact": Array("numbers", ("K", "K")),
+    "validity/contact_14": Array("numbers", ("K", "K")),
+    "validity/omega_bend": Array("numbers", ("omegas",)),
+    "validity/omega_forms": Array("truths", ("omegas", 2)),
+}
+_MODEL = {
+    "reference": Array("numbers", ("N", "D")),
+    "weighting": Array("numbers", ("N",)),
+    "weights/*": Array("numbers or truths"),
+    "history/*": Array("numbers"),
+    "held_out": Array("truths"),
+    "optimiser/*": Array("numbers or truths"),
+    "optimiser/*/*": Array("numbers or truths"),
+    **_TOPOLOGY,
+    **_TRAINING,
+    **_VALIDITY,
+}
+_ROWS = {
+    "observables/*/value": Array("anything"),
+    **_columns("R", "numbers", "observables/*/step", "observables/*/time"),
+}
+_PLACE = "particles/trajectory/position"
+LAYOUTS: Mapping[str, Mapping[str, Array]] = {
+    "model": {f"trajvae/{name}": array for name, array in _MODEL.items()},
+    "embedding": {
+        **_ROWS,
+        **_columns("R", "integers", "trajvae/file", "trajvae/frame"),
+        "trajvae/files": Array("text", ("F",)),
+    },
+    "conformations": {
+        **_ROWS,
+        f"{_PLACE}/value": Array("numbers", ("R", "N", 3)),
+        **_columns("R", "numbers", f"{_PLACE}/step", f"{_PLACE}/time"),
+    },
+    "marginals": {f"marginals/*/{name}": Array("numbers") for name in ("edges", "simulation", "model")},
+}
+
+
+def datasets_of(group: h5py.Group, place: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
+    """All datasets below a group of a file that passed `check_contents`, with their names from the root."""
+    for name, item in group.items():
+        if isinstance(item, h5py.Dataset):
+            yield place + name, item
+        else:
+            yield from datasets_of(item, f"{place}{name}/")
+
+
+def check_layout(file: h5py.File, kind: str, path: Path) -> None:
+    """Compare a file's arrays with what its kind has.
+
+    Raises
+    ------
+    ReadError
+        An array has another type or shape.
+    """
+    sizes: dict[str, int] = {}
+    layout = LAYOUTS.get(kind, {})
+    for name, item in datasets_of(file):
+        for pattern, array in layout.items():
+            if fnmatchcase(name, pattern):
+                _compare(name, item, array, sizes, path)
+
+
+def _compare(name: str, item: h5py.Dataset, array: Array, sizes: dict[str, int], path: Path) -> None:
+    if item.dtype.kind not in _KINDS[array.of]:
+        raise ReadError(f"'{path}' is damaged: '{name}' is of {item.dtype}, wanted: {array.of}")
+    if array.shape is None:
+        return
+    wanted = array.shape
+    if len(wanted) == item.ndim:
+        for letter, own in zip(wanted, item.shape, strict=True):
+            if isinstance(letter, str):
+                sizes.setdefault(letter, own)
+        wanted = tuple(sizes[n] if isinstance(n, str) else n for n in wanted)
+    if wanted != item.shape:
+        text = ", ".join(map(str, wanted))
+        raise ReadError(f"'{path}' is damaged: '{name}' has the shape {item.shape}, wanted: ({text})")
