@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
-from trajvae.readers.blocks import blocks, flat, means, products, spread, sums
+from trajvae.readers.blocks import blocks, flat, means, products, scaling, spread, sums
 from trajvae.readers.rotations import optimal
 
 Array = NDArray[np.floating[Any]]
@@ -118,8 +118,9 @@ def pairwise_rmsd(a: Array, b: Array, weights: Float64) -> Float64:
         In the unit of the positions.
     """
     covariance, size = np.empty((len(a), a.shape[2], a.shape[2])), np.empty(len(a))
+    scaled = scaling(weights, a.shape[2])
     for s in blocks(a):
-        left, right = _scaled(a[s], weights), _scaled(b[s], weights)
+        left, right = scaled(a[s]), scaled(b[s])
         np.matmul(np.swapaxes(left, 1, 2), right, out=covariance[s])
         size[s] = np.einsum("tnd,tnd->t", left, left) + np.einsum("tnd,tnd->t", right, right)
     rotations = optimal(covariance)
@@ -128,15 +129,9 @@ def pairwise_rmsd(a: Array, b: Array, weights: Float64) -> Float64:
     near = np.flatnonzero(square < _NEAR * size)
     for s in blocks(a[near]):
         k = near[s]
-        rest = np.matmul(_scaled(a[k], weights), rotations[k]) - _scaled(b[k], weights)
+        rest = np.matmul(scaled(a[k]), rotations[k]) - scaled(b[k])
         square[k] = np.square(rest).sum(axis=(1, 2))
     return np.asarray(np.sqrt(square / weights.sum()))
-
-
-def _scaled(x: Array, weights: Float64) -> Float64:
-    """Centred, in float64, times the roots of the weights."""
-    moved = flat(center(x.astype(np.float64), weights)) * np.repeat(np.sqrt(weights), x.shape[2])
-    return np.asarray(moved.reshape(x.shape))
 
 
 def rmsd(a: Array, b: Array, weights: Float64 | None = None) -> Float64:

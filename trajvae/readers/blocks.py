@@ -6,7 +6,7 @@ product with a frame's 3 N numbers, where numpy's inner loops over three axes co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -54,3 +54,17 @@ def products(reference: Float64, weights: Float64) -> Float64:
 def spread(n_atoms: int, rows: Array) -> Array:
     """Rows (D, N D) that repeat those given for every atom: a centre times them is exact, and faster than broadcast."""
     return np.tile(rows, (1, n_atoms))
+
+
+def scaling(weights: Float64, dimension: int) -> Callable[[Array], Float64]:
+    """What centres frames, in float64, and multiplies them by the roots of the weights."""
+    columns, everywhere = means(weights, dimension), spread(len(weights), np.eye(dimension))
+    roots = np.repeat(np.sqrt(weights), dimension)
+
+    def scaled(x: Array) -> Float64:
+        rows = flat(x).astype(np.float64)
+        rows -= (rows @ columns) @ everywhere
+        rows *= roots
+        return np.asarray(rows.reshape(x.shape))
+
+    return scaled

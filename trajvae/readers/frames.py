@@ -180,7 +180,8 @@ class XDRFrames:
         """See `FrameFile`."""
         with self._open(self.name) as file:
             for piece in _pieces(frames, size):
-                file.seek(piece.start)
+                if file.tell() != piece.start:  # a first seek looks through the whole file
+                    file.seek(piece.start)
                 try:
                     xyz, vectors = _xdr_read(file, piece, atoms)
                 except (RuntimeError, OSError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import MDAnalysis as mda
 import numpy as np
@@ -34,7 +35,7 @@ def attribute(atoms: Any, name: str, default: Any) -> NDArray[Any]:
 
 def has_names(atoms: Any) -> bool:
     """Whether the atoms of an AtomGroup carry names, that is, whether a real topology stands behind them."""
-    return bool(np.any(attribute(atoms, "names", "").astype(str) != ""))
+    return any(map(str, attribute(atoms, "names", "").tolist()))
 
 
 def elements_of(atoms: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
@@ -47,24 +48,32 @@ def elements_of(atoms: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
     certain : ndarray of bool, shape (N,)
         Where the file says so itself, or where mass and name agree.
     """
-    given = np.char.capitalize(np.char.strip(attribute(atoms, "elements", "").astype(str)))
+    given = attribute(atoms, "elements", "").astype(str)
+    given = np.char.capitalize(np.char.strip(given)) if given.any() else given
     names = attribute(atoms, "names", "").astype(str)
     masses = attribute(atoms, "masses", 0.0).astype(float)
-    guess = np.asarray(DefaultGuesser(None).guess_types(atom_types=names), dtype=str) if names.any() else names
-    guess = np.char.capitalize(guess)
-    expected = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in guess])
+    guess, expected = _by_name(names)
     agree = (np.abs(expected - masses) < 0.2) & (guess != "")
     by_mass = _by_mass(masses)
     deduced = np.where(agree | (by_mass == ""), np.where(agree | (masses <= 1.0), guess, ""), by_mass)
     return np.where(given != "", given, deduced), (given != "") | (deduced != "") & (masses > 1.0)
 
 
+def _by_name(names: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """MDAnalysis' guess of each atom's element, and that element's mass; each name is looked at once."""
+    different, place = np.unique(names, return_inverse=True)
+    guess = np.char.capitalize(np.asarray(DefaultGuesser(None).guess_types(atom_types=different), dtype=str))
+    masses = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in guess], dtype=float)
+    return guess[place], masses[place]
+
+
 def _by_mass(masses: NDArray[np.float64]) -> NDArray[np.str_]:
     """The common element whose mass is within 0.1 u, or an empty string."""
     common = ("H", "C", "N", "O", "F", "Na", "Mg", "P", "S", "Cl", "K", "Ca", "Fe", "Zn", "Br", "I")
     table = np.array([element_masses.get(e, element_masses.get(e.upper())) for e in common], dtype=float)
-    off = np.abs(masses[:, None] - table)
-    return np.where(off.min(axis=1) < 0.1, np.asarray(common)[off.argmin(axis=1)], "")
+    different, place = np.unique(masses, return_inverse=True)
+    off = np.abs(different[:, None] - table)
+    return np.where(off.min(axis=1) < 0.1, np.asarray(common)[off.argmin(axis=1)], "")[place]
 
 
 def guess_bonds(atoms: Any, positions: NDArray[np.floating[Any]], box: Any) -> NDArray[np.int64]:
@@ -84,8 +93,19 @@ def guess_bonds(atoms: Any, positions: NDArray[np.floating[Any]], box: Any) -> N
     return np.asarray(atoms.indices[np.asarray(found, dtype=np.int64).reshape(-1, 2)], dtype=np.int64)
 
 
+_kept: WeakKeyDictionary[Any, NDArray[np.int64]] = WeakKeyDictionary()
+
+
+def keep_bonds(universe: Any) -> Any:
+    """Look up the bonds of a universe that nobody will change once for all; gives the universe."""
+    _kept[universe] = bonds_of(universe)
+    return universe
+
+
 def bonds_of(universe: Any) -> NDArray[np.int64]:
     """The bonds that a universe's topology holds; universe indices, shape (B, 2)."""
+    if universe in _kept:
+        return _kept[universe]
     try:
         return np.asarray(universe.bonds.to_indices(), dtype=np.int64).reshape(-1, 2)
     except (NoDataError, AttributeError):

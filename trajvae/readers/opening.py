@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import struct
 import warnings
@@ -15,7 +16,7 @@ import numpy as np
 
 from trajvae.errors import ReadError
 from trajvae.readers.frames import ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames, first_line
-from trajvae.readers.molecules import to_universe
+from trajvae.readers.molecules import keep_bonds, to_universe
 from trajvae.topology import Topology
 
 
@@ -122,10 +123,20 @@ def _universe(topology: Path, first: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what PDB files lack
         try:
-            return mda.Universe(str(topology), **({"to_guess": ()} if bare else {}))
+            stat = topology.stat()
+            return _parsed(str(topology.resolve()), stat.st_size, stat.st_mtime_ns, bare=bare)
         except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, RuntimeError) as error:
             what = "trajectory" if topology == first else "topology"
             raise ReadError(f"{what} '{topology}' cannot be read: {first_line(error)}") from error
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(path: str, size: int, changed: int, *, bare: bool) -> Any:
+    """The universe of a file as it is now; the last one is kept, since one topology often serves many trajectories.
+
+    Atoms are selected from it and nothing else is done with it: frames have readers of their own.
+    """
+    return keep_bonds(mda.Universe(path, **({"to_guess": ()} if bare else {})))
 
 
 def _mdtraj_h5(path: Path) -> Any:

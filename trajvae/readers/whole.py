@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,8 @@ def box_vectors(boxes: Float64) -> Float64:
 
 def longest_bond(elements: NDArray[np.str_], certain: NDArray[np.bool_], bonds: NDArray[np.int64]) -> Float64:
     """The length in Å beyond which a bond is physically impossible; infinite where an element is a guess."""
-    radius = np.array([_COVALENT.get(e, 1.5) for e in elements])
+    different, place = np.unique(elements, return_inverse=True)
+    radius = np.array([_COVALENT.get(e, 1.5) for e in different.tolist()])[place]
     # 1.8: CHARMM bonds the two hydrogens of a rigid water
     limit = np.maximum(1.3 * (radius[bonds[:, 0]] + radius[bonds[:, 1]]) + 0.5, 1.8)
     return np.where(certain[bonds].all(axis=1), limit, np.inf)
@@ -71,10 +73,10 @@ class Wholeness:
     limits: Float64
     parent: NDArray[np.int64]
     molecule: NDArray[np.int64]
-    labels: list[str]
+    labels: Sequence[str]
 
     @classmethod
-    def plan(cls, n_atoms: int, bonds: NDArray[np.int64], limits: Float64, labels: list[str]) -> Wholeness:
+    def plan(cls, n_atoms: int, bonds: NDArray[np.int64], limits: Float64, labels: Sequence[str]) -> Wholeness:
         """Find molecules and a spanning tree of each."""
         graph = coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n_atoms, n_atoms)).tocsr()
         count, molecule = connected_components(graph, directed=False)
