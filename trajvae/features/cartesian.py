@@ -174,6 +174,11 @@ class ShapeSpace(Features):
         """See `Features`."""
         return ((targets - self.mean.to(targets)) @ self.axes.to(targets)) / self.scale.to(targets)
 
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """See `Features`."""
+        seen = torch.nn.functional.pad(self.axes / self.scale, (0, 0, self.rank, 0))
+        return seen - self.v @ (self.t @ (self.v.T @ seen)), self.positions(self.mean[None]).flatten()
+
     def expand(self, outputs: Tensor) -> Tensor:
         """Outputs of order one, (B, I), to targets (B, F); the way back of `inputs`."""
         return self.mean.to(outputs) + (outputs * self.scale.to(outputs)) @ self.axes.to(outputs).T
