@@ -18,7 +18,7 @@ import math
 from typing import Self
 
 import numpy as np
-import scipy.linalg
+import scipy
 import torch
 from numpy.typing import NDArray
 from torch import Tensor

@@ -62,6 +62,7 @@ def scaling(weights: Float64, dimension: int) -> Callable[[Array], Float64]:
     roots = np.repeat(np.sqrt(weights), dimension)
 
     def scaled(x: Array) -> Float64:
+        """Frames (t, N, D)."""
         rows = flat(x).astype(np.float64)
         rows -= (rows @ columns) @ everywhere
         rows *= roots

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from trajvae.readers.frames import Array, FrameFile
 from trajvae.readers.molecules import attribute, bonds_of, elements_of, guess_bonds, has_names, topology_of
@@ -60,8 +59,8 @@ def _bonds(file: FrameFile, frame: range, chosen: Any, box: Any) -> NDArray[np.i
 def _molecules(chosen: Any, bonds: NDArray[np.int64]) -> Any:
     """All atoms that bonds connect with the chosen ones."""
     n = len(chosen.universe.atoms)
-    graph = coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n))
-    label = connected_components(graph, directed=False)[1]
+    graph = scipy.sparse.coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n))
+    label = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
     return chosen.universe.atoms[np.isin(label, label[chosen.indices])]
 
 

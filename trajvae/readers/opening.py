@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import MDAnalysis as mda
 import numpy as np
 
 from trajvae.errors import ReadError
@@ -77,6 +76,8 @@ def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> tuple[
 
 
 def _anonymous(n_atoms: int) -> Any:
+    import MDAnalysis as mda
+
     universe = mda.Universe.empty(n_atoms, trajectory=False)
     return universe.atoms
 
@@ -136,6 +137,8 @@ def _parsed(path: str, size: int, changed: int, *, bare: bool) -> Any:
 
     Atoms are selected from it and nothing else is done with it: frames have readers of their own.
     """
+    import MDAnalysis as mda
+
     return keep_bonds(mda.Universe(path, **({"to_guess": ()} if bare else {})))
 
 
@@ -168,6 +171,8 @@ def _open_array(path: Path) -> ArrayFrames:
 
 
 def _open_file(path: Path, universe: Any) -> FrameFile:
+    from MDAnalysis.coordinates.core import reader as reader_of
+
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
         return _open_array(path)
@@ -181,7 +186,7 @@ def _open_file(path: Path, universe: Any) -> FrameFile:
         try:
             if suffix == ".dcd":
                 return DCDFrames(path)
-            reader = mda.coordinates.core.reader(str(path), n_atoms=len(universe.atoms))
+            reader = reader_of(str(path), n_atoms=len(universe.atoms))
         except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, struct.error) as error:
             raise ReadError(f"'{path}' cannot be read: {first_line(error)}") from error
     return ReaderFrames(reader, str(path))
