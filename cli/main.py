@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import warnings
 from typing import Any, TextIO
 
@@ -11,15 +12,19 @@ import click
 from trajvae._version import __version__
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
 
-from .compare import compare
-from .embed import embed
-from .generate import generate
-from .info import info
 from .interrupts import tidy
-from .marginals import marginals
-from .optimize import optimize
-from .path import path
-from .train import train
+
+# a module a command, of the same name, that is imported when the command is; and the first words of its help
+COMMANDS = {
+    "train": "Read, align and train; write a model.",
+    "embed": "Latent coordinates of every frame.",
+    "generate": "New conformations, drawn from the model.",
+    "marginals": "Simulation against model, observable by observable.",
+    "optimize": "Structures that optimise an observable, where the simulation has been.",
+    "path": "The way between two conformations: a geodesic of the latent space, decoded.",
+    "compare": "Held-out evidence of several latent spaces, trained alike on the same frames.",
+    "info": "Say what one of trajvae's files holds, or what a latent space can be told.",
+}
 
 
 class WrongOption(click.ClickException):
@@ -29,7 +34,7 @@ class WrongOption(click.ClickException):
 
 
 class Commands(click.Group):
-    """Turns trajvae's errors into exit codes: 2 for an option, 1 for anything else."""
+    """Imports a command when it is used; turns trajvae's errors into exit codes: 2 for an option, 1 for the rest."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -49,7 +54,19 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of their use."""
-        return list(self.commands)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f".{cmd_name}", __package__), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 def _show(
@@ -82,7 +99,3 @@ def main() -> None:
       trajvae compare traj.dcd -s top.psf                    which latent space the data ask for
       trajvae info model.h5                                  what a file holds
     """
-
-
-for command in (train, embed, generate, marginals, optimize, path, compare, info):
-    main.add_command(command)

@@ -31,7 +31,9 @@ def rows(command: click.Command) -> list[str]:
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
-    for name, command in main.commands.items():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
         head = [f"## {name}\n", (command.help or "").split("\n")[0], "\n| option | what | default |", "|---|---|---|"]
         parts.append("\n".join([*head, *rows(command)]) + "\n")
     return "\n".join(parts)

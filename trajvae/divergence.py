@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial.distance import jensenshannon
 
 Float64 = NDArray[np.float64]
 
@@ -26,4 +26,4 @@ def histogram_divergence(a: Float64, b: Float64, period: float = 0.0, edges: Flo
     """
     edges = bin_edges([a, b], period) if edges is None else edges
     p, q = (np.histogram(np.clip(s, edges[0], edges[-1]), edges)[0] / len(s) for s in (a, b))
-    return float(jensenshannon(p, q, base=2) ** 2)
+    return float(scipy.spatial.distance.jensenshannon(p, q, base=2) ** 2)

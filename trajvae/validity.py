@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.spatial import cKDTree
 
 from trajvae.observables import angles_of
 from trajvae.terms import bond_angles, bond_lengths, columns, omegas, scalar_products, signed_volumes
@@ -149,7 +148,7 @@ class Validity:
         """Pairs up to two bonds apart, and three bonds apart, as sorted numbers i * N + j."""
         n = len(self.kinds)
         ones = np.ones(len(self.bonds))
-        graph = coo_array((ones, (self.bonds[:, 0], self.bonds[:, 1])), shape=(n, n)).tocsr()
+        graph = scipy.sparse.coo_array((ones, (self.bonds[:, 0], self.bonds[:, 1])), shape=(n, n)).tocsr()
         graph = graph + graph.T
         two = graph + graph @ graph
         three = two @ graph
@@ -183,7 +182,7 @@ class Validity:
                 yield first, np.sqrt(square), i, j, is_14
             return
         for first, x in enumerate(positions):
-            pairs = cKDTree(x).query_pairs(reach, output_type="ndarray")
+            pairs = scipy.spatial.cKDTree(x).query_pairs(reach, output_type="ndarray")
             pairs = pairs[~np.isin(pairs[:, 0] * n + pairs[:, 1], near)]
             is_14 = np.isin(pairs[:, 0] * n + pairs[:, 1], fourth)
             lengths = np.linalg.norm(x[pairs[:, 0]].astype(np.float64) - x[pairs[:, 1]], axis=-1)

@@ -55,6 +55,34 @@ def test_command(command):
     assert "Example" in text and f"trajvae {command}" in text.split("Example")[1]
 
 
+@pytest.mark.parametrize("command", OPTIONS)
+def test_the_list_of_commands_says_what_they_say_of_themselves(command):
+    """The group's one line is the first sentence of the command's own help."""
+    line = next(line for line in help_of("--help").splitlines() if line.startswith(f"  {command} "))
+    said = line.split(None, 1)[1]
+    assert said in " ".join(help_of(command, "--help").split())
+
+
+def test_an_unknown_command_is_wrong_usage():
+    """Exit 2 and one line that names it, although commands are looked up by name alone."""
+    done = subprocess.run([sys.executable, "-m", "trajvae_cli", "trian"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "trian" in done.stderr
+
+
+def test_only_the_command_that_is_used_is_imported():
+    """The group's help imports no command, a command's help its own."""
+    code = (
+        "import sys, trajvae_cli\n"
+        "try:\n    trajvae_cli.main(sys.argv[1:])\n"
+        "except SystemExit:\n    pass\n"
+        "sys.stderr.write(' '.join(n.split('.')[1] for n in sys.modules if n.startswith('trajvae_cli.')))\n"
+    )
+    for arguments, wanted in ((["--help"], set()), (["path", "--help"], {"path"})):
+        full = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(full, capture_output=True, text=True, timeout=60)
+        assert set(done.stderr.split()) & set(OPTIONS) == wanted
+
+
 def test_defaults_are_told():
     """Help states the defaults that a user gets."""
     text = " ".join(help_of("train", "--help").split())

@@ -287,3 +287,14 @@ def test_rounding_is_no_sixth_equation():
     reference[:, 0] = np.arange(5.0) - 2.0
     reference[2, 1] = 3e-16
     assert len(constraints(reference, np.ones(5), "superpose")) == 5
+
+
+@pytest.mark.parametrize("kind", RANKS)
+def test_inputs_are_affine_in_aligned_frames(frames, weights, dimension, kind):
+    """The frame less the mean one, times one matrix: the same inputs to 1e-10."""
+    features, x = made(frames, weights, kind)
+    features.fit(features.targets(x), 7, 0.1)
+    matrix, mean = features.affine()
+    assert matrix.shape == (9 * dimension, 7)
+    wanted = features.inputs(features.targets(x))
+    torch.testing.assert_close((x.flatten(1) - mean) @ matrix, wanted, atol=1e-10, rtol=0)

@@ -109,3 +109,16 @@ def test_the_table_holds_it(embedding: Embedding, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists"):
         embedding.save(path)
     assert path.read_bytes() == before
+
+
+def test_without_rmsd_nothing_is_decoded(tiny_model: Model, chain: Array, embedding: Embedding, tmp_path: Path) -> None:
+    """Latents and jumps are the same, RMSDs are NaN, and figures tell none; the table holds as many rows."""
+    bare = tiny_model.encode(chain.copy(), rmsd=False)
+    np.testing.assert_array_equal(bare.latent, embedding.latent)
+    np.testing.assert_array_equal(bare.latent_scale, embedding.latent_scale)
+    np.testing.assert_array_equal(bare.frame_jump, embedding.frame_jump)
+    assert np.isnan(bare.rmsd).all()
+    assert bare.figures == {"frames": 400}
+    bare.save(tmp_path / "bare.h5")
+    with h5py.File(tmp_path / "bare.h5") as file:
+        assert file["observables/rmsd/value"].shape == (400,)

@@ -307,3 +307,16 @@ def test_a_damaged_line_in_a_text_format_is_one_line(dipeptide, tmp_path, column
     with pytest.raises(ReadError, match=r"two.pdb.*frame 1\b|frame 1\b.*two.pdb") as caught:
         open_source(path, Reading(topology=dipeptide[0])).read()
     assert "\n" not in str(caught.value)
+
+
+def test_a_topology_that_changes_is_read_again(universe, tmp_path):
+    """The last topology is kept in memory, but not when its file is another one now."""
+    top, run = tmp_path / "top.pdb", tmp_path / "run.npy"
+    for selection in ("all", "not element H"):
+        atoms = universe.select_atoms(selection)
+        atoms.write(top)
+        np.save(run, np.stack([atoms.positions] * 2))
+        for _ in range(2):
+            frames = open_source(run, Reading(top, select="all"))
+            assert frames.topology.names.tolist() == atoms.names.tolist()
+            assert len(frames.topology.bonds) > 0

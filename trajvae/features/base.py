@@ -121,6 +121,13 @@ class Features(nn.Module, ABC):
     def inputs(self, targets: Tensor) -> Tensor:
         """Targets (B, F) to what an encoder reads, (B, I), of order one."""
 
+    def affine(self) -> tuple[Tensor, Tensor] | None:
+        """The matrix (N D, I) and the mean frame (N D,), in float64, of inputs that are linear in aligned frames.
+
+        Inputs are the frame less the mean one, times the matrix; None where they are not linear.
+        """
+        return None
+
     @abstractmethod
     def positions(self, targets: Tensor) -> Tensor:
         """Targets (B, F) to frames (B, N, D) in Å, superposed on the reference; differentiable."""

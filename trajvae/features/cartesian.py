@@ -18,7 +18,7 @@ import math
 from typing import Self
 
 import numpy as np
-import scipy.linalg
+import scipy
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -187,6 +187,11 @@ class ShapeSpace(Features):
         """See `Features`."""
         kept = self.input_size
         return (targets[:, :kept] - self.mean[:kept].to(targets)) / self.scale.to(targets)
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """See `Features`."""
+        seen = torch.nn.functional.pad(self.axes / self.scale, (0, 0, self.rank, 0))
+        return seen - self.v @ (self.t @ (self.v.T @ seen)), self.positions(self.mean[None]).flatten()
 
     def expand(self, outputs: Tensor) -> Tensor:
         """Outputs of order one, (B, I), to targets (B, F); the way back of `inputs`."""

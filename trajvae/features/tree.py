@@ -18,10 +18,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
-from scipy.spatial.distance import cdist
 
 Index = NDArray[np.int64]
 Array = NDArray[np.floating[Any]]
@@ -35,16 +33,18 @@ _FEW = 20  # of them for the distances of fragments
 def link_fragments(bonds: Index, positions: Array) -> Index:
     """Bonds, with one more for each further fragment: its nearest pair of atoms in the mean over frames (T, N, D)."""
     n = positions.shape[1]
-    count, label = connected_components(_graph(bonds, n), directed=False)
+    count, label = scipy.sparse.csgraph.connected_components(_graph(bonds, n), directed=False)
     if count == 1:
         return bonds
     order = np.argsort(label, kind="stable")
     starts = np.searchsorted(label[order], np.arange(count))
     apart = np.zeros((n, n))
     for x in positions:  # a few frames; one matrix of distances at a time
-        apart += cdist(x[order], x[order])
+        apart += scipy.spatial.distance.cdist(x[order], x[order])
     between = np.minimum.reduceat(np.minimum.reduceat(apart, starts, axis=0), starts, axis=1)
-    links = minimum_spanning_tree(np.triu(between, 1) + np.triu(np.full_like(between, 1e-9), 1)).tocoo()
+    links = scipy.sparse.csgraph.minimum_spanning_tree(
+        np.triu(between, 1) + np.triu(np.full_like(between, 1e-9), 1)
+    ).tocoo()
     ends = np.append(starts, n)
     found = []
     for a, b in zip(links.row.tolist(), links.col.tolist(), strict=True):
@@ -55,14 +55,14 @@ def link_fragments(bonds: Index, positions: Array) -> Index:
 
 
 def _graph(bonds: Index, n: int) -> Any:
-    return coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n)).tocsr()
+    return scipy.sparse.coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n)).tocsr()
 
 
 def _middle(bonds: Index, n: int) -> int:
     """The atom halfway along the longest way through the bonds."""
     graph = _graph(bonds, n)
-    end = int(breadth_first_order(graph, 0, directed=False)[0][-1])
-    order, before = breadth_first_order(graph, end, directed=False)
+    end = int(scipy.sparse.csgraph.breadth_first_order(graph, 0, directed=False)[0][-1])
+    order, before = scipy.sparse.csgraph.breadth_first_order(graph, end, directed=False)
     way = [int(order[-1])]
     while way[-1] != end:
         way.append(int(before[way[-1]]))
@@ -76,7 +76,7 @@ class _Growth:
         self.x, self.heavy = positions.astype(np.float64), heavy
         self.n, self.dimension = positions.shape[1:]
         self.root = self._root(bonds)
-        order, before = breadth_first_order(_graph(bonds, self.n), self.root, directed=False)
+        order, before = scipy.sparse.csgraph.breadth_first_order(_graph(bonds, self.n), self.root, directed=False)
         self.parent = np.where(before < 0, -1, before).astype(np.int64)
         self.children: list[list[int]] = [[] for _ in range(self.n)]
         weight = np.ones(self.n)
@@ -97,7 +97,7 @@ class _Growth:
         """The atom nearest to the middle with two neighbours that are not in line with it."""
         graph = _graph(bonds, self.n)
         both = (graph + graph.T).tocsr()
-        order = breadth_first_order(graph, _middle(bonds, self.n), directed=False)[0]
+        order = scipy.sparse.csgraph.breadth_first_order(graph, _middle(bonds, self.n), directed=False)[0]
         for atom in order.tolist():
             if self._bent_pair(atom, both.indices[both.indptr[atom] : both.indptr[atom + 1]].tolist()):
                 return int(atom)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import make_interp_spline
 from torch import Tensor, nn
 
 from trajvae.errors import OptionError
@@ -46,7 +46,9 @@ class NodeCurve(Curve):
     def _basis(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """What each node contributes to points and velocities, (T, M) each; kept for the next call with these times."""
         if self._kept is None or self._kept[0] is not t:
-            spline = make_interp_spline(np.linspace(0.0, 1.0, self.count), np.eye(self.count), k=self.order)
+            spline = scipy.interpolate.make_interp_spline(
+                np.linspace(0.0, 1.0, self.count), np.eye(self.count), k=self.order
+            )
             times = t.detach().double().cpu().numpy()
             pair = (spline(times), spline.derivative()(times))
             self._kept = (t, torch.from_numpy(pair[0]).to(t), torch.from_numpy(pair[1]).to(t))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 import torch
-from scipy.cluster.vq import kmeans2
-from scipy.spatial.distance import cdist
 from torch import Tensor
 
 _MOST_POINTS = 5000
@@ -28,6 +27,6 @@ def medoids(points: Tensor, n: int, seed: int) -> Tensor:
     if len(distinct) <= n:
         nearest = np.sort(first)
     else:
-        means, _ = kmeans2(distinct, n, minit="++", seed=random)
-        nearest = np.unique(first[cdist(means, distinct).argmin(axis=1)])
+        means, _ = scipy.cluster.vq.kmeans2(distinct, n, minit="++", seed=random)
+        nearest = np.unique(first[scipy.spatial.distance.cdist(means, distinct).argmin(axis=1)])
     return torch.from_numpy(some[nearest]).to(points.device)

@@ -9,9 +9,9 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from trajvae.geometry.compact import Compact, Sampled
@@ -105,7 +105,7 @@ def measure(manifold: Compact, embedding: Embedding, generator: torch.Generator,
 
 def _neighbours(of: Array, among: Array, k: int) -> tuple[Array, NDArray[np.int64]]:
     """Distances to the k nearest points, and which they are, both (n, k)."""
-    distance, index = cKDTree(among).query(of, list(range(1, k + 1)))
+    distance, index = scipy.spatial.cKDTree(among).query(of, list(range(1, k + 1)))
     return np.asarray(distance), np.asarray(index)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +95,17 @@ class MLP(nn.Module):
         twice : bool
             That a gradient will be differentiated again: the same numbers, with less work for the second derivative.
         """
-        for layer in self.trunk:
-            x = twice_silu(layer(x)) if twice else nn.functional.silu(layer(x))
-        parts = torch.split(self.head(x), list(self.sizes.values()), dim=-1)
+        return self.after_first(self.first(x), twice=twice)
+
+    @property
+    def first(self) -> nn.Linear:
+        """The first layer."""
+        return cast(nn.Linear, self.trunk[0])
+
+    def after_first(self, x: Tensor, *, twice: bool = False) -> dict[str, Tensor]:
+        """As `forward`, from what the first layer gives before its SiLU, (B, width)."""
+        silu = twice_silu if twice else nn.functional.silu
+        for layer in self.trunk[1:]:
+            x = layer(silu(x))
+        parts = torch.split(self.head(silu(x)), list(self.sizes.values()), dim=-1)
         return dict(zip(self.sizes, parts, strict=True))

@@ -17,7 +17,8 @@ from torch import Tensor
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError
 from trajvae.features import Features, Shape, features_of
-from trajvae.latents import make_latent
+from trajvae.latents import Params, make_latent
+from trajvae.models.entrance import Entrance, Key, entrance_of, key_of
 from trajvae.models.likelihoods import make_likelihood
 from trajvae.models.networks import MLP
 from trajvae.models.vae import VAE
@@ -119,6 +120,7 @@ class Pipeline:
         self.device = device
         self.vae = vae.to(device).eval().requires_grad_(False)
         self._double: VAE | None = None
+        self._entrance: tuple[Key, Entrance | None] | None = None
 
     @property
     def dimension(self) -> int:
@@ -166,7 +168,9 @@ class Pipeline:
         return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64)).to(self.device)
 
     @torch.no_grad()
-    def encode(self, positions: Array, generator: torch.Generator | None = None) -> tuple[Encoded, Array]:
+    def encode(
+        self, positions: Array, generator: torch.Generator | None = None, *, rmsd: bool = True
+    ) -> tuple[Encoded, Array]:
         """Encode frames as they come from a reader.
 
         Parameters
@@ -175,6 +179,8 @@ class Pipeline:
             In Å. Networks run in float32 for float32 input and in float64 for float64 input.
         generator : torch.Generator, optional
             For the ELBO's draw; one of a fixed seed by default, so that two calls agree.
+        rmsd : bool
+            Whether to decode, and to measure RMSDs, ELBO and KL; they are NaN otherwise, and latents the same.
 
         Returns
         -------
@@ -186,33 +192,50 @@ class Pipeline:
         ModelError
             Decoded frames are not finite, or so far out that their squares are not.
         """
-        dtype = torch.float64 if positions.dtype == np.float64 else torch.float32
-        vae = self._in(dtype)
-        generator = generator or torch.Generator(self.device).manual_seed(0)
+        vae = self._in(torch.float64 if positions.dtype == np.float64 else torch.float32)
         aligned = self.alignment.apply(positions)
+        params = self._posterior(vae, aligned)
+        latent, scale = vae.latent.mean(params), vae.latent.scale(params)
+        if rmsd:
+            generator = generator or torch.Generator(self.device).manual_seed(0)
+            measures = self._measure(vae, aligned, params, generator)
+        else:
+            nothing = np.full((len(aligned), len(vae.latent.parts)), np.nan)
+            measures = (nothing[:, 0], nothing[:, 0], nothing[:, 0], nothing)
+        return Encoded(_numpy(latent), _numpy(scale), *measures), aligned
+
+    def _posterior(self, vae: VAE, aligned: Array) -> Params:
+        """The posterior's parameters of aligned frames: by the short way where features allow and precision does."""
+        if vae is self.vae:
+            key = key_of(vae)
+            if self._entrance is None or self._entrance[0] != key:
+                self._entrance = key, entrance_of(vae)
+            if self._entrance[1] is not None:
+                return self._entrance[1](torch.from_numpy(np.ascontiguousarray(aligned, np.float32)).to(self.device))
+        dtype = torch.float32 if vae is self.vae else torch.float64
+        return vae.encode(vae.features.inputs(self.targets(aligned)).to(dtype))
+
+    def _measure(
+        self, vae: VAE, aligned: Array, params: Params, generator: torch.Generator
+    ) -> tuple[Float64, Float64, Float64, Float64]:
+        """RMSD to the decoded mean and to the principal components, ELBO and KL; see `Encoded`."""
         exact = self.targets(aligned)
-        targets = exact.to(dtype)
-        inputs = vae.features.inputs(exact).to(dtype)
-        params = vae.encode(inputs)
-        latent = vae.latent.mean(params)
-        decoded = self._frames(vae.likelihood.mean(vae.decode(latent)))
-        principal = self._principal(aligned, exact)
+        targets = exact.to(torch.float32 if vae is self.vae else torch.float64)
+        terms = vae.terms_at(params, targets, generator)
+        mean = vae.likelihood.mean(vae.decode(vae.latent.mean(params)))
+        if vae.features.shape_space is vae.features:  # linear: exact to the networks' precision
+            decoded, principal = _float(vae.features.positions(mean)), self._principal(vae, targets)
+        else:
+            decoded = self._frames(mean)
+            principal = self._principal(vae, vae.features.shape_space.targets(self._tensor(aligned)))
         if not all((np.abs(x) < _FAR).all() for x in (decoded, principal)):
             raise ModelError(
                 "what the model makes of these frames is no structure: its weights are damaged, or the frames are "
                 "nothing like those that it was trained on"
             )
-        terms = vae.terms(inputs, targets, generator)
         ones = np.ones(self.n_atoms)
-        out = Encoded(
-            _numpy(latent),
-            _numpy(vae.latent.scale(params)),
-            pairwise_rmsd(decoded, aligned, ones),
-            pairwise_rmsd(principal, aligned, ones),
-            _numpy(terms.elbo()),
-            _numpy(terms.kl),
-        )
-        return out, aligned
+        away, least = pairwise_rmsd(decoded, aligned, ones), pairwise_rmsd(principal, aligned, ones)
+        return away, least, _numpy(terms.elbo()), _numpy(terms.kl)
 
     @torch.no_grad()
     def posterior_sample(self, positions: Array, generator: torch.Generator) -> Tensor:
@@ -221,12 +244,10 @@ class Pipeline:
         inputs = self.vae.features.inputs(exact).float()
         return self.vae.posterior_sample(inputs, exact.float(), generator)
 
-    def _principal(self, aligned: Array, targets: Tensor) -> Float64:
-        """Frames projected on as many principal components as the latent space has dimensions."""
-        space = self.vae.features.shape_space
-        if space is not self.vae.features:
-            targets = space.targets(self._tensor(aligned))
-        return _numpy(space.positions(space.project(targets, self.vae.latent.dim)))
+    def _principal(self, vae: VAE, targets: Tensor) -> Array:
+        """Targets of shape space projected on as many principal components as the latent space has dimensions."""
+        space = vae.features.shape_space
+        return _float(space.positions(space.project(targets, vae.latent.dim)))
 
     def _frames(self, targets: Tensor) -> Float64:
         return _numpy(self.vae.features.positions(targets.double()))
@@ -266,6 +287,10 @@ class Pipeline:
         """Latent points (T, ambient) in the tangent space at the manifold's origin, (T, dim)."""
         points = torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.device)
         return _numpy(self.vae.latent.tangent(points))
+
+
+def _float(x: Tensor) -> Array:
+    return np.asarray(x.detach().cpu().numpy())
 
 
 def _numpy(x: Tensor) -> Float64:

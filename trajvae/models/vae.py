@@ -111,7 +111,10 @@ class VAE(nn.Module):
 
     def terms(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Terms:
         """One reparameterised draw of the ELBO's parts."""
-        params = self.encode(inputs)
+        return self.terms_at(self.encode(inputs), targets, generator)
+
+    def terms_at(self, params: Params, targets: Tensor, generator: torch.Generator | None = None) -> Terms:
+        """As `terms`, from the posterior's parameters."""
         log_likelihood = _LogLikelihood(self, targets)
         z, kl, penalty = self.latent.draw(params, Context(generator, log_likelihood, self.encode))
         decoded, value = log_likelihood.decode(z)

@@ -30,7 +30,7 @@ class Embedding:
     coordinates : str
         What `latent` is: Cartesian, unit vectors, ...
     rmsd : ndarray, shape (T,)
-        Å, of each frame to its decoded mean.
+        Å, of each frame to its decoded mean; NaN where that was not asked for.
     frame_jump : ndarray, shape (T,)
         Å, to the frame before in the same file; NaN where there is none.
     file, frame : ndarray of int64, shape (T,)
@@ -83,7 +83,13 @@ class Embedding:
         )
 
 
-def embed(pipeline: Pipeline, frames: Frames, progress: Callable[[int, int], None] | None = None) -> Embedding:
+def embed(
+    pipeline: Pipeline,
+    frames: Frames,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    rmsd: bool = True,
+) -> Embedding:
     """Encode all frames of a source, chunk by chunk; deterministic.
 
     Parameters
@@ -92,6 +98,8 @@ def embed(pipeline: Pipeline, frames: Frames, progress: Callable[[int, int], Non
     frames : Frames
     progress : callable, optional
         Called with (frames done, frames in all).
+    rmsd : bool
+        Whether to decode the latent points and to measure RMSDs and ELBO; see `Model.encode`.
     """
     parts: list[Encoded] = []
     places: list[Chunk] = []
@@ -100,32 +108,37 @@ def embed(pipeline: Pipeline, frames: Frames, progress: Callable[[int, int], Non
     generator = torch.Generator(pipeline.device).manual_seed(0)
     done = 0
     for chunk in frames.chunks():
-        encoded, aligned = pipeline.encode(chunk.positions, generator)
-        linked = aligned if last is None else np.concatenate([last, aligned])
-        jumps.append(frame_jump(linked)[len(linked) - len(aligned) :])
+        encoded, aligned = pipeline.encode(chunk.positions, generator, rmsd=rmsd)
+        jump = frame_jump(aligned)
+        if last is not None:
+            jump[:1] = frame_jump(np.concatenate([last, aligned[:1]]))[1:]
+        jumps.append(jump)
         parts.append(encoded)
         places.append(Chunk(chunk.positions[:0], chunk.file, chunk.frame))
         last = aligned[-1:]
         done += len(aligned)
         if progress is not None:
             progress(done, frames.n_frames)
-    return assemble(pipeline, parts, places, np.concatenate(jumps), frames)
+    return assemble(pipeline, parts, places, np.concatenate(jumps), frames, measured=rmsd)
 
 
 def assemble(
-    pipeline: Pipeline, parts: list[Encoded], places: list[Chunk], jump: NDArray[np.float64], frames: Frames
+    pipeline: Pipeline,
+    parts: list[Encoded],
+    places: list[Chunk],
+    jump: NDArray[np.float64],
+    frames: Frames,
+    *,
+    measured: bool = True,
 ) -> Embedding:
-    """Put chunks together; a jump between two files is none."""
+    """Put chunks together; a jump between two files is none, and without measures figures tell none."""
     everything = join(parts)
     file = np.concatenate([p.file for p in places])
     frame = np.concatenate([p.frame for p in places])
     jump = np.where(follows(file), jump, np.nan)
-    figures = {
-        "frames": len(file),
-        "elbo": float(everything.elbo.mean()),
-        "rmsd": float(everything.rmsd.mean()),
-        "pca_rmsd": float(everything.pca_rmsd.mean()),
-    }
+    figures: dict[str, Any] = {"frames": len(file)}
+    if measured:
+        figures |= {name: float(getattr(everything, name).mean()) for name in ("elbo", "rmsd", "pca_rmsd")}
     return Embedding(
         everything.latent,
         everything.scale,

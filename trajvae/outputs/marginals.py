@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial.distance import jensenshannon
 
 from trajvae.divergence import bin_edges, histogram_divergence
 from trajvae.errors import ReadError
@@ -132,7 +132,7 @@ def _figures(p: Float64, q: Float64, a: Float64, b: Float64, period: float) -> t
     from scipy.stats import ks_2samp, wasserstein_distance  # half a second that no other output waits for
 
     w1 = circular_wasserstein(a, b, period) if period else wasserstein_distance(a, b)
-    return float(jensenshannon(p, q, base=2) ** 2), float(w1), float(ks_2samp(a, b).statistic)
+    return float(scipy.spatial.distance.jensenshannon(p, q, base=2) ** 2), float(w1), float(ks_2samp(a, b).statistic)
 
 
 def circular_wasserstein(a: Float64, b: Float64, period: float) -> float:

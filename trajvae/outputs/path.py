@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from trajvae.errors import OptionError
@@ -202,8 +201,10 @@ class _Search:
         )
         weights = cost.clamp(min=1e-12).sqrt().double().cpu().numpy()
         links = (first.cpu().numpy(), near.flatten().cpu().numpy())
-        graph = csr_matrix((weights, links), shape=(len(points), len(points)))
-        (reach,), (before,) = dijkstra(graph, directed=False, indices=[0], return_predecessors=True)
+        graph = scipy.sparse.csr_matrix((weights, links), shape=(len(points), len(points)))
+        (reach,), (before,) = scipy.sparse.csgraph.dijkstra(
+            graph, directed=False, indices=[0], return_predecessors=True
+        )
         if not np.isfinite(reach[-1]):
             return None
         way = [len(points) - 1]

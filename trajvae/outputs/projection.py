@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from trajvae.validity import Validity
 
@@ -31,7 +31,9 @@ class _Ends:
     def __init__(self, pairs: Index, n_atoms: int) -> None:
         self.pairs = pairs
         rows, ones = np.arange(len(pairs)), np.ones(len(pairs))
-        first, second = (csr_matrix((ones, (rows, pairs[:, k])), shape=(len(pairs), n_atoms)) for k in (0, 1))
+        first, second = (
+            scipy.sparse.csr_matrix((ones, (rows, pairs[:, k])), shape=(len(pairs), n_atoms)) for k in (0, 1)
+        )
         self.moves = first - second
         self.share = (first + second).T  # of a term's moves by atom
 

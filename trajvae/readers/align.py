@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
+from trajvae.readers.blocks import blocks, flat, means, products, scaling, spread, sums
+from trajvae.readers.rotations import optimal
 
 Array = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
@@ -23,6 +25,8 @@ KINDS = ("superpose", "principal", "none")
 DEGENERATE = 0.1
 # a mean structure thinner than this share of the frames' own thickness says nothing of their orientation
 FLAT = 0.5
+# share of two frames' sizes below which their squared difference is added up by atoms: rounding is 1e-9 of it above
+_NEAR = 1e-6
 
 
 def center(x: Array, weights: Float64) -> Array:
@@ -36,40 +40,41 @@ def center(x: Array, weights: Float64) -> Array:
     Returns
     -------
     ndarray, shape (T, N, D)
-        In the precision of `x`; the centre itself is computed in float64.
+        In the precision of `x`; the centre is computed in float64.
     """
-    middle = np.einsum("tnd,n->td", x, weights / weights.sum(), dtype=np.float64)
-    return np.asarray(x - middle[:, None, :], dtype=x.dtype)
+    middle, out = sums(x, means(weights, x.shape[2])), np.empty(x.shape, x.dtype)
+    everywhere = spread(x.shape[1], np.eye(x.shape[2]))
+    for s in blocks(x):
+        np.subtract(flat(x[s]), middle[s] @ everywhere, out=flat(out[s]), casting="same_kind")
+    return out
 
 
 def _covariance(x: Array, other: Float64, weights: Float64) -> Float64:
     """Sum over atoms of w x outer other, shape (T, D, D); `other` is one structure (N, D) or one a frame."""
-    turned = np.swapaxes(x, 1, 2).astype(np.float64, copy=False)
-    return np.asarray(np.matmul(turned, weights[:, None] * other))
+    out = np.empty((len(x), x.shape[2], x.shape[2]))
+    if other.ndim == 2:
+        return sums(x, products(other, weights)).reshape(out.shape)
+    for s in blocks(x):
+        turned = np.swapaxes(x[s].astype(np.float64, copy=False), 1, 2)
+        np.matmul(turned, weights[:, None] * other[s], out=out[s])
+    return out
 
 
 def optimal_rotations(x: Array, reference: Float64, weights: Float64) -> Float64:
-    """The proper rotations R that minimise the weighted RMSD of x R to the reference.
+    """The proper rotations R that minimise the weighted RMSD of x R to the reference; see `rotations.optimal`.
 
     Parameters
     ----------
     x : ndarray, shape (T, N, D)
-        Centred.
     reference : ndarray, shape (N, D) or (T, N, D)
-        Centred.
+        Both centred.
     weights : ndarray, shape (N,)
 
     Returns
     -------
     ndarray, shape (T, D, D)
-
-    References
-    ----------
-    W. Kabsch, Acta Cryst. A 34, 827 (1978): singular values of the covariance, the last axis flipped where needed.
     """
-    u, _, vt = np.linalg.svd(_covariance(x, reference, weights))
-    u[:, :, -1] *= np.sign(np.linalg.det(u) * np.linalg.det(vt))[:, None]
-    return np.asarray(np.matmul(u, vt))
+    return optimal(_covariance(x, reference, weights))
 
 
 def superpose(x: Array, reference: Float64, weights: Float64) -> Array:
@@ -85,9 +90,18 @@ def superpose(x: Array, reference: Float64, weights: Float64) -> Array:
     Returns
     -------
     ndarray, shape (T, N, D)
+        In the precision of `x`, in which the centre is subtracted and the rotation applied; both are found in float64.
     """
-    moved = center(x, weights)
-    return np.asarray(np.matmul(moved, optimal_rotations(moved, reference, weights).astype(x.dtype)))
+    n, dimension = reference.shape
+    # the covariance of centred frames from frames as they come, in one product with their centres
+    both = sums(x, np.hstack([products(reference, weights), means(weights, dimension)]))
+    middle, raw = both[:, dimension**2 :], both[:, : dimension**2].reshape(-1, dimension, dimension)
+    rotations = optimal(raw - middle[:, :, None] * (weights @ reference)).astype(x.dtype)
+    middle, out = middle.astype(x.dtype), np.empty(x.shape, x.dtype)
+    everywhere = spread(n, np.eye(dimension, dtype=x.dtype))
+    for s in blocks(x):
+        np.matmul((flat(x[s]) - middle[s] @ everywhere).reshape(-1, n, dimension), rotations[s], out=out[s])
+    return out
 
 
 def pairwise_rmsd(a: Array, b: Array, weights: Float64) -> Float64:
@@ -103,15 +117,33 @@ def pairwise_rmsd(a: Array, b: Array, weights: Float64) -> Float64:
     ndarray, shape (T,)
         In the unit of the positions.
     """
-    target: Float64 = np.asarray(center(b.astype(np.float64), weights), dtype=np.float64)
-    moved = center(a.astype(np.float64), weights)
-    return rmsd(np.matmul(moved, optimal_rotations(moved, target, weights)), target, weights)
+    covariance, size = np.empty((len(a), a.shape[2], a.shape[2])), np.empty(len(a))
+    scaled = scaling(weights, a.shape[2])
+    for s in blocks(a):
+        left, right = scaled(a[s]), scaled(b[s])
+        np.matmul(np.swapaxes(left, 1, 2), right, out=covariance[s])
+        size[s] = np.einsum("tnd,tnd->t", left, left) + np.einsum("tnd,tnd->t", right, right)
+    rotations = optimal(covariance)
+    square = size - 2.0 * np.einsum("tij,tij->t", rotations, covariance)
+    # a difference of frames that nearly coincide has lost its digits: add up theirs
+    near = np.flatnonzero(square < _NEAR * size)
+    for s in blocks(a[near]):
+        k = near[s]
+        rest = np.matmul(scaled(a[k]), rotations[k]) - scaled(b[k])
+        square[k] = np.square(rest).sum(axis=(1, 2))
+    return np.asarray(np.sqrt(square / weights.sum()))
 
 
 def rmsd(a: Array, b: Array, weights: Float64 | None = None) -> Float64:
-    """Weighted RMSD without superposition, shape (T,); `b` may be one structure."""
-    square = np.square(a.astype(np.float64) - b).sum(axis=-1)
-    return np.sqrt(np.average(square, axis=-1, weights=weights))
+    """Weighted RMSD without superposition, shape (T,); either may be one structure."""
+    if a.ndim == 2:
+        return np.asarray(rmsd(a[None], b, weights)[0])
+    weights = np.ones(a.shape[1]) if weights is None else weights
+    share = np.repeat(weights / weights.sum(), a.shape[2])
+    b, square = np.broadcast_to(b, a.shape), np.empty(len(a))
+    for s in blocks(a):
+        np.matmul(np.square(flat(a[s].astype(np.float64) - b[s])), share, out=square[s])
+    return np.sqrt(square)
 
 
 def frame_jump(aligned: Array, follows: NDArray[np.bool_] | None = None) -> Float64:

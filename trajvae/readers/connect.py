@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from trajvae.readers.frames import Array, FrameFile
 from trajvae.readers.molecules import attribute, bonds_of, elements_of, guess_bonds, has_names, topology_of
@@ -60,8 +60,8 @@ def _bonds(file: FrameFile, frame: range, chosen: Any, box: Any) -> NDArray[np.i
 def _molecules(chosen: Any, bonds: NDArray[np.int64]) -> Any:
     """All atoms that bonds connect with the chosen ones."""
     n = len(chosen.universe.atoms)
-    graph = coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n))
-    label = connected_components(graph, directed=False)[1]
+    graph = scipy.sparse.coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n))
+    label = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
     return chosen.universe.atoms[np.isin(label, label[chosen.indices])]
 
 
@@ -102,11 +102,22 @@ def _wholeness(region: Any, bonds: NDArray[np.int64], *, boxed: bool) -> Wholene
         limits = np.full(len(local), np.inf)
     if not len(local):
         return None
-    return Wholeness.plan(len(region), local, limits, _labels(region))
+    return Wholeness.plan(len(region), local, limits, _Labels(region))
 
 
-def _labels(atoms: Any) -> list[str]:
-    if not has_names(atoms):
-        return [str(i) for i in atoms.indices]
-    names, residues, numbers = (attribute(atoms, k, "").astype(str) for k in ("names", "resnames", "resids"))
-    return [f"{r}{i}:{n}" if r or i else n for n, r, i in zip(names, residues, numbers, strict=True)]
+class _Labels(Sequence[str]):
+    """Names of atoms for messages, made when one is asked for."""
+
+    def __init__(self, atoms: Any) -> None:
+        self._indices = atoms.indices
+        kinds = ("names", "resnames", "resids") if has_names(atoms) else ()
+        self._parts = [attribute(atoms, kind, "") for kind in kinds]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, k: Any) -> Any:
+        if not self._parts:
+            return str(self._indices[k])
+        name, residue, number = (str(part[k]) for part in self._parts)
+        return f"{residue}{number}:{name}" if residue or number else name

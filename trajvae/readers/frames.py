@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from MDAnalysis.lib.formats.libdcd import DCDFile
-from MDAnalysis.units import convert
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
@@ -106,7 +104,11 @@ class DCDFrames:
     precision = 0.0
 
     def __init__(self, path: Path) -> None:
+        from MDAnalysis.lib.formats.libdcd import DCDFile
+        from MDAnalysis.units import convert
+
         self.name = str(path)
+        self._open: Callable[[str], Any] = DCDFile
         _check_dcd_length(path)
         with DCDFile(self.name) as file:
             self.n_frames, self.n_atoms = int(file.n_frames), int(file.header["natoms"])
@@ -117,7 +119,7 @@ class DCDFrames:
 
     def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
         """See `FrameFile`."""
-        with DCDFile(self.name) as file:
+        with self._open(self.name) as file:
             for piece in _pieces(frames, size):
                 got = file.readframes(piece.start, piece.stop, piece.step, order="fac", indices=atoms)
                 yield got.xyz, _dcd_boxes(got.unitcell) if self._periodic else None
@@ -203,7 +205,8 @@ def _xdr_read(file: Any, piece: range, atoms: NDArray[np.int64], *, strided: boo
     A strided read of TRR by mdtraj 1.11.1 writes beyond its arrays (it may crash), hence frame by frame.
     """
     if piece.step == 1 or strided:
-        file.seek(piece.start)
+        if file.tell() != piece.start:  # a first seek looks through the whole file
+            file.seek(piece.start)
         fields = file.read(n_frames=len(piece), stride=piece.step if piece.step > 1 else None, atom_indices=atoms)
         return fields[0], fields[3]
     single = [_xdr_read(file, range(frame, frame + 1), atoms, strided=False) for frame in piece]

@@ -5,13 +5,9 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-import MDAnalysis as mda
 import numpy as np
-from MDAnalysis.exceptions import NoDataError
-from MDAnalysis.exceptions import SelectionError as MDASelectionError
-from MDAnalysis.guesser.default_guesser import DefaultGuesser
-from MDAnalysis.guesser.tables import masses as element_masses
 from numpy.typing import NDArray
 
 from trajvae.errors import SelectionError, TrajvaeError
@@ -28,13 +24,13 @@ def attribute(atoms: Any, name: str, default: Any) -> NDArray[Any]:
     """An attribute of an AtomGroup, or `default` for every atom where the topology has none."""
     try:
         return np.asarray(getattr(atoms, name))
-    except (NoDataError, AttributeError):
+    except AttributeError:  # MDAnalysis' NoDataError is one
         return np.full(len(atoms), default)
 
 
 def has_names(atoms: Any) -> bool:
     """Whether the atoms of an AtomGroup carry names, that is, whether a real topology stands behind them."""
-    return bool(np.any(attribute(atoms, "names", "").astype(str) != ""))
+    return any(map(str, attribute(atoms, "names", "").tolist()))
 
 
 def elements_of(atoms: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
@@ -47,24 +43,37 @@ def elements_of(atoms: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
     certain : ndarray of bool, shape (N,)
         Where the file says so itself, or where mass and name agree.
     """
-    given = np.char.capitalize(np.char.strip(attribute(atoms, "elements", "").astype(str)))
+    given = attribute(atoms, "elements", "").astype(str)
+    given = np.char.capitalize(np.char.strip(given)) if given.any() else given
     names = attribute(atoms, "names", "").astype(str)
     masses = attribute(atoms, "masses", 0.0).astype(float)
-    guess = np.asarray(DefaultGuesser(None).guess_types(atom_types=names), dtype=str) if names.any() else names
-    guess = np.char.capitalize(guess)
-    expected = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in guess])
+    guess, expected = _by_name(names)
     agree = (np.abs(expected - masses) < 0.2) & (guess != "")
     by_mass = _by_mass(masses)
     deduced = np.where(agree | (by_mass == ""), np.where(agree | (masses <= 1.0), guess, ""), by_mass)
     return np.where(given != "", given, deduced), (given != "") | (deduced != "") & (masses > 1.0)
 
 
+def _by_name(names: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """MDAnalysis' guess of each atom's element, and that element's mass; each name is looked at once."""
+    from MDAnalysis.guesser.default_guesser import DefaultGuesser
+    from MDAnalysis.guesser.tables import masses as element_masses
+
+    different, place = np.unique(names, return_inverse=True)
+    guess = np.char.capitalize(np.asarray(DefaultGuesser(None).guess_types(atom_types=different), dtype=str))
+    masses = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in guess], dtype=float)
+    return guess[place], masses[place]
+
+
 def _by_mass(masses: NDArray[np.float64]) -> NDArray[np.str_]:
     """The common element whose mass is within 0.1 u, or an empty string."""
+    from MDAnalysis.guesser.tables import masses as element_masses
+
     common = ("H", "C", "N", "O", "F", "Na", "Mg", "P", "S", "Cl", "K", "Ca", "Fe", "Zn", "Br", "I")
     table = np.array([element_masses.get(e, element_masses.get(e.upper())) for e in common], dtype=float)
-    off = np.abs(masses[:, None] - table)
-    return np.where(off.min(axis=1) < 0.1, np.asarray(common)[off.argmin(axis=1)], "")
+    different, place = np.unique(masses, return_inverse=True)
+    off = np.abs(different[:, None] - table)
+    return np.where(off.min(axis=1) < 0.1, np.asarray(common)[off.argmin(axis=1)], "")[place]
 
 
 def guess_bonds(atoms: Any, positions: NDArray[np.floating[Any]], box: Any) -> NDArray[np.int64]:
@@ -72,6 +81,9 @@ def guess_bonds(atoms: Any, positions: NDArray[np.floating[Any]], box: Any) -> N
 
     Nothing is guessed where an element is unknown (coarse-grained beads are no balls of known radius).
     """
+    import MDAnalysis as mda
+    from MDAnalysis.guesser.default_guesser import DefaultGuesser
+
     elements, _ = elements_of(atoms)
     if (elements == "").any():
         return np.empty((0, 2), dtype=np.int64)
@@ -84,11 +96,22 @@ def guess_bonds(atoms: Any, positions: NDArray[np.floating[Any]], box: Any) -> N
     return np.asarray(atoms.indices[np.asarray(found, dtype=np.int64).reshape(-1, 2)], dtype=np.int64)
 
 
+_kept: WeakKeyDictionary[Any, NDArray[np.int64]] = WeakKeyDictionary()
+
+
+def keep_bonds(universe: Any) -> Any:
+    """Look up the bonds of a universe that nobody will change once for all; gives the universe."""
+    _kept[universe] = bonds_of(universe)
+    return universe
+
+
 def bonds_of(universe: Any) -> NDArray[np.int64]:
     """The bonds that a universe's topology holds; universe indices, shape (B, 2)."""
+    if universe in _kept:
+        return _kept[universe]
     try:
         return np.asarray(universe.bonds.to_indices(), dtype=np.int64).reshape(-1, 2)
-    except (NoDataError, AttributeError):
+    except AttributeError:
         return np.empty((0, 2), dtype=np.int64)
 
 
@@ -143,9 +166,11 @@ def select_atoms(atoms: Any, select: str | None) -> tuple[Any, str]:
 
 
 def _explicit(atoms: Any, select: str) -> Any:
+    from MDAnalysis.exceptions import SelectionError as MDASelectionError
+
     try:
         return atoms.select_atoms(select)
-    except (MDASelectionError, NoDataError, AttributeError, ValueError, TypeError) as error:
+    except (MDASelectionError, AttributeError, ValueError, TypeError) as error:
         if not has_names(atoms):
             raise SelectionError(
                 f"without a topology only index selections such as 'index 0:99' work, got '{select}': "
@@ -187,6 +212,8 @@ def to_universe(topology: Topology, positions: NDArray[np.floating[Any]]) -> Any
     positions : ndarray, shape (T, N, D)
         In Å; z = 0 is added where D = 2.
     """
+    import MDAnalysis as mda
+
     rows = np.stack([topology.segids, topology.resids.astype(str), topology.resnames])
     new = np.r_[True, (rows[:, 1:] != rows[:, :-1]).any(axis=0)]
     residue = np.cumsum(new) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import struct
 import warnings
@@ -9,14 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import MDAnalysis as mda
 import numpy as np
 
 from trajvae.errors import ReadError
 from trajvae.readers.arrays import array_frames, open_array
 from trajvae.readers.frames import ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames, first_line
 from trajvae.readers.mdtraj_hdf5 import load_mdtraj
-from trajvae.readers.molecules import to_universe
+from trajvae.readers.molecules import keep_bonds, to_universe
 from trajvae.store import check_hdf5
 from trajvae.topology import Topology
 
@@ -78,6 +78,8 @@ def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> tuple[
 
 
 def _anonymous(n_atoms: int) -> Any:
+    import MDAnalysis as mda
+
     universe = mda.Universe.empty(n_atoms, trajectory=False)
     return universe.atoms
 
@@ -118,13 +120,27 @@ def _universe(topology: Path, first: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what PDB files lack
         try:
-            return mda.Universe(str(topology), **({"to_guess": ()} if bare else {}))
+            stat = topology.stat()
+            return _parsed(str(topology.resolve()), stat.st_size, stat.st_mtime_ns, bare=bare)
         except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, RuntimeError) as error:
             what = "trajectory" if topology == first else "topology"
             raise ReadError(f"{what} '{topology}' cannot be read: {first_line(error)}") from error
 
 
+@functools.lru_cache(maxsize=1)
+def _parsed(path: str, size: int, changed: int, *, bare: bool) -> Any:
+    """The universe of a file as it is now; the last one is kept, since one topology often serves many trajectories.
+
+    Atoms are selected from it and nothing else is done with it: frames have readers of their own.
+    """
+    import MDAnalysis as mda
+
+    return keep_bonds(mda.Universe(path, **({"to_guess": ()} if bare else {})))
+
+
 def _open_file(path: Path, universe: Any) -> FrameFile:
+    from MDAnalysis.coordinates.core import reader as reader_of
+
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
         return open_array(path)
@@ -140,7 +156,7 @@ def _open_file(path: Path, universe: Any) -> FrameFile:
         try:
             if suffix == ".dcd":
                 return DCDFrames(path)
-            reader = mda.coordinates.core.reader(str(path), n_atoms=len(universe.atoms))
+            reader = reader_of(str(path), n_atoms=len(universe.atoms))
         except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, struct.error) as error:
             raise ReadError(f"'{path}' cannot be read: {first_line(error)}") from error
     return ReaderFrames(reader, str(path))

@@ -148,9 +148,8 @@ class Frames:
         file : int
             Its number.
         """
-        finite = np.isfinite(xyz).all(axis=(1, 2))
-        if not finite.all():
-            bad = int(np.argmin(finite))
+        if not np.isfinite(xyz).all():
+            bad = int(np.argmin(np.isfinite(xyz).all(axis=(1, 2))))
             atom = int(np.argmin(np.isfinite(xyz[bad]).all(axis=1)))
             raise ReadError(
                 f"frame {frames[bad]} of '{name}' holds a coordinate that is not finite (atom {self.atoms[atom]})"

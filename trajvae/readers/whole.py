@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from trajvae.errors import ReadError
 
@@ -44,7 +44,8 @@ def box_vectors(boxes: Float64) -> Float64:
 
 def longest_bond(elements: NDArray[np.str_], certain: NDArray[np.bool_], bonds: NDArray[np.int64]) -> Float64:
     """The length in Å beyond which a bond is physically impossible; infinite where an element is a guess."""
-    radius = np.array([_COVALENT.get(e, 1.5) for e in elements])
+    different, place = np.unique(elements, return_inverse=True)
+    radius = np.array([_COVALENT.get(e, 1.5) for e in different.tolist()])[place]
     # 1.8: CHARMM bonds the two hydrogens of a rigid water
     limit = np.maximum(1.3 * (radius[bonds[:, 0]] + radius[bonds[:, 1]]) + 0.5, 1.8)
     return np.where(certain[bonds].all(axis=1), limit, np.inf)
@@ -71,16 +72,18 @@ class Wholeness:
     limits: Float64
     parent: NDArray[np.int64]
     molecule: NDArray[np.int64]
-    labels: list[str]
+    labels: Sequence[str]
 
     @classmethod
-    def plan(cls, n_atoms: int, bonds: NDArray[np.int64], limits: Float64, labels: list[str]) -> Wholeness:
+    def plan(cls, n_atoms: int, bonds: NDArray[np.int64], limits: Float64, labels: Sequence[str]) -> Wholeness:
         """Find molecules and a spanning tree of each."""
-        graph = coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n_atoms, n_atoms)).tocsr()
-        count, molecule = connected_components(graph, directed=False)
+        graph = scipy.sparse.coo_array(
+            (np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n_atoms, n_atoms)
+        ).tocsr()
+        count, molecule = scipy.sparse.csgraph.connected_components(graph, directed=False)
         parent = np.arange(n_atoms)
         for first in np.unique(molecule, return_index=True)[1] if count < n_atoms else []:
-            order, before = breadth_first_order(graph, first, directed=False)
+            order, before = scipy.sparse.csgraph.breadth_first_order(graph, first, directed=False)
             parent[order[1:]] = before[order[1:]]
         return cls(bonds, limits, parent.astype(np.int64), molecule.astype(np.int64), labels)
 
@@ -124,7 +127,7 @@ class Wholeness:
     def _gather(self, x: Float64, inverse: Float64) -> Float64:
         """Box vectors that bring each molecule's centre nearest to the first molecule's, shape (T, n, 3)."""
         sizes = np.bincount(self.molecule)
-        member = coo_array((1.0 / sizes[self.molecule], (self.molecule, np.arange(len(self.molecule)))))
+        member = scipy.sparse.coo_array((1.0 / sizes[self.molecule], (self.molecule, np.arange(len(self.molecule)))))
         flat = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
         sums: Float64 = np.asarray(member.tocsr() @ flat)
         centre = np.moveaxis(sums.reshape(len(sizes), len(x), 3), 0, 1)

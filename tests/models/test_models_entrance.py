@@ -1,0 +1,90 @@
+"""The short way from aligned frames into the encoder is the long one, to single precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from trajvae import Model
+from trajvae.config import TrainConfig
+from trajvae.models.entrance import entrance_of
+from trajvae.models.pipeline import Sizes, build_vae
+from trajvae.models.vae import VAE
+from trajvae.readers.align import Alignment
+
+Array = NDArray[np.floating]
+
+ATOMS = 60
+
+
+def _frames() -> Array:
+    """Frames whose stiffest components are a hundredth of the softest, about a structure of 30 Å; float64."""
+    random = np.random.default_rng(0)
+    modes = random.normal(size=(40, ATOMS * 3)) * np.geomspace(1.0, 0.01, 40)[:, None]
+    mean = random.normal(scale=30.0, size=(ATOMS, 3))
+    return mean + (random.normal(size=(300, 40)) @ modes).reshape(300, ATOMS, 3)
+
+
+def _vae(x: Array, n_inputs: int, width: int) -> VAE:
+    alignment = Alignment.fit("superpose", x, np.ones(ATOMS))
+    vae = build_vae(TrainConfig(hidden=(width, 20)), alignment, Sizes(n_inputs, "isotropic", 1e-3, 300))
+    space = vae.features.shape_space
+    space.fit(space.targets(torch.from_numpy(alignment.apply(x))), n_inputs, 0.1)
+    return vae.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("n_inputs, width", [(3, 256), (170, 16)], ids=["to the inputs", "to the first layer"])
+def test_the_short_way_is_the_long_one(n_inputs: int, width: int) -> None:
+    """The posterior's parameters equal those in double precision to 1e-5 of their spread, over several blocks."""
+    x = _frames()
+    vae = _vae(x, n_inputs, width)
+    aligned = np.tile(Alignment.fit("superpose", x, np.ones(ATOMS)).apply(x), (4, 1, 1))
+    entrance = entrance_of(vae)
+    assert entrance is not None
+    assert entrance.weight.shape == (3 * ATOMS, n_inputs if n_inputs == 3 else width)
+    got = entrance(torch.from_numpy(aligned.astype(np.float32)))
+    exact = vae.double()
+    wanted = exact.encode(exact.features.inputs(exact.features.targets(torch.from_numpy(aligned))))
+    assert got.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert got[name].dtype == torch.float32 and got[name].shape == value.shape
+        assert (got[name] - value).abs().max() < 1e-5 * value.std(dim=0).max() + 1e-6
+
+
+def test_weights_that_change_are_seen(tiny_model: Model, chain: Array) -> None:
+    """Encoding twice with a step of training in between is encoding with both sets of weights."""
+    pipeline = tiny_model.pipeline
+    layer = pipeline.vae.encoder.first
+    before = pipeline.encode(chain)[0].latent
+    with torch.no_grad():
+        layer.weight.mul_(2.0)
+        doubled = pipeline.encode(chain)[0].latent
+        layer.weight.mul_(0.5)
+    assert np.abs(doubled - before).max() > 1e-3
+    np.testing.assert_array_equal(pipeline.encode(chain)[0].latent, before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_without_measures_latents_are_the_same(tiny_model: Model, chain: Array, dtype: type) -> None:
+    """Bit for bit, with the aligned frames; what is not measured is NaN, and measures take no other way."""
+    x = chain.astype(dtype)
+    full, aligned = tiny_model.pipeline.encode(x)
+    bare, again = tiny_model.pipeline.encode(x, rmsd=False)
+    np.testing.assert_array_equal(bare.latent, full.latent)
+    np.testing.assert_array_equal(bare.scale, full.scale)
+    np.testing.assert_array_equal(again, aligned)
+    assert bare.kl.shape == full.kl.shape and np.isfinite(full.kl).all()
+    for measure in (bare.rmsd, bare.pca_rmsd, bare.elbo, bare.kl):
+        assert len(measure) == len(x) and np.isnan(measure).all()
+
+
+def test_single_precision_measures_what_double_does(tiny_model: Model, chain: Array) -> None:
+    """Latents, and RMSDs in Å, to 1e-5, KL to 1e-4 nats."""
+    single, _ = tiny_model.pipeline.encode(chain)
+    double, _ = tiny_model.pipeline.encode(chain.astype(np.float64))
+    np.testing.assert_allclose(single.latent, double.latent, atol=1e-5)
+    np.testing.assert_allclose(single.rmsd, double.rmsd, atol=1e-5)
+    np.testing.assert_allclose(single.pca_rmsd, double.pca_rmsd, atol=1e-5)
+    np.testing.assert_allclose(single.kl, double.kl, atol=1e-4)

@@ -1,0 +1,70 @@
+"""From aligned frames to the posterior's parameters in as few products as there are layers.
+
+Shape space is linear in aligned frames, so the way from coordinates to targets, to principal components, to the
+encoder's first layer is one matrix. It is multiplied out in float64 and kept in float32; frames come relative to their
+mean, so that rounding is a share of what differs between them. Where inputs are few, the product ends at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from trajvae.latents import Params
+from trajvae.models.vae import VAE
+
+_ROWS = 512
+
+Key = tuple[tuple[int, int], ...]
+
+
+class Entrance(NamedTuple):
+    """The short way into an encoder.
+
+    Attributes
+    ----------
+    centre : Tensor of float32, shape (N D,)
+    weight : Tensor of float32, shape (N D, K)
+    bias : Tensor of float32, shape (K,)
+    onward : callable
+        From what the product gives to the posterior's parameters.
+    """
+
+    centre: Tensor
+    weight: Tensor
+    bias: Tensor
+    onward: Callable[[Tensor], Params]
+
+    def __call__(self, frames: Tensor) -> Params:
+        """Aligned frames, float32 (B, N, D), to the posterior's parameters; by blocks that stay in cache."""
+        parts = [
+            self.onward(torch.addmm(self.bias, block - self.centre, self.weight))
+            for block in torch.split(frames.flatten(1), _ROWS)
+        ]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def entrance_of(vae: VAE) -> Entrance | None:
+    """The short way into a VAE's encoder; None where its inputs are not linear in aligned frames."""
+    affine = vae.features.affine()
+    if affine is None:
+        return None
+    matrix, mean = affine
+    centre = mean.float()
+    bias = (centre.double() - mean) @ matrix
+    first = vae.encoder.first
+    size, (width, n_inputs) = len(mean), first.weight.shape
+    if n_inputs * (size + width) < size * width:
+        return Entrance(centre, matrix.float(), bias.float(), vae.encoder)
+    weight = first.weight.double().T
+    return Entrance(centre, (matrix @ weight).float(), (bias @ weight + first.bias).float(), vae.encoder.after_first)
+
+
+def key_of(vae: VAE) -> Key:
+    """What changes when the numbers an entrance is made of do."""
+    first, space = vae.encoder.first, vae.features.shape_space
+    tensors = (first.weight, first.bias, space.mean, space.v, space.t, space.scale)
+    return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors)
