@@ -25,7 +25,7 @@ def raw(content: bytes, rng: Rng) -> bytes:
     marks = [at for mark in MARKS for at in _places(content, mark)] or [0]
     for _ in range(int(rng.integers(1, 9))):
         near = rng.random() < 0.7
-        at = int(rng.choice(marks) + rng.integers(-300, 400)) if near else int(rng.integers(len(data)))
+        at = int(rng.choice(marks) + rng.integers(-300, 400)) if near else int(rng.integers(len(data) + 1))
         at = min(max(at, 0), max(len(data) - 1, 0))
         BYTES[int(rng.integers(len(BYTES)))](data, at, rng)
     return bytes(data)
