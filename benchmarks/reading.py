@@ -110,6 +110,8 @@ def attempt(kind: str, path: Path) -> str:
         USES[kind](path)
     except TrajvaeError as error:
         text = str(error)
+        if isinstance(error.__cause__, MemoryError) or "memory allocation failed" in text:
+            return f"memory: more than {ROOM} bytes were asked for: {text}"  # refused by this limit alone
         return f"refused: {text}" if len(text.splitlines()) == 1 else f"many lines: {text!r}"
     except BaseException as error:  # whatever it is must be told
         last = error.__traceback__
