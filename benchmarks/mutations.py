@@ -15,7 +15,7 @@ Rng = np.random.Generator
 MARKS = (b"TREE", b"SNOD", b"HEAP", b"GCOL", b"\x89HDF", b"\x93NUMPY", b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06")
 NUMBERS = (0, 1, -1, 2, 10**9, 10**12, 2**63 - 1, -(2**63), 0.5, 1e30, 1e300, float("nan"), float("inf"), -3)
 VALUES = (*NUMBERS, None, True, "", "x", "1", "\x1b[2J\n", "../../etc", [], [1], [10**9] * 3, {}, {"a": 1}, "9" * 5000)
-UNABLE = (KeyError, ValueError, TypeError, OSError, RuntimeError, OverflowError)
+UNABLE = (KeyError, ValueError, TypeError, OSError, RuntimeError, OverflowError, MemoryError)
 TYPES = ("i1", "u8", "f2", "f8", "g", ">f4", "c16", "?", "S4", "V3", "i4,f8")
 
 
