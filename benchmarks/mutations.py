@@ -15,7 +15,7 @@ Rng = np.random.Generator
 MARKS = (b"TREE", b"SNOD", b"HEAP", b"GCOL", b"\x89HDF", b"\x93NUMPY", b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06")
 NUMBERS = (0, 1, -1, 2, 10**9, 10**12, 2**63 - 1, -(2**63), 0.5, 1e30, 1e300, float("nan"), float("inf"), -3)
 VALUES = (*NUMBERS, None, True, "", "x", "1", "\x1b[2J\n", "../../etc", [], [1], [10**9] * 3, {}, {"a": 1}, "9" * 5000)
-UNABLE = (KeyError, ValueError, TypeError, OSError, RuntimeError, OverflowError)
+UNABLE = (KeyError, ValueError, TypeError, OSError, RuntimeError, OverflowError, MemoryError)
 TYPES = ("i1", "u8", "f2", "f8", "g", ">f4", "c16", "?", "S4", "V3", "i4,f8")
 
 
@@ -25,7 +25,7 @@ def raw(content: bytes, rng: Rng) -> bytes:
     marks = [at for mark in MARKS for at in _places(content, mark)] or [0]
     for _ in range(int(rng.integers(1, 9))):
         near = rng.random() < 0.7
-        at = int(rng.choice(marks) + rng.integers(-300, 400)) if near else int(rng.integers(len(data)))
+        at = int(rng.choice(marks) + rng.integers(-300, 400)) if near else int(rng.integers(len(data) + 1))
         at = min(max(at, 0), max(len(data) - 1, 0))
         BYTES[int(rng.integers(len(BYTES)))](data, at, rng)
     return bytes(data)

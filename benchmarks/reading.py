@@ -19,7 +19,7 @@ from trajvae.outputs.optimize import Search
 from trajvae.readers.sources import Reading, open_source
 from trajvae.store import describe, read_conformations, read_table
 
-ROOM = 3 * 2**30  # bytes of address space beyond what the libraries take
+ROOM = 16 * 2**30  # bytes of address space beyond what the libraries take: far above what counts, which is what is used
 FORBIDDEN = (
     "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.remove", "os.rename", "os.mkdir",
     "pickle.", "marshal.", "ctypes.", "socket.", "shutil.", "exec", "import",

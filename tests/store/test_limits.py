@@ -113,6 +113,16 @@ def test_a_heap_without_end(path):
             read(path)
 
 
+def test_a_heap_longer_than_its_file(path):
+    """For which HDF5 would take memory at every text that it reads."""
+    content = bytearray(path.read_bytes())
+    at = content.find(b"GCOL\x01") + 8
+    content[at : at + 8] = (2**31).to_bytes(8, "little")
+    path.write_bytes(content)
+    with pytest.raises(ReadError, match="or no end"):
+        describe(path)
+
+
 @pytest.mark.parametrize("before", [2**24 - 3, 2**24, 5])
 def test_heaps_are_found_wherever_they_begin(tmp_path, before):
     """Across the pieces in which a file is searched too; a heap that ends is none of the kind."""

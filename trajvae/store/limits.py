@@ -41,10 +41,10 @@ def room(size: int) -> int:
 
 
 def check_heaps(path: Path) -> None:
-    """Refuse a heap of text in which HDF5 would search for ever: one with a free part of size zero.
+    """Refuse a heap of text in which HDF5 would search for ever, or long: one with a free part of size zero.
 
     HDF5 walks a heap's parts by their sizes and takes each other damage for an error; this it takes for a part that
-    begins again where it stands.
+    begins again where it stands. For a heap that says to be longer than its file it takes that memory each time.
 
     Raises
     ------
@@ -60,16 +60,17 @@ def check_heaps(path: Path) -> None:
             while at >= 0:
                 file.seek(begin + at)
                 if _endless(file, size - begin - at):
-                    raise ReadError(f"'{path}' is damaged: a heap of text has a part of no size")
+                    raise ReadError(f"'{path}' is damaged: a heap of text has a part of no size, or no end")
                 at = piece.find(_HEAP, at + 1)
             begin += _PIECE
 
 
 def _endless(file: Any, left: int) -> bool:
-    """Whether the heap that begins here has a free part of size zero."""
-    length = int.from_bytes(file.read(16)[8:], "little")
+    """Whether the heap that begins here has a free part of size zero, or is longer than the file."""
+    head = file.read(16)
+    length = int.from_bytes(head[8:], "little")
     if not 16 <= length <= left:
-        return False
+        return length > left and head[5:8] == bytes(3)  # as HDF5 writes them: numbers that look so by chance are rare
     heap, at = b"GCOL" + bytes(12) + file.read(length - 16), 16
     while at + 16 <= length:
         number, size = int.from_bytes(heap[at : at + 2], "little"), int.from_bytes(heap[at + 8 : at + 16], "little")
