@@ -126,6 +126,7 @@ def _figures(
         "degenerate": degenerate,
         **_use_of_latent(pipeline, chunk, held, encoded),
         "curvatures": pipeline.vae.latent.curvatures(),
+        "geometry": pipeline.vae.latent.geometry(),
         "diagnostics": pipeline.vae.latent.diagnostics(),
     }
 

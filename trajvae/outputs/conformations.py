@@ -51,6 +51,8 @@ class Conformations:
         What the command line reports.
     extra : mapping
         Other arrays, stored under `/trajvae`.
+    geometry : str
+        The space that `latent` lies in, as `Latent.geometry` has it.
     """
 
     positions: NDArray[np.float64]
@@ -62,6 +64,7 @@ class Conformations:
     command: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
     extra: Tree = field(default_factory=dict)
+    geometry: str = ""
 
     def __repr__(self) -> str:
         n, atoms, dimension = self.positions.shape
@@ -95,7 +98,8 @@ class Conformations:
         """
         files = conformation_files(path)
         check_outputs(files, force=force)
-        rows = {"latent": Quantity(self.latent), "valid": Quantity(self.valid.astype(np.int8)), **self.observables}
+        latent = Quantity(self.latent, attributes={"geometry": self.geometry})
+        rows = {"latent": latent, "valid": Quantity(self.valid.astype(np.int8)), **self.observables}
         header = Header("conformations", self.command or "Conformations.save", self.seed)
         with whole_files(*files, force=force) as (pdb, h5md):
             if len(self):

@@ -251,4 +251,5 @@ def generate(
         seed,
         f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{sampler}')",
         figures,
+        geometry=pipeline.vae.latent.geometry(),
     )
