@@ -18,6 +18,7 @@ from .info import info
 from .marginals import marginals
 from .optimize import optimize
 from .path import path
+from .plot import plot
 from .train import train
 
 
@@ -79,9 +80,10 @@ def main() -> None:
       trajvae optimize --objective rg                        the most compact structure
       trajvae path --from 0 --to 97                          the way between two frames
       trajvae compare traj.dcd -s top.psf                    which latent space the data ask for
+      trajvae plot embed.h5                                  a figure of any of these files
       trajvae info model.h5                                  what a file holds
     """
 
 
-for command in (train, embed, generate, marginals, optimize, path, compare, info):
+for command in (train, embed, generate, marginals, optimize, path, compare, plot, info):
     main.add_command(command)
