@@ -49,7 +49,6 @@ figures: $(VENV)/.test
 
 # the picture of README, from what `make demo` left: demo/demo.png
 picture: $(BIN)/trajvae
-	$(PIP) matplotlib
 	$(BIN)/python examples/plot_demo.py demo demo/demo.png
 
 clean:

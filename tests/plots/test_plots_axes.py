@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from trajvae import plots
+from trajvae import Embed, Model, plots
 from trajvae.errors import OptionError
 
 FUNCTIONS: dict[str, tuple[str, Callable[..., Axes], str, str]] = {
@@ -89,9 +90,18 @@ def test_what_is_drawn_is_what_is_held(made: dict[str, Any]) -> None:
     np.testing.assert_allclose(halves.values * np.diff(halves.edges), marginal.second)
     best = made["optimize.h5md"].figures["best_observed"]
     lines = {line.get_label(): line for line in plots.optimisation(made["optimize.h5md"]).lines}
-    assert lines["simulation's best frame"].get_ydata()[0] == best
+    assert lines["best frame"].get_ydata()[0] == best
     expected = made["optimize.h5md"].extra["path"]["expected"].value
-    np.testing.assert_array_equal(lines["expected on the way"].get_ydata(), expected)
+    np.testing.assert_array_equal(lines["expected"].get_ydata(), expected)
+
+
+@pytest.mark.filterwarnings("ignore:no topology")
+def test_results_of_an_analysis(tiny_model: Model, chain: NDArray[np.float32]) -> None:
+    """What `Embed` and `TrajVAE` leave in `results` is drawn as it is."""
+    results = Embed(chain.copy(), tiny_model).run(stop=50).results
+    assert len(plots.latent(results).collections[0].get_offsets()) == 50
+    assert plots.free_energy(results).get_xlabel() == plots.latent(results).get_xlabel() == "z0 (prior widths)"
+    assert len(plots.frame_jumps(results).lines[0].get_ydata()) == 50
 
 
 def test_unknown_names_are_told(made: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from trajvae import plots
 from trajvae.errors import OptionError
 from trajvae.latents import LATENTS, make_latent
 from trajvae.plots.charts import Disc, Flat, Globe
@@ -55,6 +56,9 @@ def test_each_latent_space_is_known(case: tuple[str, int, dict[str, Any], str, l
     for number, chart in enumerate(charts):
         _, inner = chart_of(points, number)
         assert np.isfinite(chart.shown(inner)).all() and len(inner) == 50
+        for ax in (plots.latent(points, chart=number), plots.free_energy(points, chart=number)):
+            label = f"{ax.get_xlabel()} {ax.get_ylabel()}"
+            assert any(unit in label for unit in ("(prior widths)", "(rad)", "(°)", "in prior widths", "to the right"))
     if geometry != "so3":
         assert sum(f.dim + (f.letter != "e") for f in parse_signature(geometry)) == z.shape[1]
 

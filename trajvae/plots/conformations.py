@@ -138,13 +138,13 @@ def optimisation(made: Made, *, ax: Axes | None = None) -> Axes:
     way = made.extra["path"]["expected"]
     values, unit = np.asarray(way.value, dtype=np.float64), made.observables["objective"].unit
     ax = style.own_axes(ax)
-    ax.axhspan(*f["quantiles"], color=style.FAINT, lw=0, label="simulation, 1 to 99 %")
-    ax.axhline(f["best_observed"], color=style.LINE, ls="--", lw=0.9, label="simulation's best frame")
+    ax.axhspan(*f["quantiles"], color=style.FAINT, lw=0, label="1 to 99 % of frames")
+    ax.axhline(f["best_observed"], color=style.LINE, ls="--", lw=0.9, label="best frame")
     if f["goal"] not in ("min", "max"):
         ax.axhline(float(f["goal"]), color=style.GREEN, ls=":", label="goal")
-    ax.plot(np.arange(len(values)), values, color=style.BLUE, label="expected on the way")
+    ax.plot(np.arange(len(values)), values, color=style.BLUE, label="expected")
     look: Any = {"color": style.VERMILION, "ms": 7, "mew": 0, "clip_on": False, "zorder": 5}
-    ax.plot(len(values) - 1, f["optimum"], "*", label="structure found", **look)
+    ax.plot(len(values) - 1, f["optimum"], "*", label="found" if f["valid"] else "found, not valid", **look)
     name = style.readable(str(f["objective"]))
     ax.set(xlabel="step", ylabel=style.with_unit(name, unit), xlim=(0, max(1, len(values) - 1)))
     style.legend_above(ax)
@@ -169,9 +169,9 @@ def path_speed(made: Made, *, ax: Axes | None = None) -> Axes:
     ax = style.own_axes(ax)
     ax.plot(_along(speed), speed, color=style.BLUE, label="speed")
     if "length" in made.figures:
-        ax.axhline(made.figures["length"], color=style.LINE, ls="--", lw=0.9, label="path's length")
+        ax.axhline(made.figures["length"], color=style.LINE, ls="--", lw=0.9, label="length")
     if "straight_length" in made.figures:
-        ax.axhline(made.figures["straight_length"], color=style.ORANGE, ls=":", label="straight line's length")
+        ax.axhline(made.figures["straight_length"], color=style.ORANGE, ls=":", label="straight line")
     unit = _METRICS.get(metric) or _FLAT.get(metric, "")
     ax.set(xlabel="position along the path (0 to 1)", ylabel=style.with_unit("speed", unit), xlim=(0, 1))
     ax.set_ylim(0.0, 1.15 * max(ax.get_ylim()[1], 1e-9))

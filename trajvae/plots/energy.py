@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection, PolyCollection
 from numpy.typing import NDArray
-from scipy.constants import R
 
 from trajvae.errors import OptionError
 from trajvae.plots import style
@@ -15,6 +14,8 @@ from trajvae.plots.charts import Chart
 from trajvae.plots.spaces import Latents, chart_of
 
 Float64 = NDArray[np.float64]
+
+GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K, exact
 
 
 def free_energy(
@@ -84,7 +85,7 @@ def of_counts(counts: Float64, volumes: Float64, temperature: float = 300.0) -> 
         raise OptionError(f"the temperature must be above 0 K, got {temperature}")
     seen = counts > 0
     density = np.divide(counts, volumes, out=np.ones_like(volumes), where=seen)
-    energies = np.where(seen, -1e-3 * R * temperature * np.log(density), np.nan)
+    energies = np.where(seen, -GAS_CONSTANT * temperature * np.log(density), np.nan)
     return np.asarray(energies - np.nanmin(energies)) if seen.any() else energies
 
 

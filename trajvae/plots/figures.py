@@ -18,22 +18,24 @@ _FLAT = 0.75  # of a panel's height, that of one which is twice as wide
 _ONCE = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # so that one figure is one file, at any time
 
 
-def draw(panels: Sequence[Panel]) -> Figure:
-    """Panels side by side, two in a row as wide as a page; one alone as wide as a column.
+def draw(panels: Sequence[Panel], columns: int = 2) -> Figure:
+    """Panels side by side, each as wide as a printed column; where one of two is left over, it has a row for itself.
 
     Parameters
     ----------
     panels : sequence of (name, function)
         Functions of `trajvae.plots` that need nothing more than `ax`.
+    columns : int
+        Panels in a row.
 
     Returns
     -------
     Figure
         Of no window: `savefig` chooses how it is drawn.
     """
-    columns = min(2, len(panels))
+    columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    wide = columns == 2 and len(panels) % 2 == 1  # the last has a row for itself
+    wide = columns == 2 and len(panels) % 2 == 1
     heights = [1.0] * (rows - wide) + [_FLAT] * wide
     with matplotlib.rc_context(style.RC):
         size = (style.COLUMN * columns, style.PANEL_HEIGHT * sum(heights))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,12 +18,21 @@ _TEAR = 0.25  # of a map's extent: a step that is longer goes round behind it, a
 _PS = ((1e6, "µs"), (1e3, "ns"), (1.0, "ps"))
 
 
+class _Colour(NamedTuple):
+    """What points are coloured by, its label and its colour map."""
+
+    values: Float64
+    label: str
+    cmap: str
+
+
 def latent(
     points: Latents,
     *,
     chart: int = 0,
     colour: Float64 | None = None,
     label: str = "",
+    cmap: str = style.IN_TIME,
     ax: Axes | None = None,
 ) -> Axes:
     """Latent points, coloured by time.
@@ -36,6 +45,8 @@ def latent(
         angles, a sphere in an equal-area map, a hyperbolic plane as Poincare's disc; see `charts_of`.
     colour : ndarray, shape (T,), optional
         To colour by, with `label` for its name and unit; by default the time, or the row's number.
+    cmap : str
+        A colour map of matplotlib's, such as `twilight_shifted` for angles.
     ax : Axes, optional
         By default those of a new figure.
 
@@ -50,13 +61,14 @@ def latent(
     """
     part, inner = chart_of(points, chart)
     values, text = clock(points) if colour is None else (colour, label)
+    scale = _Colour(np.asarray(values, dtype=np.float64), text, cmap)
     ax = style.own_axes(ax)
     shown = part.shown(inner)
     if shown.shape[1] == 1:
-        return _against_time(part, inner[:, 0], points, (values, text), ax)
+        return _against_time(part, inner[:, 0], points, scale, ax)
     part.frame(ax, inner)
     _link(ax, shown, points)
-    _scatter(ax, shown, values, text, part.bar)
+    _scatter(ax, shown, scale, part.bar)
     return ax
 
 
@@ -138,28 +150,28 @@ def clock(points: Any) -> tuple[Float64, str]:
     return np.asarray(time, dtype=np.float64) / size, f"time ({unit})"
 
 
-def _against_time(part: Chart, values: Float64, points: Latents, colour: tuple[Float64, str], ax: Axes) -> Axes:
+def _against_time(part: Chart, values: Float64, points: Latents, colour: _Colour, ax: Axes) -> Axes:
     """A single coordinate: time to the right, coloured where it is by something else than time."""
     time, text = clock(points)
     place = np.stack([time, values], axis=-1)
-    if colour[1] == text:
+    if colour.label == text:
         size = _size(len(time))
         ax.scatter(place[:, 0], place[:, 1], s=size, color=style.BLUE, linewidths=0, rasterized=True)
     else:
-        _scatter(ax, place, *colour)
+        _scatter(ax, place, colour)
     ax.set(xlabel=text, ylabel=part.labels[0])
     if isinstance(part, Flat) and part.periods[0]:
         style.angle_ticks(ax, "y")
     return ax
 
 
-def _scatter(ax: Axes, shown: Float64, values: Float64, text: str, side: str = "right") -> None:
+def _scatter(ax: Axes, shown: Float64, colour: _Colour, side: str = "right") -> None:
     """Dots in a random order: in that of time the last would hide the first."""
     order = np.random.default_rng(0).permutation(len(shown))
     x, y = shown[order].T
-    look: Any = {"cmap": style.IN_TIME, "linewidths": 0, "rasterized": True, "zorder": 2}
-    dots = ax.scatter(x, y, s=_size(len(shown)), c=values[order], **look)
-    style.bar(ax, dots, text, side)
+    look: Any = {"cmap": colour.cmap, "linewidths": 0, "rasterized": True, "zorder": 2}
+    dots = ax.scatter(x, y, s=_size(len(shown)), c=colour.values[order], **look)
+    style.bar(ax, dots, colour.label, side)
 
 
 def _size(n: int) -> float:

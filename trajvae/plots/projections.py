@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 Float64 = NDArray[np.float64]
 
@@ -59,5 +58,7 @@ def tangent(points: Float64, curvature: float) -> Float64:
 
 def quaternions(points: Float64) -> Float64:
     """Rotation matrices, row by row (T, 9), to unit quaternions (T, 4), the scalar first and not negative."""
+    from scipy.spatial.transform import Rotation  # a quarter of a second that no other space waits for
+
     found = Rotation.from_matrix(points.reshape(-1, 3, 3)).as_quat(canonical=True)
     return np.asarray(found[:, [3, 0, 1, 2]])
