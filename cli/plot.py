@@ -28,7 +28,7 @@ from . import options, report
 @click.option(
     "--over", type=options.PATH, help="embed.h5 or model.h5: its free energy below a path or an optimisation."
 )
-@click.option("--dpi", type=click.FloatRange(20, 2400), default=300, show_default=True, help="Dots an inch.")
+@click.option("--dpi", type=click.FloatRange(20, 1200), default=300, show_default=True, help="Dots an inch.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
 def plot(
     file: Path,

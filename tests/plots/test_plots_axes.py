@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -102,6 +104,15 @@ def test_results_of_an_analysis(tiny_model: Model, chain: NDArray[np.float32]) -
     assert len(plots.latent(results).collections[0].get_offsets()) == 50
     assert plots.free_energy(results).get_xlabel() == plots.latent(results).get_xlabel() == "z0 (prior widths)"
     assert len(plots.frame_jumps(results).lines[0].get_ydata()) == 50
+
+
+def test_names_are_no_formulas(made: dict[str, Any], tmp_path: Path) -> None:
+    """A model file may have dollar signs in its name."""
+    found = made["compare.h5"]
+    odd = dataclasses.replace(found, entries={f"a${name}_$ {{.h5": e for name, e in found.entries.items()})
+    for function in (plots.evidence, plots.bounds):
+        plots.save(function(odd).figure, tmp_path / "odd.svg")
+        assert "a$euclidean_$ {.h5" in (tmp_path / "odd.svg").read_text()
 
 
 def test_unknown_names_are_told(made: dict[str, Any]) -> None:

@@ -30,7 +30,8 @@ def free_energy(
 
     Uniform points have no free energy anywhere, on a sphere or a hyperbolic plane of any curvature too. Of more
     dimensions than are shown, p is that of those shown. Of an RHVAE the volume is that of the flat space, whatever
-    metric it has learned.
+    metric it has learned. Where only tangent coordinates can be shown (hyperbolic spaces of three dimensions and more,
+    spaces without a name) the measure is that of the tangent space, and the label says so.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def free_energy(
     cells = part.cells(inner, check_bins(bins, len(inner), inner.shape[1]))
     energies = of_counts(cells.count(inner), cells.volumes, temperature)
     ax = style.own_axes(ax)
-    text = "free energy (kJ/mol)" if part.own else "free energy (kJ/mol),\nof equal steps"
+    text = "free energy (kJ/mol)" if part.own else "free energy (kJ/mol; flat measure)"
     part.frame(ax, inner)
     if isinstance(cells, Grid) and len(cells.edges) == 1:
         ax.stairs(energies, cells.edges[0], color=style.BLUE, baseline=None)
@@ -95,12 +96,12 @@ def check_bins(bins: int | None, n: int, dim: int) -> int:
     Raises
     ------
     OptionError
-        Fewer than 2, or more than 1000.
+        Fewer than 2, or more than 500.
     """
     if bins is None:
         return int(np.clip(np.sqrt(n / 6.0), 10, 60) if dim > 1 else np.clip(n / 60.0, 12, 90))
-    if not 2 <= bins <= 1000:
-        raise OptionError(f"bins must be a number from 2 to 1000, got {bins}")
+    if not 2 <= bins <= 500:
+        raise OptionError(f"bins must be a number from 2 to 500, got {bins}")
     return bins
 
 

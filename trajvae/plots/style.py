@@ -83,6 +83,11 @@ def readable(name: str) -> str:
     return f"{kind} {rest.replace('-', '–').replace('_', ' ')}".strip()
 
 
+def plain(text: str) -> str:
+    """A name that holds a dollar sign, such as that of a file, which would begin a formula."""
+    return text.replace("$", r"\$")
+
+
 def legend_above(ax: Axes, columns: int = 2) -> None:
     """A legend over the axes, where it covers no data."""
     ax.legend(
