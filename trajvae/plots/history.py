@@ -128,7 +128,7 @@ def reconstruction(figures: Mapping[str, Any], *, ax: Axes | None = None) -> Axe
     ax.bar_label(bars, [f"{value:.3f}" for _, value in rows], padding=2, fontsize=7)
     ax.set_yticks(range(len(rows)), labels=[text for text, _ in rows])
     ax.invert_yaxis()
-    ax.set(xlabel="RMSD (Å)", xlim=(0.0, 1.15 * max(value for _, value in rows)))
+    ax.set(xlabel="RMSD (Å)", xlim=(0.0, 1.3 * max(value for _, value in rows)))
     return ax
 
 
