@@ -99,17 +99,18 @@ class Marginals:
     figures: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write `/marginals/<name>/{edges,simulation,model,second,pca}` with the figures as attributes."""
+        """Write `/marginals/<name>/{edges,simulation,model}` with figures, and `/baselines/<name>/{second,pca}`."""
         groups: dict[str, tuple[Tree, dict[str, Any]]] = {}
         for name, m in self.table.items():
             tree: Tree = {
                 "edges": Quantity(m.edges, m.unit),
                 "simulation": Quantity(m.simulation),
                 "model": Quantity(m.model),
-                **{k: Quantity(v) for k, v in (("second", m.second), ("pca", m.pca)) if v is not None},
             }
             marks = {k: v for k, v in vars(m).items() if not isinstance(v, np.ndarray | dict | None)}
             groups[f"marginals/{name}"] = (tree, {**marks, **m.others})
+            beside = {k: Quantity(v) for k, v in (("second", m.second), ("pca", m.pca)) if v is not None}
+            groups |= {f"baselines/{name}": (beside, {})} if beside else {}
         header = Header("marginals", self.command or "Marginals.save", self.seed)
         attributes = {"n": self.n, **{k: v for k, v in self.figures.items() if isinstance(v, float | int | str)}}
         write_table(Path(path), header, groups=groups, attributes=attributes, force=force)

@@ -194,7 +194,8 @@ def _marginals(contents: Contents) -> StoredMarginals:
     for name, group in contents.tree["marginals"].items():
         marks = dict(contents.marks[f"marginals/{name}"])
         unit, jsd, floor = str(marks.pop("unit", "")), float(marks.pop("jsd")), float(marks.pop("noise_floor"))
-        sets = (group["simulation"], group["model"], group.get("second"), group.get("pca"))
+        beside = contents.tree.get("baselines", {}).get(name, {})
+        sets = (group["simulation"], group["model"], beside.get("second"), beside.get("pca"))
         table[name] = StoredMarginal(unit, group["edges"], *sets, jsd, floor, marks)
     return StoredMarginals(table)
 
