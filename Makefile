@@ -59,7 +59,6 @@ bench: $(VENV)/.bench
 
 # the picture of README, from what `make demo` left: demo/demo.png
 picture: $(BIN)/trajvae
-	$(PIP) matplotlib
 	$(BIN)/python examples/plot_demo.py demo demo/demo.png
 
 clean:

@@ -23,6 +23,7 @@ COMMANDS = {
     "optimize": "Structures that optimise an observable, where the simulation has been.",
     "path": "The way between two conformations: a geodesic of the latent space, decoded.",
     "compare": "Held-out evidence of several latent spaces, trained alike on the same frames.",
+    "plot": "A figure of what one of trajvae's files holds.",
     "info": "Say what one of trajvae's files holds, or what a latent space can be told.",
 }
 
@@ -97,5 +98,6 @@ def main() -> None:
       trajvae optimize --objective rg                        the most compact structure
       trajvae path --from 0 --to 97                          the way between two frames
       trajvae compare traj.dcd -s top.psf                    which latent space the data ask for
+      trajvae plot embed.h5                                  a figure of any of these files
       trajvae info model.h5                                  what a file holds
     """

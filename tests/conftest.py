@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread a worker, subprocesses too: more would fight for the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -74,3 +75,34 @@ def at_fixed_cuts(monkeypatch: pytest.MonkeyPatch) -> Callable[[Draw], Draw]:
 
     mean_direction = torsions.mean_direction
     return fixed
+
+
+@pytest.fixture(scope="session")
+def made(chain, tiny_model) -> dict[str, Any]:
+    """What `tiny_model` gives, by the file it is saved in."""
+    from trajvae import compare
+    from trajvae.outputs.optimize import Search
+    from trajvae.outputs.trials import Plan
+
+    search = Search(starts=4, steps=10, noise=4, draws=16, keep=3)
+    small = {name: TrainConfig(backend=name, epochs=1, hidden=(8,)) for name in ("euclidean", "hyperspherical")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrajvaeWarning)
+        return {
+            "model.h5": tiny_model,
+            "embed.h5": tiny_model.encode(chain.copy()),
+            "generate.h5md": tiny_model.generate(50, novelty=True),
+            "marginals.h5": tiny_model.marginals(),
+            "optimize.h5md": tiny_model.optimize("rg", search=search),
+            "path.h5md": tiny_model.path(0, 97, frames=8, metric="flat"),
+            "compare.h5": compare(chain.copy(), small, plan=Plan(20, 40)),
+        }
+
+
+@pytest.fixture(scope="session")
+def written(made, tmp_path_factory) -> Path:
+    """A folder with the files of `made`; read-only."""
+    folder = tmp_path_factory.mktemp("written")
+    for name, thing in made.items():
+        thing.save(folder / name)
+    return folder

@@ -33,6 +33,7 @@ ORDER = (
     "model",
     "comparison",
     "analysis",
+    "plots",
     "cli",
 )
 LIBRARY = sorted((ROOT / "trajvae").rglob("*.py"))

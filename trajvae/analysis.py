@@ -99,6 +99,8 @@ class TrajVAE(_Collect):
         Å, of each frame to its decoded mean.
     results.frame_jump : ndarray, shape (T,)
         Å, to the frame before, after alignment.
+    results.tangent, results.geometry, results.file, results.time
+        As `Embedding`'s.
     results.history : dict of ndarray
     model : Model
 
@@ -187,5 +189,5 @@ def _embedding(model: Model, chunk: Chunk, frames: Frames) -> Embedding:
 
 
 def _fill(results: Any, embedding: Embedding) -> None:
-    for name in ("latent", "latent_scale", "rmsd", "frame_jump"):
+    for name in ("latent", "latent_scale", "rmsd", "frame_jump", "tangent", "geometry", "file", "time"):
         results[name] = getattr(embedding, name)

@@ -23,6 +23,7 @@ OPTIONS = {
     "optimize": (*COMMON, *READING, "--model", "--objective", "--goal", "--of"),
     "path": (*COMMON, *READING, "--model", "--from", "--to", "--metric", "--frames"),
     "compare": (*COMMON, *READING, *TRAINING, "--with", "--draws", "--held-out", "--repeats", "--jobs"),
+    "plot": ("--output", "--force", "--json", "--temperature", "--bins", "--observable", "--only", "--over", "--dpi"),
     "info": ("--options", "--json"),
 }
 SHORT = {"train": "-s -o -f", "embed": "-s -m -o -f", "generate": "-n -m -o -f", "marginals": "-s -m -o -f"}

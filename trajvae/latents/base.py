@@ -166,6 +166,15 @@ class Latent(nn.Module, ABC):
         """The curvature of each curved part. None by default."""
         return {}
 
+    def geometry(self) -> str:
+        """What space z is a point of, factor by factor in the order of its coordinates, for those who draw it.
+
+        In the grammar of signatures, with every curvature as it is now ("h2:0.73,s1:1.0,e2"): (c, s) with
+        c^2 + K |s|^2 = 1 of curved factors, Cartesian coordinates of flat ones; or "so3" for rotation matrices, or
+        empty where the space has no name. Flat by default.
+        """
+        return f"e{self.dim}"
+
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Distances between all rows of a (A, ambient) and b (B, ambient): the ambient chord, shape (A, B)."""
         return torch.cdist(a, b)

@@ -176,6 +176,12 @@ class Embedded(Latent):
         """See `Latent`: the map's quality."""
         return {} if self.quality is None else self.quality.figures()
 
+    def geometry(self) -> str:
+        """See `Latent`."""
+        if isinstance(self.manifold, Spheres):
+            return ",".join(f"s{d}:1.0" for d in self.manifold.dims)
+        return "so3" if isinstance(self.manifold, Rotations) else ""
+
     @property
     def _counted(self) -> bool:
         """Whether the map's density enters the ratio."""

@@ -131,6 +131,11 @@ class Product(Latent):
         factors = zip(self.parts, self.space.factors, self.space.flat, strict=True)
         return {name: float(s.curvature.detach()) for name, s, flat in factors if not flat}
 
+    def geometry(self) -> str:
+        """See `Latent`."""
+        factors = zip(self.signature, self.space.factors, self.space.flat, strict=True)
+        return ",".join(f.name if flat else f"{f.name}:{abs(float(s.curvature.detach()))}" for f, s, flat in factors)
+
     def _scale(self, params: Params) -> Tensor:
         scale = params["log_scale"].clamp(math.log(self.options.min_scale), 2.0).exp()
         parts = zip(self.space.factors, self.space.vectors(scale), strict=True)

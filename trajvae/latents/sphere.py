@@ -89,6 +89,10 @@ class Sphere(Latent):
         z = posterior.rsample(generator=context.generator)
         return LatentDraw(z, torch.distributions.kl_divergence(posterior, self.prior).unsqueeze(-1))
 
+    def geometry(self) -> str:
+        """See `Latent`: unit vectors are (c, s) of curvature 1."""
+        return f"s{self.dim}:1.0"
+
     def kl(self, params: Params) -> Tensor:
         """See `Latent`."""
         return torch.distributions.kl_divergence(self._posterior(params), self.prior).unsqueeze(-1)

@@ -166,6 +166,7 @@ def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]])
         **_use_of_latent(pipeline, tally, some),
         "unlike_blocks": unlike_blocks(tally.column("elbo"), tally.held, sample, tally.index),
         "curvatures": pipeline.vae.latent.curvatures(),
+        "geometry": pipeline.vae.latent.geometry(),
         "diagnostics": pipeline.vae.latent.diagnostics(),
     }
 

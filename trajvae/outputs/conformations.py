@@ -94,6 +94,8 @@ class Conformations:
         What the command line reports.
     extra : mapping
         Other arrays, stored under `/trajvae`.
+    geometry : str
+        The space that `latent` lies in, as `Latent.geometry` has it.
     """
 
     positions: NDArray[np.float64]
@@ -105,6 +107,7 @@ class Conformations:
     command: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
     extra: Tree = field(default_factory=dict)
+    geometry: str = ""
 
     def __repr__(self) -> str:
         n, atoms, dimension = self.positions.shape
@@ -139,7 +142,17 @@ class Conformations:
         header = Header("conformations", self.command or "Conformations.save", self.seed)
         piece = Piece(self.positions, self.latent, self.valid, self.observables)
         shape = self.positions.shape
-        save_pieces(path, shape, self.topology, [piece], header, lambda: self.figures, self.extra, force=force)
+        save_pieces(
+            path,
+            shape,
+            self.topology,
+            [piece],
+            header,
+            lambda: self.figures,
+            self.extra,
+            geometry=self.geometry,
+            force=force,
+        )
 
 
 def save_pieces(
@@ -151,6 +164,7 @@ def save_pieces(
     figures: Callable[[], dict[str, Any]],
     extra: Tree | None = None,
     *,
+    geometry: str = "",
     force: bool = False,
 ) -> None:
     """Write `X.h5md` and `X.pdb` from conformations that come in pieces, whole or not at all.
@@ -169,6 +183,8 @@ def save_pieces(
         Asked for what stands in the file's `summary` when all pieces are there.
     extra : mapping, optional
         Other arrays, stored under `/trajvae`.
+    geometry : str
+        See `Conformations`.
     force : bool
         Replace existing files.
 
@@ -187,6 +203,9 @@ def save_pieces(
         for piece in pieces:
             if not out.done and len(piece.positions):
                 write_pdb(pdb, topology, piece.positions[0])
-            own = {"latent": Quantity(piece.latent), "valid": Quantity(piece.valid.astype(np.int8))}
+            own = {
+                "latent": Quantity(piece.latent, attributes={"geometry": geometry}),
+                "valid": Quantity(piece.valid.astype(np.int8)),
+            }
             out.append(piece.positions, {**own, **piece.observables})
         out.describe({"summary": json.dumps(figures())})

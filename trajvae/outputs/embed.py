@@ -29,6 +29,8 @@ class Embedding:
         The latent points in the tangent space at the manifold's origin; the same as `latent` where that is flat.
     coordinates : str
         What `latent` is: Cartesian, unit vectors, ...
+    geometry : str
+        The space it lies in, as `Latent.geometry` has it; empty where that has no name.
     rmsd : ndarray, shape (T,)
         Å, of each frame to its decoded mean; NaN where that was not asked for.
     frame_jump : ndarray, shape (T,)
@@ -54,6 +56,7 @@ class Embedding:
     seed: int = 0
     command: str = "Model.encode"
     figures: dict[str, Any] = field(default_factory=dict)
+    geometry: str = ""
 
     def __repr__(self) -> str:
         return (
@@ -63,7 +66,7 @@ class Embedding:
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the table of the design's section 4.3, whole or not at all."""
         observables = {
-            "latent": Quantity(self.latent, attributes={"coordinates": self.coordinates}),
+            "latent": Quantity(self.latent, attributes={"coordinates": self.coordinates, "geometry": self.geometry}),
             "latent_scale": Quantity(self.latent_scale),
             "rmsd": Quantity(self.rmsd, "Angstrom"),
             "frame_jump": Quantity(self.frame_jump, "Angstrom"),
@@ -151,4 +154,5 @@ def assemble(
         pipeline.tangent(everything.latent),
         pipeline.vae.latent.coordinates,
         figures=figures,
+        geometry=pipeline.vae.latent.geometry(),
     )

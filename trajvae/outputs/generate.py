@@ -238,6 +238,7 @@ class Drawing:
             self.seed,
             self.command,
             self.figures,
+            geometry=self.pipeline.vae.latent.geometry(),
         )
 
     def save(self, path: str | Path, *, force: bool = False, command: str = "") -> dict[str, Any]:
@@ -264,7 +265,8 @@ class Drawing:
         """
         header = Header("conformations", command or self.command, self.seed)
         shape = (self.n, self.pipeline.n_atoms, self.pipeline.dimension)
-        save_pieces(path, shape, self.pipeline.topology, self, header, lambda: self.figures, force=force)
+        marks = {"geometry": self.pipeline.vae.latent.geometry(), "force": force}
+        save_pieces(path, shape, self.pipeline.topology, self, header, lambda: self.figures, **marks)
         return self.figures
 
 

@@ -62,6 +62,8 @@ class Marginal:
         The same between A and B.
     others : dict of float
         Divergences of the pairs of `COMPARED`, in bits, in the same bins.
+    second, pca : ndarray, shape (50,), optional
+        As `simulation`, of B, and of PCA with an isotropic residual; what lies beyond the edges is in no bin.
     """
 
     unit: str
@@ -75,6 +77,8 @@ class Marginal:
     w1_floor: float
     ks_floor: float
     others: dict[str, float] = field(default_factory=dict)
+    second: Float64 | None = None
+    pca: Float64 | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +99,7 @@ class Marginals:
     figures: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write `/marginals/<name>/{edges,simulation,model}` with the figures as attributes."""
+        """Write `/marginals/<name>/{edges,simulation,model}` with figures, and `/baselines/<name>/{second,pca}`."""
         groups: dict[str, tuple[Tree, dict[str, Any]]] = {}
         for name, m in self.table.items():
             tree: Tree = {
@@ -103,8 +107,10 @@ class Marginals:
                 "simulation": Quantity(m.simulation),
                 "model": Quantity(m.model),
             }
-            marks = {k: v for k, v in vars(m).items() if not isinstance(v, np.ndarray | dict)}
+            marks = {k: v for k, v in vars(m).items() if not isinstance(v, np.ndarray | dict | None)}
             groups[f"marginals/{name}"] = (tree, {**marks, **m.others})
+            beside = {k: Quantity(v) for k, v in (("second", m.second), ("pca", m.pca)) if v is not None}
+            groups |= {f"baselines/{name}": (beside, {})} if beside else {}
         header = Header("marginals", self.command or "Marginals.save", self.seed)
         attributes = {"n": self.n, **{k: v for k, v in self.figures.items() if isinstance(v, float | int | str)}}
         write_table(Path(path), header, groups=groups, attributes=attributes, force=force)
@@ -236,4 +242,5 @@ def _marginal(observable: Observable, values: dict[str, Float64]) -> Marginal:
     others = {
         name: histogram_divergence(values[p], values[q], period, found.edges) for name, (p, q) in COMPARED.items()
     }
-    return replace(found, others=others)
+    second, pca = (np.histogram(values[name], found.edges)[0] / len(values[name]) for name in ("b", "pca"))
+    return replace(found, others=others, second=second, pca=pca)

@@ -238,6 +238,6 @@ def _result(
         }
     }
     command = f"Model.optimize({objective.name!r}, goal={goal.text!r}, of={of!r}, seed={seed})"
-    return Conformations(
-        found.positions, found.latent, found.valid, pipeline.topology, observables, seed, command, figures, extra
-    )
+    rows = (found.positions, found.latent, found.valid)
+    geometry = pipeline.vae.latent.geometry()
+    return Conformations(*rows, pipeline.topology, observables, seed, command, figures, extra, geometry)

@@ -255,4 +255,6 @@ def _result(
         "nearest_rmsd": Quantity(rmsd, "Angstrom"),
     }
     command = f"Model.path({ends.names[0]!r}, {ends.names[1]!r}, metric={metric!r}, frames={len(positions)})"
-    return Conformations(positions, latent, valid, pipeline.topology, observables, seed, command, figures)
+    where = search.latent.geometry()
+    rows = (positions, latent, valid)
+    return Conformations(*rows, pipeline.topology, observables, seed, command, figures, geometry=where)

@@ -1,6 +1,7 @@
 """Everything on disk: the HDF5 schema, safe opening, whole-or-absent writing. The only importer of h5py."""
 
 from trajvae.store.conformations import conformations_file, read_conformations, write_conformations
+from trajvae.store.contents import Contents, read_contents
 from trajvae.store.files import check_outputs, whole_files
 from trajvae.store.limits import room
 from trajvae.store.mdtraj_file import read_mdtraj
@@ -9,6 +10,7 @@ from trajvae.store.schema import Header, Quantity, check_hdf5, describe
 from trajvae.store.tables import read_table, write_table
 
 __all__ = [
+    "Contents",
     "Header",
     "ModelRecord",
     "Quantity",
@@ -18,6 +20,7 @@ __all__ = [
     "describe",
     "model_status",
     "read_conformations",
+    "read_contents",
     "read_mdtraj",
     "read_model",
     "read_table",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,12 +83,14 @@ def describe_quantity(dataset: h5py.Dataset, quantity: Quantity) -> None:
     dataset.attrs.update(quantity.attributes)
 
 
-def read_tree(group: h5py.Group) -> dict[str, Any]:
-    """Read a group into nested dictionaries of arrays; text comes back as numpy strings."""
+def read_tree(group: h5py.Group, skip: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a group into nested dictionaries of arrays, but for some full names; text comes back as numpy strings."""
     out: dict[str, Any] = {}
     for name, item in group.items():
+        if item.name.lstrip("/") in skip:
+            continue
         if isinstance(item, h5py.Group):
-            out[name] = read_tree(item)
+            out[name] = read_tree(item, skip)
         elif h5py.check_string_dtype(item.dtype):
             out[name] = read_text(item)
         else:

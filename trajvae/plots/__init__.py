@@ -1,0 +1,50 @@
+"""Figures of everything that trajvae gives: functions that take what it is of, and an `Axes` if there is one.
+
+    from trajvae import plots
+    ax = plots.free_energy(model.encode("traj.dcd"), temperature=310)
+    ax.figure.savefig("free_energy.pdf")
+
+They draw with matplotlib's objects alone: no window, no backend, no state of pyplot is touched. Figures of several
+panels, as `trajvae plot FILE` writes them, are `draw(panels_of(read("embed.h5")))`.
+"""
+
+from trajvae.plots.conformations import along, distribution, optimisation, path_distance, path_speed, validity
+from trajvae.plots.energy import free_energy
+from trajvae.plots.evidence import bounds, evidence
+from trajvae.plots.figures import check_format, draw, save
+from trajvae.plots.files import read, read_points
+from trajvae.plots.history import curvature, divergence, history, reconstruction
+from trajvae.plots.latent import frame_jumps, latent, way
+from trajvae.plots.marginals import divergences, marginal
+from trajvae.plots.panels import Look, chosen, panels_of
+from trajvae.plots.spaces import charts_of
+
+__all__ = [
+    "Look",
+    "along",
+    "bounds",
+    "charts_of",
+    "check_format",
+    "chosen",
+    "curvature",
+    "distribution",
+    "divergence",
+    "divergences",
+    "draw",
+    "evidence",
+    "frame_jumps",
+    "free_energy",
+    "history",
+    "latent",
+    "marginal",
+    "optimisation",
+    "panels_of",
+    "path_distance",
+    "path_speed",
+    "read",
+    "read_points",
+    "reconstruction",
+    "save",
+    "validity",
+    "way",
+]

@@ -1,0 +1,238 @@
+"""What `generate`, `optimize` and `path` give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from trajvae.errors import OptionError
+from trajvae.plots import style
+
+Float64 = NDArray[np.float64]
+
+_METRICS = {"density": "Å of all coordinates,\nlonger off the simulation", "pullback": "Å of all coordinates"}
+_FLAT = {"flat": "prior widths", "posterior": "posterior widths"}
+
+
+class Valued(Protocol):
+    """An array with its unit: `store.Quantity`."""
+
+    @property
+    def value(self) -> NDArray[Any]:
+        """The array."""
+
+    @property
+    def unit(self) -> str:
+        """Its unit."""
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """Other marks."""
+
+
+class Made(Protocol):
+    """`Conformations`, or what a file holds of them."""
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Of each conformation."""
+
+    @property
+    def observables(self) -> Mapping[str, Valued]:
+        """One row a conformation."""
+
+    @property
+    def figures(self) -> Mapping[str, Any]:
+        """What the command line reported."""
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """Other arrays."""
+
+
+def distribution(made: Made, name: str = "rg", *, ax: Axes | None = None) -> Axes:
+    """Histogram of an observable, of all conformations and of those that are valid.
+
+    Parameters
+    ----------
+    made : Conformations
+    name : str
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    OptionError
+        No such observable.
+    """
+    quantity = _observable(made, name)
+    values = np.asarray(quantity.value, dtype=np.float64)
+    valid = np.asarray(made.valid, dtype=bool) & np.isfinite(values)
+    values = np.where(np.isfinite(values), values, np.nan)
+    ax = style.own_axes(ax)
+    known = values[np.isfinite(values)]
+    edges = np.histogram_bin_edges(known, int(np.clip(np.sqrt(len(known)), 5, 40))).tolist()
+    ax.hist(known, edges, color=style.FILL, label=f"all ({len(known)})")
+    ax.hist(values[valid], edges, histtype="step", color=style.BLUE, lw=1.3, label=f"valid ({int(valid.sum())})")
+    ax.set(xlabel=style.with_unit(style.readable(name), quantity.unit), ylabel="conformations")
+    style.legend_above(ax)
+    return ax
+
+
+def validity(made: Made, *, ax: Axes | None = None) -> Axes:
+    """How many conformations pass the validity test, and which of its parts the others fail first.
+
+    Parameters
+    ----------
+    made : Conformations
+        Of `Model.generate`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    reason = _observable(made, "invalid_reason")
+    numbers = np.asarray(reason.value, dtype=np.int64)
+    names = str(reason.attributes.get("meaning", "")).split(", ")
+    names = names if len(names) > numbers.max(initial=0) else [str(i) for i in range(numbers.max(initial=0) + 1)]
+    share = 100.0 * np.bincount(numbers, minlength=len(names)) / max(len(numbers), 1)
+    ax = style.own_axes(ax)
+    colours = [style.BLUE] + [style.FILL] * (len(names) - 1)
+    bars = ax.barh(range(len(names)), share, color=colours, height=0.65)
+    ax.bar_label(bars, [f"{s:.1f} %" for s in share], padding=2, fontsize=7)
+    ax.set_yticks(range(len(names)), labels=[names[0], *(f"{name} fails" for name in names[1:])])
+    ax.invert_yaxis()
+    ax.set(xlabel="conformations (%)", xlim=(0.0, 119.0))
+    return ax
+
+
+def optimisation(made: Made, *, ax: Axes | None = None) -> Axes:
+    """The expected objective along the descent, beside the simulation's best frame and its middle 98 %.
+
+    Parameters
+    ----------
+    made : Conformations
+        Of `Model.optimize`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    OptionError
+        The conformations are of something else.
+    """
+    f = made.figures
+    if "objective" not in f or "path" not in made.extra:
+        raise OptionError("these conformations are of no optimisation")
+    way = made.extra["path"]["expected"]
+    values, unit = np.asarray(way.value, dtype=np.float64), made.observables["objective"].unit
+    ax = style.own_axes(ax)
+    ax.axhspan(*f["quantiles"], color=style.FAINT, lw=0, label="1 to 99 % of frames")
+    ax.axhline(f["best_observed"], color=style.LINE, ls="--", lw=0.9, label="best frame")
+    if f["goal"] not in ("min", "max"):
+        ax.axhline(float(f["goal"]), color=style.GREEN, ls=":", label="goal")
+    ax.plot(np.arange(len(values)), values, color=style.BLUE, label="expected")
+    look: Any = {"color": style.VERMILION, "ms": 7, "mew": 0, "clip_on": False, "zorder": 5}
+    ax.plot(len(values) - 1, f["optimum"], "*", label="found" if f["valid"] else "found, not valid", **look)
+    name = style.readable(str(f["objective"]))
+    ax.set(xlabel="step", ylabel=style.with_unit(name, unit), xlim=(0, max(1, len(values) - 1)))
+    style.legend_above(ax)
+    return ax
+
+
+def path_speed(made: Made, *, ax: Axes | None = None) -> Axes:
+    """Speed along a path in the metric that was minimised: constant along a geodesic.
+
+    Parameters
+    ----------
+    made : Conformations
+        Of `Model.path`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    speed = np.asarray(_observable(made, "speed").value, dtype=np.float64)
+    metric = str(made.figures.get("metric", ""))
+    ax = style.own_axes(ax)
+    ax.plot(_along(speed), speed, color=style.BLUE, label="speed")
+    if "length" in made.figures:
+        ax.axhline(made.figures["length"], color=style.LINE, ls="--", lw=0.9, label="length")
+    if "straight_length" in made.figures:
+        ax.axhline(made.figures["straight_length"], color=style.ORANGE, ls=":", label="straight line")
+    unit = _METRICS.get(metric) or _FLAT.get(metric, "")
+    ax.set(xlabel="position along the path (0 to 1)", ylabel=style.with_unit("speed", unit), xlim=(0, 1))
+    ax.set_ylim(0.0, 1.15 * max(ax.get_ylim()[1], 1e-9))
+    style.legend_above(ax)
+    return ax
+
+
+def path_distance(made: Made, *, ax: Axes | None = None) -> Axes:
+    """RMSD of each conformation of a path to the nearest simulated frame; those that are not valid are marked.
+
+    Parameters
+    ----------
+    made : Conformations
+        Of `Model.path`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    return along(made, "nearest_rmsd", ax=ax, bottom=0.0)
+
+
+def along(made: Made, name: str, *, ax: Axes | None = None, bottom: float | None = None) -> Axes:
+    """An observable along a path.
+
+    Parameters
+    ----------
+    made : Conformations
+        Of `Model.path`.
+    name : str
+    ax : Axes, optional
+    bottom : float, optional
+        Of the axis.
+
+    Returns
+    -------
+    Axes
+    """
+    quantity = _observable(made, name)
+    values, valid = np.asarray(quantity.value, dtype=np.float64), np.asarray(made.valid, dtype=bool)
+    place, ax = _along(values), style.own_axes(ax)
+    ax.plot(place, values, color=style.BLUE, marker="o", ms=2.5)
+    if not valid.all():
+        ax.plot(place[~valid], values[~valid], "x", color=style.VERMILION, ms=5, label="not valid")
+        style.legend_above(ax)
+    ax.set(
+        xlabel="position along the path (0 to 1)",
+        ylabel=style.with_unit(style.readable(name), quantity.unit),
+        xlim=(0, 1),
+    )
+    if bottom is not None:
+        ax.set_ylim(bottom=bottom)
+    return ax
+
+
+def _along(values: Float64) -> Float64:
+    return np.linspace(0.0, 1.0, len(values))
+
+
+def _observable(made: Made, name: str) -> Valued:
+    if name not in made.observables:
+        raise OptionError(f"no observable '{name}': there are {', '.join(made.observables) or 'none'}")
+    return made.observables[name]

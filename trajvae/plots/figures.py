@@ -1,0 +1,83 @@
+"""Figures of several panels, and the files they are written to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from trajvae._version import __version__
+from trajvae.errors import OutputError
+from trajvae.plots import style
+from trajvae.plots.panels import Panel
+
+FORMATS = (".png", ".svg", ".pdf")
+_FLAT = 0.75  # of a panel's height, that of one which is twice as wide
+_ONCE = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # so that one figure is one file, at any time
+
+
+def draw(panels: Sequence[Panel], columns: int = 2) -> Figure:
+    """Panels side by side, each as wide as a printed column; where one of two is left over, it has a row for itself.
+
+    Parameters
+    ----------
+    panels : sequence of (name, function)
+        Functions of `trajvae.plots` that need nothing more than `ax`.
+    columns : int
+        Panels in a row.
+
+    Returns
+    -------
+    Figure
+        Of no window: `savefig` chooses how it is drawn.
+    """
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    wide = columns == 2 and len(panels) % 2 == 1
+    heights = [1.0] * (rows - wide) + [_FLAT] * wide
+    with matplotlib.rc_context(style.RC):
+        size = (style.COLUMN * columns, style.PANEL_HEIGHT * sum(heights))
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.add_gridspec(rows, columns, height_ratios=heights)
+        for i, (_, function) in enumerate(panels):
+            place = grid[-1, :] if wide and i == len(panels) - 1 else grid[divmod(i, columns)]
+            function(ax=figure.add_subplot(place))
+    return figure
+
+
+def check_format(path: Path) -> None:
+    """Refuse an ending that says no format.
+
+    Raises
+    ------
+    OutputError
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise OutputError(f"figures are written to a file that ends in {', '.join(FORMATS)}, got '{path}'")
+
+
+def save(figure: Figure, path: Path, *, dpi: float = 300.0, command: str = "trajvae.plots.save") -> None:
+    """Write a figure in the format of the file's ending, with the version and the command that made it in the file.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : Path
+        Written as it is; the caller makes it whole or absent.
+    dpi : float
+        Dots an inch; of SVG and PDF, those of their many-pointed parts.
+    command : str
+
+    Raises
+    ------
+    OutputError
+        Another ending than png, svg or pdf.
+    """
+    check_format(path)
+    ending, maker = path.suffix.lower(), f"trajvae {__version__}"
+    names = {".png": ("Software", "Description"), ".svg": ("Creator", "Description"), ".pdf": ("Creator", "Subject")}
+    made = dict(zip(names[ending], (maker, command), strict=True))
+    with matplotlib.rc_context(style.RC):
+        figure.savefig(path, dpi=dpi, metadata={**made, **_ONCE.get(ending, {})}, format=ending[1:])

@@ -1,0 +1,221 @@
+"""What trajvae's files hold, as the functions of this package take it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.errors import ReadError
+from trajvae.store import Contents, Quantity, read_contents, read_model
+
+Float64 = NDArray[np.float64]
+
+_PLAIN = {"Cartesian": "e{0}", "unit vectors": "s{1}:1.0"}  # of files that do not name their geometry
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPoints:
+    """Latent points of frames; as `outputs.embed.Embedding`."""
+
+    latent: Float64
+    geometry: str
+    tangent: Float64
+    file: NDArray[np.int64]
+    time: Float64 | None = None
+    frame_jump: Float64 | None = None
+    observables: Mapping[str, Quantity] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredModel:
+    """What a model keeps of its training: `Model.record`'s history, latent points and figures."""
+
+    history: Mapping[str, NDArray[Any]]
+    points: StoredPoints
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredMarginal:
+    """As `outputs.marginals.Marginal`, without the figures that are not drawn."""
+
+    unit: str
+    edges: Float64
+    simulation: Float64
+    model: Float64
+    second: Float64 | None
+    pca: Float64 | None
+    jsd: float
+    noise_floor: float
+    others: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredMarginals:
+    """As `outputs.marginals.Marginals`."""
+
+    table: Mapping[str, StoredMarginal]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredConformations:
+    """As `outputs.conformations.Conformations`, without positions."""
+
+    latent: Float64
+    geometry: str
+    valid: NDArray[np.bool_]
+    observables: Mapping[str, Quantity]
+    figures: Mapping[str, Any]
+    extra: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredEntry:
+    """As `outputs.compare.Entry`: its figures."""
+
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredComparison:
+    """As `outputs.compare.Comparison`."""
+
+    entries: Mapping[str, StoredEntry]
+    sizes: tuple[int, ...]
+
+
+Stored: TypeAlias = StoredPoints | StoredModel | StoredMarginals | StoredConformations | StoredComparison
+
+
+def read(path: str | Path) -> Stored:
+    """Read any of trajvae's files.
+
+    Raises
+    ------
+    ReadError
+        See `store.schema.open_file`; or a file that lacks what its kind must hold.
+    """
+    path = Path(path)
+    contents = read_contents(path, skip=("trajvae/weights", "trajvae/training/sample", "particles"))
+    kinds: dict[str, Callable[[Contents], Stored]] = {
+        "embedding": _points,
+        "model": lambda _: _model(path),
+        "marginals": _marginals,
+        "conformations": _conformations,
+        "compare": _comparison,
+    }
+    if contents.kind not in kinds:
+        raise ReadError(f"'{path}' holds {contents.kind}, of which there is no figure")
+    try:
+        return kinds[contents.kind](contents)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ReadError(f"'{path}' is damaged or incomplete: {error}") from error
+
+
+def read_points(path: str | Path) -> StoredPoints:
+    """The latent points of an embedding or of a model's training frames.
+
+    Raises
+    ------
+    ReadError
+        As `read`; or a file of something else.
+    """
+    found = read(path)
+    if isinstance(found, StoredModel):
+        return found.points
+    if not isinstance(found, StoredPoints):
+        raise ReadError(f"'{path}' holds no latent points of frames; wanted: an embed.h5 or a model.h5")
+    return found
+
+
+def _quantities(contents: Contents, name: str) -> dict[str, Quantity]:
+    """Datasets of a group, with their units and marks."""
+    group: Any = contents.tree
+    for part in name.split("/"):
+        group = group.get(part, {})
+    out = {}
+    for key, item in group.items():
+        full = f"{name}/{key}/value" if isinstance(item, dict) else f"{name}/{key}"
+        value = item["value"] if isinstance(item, dict) else item
+        out[key] = Quantity(value, contents.unit(full), contents.marks.get(full, {}))
+    return out
+
+
+def _floats(quantity: Quantity) -> Float64:
+    return quantity.value.astype(np.float64)
+
+
+def _geometry(latent: Quantity) -> str:
+    """As it is named, or as older files let one tell."""
+    if "geometry" in latent.attributes:
+        return str(latent.attributes["geometry"])
+    size = latent.value.shape[1]
+    return _PLAIN.get(str(latent.attributes.get("coordinates", "")), "").format(size, size - 1)
+
+
+def _named(summary: Mapping[str, Any]) -> str:
+    """A model's geometry, or what an older model's figures tell of it."""
+    backend, dim, bent = str(summary["backend"]), summary["latent_dim"], summary.get("curvatures", {})
+    factors = [(part.split("#")[0], bent.get(part)) for part in summary.get("kl", {})]
+    told = {
+        "euclidean": f"e{dim}",
+        "rhvae": f"e{dim}",
+        "hyperspherical": f"s{dim}:1.0",
+        "product": ",".join(name if k is None else f"{name}:{abs(k)}" for name, k in factors),
+    }
+    return str(summary.get("geometry", told.get(backend, "")))
+
+
+def _points(contents: Contents) -> StoredPoints:
+    rows = _quantities(contents, "observables")
+    latent, time = rows.pop("latent"), contents.tree["observables"]["latent"]["time"]
+    tangent, jump = _floats(rows.pop("latent_tangent", latent)), _floats(rows["frame_jump"])
+    file = contents.tree["trajvae"]["file"]
+    return StoredPoints(_floats(latent), _geometry(latent), tangent, file, time, jump, rows)
+
+
+def _model(path: Path) -> StoredModel:
+    record = read_model(path)
+    training = record.groups["training"]
+    rows = {k: Quantity(v, "Angstrom") for k, v in training["observables"].items()}
+    points = StoredPoints(
+        training["latent"], _named(record.summary), training["latent"], training["file"], observables=rows
+    )
+    return StoredModel(record.groups["history"], points, record.summary)
+
+
+def _marginals(contents: Contents) -> StoredMarginals:
+    table = {}
+    for name, group in contents.tree["marginals"].items():
+        marks = dict(contents.marks[f"marginals/{name}"])
+        unit, jsd, floor = str(marks.pop("unit", "")), float(marks.pop("jsd")), float(marks.pop("noise_floor"))
+        beside = contents.tree.get("baselines", {}).get(name, {})
+        sets = (group["simulation"], group["model"], beside.get("second"), beside.get("pca"))
+        table[name] = StoredMarginal(unit, group["edges"], *sets, jsd, floor, marks)
+    return StoredMarginals(table)
+
+
+def _conformations(contents: Contents) -> StoredConformations:
+    rows = _quantities(contents, "observables")
+    latent, valid = rows.pop("latent"), rows.pop("valid").value.astype(bool)
+    summary = contents.attributes.get("summary", {})
+    extra = {"path": _quantities(contents, "trajvae/path")} if "path" in contents.tree["trajvae"] else {}
+    return StoredConformations(_floats(latent), _geometry(latent), valid, rows, summary, extra)
+
+
+def _comparison(contents: Contents) -> StoredComparison:
+    entries: dict[str, StoredEntry] = {}
+    sizes: tuple[int, ...] = ()
+    for key, group in contents.tree["compare"].items():
+        marks = contents.marks[f"compare/{key}"]
+        bounds = f"compare/{key}/bounds"
+        sizes = tuple(int(n) for n in contents.marks[bounds]["draws"])
+        figures = {**marks, "bounds": group["bounds"].mean(axis=0).tolist()}
+        entries[str(marks.get("name", key))] = StoredEntry(figures)
+    best_first = sorted(entries, key=lambda name: entries[name].figures["behind"])
+    return StoredComparison({name: entries[name] for name in best_first}, sizes)

@@ -1,0 +1,197 @@
+"""Latent points: the trajectory in time, and the way of a path or of an optimisation."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from trajvae.plots import style
+from trajvae.plots.charts import Chart, Flat
+from trajvae.plots.spaces import Latents, chart_of
+
+Float64 = NDArray[np.float64]
+_LINKED = 500  # points: neighbours of no more than these are linked by a line
+_TEAR = 0.25  # of a map's extent: a step that is longer goes round behind it, and is not drawn
+_PS = ((1e6, "µs"), (1e3, "ns"), (1.0, "ps"))
+
+
+class _Colour(NamedTuple):
+    """What points are coloured by, its label and its colour map."""
+
+    values: Float64
+    label: str
+    cmap: str
+
+
+def latent(
+    points: Latents,
+    *,
+    chart: int = 0,
+    colour: Float64 | None = None,
+    label: str = "",
+    cmap: str = style.IN_TIME,
+    ax: Axes | None = None,
+) -> Axes:
+    """Latent points, coloured by time.
+
+    Parameters
+    ----------
+    points : Embedding, Conformations, or the results of `TrajVAE` and `Embed`
+    chart : int
+        Which part of the latent space: a circle or a single coordinate is shown against time, two of them at right
+        angles, a sphere in an equal-area map, a hyperbolic plane as Poincare's disc; see `charts_of`.
+    colour : ndarray, shape (T,), optional
+        To colour by, with `label` for its name and unit; by default the time, or the row's number.
+    cmap : str
+        A colour map of matplotlib's, such as `twilight_shifted` for angles.
+    ax : Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    OptionError
+        The latent space has no such part.
+    """
+    part, inner = chart_of(points, chart)
+    values, text = clock(points) if colour is None else (colour, label)
+    scale = _Colour(np.asarray(values, dtype=np.float64), text, cmap)
+    ax = style.own_axes(ax)
+    shown = part.shown(inner)
+    if shown.shape[1] == 1:
+        return _against_time(part, inner[:, 0], points, scale, ax)
+    part.frame(ax, inner)
+    _link(ax, shown, points)
+    _scatter(ax, shown, scale, part.bar)
+    return ax
+
+
+def way(points: Latents, *, chart: int = 0, ax: Axes | None = None) -> Axes:
+    """Latent points as a way from a first to a last, such as a path's; may be drawn over a free-energy surface.
+
+    Parameters
+    ----------
+    points : Conformations
+        Of `Model.path`, in order.
+    chart : int
+        See `latent`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    part, inner = chart_of(points, chart)
+    over = ax is not None and bool(ax.collections or ax.lines)
+    ax = style.own_axes(ax)
+    shown = part.shown(inner)
+    if shown.shape[1] == 1:
+        shown = np.stack([inner[:, 0], np.linspace(0.0, 1.0, len(inner))], axis=-1)
+        over or ax.set_ylabel("position along the way")
+    if not over:
+        part.frame(ax, inner)
+    line = _torn(shown)
+    ax.plot(*line.T, color="white", lw=2.6, zorder=4)
+    ax.plot(*line.T, color=style.VERMILION, lw=1.3, zorder=5)
+    for place, marker, text in ((0, "o", "start"), (-1, "s", "end")):
+        look: Any = {
+            "mec": "black",
+            "mfc": style.VERMILION,
+            "mew": 0.7,
+            "ms": 5,
+            "zorder": 6,
+            "ls": "none",
+            "clip_on": False,
+        }
+        ax.plot(*shown[place], marker=marker, label=text, **look)
+    style.legend_above(ax)
+    return ax
+
+
+def frame_jumps(points: Any, *, ax: Axes | None = None) -> Axes:
+    """RMSD between neighbouring frames after alignment, against time: seams of the features stand out.
+
+    Parameters
+    ----------
+    points : Embedding, or the results of `TrajVAE` and `Embed`
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = style.own_axes(ax)
+    values, text = clock(points)
+    jump = np.asarray(points.frame_jump, dtype=np.float64)
+    ax.plot(values, jump, ".", color=style.BLUE, ms=2.0 if len(jump) > _LINKED else 3.5, mew=0, rasterized=True)
+    known = jump[np.isfinite(jump)]
+    if len(known):
+        ax.axhline(float(np.median(known)), color="black", lw=0.9, label=f"median {np.median(known):.2f} Å")
+        ax.set_ylim(0.0, 1.05 * float(known.max()) + 1e-9)
+        style.legend_above(ax)
+    ax.set(xlabel=text, ylabel="RMSD to the frame before (Å)")
+    return ax
+
+
+def clock(points: Any) -> tuple[Float64, str]:
+    """What stands for time and its label: the time of one file's frames, else the number of the row."""
+    time, file = getattr(points, "time", None), getattr(points, "file", None)
+    one_file = file is None or not np.any(np.asarray(file) != np.asarray(file)[:1])
+    if time is None or not one_file:
+        text = "conformation" if file is None else "frame" if one_file else "frame, all files"
+        return np.arange(len(points.latent), dtype=np.float64), text
+    size, unit = next(((s, u) for s, u in _PS if np.ptp(time) >= 2.0 * s), _PS[-1])
+    return np.asarray(time, dtype=np.float64) / size, f"time ({unit})"
+
+
+def _against_time(part: Chart, values: Float64, points: Latents, colour: _Colour, ax: Axes) -> Axes:
+    """A single coordinate: time to the right, coloured where it is by something else than time."""
+    time, text = clock(points)
+    place = np.stack([time, values], axis=-1)
+    if colour.label == text:
+        size = _size(len(time))
+        ax.scatter(place[:, 0], place[:, 1], s=size, color=style.BLUE, linewidths=0, rasterized=True)
+    else:
+        _scatter(ax, place, colour)
+    ax.set(xlabel=text, ylabel=part.labels[0])
+    if isinstance(part, Flat) and part.periods[0]:
+        style.angle_ticks(ax, "y")
+    return ax
+
+
+def _scatter(ax: Axes, shown: Float64, colour: _Colour, side: str = "right") -> None:
+    """Dots in a random order: in that of time the last would hide the first."""
+    order = np.random.default_rng(0).permutation(len(shown))
+    x, y = shown[order].T
+    look: Any = {"cmap": colour.cmap, "linewidths": 0, "rasterized": True, "zorder": 2}
+    dots = ax.scatter(x, y, s=_size(len(shown)), c=colour.values[order], **look)
+    style.bar(ax, dots, colour.label, side)
+
+
+def _size(n: int) -> float:
+    """Of dots, in square points: the more, the smaller."""
+    return float(np.clip(6000.0 / n, 1.5, 14.0))
+
+
+def _link(ax: Axes, shown: Float64, points: Latents) -> None:
+    """A line from each frame to the next of its file, where there are few."""
+    if len(shown) > _LINKED or not hasattr(points, "time"):
+        return
+    file = np.asarray(getattr(points, "file", np.zeros(len(shown))))
+    for part in np.split(shown, np.flatnonzero(np.diff(file)) + 1):
+        ax.plot(*_torn(part).T, color=style.FILL, lw=0.6, zorder=1)
+
+
+def _torn(shown: Float64) -> Float64:
+    """A line's points, with gaps where it leaves the map on one side and comes in on the other."""
+    extent = np.ptp(shown, axis=0).max() if len(shown) else 0.0
+    step = np.linalg.norm(np.diff(shown, axis=0), axis=1)
+    usual = np.median(step) if len(step) else 0.0
+    cuts = np.flatnonzero((step > _TEAR * extent) & (step > 10.0 * usual)) + 1
+    return np.insert(shown, cuts, np.nan, axis=0)

@@ -1,0 +1,130 @@
+"""How figures look: colours that the colour-blind tell apart, sizes of a printed column, names and units.
+
+References
+----------
+M. Okabe, K. Ito, Color Universal Design (2008): the qualitative colours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+COLUMN = 3.5  # inches, the width of a printed column
+PANEL_HEIGHT = 2.75
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
+    "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7",
+)  # fmt: skip
+SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+FILL, LINE, FAINT = "#c8c8c8", "#555555", "#dddddd"  # what a figure compares with
+IN_TIME, IN_ENERGY = "viridis", "cividis"
+
+RC: Any = {  # every key is one of matplotlib's own
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.0,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "legend.fontsize": 7.0,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4.0,
+    "pdf.fonttype": 42,  # text stays text, as journals ask for
+    "svg.fonttype": "none",
+    "svg.hashsalt": "trajvae",
+}
+
+_UNITS = {"Angstrom": "Å", "degree": "°", "radian": "rad", "nat": "nats"}
+_NAMES = {
+    "rg": "radius of gyration",
+    "end_to_end": "end-to-end distance",
+    "end-to-end": "end-to-end distance",
+    "rmsd": "RMSD to the decoded mean",
+    "latent_scale": "width of the posterior",
+    "frame_jump": "RMSD to the frame before",
+    "nearest_rmsd": "RMSD to the nearest frame",
+    "energy": "potential energy",
+}
+_GREEK = {"phi": "φ", "psi": "ψ", "omega": "ω"}
+
+
+def own_axes(ax: Axes | None) -> Axes:
+    """The axes given, or those of a new figure that belongs to no window."""
+    if ax is not None:
+        return ax
+    return Figure(figsize=(COLUMN, PANEL_HEIGHT), layout="constrained").add_subplot()
+
+
+def unit(name: str) -> str:
+    """A unit as it is printed."""
+    return _UNITS.get(name, name)
+
+
+def with_unit(name: str, unit_name: str) -> str:
+    """An axis' label."""
+    shown = unit(unit_name)
+    return f"{name} ({shown})" if shown else name
+
+
+def readable(name: str) -> str:
+    """An observable's name in words: "distance_0-5" to "distance 0–5", "phi_2" to "φ 2"."""
+    if name in _NAMES:
+        return _NAMES[name]
+    kind, _, rest = name.partition("_")
+    kind = _GREEK.get(kind, kind)
+    return f"{kind} {rest.replace('-', '–').replace('_', ' ')}".strip()
+
+
+def plain(text: str) -> str:
+    """A name that holds a dollar sign, such as that of a file, which would begin a formula."""
+    return text.replace("$", r"\$")
+
+
+def legend_above(ax: Axes, columns: int = 2) -> None:
+    """A legend over the axes, where it covers no data."""
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=columns,
+        frameon=False,
+        borderaxespad=0.2,
+        borderpad=0.2,
+        handlelength=1.4,
+        columnspacing=1.0,
+        labelspacing=0.25,
+    )
+
+
+def bare(ax: Axes) -> None:
+    """No frame and no ticks, for maps that have an outline of their own."""
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set_visible(False)
+
+
+def angle_ticks(ax: Axes, which: str) -> None:
+    """One turn from -pi to pi on the axis x or y."""
+    ax.set(**{f"{which}lim": (-np.pi, np.pi)})
+    ticks, labels = np.linspace(-np.pi, np.pi, 5), ["−π", "−π/2", "0", "π/2", "π"]
+    (ax.xaxis if which == "x" else ax.yaxis).set_ticks(ticks, labels=labels)
+
+
+def bar(ax: Axes, shown: ScalarMappable, label: str, side: str = "right") -> None:
+    """A colour bar beside the axes."""
+    look: Any = {"location": side, "label": label, "pad": 0.03}
+    if side == "bottom":
+        look |= {"shrink": 0.8, "aspect": 30}
+    ax.figure.colorbar(shown, ax=ax, **look)
+
+
+def write_over(ax: Axes, x: float, y: float, text: str) -> None:
+    """Small text that stands out from what it covers."""
+    halo = [withStroke(linewidth=1.6, foreground="white")]
+    ax.text(x, y, text, ha="center", va="center", fontsize=6, color=LINE, zorder=3, path_effects=halo)

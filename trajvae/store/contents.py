@@ -1,0 +1,70 @@
+"""All of a file, or most: arrays by name, and the attributes of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from trajvae.store.schema import open_file, read_tree
+
+_JSON = ("config", "summary")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds.
+
+    Attributes
+    ----------
+    attributes : mapping
+        Those of `/trajvae`; what is written there as JSON is decoded.
+    tree : mapping
+        Arrays in nested groups.
+    marks : mapping of str to mapping
+        Attributes of every group and dataset, by its full name without the first slash.
+    """
+
+    attributes: Mapping[str, Any]
+    tree: Mapping[str, Any]
+    marks: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def kind(self) -> str:
+        """The header's."""
+        return str(self.attributes["kind"])
+
+    def unit(self, name: str) -> str:
+        """The unit of a dataset; empty for a pure number, or where there is no such dataset."""
+        return str(self.marks.get(name, {}).get("unit", ""))
+
+
+def read_contents(path: Path, *, skip: Sequence[str] = ()) -> Contents:
+    """Read a file.
+
+    Parameters
+    ----------
+    path : Path
+    skip : sequence of str, optional
+        Full names of groups and datasets that are left out.
+
+    Raises
+    ------
+    ReadError
+        See `open_file`.
+    """
+    with open_file(path) as file:
+        marks: dict[str, dict[str, Any]] = {}
+        file.visititems(lambda name, item: marks.update({name: _plain(item.attrs)}))
+        attributes = {k: json.loads(v) if k in _JSON else v for k, v in _plain(file["trajvae"].attrs).items()}
+        return Contents(attributes, read_tree(file, skip), marks)
+
+
+def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:
+    """Numbers and text as Python's own."""
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()}
