@@ -265,7 +265,7 @@ class Drawing:
         """
         header = Header("conformations", command or self.command, self.seed)
         shape = (self.n, self.pipeline.n_atoms, self.pipeline.dimension)
-        marks = {"geometry": self.pipeline.vae.latent.geometry(), "force": force}
+        marks: dict[str, Any] = {"geometry": self.pipeline.vae.latent.geometry(), "force": force}
         save_pieces(path, shape, self.pipeline.topology, self, header, lambda: self.figures, **marks)
         return self.figures
 
