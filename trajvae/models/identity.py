@@ -7,7 +7,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from MDAnalysis.lib.util import convert_aa_code
 from numpy.typing import NDArray
 
 from trajvae.errors import ModelError, TrajvaeWarning
@@ -90,6 +89,8 @@ def _letters(resnames: NDArray[np.str_]) -> NDArray[np.str_]:
 
 
 def _letter(name: str) -> str:
+    from MDAnalysis.lib.util import convert_aa_code
+
     for form in (name, name[1:] if len(name) == 4 else name):  # NALA and CALA end chains
         try:
             return _FORMS[form] if form in _FORMS else str(convert_aa_code(form)) if len(form) > 2 else ""

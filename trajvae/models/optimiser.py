@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,13 @@ import torch
 from torch import Tensor, nn
 
 _CLIP = 5.0
+_ALIGNED = 16  # numbers: 64 bytes
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def _room(p: Tensor) -> int:
+    """Numbers that a parameter takes: products are faster, and their last bits the same, where each begins aligned."""
+    return -(-p.numel() // _ALIGNED) * _ALIGNED
 
 
 class Optimiser:
@@ -31,13 +38,13 @@ class Optimiser:
 
     def __init__(self, networks: Sequence[nn.Parameter], own: Sequence[nn.Parameter], weight_decay: float) -> None:
         self.networks, self.own = list(networks), list(own)
-        self.weights = nn.Parameter(torch.cat([p.detach().flatten() for p in self.networks]))
+        places = list(itertools.accumulate((_room(p) for p in self.networks), initial=0))
+        self.weights = nn.Parameter(self.networks[0].new_zeros(places[-1]))
         self.weights.grad = torch.zeros_like(self.weights)
-        place = 0
-        for p in self.networks:
-            p.data = self.weights.data[place : place + p.numel()].view_as(p)
-            p.grad = self.weights.grad[place : place + p.numel()].view_as(p)
-            place += p.numel()
+        for p, place in zip(self.networks, places[:-1], strict=True):
+            rows = slice(place, place + p.numel())
+            self.weights.data[rows] = p.detach().flatten()
+            p.data, p.grad = self.weights.data[rows].view_as(p), self.weights.grad[rows].view_as(p)
         groups: list[dict[str, Any]] = [{"params": [self.weights]}, {"params": self.own, "weight_decay": 0.0}]
         self.adam = torch.optim.AdamW(groups[: 1 + bool(self.own)], lr=0.0, weight_decay=weight_decay, fused=True)
 
@@ -59,9 +66,9 @@ class Optimiser:
         self.adam.step()
 
     def release(self) -> None:
-        """Forget the gradients."""
+        """Give the networks memory of their own again, as they have it when they come from a file."""
         for p in (*self.networks, *self.own):
-            p.grad = None
+            p.grad, p.data = None, p.data.clone()
 
     def state(self) -> dict[str, Tensor]:
         """What the steps so far have left beside the weights, by name."""

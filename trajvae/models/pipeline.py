@@ -206,12 +206,12 @@ class Pipeline:
 
     def _posterior(self, vae: VAE, aligned: Array) -> Params:
         """The posterior's parameters of aligned frames: by the short way where features allow and precision does."""
-        if vae is self.vae:
+        if vae is self.vae and isinstance(vae.encoder, MLP):
             key = key_of(vae)
             if self._entrance is None or self._entrance[0] != key:
                 self._entrance = key, entrance_of(vae)
             if self._entrance[1] is not None:
-                return self._entrance[1](torch.from_numpy(np.ascontiguousarray(aligned, np.float32)).to(self.device))
+                return self._entrance[1](torch.from_numpy(np.require(aligned, np.float32, ["C", "W"])).to(self.device))
         dtype = torch.float32 if vae is self.vae else torch.float64
         return vae.encode(vae.features.inputs(self.targets(aligned)).to(dtype))
 

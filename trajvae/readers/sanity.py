@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers.frames import Array, FrameFile
@@ -96,7 +96,7 @@ def _inside(atoms: Any, bonds: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def neighbour_distance(x: Float64) -> float:
     """The median distance in Å from an atom to the nearest other one, over frames (T, N, D)."""
-    return float(np.median([np.asarray(cKDTree(frame).query(frame, k=2)[0])[:, 1] for frame in x]))
+    return float(np.median([np.asarray(scipy.spatial.cKDTree(frame).query(frame, k=2)[0])[:, 1] for frame in x]))
 
 
 def check_spread(x: Array, frames: NDArray[np.int64], name: str) -> None:
