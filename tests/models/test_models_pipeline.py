@@ -15,7 +15,8 @@ from scipy.stats import special_ortho_group
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, TrajvaeWarning
-from trajvae.models.pipeline import Sizes, build_vae, join
+from trajvae.models.encoded import join
+from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.readers.align import Alignment
 

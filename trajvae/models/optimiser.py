@@ -40,23 +40,22 @@ class Optimiser:
         self.networks, self.own = list(networks), list(own)
         places = list(itertools.accumulate((_room(p) for p in self.networks), initial=0))
         self.weights = nn.Parameter(self.networks[0].new_zeros(places[-1]))
-        self.weights.grad = torch.zeros_like(self.weights)
+        self.gradient = torch.zeros_like(self.weights.data)
+        self.weights.grad = self.gradient
         for p, place in zip(self.networks, places[:-1], strict=True):
             rows = slice(place, place + p.numel())
             self.weights.data[rows] = p.detach().flatten()
-            p.data, p.grad = self.weights.data[rows].view_as(p), self.weights.grad[rows].view_as(p)
+            p.data, p.grad = self.weights.data[rows].view_as(p), self.gradient[rows].view_as(p)
         groups: list[dict[str, Any]] = [{"params": [self.weights]}, {"params": self.own, "weight_decay": 0.0}]
         self.adam = torch.optim.AdamW(groups[: 1 + bool(self.own)], lr=0.0, weight_decay=weight_decay, fused=True)
 
     def step(self, loss: Tensor, rate: float, own_rate: float) -> None:
         """One step down the gradient of a loss, at these learning rates."""
-        gradient = self.weights.grad
-        assert gradient is not None
-        gradient.zero_()
+        self.gradient.zero_()
         for p in self.own:
             p.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
-        slopes = [gradient, *(p.grad for p in self.own if p.grad is not None)]
+        slopes = [self.gradient, *(p.grad for p in self.own if p.grad is not None)]
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in slopes]))
         share = (_CLIP / (norm + 1e-6)).clamp(max=1.0)
         for g in slopes:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError
 from trajvae.features import Features, Shape, features_of
 from trajvae.latents import Params, make_latent
+from trajvae.models.encoded import Encoded
 from trajvae.models.entrance import Entrance, Key, entrance_of, key_of
 from trajvae.models.likelihoods import make_likelihood
 from trajvae.models.networks import MLP
@@ -31,31 +31,6 @@ Float64 = NDArray[np.float64]
 _CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
 
 _FAR = 1e30  # Å
-
-
-class Encoded(NamedTuple):
-    """What the encoder says of frames; all of shape (T, ...).
-
-    Attributes
-    ----------
-    latent : ndarray, shape (T, ambient)
-        The posterior's mean.
-    scale : ndarray, shape (T, dim)
-        The posterior's standard deviation.
-    rmsd, pca_rmsd : ndarray, shape (T,)
-        Å, of the frame to its decoded mean, and to its projection on as many principal components.
-    elbo : ndarray, shape (T,)
-        Nats, one draw with fixed noise.
-    kl : ndarray, shape (T, parts)
-        Nats, of each part of the latent space.
-    """
-
-    latent: Float64
-    scale: Float64
-    rmsd: Float64
-    pca_rmsd: Float64
-    elbo: Float64
-    kl: Float64
 
 
 @dataclass(frozen=True)
@@ -295,8 +270,3 @@ def _float(x: Tensor) -> Array:
 
 def _numpy(x: Tensor) -> Float64:
     return np.asarray(x.detach().cpu().double().numpy(), dtype=np.float64)
-
-
-def join(parts: Sequence[Encoded]) -> Encoded:
-    """Concatenate chunks."""
-    return Encoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))

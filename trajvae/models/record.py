@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae.errors import TrajvaeWarning
+from trajvae.models.encoded import Encoded, join
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
-from trajvae.models.pipeline import Encoded, Pipeline, join
+from trajvae.models.pipeline import Pipeline
 from trajvae.models.sanity import unlike_blocks
 from trajvae.models.supply import Supply
 from trajvae.observables import built_in, evaluate_all

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trajvae.models.pipeline import Encoded, Pipeline, join
+from trajvae.models.encoded import Encoded, join
+from trajvae.models.pipeline import Pipeline
 from trajvae.readers.align import frame_jump
 from trajvae.readers.sources import Chunk, Frames, follows
 from trajvae.store import Header, Quantity, write_table

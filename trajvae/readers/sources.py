@@ -95,7 +95,7 @@ class Frames:
 
     @property
     def names(self) -> list[str]:
-        """Names of the files."""
+        """Of the files."""
         return [f.name for f in self.files]
 
     def places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -105,9 +105,8 @@ class Frames:
 
     def every(self, step: int) -> Frames:
         """Every step-th of the frames, counted over all files."""
-        before = np.cumsum([0, *map(len, self.ranges)])
-        ranges = [r[-int(offset) % step :: step] for r, offset in zip(self.ranges, before[:-1], strict=True)]
-        return replace(self, ranges=ranges)
+        before = np.cumsum([0, *map(len, self.ranges)]).tolist()
+        return replace(self, ranges=[r[-n % step :: step] for r, n in zip(self.ranges, before[:-1], strict=True)])
 
     def times(self, file: NDArray[np.int64], frame: NDArray[np.int64]) -> NDArray[np.float64]:
         """Time of frames in ps, (T,), by the files' clocks."""
@@ -127,12 +126,11 @@ class Frames:
         ReadError
             A frame cannot be read, is not finite, has an impossible bond, or all atoms in one point.
         """
-        size = size or int(np.clip(_CHUNK_NUMBERS // (3 * len(self.atoms)), 1, 2000))
+        size = size or min(max(_CHUNK_NUMBERS // (3 * len(self.atoms)), 1), 2000)
         for number, (file, frames) in enumerate(zip(self.files, self.ranges, strict=True)):
-            done = 0
+            left = np.asarray(frames, dtype=np.int64)
             for xyz, boxes in file.blocks(frames, self.atoms, size):
-                index = np.asarray(frames[done : done + len(xyz)], dtype=np.int64)
-                done += len(xyz)
+                index, left = np.split(left, [len(xyz)])
                 yield self.finish(xyz, boxes, index, file.name, number)
 
     def finish(self, xyz: Array, boxes: Any, frames: NDArray[np.int64], name: str, file: int) -> Chunk:

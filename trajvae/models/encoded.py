@@ -1,0 +1,41 @@
+"""What an encoder says of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+
+
+class Encoded(NamedTuple):
+    """What the encoder says of frames; all of shape (T, ...).
+
+    Attributes
+    ----------
+    latent : ndarray, shape (T, ambient)
+        The posterior's mean.
+    scale : ndarray, shape (T, dim)
+        The posterior's standard deviation.
+    rmsd, pca_rmsd : ndarray, shape (T,)
+        Å, of the frame to its decoded mean, and to its projection on as many principal components.
+    elbo : ndarray, shape (T,)
+        Nats, one draw with fixed noise.
+    kl : ndarray, shape (T, parts)
+        Nats, of each part of the latent space.
+    """
+
+    latent: Float64
+    scale: Float64
+    rmsd: Float64
+    pca_rmsd: Float64
+    elbo: Float64
+    kl: Float64
+
+
+def join(parts: Sequence[Encoded]) -> Encoded:
+    """Concatenate chunks."""
+    return Encoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
