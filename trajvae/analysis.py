@@ -185,7 +185,7 @@ def _trajectory(source: Any, frames: Frames) -> Any:
 def _embedding(model: Model, chunk: Chunk, frames: Frames) -> Embedding:
     encoded = encode_all(model.pipeline, chunk.positions)
     jump = frame_jump(model.pipeline.alignment.apply(chunk.positions))
-    return assemble(model.pipeline, [encoded], [chunk], jump, frames)
+    return assemble(model.pipeline, encoded, (chunk.file, chunk.frame), jump, frames)
 
 
 def _fill(results: Any, embedding: Embedding) -> None:

@@ -23,7 +23,7 @@ CHECKPOINT_SECONDS = 60.0
 _FIRST = 5.0  # seconds until the first checkpoint, at most
 _SHARE = 0.05  # of the time may be spent on checkpoints
 _BYTES = {"cartesian": 50, "internal": 110, "auto": 110}  # a coordinate that training in memory takes
-_POOL = 1 / 8  # of the memory that rows of a streamed training may take while they are shuffled
+_POOL = 1 / 16  # of the memory that rows of a streamed training may take while they are shuffled
 _MOST = 50_000  # frames that a streamed training's alignment and features are fitted to
 _UNITS = {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 

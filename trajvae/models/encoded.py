@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,3 +39,28 @@ class Encoded(NamedTuple):
 def join(parts: Sequence[Encoded]) -> Encoded:
     """Concatenate chunks."""
     return Encoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class Columns:
+    """Arrays of as many rows as there are frames, filled piece by piece: no piece is kept beside them.
+
+    Parameters
+    ----------
+    rows : int
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows, self.done = rows, 0
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    def add(self, values: Mapping[str, NDArray[Any]]) -> None:
+        """The next rows of every column."""
+        for name, part in values.items():
+            if name not in self._arrays:
+                self._arrays[name] = np.empty((self.rows, *part.shape[1:]), dtype=part.dtype)
+            self._arrays[name][self.done : self.done + len(part)] = part
+        self.done += max(map(len, values.values()))
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """A column, as far as it is filled."""
+        return self._arrays[name][: self.done]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae.errors import TrajvaeWarning
-from trajvae.models.encoded import Encoded, join
+from trajvae.models.encoded import Columns, Encoded, join
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.sanity import unlike_blocks
@@ -73,8 +73,9 @@ class _Tally:
         per_frame = 4 * pipeline.alignment.reference.size
         most = int(max(2, min(SAMPLE_FRAMES, SAMPLE_BYTES // per_frame, len(held))))
         self.index = np.unique(np.linspace(0, len(held) - 1, most).astype(np.int64))
-        self.columns: dict[str, list[NDArray[Any]]] = {}
-        self.degenerate, self.done = 0, 0
+        self.frames, self.judged = Columns(len(held)), Columns(int(held.sum()))
+        self.sample = Columns(len(self.index))
+        self.degenerate = 0
         self.jump: float | None = None
         self.least: float | None = None
         self.generator = torch.Generator(pipeline.device).manual_seed(0)
@@ -83,22 +84,21 @@ class _Tally:
     def add(self, chunk: Chunk) -> None:
         """Encode and measure some frames."""
         encoded, aligned = self.pipeline.encode(chunk.positions, self.generator)
-        held = self.held[self.done : self.done + len(aligned)]
-        first, last = np.searchsorted(self.index, [self.done, self.done + len(aligned)])
-        judged = aligned[held]
-        columns = {
-            **{name: getattr(encoded, name) for name in ("latent", "elbo", "kl")},
-            **{name: getattr(encoded, name)[held] for name in ("rmsd", "pca_rmsd")},
-            "valid": self.validity.test(judged) if len(judged) else np.empty(0, dtype=bool),
-            "log_jacobian": self.pipeline.log_jacobian(judged) if len(judged) else np.empty(0),
-            "sample": aligned[self.index[first:last] - self.done].astype(np.float32),
-            **evaluate_all(list(built_in(self.pipeline.topology).values()), aligned),
-        }
-        for name, values in columns.items():
-            self.columns.setdefault(name, []).append(values)
+        done = self.frames.done
+        held = self.held[done : done + len(aligned)]
+        first, last = np.searchsorted(self.index, [done, done + len(aligned)])
+        if held.any():
+            judged = aligned[held]
+            own: dict[str, Any] = {name: getattr(encoded, name)[held] for name in ("rmsd", "pca_rmsd")}
+            own |= {"valid": self.validity.test(judged), "log_jacobian": self.pipeline.log_jacobian(judged)}
+            self.judged.add(own)
+        if first < last:
+            self.sample.add({"sample": aligned[self.index[first:last] - done].astype(np.float32)})
+        measured = evaluate_all(list(built_in(self.pipeline.topology).values()), aligned)
+        told = {"latent": encoded.latent, "elbo": encoded.elbo, "kl": encoded.kl.astype(np.float32)}
+        self.frames.add(told | measured)
         self.degenerate += self.pipeline.alignment.degenerate(chunk.positions)
         self._jumps(Chunk(aligned, chunk.file, chunk.frame))
-        self.done += len(aligned)
 
     def _jumps(self, aligned: Chunk) -> None:
         """The largest jumps so far, those from the last chunk to this one among them."""
@@ -109,10 +109,6 @@ class _Tally:
         if jump is not None and least is not None:
             self.jump, self.least = max(jump, self.jump or 0.0), max(least, self.least or 0.0)
         self._last = Chunk(x[-1:], file[-1:], aligned.frame[-1:])
-
-    def column(self, name: str) -> NDArray[Any]:
-        """All values of one name."""
-        return np.concatenate(self.columns[name])
 
 
 def make_record(
@@ -132,12 +128,12 @@ def make_record(
             stacklevel=2,
         )
     return Record(
-        tally.column("latent"),
+        tally.frames["latent"],
         held,
         supply.file,
         supply.frame,
-        {name: tally.column(name) for name in built_in(pipeline.topology)},
-        tally.column("sample"),
+        {name: tally.frames[name] for name in built_in(pipeline.topology)},
+        tally.sample["sample"],
         tally.index,
         history,
         validity,
@@ -146,8 +142,8 @@ def make_record(
 
 
 def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]]) -> dict[str, Any]:
-    elbo = float(tally.column("elbo")[tally.held].mean())
-    sample = tally.column("sample").astype(np.float64)
+    elbo = float(tally.frames["elbo"][tally.held].mean())
+    sample = tally.sample["sample"].astype(np.float64)
     return {
         "frames": len(tally.held),
         "held_out": int(tally.held.sum()),
@@ -157,15 +153,15 @@ def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]])
         "backend": pipeline.config.backend,
         "latent_dim": pipeline.config.latent_dim,
         "elbo": elbo,
-        "elbo_shape": elbo - float(tally.column("log_jacobian").mean()),
-        "rmsd": float(tally.column("rmsd").mean()),
-        "pca_rmsd": float(tally.column("pca_rmsd").mean()),
-        "held_out_valid": float(tally.column("valid").mean()),
+        "elbo_shape": elbo - float(tally.judged["log_jacobian"].mean()),
+        "rmsd": float(tally.judged["rmsd"].mean()),
+        "pca_rmsd": float(tally.judged["pca_rmsd"].mean()),
+        "held_out_valid": float(tally.judged["valid"].mean()),
         "frame_jump": tally.jump,
         "frame_jump_optimal": tally.least,
         "degenerate": tally.degenerate,
         **_use_of_latent(pipeline, tally, some),
-        "unlike_blocks": unlike_blocks(tally.column("elbo"), tally.held, sample, tally.index),
+        "unlike_blocks": unlike_blocks(tally.frames["elbo"], tally.held, sample, tally.index),
         "curvatures": pipeline.vae.latent.curvatures(),
         "geometry": pipeline.vae.latent.geometry(),
         "diagnostics": pipeline.vae.latent.diagnostics(),
@@ -174,8 +170,8 @@ def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]])
 
 def _use_of_latent(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]]) -> dict[str, Any]:
     """What the latent space says of frames, with a warning where that is nothing."""
-    kl = tally.column("kl")
-    active = active_units(pipeline, tally.column("latent"), kl)
+    kl = tally.frames["kl"]
+    active = active_units(pipeline, tally.frames["latent"], kl)
     kl = kl[tally.held]
     if not active:
         warnings.warn(

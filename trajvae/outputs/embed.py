@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trajvae.models.encoded import Encoded, join
+from trajvae.models.encoded import Columns, Encoded
 from trajvae.models.pipeline import Pipeline
 from trajvae.readers.align import frame_jump
-from trajvae.readers.sources import Chunk, Frames, follows
+from trajvae.readers.sources import Frames, follows
 from trajvae.store import Header, Quantity, write_table
+
+_KEPT = ("latent", "scale", "rmsd", "pca_rmsd", "elbo")  # of what is encoded
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,40 +107,37 @@ def embed(
     rmsd : bool
         Whether to decode the latent points and to measure RMSDs and ELBO; see `Model.encode`.
     """
-    parts: list[Encoded] = []
-    places: list[Chunk] = []
-    jumps: list[NDArray[np.float64]] = []
-    last: NDArray[np.floating[Any]] | None = None
+    columns, last = Columns(frames.n_frames), None
     generator = torch.Generator(pipeline.device).manual_seed(0)
-    done = 0
     for chunk in frames.chunks():
         encoded, aligned = pipeline.encode(chunk.positions, generator, rmsd=rmsd)
         jump = frame_jump(aligned)
         if last is not None:
             jump[:1] = frame_jump(np.concatenate([last, aligned[:1]]))[1:]
-        jumps.append(jump)
-        parts.append(encoded)
-        places.append(Chunk(chunk.positions[:0], chunk.file, chunk.frame))
+        own = {name: getattr(encoded, name) for name in _KEPT}
+        columns.add({**own, "jump": jump, "file": chunk.file, "frame": chunk.frame})
         last = aligned[-1:]
-        done += len(aligned)
         if progress is not None:
-            progress(done, frames.n_frames)
-    return assemble(pipeline, parts, places, np.concatenate(jumps), frames, measured=rmsd)
+            progress(columns.done, frames.n_frames)
+    kept = Encoded(*(columns[name] if name in _KEPT else np.empty(0) for name in Encoded._fields))
+    where = columns["file"], columns["frame"]
+    return assemble(pipeline, kept, where, columns["jump"], frames, measured=rmsd)
 
 
 def assemble(
     pipeline: Pipeline,
-    parts: list[Encoded],
-    places: list[Chunk],
+    everything: Encoded,
+    where: tuple[NDArray[np.int64], NDArray[np.int64]],
     jump: NDArray[np.float64],
     frames: Frames,
     *,
     measured: bool = True,
 ) -> Embedding:
-    """Put chunks together; a jump between two files is none, and without measures figures tell none."""
-    everything = join(parts)
-    file = np.concatenate([p.file for p in places])
-    frame = np.concatenate([p.frame for p in places])
+    """An embedding of what was encoded of frames, numbers of whose files and in them are `where`.
+
+    A jump between two files is none, and without measures figures tell none.
+    """
+    file, frame = where
     jump = np.where(follows(file), jump, np.nan)
     figures: dict[str, Any] = {"frames": len(file)}
     if measured:

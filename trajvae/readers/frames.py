@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -70,6 +71,12 @@ def _pieces(frames: range, size: int) -> Iterator[range]:
         yield frames[k : k + size]
 
 
+def _forget(array: Array) -> None:
+    """Leave the pages of a mapped file that were looked at to the system's cache."""
+    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        array.base.madvise(mmap.MADV_DONTNEED)
+
+
 @dataclass
 class ArrayFrames:
     """Frames that stand in an array, memory-mapped or not."""
@@ -96,6 +103,7 @@ class ArrayFrames:
             part = self.positions[piece.start : piece.stop : piece.step][:, atoms]
             boxes = None if self.boxes is None else self.boxes[piece.start : piece.stop : piece.step]
             yield np.asarray(part), boxes
+            _forget(self.positions)
 
 
 class DCDFrames:
