@@ -95,8 +95,8 @@ class _Tally:
         if first < last:
             self.sample.add({"sample": aligned[self.index[first:last] - done].astype(np.float32)})
         measured = evaluate_all(list(built_in(self.pipeline.topology).values()), aligned)
-        told = {"latent": encoded.latent, "elbo": encoded.elbo, "kl": encoded.kl.astype(np.float32)}
-        self.frames.add(told | measured)
+        told: dict[str, Any] = {"latent": encoded.latent, "elbo": encoded.elbo, "kl": encoded.kl.astype(np.float32)}
+        self.frames.add({**told, **measured})
         self.degenerate += self.pipeline.alignment.degenerate(chunk.positions)
         self._jumps(Chunk(aligned, chunk.file, chunk.frame))
 
