@@ -195,8 +195,10 @@ class ShapeSpace(Features):
 
     def expand(self, outputs: Tensor) -> Tensor:
         """Outputs of order one, (B, I), to targets (B, F); the way back of `inputs`."""
-        scaled = outputs * self.scale.to(outputs)
-        return self.mean.to(outputs) + torch.nn.functional.pad(scaled, (0, self.size - self.input_size))
+        mean, scale = self.mean.to(outputs), self.scale.to(outputs)
+        if self.size == self.input_size:
+            return torch.addcmul(mean, outputs, scale)
+        return mean + torch.nn.functional.pad(outputs * scale, (0, self.size - self.input_size))
 
     def project(self, targets: Tensor, k: int) -> Tensor:
         """Targets (B, F) projected on the first k principal components."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
-from trajvae.latents.base import Context, Latent, LatentSample, Params
+from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.latents.densities import PRIORS, StandardNormal, check_prior
 
 
@@ -27,6 +27,11 @@ class EuclideanOptions:
         check_prior(self.prior)
         if not 0.0 < self.min_scale < 1.0:
             raise OptionError(f"min_scale must lie between 0 and 1, got {self.min_scale}")
+
+
+def _divergence(loc: Tensor, log_scale: Tensor, scale: Tensor) -> Tensor:
+    """KL(N(loc, scale^2) || N(0, 1)) of each number."""
+    return 0.5 * (loc.square() + scale.square() - 1.0) - log_scale
 
 
 class Euclidean(Latent):
@@ -55,20 +60,31 @@ class Euclidean(Latent):
     def _log_scale(self, params: Params) -> Tensor:
         return params["log_scale"].clamp(math.log(self.options.min_scale), 5.0)
 
+    def _noise(self, loc: Tensor, context: Context) -> Tensor:
+        return torch.randn(loc.shape, dtype=loc.dtype, device=loc.device, generator=context.generator)
+
     def rsample(self, params: Params, context: Context) -> LatentSample:
         """See `Latent`."""
         loc, log_scale = params["loc"], self._log_scale(params)
-        noise = torch.randn(loc.shape, dtype=loc.dtype, device=loc.device, generator=context.generator)
+        noise = self._noise(loc, context)
         z = loc + log_scale.exp() * noise
         encoded = -0.5 * (noise.square() + math.log(2.0 * math.pi)) - log_scale
         return LatentSample(z, encoded - self.prior.log_prob(z))
+
+    def draw(self, params: Params, context: Context) -> LatentDraw:
+        """See `Latent`: where the divergence is closed, nothing is computed for the log ratio of the draw."""
+        if not isinstance(self.prior, StandardNormal):
+            return super().draw(params, context)
+        loc, log_scale = params["loc"], self._log_scale(params)
+        scale = log_scale.exp()
+        return LatentDraw(loc + scale * self._noise(loc, context), _divergence(loc, log_scale, scale))
 
     def kl(self, params: Params) -> Tensor | None:
         """See `Latent`: closed against a normal prior."""
         if not isinstance(self.prior, StandardNormal):
             return None
         log_scale = self._log_scale(params)
-        return 0.5 * (params["loc"].square() + (2.0 * log_scale).exp() - 1.0) - log_scale
+        return _divergence(params["loc"], log_scale, log_scale.exp())
 
     def mean(self, params: Params) -> Tensor:
         """See `Latent`."""
