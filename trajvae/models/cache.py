@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +56,12 @@ class Table:
 
     def read(self, spans: list[tuple[int, int]]) -> Tensor:
         """A copy of the rows of some spans, one after the other."""
-        view = self._view()
-        out = np.concatenate([view[a:b] for a, b in spans])
-        self._forget()
+        view, done = self._view(), 0
+        out = np.empty((sum(b - a for a, b in spans), self.width), dtype=np.float32)
+        for a, b in spans:
+            out[done : done + b - a] = view[a:b]
+            done += b - a
+            self._forget()
         return torch.from_numpy(out)
 
     def _view(self) -> NDArray[np.float32]:
@@ -106,9 +109,13 @@ class Cached:
             order = torch.randperm(sum(b - a for a, b in spans), generator=generator)
             parts = torch.split(order, size)
             if skip < len(parts):
-                pool = self.train.read(spans)
-                yield from (self._pair(pool.index_select(0, rows)) for rows in parts[skip:])
+                yield from self._shuffled(self.train.read(spans), parts[skip:])
             skip = max(0, skip - len(parts))
+
+    def _shuffled(self, pool: Tensor, parts: Sequence[Tensor]) -> Iterator[Pair]:
+        """Batches of a pool, which is gone with the last of them, before the next is read."""
+        for rows in parts:
+            yield self._pair(pool.index_select(0, rows))
 
     def pieces(self, rows: int, *, held: bool) -> Iterator[Pair]:
         """See `Data`."""

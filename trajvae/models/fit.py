@@ -231,6 +231,7 @@ def go_on(
         trainer.restore(at)
     report = None if checkpoint is None else partial(checkpoint, begun)
     history = trainer.run(progress, report).arrays()
+    del trainer, data
     p = pipeline
     trained = Pipeline(p.config, p.sizes, p.topology, p.alignment, p.vae, p.device)
     record = make_record(trained, supply, held, history)

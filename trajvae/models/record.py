@@ -22,6 +22,7 @@ from trajvae.readers.sources import Chunk, follows
 from trajvae.validity import Validity
 
 SAMPLE_FRAMES, SAMPLE_BYTES = 2000, 64e6
+_MANY = 100_000  # frames that the spread of latent points is told from, at most
 _TOLD = 1000  # frames of which mutual information is estimated
 
 
@@ -171,7 +172,8 @@ def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]])
 def _use_of_latent(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]]) -> dict[str, Any]:
     """What the latent space says of frames, with a warning where that is nothing."""
     kl = tally.frames["kl"]
-    active = active_units(pipeline, tally.frames["latent"], kl)
+    step = -(-len(kl) // _MANY)
+    active = active_units(pipeline, tally.frames["latent"][::step], kl[::step])
     kl = kl[tally.held]
     if not active:
         warnings.warn(

@@ -68,10 +68,11 @@ def split(
     ReadError
         Fewer than 5 different frames.
     """
-    held, first = held_out_blocks(file), first_of_kind(marks)
-    copies = np.flatnonzero(first != np.arange(len(first)))
-    if not len(copies):
+    held, ordered = held_out_blocks(file), np.sort(marks)
+    if (ordered[1:] != ordered[:-1]).all():
         return held, {"copies": 0}
+    first = first_of_kind(marks)
+    copies = np.flatnonzero(first != np.arange(len(first)))
     different = len(first) - len(copies)
     if different < LEAST:
         raise ReadError(f"training needs at least {LEAST} different frames, got {different} in {len(first)}")
