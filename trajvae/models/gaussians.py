@@ -46,7 +46,7 @@ class Isotropic(Likelihood):
 
     def moment(self, residual: Tensor) -> Tensor:
         """See `Likelihood`: the mean square."""
-        return residual.double().square().mean()
+        return residual.square().mean(dtype=torch.float64)
 
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
         """See `Likelihood`."""

@@ -267,7 +267,7 @@ class Trainer:
             self._track(terms.residual)
 
     def _track(self, residual: Tensor) -> None:
-        self.moment = _MOMENT_DECAY * self.moment + (1.0 - _MOMENT_DECAY) * self.vae.likelihood.moment(residual)
+        self.moment = torch.lerp(self.moment, self.vae.likelihood.moment(residual), 1.0 - _MOMENT_DECAY)
         if self.done % max(_MOMENT_EVERY, self.vae.likelihood.size // 20) == 0:  # a decomposition costs size cubed
             first, last = self.schedule.structure
             structure = (self.epoch / self.schedule.epochs - first) / (last - first)
