@@ -14,61 +14,21 @@ import select
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mdtraj
 import numpy as np
+from commands import OF_MODELS, OF_RESULTS, run
 from mutations import header, raw, structured
+from seeds import make_seeds
 
-from trajvae import Model, TrainConfig
-
-ROOT = Path(__file__).parents[1]
-EXAMPLES = ROOT / "examples" / "trajectories"
 SECONDS, MEMORY = 10.0, 2 * 10**9
+START = 4.0  # seconds that a command takes for its libraries
 PATIENCE = 6 * SECONDS  # by the clock, since other programs may run beside it
 NOTHING: dict[str, Any] = {"seen": [], "memory": 0, "seconds": 0.0}
-WHOLLY = 7  # every seventh model that is damaged also gives marginals, an optimum and a path
-BACKENDS: dict[str, dict[str, Any]] = {
-    "euclidean": {},
-    "hyperspherical": {},
-    "product": {"signature": "h2,s1,e1"},
-    "rhvae": {"settings": {"centroids": 5, "warmup": 0.0}},
-    "embedded": {},
-}
-
-
-def make_seeds(folder: Path) -> dict[Path, str]:
-    """Sound files of every kind, by real trainings of a few epochs; each with what reads it."""
-    warnings.simplefilter("ignore")
-    folder.mkdir(exist_ok=True)
-    x = np.load(EXAMPLES / "chain2d.npz")["positions"][:60].copy()
-    out: dict[Path, str] = {}
-    for name, options in BACKENDS.items():
-        out |= {folder / f"{name}.h5": "model"}
-        Model.train(x, TrainConfig(backend=name, epochs=2, hidden=(8,), **options), device="cpu").save(
-            folder / f"{name}.h5", force=True
-        )
-    top = str(EXAMPLES / "alanine_dipeptide.pdb")
-    peptide = mdtraj.load(str(EXAMPLES / "alanine_dipeptide.xtc"), top=top)[:60]
-    peptide = peptide.atom_slice(peptide.topology.select("element != H"))
-    model = Model.train(peptide, TrainConfig(epochs=2, hidden=(8,), features="internal"), device="cpu")
-    model.save(folder / "internal.h5", force=True)
-    made = model.generate(5)
-    made.save(folder / "generate.h5md", force=True)
-    (folder / "generate.pdb").rename(folder / "topology.pdb")
-    model.encode(peptide).save(folder / "embed.h5", force=True)
-    model.marginals().save(folder / "marginals.h5", force=True)
-    out |= {folder / "internal.h5": "model", folder / "generate.h5md": "h5md"}
-    out |= {folder / name: "result" for name in ("embed.h5", "marginals.h5")}
-    peptide[:10].save_hdf5(str(folder / "mdtraj.h5"))
-    np.save(folder / "array.npy", x[:20])
-    np.savez(folder / "array.npz", positions=x[:20], more=x[0])
-    np.savez_compressed(folder / "packed.npz", x=x[:20])
-    return out | {folder / name: "arrays" for name in ("mdtraj.h5", "array.npy", "array.npz", "packed.npz")}
+WHOLLY = 7  # of every seventh file everything is made: of a model marginals, an optimum, a path, and figures of each
 
 
 def mutate(seed: Path, target: Path, rng: np.random.Generator) -> None:
@@ -119,8 +79,8 @@ class Reader:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(command, text=True, cwd=self.folder, **pipes)
         for seed, kind in self.seeds.items():
-            wholly = seed.stem in ("euclidean", "internal")
-            answer = self.ask("model wholly" if wholly else kind, seed, 2.0 * PATIENCE)
+            wholly = kind != "model" or seed.stem in ("euclidean", "internal")
+            answer = self.ask(f"{kind} wholly" if wholly else kind, seed, 2.0 * PATIENCE)
             if answer["outcome"] != "read":
                 raise RuntimeError(f"a sound file, {seed.name}: {answer['outcome']}")
             self.base = answer["memory"]
@@ -132,6 +92,11 @@ class Reader:
             self.process.kill()
             self.process.communicate()
             self.process = None
+
+
+def is_model(kind: str) -> bool:
+    """Of a training that is complete or goes on."""
+    return kind in ("model", "unfinished")
 
 
 def state(folder: Path) -> dict[str, tuple[int, int]]:
@@ -172,13 +137,30 @@ def fuzz(seeds: dict[Path, str], count: int, first: int, reader: Reader, folder:
         target = folder / f"damaged{seed.suffix}"
         mutate(seed, target, rng)
         reader.begin()
-        before, wholly = state(folder), seeds[seed] == "model" and number % WHOLLY == 0
-        answer = reader.ask("model wholly" if wholly else seeds[seed], target, PATIENCE)
+        before, wholly = state(folder), number % WHOLLY == 0
+        answer = reader.ask(seeds[seed] + " wholly" * wholly, target, PATIENCE)
         grown = max(0, answer["memory"] - reader.base)
         well = tally.add(f"{seed.stem} {number}", answer, grown, state(folder) != before)
         if keep is not None and not well:
             (keep / f"{number}-{seed.name}").write_bytes(target.read_bytes())
         target.unlink()
+    return tally
+
+
+def fuzz_commands(seeds: dict[Path, str], count: int, first: int, folder: Path, keep: Path | None) -> Tally:
+    """As `fuzz`, by the command line."""
+    tally, names = Tally(), [path for path, kind in seeds.items() if kind != "arrays"]
+    for number in range(first, first + count):
+        seed, rng = names[number % len(names)], np.random.default_rng(number)
+        target = folder / f"damaged{seed.suffix}"
+        mutate(seed, target, rng)
+        some = OF_MODELS if is_model(seeds[seed]) else OF_RESULTS
+        command = some[int(rng.integers(len(some)))]
+        outcome, seconds, memory = run(command, target, folder)
+        answer = {"outcome": outcome, "seen": [], "seconds": max(0.0, seconds - START)}
+        if not tally.add(f"{seed.stem} {number}: {command}", answer, memory, False) and keep is not None:
+            (keep / f"{number}-{seed.name}").write_bytes(target.read_bytes())
+        target.unlink(missing_ok=True)
     return tally
 
 
@@ -193,6 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, default=5000)
     parser.add_argument("--others", type=int, default=2000)
+    parser.add_argument("--commands", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for files that were neither read nor refused")
     chosen = parser.parse_args()
@@ -202,12 +185,14 @@ def main() -> None:
         reader, failed = Reader(seeds, folder), False
         print("| files | outcomes | longest | memory |\n|---|---|---|---|", flush=True)
         for what, count in (("models", chosen.models), ("results and arrays", chosen.others)):
-            some = {path: kind for path, kind in seeds.items() if (kind == "model") == (what == "models")}
+            some = {path: kind for path, kind in seeds.items() if is_model(kind) == (what == "models")}
             tally = fuzz(some, count, chosen.seed * 10**6, reader, folder, chosen.keep)
             report(f"{count} {what}", tally)
             failed |= tally.failures > 0
         reader.end()
-    sys.exit(failed)
+        tally = fuzz_commands(seeds, chosen.commands, chosen.seed * 10**6, folder, chosen.keep)
+        report(f"{chosen.commands} commands", tally)
+    sys.exit(failed or tally.failures > 0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import resource
@@ -12,13 +14,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trajvae import Model
-from trajvae.errors import TrajvaeError
+import numpy as np
+
+from trajvae import Model, plots
+from trajvae.errors import StoppedError, TrajvaeError
 from trajvae.geometry.geodesic import Descent
+from trajvae.models.unfinished import from_checkpoint
 from trajvae.outputs.optimize import Search
 from trajvae.readers.sources import Reading, open_source
-from trajvae.store import describe, read_conformations, read_table
+from trajvae.store import describe, read_conformations, read_model, read_table
+from trajvae.training import resume
 
+FRAMES = np.load(Path(__file__).parents[1] / "examples" / "trajectories" / "chain2d.npz")["positions"][:60].copy()
 ROOM = 16 * 2**30  # bytes of address space beyond what the libraries take: far above what counts, which is what is used
 FORBIDDEN = (
     "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.remove", "os.rename", "os.mkdir",
@@ -68,6 +75,34 @@ def use_model_wholly(path: Path) -> None:
     model.optimize("rg", search=Search(starts=2, steps=2, draws=16, keep=2))
     model.path(0, 5, frames=3, descent=Descent(steps=2))
     model.generate(3, novelty=True, sampler="aggregate", project=True)
+    plot(path)
+
+
+def use_unfinished(path: Path) -> None:
+    """Describe a training that stopped, and make of it what goes on."""
+    describe(path)
+    stored = read_model(path)
+    if stored.status == "training":
+        from_checkpoint(stored, "cpu", str(path))
+    else:
+        Model.load(path, device="cpu")
+
+
+def use_unfinished_wholly(path: Path) -> None:
+    """As `use_unfinished`, and go on with the training, for a step."""
+    use_unfinished(path)
+    with contextlib.suppress(StoppedError):
+        resume(path, FRAMES, device="cpu", asked=_stop)
+
+
+def _stop() -> bool:
+    raise StoppedError("one step is enough")
+
+
+def plot(path: Path) -> None:
+    """Draw all panels of a file."""
+    figure = plots.draw(plots.panels_of(plots.read(path)))
+    figure.savefig(io.BytesIO(), dpi=20, format="png")
 
 
 def use_arrays(path: Path) -> None:
@@ -82,6 +117,13 @@ def use_result(path: Path) -> None:
         read_conformations(path)
     else:
         read_table(path, found["kind"])
+    plots.panels_of(plots.read(path))
+
+
+def use_result_wholly(path: Path) -> None:
+    """As `use_result`, and draw it."""
+    use_result(path)
+    plot(path)
 
 
 def use_h5md(path: Path) -> None:
@@ -92,12 +134,23 @@ def use_h5md(path: Path) -> None:
         open_source(str(path), Reading(topology=path.parent / "topology.pdb")).read()
 
 
+def use_h5md_wholly(path: Path) -> None:
+    """As `use_h5md`, and draw it."""
+    use_h5md(path)
+    plot(path)
+
+
 USES: dict[str, Callable[[Path], None]] = {
     "model": use_model,
     "model wholly": use_model_wholly,
+    "unfinished": use_unfinished,
+    "unfinished wholly": use_unfinished_wholly,
     "arrays": use_arrays,
+    "arrays wholly": use_arrays,
     "result": use_result,
+    "result wholly": use_result_wholly,
     "h5md": use_h5md,
+    "h5md wholly": use_h5md_wholly,
 }
 
 

@@ -21,7 +21,7 @@ def bench():
         yield fuzz
     finally:
         sys.path.remove(str(ROOT / "benchmarks"))
-        for name in ("fuzz", "mutations"):
+        for name in ("fuzz", "mutations", "seeds", "commands"):
             sys.modules.pop(name, None)
 
 
@@ -43,7 +43,7 @@ def reader(bench, seeds):
 @pytest.mark.parametrize("kind, count", [("model", 100), ("other", 50)])
 def test_damaged_files_are_read_or_refused(bench, seeds, reader, kind, count, capsys):
     """No traceback, no hang, no memory, nothing executed, nothing touched; and both ends happen."""
-    some = {path: use for path, use in seeds.items() if (use == "model") == (kind == "model")}
+    some = {path: use for path, use in seeds.items() if bench.is_model(use) == (kind == "model")}
     tally = bench.fuzz(some, count, 0, reader, next(iter(seeds)).parent, None)
     assert tally.failures == 0, capsys.readouterr().err
     assert set(tally.outcomes) == {"read", "refused"} and tally.outcomes["refused"] > count // 3

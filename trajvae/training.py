@@ -199,7 +199,7 @@ def resume(
     frames = open_source(origin.files if source is None else source, reading)
     allowed = origin.memory if memory is None else parse_memory(memory)
     supply = supply_of(frames, origin.asked["features"], allowed)
-    if begun.mark != marks_of(supply)[1]:
+    if begun.mark != marks_of(supply)[1] or len(begun.held) != frames.n_frames:
         raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.held)})")
     extra["checkpoint"] = Checkpointer(Path(path), origin, every, asked)
     pipeline, record = go_on(begun, supply, at=at, memory=allowed * _POOL, **extra)

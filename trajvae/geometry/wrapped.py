@@ -28,6 +28,7 @@ from trajvae.geometry.trigonometry import sine_ratio
 
 _REACH = 8.0  # standard deviations to which turns of a sphere are summed
 _NEGLIGIBLE = 40.0  # nats
+_MOST_TURNS = 1e5
 _SHORT = 1e-20  # squared length below which a tangent vector has no direction
 _POSITIVE_VECTOR = constraints.independent(constraints.positive, 1)  # type: ignore[no-untyped-call]
 
@@ -84,7 +85,10 @@ def _fold(space: ConstantCurvature, energy: Tensor, square: Tensor, largest: flo
         nearest = energy * ((1.0 - turn * length.rsqrt()).square() - 1.0)
     if float(nearest.min()) > _NEGLIGIBLE:
         return -energy
-    most = 1 + math.ceil((_REACH + math.sqrt(space.dim - 1)) * largest / turn)
+    turns = (_REACH + math.sqrt(space.dim - 1)) * largest / turn
+    if not turns < _MOST_TURNS:  # of networks that diverged: no density
+        return energy * math.nan
+    most = 1 + math.ceil(turns)
     out: Tensor = _Turns.apply(energy, length, space.curvature, space.dim - 1, most)  # type: ignore[no-untyped-call]
     return out
 

@@ -31,6 +31,7 @@ Float64 = NDArray[np.float64]
 _CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
 
 _FAR = 1e30  # Å
+_NO_STRUCTURE = "what the model makes is no structure: its weights are damaged, or these frames unlike those it learned"
 
 
 @dataclass(frozen=True)
@@ -204,10 +205,7 @@ class Pipeline:
             decoded = self._frames(mean)
             principal = self._principal(vae, vae.features.shape_space.targets(self._tensor(aligned)))
         if not all((np.abs(x) < _FAR).all() for x in (decoded, principal)):
-            raise ModelError(
-                "what the model makes of these frames is no structure: its weights are damaged, or the frames are "
-                "nothing like those that it was trained on"
-            )
+            raise ModelError(_NO_STRUCTURE)
         ones = np.ones(self.n_atoms)
         away, least = pairwise_rmsd(decoded, aligned, ones), pairwise_rmsd(principal, aligned, ones)
         return away, least, _numpy(terms.elbo()), _numpy(terms.kl)
@@ -225,7 +223,10 @@ class Pipeline:
         return _float(space.positions(space.project(targets, vae.latent.dim)))
 
     def _frames(self, targets: Tensor) -> Float64:
-        return _numpy(self.vae.features.positions(targets.double()))
+        try:
+            return _numpy(self.vae.features.positions(targets.double()))
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # superposed, they were not finite
+            raise ModelError(_NO_STRUCTURE) from error
 
     @torch.no_grad()
     def decode(self, z: Array, generator: torch.Generator | None = None) -> Float64:

@@ -105,7 +105,16 @@ def from_record(stored: ModelRecord, device: str, path: str) -> Parts:
     at = choose_device(device)
     try:
         return _assembled(stored, at)
-    except (TrajvaeError, KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
+    except (
+        TrajvaeError,
+        KeyError,
+        ValueError,
+        RuntimeError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+    ) as error:
         raise ModelError(f"'{path}' is damaged: {str(error) or type(error).__name__}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, NamedTuple
 
@@ -10,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trajvae.config import TrainConfig, check_types
 from trajvae.errors import ModelError, TrajvaeError
 from trajvae.models.fit import Begun, choose_device
 from trajvae.models.saved import built, config_of, groups_of
+from trajvae.models.snapshots import check_snapshot
 from trajvae.models.train import Snapshot
+from trajvae.readers.sources import Reading
 from trajvae.store import Header, ModelRecord
 
 _TENSORS = ("best", "optimiser", "random", "sums")  # of a snapshot, beside the weights
@@ -81,7 +85,16 @@ def from_checkpoint(stored: ModelRecord, device: str, path: str) -> tuple[Begun,
     at = choose_device(device)
     try:
         return _restored(stored, at)
-    except (TrajvaeError, KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError) as error:
+    except (
+        TrajvaeError,
+        KeyError,
+        ValueError,
+        RuntimeError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+    ) as error:
         raise ModelError(f"'{path}' is damaged: {str(error) or type(error).__name__}") from error
 
 
@@ -90,9 +103,27 @@ def _restored(stored: ModelRecord, device: torch.device) -> tuple[Begun, Snapsho
     pipeline, state = built(stored, device), stored.groups["optimiser"]
     since = time.monotonic() - float(stored.summary["seconds"])
     held = stored.groups["held_out"].astype(bool)
+    if held.ndim != 1 or held.all():
+        raise ModelError("all of its frames are held out")
     names, mark = [str(name) for name in stored.config["names"]], str(stored.config["mark"])
     begun = Begun(pipeline, held, dict(stored.summary["found"]), names, mark, since)
     numbers: dict[str, Any] = {k: {n: float(v) for n, v in state.get(k, {}).items()} for k in ("numbers", "latent")}
     tensors: dict[str, Any] = {k: _tensors(state.get(k, {})) for k in _TENSORS}
     at = Snapshot(weights=pipeline.vae.state_dict(), history=stored.groups["history"], **tensors, **numbers)
+    check_snapshot(at, pipeline.vae, device)
+    _check_origin(stored.config["origin"])
     return begun, at, Origin(**stored.config["origin"])
+
+
+def _check_origin(values: dict[str, Any]) -> None:
+    """Types of what JSON says of where a training came from."""
+    origin = Origin(**values)
+    listed = isinstance(origin.files, list) and all(isinstance(name, str) for name in origin.files)
+    plain = isinstance(origin.memory, int | float) and 0.0 < origin.memory < math.inf
+    if not (listed and plain and isinstance(origin.selection, str) and isinstance(origin.command, str)):
+        raise ModelError("its origin must be files, a selection, a command and an amount of memory")
+    TrainConfig.from_dict(origin.asked)
+    check_types(Reading, origin.reading)
+    Reading(**origin.reading)
+    if "features" not in origin.asked or "select" not in origin.reading:
+        raise ModelError("its origin lacks the features or the selection that were asked for")

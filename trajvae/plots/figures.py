@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trajvae._version import __version__
-from trajvae.errors import OutputError
+from trajvae.errors import OutputError, ReadError, TrajvaeError
 from trajvae.plots import style
 from trajvae.plots.panels import Panel
 
@@ -41,10 +42,24 @@ def draw(panels: Sequence[Panel], columns: int = 2) -> Figure:
         size = (style.COLUMN * columns, style.PANEL_HEIGHT * sum(heights))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.add_gridspec(rows, columns, height_ratios=heights)
-        for i, (_, function) in enumerate(panels):
+        for i, panel in enumerate(panels):
             place = grid[-1, :] if wide and i == len(panels) - 1 else grid[divmod(i, columns)]
-            function(ax=figure.add_subplot(place))
+            _draw_one(panel, figure.add_subplot(place))
     return figure
+
+
+def _draw_one(panel: Panel, ax: Axes) -> None:
+    """Draw it, or say what a damaged file lacks for it."""
+    name, function = panel
+    try:
+        function(ax=ax)
+    except TrajvaeError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ReadError(
+            f"there is no drawing the panel '{name}': what it needs is missing or damaged: {reason}"
+        ) from error
 
 
 def check_format(path: Path) -> None:

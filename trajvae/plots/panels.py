@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from matplotlib.axes import Axes
 
-from trajvae.errors import OptionError
+from trajvae.errors import OptionError, ReadError, TrajvaeError
 from trajvae.plots import style
 from trajvae.plots.charts import Flat
 from trajvae.plots.conformations import along, distribution, optimisation, path_distance, path_speed, validity
@@ -56,8 +56,25 @@ class Look:
 
 
 def panels_of(stored: Stored, look: Look | None = None) -> list[Panel]:
-    """The panels that suit what a file holds, each with the name of its function in `trajvae.plots`."""
-    look = look or Look()
+    """The panels that suit what a file holds, each with the name of its function in `trajvae.plots`.
+
+    Raises
+    ------
+    OptionError
+        A look that does not suit it.
+    ReadError
+        What a panel needs is missing or damaged.
+    """
+    try:
+        return _suiting(stored, look or Look())
+    except TrajvaeError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ReadError(f"there is no drawing it: what a panel needs is missing or damaged: {reason}") from error
+
+
+def _suiting(stored: Stored, look: Look) -> list[Panel]:
     if look.over is not None and not (isinstance(stored, StoredConformations) and _is_way(stored)):
         raise OptionError("only a path and an optimisation can be drawn over a free energy")
     if isinstance(stored, StoredPoints):

@@ -21,6 +21,7 @@ from h5py import h5a, h5o, h5s, h5t, h5z
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
+from trajvae.store.texts import Raw
 
 LEAST_ROOM = 2**28  # bytes
 MOST_EXPANSION = 16
@@ -89,12 +90,16 @@ def check_contents(file: h5py.File, path: Path) -> None:
         Something leads out of the file, is not of the kinds that trajvae writes, or would need too much memory.
     """
     expanded, limit = 0, room(path.stat().st_size)
-    for item in _objects(file, path):
-        _check_attributes(item, path)
-        if isinstance(item, h5py.Dataset):
-            expanded += _check_dataset(item, path)
-            if expanded > limit:
-                raise ReadError(f"'{path}' would expand to more than {limit} bytes, at '{item.name}': refused")
+    with path.open("rb") as stream:
+        raw = Raw(file, stream, path)
+        for item in _objects(file, path):
+            _check_attributes(item, path)
+            raw.check_attributes(item)
+            if isinstance(item, h5py.Dataset):
+                expanded += _check_dataset(item, path)
+                if expanded > limit:
+                    raise ReadError(f"'{path}' would expand to more than {limit} bytes, at '{item.name}': refused")
+                raw.check_dataset(item)
 
 
 def _objects(file: h5py.File, path: Path) -> Iterator[h5py.Group | h5py.Dataset]:
