@@ -58,10 +58,7 @@ class Descent:
         best, best_cost = z.clone(), torch.full((len(z),), torch.inf, dtype=torch.float64, device=z.device)
         for step in range(steps + 1):
             z = z.detach().requires_grad_(True)
-            expected = self.expected(z, noise)
-            cost = self.goal.cost(expected.double(), self.scale) + self.penalty(z)
-            (gradient,) = torch.autograd.grad(cost.sum(), z)
-            self._check(cost, gradient)
+            expected, cost, gradient = self._slope(z, noise)
             with torch.no_grad():
                 better = cost < best_cost
                 best, best_cost = torch.where(better[:, None], z, best), torch.where(better, cost, best_cost)
@@ -75,8 +72,15 @@ class Descent:
                 progress(step, steps, float(values[-1].mean()))
         return best.detach(), torch.stack(path).detach(), torch.stack(values)
 
-    def _check(self, cost: Tensor, gradient: Tensor) -> None:
+    def _slope(self, z: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The expected objective, the cost and its gradient, all finite."""
+        text = f"objective '{self.objective.name}' or its gradient is not finite for a decoded structure"
+        try:
+            expected = self.expected(z, noise)
+            cost = self.goal.cost(expected.double(), self.scale) + self.penalty(z)
+            (gradient,) = torch.autograd.grad(cost.sum(), z)
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # no superposition of such a structure
+            raise TrajvaeError(text) from error
         if not bool(torch.isfinite(cost).all() & torch.isfinite(gradient).all()):
-            raise TrajvaeError(
-                f"objective '{self.objective.name}' or its gradient is not finite for a decoded structure"
-            )
+            raise TrajvaeError(text)
+        return expected, cost, gradient
