@@ -30,14 +30,14 @@ class Shot(NamedTuple):
     Attributes
     ----------
     point : Tensor, shape (..., dim + 1)
-    sine : Tensor, shape (...)
-        The generalised sine of |v| over |v|, of which the exponential map's volume is a power.
+    log_sine : Tensor, shape (...)
+        Log of the generalised sine of |v| over |v|, of which the exponential map's volume is a power.
     square : Tensor, shape (...)
         |v|^2.
     """
 
     point: Tensor
-    sine: Tensor
+    log_sine: Tensor
     square: Tensor
 
 
@@ -115,8 +115,8 @@ class ConstantCurvature(nn.Module):
 
     def shoot(self, z: Tensor, v: Tensor) -> Shot:
         """`exp` at z of the vector v (..., dim) carried there from the origin, in one go."""
-        end, sine, square = maps.shoot(z.double(), v.double(), self.curvature, self.sign)
-        return Shot(end.to(z), sine, square)
+        end, log_sine, square = maps.shoot(z.double(), v.double(), self.curvature, self.sign)
+        return Shot(end.to(z), log_sine, square)
 
     def aim(self, z: Tensor, target: Tensor) -> Tensor:
         """The inverse of `shoot`: the vector at the origin that, carried to z, leads to the target."""

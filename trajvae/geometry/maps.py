@@ -115,11 +115,11 @@ class _Shoot(Function):
         moved = u - (bent * part) * s
         ctx.save_for_backward(w, u, curvature, y, lean, square, cosine, sine, part, moved)
         end = _join(cosine * c - sine * bent, cosine * s + sine * moved)
-        return out_of_rows(end), sine, square
+        return out_of_rows(end), sine.abs().log_(), square
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor | None, by_sine: Tensor | None, by_square: Tensor | None) -> Any:
+    def backward(ctx: Any, gradient: Tensor | None, by_log: Tensor | None, by_square: Tensor | None) -> Any:
         """To the point, to v, and to the curvature."""
         w, u, curvature, y, lean, square, cosine, sine, part, moved = ctx.saved_tensors
         c, s = w[0], w[1:]
@@ -127,8 +127,8 @@ class _Shoot(Function):
         first, rest = end[0], end[1:]
         bent, along = curvature * lean, _dot(rest, s)
         to_sine = _dot(rest, moved) - first * bent
-        if by_sine is not None:
-            to_sine += by_sine
+        if by_log is not None:
+            to_sine += by_log / sine
         to_x = sine_slope(curvature * square, cosine, sine) * to_sine - 0.5 * sine * (first * c + along)
         to_square = curvature * to_x
         if by_square is not None:
@@ -188,12 +188,12 @@ def shoot(point: Tensor, v: Tensor, curvature: Tensor, sign: int) -> tuple[Tenso
     Returns
     -------
     tuple of Tensor, shapes (..., dim + 1), (...) and (...)
-        The end; the generalised sine of |v| over |v|; |v|^2.
+        The end; the log of the generalised sine of |v| over |v|; |v|^2.
     """
     point = point.view(*(1,) * (v.ndim - point.ndim), *point.shape)
     v = v.view(*(1,) * (point.ndim - v.ndim), *v.shape)
-    end, sine, square = _Shoot.apply(point, v, curvature, sign)  # type: ignore[no-untyped-call]
-    return end, sine, square
+    end, log_sine, square = _Shoot.apply(point, v, curvature, sign)  # type: ignore[no-untyped-call]
+    return end, log_sine, square
 
 
 def stretch(z: Tensor, curvature: Tensor, sign: int) -> tuple[Tensor, Tensor]:

@@ -38,7 +38,7 @@ class Draw(NamedTuple):
     log_prob: Tensor
 
 
-def _exponent(space: ConstantCurvature, energy: Tensor, square: Tensor, scale: Tensor, sine: Tensor) -> Tensor:
+def _exponent(space: ConstantCurvature, energy: Tensor, square: Tensor, scale: Tensor, log_sine: Tensor) -> Tensor:
     """Log density at the end of a tangent vector v, but for the normal distribution's constant.
 
     Parameters
@@ -50,11 +50,11 @@ def _exponent(space: ConstantCurvature, energy: Tensor, square: Tensor, scale: T
         |v|^2.
     scale : Tensor, shape (..., dim)
         Standard deviations, of which the largest says how many turns matter.
-    sine : Tensor, shape (...)
-        The generalised sine of |v| over |v|.
+    log_sine : Tensor, shape (...)
+        Log of the generalised sine of |v| over |v|.
     """
     exponent = fold(space.curvature, space.dim - 1, energy, square, scale) if space.sign > 0 else -energy
-    return exponent if space.dim == 1 else exponent - (space.dim - 1) * sine.abs().log()
+    return exponent if space.dim == 1 else torch.sub(exponent, log_sine, alpha=space.dim - 1)
 
 
 def _normaliser(scale: Tensor) -> Tensor:
@@ -80,8 +80,8 @@ def log_density(space: ConstantCurvature, v: Tensor, scale: Tensor) -> Tensor:
     v, scale = v.double(), scale.double()
     square = v.square().sum(dim=-1)
     energy = 0.5 * (v / scale).square().sum(dim=-1)
-    sine = sine_ratio(space.curvature * square)
-    return _exponent(space, energy, square, scale, sine) - _normaliser(scale)
+    log_sine = sine_ratio(space.curvature * square).abs().log()
+    return _exponent(space, energy, square, scale, log_sine) - _normaliser(scale)
 
 
 def draw(space: ConstantCurvature, loc: Tensor, scale: Tensor, noise: Tensor) -> Draw:
@@ -113,8 +113,8 @@ def land(space: ConstantCurvature, loc: Tensor, v: Tensor, energy: Tensor, scale
         |v / scale|^2 / 2.
     scale : Tensor, shape (..., dim)
     """
-    z, sine, square = space.shoot(loc, v)
-    return z, _exponent(space, energy, square, scale, sine)
+    z, log_sine, square = space.shoot(loc, v)
+    return z, _exponent(space, energy, square, scale, log_sine)
 
 
 class _Prior(Function):
@@ -156,10 +156,15 @@ class _Prior(Function):
         return out_of_rows(gradient * to_z), (gradient * to_curvature).sum(), None
 
 
+def prior_exponent(space: ConstantCurvature, z: Tensor) -> Tensor:
+    """`log_prior` but for the normal distribution's constant, in float64."""
+    exponent: Tensor = _Prior.apply(z.double(), space.curvature, space.sign)  # type: ignore[no-untyped-call]
+    return exponent
+
+
 def log_prior(space: ConstantCurvature, z: Tensor) -> Tensor:
     """Log density of the wrapped standard normal at the origin, (..., dim + 1) to (...)."""
-    exponent: Tensor = _Prior.apply(z.double(), space.curvature, space.sign)  # type: ignore[no-untyped-call]
-    return (exponent - 0.5 * space.dim * math.log(2.0 * math.pi)).to(z)
+    return (prior_exponent(space, z) - 0.5 * space.dim * math.log(2.0 * math.pi)).to(z)
 
 
 class WrappedNormal(Distribution):

@@ -62,25 +62,38 @@ class ProductOptions:
 
 
 class _Bounded(Function):
-    """Standard deviations (..., dim) kept smoothly below the inverse of numbers (dim,), none where that is zero."""
+    """Standard deviations (..., dim) kept smoothly below what spaces of curvatures (F,) can bear.
+
+    At its centre's antipode, on a sphere of dimension 2 or more, the density of a wrapped normal is infinite, and the
+    gradient of a divergence has no mean once draws come near. On a hyperboloid coordinates grow exponentially.
+    """
 
     @staticmethod
-    def forward(ctx: Any, scale: Tensor, inverse: Tensor) -> Tensor:
-        """scale / (1 + (scale inverse)^4)^(1/4), and what the derivatives need."""
+    def forward(ctx: Any, scale: Tensor, curvature: Tensor, several: Tensor, owner: Tensor) -> Tensor:
+        """scale / (1 + (scale / bound)^4)^(1/4), and what the derivatives need."""
+        bend = curvature.abs().sqrt()
+        half = 0.5 * bend / (1.0 + bend)
+        inverse = torch.where(curvature < 0, half, torch.where(several, bend / _WIDEST, 0.0))[owner]
         cube = (scale * inverse).pow_(3)
         over = (cube * scale).mul_(inverse).add_(1.0).reciprocal_()
         out = scale * over.sqrt().sqrt_()
-        ctx.save_for_backward(scale, cube, over, out)
+        ctx.save_for_backward(scale, curvature, bend, several, owner, cube, over, out)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         """The chain rule, with the closed derivatives."""
-        scale, cube, over, out = ctx.saved_tensors
-        slope = gradient * out * over
-        to_inverse = -(slope * cube * scale).flatten(0, -2).sum(dim=0) if ctx.needs_input_grad[1] else None
-        return slope / scale, to_inverse
+        scale, curvature, bend, several, owner, cube, over, out = ctx.saved_tensors
+        slope, to_curvature = gradient * out * over, None
+        if ctx.needs_input_grad[1]:
+            steep = 0.5 / bend.clamp(min=1e-150)  # of the bend by |K|
+            by_curvature = torch.where(
+                curvature < 0, -0.5 * steep / (1.0 + bend).square(), torch.where(several, steep / _WIDEST, 0.0)
+            )
+            to_inverse = -(slope * cube * scale).flatten(0, -2).sum(dim=0)
+            to_curvature = torch.zeros_like(curvature).index_add_(0, owner, to_inverse) * by_curvature
+        return slope / scale, to_curvature, None, None
 
 
 def _flat_kl(mu: Tensor, sigma: Tensor) -> Tensor:
@@ -113,6 +126,9 @@ class Product(Latent):
 
     options_type = ProductOptions
     _start: Tensor
+    _half: Tensor
+    _owner: Tensor
+    _several: Tensor
     coordinates = "factors side by side: (c, s) with c^2 + K |s|^2 = 1 for curved ones, Cartesian for flat ones"
 
     def __init__(self, dim: int, options: ProductOptions | None = None) -> None:
@@ -128,9 +144,14 @@ class Product(Latent):
         self._heads = [f.dim + (f.letter == "s") for f in self.signature]
         self.param_sizes = {"loc": sum(self._heads), "log_scale": dim}
         self.parts = tuple(f"{f.name}#{i}" for i, f in enumerate(self.signature))
-        self._owner = [i for i, f in enumerate(self.signature) for _ in range(f.dim)]
+        owner = torch.tensor([i for i, f in enumerate(self.signature) for _ in range(f.dim)])
+        self.register_buffer("_owner", owner, persistent=False)  # the factor of each coordinate
+        several = torch.tensor([f.dim > 1 for f in self.signature])
+        self.register_buffer("_several", several, persistent=False)
         start = torch.cat([nn.functional.pad(torch.ones(int(f.letter == "s")), (0, f.dim)) for f in self.signature])
         self.register_buffer("_start", start.double(), persistent=False)
+        half = torch.tensor([0.5 * f.dim for f in self.signature], dtype=torch.float64)
+        self.register_buffer("_half", half, persistent=False)  # of a standard normal draw, mean |noise|^2 / 2
         self.own_rate, self.burn_in = self.options.curvature_rate, self.options.burn_in
 
     def _factor(self, factor: FactorSpec) -> ConstantCurvature:
@@ -149,22 +170,11 @@ class Product(Latent):
         factors = zip(self.signature, self.space.factors, self.space.flat, strict=True)
         return ",".join(f.name if flat else f"{f.name}:{abs(float(s.curvature.detach()))}" for f, s, flat in factors)
 
-    def _tightest(self) -> Tensor:
-        """What standard deviations stay below the inverse of, (dim,).
-
-        At its centre's antipode, on a sphere of dimension 2 or more, the density of a wrapped normal is infinite, and
-        the gradient of a divergence has no mean once draws come near. On a hyperboloid coordinates grow exponentially.
-        """
-        curvature = torch.stack([space.curvature for space in self.space.factors])
-        bend = curvature.abs().sqrt()
-        several = torch.tensor([f.dim > 1 for f in self.signature], device=bend.device)
-        least = torch.where(curvature < 0, 0.5 * bend / (1.0 + bend), torch.where(several, bend / _WIDEST, 0.0))
-        return least[self._owner]
-
     def _scale(self, params: Params) -> Tensor:
         """In float64."""
         scale = maps.apart(params["log_scale"].double()).clamp(math.log(self.options.min_scale), 2.0).exp()
-        bounded: Tensor = _Bounded.apply(scale, self._tightest())  # type: ignore[no-untyped-call]
+        curvature = torch.stack([space.curvature for space in self.space.factors])
+        bounded: Tensor = _Bounded.apply(scale, curvature, self._several, self._owner)  # type: ignore[no-untyped-call]
         return bounded
 
     def _centres(self, params: Params) -> list[Tensor]:
@@ -189,25 +199,24 @@ class Product(Latent):
         """
         points, ratios, divergences = [], [], []
         scale, noise = self._scale(params), maps.apart(noise.double())
-        split = (self.space.vectors(x) for x in (scale, scale * noise, 0.5 * noise.square()))
-        for flat, space, centre, sigma, v, half in zip(
+        split = (self.space.vectors(x) for x in (scale, scale.log(), scale * noise, 0.5 * noise.square()))
+        for flat, space, centre, sigma, log_sigma, v, half in zip(
             self.space.flat, self.space.factors, self._centres(params), *split, strict=True
         ):
-            energy, width = half.sum(dim=-1), sigma.log().sum(dim=-1)
+            energy, width = half.sum(dim=-1), log_sigma.sum(dim=-1)
             if flat:
-                z = centre + v[0]
-                ratios.append(0.5 * z.square().sum(dim=-1) - width - energy[0])
-                divergences.append((0.5 * (centre.square() + sigma.square() - 1.0)).sum(dim=-1) - width)
+                points.append(centre + v[0])
+                ratios.append(0.5 * points[-1].square().sum(dim=-1) - width - energy[0])
+                divergences.append(0.5 * (centre.square() + sigma.square()).sum(dim=-1) - width)
             else:
-                made, exponent = wrapped.land(space, centre, v, energy, sigma)
-                drawn = exponent - wrapped.log_prior(space, made) - width - 0.5 * space.dim * math.log(2.0 * math.pi)
-                z = made[0]
+                z, exponent = wrapped.land(space, centre, v, energy, sigma)
+                drawn = exponent - wrapped.prior_exponent(space, z) - width
+                points.append(z[0])
                 ratios.append(drawn[0])
-                divergences.append((drawn + energy).mean(dim=0) - 0.5 * space.dim)
-            points.append(z)
+                divergences.append((drawn + energy).mean(dim=0))
         like = params["loc"]
         sample = LatentSample(torch.cat(points, dim=-1).to(like), torch.stack(ratios, dim=-1).to(like))
-        return sample, torch.stack(divergences, dim=-1).to(like)
+        return sample, (torch.stack(divergences, dim=-1) - self._half).to(like)
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
         """See `Latent`."""
