@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from trajvae.errors import OptionError
-from trajvae.geometry.trigonometry import arc_ratio, cosine_and_sine, sine_ratio, wide_arc_ratio
+from trajvae.geometry import maps
+from trajvae.geometry.trigonometry import arc_ratio, cosine_and_sine, sine_ratio
 
 
 class Shot(NamedTuple):
@@ -29,14 +30,14 @@ class Shot(NamedTuple):
     Attributes
     ----------
     point : Tensor, shape (..., dim + 1)
-    sine : Tensor, shape (..., 1)
-        The generalised sine of |v| over |v|, of which the exponential map's volume is a power.
-    square : Tensor, shape (..., 1)
+    log_sine : Tensor, shape (...)
+        Log of the generalised sine of |v| over |v|, of which the exponential map's volume is a power.
+    square : Tensor, shape (...)
         |v|^2.
     """
 
     point: Tensor
-    sine: Tensor
+    log_sine: Tensor
     square: Tensor
 
 
@@ -69,15 +70,19 @@ class ConstantCurvature(nn.Module):
         else:
             self.register_buffer("curvature", value)
 
+    @property
+    def sign(self) -> int:
+        """Of the curvature: 1, 0 or -1."""
+        curvature = self.curvature.item()
+        return (curvature > 0.0) - (curvature < 0.0)
+
     def origin(self) -> Tensor:
         """The point (1, 0), shape (dim + 1,)."""
         return torch.nn.functional.pad(torch.ones(1, dtype=torch.float64), (0, self.dim))
 
     def exp0(self, v: Tensor) -> Tensor:
         """Exponential map at the origin, (..., dim) to (..., dim + 1)."""
-        u = v.double()
-        cosine, sine = cosine_and_sine(self.curvature * u.square().sum(dim=-1, keepdim=True))
-        return torch.cat([cosine, sine * u], dim=-1).to(v)
+        return maps.from_origin(v.double(), self.curvature, self.sign).to(v)
 
     def log0(self, z: Tensor) -> Tensor:
         """Logarithm at the origin, (..., dim + 1) to (..., dim); at a sphere's antipode one of many."""
@@ -85,17 +90,11 @@ class ConstantCurvature(nn.Module):
         antipode = (c < 0) & (s == 0).all(dim=-1, keepdim=True)
         if bool(antipode.any()):
             s = torch.where(antipode, 1e-100 * torch.eye(self.dim, dtype=s.dtype, device=s.device)[0], s)
-        return (self.stretch0(torch.cat([c, s], dim=-1))[0] * s).to(z)
+        return (self.stretch0(torch.cat([c, s], dim=-1))[0].unsqueeze(-1) * s).to(z)
 
     def stretch0(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance from the origin over |s|, and |s|^2, both (..., 1)."""
-        c, s = _split(z.double())
-        square = s.square().sum(dim=-1, keepdim=True)
-        return self._stretch(c, self.curvature * square), square
-
-    def _stretch(self, c: Tensor, y: Tensor) -> Tensor:
-        """The arc from its sine; on spheres from sine and cosine, whose ratio says more near and beyond the equator."""
-        return wide_arc_ratio(c, y) if bool(self.curvature > 0) else arc_ratio(y)
+        """Distance from the origin over |s|, and |s|^2, both (...)."""
+        return maps.stretch(z.double(), self.curvature, self.sign)
 
     def transport0(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Parallel transport of v (..., dim) from the origin to z: the tangent vector (b, u) there."""
@@ -105,12 +104,8 @@ class ConstantCurvature(nn.Module):
         return along.to(v), (u - self.curvature * along * s * self._share(c, s)).to(v)
 
     def _share(self, c: Tensor, s: Tensor) -> Tensor:
-        """1 / (1 + c); beyond a sphere's equator from 1 - c^2 = K |s|^2, which keeps its digits at the antipode."""
-        beyond = c < 0
-        if not bool(beyond.any()):
-            return 1.0 / (1.0 + c)
-        square = (self.curvature * s.square().sum(dim=-1, keepdim=True)).clamp(min=1e-140)
-        return torch.where(beyond, (1.0 - c) / square, 1.0 / (1.0 + torch.where(beyond, 0.0, c)))
+        """1 / (1 + c), see `maps.share`."""
+        return maps.share(c, self.curvature * s.square().sum(dim=-1, keepdim=True), self.sign)
 
     def exp(self, z: Tensor, b: Tensor, u: Tensor) -> Tensor:
         """Exponential map at z of the tangent vector (b, u)."""
@@ -120,13 +115,8 @@ class ConstantCurvature(nn.Module):
 
     def shoot(self, z: Tensor, v: Tensor) -> Shot:
         """`exp` at z of the vector v (..., dim) carried there from the origin, in one go."""
-        point, v = z.double(), v.double()
-        c, s = _split(point)
-        bent = self.curvature * (s * v).sum(dim=-1, keepdim=True)
-        square = v.square().sum(dim=-1, keepdim=True)
-        cosine, sine = cosine_and_sine(self.curvature * square)
-        moved = torch.cat([-bent, v - bent * self._share(c, s) * s], dim=-1)
-        return Shot((cosine * point + sine * moved).to(z), sine, square)
+        end, log_sine, square = maps.shoot(z.double(), v.double(), self.curvature, self.sign)
+        return Shot(end.to(z), log_sine, square)
 
     def aim(self, z: Tensor, target: Tensor) -> Tensor:
         """The inverse of `shoot`: the vector at the origin that, carried to z, leads to the target."""
@@ -217,7 +207,7 @@ class ConstantCurvature(nn.Module):
 
     def _exact(self, z: Tensor) -> Tensor:
         """Off spheres c follows from s; in float32 the c that came in has lost the digits that differences need."""
-        if bool(self.curvature > 0):
+        if self.sign > 0:
             return z
         s = z[..., 1:]
         return torch.cat([(1.0 - self.curvature * s.square().sum(dim=-1, keepdim=True)).sqrt(), s], dim=-1)
@@ -251,10 +241,8 @@ class ConstantCurvature(nn.Module):
 
     def project(self, z: Tensor) -> Tensor:
         """The point with the same s (hyperboloid, plane) or the same direction (sphere) that obeys the constraint."""
-        if bool(self.curvature > 0):
-            c, s = _split(z.double())
-            square = c.square() + self.curvature * s.square().sum(dim=-1, keepdim=True)
-            return (torch.cat([c, s], dim=-1) / square.clamp(min=1e-300).sqrt()).to(z)
+        if self.sign > 0:
+            return maps.on_sphere(z.double(), self.curvature).to(z)
         return self._exact(z.double()).to(z)
 
 

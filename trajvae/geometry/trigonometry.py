@@ -14,42 +14,81 @@ from torch import Tensor
 from torch.autograd import Function
 
 _Functions = Sequence[Callable[[Tensor], Tensor]]
+_ARC_SLOPES = (1 / 6, 3 / 20, 15 / 112, 35 / 288, 315 / 2816)
 _NEAR = 1e-3  # |x| below which derivatives come from their series, whose error is below 1e-15 there
 
 
 def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    out = torch.full_like(x, coefficients[-1])
-    for a in reversed(coefficients[:-1]):
-        out = out * x + a
-    return out
+    *rest, last = coefficients
+    out: Tensor | float = last
+    for a in reversed(rest):
+        out = x * out + a
+    return torch.as_tensor(out)
 
 
-def _by_sign(x: Tensor, above: _Functions, below: _Functions) -> list[Tensor]:
+def _by_sign(x: Tensor, above: _Functions, below: _Functions, sign: int | None = None) -> list[Tensor]:
     """Functions of sqrt(x) where x is above zero, others of sqrt(-x) elsewhere; most often one sign comes alone."""
-    root = x.abs().sqrt().clamp(min=1e-150)
-    low, high = torch.aminmax(x)
-    if float(low) > 0.0:
-        return [f(root) for f in above]
-    if not float(high) > 0.0:
-        return [f(root) for f in below]
+    root = x.abs().sqrt_().clamp_(min=1e-150)
+    if sign is None:
+        low, high = torch.aminmax(x)
+        sign = 1 if float(low) > 0.0 else None if float(high) > 0.0 else -1
+    if sign is not None:
+        return [f(root) for f in (above if sign > 0 else below)]
     return [torch.where(x > 0, f(root), g(root)) for f, g in zip(above, below, strict=True)]
 
 
 def _over_twice(difference: Tensor, x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
     """difference / (2 x), by its series where x is small."""
     near = x.abs() < _NEAR
-    if not bool(near.any()):
-        return difference / (2.0 * x)
     return torch.where(near, _series(x, coefficients), difference / torch.where(near, 1.0, 2.0 * x))
+
+
+_CIRCULAR: tuple[_Functions, _Functions] = (
+    (torch.cos, lambda s: torch.sin(s) / s),
+    (torch.cosh, lambda s: torch.sinh(s) / s),
+)
+_ARC: tuple[_Functions, _Functions] = (
+    (lambda s: torch.asin(s.clamp(max=1.0)) / s,),
+    (lambda s: torch.asinh(s) / s,),
+)
+
+
+def cosine_and_sine_values(x: Tensor, sign: int | None = None) -> list[Tensor]:
+    """`cosine_and_sine` off the graph; that all of x has the sign +1, or none has, spares a look at it."""
+    return _by_sign(x, *_CIRCULAR, sign)
+
+
+def sine_slope(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """The derivative of `sine_ratio`; that of `cosine` is -sine / 2."""
+    return _over_twice(cosine - sine, x, (-1 / 6, 1 / 60, -1 / 1680, 1 / 90720))
+
+
+def arc_values(c: Tensor, y: Tensor, sign: int) -> Tensor:
+    """`wide_arc_ratio` for the sign +1, else `arc_ratio` of y <= 0, off the graph."""
+    if sign <= 0:
+        return _by_sign(y, *_ARC, sign)[0]
+    root = y.clamp(min=1e-300).sqrt_()
+    return torch.atan2(root, c).div_(root)
+
+
+def arc_slopes(c: Tensor, y: Tensor, arc: Tensor, sign: int) -> tuple[Tensor | None, Tensor]:
+    """Derivatives of `arc_values` by c and by y.
+
+    By y alone where c follows from it well enough; near and beyond a sphere's equator by both.
+    """
+    if sign <= 0:
+        return None, _over_twice((1.0 - y).rsqrt_().sub_(arc), y, _ARC_SLOPES)
+    steep = (y > 0.5) | (c < 0)
+    by_y = _over_twice(torch.where(steep, c, 1.0 / torch.where(steep, 1.0, c)) - arc, y, _ARC_SLOPES)
+    beyond = (c - arc) / (2.0 * y.clamp(min=1e-140))  # near half a turn y is as small as near none
+    return torch.where(steep, -1.0, 0.0).to(y), torch.where(c < 0, beyond, by_y)
 
 
 class _CosineAndSine(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         """Values, and what the derivative needs."""
-        above = (torch.cos, lambda s: torch.sin(s) / s)
-        below = (torch.cosh, lambda s: torch.sinh(s) / s)
-        cosine, sine = _by_sign(x, above, below)
+        cosine, sine = cosine_and_sine_values(x)
         ctx.save_for_backward(x, cosine, sine)
         return cosine, sine
 
@@ -57,17 +96,14 @@ class _CosineAndSine(Function):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """The chain rule, with the closed derivative."""
         x, cosine, sine = ctx.saved_tensors
-        slope = _over_twice(cosine - sine, x, (-1 / 6, 1 / 60, -1 / 1680, 1 / 90720))
-        return gradients[1] * slope - 0.5 * gradients[0] * sine
+        return gradients[1] * sine_slope(x, cosine, sine) - 0.5 * gradients[0] * sine
 
 
 class _ArcRatio(Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor) -> Tensor:
         """Values, and what the derivative needs."""
-        above = (lambda s: torch.asin(s.clamp(max=1.0)) / s,)
-        below = (lambda s: torch.asinh(s) / s,)
-        (arc,) = _by_sign(y, above, below)
+        (arc,) = _by_sign(y, *_ARC)
         ctx.save_for_backward(y, arc)
         return arc
 
@@ -79,27 +115,20 @@ class _ArcRatio(Function):
         return gradients[0] * _over_twice(difference, y, _ARC_SLOPES)
 
 
-_ARC_SLOPES = (1 / 6, 3 / 20, 15 / 112, 35 / 288, 315 / 2816)
-
-
 class _WideArcRatio(Function):
     @staticmethod
     def forward(ctx: Any, c: Tensor, y: Tensor) -> Tensor:
         """Values, and what the derivatives need."""
-        root = y.clamp(min=1e-300).sqrt()
-        arc = torch.atan2(root, c) / root
+        arc = arc_values(c, y, 1)
         ctx.save_for_backward(c, y, arc)
         return arc
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        """By y alone where c follows from it well enough; near and beyond the equator by both."""
+        """The chain rule, with the closed derivatives."""
         c, y, arc = ctx.saved_tensors
-        steep = (y > 0.5) | (c < 0)
-        by_y = _over_twice(torch.where(steep, c, 1.0 / torch.where(steep, 1.0, c)) - arc, y, _ARC_SLOPES)
-        beyond = (c - arc) / (2.0 * y.clamp(min=1e-140))  # near half a turn y is as small as near none
-        by_y = torch.where(c < 0, beyond, by_y)
-        return torch.where(steep, -gradients[0], 0.0), gradients[0] * by_y
+        by_c, by_y = arc_slopes(c, y, arc, 1)
+        return gradients[0] * by_c, gradients[0] * by_y
 
 
 def cosine_and_sine(x: Tensor) -> tuple[Tensor, Tensor]:

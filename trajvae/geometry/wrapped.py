@@ -24,12 +24,10 @@ from torch.distributions.kl import register_kl
 
 from trajvae.errors import TrajvaeError
 from trajvae.geometry.manifolds import ConstantCurvature
-from trajvae.geometry.trigonometry import sine_ratio
+from trajvae.geometry.maps import in_rows, out_of_rows
+from trajvae.geometry.trigonometry import arc_slopes, arc_values, sine_ratio
+from trajvae.geometry.turns import SHORT, fold, summed, turns_that_matter
 
-_REACH = 8.0  # standard deviations to which turns of a sphere are summed
-_NEGLIGIBLE = 40.0  # nats
-_MOST_TURNS = 1e5
-_SHORT = 1e-20  # squared length below which a tangent vector has no direction
 _POSITIVE_VECTOR = constraints.independent(constraints.positive, 1)  # type: ignore[no-untyped-call]
 
 
@@ -40,60 +38,7 @@ class Draw(NamedTuple):
     log_prob: Tensor
 
 
-class _Turns(Function):
-    """`_fold` where more turns than one matter, as one node of the graph."""
-
-    @staticmethod
-    def forward(ctx: Any, energy: Tensor, square: Tensor, curvature: Tensor, power: int, most: int) -> Tensor:
-        """Values, and the weighted sums over turns that the derivatives are."""
-        turns = torch.arange(-most, most + 1, dtype=energy.dtype, device=energy.device)
-        added = turns * (2.0 * math.pi * (curvature * square).rsqrt()).unsqueeze(-1)
-        factor = 1.0 + added
-        factor_square = factor.square()
-        terms = -energy.unsqueeze(-1) * factor_square
-        if power:
-            terms += (0.5 * power) * factor_square.clamp(min=1e-300).log()
-        out = torch.logsumexp(terms, dim=-1)
-        weights = torch.exp(terms - out.unsqueeze(-1))
-        slope = factor * (power / factor_square.clamp(min=1e-300) - 2.0 * energy.unsqueeze(-1))
-        by_energy, by_factor = (weights * factor_square).sum(dim=-1), (weights * added * slope).sum(dim=-1)
-        ctx.save_for_backward(square, curvature, by_energy, by_factor)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        """Energy enters by the factors' squares; length and curvature by the factors."""
-        square, curvature, by_energy, by_factor = ctx.saved_tensors
-        bent = -0.5 * gradient * by_factor
-        return -gradient * by_energy, bent / square, bent.sum() / curvature, None, None
-
-
-def _fold(space: ConstantCurvature, energy: Tensor, square: Tensor, largest: float) -> Tensor:
-    """Log of the sum over a sphere's turns of exp(-energy) times the volume's share, all of shape (...).
-
-    The tangent vectors that end where one of squared length `square` does are that one, made longer by whole turns:
-    by a factor f, with energy f^2 times as high and a volume f^(dim - 1) times as large.
-    """
-    turn = 2.0 * math.pi / float(space.curvature.detach()) ** 0.5
-    length = square.clamp(min=_SHORT)
-    at_centre = square < _SHORT
-    if bool(at_centre.any()):  # as if a little beside it, where the direction of turns is known
-        slope = energy / torch.where(square > 0, square, torch.inf)
-        energy = torch.where(at_centre, _SHORT * slope.clamp(min=0.5 / largest**2), energy)
-    with torch.no_grad():
-        nearest = energy * ((1.0 - turn * length.rsqrt()).square() - 1.0)
-    if float(nearest.min()) > _NEGLIGIBLE:
-        return -energy
-    turns = (_REACH + math.sqrt(space.dim - 1)) * largest / turn
-    if not turns < _MOST_TURNS:  # of networks that diverged: no density
-        return energy * math.nan
-    most = 1 + math.ceil(turns)
-    out: Tensor = _Turns.apply(energy, length, space.curvature, space.dim - 1, most)  # type: ignore[no-untyped-call]
-    return out
-
-
-def _exponent(space: ConstantCurvature, energy: Tensor, square: Tensor, largest: float, sine: Tensor) -> Tensor:
+def _exponent(space: ConstantCurvature, energy: Tensor, square: Tensor, scale: Tensor, log_sine: Tensor) -> Tensor:
     """Log density at the end of a tangent vector v, but for the normal distribution's constant.
 
     Parameters
@@ -101,16 +46,15 @@ def _exponent(space: ConstantCurvature, energy: Tensor, square: Tensor, largest:
     space : ConstantCurvature
     energy : Tensor, shape (...)
         |v / scale|^2 / 2.
-    square : Tensor, shape (..., 1)
+    square : Tensor, shape (...)
         |v|^2.
-    largest : float
-        The largest scale.
-    sine : Tensor, shape (..., 1)
-        The generalised sine of |v| over |v|.
+    scale : Tensor, shape (..., dim)
+        Standard deviations, of which the largest says how many turns matter.
+    log_sine : Tensor, shape (...)
+        Log of the generalised sine of |v| over |v|.
     """
-    curved = bool(space.curvature > 0)
-    exponent = _fold(space, energy, square.squeeze(-1), largest) if curved else -energy
-    return exponent if space.dim == 1 else exponent - (space.dim - 1) * sine.squeeze(-1).abs().log()
+    exponent = fold(space.curvature, space.dim - 1, energy, square, scale) if space.sign > 0 else -energy
+    return exponent if space.dim == 1 else torch.sub(exponent, log_sine, alpha=space.dim - 1)
 
 
 def _normaliser(scale: Tensor) -> Tensor:
@@ -134,10 +78,10 @@ def log_density(space: ConstantCurvature, v: Tensor, scale: Tensor) -> Tensor:
         In float64.
     """
     v, scale = v.double(), scale.double()
-    square = v.square().sum(dim=-1, keepdim=True)
+    square = v.square().sum(dim=-1)
     energy = 0.5 * (v / scale).square().sum(dim=-1)
-    sine = sine_ratio(space.curvature * square)
-    return _exponent(space, energy, square, float(scale.max().detach()), sine) - _normaliser(scale)
+    log_sine = sine_ratio(space.curvature * square).abs().log()
+    return _exponent(space, energy, square, scale, log_sine) - _normaliser(scale)
 
 
 def draw(space: ConstantCurvature, loc: Tensor, scale: Tensor, noise: Tensor) -> Draw:
@@ -153,17 +97,74 @@ def draw(space: ConstantCurvature, loc: Tensor, scale: Tensor, noise: Tensor) ->
         Standard normal.
     """
     scale, noise = scale.double(), noise.double()
-    z, sine, square = space.shoot(loc, scale * noise)
     energy = 0.5 * noise.square().sum(dim=-1)
-    return Draw(z, _exponent(space, energy, square, float(scale.max().detach()), sine) - _normaliser(scale))
+    z, exponent = land(space, loc, scale * noise, energy, scale)
+    return Draw(z, exponent - _normaliser(scale))
+
+
+def land(space: ConstantCurvature, loc: Tensor, v: Tensor, energy: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Where v (..., dim) leads from loc, and the log density there (...) but for the normal distribution's constant.
+
+    Parameters
+    ----------
+    space, loc, v
+        As of `ConstantCurvature.shoot`.
+    energy : Tensor, shape (...)
+        |v / scale|^2 / 2.
+    scale : Tensor, shape (..., dim)
+    """
+    z, log_sine, square = space.shoot(loc, v)
+    return z, _exponent(space, energy, square, scale, log_sine)
+
+
+class _Prior(Function):
+    """`log_prior` as one node of the graph, but for a constant: its slope at a point is known with its value."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, curvature: Tensor, sign: int) -> Tensor:
+        """Values, and the derivatives."""
+        rows = in_rows(z)
+        c, s = rows[0], rows[1:]
+        square, power = (s * s).sum(dim=0), len(s) - 1
+        y = curvature * square
+        arc = arc_values(c, y, sign)
+        raw = arc.square() * square
+        length = raw.clamp(min=SHORT) if sign > 0 else raw
+        most = turns_that_matter(curvature, power, 0.5 * length, length, 1.0) if sign > 0 else 0
+        if most:
+            value, by_energy, by_factor = summed(0.5 * length, length, curvature, power, most)
+            by_length = torch.where(raw < SHORT, 0.0, -0.5 * (by_energy + by_factor / length))
+        else:
+            value, by_factor, by_length = -0.5 * length, None, torch.full_like(length, -0.5)
+        if power:
+            value = value + power * arc.log()
+        if any(ctx.needs_input_grad):
+            to_arc = 2.0 * by_length * arc * square + power / arc
+            by_c, by_y = arc_slopes(c, y, arc, sign)
+            to_y = to_arc * by_y
+            to_s = (2.0 * (curvature * to_y + by_length * arc.square())) * s
+            to_c = torch.zeros_like(arc) if by_c is None else to_arc * by_c
+            to_curvature = to_y * square if by_factor is None else to_y * square - 0.5 * by_factor / curvature
+            ctx.save_for_backward(torch.cat([to_c.unsqueeze(0), to_s]), to_curvature)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """The slopes."""
+        to_z, to_curvature = ctx.saved_tensors
+        return out_of_rows(gradient * to_z), (gradient * to_curvature).sum(), None
+
+
+def prior_exponent(space: ConstantCurvature, z: Tensor) -> Tensor:
+    """`log_prior` but for the normal distribution's constant, in float64."""
+    exponent: Tensor = _Prior.apply(z.double(), space.curvature, space.sign)  # type: ignore[no-untyped-call]
+    return exponent
 
 
 def log_prior(space: ConstantCurvature, z: Tensor) -> Tensor:
     """Log density of the wrapped standard normal at the origin, (..., dim + 1) to (...)."""
-    stretch, square = space.stretch0(z)
-    length_square = stretch.square() * square
-    exponent = _exponent(space, 0.5 * length_square.squeeze(-1), length_square, 1.0, 1.0 / stretch)
-    return (exponent - 0.5 * space.dim * math.log(2.0 * math.pi)).to(z)
+    return (prior_exponent(space, z) - 0.5 * space.dim * math.log(2.0 * math.pi)).to(z)
 
 
 class WrappedNormal(Distribution):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from trajvae.errors import OptionError
-from trajvae.geometry import wrapped
+from trajvae.geometry import maps, wrapped
 from trajvae.geometry.manifolds import ConstantCurvature
 from trajvae.geometry.product import ProductSpace
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
@@ -58,20 +61,39 @@ class ProductOptions:
             raise OptionError(f"curvature_rate must be 0 or above, got {self.curvature_rate}")
 
 
-def _bounded(space: ConstantCurvature, scale: Tensor) -> Tensor:
-    """Standard deviations kept smoothly below what the space can bear.
+class _Bounded(Function):
+    """Standard deviations (..., dim) kept smoothly below what spaces of curvatures (F,) can bear.
 
     At its centre's antipode, on a sphere of dimension 2 or more, the density of a wrapped normal is infinite, and the
     gradient of a divergence has no mean once draws come near. On a hyperboloid coordinates grow exponentially.
     """
-    bend = space.curvature.abs().sqrt()
-    if bool(space.curvature > 0) and space.dim > 1:
-        inverse = bend / _WIDEST
-    elif bool(space.curvature < 0):
-        inverse = 0.5 * bend / (1.0 + bend)
-    else:
-        return scale
-    return scale / (1.0 + (scale * inverse.to(scale)) ** 4) ** 0.25
+
+    @staticmethod
+    def forward(ctx: Any, scale: Tensor, curvature: Tensor, several: Tensor, owner: Tensor) -> Tensor:
+        """scale / (1 + (scale / bound)^4)^(1/4), and what the derivatives need."""
+        bend = curvature.abs().sqrt()
+        half = 0.5 * bend / (1.0 + bend)
+        inverse = torch.where(curvature < 0, half, torch.where(several, bend / _WIDEST, 0.0))[owner]
+        cube = (scale * inverse).pow_(3)
+        over = (cube * scale).mul_(inverse).add_(1.0).reciprocal_()
+        out = scale * over.sqrt().sqrt_()
+        ctx.save_for_backward(scale, curvature, bend, several, owner, cube, over, out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """The chain rule, with the closed derivatives."""
+        scale, curvature, bend, several, owner, cube, over, out = ctx.saved_tensors
+        slope, to_curvature = gradient * out * over, None
+        if ctx.needs_input_grad[1]:
+            steep = 0.5 / bend.clamp(min=1e-150)  # of the bend by |K|
+            by_curvature = torch.where(
+                curvature < 0, -0.5 * steep / (1.0 + bend).square(), torch.where(several, steep / _WIDEST, 0.0)
+            )
+            to_inverse = -(slope * cube * scale).flatten(0, -2).sum(dim=0)
+            to_curvature = torch.zeros_like(curvature).index_add_(0, owner, to_inverse) * by_curvature
+        return slope / scale, to_curvature, None, None
 
 
 def _flat_kl(mu: Tensor, sigma: Tensor) -> Tensor:
@@ -103,6 +125,10 @@ class Product(Latent):
     """
 
     options_type = ProductOptions
+    _start: Tensor
+    _half: Tensor
+    _owner: Tensor
+    _several: Tensor
     coordinates = "factors side by side: (c, s) with c^2 + K |s|^2 = 1 for curved ones, Cartesian for flat ones"
 
     def __init__(self, dim: int, options: ProductOptions | None = None) -> None:
@@ -118,6 +144,14 @@ class Product(Latent):
         self._heads = [f.dim + (f.letter == "s") for f in self.signature]
         self.param_sizes = {"loc": sum(self._heads), "log_scale": dim}
         self.parts = tuple(f"{f.name}#{i}" for i, f in enumerate(self.signature))
+        owner = torch.tensor([i for i, f in enumerate(self.signature) for _ in range(f.dim)])
+        self.register_buffer("_owner", owner, persistent=False)  # the factor of each coordinate
+        several = torch.tensor([f.dim > 1 for f in self.signature])
+        self.register_buffer("_several", several, persistent=False)
+        start = torch.cat([nn.functional.pad(torch.ones(int(f.letter == "s")), (0, f.dim)) for f in self.signature])
+        self.register_buffer("_start", start.double(), persistent=False)
+        half = torch.tensor([0.5 * f.dim for f in self.signature], dtype=torch.float64)
+        self.register_buffer("_half", half, persistent=False)  # of a standard normal draw, mean |noise|^2 / 2
         self.own_rate, self.burn_in = self.options.curvature_rate, self.options.burn_in
 
     def _factor(self, factor: FactorSpec) -> ConstantCurvature:
@@ -137,17 +171,19 @@ class Product(Latent):
         return ",".join(f.name if flat else f"{f.name}:{abs(float(s.curvature.detach()))}" for f, s, flat in factors)
 
     def _scale(self, params: Params) -> Tensor:
-        scale = params["log_scale"].clamp(math.log(self.options.min_scale), 2.0).exp()
-        parts = zip(self.space.factors, self.space.vectors(scale), strict=True)
-        return torch.cat([_bounded(space, part) for space, part in parts], dim=-1)
+        """In float64."""
+        scale = maps.apart(params["log_scale"].double()).clamp(math.log(self.options.min_scale), 2.0).exp()
+        curvature = torch.stack([space.curvature for space in self.space.factors])
+        bounded: Tensor = _Bounded.apply(scale, curvature, self._several, self._owner)  # type: ignore[no-untyped-call]
+        return bounded
 
     def _centres(self, params: Params) -> list[Tensor]:
         """The posterior's centre in each factor: a point, or Cartesian coordinates, in float64."""
         out = []
-        heads = torch.split(params["loc"].double(), self._heads, dim=-1)
+        heads = torch.split(maps.apart(params["loc"].double()) + self._start, self._heads, dim=-1)
         for factor, flat, space, head in zip(self.signature, self.space.flat, self.space.factors, heads, strict=True):
             if factor.letter == "s":
-                out.append(space.project(head + space.origin().to(head)))
+                out.append(space.project(head))
             else:
                 out.append(head if flat else space.exp0(head))
         return out
@@ -157,34 +193,37 @@ class Product(Latent):
         return torch.randn(n, *like.shape, dtype=like.dtype, device=like.device, generator=context.generator)
 
     def _sample(self, params: Params, noise: Tensor) -> tuple[LatentSample, Tensor]:
-        """Draws (B, ambient) by noise (n, B, dim)'s first, with the log ratios (B, parts) there; KL's estimates."""
+        """Draws (B, ambient) by noise (n, B, dim)'s first, with the log ratios (B, parts) there; KL's estimates.
+
+        The noise's own share of log q, -|noise|^2 / 2, is known in the mean, and stands there by its mean.
+        """
         points, ratios, divergences = [], [], []
-        split = [self._centres(params), *(self.space.vectors(x.double()) for x in (self._scale(params), noise))]
-        for flat, space, centre, sigma, eps in zip(self.space.flat, self.space.factors, *split, strict=True):
+        scale, noise = self._scale(params), maps.apart(noise.double())
+        split = (self.space.vectors(x) for x in (scale, scale.log(), scale * noise, 0.5 * noise.square()))
+        for flat, space, centre, sigma, log_sigma, v, half in zip(
+            self.space.flat, self.space.factors, self._centres(params), *split, strict=True
+        ):
+            energy, width = half.sum(dim=-1), log_sigma.sum(dim=-1)
             if flat:
-                z = centre + sigma * eps[0]
-                ratio = (0.5 * (z.square() - eps[0].square()) - sigma.log()).sum(dim=-1)
-                divergences.append(_flat_kl(centre, sigma))
+                points.append(centre + v[0])
+                ratios.append(0.5 * points[-1].square().sum(dim=-1) - width - energy[0])
+                divergences.append(0.5 * (centre.square() + sigma.square()).sum(dim=-1) - width)
             else:
-                made = wrapped.draw(space, centre, sigma, eps)
-                drawn = made.log_prob - wrapped.log_prior(space, made.z)
-                z, ratio = made.z[0], drawn[0]
-                divergences.append((drawn + 0.5 * (eps.square() - 1.0).sum(dim=-1)).mean(dim=0))
-            points.append(z)
-            ratios.append(ratio)
+                z, exponent = wrapped.land(space, centre, v, energy, sigma)
+                drawn = exponent - wrapped.prior_exponent(space, z) - width
+                points.append(z[0])
+                ratios.append(drawn[0])
+                divergences.append((drawn + energy).mean(dim=0))
         like = params["loc"]
         sample = LatentSample(torch.cat(points, dim=-1).to(like), torch.stack(ratios, dim=-1).to(like))
-        return sample, torch.stack(divergences, dim=-1).to(like)
+        return sample, (torch.stack(divergences, dim=-1) - self._half).to(like)
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
         """See `Latent`."""
         return self._sample(params, self._noise(1, params, context))[0]
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
-        """See `Latent`: KL of flat factors in closed form, of curved ones over antithetic pairs of draws.
-
-        The noise's own share of log q, -|noise|^2 / 2, is known in the mean, and stands there by its mean.
-        """
+        """See `Latent`: KL of flat factors in closed form, of curved ones over antithetic pairs of draws."""
         half = self._noise((self.options.n_samples + 1) // 2, params, context)
         sample, kl = self._sample(params, torch.cat([half, -half])[: self.options.n_samples])
         return LatentDraw(sample.z, kl)
@@ -193,8 +232,9 @@ class Product(Latent):
         """See `Latent`: closed only where every factor is flat."""
         if not all(self.space.flat):
             return None
-        split = (self.space.vectors(x) for x in (params["loc"], self._scale(params)))
-        return torch.stack([_flat_kl(mu, sigma) for mu, sigma in zip(*split, strict=True)], dim=-1)
+        split = (self.space.vectors(x) for x in (params["loc"].double(), self._scale(params)))
+        kl = torch.stack([_flat_kl(mu, sigma) for mu, sigma in zip(*split, strict=True)], dim=-1)
+        return kl.to(params["loc"])
 
     def mean(self, params: Params) -> Tensor:
         """See `Latent`: the posterior's centre."""
@@ -202,7 +242,7 @@ class Product(Latent):
 
     def scale(self, params: Params) -> Tensor:
         """See `Latent`: in the tangent space at the centre."""
-        return self._scale(params)
+        return self._scale(params).to(params["log_scale"])
 
     def log_prior(self, z: Tensor) -> Tensor:
         """See `Latent`."""
@@ -219,8 +259,7 @@ class Product(Latent):
         low, high = self.options.min_curvature, self.options.max_curvature
         for factor, space in zip(self.signature, self.space.factors, strict=True):
             if isinstance(space.curvature, nn.Parameter):
-                sign = SIGNS[factor.letter]
-                space.curvature.data = sign * (sign * space.curvature.data).clamp(low, high)
+                space.curvature.data.clamp_(*((low, high) if SIGNS[factor.letter] > 0 else (-high, -low)))
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """See `Latent`: root of the sum of the factors' squared distances."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import TrajvaeError
-from trajvae.latents import Context
+from trajvae.latents import Context, Params
 from trajvae.models.data import Data
 from trajvae.models.optimiser import Optimiser
 from trajvae.models.schedule import Schedule
@@ -87,16 +87,19 @@ def copied(weights: Weights) -> Weights:
 
 @torch.no_grad()
 def held_out_elbo(vae: VAE, data: Data, seed: int, draws: int = 4, beta: float = 1.0) -> tuple[float, Tensor]:
-    """Mean ELBO and mean KL by part of held-out frames, with the same noise at every call."""
-    generator = torch.Generator(data.device).manual_seed(seed)
-    elbo, kl = 0.0, torch.zeros(len(vae.latent.parts), device=data.device)
+    """Mean ELBO and mean KL by part of held-out frames, with the same noise at every call; frames are encoded once."""
+    generator, encoded = torch.Generator(data.device).manual_seed(seed), list[Params]()
+    elbo = torch.zeros((), dtype=torch.float64, device=data.device)
+    kl = torch.zeros(len(vae.latent.parts), device=data.device)
     for _ in range(draws):
-        for x, y in data.pieces(vae.latent.rows_at_once, held=True):
-            terms = vae.terms(x, y, generator)
+        for piece, (x, y) in enumerate(data.pieces(vae.latent.rows_at_once, held=True)):
+            if piece == len(encoded):
+                encoded.append(vae.encode(x))
+            terms = vae.terms_at(encoded[piece], y, generator)
             share = len(x) / (data.n_held * draws)
-            elbo += float(terms.elbo(beta).double().mean()) * share
+            elbo = elbo + terms.elbo(beta).double().mean() * share
             kl = kl + terms.kl.mean(dim=0) * share
-    return elbo, kl
+    return float(elbo), kl
 
 
 @torch.no_grad()
