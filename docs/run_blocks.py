@@ -1,8 +1,8 @@
-"""The code blocks of these pages, run as a reader would: `python docs/run_blocks.py [PAGE...]` makes docs/figures/ anew.
+"""The code blocks of these pages, run as a reader would: `python docs/run_blocks.py [PAGE...]` makes docs/figures/.
 
-Blocks of a page run in order in one folder, empty at first, with the repository beside it as `../trajvae`. ```bash is
-given to bash and ```python to Python. ```text after a block is what the block says: every line must be there, any
-number standing for any other. A block below a line `<!-- not run: WHY -->` is left alone. A picture
+Blocks of a page run in order in one folder, empty at first, with the repository beside it as `../trajvae`. Blocks of
+`bash` are given to bash, those of `python` to Python. One of `text` is what the block before it says: every line must
+be there, any number standing for any other. A block below a line `<!-- not run: WHY -->` is left alone. A picture
 `figures/PAGE_NAME.png` is the file NAME.png that the page's blocks leave.
 """
 
