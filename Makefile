@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 ALANINE := ../examples/trajectories/alanine_dipeptide
 TRAJVAE := ../$(BIN)/trajvae
 
-.PHONY: demo test lint figures bench picture clean
+.PHONY: demo test lint docs docs-figures figures bench picture clean
 
 $(BIN)/trajvae: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,6 +15,10 @@ $(BIN)/trajvae: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(BIN)/trajvae
 	$(PIP) -e '.[test,lint]'
+	@touch $@
+
+$(VENV)/.docs: $(BIN)/trajvae
+	$(PIP) -e '.[docs]'
 	@touch $@
 
 # the wheel of manify asks for packages that its manifolds, all that it holds, do not use
@@ -48,6 +52,15 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy trajvae cli
 
+# the pages of docs/, as docs/_build/html/index.html; any warning is an error
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# the pictures of docs/, by the commands that stand beside them: two minutes
+docs-figures: $(VENV)/.test
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/run_blocks.py
+
 # the figures that README states
 figures: $(VENV)/.test
 	$(BIN)/python benchmarks/figures.py
@@ -62,4 +75,4 @@ picture: $(BIN)/trajvae
 	$(BIN)/python examples/plot_demo.py demo demo/demo.png
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info
+	rm -rf $(VENV) demo build dist docs/_build *.egg-info

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from trajvae.latents import LATENTS, latent_options
 from trajvae_cli import main
 
 HEAD = """# Options
 
 Made by `python docs/make_options.py` from the commands themselves; `trajvae COMMAND --help` says the same.
-What `--set` takes is listed by `trajvae info --options BACKEND`.
+A default that depends on the data stands in words; options without one are off, or none. What `--set` takes stands
+[at the end](#set), and `trajvae info --options BACKEND` lists it.
 """
 
 
@@ -28,6 +30,21 @@ def rows(command: click.Command) -> list[str]:
     return out
 
 
+def settings() -> str:
+    """The section on what each latent space is told by `--set`."""
+    parts = [
+        "## --set\n\nOptions of a latent space, as `--set KEY=VALUE`; in `compare` also `--set BACKEND.KEY=VALUE`.\n"
+    ]
+    for backend in LATENTS:
+        lines = [f"### {backend}\n", "| key | what | unit | default |", "|---|---|---|---|"]
+        for option in latent_options(backend):
+            default = "" if option["default"] == "" else f"`{option['default']}`"
+            text = option["help"].replace("|", "\\|")
+            lines.append(f"| `{option['name']}` | {text} | {option['unit']} | {default} |")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
@@ -36,7 +53,7 @@ def page() -> str:
         command = main.get_command(context, name)
         head = [f"## {name}\n", (command.help or "").split("\n")[0], "\n| option | what | default |", "|---|---|---|"]
         parts.append("\n".join([*head, *rows(command)]) + "\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, settings()])
 
 
 if __name__ == "__main__":

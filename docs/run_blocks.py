@@ -1,0 +1,132 @@
+"""The code blocks of these pages, run as a reader would: `python docs/run_blocks.py [PAGE...]` makes docs/figures/.
+
+Blocks of a page run in order in one folder, empty at first, with the repository beside it as `../trajvae`. Blocks of
+`bash` are given to bash, those of `python` to Python. One of `text` is what the block before it says: every line must
+be there, any number standing for any other. A block below a line `<!-- not run: WHY -->` is left alone. A picture
+`figures/PAGE_NAME.png` is the file NAME.png that the page's blocks leave.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+DOCS = Path(__file__).parent
+BLOCK = re.compile(r"^(?:<!-- not run: (?P<why>.+) -->\n)?```(?P<language>\S*)\n(?P<code>.*?)^```$", re.M | re.S)
+PICTURE = re.compile(r"!\[[^\]]+\]\(figures/(?P<page>[a-z]+)_(?P<file>\w+\.png)\)")
+NUMBER = re.compile(r"-?\d[\d.,]*(e[+-]?\d+)?")
+SHELLS = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, its text, the line it begins at, and why it is not run, if it is not."""
+
+    language: str
+    code: str
+    line: int
+    why: str | None
+
+
+class PageError(Exception):
+    """A block failed, or says something else than the page."""
+
+
+def pages() -> list[str]:
+    """The pages with blocks that are run."""
+    return [p.stem for p in sorted(DOCS.glob("*.md")) if any(b.language in SHELLS for b in blocks(p.stem))]
+
+
+def blocks(page: str) -> list[Block]:
+    """All fenced blocks of a page, but for Sphinx's own directives."""
+    text = (DOCS / f"{page}.md").read_text()
+    found = [
+        Block(m["language"], m["code"], text.count("\n", 0, m.start("language")) + 1, m["why"])
+        for m in BLOCK.finditer(text)
+    ]
+    return [block for block in found if not block.language.startswith("{")]
+
+
+def pictures(page: str) -> list[str]:
+    """Files that a page's blocks leave and that it shows."""
+    found = [(m["page"], m["file"]) for m in PICTURE.finditer((DOCS / f"{page}.md").read_text())]
+    if any(owner != page for owner, _ in found):
+        raise PageError(f"{page}.md shows a picture of another page, whose commands do not stand beside it")
+    return [file for _, file in found]
+
+
+def run_page(page: str, work: Path) -> Iterator[tuple[Block, str]]:
+    """Run a page's blocks in the folder `work/PAGE`; each with what it said.
+
+    Raises
+    ------
+    PageError
+        Names the page and the line.
+    """
+    folder = work / page
+    folder.mkdir(parents=True)
+    (work / "trajvae").symlink_to(DOCS.parent)
+    said = ""
+    for block in blocks(page):
+        place = f"{page}.md, line {block.line}"
+        if block.why is not None:
+            continue
+        if block.language == "text":
+            check_said(block.code, said, place)
+        elif block.language in SHELLS:
+            said = run_block(block, folder, place)
+            yield block, said
+        else:
+            raise PageError(f"{place}: a block of '{block.language}' is neither run nor compared")
+    if missing := [file for file in pictures(page) if not (folder / file).is_file()]:
+        raise PageError(f"{page}.md: its blocks did not make {', '.join(missing)}")
+
+
+def run_block(block: Block, folder: Path, place: str) -> str:
+    """What a block prints, on either stream."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [*SHELLS[block.language], block.code],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+    )
+    if done.returncode:
+        raise PageError(f"{place}: exit status {done.returncode}\n{block.code}\n{done.stdout}")
+    return done.stdout
+
+
+def check_said(wanted: str, said: str, place: str) -> None:
+    """Every line of a page's output is in what was said, whatever its numbers; a line `...` stands for others."""
+    there = {_masked(line) for line in said.splitlines()}
+    for line in wanted.splitlines():
+        if line.strip() not in ("", "...") and _masked(line) not in there:
+            raise PageError(f"{place}: no such line was printed: {line}\n{said}")
+
+
+def _masked(line: str) -> str:
+    return " ".join(NUMBER.sub("#", line).split())
+
+
+def main(names: list[str]) -> None:
+    """Run pages, show what blocks say, and keep the pictures."""
+    (DOCS / "figures").mkdir(exist_ok=True)
+    for page in names or pages():
+        with tempfile.TemporaryDirectory() as work:
+            for block, said in run_page(page, Path(work)):
+                print(f"== {page}.md, line {block.line}\n{block.code}-- says\n{said}", flush=True)
+            for file in pictures(page):
+                shutil.copy(Path(work, page, file), DOCS / "figures" / f"{page}_{file}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,69 @@
+"""The pages of docs/: every block of code runs and says what stands below it, and every picture is made by one."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def load():
+    """docs/run_blocks.py, which belongs to no package."""
+    spec = importlib.util.spec_from_file_location("run_blocks", DOCS / "run_blocks.py")
+    module = sys.modules["run_blocks"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+RUNNER = load()
+
+
+@pytest.mark.parametrize("page", RUNNER.pages())
+def test_blocks_run_and_say_what_the_page_says(page, tmp_path):
+    """In order, in an empty folder beside the repository; pictures of the page are among what they leave."""
+    ran = [block for block, _ in RUNNER.run_page(page, tmp_path)]
+    assert ran
+
+
+def test_pictures_are_those_of_the_pages():
+    """What the pages show is in docs/figures/ and small, and nothing else is there."""
+    shown = {f"{page.stem}_{file}" for page in DOCS.glob("*.md") for file in RUNNER.pictures(page.stem)}
+    there = {path.name: path.stat().st_size for path in (DOCS / "figures").iterdir()}
+    assert set(there) == shown
+    assert max(there.values()) < 100_000
+
+
+def test_a_picture_stands_on_the_page_that_makes_it(tmp_path, monkeypatch):
+    """One of another page is refused, and so is one that no block makes."""
+    monkeypatch.setattr(RUNNER, "DOCS", tmp_path)
+    (tmp_path / "one.md").write_text("```bash\ntrue\n```\n![x](figures/two_x.png)\n")
+    with pytest.raises(RUNNER.PageError, match="picture of another page"):
+        RUNNER.pictures("one")
+    (tmp_path / "one.md").write_text("```bash\ntrue\n```\n![x](figures/one_x.png)\n")
+    with pytest.raises(RUNNER.PageError, match=r"did not make x\.png"):
+        list(RUNNER.run_page("one", tmp_path / "work"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("```bash\nfalse\n```\n", "line 1: exit status 1"),
+        ("```python\nraise SystemExit(3)\n```\n", "line 1: exit status 3"),
+        ("```bash\necho 4 nats\n```\n```text\n5.5 nats\n```\n```text\n5.5 bits\n```\n", "line 7: no such line"),
+        ("```sh\ntrue\n```\n", "line 1: a block of 'sh' is neither run nor compared"),
+    ],
+)
+def test_what_is_wrong_is_found(text, words, tmp_path, monkeypatch):
+    """A block that fails, one that says something else (numbers aside), and one that nobody would run."""
+    monkeypatch.setattr(RUNNER, "DOCS", tmp_path)
+    (tmp_path / "one.md").write_text(text)
+    with pytest.raises(RUNNER.PageError, match=words):
+        list(RUNNER.run_page("one", tmp_path / "work"))
+
+
+def test_only_installing_is_not_run():
+    """Each block that is left alone says why on the page's source, and there are no others than this one."""
+    left = {(page.stem, b.why) for page in DOCS.glob("*.md") for b in RUNNER.blocks(page.stem) if b.why}
+    assert left == {("start", "installs, and the tests run in what it installed")}
