@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -91,13 +90,11 @@ def test_embed_goes_on_with_its_training(folder: Path) -> None:
 def test_embed_goes_on_after_its_training(folder: Path) -> None:
     """`embed` that was killed between model.h5 and embed.h5 may be typed again as it was, and only so."""
     options = ("embed", "traj.npy", "--epochs", "2", "--hidden", "8", "--json")
-    begun = time.monotonic()
     for _ in range(2):
         process = _begin(folder, *options)
-        said, err = process.communicate(timeout=LIMIT)
+        err = process.communicate(timeout=LIMIT)[1]
         assert process.returncode == 0, err
         (folder / "embed.h5").rename(folder / "first.h5")
-    assert 0.0 < json.loads(said)["seconds"] <= time.monotonic() - begun
     other = _begin(folder, *options[:-1])
     assert "would need a training" in other.communicate(timeout=LIMIT)[1] and other.returncode == 2
 
