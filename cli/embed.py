@@ -31,7 +31,7 @@ def embed(
     """
     from trajvae.outputs.embed import embed as encode
 
-    begun = time.monotonic()
+    since = time.monotonic()
     names = options.need_trajectories(trajectories)
     path = model or Path("model.h5")
     options.ready([output], {**choices, "model": path}, names, force=force)
@@ -47,7 +47,7 @@ def embed(
     embedding = dataclasses.replace(embedding, command=options.command_line(), seed=choices["seed"])
     embedding.save(output, force=force)
     own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
-    applied = {**embedding.figures, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - begun, 2)}
+    applied = {**embedding.figures, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
     figures = {**own, **(applied if existing else {}), "model": str(path), "output": str(output)}
     lines = [] if existing else report.training_lines(trained.figures)
     lines += [
@@ -61,7 +61,7 @@ def embed(
 def _apply(model: Path | None, names: list[str], choices: dict[str, Any]) -> tuple[Any, Any]:
     path = model or Path("model.h5")
     trained = options.load_model(path, choices["device"])
-    if options.given(choices):
+    if options.given(choices) and trained.command != options.command_line():  # else it was stopped while it embedded
         flags = ", ".join("--" + name.replace("_", "-").replace("settings", "set") for name in options.given(choices))
         raise click.UsageError(
             f"{flags} would need a training, but '{path}' exists: use 'trajvae train' for a new model"

@@ -44,8 +44,19 @@ def train_model(
             model = _resumed(path, names, choices, extra) if go_on else _trained(path, names, choices, extra, note)
         except StoppedError as error:
             raise Halt(str(error), heard()) from error
-    model.save(path, force=True)  # its own checkpoint may stand there
+    _save(model, path)
     return model
+
+
+def _save(model: Any, path: Path) -> None:
+    """Write a model in the place of its own checkpoint; where the disk refuses, that stands."""
+    from trajvae.errors import OutputError
+
+    try:
+        model.save(path, force=True)
+    except OutputError as error:
+        way = f"; make room, and 'trajvae train --resume -o {path}' goes on from its last checkpoint"
+        raise OutputError(f"{error}{way if unfinished(path) else ''}") from error
 
 
 def _trained(path: Path, names: list[str], choices: dict[str, Any], extra: dict[str, Any], note: str | None) -> Any:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
-from trajvae.errors import ModelError, OptionError, ReadError, StoppedError
+from trajvae.errors import ModelError, OptionError, ReadError, StoppedError, TrajvaeWarning
 from trajvae.readers.sources import Reading, open_source
 from trajvae.store import model_status
 from trajvae.training import parse_memory, supply_of
@@ -164,6 +164,31 @@ def test_checkpoints_come_by_the_clock(chain: Array, tmp_path: Path) -> None:
     model.save(path, force=True)
     assert model_status(path) == "complete"
     assert _equal(model, Model.train(chain.copy(), CONFIG, device="cpu"))
+
+
+def test_a_training_goes_on_where_no_checkpoint_can_be_written(chain: Array, tmp_path: Path) -> None:
+    """One warning, the same weights; and when it was asked to stop it says what is lost."""
+    path = tmp_path / "none" / "model.h5"
+    with pytest.warns(TrajvaeWarning, match="no checkpoint: cannot write .*; the training goes on") as caught:
+        model = Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path, every=0.0)
+    assert sum("no checkpoint" in str(w.message) for w in caught) == 1
+    assert _equal(model, Model.train(chain.copy(), CONFIG, device="cpu"))
+    with pytest.raises(StoppedError, match=r"stopped in epoch 1; what was reached is lost: cannot write"):
+        Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path, asked=_stop_after(3))
+
+
+def test_an_earlier_checkpoint_stands_where_the_next_is_refused(begun: Path, chain: Array) -> None:
+    """Asked to stop where its last moment cannot be written, a training says that an earlier one is kept."""
+    kept = begun.with_name("kept.h5")
+
+    def asked() -> bool:
+        begun.rename(kept)
+        begun.mkdir()  # a folder in the file's place
+        return True
+
+    with pytest.raises(StoppedError, match=r"holds an earlier moment \(cannot write .*'trajvae train --resume"):
+        Model.resume(begun, chain.copy(), device="cpu", asked=asked)
+    assert model_status(kept) == "training"
 
 
 def test_reading_is_kept(file: Path, tmp_path: Path) -> None:

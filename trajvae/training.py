@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from trajvae.config import TrainConfig
-from trajvae.errors import ModelError, OptionError, ReadError, StoppedError
+from trajvae.errors import ModelError, OptionError, OutputError, ReadError, StoppedError, TrajvaeWarning
 from trajvae.models.fit import Begun, fit, go_on, marks_of
 from trajvae.models.saved import Parts
 from trajvae.models.supply import InMemory, Streamed, Supply
 from trajvae.models.train import Snapshot
 from trajvae.models.unfinished import Origin, from_checkpoint, to_checkpoint
 from trajvae.readers.sources import Frames, Reading, open_source, own_selection
-from trajvae.store import read_model, write_model
+from trajvae.store import ModelRecord, read_model, write_model
 
 CHECKPOINT_SECONDS = 60.0
 _FIRST = 5.0  # seconds until the first checkpoint, at most
@@ -68,11 +69,18 @@ class Checkpointer:
         Seconds between checkpoints; the first comes after five at most.
     asked : callable, optional
         Whether the training shall stop: it then ends at once with a checkpoint.
+    written : bool
+        Whether the file holds a checkpoint of this training already.
 
     Raises
     ------
     StoppedError
         It was asked to.
+
+    Warns
+    -----
+    TrajvaeWarning
+        Once, where the disk refuses a checkpoint: the training goes on, and what was written before stands.
     """
 
     def __init__(
@@ -81,9 +89,11 @@ class Checkpointer:
         origin: Origin,
         every: float = CHECKPOINT_SECONDS,
         asked: Callable[[], bool] = lambda: False,
+        *,
+        written: bool = False,
     ) -> None:
         self.path, self.origin, self.every, self.asked = path, origin, every, asked
-        self.due, self.written = time.monotonic() + min(every, _FIRST), False
+        self.due, self.written, self.warned = time.monotonic() + min(every, _FIRST), written, False
 
     def __call__(self, begun: Begun, take: Callable[[], Snapshot]) -> None:
         """Called after every step."""
@@ -91,14 +101,30 @@ class Checkpointer:
         if not stop and begins < self.due:
             return
         at = take()
-        write_model(self.path, to_checkpoint(begun, at, self.origin), force=True)
-        self.written, ends = True, time.monotonic()
+        refused = self._write(to_checkpoint(begun, at, self.origin))
+        ends = time.monotonic()
         self.due = ends + max(self.every, (ends - begins) / _SHARE)
         if stop:
-            raise StoppedError(
-                f"stopped in epoch {int(at.numbers['epoch'])}; '{self.path}' holds what was reached: "
-                f"'trajvae train --resume -o {self.path}' goes on"
-            )
+            raise StoppedError(f"stopped in epoch {int(at.numbers['epoch'])}; {self._kept(refused)}")
+        if refused and not self.warned:
+            self.warned = True
+            warnings.warn(f"no checkpoint: {refused}; the training goes on", TrajvaeWarning, stacklevel=2)
+
+    def _write(self, record: ModelRecord) -> str:
+        """Write a checkpoint; why it could not be, where it could not."""
+        try:
+            write_model(self.path, record, force=True)
+        except OutputError as error:
+            return str(error)
+        self.written = True
+        return ""
+
+    def _kept(self, refused: str) -> str:
+        """What is left of a training that was asked to stop."""
+        if refused and not self.written:
+            return f"what was reached is lost: {refused}"
+        held = f"'{self.path}' holds " + (f"an earlier moment ({refused})" if refused else "what was reached")
+        return f"{held}: 'trajvae train --resume -o {self.path}' goes on"
 
 
 def train(
@@ -201,7 +227,7 @@ def resume(
     supply = supply_of(frames, origin.asked["features"], allowed)
     if begun.mark != marks_of(supply)[1] or len(begun.held) != frames.n_frames:
         raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.held)})")
-    extra["checkpoint"] = Checkpointer(Path(path), origin, every, asked)
+    extra["checkpoint"] = Checkpointer(Path(path), origin, every, asked, written=True)
     pipeline, record = go_on(begun, supply, at=at, memory=allowed * _POOL, **extra)
     return Parts(pipeline, record, frames.names, frames.selection, origin.command)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -25,10 +28,11 @@ def folder(tmp_path: Path, examples: Path) -> Path:
     return tmp_path
 
 
-def _begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def _begin(folder: Path, *arguments: str, **more: Any) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
-    return subprocess.Popen([*TRAJVAE, *arguments], cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+    pipes = {"stdout": pipe, "stderr": pipe, "text": True}
+    return subprocess.Popen([*TRAJVAE, *arguments], cwd=folder, env=environment, **pipes, **more)
 
 
 def _when(ready: Path, process: subprocess.Popen[str]) -> None:
@@ -81,6 +85,29 @@ def test_embed_goes_on_with_its_training(folder: Path) -> None:
     again = _begin(folder, *options)
     assert "going on" in again.communicate(timeout=LIMIT)[1] and again.returncode == 0
     assert (folder / "embed.h5").exists()
+
+
+def test_embed_goes_on_after_its_training(folder: Path) -> None:
+    """`embed` that was killed between model.h5 and embed.h5 may be typed again as it was, and only so."""
+    options = ("embed", "traj.npy", "--epochs", "2", "--hidden", "8", "--json")
+    for _ in range(2):
+        process = _begin(folder, *options)
+        err = process.communicate(timeout=LIMIT)[1]
+        assert process.returncode == 0, err
+        (folder / "embed.h5").rename(folder / "first.h5")
+    other = _begin(folder, *options[:-1])
+    assert "would need a training" in other.communicate(timeout=LIMIT)[1] and other.returncode == 2
+
+
+def test_a_disk_that_refuses(folder: Path) -> None:
+    """A training says once that there are no checkpoints, and all end with one line and leave nothing."""
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (4096, 4096))
+    options = ("train", "traj.npy", "--epochs", "4", "--hidden", "8", "--checkpoint", "0")
+    process = _begin(folder, *options, preexec_fn=limit)
+    lines = process.communicate(timeout=LIMIT)[1].splitlines()
+    assert process.returncode == 1 and lines[-1].startswith("Error: cannot write 'model.h5': File too large")
+    assert sum("no checkpoint" in line for line in lines) == 1 and not any("Traceback" in line for line in lines)
+    assert {p.name for p in folder.iterdir()} == {"traj.npy"}
 
 
 def test_resume_begins_where_there_is_nothing(folder: Path) -> None:

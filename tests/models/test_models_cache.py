@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import tempfile
 from pathlib import Path
 
@@ -87,3 +88,14 @@ def test_a_table_leaves_no_file(tmp_path: Path) -> None:
     table.append(np.ones((10, 2), dtype=np.float32))
     assert list(tmp_path.iterdir()) == []
     assert float(table.read([(2, 4), (9, 10)]).sum()) == 6.0
+
+
+def test_room_on_the_disk_is_taken_at_once(tmp_path: Path) -> None:
+    """Where it cannot be, that is an error now, and no crash when rows are written to the map."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"no file of features in .*: File too large"):
+            Table(10_000, 10, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

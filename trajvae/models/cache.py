@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -44,7 +45,10 @@ class Table:
                 "set TMPDIR to another folder, take fewer frames with --step, or allow more with --memory"
             )
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.truncate(size)
+            try:
+                _reserve(file.fileno(), size)
+            except OSError as error:
+                raise OutputError(f"no file of features in '{folder}': {error.strerror or error}") from error
             self._map = mmap.mmap(file.fileno(), size)
         self.rows, self.width, self._filled = rows, width, 0
 
@@ -71,6 +75,14 @@ class Table:
         """Leave what was looked at to the system's cache: it is no memory of this process."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _reserve(number: int, size: int) -> None:
+    """Make a file of that size whose room on the disk is taken: writing to a map where there is none ends a process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(number, 0, size)
+    else:
+        os.truncate(number, size)
 
 
 class Cached:

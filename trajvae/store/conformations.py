@@ -25,6 +25,7 @@ from trajvae.store.schema import (
     write_header,
     write_tree,
 )
+from trajvae.store.writing import create_file
 from trajvae.topology import Topology
 
 _NM = 0.1  # Å to nm
@@ -147,8 +148,8 @@ def conformations_file(
     n, atoms, dimension = shape
     room, wanted = shutil.disk_usage(path.absolute().parent).free, 12 * n * atoms
     if wanted > room:
-        raise OutputError(f"{n} conformations take {wanted / 1e9:.1f} GB, the disk has room for {room / 1e9:.1f} GB")
-    with h5py.File(path, "w") as file:
+        raise OutputError(f"{n} conformations take {_amount(wanted)}, the disk has room for {_amount(room)}")
+    with create_file(path) as file:
         group = write_header(file, header)
         group.attrs["dimension"] = dimension
         write_tree(group, extra or {})
@@ -158,6 +159,11 @@ def conformations_file(
         yield out
         if out.done != n:
             raise OutputError(f"{n} conformations were to be written, {out.done} came")
+
+
+def _amount(size: int) -> str:
+    """Bytes in words."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"
 
 
 def _write_h5md(file: h5py.File) -> None:

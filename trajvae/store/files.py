@@ -13,7 +13,7 @@ from trajvae.errors import OutputError
 
 
 def check_outputs(paths: Sequence[Path], *, force: bool, inputs: Sequence[Path] = ()) -> None:
-    """Refuse before any long work what could not be written after it.
+    """Refuse before any long work what could not be written after it; tidy up after processes that were killed.
 
     Parameters
     ----------
@@ -29,6 +29,7 @@ def check_outputs(paths: Sequence[Path], *, force: bool, inputs: Sequence[Path] 
     OutputError
         A file is an input, or exists and `force` is off, the folder is missing, or nothing can be created in it.
     """
+    _recover(paths)
     for path in paths:
         if path.is_dir():
             raise OutputError(f"cannot write '{path}': it is a folder")
@@ -53,12 +54,40 @@ def _same(path: Path, other: Path) -> bool:
     return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 
-def _sweep(path: Path) -> None:
-    """Remove what processes that were killed have left of this file."""
-    for part in path.absolute().parent.glob(f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"):
-        number = part.name.removeprefix(f".{path.stem}.").removesuffix(f".part{path.suffix}")
-        if number.isdigit() and not _runs(int(number)):
-            part.unlink(missing_ok=True)
+def _part(path: Path, number: int, state: str = "part") -> Path:
+    """The hidden name of a file that process `number` writes, with the same ending."""
+    return path.with_name(f".{path.stem}.{number}.{state}{path.suffix}")
+
+
+def _recover(paths: Sequence[Path]) -> None:
+    """Complete or remove what processes that were killed have left of an output."""
+    numbers = {number for path in paths for number in _left(path) if not _runs(number)}
+    for number in numbers:
+        with contextlib.suppress(OSError):  # what cannot be removed is in nobody's way
+            _finish(paths, number)
+
+
+def _left(path: Path) -> Iterator[int]:
+    """The processes that hidden names beside a file are of."""
+    for state in ("part", "whole"):
+        for part in path.absolute().parent.glob(f".{glob.escape(path.stem)}.*.{state}{glob.escape(path.suffix)}"):
+            number = part.name.removeprefix(f".{path.stem}.").removesuffix(f".{state}{path.suffix}")
+            if number.isdigit():
+                yield int(number)
+
+
+def _finish(paths: Sequence[Path], number: int) -> None:
+    """Give an output its names where all of its files are whole, which the last one's hidden name says; else remove it.
+
+    To be called again where it did not come to its end.
+    """
+    parts, mark = [_part(path, number) for path in paths], _part(paths[-1], number, "whole")
+    if mark.exists():
+        for part, path in zip([*parts[:-1], mark], paths, strict=True):
+            if part.exists():
+                os.replace(part, path)
+    for part in parts:
+        part.unlink(missing_ok=True)
 
 
 def _runs(number: int) -> bool:
@@ -85,7 +114,8 @@ def whole_files(*paths: Path, force: bool) -> Iterator[list[Path]]:
     Parameters
     ----------
     *paths : Path
-        The final names. The last one is renamed last: a reader that finds it finds the others too.
+        The final names. The last one is renamed last: a reader that finds it finds the others too. Where a process is
+        killed between two renames, the next one that checks or writes the same output completes them.
     force : bool
         Whether existing files may be replaced.
 
@@ -100,16 +130,16 @@ def whole_files(*paths: Path, force: bool) -> Iterator[list[Path]]:
         As `check_outputs`, or the disk refused.
     """
     check_outputs(paths, force=force)
-    for path in paths:
-        _sweep(path)
-    parts = [p.with_name(f".{p.stem}.{os.getpid()}.part{p.suffix}") for p in paths]
+    number = os.getpid()
+    parts = [_part(path, number) for path in paths]
     try:
         yield parts
-        for part, path in zip(parts, paths, strict=True):
+        for part in parts:
             _settle(part)
-            os.replace(part, path)
+        os.replace(parts[-1], paths[-1] if len(paths) == 1 else _part(paths[-1], number, "whole"))
+        _finish(paths, number)
     except OSError as error:
         raise OutputError(f"cannot write '{paths[-1]}': {error.strerror or error}") from error
     finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            _finish(paths, number)

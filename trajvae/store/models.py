@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import ModelError
 from trajvae.store.files import whole_files
 from trajvae.store.schema import Header, Tree, open_file, read_header, read_tree, write_header, write_tree
+from trajvae.store.writing import create_file
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def write_model(path: Path, record: ModelRecord, *, force: bool = False) -> None
     OutputError
         The file exists and `force` is off, or the disk refused.
     """
-    with whole_files(path, force=force) as (part,), h5py.File(part, "w") as file:
+    with whole_files(path, force=force) as (part,), create_file(part) as file:
         group = write_header(file, record.header)
         group.attrs["status"] = record.status
         group.attrs["config"] = json.dumps(record.config)

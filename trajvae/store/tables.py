@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.store.conformations import write_observables
 from trajvae.store.files import whole_files
 from trajvae.store.schema import Header, Quantity, Tree, open_file, read_tree, write_header, write_tree
+from trajvae.store.writing import create_file
 
 
 def write_table(
@@ -48,7 +48,7 @@ def write_table(
     OutputError
         The file exists and `force` is off, or the disk refused.
     """
-    with whole_files(path, force=force) as (part,), h5py.File(part, "w") as file:
+    with whole_files(path, force=force) as (part,), create_file(part) as file:
         group = write_header(file, header)
         group.attrs.update(attributes or {})
         write_tree(group, extra or {})
