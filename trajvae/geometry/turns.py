@@ -72,7 +72,7 @@ def turns_that_matter(curvature: Tensor, power: int, energy: Tensor, square: Ten
     turns = (_REACH + math.sqrt(power)) * largest / turn
     if not turns < _MOST_TURNS:
         raise TrajvaeError(
-            f"a normal distribution of scale {largest:.3g} on a sphere goes round it too often to be summed: weights are "
+            f"a normal distribution of scale {largest:.3g} on a sphere goes round it too often to sum: weights are "
             "damaged, or a training has diverged"
         )
     return 1 + math.ceil(turns)
