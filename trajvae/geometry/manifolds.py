@@ -241,8 +241,10 @@ class ConstantCurvature(nn.Module):
 
     def project(self, z: Tensor) -> Tensor:
         """The point with the same s (hyperboloid, plane) or the same direction (sphere) that obeys the constraint."""
-        if self.sign > 0:
-            return maps.on_sphere(z.double(), self.curvature).to(z)
+        if self.sign > 0:  # in plain steps, for geodesics are differentiated forwards too
+            c, s = _split(z.double())
+            square = c.square() + self.curvature * s.square().sum(dim=-1, keepdim=True)
+            return (torch.cat([c, s], dim=-1) / square.clamp(min=1e-300).sqrt()).to(z)
         return self._exact(z.double()).to(z)
 
 

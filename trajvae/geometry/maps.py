@@ -19,11 +19,6 @@ from trajvae.geometry.trigonometry import arc_slopes, arc_values, cosine_and_sin
 _LEAST = 1e-140  # of K |s|^2 beyond an equator
 
 
-def apart(x: Tensor) -> Tensor:
-    """The same tensor with its last axis as the slowest in memory."""
-    return out_of_rows(in_rows(x))
-
-
 def in_rows(x: Tensor) -> Tensor:
     """Coordinates as the first axis."""
     return x.movedim(-1, 0).contiguous()
@@ -57,6 +52,18 @@ def _share_slopes(c: Tensor, y: Tensor | None, value: Tensor) -> tuple[Tensor, T
         return near, None
     beyond, inverse = c < 0, 1.0 / y.clamp(min=_LEAST)
     return torch.where(beyond, -inverse, near), torch.where(beyond & (y > _LEAST), -value * inverse, 0.0)
+
+
+class _Apart(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """A copy."""
+        return out_of_rows(in_rows(x))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """Rows one after the other again."""
+        return gradient.contiguous()
 
 
 class _FromOrigin(Function):
@@ -168,6 +175,12 @@ class _Stretch(Function):
         to_c = torch.zeros_like(arc) if by_c is None else by_arc * by_c
         to_curvature = (to_y * square).sum() if ctx.needs_input_grad[1] else None
         return out_of_rows(_join(to_c, (2.0 * (curvature * to_y + by_square)) * w[1:])), to_curvature, None
+
+
+def apart(x: Tensor) -> Tensor:
+    """The same tensor with its last axis as the slowest in memory."""
+    out: Tensor = _Apart.apply(x)  # type: ignore[no-untyped-call]
+    return out
 
 
 def from_origin(v: Tensor, curvature: Tensor, sign: int) -> Tensor:

@@ -183,7 +183,7 @@ class Product(Latent):
         heads = torch.split(maps.apart(params["loc"].double()) + self._start, self._heads, dim=-1)
         for factor, flat, space, head in zip(self.signature, self.space.flat, self.space.factors, heads, strict=True):
             if factor.letter == "s":
-                out.append(space.project(head))
+                out.append(maps.on_sphere(head, space.curvature))
             else:
                 out.append(head if flat else space.exp0(head))
         return out
