@@ -195,7 +195,7 @@ def stopped_twice(
         before, process = _written(folder / name), begin(folder, *command)
         while process.poll() is None and _written(folder / name) == before:
             time.sleep(POLL)
-        time.sleep(rng.uniform(0.0, 0.2) * seconds)
+        time.sleep(rng.uniform(0.0, 0.05) * seconds)
         process.send_signal(number)
         process.communicate(timeout=PATIENCE)
         hits += process.returncode in (-number, 128 + number)
