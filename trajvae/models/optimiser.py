@@ -14,7 +14,7 @@ _ALIGNED = 16  # numbers: 64 bytes
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
-def _room(p: Tensor) -> int:
+def room(p: Tensor) -> int:
     """Numbers that a parameter takes: products are faster, and their last bits the same, where each begins aligned."""
     return -(-p.numel() // _ALIGNED) * _ALIGNED
 
@@ -38,7 +38,7 @@ class Optimiser:
 
     def __init__(self, networks: Sequence[nn.Parameter], own: Sequence[nn.Parameter], weight_decay: float) -> None:
         self.networks, self.own = list(networks), list(own)
-        places = list(itertools.accumulate((_room(p) for p in self.networks), initial=0))
+        places = list(itertools.accumulate((room(p) for p in self.networks), initial=0))
         self.weights = nn.Parameter(self.networks[0].new_zeros(places[-1]))
         self.gradient = torch.zeros_like(self.weights.data)
         self.weights.grad = self.gradient

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import ModelError
+from trajvae.models.optimiser import room
 from trajvae.models.train import History, Snapshot
 from trajvae.models.vae import VAE
 
@@ -60,7 +61,7 @@ def _words(names: Mapping[str, Any]) -> str:
 def _check_optimiser(state: Mapping[str, Tensor], vae: VAE) -> None:
     """Of each vector that is learned all moments, or none before the first step."""
     networks = [p for name, p in vae.named_parameters() if not name.startswith("latent.")]
-    flat = torch.empty(sum(p.numel() for p in networks), dtype=networks[0].dtype, device="meta")
+    flat = torch.empty(sum(map(room, networks)), dtype=networks[0].dtype, device="meta")
     for i, p in enumerate((flat, *vae.latent.parameters())):
         own = {name: value for name, value in state.items() if name.startswith(f"{i}.")}
         if own:
