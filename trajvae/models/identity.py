@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trajvae.errors import ModelError, TrajvaeWarning
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
+from trajvae.readers.frames import a_few
 from trajvae.readers.sources import Chunk, Frames
 from trajvae.terms import bond_lengths
 from trajvae.topology import Topology
@@ -100,10 +101,10 @@ def _letter(name: str) -> str:
 
 
 def _some(frames: Frames) -> Chunk:
-    """The first, a middle and a late frame of the first files."""
+    """A few frames of the first files."""
     left = [k for k, r in enumerate(frames.ranges) if len(r)][:_FILES]
-    ranges = [r[:: max(1, (len(r) - 1) // (_LOOKS - 1))][:_LOOKS] for r in frames.ranges]
-    return dataclasses.replace(frames, ranges=[r if k in left else r[:0] for k, r in enumerate(ranges)]).read()
+    few = [a_few(file, r, _LOOKS) for file, r in zip(frames.files, frames.ranges, strict=True)]
+    return dataclasses.replace(frames, ranges=[r if k in left else r[:0] for k, r in enumerate(few)]).read()
 
 
 def check_bonds(validity: Validity, topology: Topology, names: list[str], chunk: Chunk) -> None:

@@ -22,11 +22,7 @@ _NM = 10.0  # nm to Å
 
 
 class FrameFile(Protocol):
-    """One run of frames: a file, or an object that holds frames.
-
-    `precision` is the resolution of stored coordinates in Å, 0 where they are floating-point numbers; `clock` the time
-    of the first frame and the time between frames in ps, (0, 1) where nothing is known, as in MDAnalysis.
-    """
+    """One run of frames: a file, or an object that holds frames."""
 
     @property
     def name(self) -> str:
@@ -45,12 +41,17 @@ class FrameFile(Protocol):
 
     @property
     def precision(self) -> float:
-        """Resolution in Å."""
+        """Resolution of stored coordinates in Å, 0 where they are floating-point numbers."""
         ...
 
     @property
     def clock(self) -> tuple[float, float]:
-        """Time of the first frame, and between frames, in ps."""
+        """Time of the first frame, and between frames, in ps; (0, 1) where nothing is known, as in MDAnalysis."""
+        ...
+
+    @property
+    def seekable(self) -> bool:
+        """Whether a frame is found without reading those before it."""
         ...
 
     def blocks(self, frames: range, atoms: NDArray[np.int64], size: int) -> Iterator[Block]:
@@ -64,6 +65,11 @@ def first_line(error: BaseException) -> str:
     if not text or isinstance(error, IndexError | KeyError | AttributeError):
         return "it is empty, damaged, or not of the format that its ending says"
     return text.splitlines()[0].split(". ")[0]
+
+
+def a_few(file: FrameFile, frames: range, most: int) -> range:
+    """At most so many of the frames: evenly spread, or the first where to seek costs as much as to read the file."""
+    return frames[:: max(1, (len(frames) - 1) // (most - 1))][:most] if file.seekable else frames[:most]
 
 
 def _pieces(frames: range, size: int) -> Iterator[range]:
@@ -86,6 +92,7 @@ class ArrayFrames:
     boxes: NDArray[np.float64] | None = None
     precision: float = 0.0
     clock: tuple[float, float] = (0.0, 1.0)
+    seekable: bool = True
 
     @property
     def n_frames(self) -> int:
@@ -110,6 +117,7 @@ class DCDFrames:
     """A DCD file, read by MDAnalysis' C library in one call a chunk."""
 
     precision = 0.0
+    seekable = True
 
     def __init__(self, path: Path) -> None:
         from MDAnalysis.lib.formats.libdcd import DCDFile
@@ -167,6 +175,8 @@ def _dcd_boxes(cell: NDArray[np.float64]) -> NDArray[np.float64]:
 
 class XDRFrames:
     """An XTC or TRR file, read by mdtraj's C library in one call a chunk."""
+
+    seekable = False
 
     def __init__(self, path: Path) -> None:
         from mdtraj.formats import TRRTrajectoryFile, XTCTrajectoryFile
@@ -265,6 +275,7 @@ class ReaderFrames:
     """Any other format, and any trajectory with transformations on it, through MDAnalysis' own reader."""
 
     precision = 0.0
+    seekable = True
 
     def __init__(self, reader: Any, name: str) -> None:
         self.name = name

@@ -10,7 +10,7 @@ import scipy
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError, TrajvaeWarning
-from trajvae.readers.frames import Array, FrameFile
+from trajvae.readers.frames import Array, FrameFile, a_few
 from trajvae.readers.molecules import bonds_of, elements_of, has_names
 
 Float64 = NDArray[np.float64]
@@ -43,17 +43,18 @@ def check_units(file: FrameFile, frames: range, chosen: Any) -> None:
         Bonds or neighbours are nearer than those of any atoms, or all farther.
     """
     near = chosen.residues.atoms if has_names(chosen) else chosen
-    x = _spread(file, frames, near.indices)
+    x = _some(file, frames, near.indices)
     if not len(x) or len(near) < 2:
         return
     elements, certain = elements_of(near)
     bonds = _inside(near, bonds_of(near.universe))
     bonds = bonds[certain[bonds].all(axis=1)]
-    apart = neighbour_distance(x)
     if len(bonds):
         length = float(np.median(np.linalg.norm(x[:, bonds[:, 0]] - x[:, bonds[:, 1]], axis=-1)))
-        _refuse(file.name, "bonded atoms", length, apart)
-    elif certain.all() and len(set(elements) - {""}):
+        _refuse(file.name, "bonded atoms", length, neighbour_distance(x) if length > LONG else 0.0)
+        return
+    apart = neighbour_distance(x)
+    if certain.all() and len(set(elements) - {""}):
         _refuse(file.name, "nearest neighbours", apart, apart if len(near) > 2 * len(near.residues) else 0.0)
     elif apart < SHORT:
         warnings.warn(
@@ -77,10 +78,9 @@ def _refuse(name: str, what: str, length: float, apart: float) -> None:
         )
 
 
-def _spread(file: FrameFile, frames: range, atoms: NDArray[np.int64]) -> Float64:
-    """A few frames of finite numbers, evenly spread, (t, n, D)."""
-    step = max(1, (len(frames) - 1) // (_LOOKS - 1))
-    blocks = file.blocks(frames[::step][:_LOOKS], np.asarray(atoms, dtype=np.int64), 1)
+def _some(file: FrameFile, frames: range, atoms: NDArray[np.int64]) -> Float64:
+    """A few frames of finite numbers, (t, n, D)."""
+    blocks = file.blocks(a_few(file, frames, _LOOKS), np.asarray(atoms, dtype=np.int64), 1)
     parts = [np.asarray(xyz, dtype=np.float64) for xyz, _ in blocks]
     kept = [x for x in parts if np.isfinite(x).all()]
     return np.concatenate(kept) if kept else np.empty((0, len(atoms), 3))
