@@ -2,7 +2,7 @@
 
 Needs the extra `bench` and manify's wheel (see the Makefile); takes about a quarter of an hour on two cores. Words
 choose rows by their names, such as `training` or `memory`. A run of all rows, or one with `--store`, is kept in
-`results.json`, which README's table is made from. Each row runs in a process of its own, with its threads. Exits with 1
+`results.json`, which README's table is made from; rows that were not run stay as they were, with the commit they were of. Each row runs in a process of its own, with its threads. Exits with 1
 if a bound is missed.
 """
 
@@ -62,6 +62,17 @@ def run(name: str, threads: int) -> list[dict[str, Any]]:
     return [{"row": name, "threads": threads, **record} for record in json.loads(done.stdout)]
 
 
+def beside_stored(results: dict[str, Any], run_now: set[str]) -> dict[str, Any]:
+    """Results with the stored rows that were not run now, where those are of the same machine and versions."""
+    before = json.loads(STORED.read_text()) if STORED.exists() else {}
+    same = all(before.get(key) == results[key] for key in ("processor", "cores", "system", "python", "versions"))
+    kept = [record for record in before["records"] if record["row"] not in run_now] if same else []
+    order = [name for name, _, _ in ROWS]
+    records = sorted([*kept, *results["records"]], key=lambda record: order.index(record["row"]))
+    commits = [*(before["commit"].split(", ") if kept else []), results["commit"]]
+    return {**results, "commit": ", ".join(dict.fromkeys(commits)), "records": records}
+
+
 def main(words: Sequence[str], store: bool) -> None:
     """Run rows, print the table, and store it where that is asked for or all rows were run."""
     chosen = [row for row in ROWS if not words or any(word in row[0] for word in words)]
@@ -82,7 +93,8 @@ def main(words: Sequence[str], store: bool) -> None:
         if record["note"]:
             print(f"{record['what']}, beside {record['beside']}: {record['note']}")
     if store or (len(chosen) == len(ROWS) and not failed):
-        STORED.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        whole = beside_stored(results, {name for name, _, _ in chosen})
+        STORED.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
     raise SystemExit(int(failed > 0 or any(record["met"] is False for record in records)))
 
 
