@@ -41,7 +41,9 @@ def train_model(
             "progress": report.bar("training", "epoch"),
         }
         try:
-            model = _resumed(path, names, choices, extra) if go_on else _trained(path, names, choices, extra, note)
+            model = (
+                _resumed(path, names, choices, extra) if go_on else _trained(path, names, choices, extra, note, force)
+            )
         except StoppedError as error:
             raise Halt(str(error), heard()) from error
     _save(model, path)
@@ -59,7 +61,9 @@ def _save(model: Any, path: Path) -> None:
         raise OutputError(f"{error}{way if unfinished(path) else ''}") from error
 
 
-def _trained(path: Path, names: list[str], choices: dict[str, Any], extra: dict[str, Any], note: str | None) -> Any:
+def _trained(
+    path: Path, names: list[str], choices: dict[str, Any], extra: dict[str, Any], note: str | None, force: bool
+) -> Any:
     from trajvae.config import TrainConfig
     from trajvae.model import Model
     from trajvae.readers.sources import open_source
@@ -75,7 +79,7 @@ def _trained(path: Path, names: list[str], choices: dict[str, Any], extra: dict[
     for line in lines:
         if line is not None:
             report.say(line)
-    extra |= {"reading": reading, "command": options.command_line(), "checkpoint": path}
+    extra |= {"reading": reading, "command": options.command_line(), "checkpoint": path, "force": force}
     return Model(*train_frames(frames, supply, config, **extra))
 
 

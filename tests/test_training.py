@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
-from trajvae.errors import ModelError, OptionError, ReadError, StoppedError, TrajvaeWarning
+from trajvae.errors import ModelError, OptionError, OutputError, ReadError, StoppedError, TrajvaeWarning
 from trajvae.readers.sources import Reading, open_source
 from trajvae.store import model_status
 from trajvae.training import parse_memory, supply_of
@@ -123,6 +124,17 @@ def begun(chain: Array, tmp_path: Path) -> Path:
     return path
 
 
+def test_a_checkpoint_replaces_nothing_unasked(chain: Array, tmp_path: Path) -> None:
+    """A file that exists is an error before anything is trained, and stays as it was; `force` says otherwise."""
+    path = tmp_path / "model.h5"
+    path.write_bytes(b"precious")
+    with pytest.raises(OutputError, match="exists"):
+        Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path, every=0.0)
+    assert path.read_bytes() == b"precious"
+    Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path, every=0.0, force=True)
+    assert model_status(path) == "training"
+
+
 def test_an_unfinished_training_is_no_model(begun: Path) -> None:
     """Loading it says how to go on."""
     with pytest.raises(ModelError, match=r"did not complete: 'trajvae train --resume -o .*' goes on"):
@@ -167,14 +179,32 @@ def test_checkpoints_come_by_the_clock(chain: Array, tmp_path: Path) -> None:
 
 
 def test_a_training_goes_on_where_no_checkpoint_can_be_written(chain: Array, tmp_path: Path) -> None:
-    """One warning, the same weights; and when it was asked to stop it says what is lost."""
-    path = tmp_path / "none" / "model.h5"
+    """One warning, the same weights; and when it was asked to stop it says what is lost.
+
+    The folder goes away once the training has begun; one that is not there is an error before it.
+    """
+    path = tmp_path / "gone" / "model.h5"
+    with pytest.raises(OutputError, match="does not exist"):
+        Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path)
+
+    def stop_after(steps: int) -> Callable[[], bool]:
+        path.parent.mkdir()
+        asked = _stop_after(steps)
+
+        def lost() -> bool:
+            if path.parent.exists():
+                path.parent.rmdir()
+            return asked()
+
+        return lost
+
     with pytest.warns(TrajvaeWarning, match="no checkpoint: cannot write .*; the training goes on") as caught:
-        model = Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path, every=0.0)
+        never = stop_after(10**9)
+        model = Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path, every=0.0, asked=never)
     assert sum("no checkpoint" in str(w.message) for w in caught) == 1
     assert _equal(model, Model.train(chain.copy(), CONFIG, device="cpu"))
     with pytest.raises(StoppedError, match=r"stopped in epoch 1; what was reached is lost: cannot write"):
-        Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path, asked=_stop_after(3))
+        Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path, asked=stop_after(3))
 
 
 def test_an_earlier_checkpoint_stands_where_the_next_is_refused(begun: Path, chain: Array) -> None:

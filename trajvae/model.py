@@ -80,7 +80,8 @@ class Model:
         progress : callable, optional
             Called with (epoch, epochs, held-out ELBO).
         checkpoint : str or Path, optional
-            A model file that what was reached is written to every minute (`every`, in seconds); see `resume`.
+            A model file that what was reached is written to every minute (`every`, in seconds); see `resume`. One that
+            exists is an error, unless `force` is on.
         memory : str or float, optional
             Such as "2GB": where the frames take more, they are streamed. By default half of the machine's.
 

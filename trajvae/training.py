@@ -18,7 +18,7 @@ from trajvae.models.supply import InMemory, Streamed, Supply
 from trajvae.models.train import Snapshot
 from trajvae.models.unfinished import Origin, from_checkpoint, to_checkpoint
 from trajvae.readers.sources import Frames, Reading, open_source, own_selection
-from trajvae.store import ModelRecord, read_model, write_model
+from trajvae.store import ModelRecord, check_outputs, read_model, write_model
 
 CHECKPOINT_SECONDS = 60.0
 _FIRST = 5.0  # seconds until the first checkpoint, at most
@@ -159,12 +159,20 @@ def train_frames(
     every: float = CHECKPOINT_SECONDS,
     asked: Callable[[], bool] = lambda: False,
     memory: str | float | None = None,
+    force: bool = False,
     **extra: Any,
 ) -> Parts:
-    """Train on opened frames; `checkpoint` is the model file that is written now and then, `extra` goes to `go_on`."""
+    """Train on opened frames; `checkpoint` is the model file that is written now and then, `extra` goes to `go_on`.
+
+    Raises
+    ------
+    OutputError
+        The checkpoint's file exists and `force` is off, or cannot be written.
+    """
     allowed, plain = parse_memory(memory), _plain(reading or Reading())
     origin = Origin(frames.names, frames.selection, command, config.to_dict(), plain, allowed)
     if checkpoint is not None:
+        check_outputs([Path(checkpoint)], force=force)
         extra["checkpoint"] = Checkpointer(Path(checkpoint), origin, every, asked)
     extra["memory"] = allowed * _POOL
     extra |= {"precision": frames.precision, "names": frames.names, "device": device}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,11 +12,34 @@ import torch
 from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
-from trajvae.errors import ModelError
+from trajvae.errors import ModelError, TrajvaeError
 from trajvae.validity import NEAR
 
 _SMALL = 2**20  # numbers that any model may have beside its weights
 _INDICES = ("topology/bonds", "validity/bonds", "validity/angles", "validity/centres", "validity/omega")
+
+
+@contextlib.contextmanager
+def damaged(path: str) -> Iterator[None]:
+    """Turn what a file's parts raise when they do not fit each other into one error that names the file.
+
+    Raises
+    ------
+    ModelError
+    """
+    try:
+        yield
+    except (
+        TrajvaeError,
+        KeyError,
+        ValueError,
+        RuntimeError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+    ) as error:
+        raise ModelError(f"'{path}' is damaged: {str(error) or type(error).__name__}") from error
 
 
 class Budget(TorchFunctionMode):

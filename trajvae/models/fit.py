@@ -33,7 +33,7 @@ from trajvae.readers.align import Alignment
 from trajvae.topology import Topology
 
 REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
-_AT_ONCE = 2000  # frames that are looked at for copies
+_AT_ONCE = 2**21  # coordinates that are looked at for copies
 
 
 def choose_device(name: str) -> torch.device:
@@ -129,7 +129,9 @@ Checkpoint = Callable[[Begun, Callable[[], Snapshot]], None]
 
 def marks_of(supply: Supply) -> tuple[NDArray[np.uint64], str]:
     """The fingerprint of every frame, (T,), and that of all of them."""
-    marks = np.concatenate([fingerprints(chunk.positions) for chunk in supply.chunks(_AT_ONCE)])
+    a_frame = supply.some()[1][0].size
+    size = max(1, _AT_ONCE // a_frame)
+    marks = np.concatenate([fingerprints(chunk.positions) for chunk in supply.chunks(size)])
     return marks, sha256(marks.data).hexdigest()
 
 

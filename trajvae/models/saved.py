@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from trajvae.config import TrainConfig, check_types
-from trajvae.errors import ModelError, TrajvaeError
-from trajvae.models.checks import Budget, check_values, numbers_in
+from trajvae.errors import ModelError
+from trajvae.models.checks import Budget, check_values, damaged, numbers_in
 from trajvae.models.fit import choose_device
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record
@@ -103,19 +103,8 @@ def from_record(stored: ModelRecord, device: str, path: str) -> Parts:
         There is no such device.
     """
     at = choose_device(device)
-    try:
+    with damaged(path):
         return _assembled(stored, at)
-    except (
-        TrajvaeError,
-        KeyError,
-        ValueError,
-        RuntimeError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-    ) as error:
-        raise ModelError(f"'{path}' is damaged: {str(error) or type(error).__name__}") from error
 
 
 def built(stored: ModelRecord, device: torch.device) -> Pipeline:
@@ -162,9 +151,8 @@ def _record(groups: Mapping[str, Any], topology: Topology, figures: dict[str, An
 
 
 def _figures(stored: ModelRecord) -> dict[str, Any]:
-    """The summary, if what is computed with is numbers; one of a training that goes on may lack them."""
-    wanted = ("epochs", "held_out_valid") if stored.status == "complete" else ()
-    for name in (*wanted, *(k for k in ("prior_gap",) if stored.summary.get(k) is not None)):
+    """The summary, if what is computed with is numbers."""
+    for name in ("epochs", "held_out_valid", *(k for k in ("prior_gap",) if stored.summary.get(k) is not None)):
         if not isinstance(stored.summary.get(name), int | float):
             raise ModelError(f"'{name}' of its summary is no number, but {stored.summary.get(name)!r}")
     return stored.summary

@@ -88,11 +88,14 @@ class Streamed:
     def __init__(self, frames: Frames, most: int) -> None:
         self.frames, self.most = frames, max(most, 5)
         self.file, self.frame = frames.places()
+        self._some: Array | None = None
 
     def some(self) -> tuple[NDArray[np.int64], Array]:
-        """See `Supply`: every so many-th."""
+        """See `Supply`: every so many-th; read once, since that may take as long as to read all."""
         step = -(-len(self.file) // self.most)
-        return np.arange(0, len(self.file), step), self.frames.every(step).read().positions
+        if self._some is None:
+            self._some = self.frames.every(step).read().positions
+        return np.arange(0, len(self.file), step), self._some
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """See `Supply`."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.config import TrainConfig, check_types
-from trajvae.errors import ModelError, TrajvaeError
+from trajvae.errors import ModelError
+from trajvae.models.checks import damaged
 from trajvae.models.fit import Begun, choose_device
 from trajvae.models.saved import built, config_of, groups_of
 from trajvae.models.snapshots import check_snapshot
@@ -83,19 +84,8 @@ def from_checkpoint(stored: ModelRecord, device: str, path: str) -> tuple[Begun,
         There is no such device.
     """
     at = choose_device(device)
-    try:
+    with damaged(path):
         return _restored(stored, at)
-    except (
-        TrajvaeError,
-        KeyError,
-        ValueError,
-        RuntimeError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-    ) as error:
-        raise ModelError(f"'{path}' is damaged: {str(error) or type(error).__name__}") from error
 
 
 @torch.inference_mode(False)
