@@ -85,6 +85,7 @@ class MLP(nn.Module):
             std = math.sqrt((0.02 if layer is self.head else 2.0) / layer.in_features)
             nn.init.normal_(layer.weight, 0.0, std, generator=generator)
             nn.init.zeros_(layer.bias)
+        self._layers = [(layer.weight, layer.bias) for layer in (*trunk, self.head)]
 
     def forward(self, x: Tensor, *, twice: bool = False) -> dict[str, Tensor]:
         """Inputs (B, I) to each head's outputs (B, size).
@@ -95,7 +96,7 @@ class MLP(nn.Module):
         twice : bool
             That a gradient will be differentiated again: the same numbers, with less work for the second derivative.
         """
-        return self.after_first(self.first(x), twice=twice)
+        return self.after_first(nn.functional.linear(x, *self._layers[0]), twice=twice)
 
     @property
     def first(self) -> nn.Linear:
@@ -105,7 +106,8 @@ class MLP(nn.Module):
     def after_first(self, x: Tensor, *, twice: bool = False) -> dict[str, Tensor]:
         """As `forward`, from what the first layer gives before its SiLU, (B, width)."""
         silu = twice_silu if twice else nn.functional.silu
-        for layer in self.trunk[1:]:
-            x = layer(silu(x))
-        parts = torch.split(self.head(silu(x)), list(self.sizes.values()), dim=-1)
-        return dict(zip(self.sizes, parts, strict=True))
+        for weight, bias in self._layers[1:]:  # a module's call costs as much as the rest of a small layer
+            x = nn.functional.linear(silu(x), weight, bias)
+        if len(self.sizes) == 1:
+            return dict.fromkeys(self.sizes, x)
+        return dict(zip(self.sizes, x.split(list(self.sizes.values()), dim=-1), strict=True))
