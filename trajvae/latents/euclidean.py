@@ -31,7 +31,8 @@ class EuclideanOptions:
 
 def _divergence(loc: Tensor, log_scale: Tensor, scale: Tensor) -> Tensor:
     """KL(N(loc, scale^2) || N(0, 1)) of each number."""
-    return 0.5 * (loc.square() + scale.square() - 1.0) - log_scale
+    squares = torch.addcmul(-0.5 - log_scale, loc, loc, value=0.5)
+    return torch.addcmul(squares, scale, scale, value=0.5)
 
 
 class Euclidean(Latent):
@@ -67,7 +68,7 @@ class Euclidean(Latent):
         """See `Latent`."""
         loc, log_scale = params["loc"], self._log_scale(params)
         noise = self._noise(loc, context)
-        z = loc + log_scale.exp() * noise
+        z = torch.addcmul(loc, log_scale.exp(), noise)
         encoded = -0.5 * (noise.square() + math.log(2.0 * math.pi)) - log_scale
         return LatentSample(z, encoded - self.prior.log_prob(z))
 
@@ -77,7 +78,7 @@ class Euclidean(Latent):
             return super().draw(params, context)
         loc, log_scale = params["loc"], self._log_scale(params)
         scale = log_scale.exp()
-        return LatentDraw(loc + scale * self._noise(loc, context), _divergence(loc, log_scale, scale))
+        return LatentDraw(torch.addcmul(loc, scale, self._noise(loc, context)), _divergence(loc, log_scale, scale))
 
     def kl(self, params: Params) -> Tensor | None:
         """See `Latent`: closed against a normal prior."""

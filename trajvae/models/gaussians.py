@@ -29,16 +29,26 @@ class Isotropic(Likelihood):
     """N(loc, sigma^2 I), one sigma in Å for all features."""
 
     sigma: Tensor
+    _slope: Tensor
+    _peak: Tensor
 
     def __init__(self, size: int, floor: float, n_frames: int, outputs: int | None = None) -> None:
         super().__init__(size, floor, n_frames, {"loc": outputs or size})
         self.register_buffer("sigma", torch.ones((), dtype=torch.float64))
+        for name in ("_slope", "_peak"):
+            self.register_buffer(name, torch.zeros((), dtype=torch.float64), persistent=False)
+        self.register_load_state_dict_post_hook(lambda module, _: module._settle())
+        self._settle()
+
+    def _settle(self) -> None:
+        """The numbers of log p = peak + slope |x - loc|^2, which are the same for many steps."""
+        self._slope = -0.5 / self.sigma.square()
+        self._peak = -self.size * (self.sigma.log() + 0.5 * _LOG_2PI)
 
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
         """See `Likelihood`."""
         square = (targets - params["loc"]).square().sum(dim=-1)
-        sigma = self.sigma.to(targets)
-        return -0.5 * (square / sigma.square() + self.size * (_LOG_2PI + 2.0 * sigma.log()))
+        return torch.addcmul(self._peak, square, self._slope)
 
     def draw(self, params: Params, noise: Tensor) -> Tensor:
         """See `Likelihood`."""
@@ -46,11 +56,12 @@ class Isotropic(Likelihood):
 
     def moment(self, residual: Tensor) -> Tensor:
         """See `Likelihood`: the mean square."""
-        return residual.square().mean(dtype=torch.float64)
+        return torch.linalg.vector_norm(residual, dtype=torch.float64).square() / residual.numel()
 
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
         """See `Likelihood`."""
         self.sigma = moment.clamp(min=self.floor**2).sqrt()
+        self._settle()
 
 
 class Full(Likelihood):

@@ -22,6 +22,7 @@ from trajvae.models.vae import VAE, Terms
 
 _MOMENT_DECAY = 0.98
 _MOMENT_EVERY = 5
+_DRAWS = 400  # of posteriors, for a held-out ELBO
 _FAILED = "training failed at epoch {}: the ELBO is {}; check the frames"
 
 Weights = dict[str, Tensor]
@@ -86,8 +87,13 @@ def copied(weights: Weights) -> Weights:
 
 
 @torch.no_grad()
-def held_out_elbo(vae: VAE, data: Data, seed: int, draws: int = 4, beta: float = 1.0) -> tuple[float, Tensor]:
-    """Mean ELBO and mean KL by part of held-out frames, with the same noise at every call; frames are encoded once."""
+def held_out_elbo(vae: VAE, data: Data, seed: int, draws: int = 0, beta: float = 1.0) -> tuple[float, Tensor]:
+    """Mean ELBO and mean KL by part of held-out frames, with the same noise at every call; frames are encoded once.
+
+    By default as many draws a frame as are some hundred together, up to four: beyond that the mean differs more by
+    which frames were held out than by their draws.
+    """
+    draws = draws or min(4, -(-_DRAWS // data.n_held))
     generator, encoded = torch.Generator(data.device).manual_seed(seed), list[Params]()
     elbo = torch.zeros((), dtype=torch.float64, device=data.device)
     kl = torch.zeros(len(vae.latent.parts), device=data.device)
@@ -265,7 +271,7 @@ class Trainer:
         own_rate = rate * latent.own_rate if step >= latent.burn_in * self.total else 0.0
         self.optimiser.step(loss / self.vae.likelihood.size, rate, own_rate)
         with torch.no_grad():
-            self.sum += terms.elbo().sum()
+            self.sum += terms.log_likelihood.sum() - terms.kl.sum()
             latent.update(context)
             self._track(terms.residual)
 

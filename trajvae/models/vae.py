@@ -33,12 +33,14 @@ class Terms(NamedTuple):
 
     def elbo(self, beta: float = 1.0) -> Tensor:
         """log-likelihood - beta KL, (B,)."""
-        return self.log_likelihood - beta * self.kl.sum(dim=-1)
+        return self._less(self.kl, beta)
 
     def objective(self, beta: float = 1.0) -> Tensor:
         """What training maximises, (B,): the ELBO, or that with a user's weights of its terms."""
-        penalty = self.kl if self.penalty is None else self.penalty
-        return self.log_likelihood - beta * penalty.sum(dim=-1)
+        return self._less(self.kl if self.penalty is None else self.penalty, beta)
+
+    def _less(self, charge: Tensor, beta: float) -> Tensor:
+        return torch.sub(self.log_likelihood, charge.sum(dim=-1), alpha=beta)
 
     def loss(self, beta: float = 1.0, free_bits: float = 0.0) -> Tensor:
         """What training minimises: the mean of -objective, where each part of the KL has its share of nats for nothing.
