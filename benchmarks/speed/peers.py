@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from speed.clock import Timer, seconds
 from speed.setting import HIDDEN, Setting, network
 
+BARE = "bare loop"  # how names of timers end that leave out what the peer does beside its model
 _SLOW = 1e-5  # a rate at which no peer's loss turns into NaN on these frames
 
 
@@ -92,7 +93,7 @@ def pythae(name: str, setting: Setting) -> dict[str, Timer]:
     label = "pythae" if name == "VAE" else f"pythae {name}"
     model = _pythae_model(name, setting)
     return {
-        f"{label}, bare loop": bare(model, lambda x: model({"data": x}).loss, setting),
+        f"{label}, {BARE}": bare(model, lambda x: model({"data": x}).loss, setting),
         f"{label}, its trainer": _pythae_trainer(_pythae_model(name, setting), setting),
     }
 
@@ -138,11 +139,11 @@ def mlcolvar(setting: Setting) -> dict[str, Timer]:
         value: Tensor = model.loss_fn(x, decoded, mean, log_variance)
         return value
 
-    return {"mlcolvar, bare loop": bare(model, loss, setting), "mlcolvar, its trainer": trained}
+    return {f"mlcolvar, {BARE}": bare(model, loss, setting), "mlcolvar, its trainer": trained}
 
 
 def deeptime(setting: Setting) -> dict[str, Timer]:
-    """Its time-lagged VAE without a lag: `fit` with torch's loader, and with batches that stand ready."""
+    """Its time-lagged VAE without a lag: `fit` with torch's loader, and with batches that stand ready, unshuffled."""
     from deeptime.decomposition.deep import TVAE, TVAEEncoder
     from deeptime.util.torch import MLP
 
@@ -158,6 +159,6 @@ def deeptime(setting: Setting) -> dict[str, Timer]:
     one, other = model(), model()
     several = seconds(lambda: one.fit(ready, n_epochs=setting.epochs))
     return {
-        "deeptime, batches ready": lambda: several() / setting.epochs,
+        f"deeptime, batches ready, {BARE}": lambda: several() / setting.epochs,
         "deeptime, its loader": seconds(lambda: other.fit(loader, n_epochs=1)),
     }

@@ -55,4 +55,4 @@ class _ProductVAE(nn.Module):
 def manify(setting: Setting) -> dict[str, Timer]:
     """Without clipping, looks at the loss or a progress bar, which its loop has too."""
     model = _ProductVAE(setting)
-    return {f"manify, {DRAWS} draws, bare loop": bare(model, model.loss, setting)}
+    return {f"manify, {DRAWS} draws, its documented loop": bare(model, model.loss, setting)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from speed.clock import Timer, Times, in_turn
 from speed.ours import ours
-from speed.peers import deeptime, mlcolvar, pythae
+from speed.peers import BARE, deeptime, mlcolvar, pythae
 from speed.product_peer import manify
 from speed.products import layers, products
 from speed.record import Record, at_least
@@ -16,7 +16,7 @@ from speed.setting import HIDDEN, Setting
 from trajvae import TrainConfig
 from trajvae.latents import make_latent
 
-Bounds = tuple[float | None, float | None]  # of the ratios to the fastest peer and to the products
+Bounds = tuple[float | None, float | None]  # of the ratios to the fastest peer as it trains and to the products
 
 OURS, PRODUCTS = "ours", "its matrix products alone"
 ALL = tuple((atoms, batch) for atoms in (10, 214) for batch in (32, 256))
@@ -40,17 +40,20 @@ class Backend:
 
 
 def _records(name: str, setting: Setting, times: Times, wanted: Bounds) -> Iterator[Record]:
-    """Beside the fastest peer, and beside the products."""
+    """Beside the fastest peer as it trains, the fastest of bare loops about their models, and the products."""
     peers = [n for n in times.rounds if n not in (OURS, PRODUCTS)]
+    stripped = [n for n in peers if n.endswith(BARE)]
+    whole = [n for n in peers if n not in stripped]
     what, rate = f"train {name}, {setting.says()}", setting.frames / times.median(OURS)
-    for beside, bound in ((times.fastest(peers) if peers else None, wanted[0]), (PRODUCTS, wanted[1])):
+    rows = (whole, wanted[0]), (stripped, None), ([PRODUCTS], wanted[1])
+    for beside, bound in ((times.fastest(names) if names else None, bound) for names, bound in rows):
         if beside is None:
             continue
         ratios = sorted(times.ratios(beside, OURS))
         peer = (beside, setting.frames / times.median(beside))
         record = at_least(what, "frames/s", rate, peer, ratios[len(ratios) // 2], bound)
-        others = ", ".join(f"{n} {setting.frames / times.median(n):,.0f}" for n in peers if n != beside)
-        note = f"{ratios[0]:.2f} to {ratios[-1]:.2f} x" + (f"; {others}" if others and beside != PRODUCTS else "")
+        others = "; ".join(f"{n} {setting.frames / times.median(n):,.0f}" for n in whole if n != beside)
+        note = f"{ratios[0]:.2f} to {ratios[-1]:.2f} x" + (f"; {others}" if others and beside in whole else "")
         yield replace(record, note=note)
 
 
