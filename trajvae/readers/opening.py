@@ -16,7 +16,7 @@ from trajvae.errors import ReadError
 from trajvae.readers.arrays import array_frames, open_array
 from trajvae.readers.frames import ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames, first_line
 from trajvae.readers.mdtraj_hdf5 import load_mdtraj
-from trajvae.readers.molecules import keep_bonds, to_universe
+from trajvae.readers.molecules import keep, to_universe
 from trajvae.store import check_hdf5
 from trajvae.topology import Topology
 
@@ -135,7 +135,7 @@ def _parsed(path: str, size: int, changed: int, *, bare: bool) -> Any:
     """
     import MDAnalysis as mda
 
-    return keep_bonds(mda.Universe(path, **({"to_guess": ()} if bare else {})))
+    return keep(mda.Universe(path, **({"to_guess": ()} if bare else {})))
 
 
 def _open_file(path: Path, universe: Any) -> FrameFile:
