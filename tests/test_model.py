@@ -199,7 +199,16 @@ DAMAGE: dict[str, Callable[[h5py.File], None]] = {
     ),
     "another kind": _attribute("kind", "embedding"),
     "a newer schema": _attribute("schema", 999),
+    "an older schema": _attribute("schema", 1),
 }
+
+
+def test_an_older_model_says_so(saved: Path) -> None:
+    """It is not called damaged, and the way out is named."""
+    with h5py.File(saved, "a") as file:
+        _attribute("schema", 1)(file)
+    with pytest.raises(ReadError, match="older trajvae.*train it anew"):
+        Model.load(saved)
 
 
 @pytest.mark.parametrize("act", DAMAGE.values(), ids=DAMAGE.keys())

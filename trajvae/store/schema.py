@@ -19,7 +19,8 @@ from trajvae.errors import ReadError
 from trajvae.store.layouts import check_layout, datasets_of
 from trajvae.store.limits import check_contents, check_heaps, read_text
 
-SCHEMA = 1
+SCHEMA = 2
+_OLDEST = {"model": 2}  # of schema 1, features did not begin with the principal components
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def open_file(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
     Raises
     ------
     ReadError
-        No such file, not HDF5, not made by trajvae, made by a newer schema, of another kind, or with other contents
+        No such file, not HDF5, not made by trajvae, of a schema that is newer or too old, of another kind, or with other contents
         than that kind has: see `limits` and `layouts`.
     """
     with open_hdf5(path) as file:
@@ -169,6 +170,12 @@ def _check_header(file: h5py.File, path: Path, kind: str | None) -> None:
     attributes = file["trajvae"].attrs
     if int(attributes.get("schema", 0)) > SCHEMA:
         raise ReadError(f"'{path}' has schema {attributes['schema']}; this trajvae knows {SCHEMA}: update trajvae")
+    oldest = _OLDEST.get(str(attributes["kind"]), 0)
+    if int(attributes.get("schema", 0)) < oldest:
+        raise ReadError(
+            f"'{path}' was made by an older trajvae, with schema {attributes.get('schema')}; of the kind "
+            f"'{attributes['kind']}' this one reads {oldest} and above: train it anew"
+        )
     if kind is not None and attributes["kind"] != kind:
         raise ReadError(f"'{path}' holds {attributes['kind']}; wanted: {kind}")
 
