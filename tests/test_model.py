@@ -207,7 +207,7 @@ def test_an_older_model_says_so(saved: Path) -> None:
     """It is not called damaged, and the way out is named."""
     with h5py.File(saved, "a") as file:
         _attribute("schema", 1)(file)
-    with pytest.raises(ReadError, match="older trajvae.*train it anew"):
+    with pytest.raises(ReadError, match=r"older trajvae.*train it anew"):
         Model.load(saved)
 
 

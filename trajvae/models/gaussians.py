@@ -37,7 +37,7 @@ class Isotropic(Likelihood):
         self.register_buffer("sigma", torch.ones((), dtype=torch.float64))
         for name in ("_slope", "_peak"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64), persistent=False)
-        self.register_load_state_dict_post_hook(lambda module, _: module._settle())
+        self.register_load_state_dict_post_hook(lambda module, _: module._settle())  # type: ignore[no-untyped-call]
         self._settle()
 
     def _settle(self) -> None:
@@ -56,7 +56,8 @@ class Isotropic(Likelihood):
 
     def moment(self, residual: Tensor) -> Tensor:
         """See `Likelihood`: the mean square."""
-        return torch.linalg.vector_norm(residual, dtype=torch.float64).square() / residual.numel()
+        square: Tensor = torch.linalg.vector_norm(residual, dtype=torch.float64).square()
+        return square / residual.numel()
 
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
         """See `Likelihood`."""

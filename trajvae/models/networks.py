@@ -110,4 +110,4 @@ class MLP(nn.Module):
             x = nn.functional.linear(silu(x), weight, bias)
         if len(self.sizes) == 1:
             return dict.fromkeys(self.sizes, x)
-        return dict(zip(self.sizes, x.split(list(self.sizes.values()), dim=-1), strict=True))
+        return dict(zip(self.sizes, torch.split(x, list(self.sizes.values()), dim=-1), strict=True))

@@ -126,6 +126,7 @@ class Trainer:
 
     def __init__(self, vae: VAE, data: Data, schedule: Schedule, regulariser: Regulariser | None = None) -> None:
         self.vae, self.data, self.schedule, self.regulariser = vae, data, schedule, regulariser
+        self.latent, self.likelihood = vae.latent, vae.likelihood  # a look into a module is a call each time
         vae.latent.prepare(data.sample(), schedule.seed)
         self.generator = torch.Generator(data.device).manual_seed(schedule.seed)
         self.shuffle = torch.Generator().manual_seed(schedule.seed + 1)
@@ -155,7 +156,7 @@ class Trainer:
             {"noise": self.generator.get_state(), "order": self.order.clone()},
             {"moment": self.moment.clone(), "elbo": self.sum.clone()},
             numbers,
-            self.vae.latent.memory(),
+            self.latent.memory(),
             self.history.arrays(),
         )
 
@@ -170,7 +171,7 @@ class Trainer:
         self.moment, self.sum = at.sums["moment"].to(device), at.sums["elbo"].to(device)
         self.epoch, self.done = int(at.numbers["epoch"]), int(at.numbers["done"])
         self.best, self.best_epoch = float(at.numbers.get("best", -math.inf)), int(at.numbers["best_epoch"])
-        self.vae.latent.remember(at.latent)
+        self.latent.remember(at.latent)
         self.history = History(**{name: column.tolist() for name, column in at.history.items()})
 
     def _rate(self, step: int) -> float:
@@ -207,7 +208,7 @@ class Trainer:
             self.optimiser.release()
             self.vae.load_state_dict(self.best_weights)
             with torch.no_grad():
-                self.vae.latent.finish(Context(self.generator, encode=self.vae.encode))
+                self.latent.finish(Context(self.generator, encode=self.vae.encode))
             self._last_moment()
         return self.history
 
@@ -218,7 +219,7 @@ class Trainer:
 
     def _look(self, train: float) -> None:
         """Evaluate after an epoch, where that is due; keep the weights if none were better."""
-        schedule, likelihood = self.schedule, self.vae.likelihood
+        schedule, likelihood = self.schedule, self.likelihood
         if self.epoch % max(1, schedule.epochs // 200) and self.epoch != schedule.epochs:
             return
         try:
@@ -227,7 +228,7 @@ class Trainer:
             raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
         self._record(train, held, kl)
         structure = schedule.structure[1] if likelihood.structured else 0.0
-        settled = max(schedule.warmup, self.vae.latent.settled, structure)
+        settled = max(schedule.warmup, self.latent.settled, structure)
         if self.epoch >= settled * schedule.epochs and held > self.best:
             self.best, self.best_epoch, self.best_weights = held, self.epoch, copied(self.vae.state_dict())
 
@@ -242,7 +243,7 @@ class Trainer:
         history.train_elbo.append(train)
         history.held_out_elbo.append(held)
         history.kl.append(kl.tolist())
-        history.curvature.append(list(self.vae.latent.curvatures().values()))
+        history.curvature.append(list(self.latent.curvatures().values()))
         history.learning_rate.append(self.schedule.learning_rate * self._rate(self.epoch * self.batches))
 
     def _epoch(self, checkpoint: Checkpoint | None = None) -> float:
@@ -260,7 +261,7 @@ class Trainer:
         return float(self.sum) / self.data.n_train
 
     def _step(self, inputs: Tensor, targets: Tensor, context: Context) -> None:
-        schedule, latent = self.schedule, self.vae.latent
+        schedule, latent = self.schedule, self.latent
         beta = schedule.beta * min(1.0, self.epoch / max(1.0, schedule.warmup * schedule.epochs))
         terms = self.vae.terms(inputs, targets, self.generator)
         loss = terms.loss(beta, schedule.free_bits)
@@ -269,22 +270,22 @@ class Trainer:
         step = (self.epoch - 1) * self.batches + self.done
         rate = schedule.learning_rate * self._rate(step)
         own_rate = rate * latent.own_rate if step >= latent.burn_in * self.total else 0.0
-        self.optimiser.step(loss / self.vae.likelihood.size, rate, own_rate)
+        self.optimiser.step(loss / self.likelihood.size, rate, own_rate)
         with torch.no_grad():
             self.sum += terms.log_likelihood.sum() - terms.kl.sum()
             latent.update(context)
             self._track(terms.residual)
 
     def _track(self, residual: Tensor) -> None:
-        self.moment = torch.lerp(self.moment, self.vae.likelihood.moment(residual), 1.0 - _MOMENT_DECAY)
-        if self.done % max(_MOMENT_EVERY, self.vae.likelihood.size // 20) == 0:  # a decomposition costs size cubed
+        self.moment = torch.lerp(self.moment, self.likelihood.moment(residual), 1.0 - _MOMENT_DECAY)
+        if self.done % max(_MOMENT_EVERY, self.likelihood.size // 20) == 0:  # a decomposition costs size cubed
             first, last = self.schedule.structure
             structure = (self.epoch / self.schedule.epochs - first) / (last - first)
-            self.vae.likelihood.set_moment(self.moment, min(1.0, max(0.0, structure)))
+            self.likelihood.set_moment(self.moment, min(1.0, max(0.0, structure)))
 
     def _last_moment(self) -> None:
         """The covariance over all training frames under the best weights, kept if the held-out ELBO agrees."""
-        likelihood = self.vae.likelihood
+        likelihood = self.likelihood
         state = copied(likelihood.state_dict())
         likelihood.set_moment(mean_moment(self.vae, self.data, self.generator))
         if self._held_out()[0] < self.best:

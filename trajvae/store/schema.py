@@ -112,8 +112,8 @@ def open_file(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
     Raises
     ------
     ReadError
-        No such file, not HDF5, not made by trajvae, of a schema that is newer or too old, of another kind, or with other contents
-        than that kind has: see `limits` and `layouts`.
+        No such file, not HDF5, not made by trajvae, of a schema that is newer or too old, of another kind, or with
+        other contents than that kind has: see `limits` and `layouts`.
     """
     with open_hdf5(path) as file:
         _check_origin(file, path)
