@@ -74,7 +74,7 @@ def _read(path: Path) -> None:
     """Read a file wholly, by the functions that users have."""
     warnings.simplefilter("ignore")  # beads have no elements, conformations no cell
     if path.suffix == ".pdb":
-        mda.Universe(str(path))
+        mda.Universe(str(path)).trajectory.close()  # its file is open as long as the universe, which may be for long
         return
     kind = describe(path)["kind"]
     read_contents(path)
