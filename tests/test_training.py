@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -159,6 +160,16 @@ def test_options_must_be_the_same(begun: Path, chain: Array) -> None:
         Model.resume(begun, chain.copy(), asked_for={"epochs": 7}, device="cpu")
     model = Model.resume(begun, chain.copy(), asked_for={"epochs": 6, "hidden": (16,)}, device="cpu")
     assert model.figures["epochs"] <= 6
+
+
+def test_random_numbers_go_on_where_they_began(begun: Path, chain: Array) -> None:
+    """A checkpoint of a GPU is not damaged on a machine that chose the CPU: the error says where it goes on."""
+    with h5py.File(begun, "r+") as file:
+        random = file["trajvae/optimiser/random"]
+        del random["noise"]
+        random["noise"] = np.zeros(16, dtype=np.uint8)
+    with pytest.raises(OptionError, match=r"began on cuda, .*: use --device cuda"):
+        Model.resume(begun, chain.copy(), device="cpu")
 
 
 def test_what_is_complete_is_not_gone_on_with(tiny_model: Model, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.config import TrainConfig, check_types
-from trajvae.errors import ModelError
+from trajvae.errors import ModelError, OptionError
 from trajvae.models.checks import damaged
 from trajvae.models.fit import Begun, choose_device
 from trajvae.models.saved import built, config_of, groups_of
@@ -22,6 +22,7 @@ from trajvae.readers.sources import Reading
 from trajvae.store import Header, ModelRecord
 
 _TENSORS = ("best", "optimiser", "random", "sums")  # of a snapshot, beside the weights
+_STATES = {5056: "cpu", 16: "cuda"}  # bytes of the state of a device's random numbers
 
 
 class Origin(NamedTuple):
@@ -81,9 +82,14 @@ def from_checkpoint(stored: ModelRecord, device: str, path: str) -> tuple[Begun,
     ModelError
         Its parts are missing, or do not fit each other.
     OptionError
-        There is no such device.
+        There is no such device, or another than it began on.
     """
     at = choose_device(device)
+    with damaged(path):
+        noise = np.asarray(stored.groups["optimiser"]["random"]["noise"])
+    first = _STATES.get(noise.size, at.type)
+    if first != at.type:
+        raise OptionError(f"'{path}' began on {first}, whose random numbers go on nowhere else: use --device {first}")
     with damaged(path):
         return _restored(stored, at)
 
