@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trajvae.errors import ModelError
 from trajvae.features.superposition import superposed
 from trajvae.readers.align import mean_structure, rmsd, superpose
 
@@ -190,3 +191,15 @@ def test_float32_stays_and_is_close(dimension, weights):
     torch.testing.assert_close(single.detach().double(), on(reference, weights, x.detach().double()), rtol=0, atol=1e-4)
     single[:, 0].sum().backward()
     assert torch.isfinite(x.grad).all()
+
+
+def test_what_is_not_finite_is_told(dimension, weights):
+    """In space an error that says what is wrong, whoever asked; in the plane, where nothing fails, no number."""
+    reference = structure(dimension, weights)
+    x = torch.from_numpy(tumbling(reference))
+    x[1] = torch.inf
+    if dimension == 3:
+        with pytest.raises(ModelError, match="no structure"):
+            on(reference, weights, x)
+    else:
+        assert not torch.isfinite(on(reference, weights, x)[1]).any()

@@ -4,6 +4,7 @@ from trajvae.errors import OptionError
 from trajvae.features.base import LEAST_FLOOR, Features, Lesson, Shape
 from trajvae.features.cartesian import ShapeSpace
 from trajvae.features.internal import Internal
+from trajvae.features.superposition import NO_STRUCTURE
 
 FEATURES: dict[str, type[Features]] = {"cartesian": ShapeSpace, "internal": Internal}
 
@@ -21,4 +22,14 @@ def features_of(kind: str) -> type[Features]:
     return FEATURES[kind]
 
 
-__all__ = ["FEATURES", "LEAST_FLOOR", "Features", "Internal", "Lesson", "Shape", "ShapeSpace", "features_of"]
+__all__ = [
+    "FEATURES",
+    "LEAST_FLOOR",
+    "NO_STRUCTURE",
+    "Features",
+    "Internal",
+    "Lesson",
+    "Shape",
+    "ShapeSpace",
+    "features_of",
+]

@@ -10,6 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from trajvae.errors import ModelError
+
+NO_STRUCTURE = "what the model makes is no structure: its weights are damaged, or these frames unlike those it learned"
 _STEPS = 2  # derivatives to third order
 _TINY = 1e-12
 
@@ -27,6 +30,11 @@ def superposed(x: Tensor, reference: Tensor, weights: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (B, N, D)
+
+    Raises
+    ------
+    ModelError
+        Positions in space are not finite.
     """
     w = weights.to(x)
     weighted = w[:, None] * reference.to(x)
@@ -47,7 +55,10 @@ def _plane(covariance: Tensor) -> Tensor:
 
 def _space(covariance: Tensor) -> Tensor:
     """The optimal rotation for rows, (B, 3, 3)."""
-    u, _, vt = torch.linalg.svd(covariance.detach())
+    try:
+        u, _, vt = torch.linalg.svd(covariance.detach())
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise ModelError(NO_STRUCTURE) from error
     sign = torch.sign(torch.linalg.det(u @ vt))
     flip = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)
     rotation: Tensor = (u * flip[:, None, :]) @ vt

@@ -240,8 +240,8 @@ def special_orthogonal(rows: Tensor) -> Tensor:
         done.append(torch.nn.functional.normalize(row, dim=-1))
     first = torch.stack(done, dim=-2)
     size = first.shape[-1]
-    keep = [[j for j in range(size) if j != i] for i in range(size)]
-    last = torch.stack([(-1.0) ** (size - 1 + i) * _det(first[..., keep[i]]) for i in range(size)], dim=-1)
+    minors = [torch.cat([first[..., :i], first[..., i + 1 :]], dim=-1) for i in range(size)]
+    last = torch.stack([(-1.0) ** (size - 1 + i) * _det(minor) for i, minor in enumerate(minors)], dim=-1)
     return torch.cat([first, last.unsqueeze(-2)], dim=-2)
 
 

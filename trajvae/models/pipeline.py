@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError
-from trajvae.features import Features, Shape, features_of
+from trajvae.features import NO_STRUCTURE, Features, Shape, features_of
 from trajvae.latents import Params, make_latent
 from trajvae.models.encoded import Encoded
 from trajvae.models.entrance import Entrance, Key, entrance_of, key_of
@@ -31,7 +31,6 @@ Float64 = NDArray[np.float64]
 _CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
 
 _FAR = 1e30  # Å
-_NO_STRUCTURE = "what the model makes is no structure: its weights are damaged, or these frames unlike those it learned"
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ class Pipeline:
             decoded = self._frames(mean)
             principal = self._principal(vae, vae.features.shape_space.targets(self._tensor(aligned)))
         if not all((np.abs(x) < _FAR).all() for x in (decoded, principal)):
-            raise ModelError(_NO_STRUCTURE)
+            raise ModelError(NO_STRUCTURE)
         ones = np.ones(self.n_atoms)
         away, least = pairwise_rmsd(decoded, aligned, ones), pairwise_rmsd(principal, aligned, ones)
         return away, least, _numpy(terms.elbo()), _numpy(terms.kl)
@@ -223,10 +222,7 @@ class Pipeline:
         return _float(space.positions(space.project(targets, vae.latent.dim)))
 
     def _frames(self, targets: Tensor) -> Float64:
-        try:
-            return _numpy(self.vae.features.positions(targets.double()))
-        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # superposed, they were not finite
-            raise ModelError(_NO_STRUCTURE) from error
+        return _numpy(self.vae.features.positions(targets.double()))
 
     @torch.no_grad()
     def decode(self, z: Array, generator: torch.Generator | None = None) -> Float64:
