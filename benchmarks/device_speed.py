@@ -102,7 +102,8 @@ def _waits(case: Case, device: str) -> tuple[str, bool]:
     for place, count in places.most_common():
         print(f"{case.name}: waits {count / STEPS:.1f} times a step in {place}", file=sys.stderr, flush=True)
     most = ", ".join(f"{place} {count / STEPS:g}" for place, count in places.most_common(6))
-    return f"{places.total() / STEPS:g} a step" + (f": {most}" if most else ""), max(places.values(), default=0) < STEPS
+    found = f"{places.total() / STEPS:g} a step" + (f": {most}" if most else "")
+    return found, max(places.values(), default=0) < STEPS
 
 
 def _rates(batch: int, device: str) -> tuple[str, bool]:
