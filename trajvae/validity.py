@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,9 @@ class Validity:
     kinds: NDArray[np.int64]
     contact: Float64
     contact_14: Float64
-    omega: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 4), dtype=np.int64))
-    omega_bend: Float64 = field(default_factory=lambda: np.empty(0))
-    omega_forms: NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 2), dtype=bool))
+    omega: NDArray[np.int64]
+    omega_bend: Float64
+    omega_forms: NDArray[np.bool_]
 
     @classmethod
     def fit(cls, positions: Array, topology: Topology) -> Validity:
@@ -97,8 +97,8 @@ class Validity:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Validity:
-        """The inverse of `to_arrays`; files of before peptide bonds were looked at have none."""
-        out = cls(**{f.name: arrays[f.name] for f in fields(cls) if f.name in arrays})
+        """The inverse of `to_arrays`."""
+        out = cls(**{f.name: arrays[f.name] for f in fields(cls)})
         return replace(out, omega_forms=out.omega_forms.astype(bool))
 
     def reasons(self, positions: Array) -> NDArray[np.int64]:

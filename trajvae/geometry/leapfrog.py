@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from trajvae.geometry.metric import Expansion
+from trajvae.geometry.metric import Expansion, factor_of
 
 Density = Callable[[Tensor], Tensor]
 Rows = Tensor | slice
@@ -60,8 +60,7 @@ class Place(NamedTuple):
 
     def factor(self) -> Tensor:
         """The Cholesky factor of G^-1, (B, d, d)."""
-        factor: Tensor = torch.linalg.cholesky(self.inverse)
-        return factor
+        return factor_of(self.inverse)
 
     def log_det(self) -> Tensor:
         """log det G, (B,)."""

@@ -9,6 +9,7 @@ C. Chadebec, C. Mantoux, S. Allassonniere, arXiv:2010.11518, eq. 9: the metric f
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -17,7 +18,10 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from trajvae.errors import TrajvaeError
+
 _BLOCK = 1024  # centroids whose weights stay in the processor's cache
+_NO_METRIC = "the metric is not positive definite: weights are damaged, or a training has diverged"
 Map = Callable[[Tensor], Tensor]
 Distance = Callable[[Tensor, Tensor], Tensor]
 
@@ -145,6 +149,21 @@ class Expansion(NamedTuple):
     slope: Tensor
 
 
+def factor_of(inverse: Tensor) -> Tensor:
+    """The Cholesky factor of an inverse metric, (B, d, d).
+
+    Raises
+    ------
+    TrajvaeError
+        It is not positive definite.
+    """
+    try:
+        factor: Tensor = torch.linalg.cholesky(inverse)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise TrajvaeError(_NO_METRIC) from error
+    return factor
+
+
 class CentroidMetric:
     """The metric whose inverse is the sum over centroids of L_i L_i^T exp(-|z - c_i|^2 / T^2), plus lambda I.
 
@@ -157,6 +176,11 @@ class CentroidMetric:
         T.
     regularisation : float or Tensor
         Lambda: G is I / lambda far from all centroids.
+
+    Raises
+    ------
+    TrajvaeError
+        T is zero or not finite.
 
     Notes
     -----
@@ -171,6 +195,8 @@ class CentroidMetric:
         self.centroids, factors = centroids.double(), factors.double()
         self.products = (factors @ factors.transpose(-1, -2)).flatten(1)
         self.square_width = float(temperature) ** 2
+        if not 0.0 < self.square_width < math.inf:
+            raise TrajvaeError(_NO_METRIC)
         self.floor = float(regularisation) * torch.eye(self.dim, dtype=torch.float64, device=centroids.device)
 
     @functools.cached_property
@@ -191,8 +217,7 @@ class CentroidMetric:
         return self._sums(z, self.products).view(-1, self.dim, self.dim) + self.floor
 
     def _factor(self, z: Tensor) -> Tensor:
-        factor: Tensor = torch.linalg.cholesky(self._inverse(z))
-        return factor
+        return factor_of(self._inverse(z))
 
     def expansion(self, z: Tensor) -> Expansion:
         """G^-1 and its derivatives, of which each is the sum of -2 (z - c_i)_k / T^2 w_i L_i L_i^T."""

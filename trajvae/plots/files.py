@@ -113,7 +113,7 @@ def read(path: str | Path) -> Stored:
         raise ReadError(f"'{path}' holds {contents.kind}, of which there is no figure")
     try:
         return kinds[contents.kind](contents)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise ReadError(f"'{path}' is damaged or incomplete: {error}") from error
 
 

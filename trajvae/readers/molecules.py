@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -44,8 +44,8 @@ def elements_of(atoms: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
         Where the file says so itself, or where mass and name agree.
     """
     if atoms.universe in _kept:
-        kept = _kept[atoms.universe]
-        return kept.elements[atoms.indices], kept.certain[atoms.indices]
+        _, elements, certain = _kept[atoms.universe]
+        return elements[atoms.indices], certain[atoms.indices]
     given = attribute(atoms, "elements", "").astype(str)
     given = np.char.capitalize(np.char.strip(given)) if given.any() else given
     names = attribute(atoms, "names", "").astype(str)
@@ -99,27 +99,20 @@ def guess_bonds(atoms: Any, positions: NDArray[np.floating[Any]], box: Any) -> N
     return np.asarray(atoms.indices[np.asarray(found, dtype=np.int64).reshape(-1, 2)], dtype=np.int64)
 
 
-class _Kept(NamedTuple):
-    """What was looked up of all atoms of a universe that nobody will change."""
-
-    bonds: NDArray[np.int64]
-    elements: NDArray[np.str_]
-    certain: NDArray[np.bool_]
-
-
-_kept: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
+# bonds, elements and which of these are certain, of all atoms of a universe that nobody will change
+_kept: WeakKeyDictionary[Any, tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.bool_]]] = WeakKeyDictionary()
 
 
 def keep(universe: Any) -> Any:
     """Look up bonds and elements of a universe that nobody will change once for all; gives the universe."""
-    _kept[universe] = _Kept(bonds_of(universe), *elements_of(universe.atoms))
+    _kept[universe] = (bonds_of(universe), *elements_of(universe.atoms))
     return universe
 
 
 def bonds_of(universe: Any) -> NDArray[np.int64]:
     """The bonds that a universe's topology holds; universe indices, shape (B, 2)."""
     if universe in _kept:
-        return _kept[universe].bonds
+        return _kept[universe][0]
     try:
         return np.asarray(universe.bonds.to_indices(), dtype=np.int64).reshape(-1, 2)
     except AttributeError:

@@ -15,7 +15,7 @@ import h5py
 
 from trajvae.errors import ReadError
 
-_KINDS = {"numbers": "fiu", "integers": "iu", "truths": "bi", "numbers or truths": "fiub", "text": "OS"}
+_KINDS = {"reals": "f", "numbers": "fiu", "integers": "iu", "truths": "bi", "numbers or truths": "fiub", "text": "OS"}
 _KINDS["anything"] = "fiubOS"
 
 
@@ -37,13 +37,13 @@ _TOPOLOGY = {
     "topology/bonds": Array("integers", ("B", 2)),
 }
 _TRAINING = {
-    "training/latent": Array("numbers", ("T", "A")),
+    "training/latent": Array("reals", ("T", "A")),
     "training/held_out": Array("truths", ("T",)),
     **_columns("T", "integers", "training/file", "training/frame"),
     "training/files": Array("text", ("F",)),
-    "training/sample": Array("numbers", ("S", "N", "D")),
+    "training/sample": Array("reals", ("S", "N", "D")),
     "training/sample_index": Array("integers", ("S",)),
-    "training/observables/*": Array("numbers", ("T",)),
+    "training/observables/*": Array("reals", ("T",)),
 }
 _VALIDITY = {
     "validity/bonds": Array("integers", ("bonds", 2)),

@@ -95,8 +95,14 @@ def read_tree(group: h5py.Group, skip: Sequence[str] = ()) -> dict[str, Any]:
         elif h5py.check_string_dtype(item.dtype):
             out[name] = read_text(item)
         else:
-            out[name] = item[()]
+            out[name] = _native(item[()])
     return out
+
+
+def _native(value: Any) -> NDArray[Any]:
+    """In this machine's order of bytes: torch knows no other."""
+    array = np.asarray(value)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 @contextlib.contextmanager
