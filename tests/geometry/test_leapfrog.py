@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from trajvae.errors import TrajvaeError
 from trajvae.geometry import leapfrog
 from trajvae.geometry.leapfrog import Hamiltonian, State
-from trajvae.geometry.metric import CentroidMetric
+from trajvae.geometry.metric import CentroidMetric, factor_of
 
 DIM = 2
 
@@ -152,3 +153,11 @@ def test_momenta_are_drawn_from_the_metric() -> None:
     assert abs(float(kinetic.mean()) - 0.5 * DIM) <= 4.0 * float(kinetic.std()) / math.sqrt(len(kinetic))
     exact = torch.linalg.slogdet(place.inverse).logabsdet
     torch.testing.assert_close(place.log_det(), -exact)
+
+
+def test_a_metric_that_is_none_is_told() -> None:
+    """Without a width, and where it is not positive definite: an error of one line, not of the decomposition."""
+    with pytest.raises(TrajvaeError, match="not positive definite"):
+        CentroidMetric(torch.zeros(1, DIM), torch.eye(DIM).expand(1, DIM, DIM), 0.0, 1.0)
+    with pytest.raises(TrajvaeError, match="not positive definite"):
+        factor_of(-torch.eye(DIM, dtype=torch.float64).expand(2, DIM, DIM))

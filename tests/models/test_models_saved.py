@@ -58,6 +58,16 @@ def values(name, number, at=0):
     return change
 
 
+def bonds(*pairs):
+    """The topology has these."""
+
+    def change(file):
+        del file["trajvae/topology/bonds"]
+        file["trajvae/topology/bonds"] = np.array(pairs)
+
+    return change
+
+
 def config(*path, value=None):
     """A word of its config is another, or is gone."""
 
@@ -89,6 +99,8 @@ NUMBERS = {
     "a frame before the first": ("plain", values("training/sample_index", -1), "between 0 and 399, has -1"),
     "a file that is none": ("plain", values("training/file", 1), "'training/file' must lie between 0 and 0"),
     "a bond to no atom": ("internal", values("validity/bonds", 6, -1), "'validity/bonds' must lie between 0 and 5"),
+    "a bond of an atom with itself": ("plain", bonds([2, 2]), "two different atoms"),
+    "a bond twice": ("plain", bonds([0, 1], [1, 0]), "none twice"),
     "an angle of no atom": ("plain", values("validity/angles", -1), "'validity/angles'"),
     "an element that is none": ("plain", values("validity/kinds", 10**9), "'validity/kinds'"),
     "contacts of all": ("plain", values("validity/contact", 1e9), "'validity/contact' must lie between 0 and 6"),

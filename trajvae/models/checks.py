@@ -123,6 +123,9 @@ def _check_atoms(arrays: Mapping[str, NDArray[Any]]) -> None:
         raise ModelError("masses and weights of its atoms must be above 0")
     for name in (n for n in _INDICES if n in arrays):
         _within(name, arrays[name], atoms)
+    bonds = np.sort(arrays["topology/bonds"], axis=1)
+    if (bonds[:, 0] == bonds[:, 1]).any() or len(np.unique(bonds, axis=0)) < len(bonds):  # angles are of pairs of them
+        raise ModelError("'topology/bonds' must join two different atoms each, and none twice")
 
 
 def _within(name: str, values: NDArray[Any], size: int) -> None:

@@ -13,6 +13,7 @@ from trajvae.errors import OptionError
 from trajvae.plots import style
 
 _MOST = 8  # lines that can be told apart
+_FAINT = 200  # lines behind those; more of them are a surface that takes minutes
 _REPORTED = {
     "rmsd": "held-out",
     "pca_rmsd": "by PCA",
@@ -142,7 +143,7 @@ def _columns(record: History, key: str, names: Sequence[str], ax: Axes | None) -
         look: Any = {"color": style.SERIES[i % len(style.SERIES)], "ls": "-" if i < len(style.SERIES) else "--"}
         ax.plot(record["epoch"], values[:, i], label=labels[i] if i < len(labels) else f"{i}", **look)
     if count > _MOST:
-        lines = ax.plot(record["epoch"], values[:, _MOST:], color=style.FILL, lw=0.7, zorder=1)
+        lines = ax.plot(record["epoch"], values[:, _MOST : _MOST + _FAINT], color=style.FILL, lw=0.7, zorder=1)
         lines[0].set_label(f"{count - _MOST} more")
     style.legend_above(ax, 4)
     return ax
