@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ def embed(
     With -m that model is applied; else model.h5 of this folder; where there is none, it is trained first, and where its
     training stopped, that goes on.
     """
-    from trajvae.outputs.embed import embed as encode
+    from trajvae.outputs.embed import embed_to
 
     since = time.monotonic()
     names = options.need_trajectories(trajectories)
@@ -43,16 +42,16 @@ def embed(
         note = f"no model in this folder: training '{path}' first"
         trained = train_model(names, choices, path, force=False, note=note, go_on=begun)
         frames = trained.open(names, options.reading_of(choices))
-    embedding = encode(trained.pipeline, frames, report.bar("embedding", "frame"))
-    embedding = dataclasses.replace(embedding, command=options.command_line(), seed=choices["seed"])
-    embedding.save(output, force=force)
+    bar = report.bar("embedding", "frame")
+    said = {"command": options.command_line(), "seed": choices["seed"]}
+    embedded = embed_to(output, trained.pipeline, frames, bar, **said, force=force)
     own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
-    applied = {**embedding.figures, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
+    applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
     figures = {**own, **(applied if existing else {}), "model": str(path), "output": str(output)}
     lines = [] if existing else report.training_lines(trained.figures)
     lines += [
-        f"embedded {embedding.figures['frames']} frames: RMSD {embedding.figures['rmsd']:.3f} Å "
-        f"(PCA of the same dimension {embedding.figures['pca_rmsd']:.3f} Å)",
+        f"embedded {embedded['frames']} frames: RMSD {embedded['rmsd']:.3f} Å "
+        f"(PCA of the same dimension {embedded['pca_rmsd']:.3f} Å)",
         f"model: {path}   latent coordinates: {output}",
     ]
     report.result(figures, lines, as_json=as_json)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from trajvae.models.encoded import Columns, Encoded
 from trajvae.models.pipeline import Pipeline
 from trajvae.readers.align import frame_jump
-from trajvae.readers.sources import Frames, follows
-from trajvae.store import Header, Quantity, write_table
+from trajvae.readers.sources import Chunk, Frames, follows
+from trajvae.store import Header, Quantity, table_file
 
-_KEPT = ("latent", "scale", "rmsd", "pca_rmsd", "elbo")  # of what is encoded
+_FIGURES = ("elbo", "rmsd", "pca_rmsd")  # whose means are told
+_KEPT = ("latent", "scale", *_FIGURES)  # of what is encoded
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,6 +70,12 @@ class Embedding:
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the table of the design's section 4.3, whole or not at all."""
+        header, extra = Header("embedding", self.command, self.seed), {"files": np.array(self.files)}
+        with table_file(Path(path), len(self.frame), header, extra, force=force) as out:
+            out.append(self.observables(), self.frame, self.time, {"file": self.file, "frame": self.frame})
+
+    def observables(self) -> Mapping[str, Quantity]:
+        """What the file has of every frame."""
         observables = {
             "latent": Quantity(self.latent, attributes={"coordinates": self.coordinates, "geometry": self.geometry}),
             "latent_scale": Quantity(self.latent_scale),
@@ -76,23 +84,13 @@ class Embedding:
         }
         if self.tangent.shape != self.latent.shape:
             observables["latent_tangent"] = Quantity(self.tangent)
-        extra = {"file": self.file, "frame": self.frame, "files": np.array(self.files)}
-        header = Header("embedding", self.command, self.seed)
-        write_table(
-            Path(path),
-            header,
-            observables=observables,
-            steps=self.frame,
-            times=self.time,
-            extra=extra,
-            force=force,
-        )
+        return observables
 
 
 def embed(
     pipeline: Pipeline,
     frames: Frames,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     *,
     rmsd: bool = True,
 ) -> Embedding:
@@ -107,21 +105,51 @@ def embed(
     rmsd : bool
         Whether to decode the latent points and to measure RMSDs and ELBO; see `Model.encode`.
     """
-    columns, last = Columns(frames.n_frames), None
-    generator = torch.Generator(pipeline.device).manual_seed(0)
-    for chunk in frames.chunks():
-        encoded, aligned = pipeline.encode(chunk.positions, generator, rmsd=rmsd)
-        jump = frame_jump(aligned)
-        if last is not None:
-            jump[:1] = frame_jump(np.concatenate([last, aligned[:1]]))[1:]
+    columns = Columns(frames.n_frames)
+    for encoded, chunk, jump in _pieces(pipeline, frames, progress, rmsd=rmsd):
         own = {name: getattr(encoded, name) for name in _KEPT}
         columns.add({**own, "jump": jump, "file": chunk.file, "frame": chunk.frame})
-        last = aligned[-1:]
-        if progress is not None:
-            progress(columns.done, frames.n_frames)
     kept = Encoded(*(columns[name] if name in _KEPT else np.empty(0) for name in Encoded._fields))
     where = columns["file"], columns["frame"]
     return assemble(pipeline, kept, where, columns["jump"], frames, measured=rmsd)
+
+
+def embed_to(
+    path: Path,
+    pipeline: Pipeline,
+    frames: Frames,
+    progress: Progress | None = None,
+    *,
+    command: str,
+    seed: int,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write what `embed` gives as it comes, so that memory does not grow with the number of frames; its figures."""
+    header, extra = Header("embedding", command, seed), {"files": np.array(frames.names)}
+    sums = dict.fromkeys(_FIGURES, 0.0)
+    with table_file(path, frames.n_frames, header, extra, force=force) as out:
+        for encoded, chunk, jump in _pieces(pipeline, frames, progress):
+            piece = replace(assemble(pipeline, encoded, (chunk.file, chunk.frame), jump, frames), frame_jump=jump)
+            out.append(piece.observables(), piece.frame, piece.time, {"file": piece.file, "frame": piece.frame})
+            sums = {name: total + float(getattr(encoded, name).sum()) for name, total in sums.items()}
+    return {"frames": out.done, **{name: total / out.done for name, total in sums.items()}}
+
+
+def _pieces(
+    pipeline: Pipeline, frames: Frames, progress: Progress | None, *, rmsd: bool = True
+) -> Iterator[tuple[Encoded, Chunk, NDArray[np.float64]]]:
+    """What is encoded of chunk after chunk, and the jump to each frame from the one before in the same file."""
+    generator, done = torch.Generator(pipeline.device).manual_seed(0), 0
+    last: tuple[int, NDArray[np.floating[Any]]] | None = None
+    for chunk in frames.chunks():
+        encoded, aligned = pipeline.encode(chunk.positions, generator, rmsd=rmsd)
+        jump = np.where(follows(chunk.file), frame_jump(aligned), np.nan)
+        if last is not None and last[0] == chunk.file[0]:
+            jump[:1] = frame_jump(np.concatenate([last[1], aligned[:1]]))[1:]
+        last, done = (int(chunk.file[-1]), aligned[-1:]), done + len(aligned)
+        yield encoded, chunk, jump
+        if progress is not None:
+            progress(done, frames.n_frames)
 
 
 def assemble(
@@ -141,7 +169,7 @@ def assemble(
     jump = np.where(follows(file), jump, np.nan)
     figures: dict[str, Any] = {"frames": len(file)}
     if measured:
-        figures |= {name: float(getattr(everything, name).mean()) for name in ("elbo", "rmsd", "pca_rmsd")}
+        figures |= {name: float(getattr(everything, name).mean()) for name in _FIGURES}
     return Embedding(
         everything.latent,
         everything.scale,

@@ -7,7 +7,7 @@ from trajvae.store.limits import room
 from trajvae.store.mdtraj_file import read_mdtraj
 from trajvae.store.models import ModelRecord, model_status, read_model, write_model
 from trajvae.store.schema import Header, Quantity, check_hdf5, describe
-from trajvae.store.tables import read_table, write_table
+from trajvae.store.tables import read_table, table_file, write_table
 
 __all__ = [
     "Contents",
@@ -25,6 +25,7 @@ __all__ = [
     "read_model",
     "read_table",
     "room",
+    "table_file",
     "whole_files",
     "write_conformations",
     "write_model",

@@ -2,17 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from trajvae.errors import OutputError
 from trajvae.store.conformations import write_observables
 from trajvae.store.files import whole_files
-from trajvae.store.schema import Header, Quantity, Tree, open_file, read_tree, write_header, write_tree
+from trajvae.store.schema import (
+    Header,
+    Quantity,
+    Tree,
+    describe_quantity,
+    open_file,
+    read_tree,
+    write_header,
+    write_tree,
+)
 from trajvae.store.writing import create_file
+
+
+class TableFile:
+    """An open table with room for so many rows, which are appended piece by piece; nothing is written twice.
+
+    Attributes
+    ----------
+    done : int
+        How many are there.
+    """
+
+    def __init__(self, file: h5py.File, rows: int) -> None:
+        self.done, self._file, self._rows = 0, file, rows
+
+    def append(
+        self,
+        observables: Mapping[str, Quantity],
+        steps: NDArray[np.int64],
+        times: NDArray[np.float64],
+        extra: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Write the next rows of `/observables/<name>/{value,step,time}` and of arrays below `/trajvae`."""
+        rows = slice(self.done, self.done + len(steps))
+        columns = {f"trajvae/{name}": Quantity(value) for name, value in extra.items()}
+        for name, quantity in observables.items():
+            above = f"observables/{name}"
+            columns |= {f"{above}/value": quantity, f"{above}/step": Quantity(steps)}
+            columns[f"{above}/time"] = Quantity(times, "ps")
+        for name, column in columns.items():
+            self._column(name, column)[rows] = column.value
+        self.done = rows.stop
+
+    def _column(self, name: str, like: Quantity) -> h5py.Dataset:
+        """A column's dataset, made with the first piece."""
+        if name in self._file:
+            return self._file[name]
+        made = self._file.create_dataset(name, (self._rows, *like.value.shape[1:]), dtype=like.value.dtype)
+        describe_quantity(made, like)
+        return made
+
+
+@contextlib.contextmanager
+def table_file(
+    path: Path, rows: int, header: Header, extra: Tree | None = None, *, force: bool = False
+) -> Iterator[TableFile]:
+    """Make a table, whole or not at all, whose rows are appended.
+
+    Parameters
+    ----------
+    path : Path
+    rows : int
+    header : Header
+    extra : mapping, optional
+        Arrays below `/trajvae` that have no rows.
+    force : bool
+
+    Raises
+    ------
+    OutputError
+        The file exists and `force` is off, the disk refused, or fewer rows were appended.
+    """
+    with whole_files(path, force=force) as (part,), create_file(part) as file:
+        write_tree(write_header(file, header), extra or {})
+        out = TableFile(file, rows)
+        yield out
+        if out.done != rows:
+            raise OutputError(f"{rows} rows were to be written, {out.done} came")
 
 
 def write_table(
