@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from trajvae import Model, Reading
 from trajvae.errors import OutputError
-from trajvae.outputs.embed import Embedding, embed
+from trajvae.outputs.embed import Embedding, embed, embed_to
+from trajvae.store import read_table
 
 Array = NDArray[np.floating]
 
@@ -122,3 +123,25 @@ def test_without_rmsd_nothing_is_decoded(tiny_model: Model, chain: Array, embedd
     bare.save(tmp_path / "bare.h5")
     with h5py.File(tmp_path / "bare.h5") as file:
         assert file["observables/rmsd/value"].shape == (400,)
+
+
+def test_what_is_written_as_it_comes_is_the_same(
+    tiny_model: Model, two_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In chunks of 7 frames of two files: every array of the file that a whole embedding writes, and its figures."""
+    frames = tiny_model.open([str(p) for p in two_files])
+    plain = type(frames).chunks
+    monkeypatch.setattr(type(frames), "chunks", lambda self, size=None: plain(self, 7))
+    whole = embed(tiny_model.pipeline, frames)
+    whole.save(tmp_path / "whole.h5")
+    figures = embed_to(tmp_path / "parts.h5", tiny_model.pipeline, frames, command="x", seed=0)
+    assert figures == pytest.approx(whole.figures)
+    ours, theirs = (read_table(tmp_path / f"{name}.h5", "embedding") for name in ("parts", "whole"))
+    assert ours["observables"].keys() == theirs["observables"].keys()
+    for name, group in theirs["observables"].items():
+        for part, values in group.items():
+            np.testing.assert_array_equal(ours["observables"][name][part], values)
+    for name in ("file", "frame", "files"):
+        np.testing.assert_array_equal(ours["trajvae"][name], theirs["trajvae"][name])
+    with pytest.raises(OutputError, match=r"parts\.h5.*exists"):
+        embed_to(tmp_path / "parts.h5", tiny_model.pipeline, frames, command="x", seed=0)

@@ -8,7 +8,7 @@ import pytest
 
 from trajvae import __version__
 from trajvae.errors import OutputError, ReadError
-from trajvae.store import Header, Quantity, read_table, write_table
+from trajvae.store import Header, Quantity, read_table, table_file, write_table
 
 HEADER = Header("marginals", "trajvae marginals", 4)
 
@@ -69,3 +69,26 @@ def test_another_kind_is_refused(path):
     """By name."""
     with pytest.raises(ReadError, match="holds marginals; wanted: embedding"):
         read_table(path, "embedding")
+
+
+def test_rows_may_come_in_pieces(tmp_path):
+    """Two appended pieces are the table that one call writes."""
+    latent, time, frame = np.arange(10.0).reshape(5, 2), 0.5 * np.arange(5), np.arange(5)
+    with table_file(tmp_path / "t.h5", 5, HEADER, {"names": np.array(["a"])}) as out:
+        for rows in (slice(0, 2), slice(2, 5)):
+            out.append({"latent": Quantity(latent[rows])}, frame[rows], time[rows], {"frame": frame[rows]})
+    table = read_table(tmp_path / "t.h5", "marginals")
+    found = table["observables"]["latent"]
+    for name, wanted in (("value", latent), ("step", frame), ("time", time)):
+        np.testing.assert_array_equal(found[name], wanted)
+    np.testing.assert_array_equal(table["trajvae"]["frame"], frame)
+    with h5py.File(tmp_path / "t.h5") as file:
+        assert file["observables/latent/time"].attrs["unit"] == "ps"
+
+
+def test_a_table_with_too_few_rows_is_none(tmp_path):
+    """An error that says how many came, and no file."""
+    with pytest.raises(OutputError, match="3 rows were to be written, 2 came"):
+        with table_file(tmp_path / "t.h5", 3, HEADER) as out:
+            out.append({"x": Quantity(np.zeros(2))}, np.arange(2), np.zeros(2), {})
+    assert not list(tmp_path.iterdir())
