@@ -137,7 +137,7 @@ def _assembled(stored: ModelRecord, device: torch.device) -> Parts:
 def _record(groups: Mapping[str, Any], topology: Topology, figures: dict[str, Any]) -> Record:
     training = groups["training"]
     return Record(
-        training["latent"].astype(np.float64),
+        np.asarray(training["latent"], dtype=np.float64),
         training["held_out"].astype(bool),
         training["file"],
         training["frame"],
