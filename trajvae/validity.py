@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,9 @@ class Validity:
     kinds: NDArray[np.int64]
     contact: Float64
     contact_14: Float64
-    omega: NDArray[np.int64]
-    omega_bend: Float64
-    omega_forms: NDArray[np.bool_]
+    omega: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 4), dtype=np.int64))
+    omega_bend: Float64 = field(default_factory=lambda: np.empty(0))
+    omega_forms: NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 2), dtype=bool))
 
     @classmethod
     def fit(cls, positions: Array, topology: Topology) -> Validity:
@@ -97,8 +97,9 @@ class Validity:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Validity:
-        """The inverse of `to_arrays`."""
-        out = cls(**{f.name: arrays[f.name] for f in fields(cls)})
+        """The inverse of `to_arrays`; where peptide bonds were not looked at, all of theirs are absent."""
+        looked_at = any(name.startswith("omega") for name in arrays)
+        out = cls(**{f.name: arrays[f.name] for f in fields(cls) if looked_at or not f.name.startswith("omega")})
         return replace(out, omega_forms=out.omega_forms.astype(bool))
 
     def reasons(self, positions: Array) -> NDArray[np.int64]:
