@@ -69,20 +69,20 @@ class ConstantCurvature(nn.Module):
             self.curvature = nn.Parameter(value)
         else:
             self.register_buffer("curvature", value)
-        self._sign = 0
-        self.register_load_state_dict_post_hook(lambda module, _: module._look())  # type: ignore[no-untyped-call]
-        self._look()
+        self.register_load_state_dict_post_hook(lambda module, _: module._keep_sign())  # type: ignore[no-untyped-call]
+        self._keep_sign()
 
-    def _look(self) -> None:
+    def _keep_sign(self) -> None:
+        self._sign = self._look()
+
+    def _look(self) -> int:
         curvature = self.curvature.item()
-        self._sign = (curvature > 0.0) - (curvature < 0.0)
+        return (curvature > 0.0) - (curvature < 0.0)
 
     @property
     def sign(self) -> int:
         """Of the curvature: 1, 0 or -1; on a GPU that of when it was set, since every look waits for the device."""
-        if self.curvature.is_cpu:
-            self._look()
-        return self._sign
+        return self._look() if self.curvature.is_cpu else self._sign
 
     def origin(self) -> Tensor:
         """The point (1, 0), shape (dim + 1,)."""

@@ -126,7 +126,8 @@ def topology_of(atoms: Any, bonds: NDArray[np.int64]) -> Topology:
     place = np.full(len(atoms.universe.atoms), -1, dtype=np.int64)
     place[atoms.indices] = np.arange(len(atoms))
     inside = place[bonds] if len(bonds) else bonds
-    inside = inside[(inside >= 0).all(axis=1)] if len(inside) else inside
+    if len(inside):  # some files bond an atom with itself
+        inside = inside[(inside >= 0).all(axis=1) & (inside[:, 0] != inside[:, 1])]
     masses = attribute(atoms, "masses", 0.0).astype(np.float64)
     return Topology(
         names=attribute(atoms, "names", "").astype(str),
