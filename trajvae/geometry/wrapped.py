@@ -128,21 +128,23 @@ class _Prior(Function):
         square, power = (s * s).sum(dim=0), len(s) - 1
         y = curvature * square
         arc = arc_values(c, y, sign)
-        raw = arc.square() * square
+        arc_square = arc.square()
+        raw = arc_square * square
         length = raw.clamp(min=SHORT) if sign > 0 else raw
         most = turns_that_matter(curvature, power, 0.5 * length, length, 1.0) if sign > 0 else 0
+        by_length: Tensor | float = -0.5
         if most:
             value, by_energy, by_factor = summed(0.5 * length, length, curvature, power, most)
             by_length = torch.where(raw < SHORT, 0.0, -0.5 * (by_energy + by_factor / length))
         else:
-            value, by_factor, by_length = -0.5 * length, None, torch.full_like(length, -0.5)
+            value, by_factor = -0.5 * length, None
         if power:
-            value = value + power * arc.log()
+            value = torch.add(value, arc.log(), alpha=power)
         if any(ctx.needs_input_grad):
             to_arc = 2.0 * by_length * arc * square + power / arc
             by_c, by_y = arc_slopes(c, y, arc, sign)
             to_y = to_arc * by_y
-            to_s = (2.0 * (curvature * to_y + by_length * arc.square())) * s
+            to_s = (2.0 * (curvature * to_y + by_length * arc_square)) * s
             to_c = torch.zeros_like(arc) if by_c is None else to_arc * by_c
             to_curvature = to_y * square if by_factor is None else to_y * square - 0.5 * by_factor / curvature
             ctx.save_for_backward(torch.cat([to_c.unsqueeze(0), to_s]), to_curvature)
