@@ -21,7 +21,7 @@ from trajvae.outputs.embed import Embedding, assemble
 from trajvae.readers.align import frame_jump
 from trajvae.readers.frames import ArrayFrames
 from trajvae.readers.molecules import spatial
-from trajvae.readers.sources import Chunk, Frames, Reading, open_source, own_selection
+from trajvae.readers.sources import Chunk, Frames, Reading, follows, open_source, own_selection
 
 
 class _Collect(AnalysisBase):  # type: ignore[misc]
@@ -184,7 +184,7 @@ def _trajectory(source: Any, frames: Frames) -> Any:
 
 def _embedding(model: Model, chunk: Chunk, frames: Frames) -> Embedding:
     encoded = encode_all(model.pipeline, chunk.positions)
-    jump = frame_jump(model.pipeline.alignment.apply(chunk.positions))
+    jump = np.where(follows(chunk.file), frame_jump(model.pipeline.alignment.apply(chunk.positions)), np.nan)
     return assemble(model.pipeline, encoded, (chunk.file, chunk.frame), jump, frames)
 
 

@@ -1,7 +1,7 @@
 """Peak memory of `trajvae train` and `trajvae embed` with `--memory 1GB`, of 10^5 and of 2 x 10^6 frames of 12 beads.
 
 The bound is what was asked for and the same command on a few frames: the interpreter with its libraries. All frames are
-embedded by the model of the few: one keeps latents, observables and numbers of its own training frames, 50 bytes each.
+embedded by the model of the few: one keeps latents, observables and numbers of its own training frames, 49 bytes each.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Optimiser:
     def _descend(self, slopes: Mapping[int, Tensor], rate: float, decay: float) -> None:
         """A step of vectors by their numbers: the networks' is 0.
 
-        The kernel of `torch.optim.AdamW(fused=True)`, called without what that does around it: a third of a
+        The kernel of `torch.optim.AdamW(fused=True)`, called without what that does around it: a fifth of a
         millisecond, since between two steps a batch has driven all of it out of the processor's cache.
         """
         vectors = [self.own[i - 1].data if i else self.weights for i in slopes]

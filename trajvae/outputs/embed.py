@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def embed_to(
     sums = dict.fromkeys(_FIGURES, 0.0)
     with table_file(path, frames.n_frames, header, extra, force=force) as out:
         for encoded, chunk, jump in _pieces(pipeline, frames, progress):
-            piece = replace(assemble(pipeline, encoded, (chunk.file, chunk.frame), jump, frames), frame_jump=jump)
+            piece = assemble(pipeline, encoded, (chunk.file, chunk.frame), jump, frames, measured=False)
             out.append(piece.observables(), piece.frame, piece.time, {"file": piece.file, "frame": piece.frame})
             sums = {name: total + float(getattr(encoded, name).sum()) for name, total in sums.items()}
     return {"frames": out.done, **{name: total / out.done for name, total in sums.items()}}
@@ -163,10 +163,9 @@ def assemble(
 ) -> Embedding:
     """An embedding of what was encoded of frames, numbers of whose files and in them are `where`.
 
-    A jump between two files is none, and without measures figures tell none.
+    Without measures figures tell none.
     """
     file, frame = where
-    jump = np.where(follows(file), jump, np.nan)
     figures: dict[str, Any] = {"frames": len(file)}
     if measured:
         figures |= {name: float(getattr(everything, name).mean()) for name in _FIGURES}

@@ -9,8 +9,9 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from trajvae.readers.elements import attribute, elements_of
 from trajvae.readers.frames import Array, FrameFile
-from trajvae.readers.molecules import attribute, bonds_of, elements_of, guess_bonds, has_names, topology_of
+from trajvae.readers.molecules import bonds_of, guess_bonds, has_names, topology_of
 from trajvae.readers.sanity import is_box
 from trajvae.readers.whole import Wholeness, longest_bond
 

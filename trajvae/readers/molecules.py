@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import SelectionError, TrajvaeError
+from trajvae.readers.elements import attribute, elements_of, keep_elements
 from trajvae.topology import Topology
 
 MAX_ATOMS = 10_000
@@ -20,63 +21,9 @@ _SOLVENT = (
 )
 
 
-def attribute(atoms: Any, name: str, default: Any) -> NDArray[Any]:
-    """An attribute of an AtomGroup, or `default` for every atom where the topology has none."""
-    try:
-        return np.asarray(getattr(atoms, name))
-    except AttributeError:  # MDAnalysis' NoDataError is one
-        return np.full(len(atoms), default)
-
-
 def has_names(atoms: Any) -> bool:
     """Whether the atoms of an AtomGroup carry names, that is, whether a real topology stands behind them."""
     return any(map(str, attribute(atoms, "names", "").tolist()))
-
-
-def elements_of(atoms: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
-    """Elements of an AtomGroup, from the file, else from masses, else from names.
-
-    Returns
-    -------
-    elements : ndarray of str, shape (N,)
-        Empty where nothing fits (coarse-grained beads).
-    certain : ndarray of bool, shape (N,)
-        Where the file says so itself, or where mass and name agree.
-    """
-    if atoms.universe in _kept:
-        _, elements, certain = _kept[atoms.universe]
-        return elements[atoms.indices], certain[atoms.indices]
-    given = attribute(atoms, "elements", "").astype(str)
-    given = np.char.capitalize(np.char.strip(given)) if given.any() else given
-    names = attribute(atoms, "names", "").astype(str)
-    masses = attribute(atoms, "masses", 0.0).astype(float)
-    guess, expected = _by_name(names)
-    agree = (np.abs(expected - masses) < 0.2) & (guess != "")
-    by_mass = _by_mass(masses)
-    deduced = np.where(agree | (by_mass == ""), np.where(agree | (masses <= 1.0), guess, ""), by_mass)
-    return np.where(given != "", given, deduced), (given != "") | (deduced != "") & (masses > 1.0)
-
-
-def _by_name(names: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
-    """MDAnalysis' guess of each atom's element, and that element's mass; each name is looked at once."""
-    from MDAnalysis.guesser.default_guesser import DefaultGuesser
-    from MDAnalysis.guesser.tables import masses as element_masses
-
-    different, place = np.unique(names, return_inverse=True)
-    guess = np.char.capitalize(np.asarray(DefaultGuesser(None).guess_types(atom_types=different), dtype=str))
-    masses = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in guess], dtype=float)
-    return guess[place], masses[place]
-
-
-def _by_mass(masses: NDArray[np.float64]) -> NDArray[np.str_]:
-    """The common element whose mass is within 0.1 u, or an empty string."""
-    from MDAnalysis.guesser.tables import masses as element_masses
-
-    common = ("H", "C", "N", "O", "F", "Na", "Mg", "P", "S", "Cl", "K", "Ca", "Fe", "Zn", "Br", "I")
-    table = np.array([element_masses.get(e, element_masses.get(e.upper())) for e in common], dtype=float)
-    different, place = np.unique(masses, return_inverse=True)
-    off = np.abs(different[:, None] - table)
-    return np.where(off.min(axis=1) < 0.1, np.asarray(common)[off.argmin(axis=1)], "")[place]
 
 
 def guess_bonds(atoms: Any, positions: NDArray[np.floating[Any]], box: Any) -> NDArray[np.int64]:
@@ -99,20 +46,19 @@ def guess_bonds(atoms: Any, positions: NDArray[np.floating[Any]], box: Any) -> N
     return np.asarray(atoms.indices[np.asarray(found, dtype=np.int64).reshape(-1, 2)], dtype=np.int64)
 
 
-# bonds, elements and which of these are certain, of all atoms of a universe that nobody will change
-_kept: WeakKeyDictionary[Any, tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.bool_]]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[Any, NDArray[np.int64]] = WeakKeyDictionary()
 
 
 def keep(universe: Any) -> Any:
-    """Look up bonds and elements of a universe that nobody will change once for all; gives the universe."""
-    _kept[universe] = (bonds_of(universe), *elements_of(universe.atoms))
-    return universe
+    """Look up bonds, and elements when they are asked for, once for all where nobody will change them; gives it."""
+    _kept[universe] = bonds_of(universe)
+    return keep_elements(universe)
 
 
 def bonds_of(universe: Any) -> NDArray[np.int64]:
     """The bonds that a universe's topology holds; universe indices, shape (B, 2)."""
     if universe in _kept:
-        return _kept[universe][0]
+        return _kept[universe]
     try:
         return np.asarray(universe.bonds.to_indices(), dtype=np.int64).reshape(-1, 2)
     except AttributeError:

@@ -10,8 +10,9 @@ import scipy
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError, TrajvaeWarning
+from trajvae.readers.elements import elements_of
 from trajvae.readers.frames import Array, FrameFile, a_few
-from trajvae.readers.molecules import bonds_of, elements_of, has_names
+from trajvae.readers.molecules import bonds_of, has_names
 
 Float64 = NDArray[np.float64]
 

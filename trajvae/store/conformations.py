@@ -188,23 +188,6 @@ def _write_mdtraj(file: h5py.File, topology: Topology) -> None:
     file.create_dataset("topology", data=np.array([mdtraj_topology(topology).encode()]))
 
 
-def write_observables(
-    file: h5py.File,
-    observables: Mapping[str, Quantity],
-    steps: NDArray[np.int64] | None = None,
-    times: NDArray[np.float64] | None = None,
-) -> None:
-    """Write `/observables/<name>/{value,step,time}`: one row a frame, one level deep, as MDAnalysis reads them.
-
-    Steps and times (ps) are the rows' numbers unless they are given.
-    """
-    for name, quantity in observables.items():
-        step = np.arange(len(quantity.value), dtype=np.int64) if steps is None else steps
-        time = step.astype(np.float64) if times is None else times
-        tree: Tree = {"value": quantity, "step": step, "time": Quantity(time, "ps")}
-        write_tree(file.create_group(f"observables/{name}"), tree)
-
-
 def write_conformations(
     path: Path,
     positions: NDArray[np.float64],

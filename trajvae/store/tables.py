@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import OutputError
-from trajvae.store.conformations import write_observables
 from trajvae.store.files import whole_files
 from trajvae.store.schema import (
     Header,
@@ -131,7 +130,10 @@ def write_table(
         group = write_header(file, header)
         group.attrs.update(attributes or {})
         write_tree(group, extra or {})
-        write_observables(file, observables or {}, steps, times)
+        if observables:
+            rows = len(next(iter(observables.values())).value)
+            steps = np.arange(rows, dtype=np.int64) if steps is None else steps
+            TableFile(file, rows).append(observables, steps, steps.astype(np.float64) if times is None else times, {})
         for name, (tree, marks) in (groups or {}).items():
             made = file.create_group(name)
             made.attrs.update(marks)
