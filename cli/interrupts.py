@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import IO, Any
 
 import click
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
@@ -27,31 +32,48 @@ class Halt(click.ClickException):
         click.echo(self.message, file=file, err=True)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+def _unwind(number: int, frame: FrameType | None) -> None:
+    """Unwind the stack at the first signal; the next one does not wait for it."""
+    for each in _SIGNALS:
+        signal.signal(each, _leave)
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End the process at once; the next command removes the temporary files that are left."""
+    os._exit(128 + number)
+
+
+def _default_at_exit() -> None:
+    """Let a signal while the interpreter shuts down end it without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
 def tidy() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, as Ctrl-C does, so that nothing half written is left."""
-    before = signal.signal(signal.SIGTERM, _terminate)
+    """Let signals unwind the stack, so that nothing half written is left; a second signal ends the process at once."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # a background job of a shell ignores SIGINT
+            signal.signal(number, _unwind)
     try:
         yield
     except KeyboardInterrupt as error:
         number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
         raise Halt("stopped; what was not finished was not written", number) from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        atexit.register(_default_at_exit)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Callable[[], int]]:
     """Note the first signal instead of raising: what runs asks for its number (0: none) where it can stop.
 
-    A second signal ends the work at once.
+    A second signal unwinds the stack, see `tidy`.
     """
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     heard = [0]
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -59,8 +81,9 @@ def stoppable() -> Iterator[Callable[[], int]]:
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    for number in numbers:
-        signal.signal(number, note)
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, note)
     try:
         yield lambda: heard[0]
     finally:

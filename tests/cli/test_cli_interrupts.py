@@ -117,3 +117,17 @@ def test_resume_begins_where_there_is_nothing(folder: Path) -> None:
     assert process.returncode == 0 and (folder / "model.h5").exists()
     empty = _begin(folder, "train", "--resume", "-o", "other.h5")
     assert "wanted at least one trajectory" in empty.communicate(timeout=LIMIT)[1] and empty.returncode == 2
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.8, 2.6])
+@pytest.mark.parametrize("pair", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)])
+def test_two_signals_leave_no_traceback(folder: Path, seconds: float, pair: tuple[signal.Signals, ...]) -> None:
+    """While modules are imported, while frames are read, between two steps: the second one comes 20 ms later."""
+    process = _begin(folder, "train", "traj.npy", "--epochs", "20000", "--hidden", "32", "--checkpoint", "0")
+    time.sleep(seconds)
+    for number in pair:
+        process.send_signal(number)
+        time.sleep(0.02)
+    out, err = process.communicate(timeout=10.0)
+    assert process.returncode in {code for n in pair for code in (128 + n, -n)}, err
+    assert out == "" and "Traceback" not in err

@@ -1,0 +1,22 @@
+"""Signals while the program starts: Ctrl-C ends it without a traceback before any handler is there."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def quiet_interrupts() -> Iterator[None]:
+    """Let SIGINT end the process, as the system does by default, instead of raising KeyboardInterrupt."""
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
