@@ -32,12 +32,19 @@ trajectories = click.argument("trajectories", nargs=-1, metavar="TRAJ...", type=
 optional_trajectories = click.argument("trajectories", nargs=-1, metavar="[TRAJ]...", type=str)
 
 reading = _stack(
-    click.option("-s", "--topology", type=PATH, help="Topology: PSF, PDB, GRO, TPR or any that MDAnalysis reads."),
+    click.option("-s", "--topology", type=PATH, multiple=True, metavar="PATH",
+                 help="Topology: PSF, PDB, GRO, TPR or any that MDAnalysis reads; given several times, one for each "
+                 "trajectory."),
     click.option("--select", help="Atoms, in MDAnalysis' selection language. [default: heavy atoms of protein "
                  "and nucleic acid if any, else everything but solvent and ions]"),
     click.option("--start", type=int, help="First frame, from 0."),
     click.option("--stop", type=int, help="Frame before which to stop."),
     click.option("--step", type=int, help="Take every step-th frame."),
+    click.option("--bonds", metavar="FILE|none|guess",
+                 help="Take bonds from this topology file, ignore them, or guess them from distances. [default: bonds "
+                 "of the topology, completed by distance in residues whose atoms are not connected]"),
+    click.option("--format", "format", metavar="NAME",
+                 help="Format of the trajectories, as MDAnalysis or mdtraj name it. [default: by the suffix]"),
 )  # fmt: skip
 
 model = click.option("-m", "--model", type=PATH, help="Model file. [default: model.h5 in this folder]")
@@ -136,6 +143,7 @@ comparing = _stack(
     _networks,
 )  # fmt: skip
 
+READING = ("topology", "select", "start", "stop", "step", "bonds", "format")
 TRAINING = (
     "backend",
     "latent_dim",
@@ -170,7 +178,8 @@ def reading_of(options: dict[str, Any]) -> Any:
     """The reading options as `Reading`."""
     from trajvae.readers.sources import Reading
 
-    return Reading(**{name: options[name] for name in ("topology", "select", "start", "stop", "step")})
+    chosen = {name: options[name] for name in READING if name != "topology"}
+    return Reading(topology=options["topology"] or None, **chosen)
 
 
 def ready(outputs: list[Path], options: dict[str, Any], names: tuple[str, ...] | list[str], *, force: bool) -> None:
@@ -178,7 +187,7 @@ def ready(outputs: list[Path], options: dict[str, Any], names: tuple[str, ...] |
     from trajvae.store import check_outputs
 
     inputs = [Path(found) for name in names for found in [name, *glob.glob(name)]]
-    inputs += [options[k] for k in ("topology", "model") if options.get(k) is not None]
+    inputs += [*options.get("topology", ()), *([options["model"]] if options.get("model") is not None else [])]
     check_outputs(outputs, force=force, inputs=inputs)
 
 

@@ -88,7 +88,7 @@ def _resumed(path: Path, names: list[str], choices: dict[str, Any], extra: dict[
 
     report.say(f"going on with the training that '{path}' holds")
     reading = options.reading_of(choices)
-    given = any(choices[name] is not None for name in ("topology", "select", "start", "stop", "step"))
+    given = any(choices[name] not in (None, ()) for name in options.READING)
     asked_for = {**options.given(choices), **({"seed": choices["seed"]} if choices["seed"] else {})}
     return Model.resume(path, names or None, reading=reading if given else None, asked_for=asked_for, **extra)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trajvae.errors import TrajvaeError
     from trajvae.model import Model
     from trajvae.outputs.conformations import Conformations
-    from trajvae.readers.sources import Reading
+    from trajvae.readers.reading import Reading
 
 _HOMES = {
     "TrajVAE": "trajvae.analysis",
@@ -27,7 +27,7 @@ _HOMES = {
     "TrainConfig": "trajvae.config",
     "TrajvaeError": "trajvae.errors",
     "Conformations": "trajvae.outputs.conformations",
-    "Reading": "trajvae.readers.sources",
+    "Reading": "trajvae.readers.reading",
 }
 
 __all__ = [

@@ -6,22 +6,27 @@ at once in `_conclude`, by the functions that the command line uses too.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 from MDAnalysis.analysis.base import AnalysisBase, ResultsGroup
 from MDAnalysis.coordinates.memory import MemoryReader
+from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ReadError
 from trajvae.model import Model
 from trajvae.models.record import encode_all
 from trajvae.models.train import Progress
-from trajvae.outputs.embed import Embedding, assemble
+from trajvae.outputs.embed import Embedding, Origin, assemble
 from trajvae.readers.align import frame_jump
-from trajvae.readers.frames import ArrayFrames
+from trajvae.readers.data_set import Chunk, Frames, ReadingPass, join_chunks
+from trajvae.readers.frames import Array, ArrayFrames, FrameBlock
 from trajvae.readers.molecules import spatial
-from trajvae.readers.sources import Chunk, Frames, Reading, follows, open_source, own_selection
+from trajvae.readers.neighbours import at_usual_stride
+from trajvae.readers.reading import Reading
+from trajvae.readers.sources import open_source, own_selection
 
 
 class _Collect(AnalysisBase):  # type: ignore[misc]
@@ -29,9 +34,12 @@ class _Collect(AnalysisBase):  # type: ignore[misc]
 
     _analysis_algorithm_is_parallelizable = True
 
-    def __init__(self, frames: Frames, trajectory: Any, **kwargs: Any) -> None:
-        super().__init__(trajectory, **kwargs)
+    def __init__(self, source: Any, frames: Frames, *, verbose: bool) -> None:
         self._plan = frames
+        single = hasattr(source, "universe")
+        self._read = None if single or len(frames.files) == 1 else frames.read()  # several sources are read at once
+        self._atoms = frames.plans[0].atoms if self._read is None else np.empty(0, dtype=np.int64)
+        super().__init__(_trajectory(source, frames) if self._read is None else _in_memory(self._read), verbose=verbose)
 
     @classmethod
     def get_supported_backends(cls) -> tuple[str, ...]:
@@ -40,14 +48,15 @@ class _Collect(AnalysisBase):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         """Workers copy coordinates only: they need no model and draw no progress bar."""
-        return {**self.__dict__, "model": None, "_progress": None}
+        return {**self.__dict__, "model": None, "_progress": None, "_read": None}
 
     def _prepare(self) -> None:
-        self.results.xyz = np.empty((self.n_frames, len(self._plan.atoms), 3), dtype=np.float32)
+        self.results.xyz = np.empty((self.n_frames, len(self._atoms), 3), dtype=np.float32)
         self.results.boxes = np.zeros((self.n_frames, 6))
 
     def _single_frame(self) -> None:
-        self.results.xyz[self._frame_index] = self._ts.positions[self._plan.atoms]
+        has = getattr(self._ts, "has_positions", True)  # a TRR file may have frames of velocities alone
+        self.results.xyz[self._frame_index] = self._ts.positions[self._atoms] if has else np.nan
         if self._ts.dimensions is not None:
             self.results.boxes[self._frame_index] = self._ts.dimensions
 
@@ -56,15 +65,44 @@ class _Collect(AnalysisBase):  # type: ignore[misc]
         return ResultsGroup(lookup={"xyz": stack, "boxes": stack})
 
     def _collected(self) -> Chunk:
-        """The frames as a reader would have given them; the copies are dropped."""
+        """Return the frames as a reader would have given them; the copies are dropped."""
         xyz, boxes = self.results.pop("xyz"), self.results.pop("boxes")
         frames = np.asarray(self.frames, dtype=np.int64)
-        if not len(frames):
+        if self._read is not None:
+            chunk, rows = self._read[frames], np.arange(len(frames))
+        else:
+            chunk, rows = self._checked(xyz, boxes)
+        return dataclasses.replace(chunk, follows=chunk.follows & at_usual_stride(frames[rows]))
+
+    def _checked(self, xyz: Array, boxes: NDArray[np.float64]) -> tuple[Chunk, NDArray[np.int64]]:
+        """Return the frames that have positions, checked and made whole, and their rows among all."""
+        file, frame, rows = self._places()
+        if not len(rows):
             raise ReadError("no frame is left to analyse: check start, stop, step and frames")
-        plan, file = self._plan, self._plan.files[0]
-        if isinstance(file, ArrayFrames):  # MDAnalysis' time steps are float32; the array may not be
-            xyz = file.positions[frames][:, plan.atoms]
-        return plan.finish(xyz, boxes if boxes[:, :3].any() else None, frames, plan.names[0], file=0)
+        block = FrameBlock(xyz[rows], boxes[rows] if boxes[:, :3].any() else None, np.asarray(self.times)[rows])
+        only = self._plan.files[0]
+        if isinstance(only, ArrayFrames):  # MDAnalysis' time steps are float32; the array may not be
+            times = only.times(range(only.n_frames))[frame]
+            block = FrameBlock(only.positions[frame][:, self._atoms], block.boxes, times)
+        ahead, parts = ReadingPass(self._plan), []
+        for same in np.split(np.arange(len(file)), np.flatnonzero(np.diff(file)) + 1):
+            parts.append(ahead.chunk(block.rows(same), frame[same], int(file[same[0]])))
+        return join_chunks(parts), rows
+
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Number of the file and of the frame in it of every frame that has positions, and its row among all."""
+        before, numbers, files = 0, [], []
+        for k, file in enumerate(self._plan.files):
+            own = file.frame_numbers(range(file.n_frames))
+            numbers.append(before + own)
+            files.append(np.full(len(own), k, dtype=np.int64))
+            before += file.n_stored
+        known, of_file = np.concatenate(numbers), np.concatenate(files)
+        wanted = np.asarray(self.frames, dtype=np.int64)
+        place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        rows = np.flatnonzero(known[place] == wanted)
+        first = np.searchsorted(of_file, of_file[place[rows]])
+        return of_file[place[rows]], place[rows] - first, rows
 
 
 class TrajVAE(_Collect):
@@ -123,13 +161,13 @@ class TrajVAE(_Collect):
         verbose: bool = False,
         **options: Any,
     ) -> None:
-        select = own_selection(universe_or_atomgroup, select)
         if latent_dim is not None:
             options["latent_dim"] = latent_dim
-        self.config = TrainConfig(backend=latent, select=select, seed=seed, **options)
+        kept = own_selection(universe_or_atomgroup, select)
+        self.config = TrainConfig(backend=latent, select=kept, seed=seed, **options)
         self._device, self._progress = device, progress
         frames = open_source(universe_or_atomgroup, Reading(select=select))
-        super().__init__(frames, _trajectory(universe_or_atomgroup, frames), verbose=verbose)
+        super().__init__(universe_or_atomgroup, frames, verbose=verbose)
 
     def _conclude(self) -> None:
         chunk = self._collected()
@@ -163,7 +201,7 @@ class Embed(_Collect):
 
     def __init__(self, universe_or_atomgroup: Any, model: Model, *, verbose: bool = False) -> None:
         frames = model.open(universe_or_atomgroup)
-        super().__init__(frames, _trajectory(universe_or_atomgroup, frames), verbose=verbose)
+        super().__init__(universe_or_atomgroup, frames, verbose=verbose)
         self.model = model
 
     def _conclude(self) -> None:
@@ -177,15 +215,19 @@ def _trajectory(source: Any, frames: Frames) -> Any:
         return source.universe.trajectory
     (file,) = frames.files
     everything = np.arange(file.n_atoms)
-    xyz, boxes = zip(*file.blocks(range(file.n_frames), everything, file.n_frames), strict=True)
-    dimensions = None if boxes[0] is None else boxes[0].astype(np.float32)
-    return MemoryReader(spatial(np.asarray(xyz[0])), order="fac", dimensions=dimensions)
+    (block,) = file.blocks(range(file.n_frames), everything, file.n_frames)
+    dimensions = None if block.boxes is None else block.boxes.astype(np.float32)
+    return MemoryReader(spatial(np.asarray(block.positions)), order="fac", dimensions=dimensions)
+
+
+def _in_memory(chunk: Chunk) -> Any:
+    return MemoryReader(spatial(chunk.positions).astype(np.float32), order="fac")
 
 
 def _embedding(model: Model, chunk: Chunk, frames: Frames) -> Embedding:
     encoded = encode_all(model.pipeline, chunk.positions)
-    jump = np.where(follows(chunk.file), frame_jump(model.pipeline.alignment.apply(chunk.positions)), np.nan)
-    return assemble(model.pipeline, encoded, (chunk.file, chunk.frame), jump, frames)
+    jump = np.where(chunk.follows, frame_jump(model.pipeline.alignment.apply(chunk.positions)), np.nan)
+    return assemble(model.pipeline, encoded, Origin(chunk.file, chunk.frame, chunk.time, frames.names), jump)
 
 
 def _fill(results: Any, embedding: Embedding) -> None:

@@ -12,7 +12,8 @@ from trajvae.latents import LATENTS, latent_options, make_latent, resolve_settin
 from trajvae.model import Model
 from trajvae.outputs.compare import Comparison
 from trajvae.outputs.trials import Plan, check_frames, examine, train_all
-from trajvae.readers.sources import Reading, open_source, own_selection
+from trajvae.readers.reading import Reading
+from trajvae.readers.sources import open_source, own_selection
 
 
 def candidates(
@@ -117,8 +118,9 @@ def compare(
         raise OptionError(f"names stand for one model each, got '{min(set(chosen) & set(models))}' twice")
     opened = [model.open(source, reading) for model in models.values()]  # refuses another molecule
     wanted = next((c.select for c in [*chosen.values(), *(m.config for m in models.values())] if c.select), None)
-    reading = dataclasses.replace(reading, select=own_selection(source, reading.select or wanted))
-    chosen = {name: dataclasses.replace(config, select=reading.select) for name, config in chosen.items()}
+    reading = dataclasses.replace(reading, select=reading.select or wanted)
+    kept = own_selection(source, reading.select)
+    chosen = {name: dataclasses.replace(config, select=kept) for name, config in chosen.items()}
     frames = opened[0] if opened else open_source(source, reading)
     chunk = frames.read()
     for name, model in models.items():

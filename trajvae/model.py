@@ -26,7 +26,9 @@ from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.objectives import parse_objective
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.path import find_ends, path
-from trajvae.readers.sources import Chunk, Frames, Reading, open_matching
+from trajvae.readers.data_set import Chunk, Frames
+from trajvae.readers.reading import Reading
+from trajvae.readers.sources import open_matching
 from trajvae.store import read_model, write_model
 from trajvae.topology import Topology
 from trajvae.training import resume, train, train_frames
@@ -200,7 +202,7 @@ class Model:
             Simulated frames to compare with, beside those that the model keeps.
         """
         reading, observed = reading or Reading(), None
-        followed = parse_objective(objective, self.pipeline, reading.topology)
+        followed = parse_objective(objective, self.pipeline, reading.first_topology)
         if source is not None:
             observed = np.concatenate([evaluate(followed, c.positions) for c in self.open(source, reading).chunks()])
         extra: dict[str, Any] = {"of": of, "seed": seed, "search": search, "observed": observed, "progress": progress}
@@ -236,7 +238,7 @@ class Model:
         return path(
             self.pipeline,
             self.record,
-            find_ends(self.pipeline, latent, (start, end), reading.topology),
+            find_ends(self.pipeline, latent, (start, end), reading.first_topology),
             metric=metric,
             frames=frames,
             curve=curve,

@@ -17,7 +17,9 @@ from trajvae.models.saved import Parts
 from trajvae.models.supply import InMemory, Streamed, Supply
 from trajvae.models.train import Snapshot
 from trajvae.models.unfinished import Origin, from_checkpoint, to_checkpoint
-from trajvae.readers.sources import Frames, Reading, open_source, own_selection
+from trajvae.readers.data_set import Frames
+from trajvae.readers.reading import Reading
+from trajvae.readers.sources import open_source, own_selection
 from trajvae.store import ModelRecord, check_outputs, read_model, write_model
 
 CHECKPOINT_SECONDS = 60.0
@@ -138,8 +140,8 @@ def train(
 ) -> Parts:
     """Read, align and train; see `Model.train`. `extra` goes to `train_frames`."""
     config, reading = config or TrainConfig(), reading or Reading()
-    config = dataclasses.replace(config, select=own_selection(source, reading.select or config.select))
-    reading = dataclasses.replace(reading, select=config.select)
+    reading = dataclasses.replace(reading, select=reading.select or config.select)
+    config = dataclasses.replace(config, select=own_selection(source, reading.select))
     frames = open_source(source, reading)
     supply = supply_of(frames, config.features, parse_memory(memory))
     if inputs is not None:
@@ -182,8 +184,10 @@ def train_frames(
 
 def _plain(reading: Reading) -> dict[str, Any]:
     """A reading as JSON takes it."""
-    values = dataclasses.asdict(reading)
-    return {**values, "topology": None if reading.topology is None else str(reading.topology)}
+    files = [str(path) for path in reading.topologies]
+    topology = files if len(files) > 1 else next(iter(files), None)
+    bonds = None if reading.bonds is None else str(reading.bonds)
+    return {**dataclasses.asdict(reading), "topology": topology, "bonds": bonds}
 
 
 def resume(

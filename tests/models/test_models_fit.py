@@ -17,7 +17,7 @@ from trajvae.models.fit import choose_device, fit
 from trajvae.models.record import jumps
 from trajvae.models.schedule import held_out_blocks
 from trajvae.models.supply import InMemory
-from trajvae.readers.sources import Chunk
+from trajvae.readers.data_set import Chunk
 from trajvae.topology import Topology
 
 Array = NDArray[np.floating]
@@ -25,7 +25,7 @@ QUICK = TrainConfig(epochs=3, hidden=(16,))
 
 
 def _chunk(x: Array) -> InMemory:
-    return InMemory(Chunk(x, np.zeros(len(x), dtype=np.int64), np.arange(len(x))))
+    return InMemory(Chunk.of_run(x))
 
 
 def test_figures_are_the_contract_s(tiny_model: Model) -> None:
@@ -167,13 +167,13 @@ def test_jumps_do_not_cross_files(chain: Array) -> None:
     """The largest jump is between neighbours of one file; without neighbours there is none."""
     x = chain[:10].astype(np.float64)
     x[5:] += 100.0
-    file = np.repeat([0, 1], 5)
-    within, least = jumps(x, file)
+    follows = np.arange(10) % 5 > 0
+    within, least = jumps(x, follows)
     assert within is not None
     assert least is not None
     assert least <= within < 50.0
-    assert jumps(x, np.zeros(10, dtype=np.int64))[0] > 50.0  # type: ignore[operator]
-    assert jumps(x[:2], np.array([0, 1])) == (None, None)
+    assert jumps(x, np.arange(10) > 0)[0] > 50.0  # type: ignore[operator]
+    assert jumps(x[:2], np.array([False, False])) == (None, None)
 
 
 def test_devices_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,8 +248,7 @@ def test_the_reference_sees_no_held_out_frame(chain: Array) -> None:
 def test_a_collapsed_latent_says_so(chain) -> None:
     """With a KL that weighs a thousandfold nothing passes; a warning, and the figures; a plain model uses both."""
     topology = Topology.anonymous(12)
-    where = np.zeros(len(chain), dtype=np.int64), np.arange(len(chain))
-    chunk = InMemory(Chunk(chain.copy(), *where))
+    chunk = InMemory(Chunk.of_run(chain.copy()))
     with pytest.warns(TrajvaeWarning, match="collapsed: none of its 2 dimensions.*--beta below 1"):
         _, record = fit(chunk, topology, TrainConfig(beta=1000.0, epochs=40, hidden=(16,)))
     assert record.figures["collapsed"] is True and record.figures["active_units"] == 0

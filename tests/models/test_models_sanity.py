@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from trajvae.models.schedule import held_out_blocks
 from trajvae.models.supply import InMemory
 from trajvae.observables import dihedral
 from trajvae.readers import open_source
-from trajvae.readers.sources import Chunk
+from trajvae.readers.data_set import Chunk, join_chunks
 from trajvae.topology import Topology
 
 QUICK = TrainConfig(epochs=2, hidden=(8,))
@@ -26,9 +27,8 @@ SAMPLE = 2000
 
 def chunk_of(*files):
     """Frames of several files as they are read."""
-    sizes = [len(x) for x in files]
-    file, frame = np.repeat(np.arange(len(files)), sizes), np.concatenate([np.arange(n) for n in sizes])
-    return Chunk(np.concatenate(files), file.astype(np.int64), frame.astype(np.int64))
+    parts = [Chunk.of_run(x) for x in files]
+    return join_chunks([replace(part, file=part.file + k) for k, part in enumerate(parts)])
 
 
 def divided(chunk, names=()):

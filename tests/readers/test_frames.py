@@ -12,7 +12,10 @@ from MDAnalysisTests import datafiles
 
 from trajvae.errors import ReadError
 from trajvae.readers import Reading, open_source
-from trajvae.readers.frames import ArrayFrames, DCDFrames, ReaderFrames, XDRFrames
+from trajvae.readers.dcd import DCDFrames
+from trajvae.readers.frames import ArrayFrames
+from trajvae.readers.mda_reader import ReaderFrames
+from trajvae.readers.xdr import XDRFrames
 from trajvae.readers.opening import open_any
 
 FILES = {
@@ -48,7 +51,7 @@ def mda_frames(universe, atoms, frames=slice(None)):
 
 def raw(file, frames, atoms):
     """Positions and boxes of a FrameFile, zeros where there is no box."""
-    xyz, boxes = zip(*file.blocks(frames, atoms, 4), strict=True)
+    xyz, boxes, _ = zip(*file.blocks(frames, atoms, 4), strict=True)
     filled = [np.zeros((len(x), 6)) if box is None else box for x, box in zip(xyz, boxes, strict=True)]
     return np.concatenate(xyz), np.concatenate(filled)
 
@@ -86,7 +89,7 @@ def test_files_of_other_programs_equal_mdanalysis(kind):
     """Raw coordinates as the format's reader gives them, before molecules are made whole, and their boxes."""
     topology, trajectory = FILES[kind]
     twin = mda_universe(topology, trajectory)
-    ((file,), _) = open_any(str(trajectory or topology), topology)
+    ((file, _),) = open_any(str(trajectory or topology), [topology])
     assert (file.n_frames, file.n_atoms) == (twin.trajectory.n_frames, len(twin.atoms))
     atoms = twin.atoms[: min(50, len(twin.atoms))]
     used = range(0, min(file.n_frames, 20), 3)
@@ -101,7 +104,7 @@ def test_boxes_equal_mdanalysis(written, examples, suffix):
     """In Å and degrees; XYZ holds none."""
     pdb = examples / "alanine_dipeptide.pdb"
     twin = mda_universe(pdb, written[0] / f"t.{suffix}")
-    ((file,), _) = open_any(written[0] / f"t.{suffix}", pdb)
+    ((file, _),) = open_any(written[0] / f"t.{suffix}", [pdb])
     expected = mda_frames(twin, twin.atoms)[1]
     assert suffix in ("xyz", "pdb") or np.allclose(expected[:, :3], [40.0, 41.0, 42.0], atol=1e-3)
     np.testing.assert_allclose(raw(file, range(25), twin.atoms.indices)[1], expected, atol=1e-2)
@@ -167,7 +170,7 @@ def test_the_fast_readers_are_used(written, examples):
 def test_memory_maps_are_read_piecewise(tmp_path):
     """A .npy is mapped, not loaded: a chunk copies its own frames only."""
     np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(50, 4, 3)))
-    ((file,), _) = open_any(tmp_path / "a.npy", None)
+    ((file, _),) = open_any(tmp_path / "a.npy")
     assert isinstance(file, ArrayFrames) and isinstance(file.positions, np.memmap)
 
 
@@ -218,7 +221,7 @@ def test_whole_files_pass_the_length_check(name):
     """No false alarm: files of several writers, of few atoms and of many, open to the last frame."""
     path = Path(getattr(datafiles, name))
     file = (DCDFrames if path.suffix == ".dcd" else XDRFrames)(path)
-    xyz, _ = next(iter(file.blocks(range(file.n_frames - 1, file.n_frames), np.arange(3), 5)))
+    xyz = next(iter(file.blocks(range(file.n_frames - 1, file.n_frames), np.arange(3), 5))).positions
     assert xyz.shape == (1, 3, 3) and np.isfinite(xyz).all()
 
 

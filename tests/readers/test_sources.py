@@ -9,7 +9,6 @@ from MDAnalysisTests.datafiles import GRO, XTC, two_water_gro
 
 from trajvae.errors import ReadError, SelectionError
 from trajvae.readers import Reading, open_source
-from trajvae.readers.sources import follows
 
 NAMELESS = pytest.mark.filterwarnings("ignore:no topology:trajvae.errors.TrajvaeWarning")
 LENGTHS = (7, 1, 12, 5)
@@ -86,12 +85,6 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(chain, tmp_path):
     assert open_source(str(tmp_path / "run[1].npy")).n_frames == 3
 
 
-def test_frames_of_two_files_never_follow_each_other():
-    """Nor does the first frame follow anything."""
-    assert follows(np.array([0, 0, 1, 1, 1, 0])).tolist() == [False, True, False, True, True, False]
-    assert follows(np.array([], dtype=int)).tolist() in ([], [False])
-
-
 def test_files_and_topology_of_mixed_formats(examples):
     """DCD and NPZ, flat and spatial, of one molecule in one data set."""
     source = [examples / "chain2d_close.dcd", examples / "chain2d_close.npz"]
@@ -121,7 +114,7 @@ def test_default_selection_of_a_protein_is_its_heavy_atoms(adk, name):
     topology, trajectory = adk if name == "adk" else (GRO, XTC)
     frames = open_source(trajectory, Reading(topology=topology, stop=1))
     expected = heavy_protein(mda.Universe(str(topology)))
-    assert np.array_equal(frames.atoms[frames.chosen], expected.indices)
+    assert np.array_equal(frames.plans[0].atoms[frames.plans[0].chosen], expected.indices)
     assert "protein" in frames.selection and "heavy" in frames.selection
 
 
@@ -192,6 +185,6 @@ def test_a_selection_keeps_its_own_order(adk):
     universe = mda.Universe(*map(str, adk))
     group = universe.atoms[[30, 10, 20, 40]]
     frames = open_source(group, Reading(select="all", stop=1))
-    expected = universe.atoms[frames.atoms[frames.chosen]]
+    expected = universe.atoms[frames.plans[0].atoms[frames.plans[0].chosen]]
     assert frames.topology.names.tolist() == expected.names.tolist()
     np.testing.assert_allclose(frames.read().positions[0], expected.positions, atol=1e-4)

@@ -13,7 +13,7 @@ from trajvae.errors import ModelError, TrajvaeWarning
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.readers.frames import a_few
-from trajvae.readers.sources import Chunk, Frames
+from trajvae.readers.data_set import Chunk, Frames
 from trajvae.terms import bond_lengths
 from trajvae.topology import Topology
 from trajvae.validity import Validity

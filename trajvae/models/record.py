@@ -18,7 +18,7 @@ from trajvae.models.sanity import unlike_blocks
 from trajvae.models.supply import Supply
 from trajvae.observables import built_in, evaluate_all
 from trajvae.readers.align import frame_jump, pairwise_rmsd
-from trajvae.readers.sources import Chunk, follows
+from trajvae.readers.data_set import Chunk
 from trajvae.validity import Validity
 
 SAMPLE_FRAMES, SAMPLE_BYTES = 2000, 64e6
@@ -80,7 +80,7 @@ class _Tally:
         self.jump: float | None = None
         self.least: float | None = None
         self.generator = torch.Generator(pipeline.device).manual_seed(0)
-        self._last: Chunk | None = None
+        self._last: NDArray[np.floating[Any]] | None = None
 
     def add(self, chunk: Chunk) -> None:
         """Encode and measure some frames."""
@@ -99,17 +99,16 @@ class _Tally:
         told: dict[str, Any] = {"latent": encoded.latent, "elbo": encoded.elbo, "kl": encoded.kl.astype(np.float32)}
         self.frames.add({**told, **measured})
         self.degenerate += self.pipeline.alignment.degenerate(chunk.positions)
-        self._jumps(Chunk(aligned, chunk.file, chunk.frame))
+        self._jumps(aligned, chunk.follows)
 
-    def _jumps(self, aligned: Chunk) -> None:
-        """The largest jumps so far, those from the last chunk to this one among them."""
-        x, file = aligned.positions, aligned.file
+    def _jumps(self, aligned: NDArray[np.floating[Any]], follows: NDArray[np.bool_]) -> None:
+        """Update the largest jumps; a chunk's first frame may follow the last one of the chunk before."""
         if self._last is not None:
-            x, file = np.concatenate([self._last.positions, x]), np.concatenate([self._last.file, file])
-        jump, least = jumps(x, file)
+            aligned, follows = np.concatenate([self._last, aligned]), np.concatenate([[False], follows])
+        jump, least = jumps(aligned, follows)
         if jump is not None and least is not None:
             self.jump, self.least = max(jump, self.jump or 0.0), max(least, self.least or 0.0)
-        self._last = Chunk(x[-1:], file[-1:], aligned.frame[-1:])
+        self._last = aligned[-1:]
 
 
 def make_record(
@@ -193,9 +192,9 @@ def _use_of_latent(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[
     }
 
 
-def jumps(aligned: NDArray[np.floating[Any]], file: NDArray[np.int64]) -> tuple[float | None, float | None]:
-    """The largest RMSD in Å between neighbours of one file, as aligned and as optimally superposed."""
-    next_to = np.flatnonzero(follows(file))
+def jumps(aligned: NDArray[np.floating[Any]], follows: NDArray[np.bool_]) -> tuple[float | None, float | None]:
+    """Largest RMSD in Å between frames and the ones that they follow, as aligned and as optimally superposed."""
+    next_to = np.flatnonzero(follows)
     if not len(next_to):
         return None, None
     jump = frame_jump(aligned)[next_to]

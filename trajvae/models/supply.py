@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trajvae.readers.sources import Chunk, Frames
+from trajvae.readers.data_set import Chunk, Frames
 
 Array = NDArray[np.floating[Any]]
 
@@ -70,7 +70,7 @@ class InMemory:
         """See `Supply`."""
         c = self.chunk
         for i in range(0, len(c.positions), size):
-            yield Chunk(c.positions[i : i + size], c.file[i : i + size], c.frame[i : i + size])
+            yield c[i : i + size]
 
 
 class Streamed:

@@ -18,7 +18,7 @@ from trajvae.models.fit import Begun, choose_device
 from trajvae.models.saved import built, config_of, groups_of
 from trajvae.models.snapshots import check_snapshot
 from trajvae.models.train import Snapshot
-from trajvae.readers.sources import Reading
+from trajvae.readers.reading import Reading
 from trajvae.store import Header, ModelRecord
 
 _TENSORS = ("best", "optimiser", "random", "sums")  # of a snapshot, beside the weights
@@ -120,6 +120,7 @@ def _check_origin(values: dict[str, Any]) -> None:
         raise ModelError("its origin must be files, a selection, a command and an amount of memory")
     TrainConfig.from_dict(origin.asked)
     check_types(Reading, origin.reading)
-    Reading(**origin.reading)
+    if not all(isinstance(name, str) for name in Reading(**origin.reading).topologies):
+        raise ModelError("its topologies must be names of files")
     if "features" not in origin.asked or "select" not in origin.reading:
         raise ModelError("its origin lacks the features or the selection that were asked for")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,12 +14,27 @@ from numpy.typing import NDArray
 from trajvae.models.encoded import Columns, Encoded
 from trajvae.models.pipeline import Pipeline
 from trajvae.readers.align import frame_jump
-from trajvae.readers.sources import Chunk, Frames, follows
+from trajvae.readers.data_set import Chunk, Frames
 from trajvae.store import Header, Quantity, table_file
 
 _FIGURES = ("elbo", "rmsd", "pca_rmsd")  # whose means are told
 _KEPT = ("latent", "scale", *_FIGURES)  # of what is encoded
 Progress = Callable[[int, int], None]
+
+
+class Origin(NamedTuple):
+    """Where frames come from.
+
+    Attributes
+    ----------
+    file, frame, time, files
+        As of `Embedding`.
+    """
+
+    file: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    time: NDArray[np.float64]
+    files: list[str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,10 +54,10 @@ class Embedding:
     rmsd : ndarray, shape (T,)
         Å, of each frame to its decoded mean; NaN where that was not asked for.
     frame_jump : ndarray, shape (T,)
-        Å, to the frame before in the same file; NaN where there is none.
+        Å, to the frame that it follows in the same run; NaN where there is none: first frames, gaps and restarts.
     file, frame : ndarray of int64, shape (T,)
     time : ndarray, shape (T,)
-        ps.
+        ps, as the files give it.
     files : list of str
     figures : dict
         Means over the frames.
@@ -108,10 +123,10 @@ def embed(
     columns = Columns(frames.n_frames)
     for encoded, chunk, jump in _pieces(pipeline, frames, progress, rmsd=rmsd):
         own = {name: getattr(encoded, name) for name in _KEPT}
-        columns.add({**own, "jump": jump, "file": chunk.file, "frame": chunk.frame})
+        columns.add({**own, "jump": jump, "file": chunk.file, "frame": chunk.frame, "time": chunk.time})
     kept = Encoded(*(columns[name] if name in _KEPT else np.empty(0) for name in Encoded._fields))
-    where = columns["file"], columns["frame"]
-    return assemble(pipeline, kept, where, columns["jump"], frames, measured=rmsd)
+    origin = Origin(columns["file"], columns["frame"], columns["time"], frames.names)
+    return assemble(pipeline, kept, origin, columns["jump"], measured=rmsd)
 
 
 def embed_to(
@@ -129,7 +144,8 @@ def embed_to(
     sums = dict.fromkeys(_FIGURES, 0.0)
     with table_file(path, frames.n_frames, header, extra, force=force) as out:
         for encoded, chunk, jump in _pieces(pipeline, frames, progress):
-            piece = assemble(pipeline, encoded, (chunk.file, chunk.frame), jump, frames, measured=False)
+            origin = Origin(chunk.file, chunk.frame, chunk.time, frames.names)
+            piece = assemble(pipeline, encoded, origin, jump, measured=False)
             out.append(piece.observables(), piece.frame, piece.time, {"file": piece.file, "frame": piece.frame})
             sums = {name: total + float(getattr(encoded, name).sum()) for name, total in sums.items()}
     return {"frames": out.done, **{name: total / out.done for name, total in sums.items()}}
@@ -138,15 +154,15 @@ def embed_to(
 def _pieces(
     pipeline: Pipeline, frames: Frames, progress: Progress | None, *, rmsd: bool = True
 ) -> Iterator[tuple[Encoded, Chunk, NDArray[np.float64]]]:
-    """What is encoded of chunk after chunk, and the jump to each frame from the one before in the same file."""
+    """Encode chunk after chunk, and measure the jump to each frame from the one that it follows."""
     generator, done = torch.Generator(pipeline.device).manual_seed(0), 0
-    last: tuple[int, NDArray[np.floating[Any]]] | None = None
+    last: NDArray[np.floating[Any]] | None = None
     for chunk in frames.chunks():
         encoded, aligned = pipeline.encode(chunk.positions, generator, rmsd=rmsd)
-        jump = np.where(follows(chunk.file), frame_jump(aligned), np.nan)
-        if last is not None and last[0] == chunk.file[0]:
-            jump[:1] = frame_jump(np.concatenate([last[1], aligned[:1]]))[1:]
-        last, done = (int(chunk.file[-1]), aligned[-1:]), done + len(aligned)
+        jump = np.where(chunk.follows, frame_jump(aligned), np.nan)
+        if last is not None and chunk.follows[0]:
+            jump[:1] = frame_jump(np.concatenate([last, aligned[:1]]))[1:]
+        last, done = aligned[-1:], done + len(aligned)
         yield encoded, chunk, jump
         if progress is not None:
             progress(done, frames.n_frames)
@@ -155,18 +171,13 @@ def _pieces(
 def assemble(
     pipeline: Pipeline,
     everything: Encoded,
-    where: tuple[NDArray[np.int64], NDArray[np.int64]],
+    origin: Origin,
     jump: NDArray[np.float64],
-    frames: Frames,
     *,
     measured: bool = True,
 ) -> Embedding:
-    """An embedding of what was encoded of frames, numbers of whose files and in them are `where`.
-
-    Without measures figures tell none.
-    """
-    file, frame = where
-    figures: dict[str, Any] = {"frames": len(file)}
+    """Make an embedding of encoded frames; without `measured` its figures hold their number alone."""
+    figures: dict[str, Any] = {"frames": len(origin.file)}
     if measured:
         figures |= {name: float(getattr(everything, name).mean()) for name in _FIGURES}
     return Embedding(
@@ -174,10 +185,7 @@ def assemble(
         everything.scale,
         everything.rmsd,
         jump,
-        file,
-        frame,
-        frames.times(file, frame),
-        frames.names,
+        *origin,
         pipeline.tangent(everything.latent),
         pipeline.vae.latent.coordinates,
         figures=figures,

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from trajvae.errors import ReadError
 from trajvae.models.identity import check_names
 from trajvae.models.pipeline import Pipeline
-from trajvae.readers.sources import Reading, open_matching
+from trajvae.readers.reading import Reading
+from trajvae.readers.sources import open_matching
 
 
 def read_structure(file: str | Path, pipeline: Pipeline, topology: str | Path | None = None) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.models.supply import InMemory
 from trajvae.models.threads import small_work
-from trajvae.readers.sources import Chunk
+from trajvae.readers.data_set import Chunk
 from trajvae.topology import Topology
 
 Float64 = NDArray[np.float64]

@@ -2,7 +2,9 @@
 
 from trajvae.readers.align import Alignment, frame_jump, pairwise_rmsd, principal, superpose
 from trajvae.readers.molecules import to_mdtraj, to_universe, write_pdb
-from trajvae.readers.sources import Chunk, Frames, Reading, open_source
+from trajvae.readers.data_set import Chunk, Frames
+from trajvae.readers.reading import Reading
+from trajvae.readers.sources import open_source
 
 __all__ = [
     "Alignment",

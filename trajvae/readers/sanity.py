@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,7 @@ from numpy.typing import NDArray
 
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers.elements import elements_of
-from trajvae.readers.frames import Array, FrameFile, a_few
-from trajvae.readers.molecules import bonds_of, has_names
+from trajvae.readers.frames import Array
 
 Float64 = NDArray[np.float64]
 
@@ -25,41 +25,43 @@ _NM = "these look like nanometres, and Å are wanted: multiply the positions by 
 _BEADS = "(beads that are no atoms need names that are no elements)"
 
 
-def check_units(file: FrameFile, frames: range, chosen: Any) -> None:
+def check_units(name: str, samples: Sequence[Array], near: Any, known: NDArray[np.int64]) -> None:
     """Refuse, or warn of, positions that are in another unit than Å by all that is known of the atoms.
 
-    Atoms whose elements are certain have lengths of their own; beads may have any, so those are only asked about.
+    Atoms whose elements are certain have known distances; beads may have any, so for them there is only a warning.
 
     Parameters
     ----------
-    file : FrameFile
-    frames : range
-        Those that are read; a few of them are looked at.
-    chosen : AtomGroup
-        Neighbours are looked for in the whole residues of its atoms.
+    name : str
+        Name of the file.
+    samples : sequence of ndarray, shape (n, D)
+        A few of its frames, of the atoms `near`; three are looked at.
+    near : AtomGroup
+        Whole residues of the selected atoms, in which neighbours are looked for.
+    known : ndarray of int64, shape (B, 2)
+        Bonds, as indices in the universe.
 
     Raises
     ------
     ReadError
         Bonds or neighbours are nearer than those of any atoms, or all farther.
     """
-    near = chosen.residues.atoms if has_names(chosen) else chosen
-    x = _some(file, frames, near.indices)
-    if not len(x) or len(near) < 2:
+    if not samples or len(near) < 2:
         return
+    x = np.asarray(samples[:_LOOKS], dtype=np.float64)
     elements, certain = elements_of(near)
-    bonds = _inside(near, bonds_of(near.universe))
+    bonds = _inside(near, known)
     bonds = bonds[certain[bonds].all(axis=1)]
     if len(bonds):
         length = float(np.median(np.linalg.norm(x[:, bonds[:, 0]] - x[:, bonds[:, 1]], axis=-1)))
-        _refuse(file.name, "bonded atoms", length, neighbour_distance(x) if length > LONG else 0.0)
+        _refuse(name, "bonded atoms", length, neighbour_distance(x) if length > LONG else 0.0)
         return
     apart = neighbour_distance(x)
     if certain.all() and len(set(elements) - {""}):
-        _refuse(file.name, "nearest neighbours", apart, apart if len(near) > 2 * len(near.residues) else 0.0)
+        _refuse(name, "nearest neighbours", apart, apart if len(near) > 2 * len(near.residues) else 0.0)
     elif apart < SHORT:
         warnings.warn(
-            f"'{file.name}': the nearest neighbours are {apart:.3g} Å apart in the median; positions are taken as Å: "
+            f"'{name}': the nearest neighbours are {apart:.3g} Å apart in the median; positions are taken as Å: "
             "if these are nanometres, multiply them by 10",
             TrajvaeWarning,
             stacklevel=3,
@@ -77,14 +79,6 @@ def _refuse(name: str, what: str, length: float, apart: float) -> None:
             f"'{name}': {what} are {length:.3g} Å apart in the median, farther than any atoms are: these look like Å "
             "that were taken for nanometres (mdtraj's unit): divide the positions by 10"
         )
-
-
-def _some(file: FrameFile, frames: range, atoms: NDArray[np.int64]) -> Float64:
-    """A few frames of finite numbers, (t, n, D)."""
-    blocks = file.blocks(a_few(file, frames, _LOOKS), np.asarray(atoms, dtype=np.int64), 1)
-    parts = [np.asarray(xyz, dtype=np.float64) for xyz, _ in blocks]
-    kept = [x for x in parts if np.isfinite(x).all()]
-    return np.concatenate(kept) if kept else np.empty((0, len(atoms), 3))
 
 
 def _inside(atoms: Any, bonds: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -3,174 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, ReadError, SelectionError, TrajvaeWarning
-from trajvae.readers.connect import connect, first_box
-from trajvae.readers.frames import Array, FrameFile
-from trajvae.readers.molecules import has_names, select_atoms, topology_of
-from trajvae.readers.opening import open_any
-from trajvae.readers.sanity import check_spread, check_units, usable_boxes
-from trajvae.readers.whole import Wholeness
-from trajvae.topology import Topology
+from trajvae.readers.data_set import Chunk, Frames, correspond
+from trajvae.readers.frames import FrameFile
+from trajvae.readers.molecules import has_names
+from trajvae.readers.opening import OpenedTrajectory, open_any
+from trajvae.readers.planning import Selected, plan_reading, select_from
+from trajvae.readers.reading import Reading
 
-_CHUNK_NUMBERS = 2**21  # coordinates a chunk: 16 MB in float64
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Which atoms and frames to read.
-
-    Attributes
-    ----------
-    topology : str or Path, optional
-        A file that MDAnalysis reads; by default the trajectory's own, if it has one.
-    select : str, optional
-        MDAnalysis' selection language; the default is `select_atoms`'s.
-    start, stop, step : int, optional
-        As MDAnalysis has them, over all files in the order given.
-    """
-
-    topology: str | Path | None = None
-    select: str | None = None
-    start: int | None = None
-    stop: int | None = None
-    step: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """Some frames: `positions` (t, N, D) in Å, and where each one comes from."""
-
-    positions: Array
-    file: NDArray[np.int64]
-    frame: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Frames:
-    """The frames and atoms that were chosen, to be read in chunks, as often as one likes.
-
-    Attributes
-    ----------
-    files : list of FrameFile
-    ranges : list of range
-        Frames of each file.
-    atoms : ndarray
-        Atoms that are read: the selected ones and those their molecules need to be made whole.
-    chosen : ndarray
-        Places of the selected atoms among `atoms`.
-    topology : Topology
-        Of the selected atoms.
-    selection : str
-    wholeness : Wholeness, optional
-    axes : tuple of int
-        Coordinates that are kept: two of them where the third is constant.
-    """
-
-    files: list[FrameFile]
-    ranges: list[range]
-    atoms: NDArray[np.int64]
-    chosen: NDArray[np.int64]
-    topology: Topology
-    selection: str
-    wholeness: Wholeness | None
-    axes: tuple[int, ...] = (0, 1, 2)
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames."""
-        return sum(map(len, self.ranges))
-
-    @property
-    def precision(self) -> float:
-        """The coarsest resolution of the files, in Å."""
-        return max(f.precision for f in self.files)
-
-    @property
-    def names(self) -> list[str]:
-        """Of the files."""
-        return [f.name for f in self.files]
-
-    def places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Number of the file, and of the frame in it, of every frame, each (T,)."""
-        file = np.repeat(np.arange(len(self.ranges), dtype=np.int64), [len(r) for r in self.ranges])
-        return file, np.concatenate([np.asarray(r, dtype=np.int64) for r in self.ranges])
-
-    def every(self, step: int) -> Frames:
-        """Every step-th of the frames, counted over all files."""
-        before = np.cumsum([0, *map(len, self.ranges)]).tolist()
-        return replace(self, ranges=[r[-n % step :: step] for r, n in zip(self.ranges, before[:-1], strict=True)])
-
-    def times(self, file: NDArray[np.int64], frame: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Time of frames in ps, (T,), by the files' clocks."""
-        first, step = np.array([f.clock for f in self.files]).T
-        return np.asarray(first[file] + step[file] * frame)
-
-    def chunks(self, size: int | None = None) -> Iterator[Chunk]:
-        """Read everything, some frames at a time.
-
-        Parameters
-        ----------
-        size : int, optional
-            Frames a chunk; by default what keeps a chunk near 16 MB.
-
-        Raises
-        ------
-        ReadError
-            A frame cannot be read, is not finite, has an impossible bond, or all atoms in one point.
-        """
-        size = size or min(max(_CHUNK_NUMBERS // (3 * len(self.atoms)), 1), 2000)
-        for number, (file, frames) in enumerate(zip(self.files, self.ranges, strict=True)):
-            left = np.asarray(frames, dtype=np.int64)
-            for xyz, boxes in file.blocks(frames, self.atoms, size):
-                index, left = np.split(left, [len(xyz)])
-                yield self.finish(xyz, boxes, index, file.name, number)
-
-    def finish(self, xyz: Array, boxes: Any, frames: NDArray[np.int64], name: str, file: int) -> Chunk:
-        """Raw coordinates of `atoms` to a chunk: checked, made whole, cut to the chosen atoms and axes.
-
-        Parameters
-        ----------
-        xyz : ndarray, shape (t, n, D)
-        boxes : ndarray, shape (t, 6), or None
-        frames : ndarray of int64, shape (t,)
-        name : str
-            Of the file, for errors.
-        file : int
-            Its number.
-        """
-        if not np.isfinite(xyz).all():
-            bad = int(np.argmin(np.isfinite(xyz).all(axis=(1, 2))))
-            atom = int(np.argmin(np.isfinite(xyz[bad]).all(axis=1)))
-            raise ReadError(
-                f"frame {frames[bad]} of '{name}' holds a coordinate that is not finite (atom {self.atoms[atom]})"
-            )
-        boxes = None if boxes is None else usable_boxes(boxes, self.files[file].n_atoms, frames, name)
-        if self.wholeness is not None:
-            xyz = self.wholeness.apply(xyz, boxes)
-            self.wholeness.check(xyz, frames, name)
-        xyz = xyz if len(self.chosen) == len(self.atoms) else xyz[:, self.chosen]
-        xyz = xyz if xyz.shape[2] <= len(self.axes) else xyz[:, :, list(self.axes)]
-        check_spread(xyz, frames, name)
-        return Chunk(xyz, np.full(len(xyz), file, dtype=np.int64), frames)
-
-    def read(self) -> Chunk:
-        """All frames at once."""
-        parts = list(self.chunks())
-        return Chunk(*(np.concatenate([getattr(p, k) for p in parts]) for k in ("positions", "file", "frame")))
-
-
-def follows(file: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each frame follows the one before it in the same file, shape (T,)."""
-    same: NDArray[np.bool_] = np.r_[False, file[1:] == file[:-1]]
-    return same
+__all__ = ["Chunk", "Frames", "Reading", "open_matching", "open_source", "own_selection"]
 
 
 def open_source(source: Any, reading: Reading | None = None) -> Frames:
@@ -178,8 +26,9 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
 
     Parameters
     ----------
-    source : str, Path, ndarray, Universe, AtomGroup, mdtraj.Trajectory, or a sequence of paths
-        Paths may be globs. Arrays are (T, N, D) in Å; mdtraj's nm are converted.
+    source : str, Path, ndarray, Universe, AtomGroup, mdtraj.Trajectory, or a sequence of paths or of such objects
+        Paths may be globs. Arrays are (T, N, D) in Å; mdtraj's nm are converted. Without a selection an AtomGroup is
+        taken whole, in the order of the topology.
     reading : Reading, optional
 
     Returns
@@ -194,28 +43,72 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
         See `select_atoms`.
     """
     reading = reading or Reading()
-    files, atoms = open_any(source, reading.topology)
-    counts = {f.n_atoms for f in files}
-    if counts != {len(atoms.universe.atoms)}:
-        odd = next(f for f in files if f.n_atoms != len(atoms.universe.atoms))
-        raise ReadError(f"'{odd.name}' has {odd.n_atoms} atoms, the topology {len(atoms.universe.atoms)}")
-    chosen, said = select_atoms(atoms, reading.select)
-    if not has_names(chosen):
-        warnings.warn("no topology: all atoms have unit mass and no name (-s/--topology gives one)", TrajvaeWarning, 2)
+    opened = open_any(source, reading.topologies, reading.format)
+    for item in opened:
+        if item.file.n_atoms != len(item.atoms.universe.atoms):
+            raise ReadError(
+                f"'{item.file.name}' has {item.file.n_atoms} atoms, the topology {len(item.atoms.universe.atoms)}"
+            )
+    files = [item.file for item in opened]
     ranges = _ranges([f.n_frames for f in files], reading, [f.name for f in files])
-    for file, frame in zip(files, ranges, strict=True):
-        check_units(file, frame, chosen)
-    frames = _assemble(files, ranges, chosen, said)
+    groups = _atom_groups(source) is not None
+    selected = []
+    for rows in _by_topology(opened):
+        atoms = opened[rows[0]].atoms
+        select = own_selection(atoms, reading.select) if groups else reading.select
+        found = select_from(atoms, [files[k] for k in rows], [ranges[k] for k in rows], select, reading)
+        selected.append((rows, found))
+    if not has_names(selected[0][1].atoms):
+        warnings.warn("no topology: all atoms have unit mass and no name (-s/--topology gives one)", TrajvaeWarning, 2)
+    return _assemble(files, ranges, selected)
+
+
+def _by_topology(opened: Sequence[OpenedTrajectory]) -> list[list[int]]:
+    """Numbers of the trajectories that share a universe, in the order in which the universes come first."""
+    groups: dict[int, list[int]] = {}
+    for number, item in enumerate(opened):
+        groups.setdefault(id(item.atoms.universe), []).append(number)
+    return list(groups.values())
+
+
+def _assemble(files: list[FrameFile], ranges: list[range], selected: Sequence[tuple[list[int], Selected]]) -> Frames:
+    """Decide which atoms are read of each topology's files; the first topology stands for all."""
+    plans: dict[int, Any] = {}
+    topologies = []
+    for rows, item in selected:
+        plan, topology = plan_reading([files[k] for k in rows], [ranges[k] for k in rows], item)
+        plans |= dict.fromkeys(rows, plan)
+        topologies.append(topology)
+    correspond(topologies, [files[rows[0]].name for rows, _ in selected])
+    order = [plans[k] for k in range(len(files))]
+    frames = Frames(files, ranges, order, topologies[0], selected[0][1].description)
     axes = _axes(frames)
-    return frames if axes == frames.axes else Frames(**{**frames.__dict__, "axes": axes})
+    return frames if axes == frames.axes else replace(frames, axes=axes)
+
+
+def _atom_groups(source: Any) -> list[Any] | None:
+    """The AtomGroups of a source that consists of them (a Universe is none), or None."""
+    items = list(source) if isinstance(source, list | tuple) else [source]
+    groups = [s for s in items if hasattr(s, "atoms") and hasattr(s, "universe") and s is not s.universe]
+    return groups if groups and len(groups) == len(items) else None
 
 
 def own_selection(source: Any, select: str | None) -> str | None:
-    """The selection that stands for a source: an AtomGroup is meant whole, in topology order."""
-    part = hasattr(source, "atoms") and hasattr(source, "universe") and source is not source.universe
-    if select is not None or not part or len(source.atoms) == len(source.universe.atoms):
+    """Return the selection that a model keeps of its source: that given, or the indices of an AtomGroup.
+
+    Parameters
+    ----------
+    source
+        See `open_source`; the first of several AtomGroups counts.
+    select : str, optional
+        A selection that was given is kept.
+    """
+    groups = _atom_groups(source)
+    if select is not None or groups is None:
         return select
-    indices = np.unique(source.atoms.indices)
+    if len(groups[0].atoms) == len(groups[0].universe.atoms):
+        return "all"
+    indices = np.unique(groups[0].atoms.indices)
     ends = np.flatnonzero(np.diff(indices) > 1)
     first, last = np.r_[0, ends + 1], np.r_[ends, len(indices) - 1]
     runs = zip(indices[first].tolist(), indices[last].tolist(), strict=True)
@@ -264,21 +157,13 @@ def _ranges(counts: list[int], reading: Reading, names: list[str]) -> list[range
     return out
 
 
-def _assemble(files: list[FrameFile], ranges: list[range], chosen: Any, said: str) -> Frames:
-    """Decide which atoms to read beside the chosen ones, and along which bonds molecules are made whole."""
-    box = first_box(files[0])
-    bonds, region, whole = connect(files[0], ranges[0][:1] or range(0, 1), chosen, box)
-    place = np.searchsorted(region.indices, chosen.indices)
-    return Frames(files, ranges, region.indices.astype(np.int64), place, topology_of(chosen, bonds), said, whole)
-
-
 def _axes(frames: Frames) -> tuple[int, ...]:
     """Which coordinates vary: two where all frames and atoms agree in the third."""
     plane = [len(r) > 0 and _width(f, r) == 2 for f, r in zip(frames.files, frames.ranges, strict=True)]
     if all(p or not r for p, r in zip(plane, frames.ranges, strict=True)):
         return (0, 1)
     spatial = [range(0) if p else r for p, r in zip(plane, frames.ranges, strict=True)]
-    axes = _varying(Frames(**{**frames.__dict__, "ranges": spatial}))
+    axes = _varying(replace(frames, ranges=spatial))
     if any(plane) and axes != (0, 1):
         odd = next(k for k, p in enumerate(plane) if p != plane[0])
         raise ReadError(f"'{frames.names[odd]}' and '{frames.names[0]}' are not both two-dimensional")
@@ -286,7 +171,7 @@ def _axes(frames: Frames) -> tuple[int, ...]:
 
 
 def _width(file: FrameFile, frames: range) -> int:
-    return int(next(iter(file.blocks(frames[:1], np.arange(1), 1)))[0].shape[2])
+    return int(next(iter(file.blocks(frames[:1], np.arange(1), 1))).positions.shape[2])
 
 
 def _varying(frames: Frames) -> tuple[int, ...]:
