@@ -15,10 +15,10 @@ import numpy as np
 from trajvae.errors import ReadError
 from trajvae.readers.arrays import array_frames, open_array
 from trajvae.readers.frames import ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames, first_line
+from trajvae.readers.from_mdtraj import topology_from_mdtraj
 from trajvae.readers.mdtraj_hdf5 import load_mdtraj
 from trajvae.readers.molecules import keep, to_universe
 from trajvae.store import check_hdf5
-from trajvae.topology import Topology
 
 
 def open_any(source: Any, topology: str | Path | None) -> tuple[list[FrameFile], Any]:
@@ -54,19 +54,7 @@ def open_any(source: Any, topology: str | Path | None) -> tuple[list[FrameFile],
 
 
 def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> tuple[list[FrameFile], Any]:
-    from mdtraj import Topology as MdtrajTopology
-
-    top: MdtrajTopology = trajectory.topology
-    atoms = list(top.atoms)
-    plain = Topology(
-        names=np.array([a.name for a in atoms], dtype=str),
-        elements=np.array([a.element.symbol if a.element and a.element.number else "" for a in atoms], dtype=str),
-        resnames=np.array([a.residue.name for a in atoms], dtype=str),
-        segids=np.array([a.residue.segment_id or str(a.residue.chain.index) for a in atoms], dtype=str),
-        resids=np.array([a.residue.resSeq for a in atoms], dtype=np.int64),
-        masses=np.array([a.element.mass if a.element and a.element.number else 1.0 for a in atoms]),
-        bonds=np.array([[b[0].index, b[1].index] for b in top.bonds], dtype=np.int64).reshape(-1, 2),
-    )
+    plain = topology_from_mdtraj(trajectory.topology)
     xyz = trajectory.xyz * np.float32(10.0)
     boxes = None
     if trajectory.unitcell_lengths is not None:

@@ -14,13 +14,18 @@ from numpy.typing import NDArray
 from trajvae.errors import OptionError, ReadError, SelectionError, TrajvaeWarning
 from trajvae.readers.connect import connect, first_box
 from trajvae.readers.frames import Array, FrameFile
-from trajvae.readers.molecules import has_names, select_atoms, topology_of
+from trajvae.readers.masses import warn_of_masses
+from trajvae.readers.molecules import bonds_of, topology_of
 from trajvae.readers.opening import open_any
-from trajvae.readers.sanity import check_spread, check_units, usable_boxes
+from trajvae.readers.sanity import check_spread, check_units, is_box, usable_boxes
+from trajvae.readers.selection import Look, has_names, own_selection, select_atoms
 from trajvae.readers.whole import Wholeness
 from trajvae.topology import Topology
 
 _CHUNK_NUMBERS = 2**21  # coordinates a chunk: 16 MB in float64
+
+
+__all__ = ["Chunk", "Frames", "Reading", "follows", "open_matching", "open_source", "own_selection"]
 
 
 @dataclass(frozen=True)
@@ -199,10 +204,11 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
     if counts != {len(atoms.universe.atoms)}:
         odd = next(f for f in files if f.n_atoms != len(atoms.universe.atoms))
         raise ReadError(f"'{odd.name}' has {odd.n_atoms} atoms, the topology {len(atoms.universe.atoms)}")
-    chosen, said = select_atoms(atoms, reading.select)
+    ranges = _ranges([f.n_frames for f in files], reading, [f.name for f in files])
+    chosen, said = select_atoms(atoms, reading.select, bonds_of(atoms.universe), _first_look(files, ranges))
+    warn_of_masses(chosen)
     if not has_names(chosen):
         warnings.warn("no topology: all atoms have unit mass and no name (-s/--topology gives one)", TrajvaeWarning, 2)
-    ranges = _ranges([f.n_frames for f in files], reading, [f.name for f in files])
     for file, frame in zip(files, ranges, strict=True):
         check_units(file, frame, chosen)
     frames = _assemble(files, ranges, chosen, said)
@@ -210,16 +216,17 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
     return frames if axes == frames.axes else Frames(**{**frames.__dict__, "axes": axes})
 
 
-def own_selection(source: Any, select: str | None) -> str | None:
-    """The selection that stands for a source: an AtomGroup is meant whole, in topology order."""
-    part = hasattr(source, "atoms") and hasattr(source, "universe") and source is not source.universe
-    if select is not None or not part or len(source.atoms) == len(source.universe.atoms):
-        return select
-    indices = np.unique(source.atoms.indices)
-    ends = np.flatnonzero(np.diff(indices) > 1)
-    first, last = np.r_[0, ends + 1], np.r_[ends, len(indices) - 1]
-    runs = zip(indices[first].tolist(), indices[last].tolist(), strict=True)
-    return "index " + " ".join(f"{a}:{b}" if a < b else f"{a}" for a, b in runs)
+def _first_look(files: list[FrameFile], ranges: list[range]) -> Look:
+    """Reads atoms of the first frame that is taken, with the box."""
+    file, frames = next((f, r) for f, r in zip(files, ranges, strict=True) if len(r))
+
+    def look(indices: NDArray[np.int64]) -> tuple[Array, Any]:
+        """Positions (n, 3) and the box, or None."""
+        xyz, boxes = next(iter(file.blocks(frames[:1], indices, 1)))
+        usable = boxes is not None and is_box(boxes[0], file.n_atoms)
+        return xyz[0], boxes[0].astype(np.float32) if usable else None
+
+    return look
 
 
 def open_matching(source: Any, reading: Reading, select: str | None, n_atoms: int) -> Frames:
