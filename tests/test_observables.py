@@ -32,7 +32,7 @@ from trajvae.observables import (
     superposed_rmsd,
 )
 from trajvae.readers.molecules import bonds_of, topology_of
-from trajvae.topology import Topology
+from trajvae.topology import GROUPS, Topology
 
 Float64 = NDArray[np.float64]
 PHI, PSI = (4, 6, 8, 14), (6, 8, 14, 16)
@@ -100,7 +100,7 @@ def test_an_absent_backbone_has_no_phi(topology: Topology) -> None:
     alone = topology.subset(np.flatnonzero(topology.resnames == "ALA"))
     assert ramachandran(alone) == {}
     arrays = topology.to_arrays()
-    twice = {k: np.concatenate([v, v]) for k, v in arrays.items() if k != "bonds"}
+    twice = {k: np.concatenate([v, v]) for k, v in arrays.items() if k not in ("bonds", *GROUPS)}
     twice["segids"] = np.repeat(["A", "B"], 22)
     twice["bonds"] = np.concatenate([arrays["bonds"], arrays["bonds"] + 22])
     found = ramachandran(Topology.from_arrays(twice))

@@ -103,20 +103,27 @@ def angles_of(bonds: NDArray[np.int64], n_atoms: int) -> NDArray[np.int64]:
 
 def ramachandran(topology: Topology) -> dict[str, tuple[int, int, int, int]]:
     """phi and psi of every residue whose backbone atoms, and those of its neighbour, are selected."""
-    place: dict[tuple[str, int, str], int] = {}
-    for index, key in enumerate(
-        zip(topology.segids.tolist(), topology.resids.tolist(), topology.names.tolist(), strict=True)
-    ):
+    place: dict[tuple[int, str], int] = {}
+    for index, key in enumerate(zip(topology.residues.tolist(), topology.names.tolist(), strict=True)):
         place.setdefault(key, index)
     out = {}
-    for segid, resid in dict.fromkeys((s, r) for s, r, _ in place):
-        own = [place.get((segid, resid, name)) for name in ("N", "CA", "C")]
-        before, after = place.get((segid, resid - 1, "C")), place.get((segid, resid + 1, "N"))
-        for name, four in ((f"phi_{resid}", [before, *own]), (f"psi_{resid}", [*own, after])):
+    for residue, first in zip(*np.unique(topology.residues, return_index=True), strict=True):
+        own = [place.get((int(residue), name)) for name in ("N", "CA", "C")]
+        before, after = place.get((int(residue) - 1, "C")), place.get((int(residue) + 1, "N"))
+        label = f"{topology.resids[first]}{topology.icodes[first]}"
+        for name, four in ((f"phi_{label}", [before, *own]), (f"psi_{label}", [*own, after])):
             known = [i for i in four if i is not None]
-            if len(known) == 4:
-                out[name if name not in out else f"{name}_{segid}"] = (known[0], known[1], known[2], known[3])
+            if len(known) == 4 and _in_sequence(topology, known[0], known[3]):
+                name = name if name not in out else f"{name}_{topology.segids[first]}"
+                name = name if name not in out else f"{name}_{topology.chain_indices[first]}"
+                out[name] = (known[0], known[1], known[2], known[3])
     return out
+
+
+def _in_sequence(topology: Topology, i: int, j: int) -> bool:
+    """Whether the residues of two atoms, neighbours in order, belong to one chain without a gap in their numbers."""
+    same = topology.chain_indices[i] == topology.chain_indices[j] and topology.segments[i] == topology.segments[j]
+    return bool(same and 0 <= topology.resids[j] - topology.resids[i] <= 1)
 
 
 def pair_observables(n_atoms: int, most: int = MAX_PAIRS) -> list[Observable]:

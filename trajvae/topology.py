@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 _TEXT = ("names", "elements", "resnames", "segids")
+GROUPS = ("chains", "icodes", "residues", "segments", "chain_indices")
+
+
+def runs(*columns: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Number the runs of rows that agree in all columns.
+
+    Parameters
+    ----------
+    *columns : ndarray, shape (N,)
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+        Begins with 0 and grows by one wherever a column changes from one row to the next.
+    """
+    changes = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        changes[1:] |= column[1:] != column[:-1]
+    return np.cumsum(changes, dtype=np.int64)
+
+
+def _unknown_text() -> NDArray[np.str_]:
+    return np.empty(0, dtype="U1")
+
+
+def _unknown_indices() -> NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +47,19 @@ class Topology:
         Empty strings where unknown.
     resids : ndarray of int64, shape (N,)
     masses : ndarray of float64, shape (N,)
-        In u; all one where the input has none.
+        In u; 0 for virtual sites, and 1 for all atoms where the input has no masses.
     bonds : ndarray of int64, shape (B, 2)
         Pairs of positions within the selection; empty where unknown.
+    chains, icodes : ndarray of str, shape (N,)
+        Chain identifiers and insertion codes; by default the segment identifiers and empty strings.
+    residues, segments, chain_indices : ndarray of int64, shape (N,)
+        Index of each atom's residue, segment and chain: 0, and from one atom to the next the same or one more.
+        By default they change where the identifiers change.
+
+    Notes
+    -----
+    Neighbouring residues may agree in every identifier, and so may neighbouring segments and chains: the indices tell
+    them apart. An array of length 0 stands for the default.
     """
 
     names: NDArray[np.str_]
@@ -32,6 +69,26 @@ class Topology:
     resids: NDArray[np.int64]
     masses: NDArray[np.float64]
     bonds: NDArray[np.int64]
+    chains: NDArray[np.str_] = field(default_factory=_unknown_text)
+    icodes: NDArray[np.str_] = field(default_factory=_unknown_text)
+    residues: NDArray[np.int64] = field(default_factory=_unknown_indices)
+    segments: NDArray[np.int64] = field(default_factory=_unknown_indices)
+    chain_indices: NDArray[np.int64] = field(default_factory=_unknown_indices)
+
+    def __post_init__(self) -> None:
+        if not len(self.chains):
+            self._set("chains", self.segids)
+        if not len(self.icodes):
+            self._set("icodes", np.full(self.n_atoms, ""))
+        if not len(self.segments):
+            self._set("segments", runs(self.segids))
+        if not len(self.chain_indices):
+            self._set("chain_indices", runs(self.segments, self.chains))
+        if not len(self.residues):
+            self._set("residues", runs(self.segments, self.chain_indices, self.resids, self.icodes, self.resnames))
+
+    def _set(self, name: str, values: NDArray[np.generic]) -> None:
+        object.__setattr__(self, name, values)
 
     @property
     def n_atoms(self) -> int:
@@ -57,6 +114,8 @@ class Topology:
         bonds = place[self.bonds]
         kept = bonds[(bonds >= 0).all(axis=1)] if len(bonds) else bonds
         arrays = {f.name: getattr(self, f.name)[indices] for f in fields(self) if f.name != "bonds"}
+        for name in ("residues", "segments", "chain_indices"):
+            arrays[name] = runs(arrays[name])
         return Topology(**arrays, bonds=kept)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -65,10 +124,15 @@ class Topology:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[np.generic]]) -> Topology:
-        """The inverse of `to_arrays`; bonds keep their (B, 2) shape when empty."""
-        text = {k: arrays[k].astype(str) for k in _TEXT}
+        """The inverse of `to_arrays`; bonds keep their (B, 2) shape when empty.
+
+        Files of earlier versions lack the arrays named in `GROUPS`, which then take their defaults.
+        """
+        text = {k: arrays[k].astype(str) for k in (*_TEXT, "chains", "icodes") if k in arrays}
+        groups = {k: arrays[k].astype(np.int64) for k in GROUPS if k in arrays and k not in text}
         return cls(
             **text,
+            **groups,
             resids=arrays["resids"].astype(np.int64),
             masses=arrays["masses"].astype(np.float64),
             bonds=arrays["bonds"].astype(np.int64).reshape(-1, 2),
@@ -85,4 +149,4 @@ class Topology:
             return self.bonds
         first = np.arange(self.n_atoms - 1, dtype=np.int64)
         pairs = np.stack([first, first + 1], axis=1)
-        return np.asarray(pairs[self.segids[:-1] == self.segids[1:]])
+        return np.asarray(pairs[self.segments[:-1] == self.segments[1:]])

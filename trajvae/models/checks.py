@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
 from trajvae.errors import ModelError, TrajvaeError
+from trajvae.topology import GROUPS
 from trajvae.validity import NEAR
 
 _SMALL = 2**20  # numbers that any model may have beside its weights
@@ -119,13 +120,32 @@ def _check_atoms(arrays: Mapping[str, NDArray[Any]]) -> None:
         if values.dtype.kind == "f" and not kept and not np.isfinite(values).all():
             raise ModelError(f"'{name}' holds numbers that are not finite")
     atoms, weighting = len(arrays["topology/names"]), arrays["weighting"]
-    if atoms < 1 or weighting.min() < 0.0 or not weighting.sum() > 0.0 or arrays["topology/masses"].min() <= 0.0:
-        raise ModelError("masses and weights of its atoms must be above 0")
+    for what, values in (("masses", arrays["topology/masses"]), ("weights", weighting)):
+        if atoms < 1 or values.min() < 0.0 or not values.sum() > 0.0:
+            raise ModelError(f"{what} of its atoms must not be negative, and one must be above 0")
+    _check_groups(arrays)
     for name in (n for n in _INDICES if n in arrays):
         _within(name, arrays[name], atoms)
     bonds = np.sort(arrays["topology/bonds"], axis=1)
     if (bonds[:, 0] == bonds[:, 1]).any() or len(np.unique(bonds, axis=0)) < len(bonds):  # angles are of pairs of them
         raise ModelError("'topology/bonds' must join two different atoms each, and none twice")
+
+
+def _check_groups(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Residues, segments and chains: all arrays or none, indices that run from 0, residues that cross no border."""
+    found = {name: arrays[f"topology/{name}"] for name in GROUPS if f"topology/{name}" in arrays}
+    if not found:  # a file of an earlier version
+        return
+    if len(found) < len(GROUPS):
+        raise ModelError(f"its topology lacks {', '.join(name for name in GROUPS if name not in found)}")
+    for name in ("residues", "segments", "chain_indices"):
+        steps = np.diff(found[name].astype(np.int64))
+        if found[name][0] != 0 or not np.isin(steps, (0, 1)).all():
+            raise ModelError(f"'topology/{name}' must begin with 0 and grow by 0 or 1 from one atom to the next")
+    inside = np.diff(found["residues"].astype(np.int64)) == 0
+    for name in ("segments", "chain_indices"):
+        if (np.diff(found[name].astype(np.int64))[inside] != 0).any():
+            raise ModelError(f"'topology/{name}' must not change within a residue")
 
 
 def _within(name: str, values: NDArray[Any], size: int) -> None:

@@ -20,7 +20,7 @@ from trajvae.readers.h5md import H5MDFrames
 from trajvae.readers.library import reading
 from trajvae.readers.mda_reader import ReaderFrames
 from trajvae.readers.mdtraj_reader import DTRFrames, open_netcdf_restart
-from trajvae.readers.mdtraj_topology import open_mdtraj_file
+from trajvae.readers.mdtraj_source import open_mdtraj_file
 from trajvae.readers.xdr import XDRFrames
 from trajvae.store import check_hdf5, room
 from trajvae.store.h5md_file import is_h5md

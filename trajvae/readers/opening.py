@@ -17,7 +17,7 @@ from trajvae.readers.formats import Format, format_of
 from trajvae.readers.frames import FrameFile
 from trajvae.readers.library import reading
 from trajvae.readers.mda_reader import ReaderFrames
-from trajvae.readers.mdtraj_topology import open_mdtraj, open_mdtraj_file
+from trajvae.readers.mdtraj_source import open_mdtraj, open_mdtraj_file
 from trajvae.readers.molecules import keep
 from trajvae.store import check_hdf5
 from trajvae.store.h5md_file import is_h5md

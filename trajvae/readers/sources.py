@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from trajvae.errors import OptionError, ReadError, SelectionError, TrajvaeWarning
 from trajvae.readers.data_set import Chunk, Frames, correspond
 from trajvae.readers.frames import FrameFile
-from trajvae.readers.molecules import has_names
+from trajvae.readers.masses import warn_of_masses
 from trajvae.readers.opening import OpenedTrajectory, open_any
 from trajvae.readers.planning import Selected, plan_reading, select_from
 from trajvae.readers.reading import Reading
+from trajvae.readers.selection import atom_groups, has_names, own_selection
 
 __all__ = ["Chunk", "Frames", "Reading", "open_matching", "open_source", "own_selection"]
 
@@ -51,13 +52,14 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
             )
     files = [item.file for item in opened]
     ranges = _ranges([f.n_frames for f in files], reading, [f.name for f in files])
-    groups = _atom_groups(source) is not None
+    groups = atom_groups(source) is not None
     selected = []
     for rows in _by_topology(opened):
         atoms = opened[rows[0]].atoms
         select = own_selection(atoms, reading.select) if groups else reading.select
         found = select_from(atoms, [files[k] for k in rows], [ranges[k] for k in rows], select, reading)
         selected.append((rows, found))
+    warn_of_masses(selected[0][1].atoms)
     if not has_names(selected[0][1].atoms):
         warnings.warn("no topology: all atoms have unit mass and no name (-s/--topology gives one)", TrajvaeWarning, 2)
     return _assemble(files, ranges, selected)
@@ -84,35 +86,6 @@ def _assemble(files: list[FrameFile], ranges: list[range], selected: Sequence[tu
     frames = Frames(files, ranges, order, topologies[0], selected[0][1].description)
     axes = _axes(frames)
     return frames if axes == frames.axes else replace(frames, axes=axes)
-
-
-def _atom_groups(source: Any) -> list[Any] | None:
-    """The AtomGroups of a source that consists of them (a Universe is none), or None."""
-    items = list(source) if isinstance(source, list | tuple) else [source]
-    groups = [s for s in items if hasattr(s, "atoms") and hasattr(s, "universe") and s is not s.universe]
-    return groups if groups and len(groups) == len(items) else None
-
-
-def own_selection(source: Any, select: str | None) -> str | None:
-    """Return the selection that a model keeps of its source: that given, or the indices of an AtomGroup.
-
-    Parameters
-    ----------
-    source
-        See `open_source`; the first of several AtomGroups counts.
-    select : str, optional
-        A selection that was given is kept.
-    """
-    groups = _atom_groups(source)
-    if select is not None or groups is None:
-        return select
-    if len(groups[0].atoms) == len(groups[0].universe.atoms):
-        return "all"
-    indices = np.unique(groups[0].atoms.indices)
-    ends = np.flatnonzero(np.diff(indices) > 1)
-    first, last = np.r_[0, ends + 1], np.r_[ends, len(indices) - 1]
-    runs = zip(indices[first].tolist(), indices[last].tolist(), strict=True)
-    return "index " + " ".join(f"{a}:{b}" if a < b else f"{a}" for a, b in runs)
 
 
 def open_matching(source: Any, reading: Reading, select: str | None, n_atoms: int) -> Frames:

@@ -34,27 +34,31 @@ _NM = 0.1  # Å to nm
 def mdtraj_topology(topology: Topology) -> str:
     """The topology in mdtraj's JSON form (residues within chains, bonds as pairs of indices)."""
     chains: list[dict[str, Any]] = []
-    last: tuple[str, int, str] | None = None
+    last = (-1, -1)
     for i in range(topology.n_atoms):
-        residue = (str(topology.segids[i]), int(topology.resids[i]), str(topology.resnames[i]))
-        if last is None or residue[0] != last[0]:
-            chains.append({"index": len(chains), "chain_id": residue[0], "residues": []})
-        if residue != last:
-            entry = {
-                "index": 0,
-                "name": residue[2] or "UNK",
-                "resSeq": residue[1],
-                "segmentID": residue[0],
-                "atoms": [],
-            }
-            chains[-1]["residues"].append(entry)
-        last = residue
+        place = (int(topology.chain_indices[i]), int(topology.residues[i]))
+        if place[0] != last[0]:
+            chains.append({"index": len(chains), "chain_id": str(topology.chains[i]), "residues": []})
+        if place != last:
+            chains[-1]["residues"].append(_described_residue(topology, i))
+        last = place
         symbol = str(topology.elements[i]) or "VS"
         atom = {"index": i, "name": str(topology.names[i]) or "X", "element": symbol}
         chains[-1]["residues"][-1]["atoms"].append(atom)
     for index, entry in enumerate(r for c in chains for r in c["residues"]):
         entry["index"] = index
     return json.dumps({"chains": chains, "bonds": topology.bonds.tolist()})
+
+
+def _described_residue(topology: Topology, atom: int) -> dict[str, Any]:
+    """The residue that begins with an atom, without atoms and number."""
+    return {
+        "index": 0,
+        "name": str(topology.resnames[atom]) or "UNK",
+        "resSeq": int(topology.resids[atom]),
+        "segmentID": str(topology.segids[atom]),
+        "atoms": [],
+    }
 
 
 class ConformationsFile:

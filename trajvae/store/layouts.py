@@ -31,8 +31,10 @@ def _columns(letter: str, of: str, *names: str) -> dict[str, Array]:
 
 
 _TOPOLOGY = {
-    **_columns("N", "text", *(f"topology/{k}" for k in ("names", "elements", "resnames", "segids"))),
-    "topology/resids": Array("integers", ("N",)),
+    **_columns(
+        "N", "text", *(f"topology/{k}" for k in ("names", "elements", "resnames", "segids", "chains", "icodes"))
+    ),
+    **_columns("N", "integers", *(f"topology/{k}" for k in ("resids", "residues", "segments", "chain_indices"))),
     "topology/masses": Array("numbers", ("N",)),
     "topology/bonds": Array("integers", ("B", 2)),
 }

@@ -1,4 +1,4 @@
-"""mdtraj's trajectories and topologies in our own form."""
+"""mdtraj's trajectories, objects and HDF5 files, as runs of frames."""
 
 from __future__ import annotations
 
@@ -9,23 +9,9 @@ import numpy as np
 
 from trajvae.readers.arrays import array_frames
 from trajvae.readers.frames import NM, ArrayFrames
+from trajvae.readers.from_mdtraj import topology_from_mdtraj
 from trajvae.readers.mdtraj_hdf5 import load_mdtraj
-from trajvae.readers.molecules import to_universe
-from trajvae.topology import Topology
-
-
-def topology_from_mdtraj(top: Any) -> Topology:
-    """Return the topology of an `mdtraj.Topology`."""
-    atoms = list(top.atoms)
-    return Topology(
-        names=np.array([a.name for a in atoms], dtype=str),
-        elements=np.array([a.element.symbol if a.element and a.element.number else "" for a in atoms], dtype=str),
-        resnames=np.array([a.residue.name for a in atoms], dtype=str),
-        segids=np.array([a.residue.segment_id or str(a.residue.chain.index) for a in atoms], dtype=str),
-        resids=np.array([a.residue.resSeq for a in atoms], dtype=np.int64),
-        masses=np.array([a.element.mass if a.element and a.element.number else 1.0 for a in atoms]),
-        bonds=np.array([[b[0].index, b[1].index] for b in top.bonds], dtype=np.int64).reshape(-1, 2),
-    )
+from trajvae.readers.to_libraries import to_universe
 
 
 def open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> tuple[ArrayFrames, Any]:
