@@ -1,0 +1,226 @@
+"""Periodic cells: their vectors, whether they can exist, and the nearest image of a vector in any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+
+FLAT = 0.05  # smallest volume of a cell in units of abc; a rhombohedral cell of 22 degrees has 0.12
+_PAIRS = np.array([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
+_OTHERS = np.array([(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)])
+# sums of an obtuse superbase's vectors whose bisecting planes bound the Voronoi cell, up to their sign
+_FACES = np.array([(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (1, 1, 0, 0), (1, 0, 1, 0), (0, 1, 1, 0)])
+_STEPS = 100  # most passes of the iterations below; cells that are not all but flat need fewer than ten
+_TIE = 1e-9  # of a lattice vector's square: images as near as that are equally near, and none is moved
+
+
+def relative_volume(boxes: Float64) -> Float64:
+    """Return the volume of cells in units of abc, 0 where three such angles cannot meet.
+
+    Parameters
+    ----------
+    boxes : ndarray, shape (T, 6)
+        Lengths in Å and angles in degrees.
+
+    Returns
+    -------
+    ndarray, shape (T,)
+    """
+    cosines = np.cos(np.radians(boxes[:, 3:]))
+    square = 1.0 - (cosines**2).sum(axis=1) + 2.0 * cosines.prod(axis=1)
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
+
+
+def possible_cells(boxes: Float64) -> NDArray[np.bool_]:
+    """Return which boxes (T, 6) are cells: positive, finite, with angles that can meet, and not all but flat."""
+    sane = (np.isfinite(boxes) & (boxes > 0.0)).all(axis=1) & (boxes[:, 3:] < 180.0).all(axis=1)
+    return np.asarray(sane & (relative_volume(np.where(sane[:, None], boxes, 90.0)) > FLAT))
+
+
+def box_vectors(boxes: Float64) -> Float64:
+    """Return cell vectors as rows, the first along x and the second in the xy plane.
+
+    Parameters
+    ----------
+    boxes : ndarray, shape (T, 6)
+        Lengths in Å and angles in degrees.
+
+    Returns
+    -------
+    ndarray, shape (T, 3, 3)
+        Exactly diagonal where all angles are 90 degrees.
+    """
+    lengths, angles = boxes[:, :3], boxes[:, 3:]
+    right = angles == 90.0
+    cos_a, cos_b, cos_c = np.where(right, 0.0, np.cos(np.radians(angles))).T
+    sin_c = np.where(right[:, 2], 1.0, np.sin(np.radians(angles[:, 2])))
+    out = np.zeros((len(boxes), 3, 3))
+    out[:, 0, 0] = 1.0
+    out[:, 1, 0], out[:, 1, 1] = cos_c, sin_c
+    out[:, 2, 0] = cos_b
+    out[:, 2, 1] = (cos_a - cos_b * cos_c) / sin_c
+    out[:, 2, 2] = np.sqrt(np.maximum(1.0 - cos_b**2 - out[:, 2, 1] ** 2, 0.0))
+    return np.asarray(out * lengths[:, :, None])
+
+
+def obtuse_superbase(vectors: Float64) -> Float64:
+    """Return integer combinations of cell vectors, none of which point the same way, by Selling's reduction.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (T, 3, 3)
+        Cell vectors as rows.
+
+    Returns
+    -------
+    ndarray, shape (T, 4, 3)
+        Coefficients, integers as floating-point numbers: their products with `vectors` are four vectors that add up
+        to zero, any three of which span the lattice, the longest last; no two have a positive scalar product.
+
+    Notes
+    -----
+    J. H. Conway and N. J. A. Sloane, Proc. R. Soc. Lond. A 436, 55 (1992).
+    """
+    whole = np.tile(np.vstack([np.eye(3), -np.ones(3)]), (len(vectors), 1, 1))
+    scale = (vectors**2).sum(axis=(1, 2))
+    for _ in range(_STEPS):
+        base = whole @ vectors
+        products = (base[:, _PAIRS[:, 0]] * base[:, _PAIRS[:, 1]]).sum(axis=2)
+        worst = products.argmax(axis=1)
+        todo = np.flatnonzero(products[np.arange(len(base)), worst] > 1e-9 * scale)
+        if not len(todo):
+            break
+        turned = _PAIRS[worst[todo], 0]
+        first = whole[todo, turned]
+        whole[todo[:, None], _OTHERS[worst[todo]]] += first[:, None]
+        whole[todo, turned] = -first
+    order = np.argsort(((whole @ vectors) ** 2).sum(axis=2), axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(whole, order[:, :, None], axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The periodic cells of some frames, prepared to find nearest images.
+
+    Attributes
+    ----------
+    present : ndarray of bool, shape (T,)
+        Frames that have a cell; the others have no images.
+    vectors : ndarray, shape (T, 3, 3)
+        Cell vectors as rows in Å; a unit matrix in frames without a cell.
+    orthorhombic : bool
+        All vectors are parallel to the axes.
+    coefficients : ndarray, shape (T, 7, 3)
+        Integers that combine `vectors` to the lattice vectors that bound the Voronoi cell; the first three are a
+        reduced basis. Those of a unit matrix where `orthorhombic`.
+    radius : ndarray, shape (T,)
+        Half the shortest lattice vector in Å: a shorter vector has no nearer image. Infinite without a cell.
+    """
+
+    present: NDArray[np.bool_]
+    vectors: Float64
+    orthorhombic: bool
+    coefficients: Float64
+    radius: Float64
+
+    @classmethod
+    def of(cls, boxes: Float64 | None, n_frames: int) -> Cells:
+        """Prepare cells.
+
+        Parameters
+        ----------
+        boxes : ndarray, shape (T, 6), or None
+            Lengths in Å and angles in degrees; a frame whose box is impossible, or zero, has no cell.
+        n_frames : int
+            T, where `boxes` is None.
+        """
+        boxes = np.zeros((n_frames, 6)) if boxes is None else np.asarray(boxes, dtype=np.float64)
+        present = possible_cells(boxes)
+        vectors = np.where(present[:, None, None], box_vectors(np.where(present[:, None], boxes, 90.0)), np.eye(3))
+        straight = bool((boxes[present, 3:] == 90.0).all())
+        if straight:
+            faces = np.tile(_FACES[:, :3].astype(np.float64), (len(boxes), 1, 1))
+        else:
+            faces = _FACES @ obtuse_superbase(vectors)
+        shortest = np.sqrt(((faces @ vectors) ** 2).sum(axis=2).min(axis=1))
+        return cls(present, vectors, straight, faces, np.where(present, 0.5 * shortest, np.inf))
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.vectors)
+
+    def far(self, x: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return frame and place of the vectors (T, P, 3) that may have a nearer image than themselves.
+
+        The bound is that of a cube inside the sphere of `radius`, which costs no multiplication; `x` is overwritten.
+        """
+        bound = (self.radius / np.sqrt(3.0)).astype(x.dtype)
+        np.abs(x, out=x)
+        longest = np.maximum(np.maximum(x[..., 0], x[..., 1]), x[..., 2])
+        frame, place = np.nonzero(longest > bound[:, None])
+        return frame, place
+
+    def nearest(self, x: Float64, frame: NDArray[np.int64]) -> Float64:
+        """Return the whole numbers of cell vectors that bring vectors to their shortest image.
+
+        Parameters
+        ----------
+        x : ndarray, shape (P, 3)
+            In Å.
+        frame : ndarray of int64, shape (P,)
+            The frame that each vector belongs to.
+
+        Returns
+        -------
+        ndarray, shape (P, 3)
+            Integers k as floating-point numbers: `x + shift(k, frame)` is the shortest image, and k is 0 where no
+            image is shorter than `x` itself, or where the frame has no cell.
+        """
+        shift = np.zeros_like(x)
+        near = np.flatnonzero((x**2).sum(axis=1) > self.radius[frame] ** 2)
+        if not len(near):
+            return shift
+        if self.orthorhombic:
+            lengths = np.diagonal(self.vectors, axis1=1, axis2=2)
+            shift[near] = -np.rint(x[near] / lengths[frame[near]])
+        else:
+            shift[near] = self._descend(x[near], frame[near])
+        return shift
+
+    def shift(self, images: Float64, frame: NDArray[np.int64]) -> Float64:
+        """Return whole numbers of cell vectors (P, 3) as vectors in Å, shape (P, 3)."""
+        if self.orthorhombic:
+            return np.asarray(images * np.diagonal(self.vectors, axis1=1, axis2=2)[frame])
+        if len(self) == 1:
+            return np.asarray(images @ self.vectors[0])
+        return np.asarray((images[:, None, :] @ self.vectors[frame])[:, 0])
+
+    def _descend(self, x: Float64, frame: NDArray[np.int64]) -> Float64:
+        """Round in the reduced basis, then go down over the faces of the Voronoi cell until none is crossed.
+
+        A point within all faces is in the Voronoi cell, so that the result is the nearest image whatever the start.
+        """
+        basis = self.coefficients[:, :3] @ self.vectors
+        inverse = np.linalg.inv(basis)
+        reduced = -np.rint((x[:, None] @ inverse[frame])[:, 0])
+        images = (reduced[:, None] @ self.coefficients[frame, :3])[:, 0]
+        faces = self.coefficients @ self.vectors
+        squares = (faces**2).sum(axis=2)
+        left = np.arange(len(x))
+        for _ in range(_STEPS):
+            at = frame[left]
+            rest = x[left] + self.shift(images[left], at)
+            along = (faces[at] @ rest[:, :, None])[:, :, 0] / squares[at]
+            worst = np.abs(along).argmax(axis=1)
+            furthest = along[np.arange(len(left)), worst]
+            steps = np.sign(furthest) * np.ceil(np.abs(furthest) - 0.5 - _TIE)
+            crossed = steps != 0.0
+            if not crossed.any():
+                break
+            left = left[crossed]
+            images[left] -= steps[crossed, None] * self.coefficients[at[crossed], worst[crossed]]
+        return images
