@@ -12,7 +12,6 @@ from typing import IO, Any
 
 import click
 
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

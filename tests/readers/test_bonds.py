@@ -14,7 +14,8 @@ from MDAnalysisTests.datafiles import DCD, GRO, PSF, TPR, XTC
 from trajvae import Model, TrainConfig
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers import Reading, open_source
-from trajvae.readers.bonds import Bonds
+from trajvae.readers.bonds import Bonds, guess_bonds
+from trajvae.readers.samples import Sample
 
 
 def pairs(topology):
@@ -68,6 +69,18 @@ def test_bonds_of_a_solvated_protein_without_any_equal_its_topologys():
     """GRO has no bonds, TPR has: the same within the protein, through a periodic box."""
     known, guessed = (open_source(XTC, Reading(top, "protein", stop=3)).topology for top in (TPR, GRO))
     assert pairs(known) == pairs(guessed)
+
+
+def test_guessed_bonds_are_those_of_the_topology(dipeptide):
+    """Of alanine dipeptide by distance alone, and periodic images count as near; beads get none."""
+    frames = open_source(dipeptide[1], Reading(dipeptide[0], "all", stop=1))
+    x, elements = frames.read().positions[0], frames.topology.elements
+    box = np.array([15.0, 15.0, 15.0, 90.0, 90.0, 90.0])
+    wrapped = np.mod(x - x.mean(axis=0), 15.0)
+    assert abs(np.diff(wrapped, axis=0)).max() > 10
+    for sample in (Sample(0, 0, x, None), Sample(0, 0, wrapped, box)):
+        assert set(map(tuple, guess_bonds(elements, [sample]).tolist())) == pairs(frames.topology)
+    assert guess_bonds(np.full(22, ""), [Sample(0, 0, x, None)]).shape == (0, 2)
 
 
 def test_bonds_are_guessed_from_more_than_one_frame(tmp_path):

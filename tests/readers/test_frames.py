@@ -15,8 +15,8 @@ from trajvae.readers import Reading, open_source
 from trajvae.readers.dcd import DCDFrames
 from trajvae.readers.frames import ArrayFrames
 from trajvae.readers.mda_reader import ReaderFrames
-from trajvae.readers.xdr import XDRFrames
 from trajvae.readers.opening import open_any
+from trajvae.readers.xdr import XDRFrames
 
 FILES = {
     "DCD": (datafiles.PSF, datafiles.DCD),

@@ -18,7 +18,10 @@ N, T = 9, 20
 
 def positions():
     """Å."""
-    return (2.0 * np.arange(N)[:, None] * [1, 1, 0] + 0.1 * np.random.default_rng(0).normal(size=(T, N, 3))).astype("f4")
+    rng = np.random.default_rng(0)
+    return (2.0 * np.arange(N)[:, None] * [1, 1, 0] + 0.1 * np.random.default_rng(0).normal(size=(T, N, 3))).astype(
+        "f4"
+    )
 
 
 def write(path, *, name="trajectory", unit="Angstrom", time=None, edges=None, groups=(), order=None):

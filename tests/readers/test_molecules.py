@@ -12,7 +12,7 @@ from MDAnalysisTests.datafiles import GRO, PDB_small
 
 from trajvae.errors import SelectionError, TrajvaeError
 from trajvae.readers import Reading, open_source, to_mdtraj, to_universe, write_pdb
-from trajvae.readers.molecules import bonds_of, elements_of, guess_bonds, has_names, select_atoms, spatial
+from trajvae.readers.molecules import bonds_of, elements_of, has_names, select_atoms, spatial
 from trajvae.topology import Topology
 
 
@@ -191,23 +191,6 @@ def test_elements_of_a_protein_are_those_of_the_pdb():
     elements, _ = elements_of(atoms)
     expected = [name.lstrip("123")[0] for name in atoms.names]
     assert elements.tolist() == expected
-
-
-def test_guessed_bonds_are_those_of_the_topology(dipeptide):
-    """Of alanine dipeptide by distance alone, and periodic images count as near."""
-    top, x = dipeptide
-    atoms = to_universe(top, x).atoms
-    assert as_sets(guess_bonds(atoms, x[0], None)) == as_sets(top.bonds)
-    box = np.array([15.0, 15.0, 15.0, 90.0, 90.0, 90.0])
-    wrapped = np.mod(x[0] - x[0].mean(axis=0), 15.0)
-    assert abs(np.diff(wrapped, axis=0)).max() > 10
-    assert as_sets(guess_bonds(atoms, wrapped, box)) == as_sets(top.bonds)
-
-
-def test_no_bond_is_guessed_where_an_element_is_unknown():
-    """Beads are no balls of known radius."""
-    atoms = named(["BB", "BB"], masses=[72.0, 72.0])
-    assert guess_bonds(atoms, np.zeros((2, 3)), None).shape == (0, 2)
 
 
 def test_bonds_and_names_of_universes_that_have_none():

@@ -22,10 +22,10 @@ N = 12
 TIMES = np.r_[0:20:2.0, 18:30:2.0, 100:200:25.0]  # ps: a restart, a gap and another interval
 
 
-def positions(n_frames=len(TIMES), n_atoms=N):
+def positions(n_frames=20):
     """Beads with noise, nm."""
     rng = np.random.default_rng(0)
-    return (np.arange(n_atoms)[:, None] * [0.3, 0.1, 0.0] + 0.02 * rng.normal(size=(n_frames, n_atoms, 3))).astype("f4")
+    return (np.arange(N)[:, None] * [0.3, 0.1, 0.0] + 0.02 * rng.normal(size=(n_frames, N, 3))).astype("f4")
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from trajvae.errors import ModelError, TrajvaeWarning
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
-from trajvae.readers.frames import a_few
 from trajvae.readers.data_set import Chunk, Frames
+from trajvae.readers.frames import a_few
 from trajvae.terms import bond_lengths
 from trajvae.topology import Topology
 from trajvae.validity import Validity

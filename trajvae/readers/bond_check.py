@@ -34,7 +34,7 @@ _TORN = 10.0  # Å; a guessed bond that opens further was torn by a boundary, no
 
 
 def longest_bond(elements: NDArray[np.str_], certain: Bool, bonds: NDArray[np.int64]) -> Float64:
-    """Return the length in Å beyond which each bond (B, 2) is impossible, (B,); infinity where an element is a guess."""
+    """Return the length in Å beyond which each bond (B, 2) is impossible, (B,); infinity if an element is a guess."""
     different, place = np.unique(elements, return_inverse=True)
     radius = np.array([_COVALENT.get(e, 1.5) for e in different.tolist()])[place]
     # 1.8: CHARMM bonds the two hydrogens of a rigid water

@@ -98,13 +98,11 @@ def known_bonds(atoms: Any, choice: str | Path | None) -> Int64:
     return pairs
 
 
-def complete_bonds(
-    near: Any, known: Int64, look: Callable[[], Sequence[Sample]], choice: str | Path | None
-) -> Bonds:
+def complete_bonds(near: Any, known: Int64, look: Callable[[], Sequence[Sample]], choice: str | Path | None) -> Bonds:
     """Add guessed bonds where the atoms of a residue are not connected, and between neighbouring residues.
 
-    PDB files often hold the bonds of hetero atoms alone. A guessed bond is one that MDAnalysis guesses from distances in
-    at least half of the frames looked at: that of one frame may be a close contact, or may open in the next.
+    PDB files often hold the bonds of hetero atoms alone. A guessed bond is one that MDAnalysis guesses from distances
+    in at least half of the frames looked at: that of one frame may be a close contact, or may open in the next.
 
     Parameters
     ----------
@@ -122,7 +120,8 @@ def complete_bonds(
     elements, names = elements_of(near)[0], attribute(near, "names", "").astype(str)
     bonds = Bonds(known)
     inner = bonds.within(near.indices, len(near.universe.atoms)).pairs
-    incomplete = np.ones(len(near), dtype=bool) if choice == "guess" else _in_unconnected_residues(near, inner, elements)
+    every = np.ones(len(near), dtype=bool)
+    incomplete = every if choice == "guess" else _in_unconnected_residues(near, inner, elements)
     if not incomplete.any() and not _lacks_links(near, inner, names):
         return bonds
     samples = look()

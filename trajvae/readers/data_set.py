@@ -214,14 +214,14 @@ def _check_numbers(xyz: Array, frames: NDArray[np.int64], name: str, atoms: NDAr
     """Refuse coordinates that are not finite, or so large that they are no positions of atoms."""
     if not xyz.size or -_FARTHEST < xyz.min() <= xyz.max() < _FARTHEST:
         return
-    good = (np.abs(xyz) < _FARTHEST).all(axis=2)
+    good: NDArray[np.bool_] = np.asarray(np.abs(xyz).max(axis=2) < _FARTHEST)
     frame = int(np.argmin(good.all(axis=1)))
     atom = int(np.argmin(good[frame]))
     worst = xyz[frame, atom]
     what = "not finite" if not np.isfinite(worst).all() else f"{np.abs(worst).max():.3g} Å, beyond {_FARTHEST:g} Å"
     raise ReadError(
-        f"frame {frames[frame]} of '{name}' has a coordinate that is {what} (atom {atoms[atom]}): the frame is damaged; "
-        "leave it out with --start, --stop or --step"
+        f"frame {frames[frame]} of '{name}' has a coordinate that is {what} (atom {atoms[atom]}): the frame is "
+        "damaged; leave it out with --start, --stop or --step"
     )
 
 

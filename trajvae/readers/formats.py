@@ -27,7 +27,7 @@ from trajvae.store.h5md_file import is_h5md
 
 Opener = Callable[[Path, int | None], FrameFile]
 
-PACKED = {".gz": gzip.open, ".bz2": bz2.open}
+PACKED = (".gz", ".bz2")
 _PIECE = 2**22  # bytes that are unpacked at once to learn a size
 
 
@@ -204,12 +204,18 @@ def _by_name(name: str) -> Format:
     return Format(wanted, (), _mdanalysis(wanted), "MDAnalysis", f".{wanted.lower()}" not in _BINARY, True)
 
 
+def _unpacked(path: Path) -> gzip.GzipFile | bz2.BZ2File:
+    return gzip.GzipFile(path) if path.suffix.lower() == ".gz" else bz2.BZ2File(path)
+
+
 def _check_packed(path: Path, found: Format, inner: str) -> None:
     """Refuse compressed binary formats, and files that unpack to far more than they are."""
     if not found.text:
-        raise ReadError(f"'{path}' cannot be read: compressed {inner[1:].upper()} files are not read; decompress it first")
+        raise ReadError(
+            f"'{path}' cannot be read: compressed {inner[1:].upper()} files are not read; decompress it first"
+        )
     limit, size = room(path.stat().st_size), 0
-    with reading(f"'{path}' cannot be decompressed"), PACKED[path.suffix.lower()](path, "rb") as file:
+    with reading(f"'{path}' cannot be decompressed"), _unpacked(path) as file:
         while size <= limit and (part := file.read(_PIECE)):
             size += len(part)
     if size > limit:

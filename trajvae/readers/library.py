@@ -92,7 +92,7 @@ def _content(number: int) -> str:
 
 @contextlib.contextmanager
 def ascii_path(path: Path) -> Iterator[str]:
-    """Give a name of a file that has ASCII characters only, as mdtraj's XDR readers need; a symbolic link if need be."""
+    """Give a name of a file in ASCII characters, as mdtraj's XDR readers need; that of a symbolic link if need be."""
     if str(path).isascii():
         yield str(path)
         return

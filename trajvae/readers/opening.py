@@ -38,9 +38,7 @@ class OpenedTrajectory(NamedTuple):
     atoms: Any
 
 
-def open_any(
-    source: Any, topologies: Sequence[str | Path] = (), format: str | None = None
-) -> list[OpenedTrajectory]:
+def open_any(source: Any, topologies: Sequence[str | Path] = (), format: str | None = None) -> list[OpenedTrajectory]:
     """Open whatever the user has.
 
     Parameters
@@ -92,7 +90,7 @@ def _static(source: Any) -> Any:
     if type(source).__name__ == "UpdatingAtomGroup":
         atoms = atoms.universe.atoms[atoms.indices]
         warnings.warn(
-            f"the AtomGroup is updated from frame to frame; its {len(atoms)} atoms of the current frame are used for all",
+            f"the AtomGroup changes from frame to frame; its {len(atoms)} atoms of the current frame are used for all",
             TrajvaeWarning,
             stacklevel=5,
         )

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from trajvae.errors import TrajvaeWarning
 from trajvae.readers.bond_check import BondCheck, are_beads, longest_bond
 from trajvae.readers.bonds import Bonds, complete_bonds, known_bonds, molecules_of
+from trajvae.readers.contacts import Sample as Snapshot
 from trajvae.readers.data_set import AtomPlan
 from trajvae.readers.elements import attribute, elements_of
-from trajvae.readers.frames import FrameFile
+from trajvae.readers.frames import Array, FrameFile
 from trajvae.readers.molecules import has_names, topology_of
 from trajvae.readers.periodic import Unwrapper
 from trajvae.readers.reading import Reading
@@ -72,10 +73,10 @@ def select_from(
     """
     known = known_bonds(atoms, reading.bonds)
 
-    def look(indices: Int64) -> tuple[NDArray[np.float64], NDArray[np.float64] | None] | None:
+    def look(indices: Int64) -> tuple[Array, NDArray[np.float64] | None]:
         first = next((k for k, frames in enumerate(ranges) if len(frames)), None)
         samples = [] if first is None else look_at([files[first]], [ranges[first][:1]], indices)
-        return (samples[0].positions.astype(np.float64), samples[0].box) if samples else None
+        return (samples[0].positions, samples[0].box) if samples else (np.empty(0), None)
 
     chosen, description = select_atoms(atoms, select, known, look)
     return Selected(chosen, description, known, reading)
@@ -139,7 +140,7 @@ class Molecules:
 
 def _plan_whole(part: Molecules, place: Int64, samples: Sequence[Sample]) -> AtomPlan:
     """Read all atoms of the molecules, since a periodic box may break them."""
-    unwrapper = Unwrapper.plan(len(part.atoms), part.bonds.pairs, [(s.positions, s.box) for s in samples])
+    unwrapper = Unwrapper.plan(len(part.atoms), part.bonds.pairs, [Snapshot(s.positions, s.box) for s in samples])
     for note in unwrapper.notes:
         warnings.warn(note, TrajvaeWarning, stacklevel=5)
     whole = [
@@ -147,7 +148,7 @@ def _plan_whole(part: Molecules, place: Int64, samples: Sequence[Sample]) -> Ato
         for s in samples[:FEW]
     ]
     check = bond_check(part, whole)
-    check = None if check is None else check.among(np.flatnonzero(~unwrapper.is_periodic(check.bonds)))
+    check = None if check is None else check.among(np.flatnonzero(unwrapper.checkable))
     return AtomPlan(part.atoms.indices.astype(np.int64), place, unwrapper, check)
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, ReadError, SelectionError, TrajvaeWarning
 from trajvae.readers.data_set import Chunk, Frames, correspond

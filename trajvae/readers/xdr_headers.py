@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def trr_headers(path: Path) -> Headers:
     ints = data[offsets[:1, None] + np.arange(_SIZES, _TRR_HEADER)].view(">i4")[0]
     fields = [(_numbers(data, offsets + _SIZES + 4 * k, ">i4")).astype(np.int64) for k in (_BOX, _X, _X + 1, _X + 2)]
     atoms = _numbers(data, offsets + _ATOMS, ">i4").astype(np.int64)
-    wide = _is_double(*fields, atoms)
+    wide = _is_double(fields, atoms)
     width = np.where(wide, 8, 4)
     box, *blocks = fields
     good = (atoms == atoms[0]) & (atoms > 0) & np.isin(box, (0, 36, 72)) & ((box == 0) | (box == 9 * width))
@@ -175,10 +176,14 @@ def trr_headers(path: Path) -> Headers:
     return Headers(offsets, times, int(atoms[0]), blocks[0] > 0, 0.0)
 
 
-def _is_double(box: Int64, x: Int64, v: Int64, f: Int64, atoms: Int64) -> NDArray[np.bool_]:
-    """Whether the numbers of frames are in double precision, as the first block that is there shows."""
-    per_number = np.select([box > 0, x > 0, v > 0, f > 0], [box // 9, *(b // np.maximum(3 * atoms, 1) for b in (x, v, f))])
-    return np.asarray(per_number == 8)
+def _is_double(sizes: Sequence[Int64], atoms: Int64) -> NDArray[np.bool_]:
+    """Whether the numbers of frames are in double precision, as the first block that is there shows.
+
+    Sizes in bytes are those of the box, positions, velocities and forces.
+    """
+    box, *blocks = sizes
+    width = [box // 9, *(block // np.maximum(3 * atoms, 1) for block in blocks)]
+    return np.asarray(np.select([size > 0 for size in sizes], width) == 8)
 
 
 def _trr_offsets(path: Path, data: Bytes) -> Int64:
@@ -213,7 +218,7 @@ def _trr_size(path: Path, data: Bytes, place: int, frame: int) -> int:
     (atoms,) = struct.unpack(">i", head[_ATOMS : _ATOMS + 4])
     if atoms < 1 or min(sizes) < 0 or max(sizes) > len(data):
         raise _refuse(path, frame, f"it says {atoms} atoms and blocks of {max(sizes)} bytes in {len(data)} bytes")
-    wide = _is_double(*(np.array([sizes[k]]) for k in (_BOX, _X, _X + 1, _X + 2)), np.array([atoms]))[0]
+    wide = _is_double([np.array([sizes[k]]) for k in (_BOX, _X, _X + 1, _X + 2)], np.array([atoms]))[0]
     size = _TRR_HEADER + (16 if wide else 8) + sum(sizes)
     if place + size > len(data):
         raise _cut(path, frame)

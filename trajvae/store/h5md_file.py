@@ -113,7 +113,7 @@ def _times(element: h5py.Group, n_frames: int, path: Path) -> Float64:
     factor = _factor(item, _TIMES, path)
     if item.shape == ():
         offset = float(np.asarray(item.attrs.get("offset", 0.0)).ravel()[0])
-        return factor * (offset + float(item[()]) * np.arange(n_frames))
+        return np.asarray(factor * (offset + float(item[()]) * np.arange(n_frames)), dtype=np.float64)
     if item.shape != (n_frames,):
         raise ReadError(f"'{path}' has {n_frames} frames of positions and times of shape {item.shape}")
     return np.asarray(item[()], dtype=np.float64) * factor
