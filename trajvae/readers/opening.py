@@ -1,12 +1,11 @@
-"""From what users have to files of frames and a universe of atoms to select from."""
+"""From what users have to files of frames and the atoms to select from."""
 
 from __future__ import annotations
 
 import functools
 import glob
-import struct
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,51 +13,128 @@ import numpy as np
 
 from trajvae.errors import ReadError
 from trajvae.readers.arrays import array_frames, open_array
-from trajvae.readers.frames import ArrayFrames, DCDFrames, FrameFile, ReaderFrames, XDRFrames, first_line
+from trajvae.readers.dcd import DCDFrames
+from trajvae.readers.failures import one_line
+from trajvae.readers.formats import Format, format_of
+from trajvae.readers.frames import ArrayFrames, FrameFile
+from trajvae.readers.h5md import H5MDFrames
+from trajvae.readers.library import MdtrajFrames, ReaderFrames
 from trajvae.readers.mdtraj_hdf5 import load_mdtraj
 from trajvae.readers.molecules import keep, to_universe
+from trajvae.readers.trr import TRRFrames
+from trajvae.readers.universes import open_universe
+from trajvae.readers.xtc import XTCFrames
 from trajvae.store import check_hdf5
 from trajvae.topology import Topology
 
+_OWN: dict[str, Callable[[Path], FrameFile]] = {
+    "XTC": XTCFrames,
+    "TRR": TRRFrames,
+    "DCD": DCDFrames,
+    "NPY": open_array,
+    "NPZ": open_array,
+    "H5MD": H5MDFrames,
+}
 
-def open_any(source: Any, topology: str | Path | None) -> tuple[list[FrameFile], Any]:
+
+@dataclass(frozen=True, eq=False)
+class OpenedTrajectory:
+    """A file of frames, and the atoms that can be selected from.
+
+    Attributes
+    ----------
+    file : FrameFile
+    atoms : AtomGroup
+        Files of one topology share one universe.
+    first : int
+        Number of the file's first frame in the trajectory that was given: not 0 for later parts of a ChainReader.
+    """
+
+    file: FrameFile
+    atoms: Any
+    first: int = 0
+
+
+def open_any(
+    source: Any,
+    topologies: Sequence[str | Path] = (),
+    format: str | None = None,
+) -> list[OpenedTrajectory]:
     """Open whatever the user has.
 
     Parameters
     ----------
-    source
-        See `open_source`.
-    topology : str or Path, optional
-        For paths.
+    source : str, Path, ndarray, mdtraj.Trajectory, Universe, AtomGroup, or a sequence of paths or of these objects
+        Paths may be globs. Arrays are (T, N, D) in Å.
+    topologies : sequence of str or Path
+        For paths: none, one for all trajectories, or as many as there are trajectories.
+    format : str, optional
+        The trajectories' format, where suffixes do not tell it.
 
     Returns
     -------
-    files : list of FrameFile
-    atoms : AtomGroup
-        What can be selected from; its universe has as many atoms as the files.
+    list of OpenedTrajectory
+        One a file.
+
+    Raises
+    ------
+    ReadError
+        Something is missing, cannot be read, or is of no kind that can be read.
     """
-    if isinstance(source, np.ndarray):
-        return [array_frames(source, "the array")], _anonymous(source.shape[1] if source.ndim == 3 else 0)
-    if hasattr(source, "xyz") and hasattr(source, "unitcell_vectors"):
-        return _open_mdtraj(source)
-    if hasattr(source, "atoms") and hasattr(source, "universe"):
-        atoms = source.atoms
-        return _reader_files(atoms.universe.trajectory), atoms
     if isinstance(source, str | Path):
-        return _open_paths([source], topology)
-    if isinstance(source, Sequence) and source and all(isinstance(s, str | Path) for s in source):
-        return _open_paths(source, topology)
-    raise ReadError(
-        f"cannot read frames from {type(source).__name__}: wanted a path, Universe, AtomGroup, mdtraj or array"
-    )
+        return _open_paths([source], topologies, format)
+    if not isinstance(source, Sequence) or _is_object(source):
+        return _open_object(source)
+    paths = [isinstance(item, str | Path) for item in source]
+    if paths and all(paths):
+        return _open_paths(source, topologies, format)
+    if any(paths):
+        raise ReadError("cannot read paths and objects together: wanted paths alone, or objects alone")
+    if not paths or not all(map(_is_object, source)):
+        raise _unknown(source)
+    return [opened for item in source for opened in _open_object(item)]
 
 
-def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> tuple[list[FrameFile], Any]:
-    from mdtraj import Topology as MdtrajTopology
+def _is_object(source: Any) -> bool:
+    return _is_mdtraj(source) or (hasattr(source, "atoms") and hasattr(source, "universe"))
 
-    top: MdtrajTopology = trajectory.topology
+
+def _is_mdtraj(source: Any) -> bool:
+    return hasattr(source, "xyz") and hasattr(source, "unitcell_vectors")
+
+
+def _unknown(source: Any) -> ReadError:
+    wanted = "a path, Universe, AtomGroup, mdtraj or array"
+    return ReadError(f"cannot read frames from {type(source).__name__}: wanted {wanted}")
+
+
+def _open_object(source: Any) -> list[OpenedTrajectory]:
+    if isinstance(source, np.ndarray):
+        return [
+            OpenedTrajectory(array_frames(source, "the array"), _anonymous(source.shape[1] if source.ndim == 3 else 0))
+        ]
+    if _is_mdtraj(source):
+        return [_open_mdtraj(source)]
+    if _is_object(source):
+        atoms, files = open_universe(source)
+        firsts = np.cumsum([0, *(f.n_frames for f in files)]).tolist()
+        return [OpenedTrajectory(file, atoms, first) for file, first in zip(files, firsts, strict=False)]
+    raise _unknown(source)
+
+
+def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> OpenedTrajectory:
+    xyz = trajectory.xyz * np.float32(10.0)
+    boxes = None
+    if trajectory.unitcell_lengths is not None:
+        boxes = np.concatenate([trajectory.unitcell_lengths * 10.0, trajectory.unitcell_angles], axis=1).astype(float)
+    times = np.asarray(trajectory.time, dtype=np.float64)
+    atoms = to_universe(_mdtraj_topology(trajectory.topology), xyz[:1]).atoms
+    return OpenedTrajectory(ArrayFrames(array_frames(xyz, name).name, xyz, boxes, times), atoms)
+
+
+def _mdtraj_topology(top: Any) -> Topology:
     atoms = list(top.atoms)
-    plain = Topology(
+    return Topology(
         names=np.array([a.name for a in atoms], dtype=str),
         elements=np.array([a.element.symbol if a.element and a.element.number else "" for a in atoms], dtype=str),
         resnames=np.array([a.residue.name for a in atoms], dtype=str),
@@ -67,27 +143,18 @@ def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> tuple[
         masses=np.array([a.element.mass if a.element and a.element.number else 1.0 for a in atoms]),
         bonds=np.array([[b[0].index, b[1].index] for b in top.bonds], dtype=np.int64).reshape(-1, 2),
     )
-    xyz = trajectory.xyz * np.float32(10.0)
-    boxes = None
-    if trajectory.unitcell_lengths is not None:
-        boxes = np.concatenate([trajectory.unitcell_lengths * 10.0, trajectory.unitcell_angles], axis=1).astype(float)
-    frames = array_frames(xyz, name)
-    times = np.asarray(trajectory.time, dtype=float)
-    clock = (float(times[0]), float(times[1] - times[0]) or 1.0) if len(times) > 1 else (0.0, 1.0)
-    return [ArrayFrames(frames.name, xyz, boxes, clock=clock)], to_universe(plain, xyz[:1]).atoms
 
 
 def _anonymous(n_atoms: int) -> Any:
     import MDAnalysis as mda
 
-    universe = mda.Universe.empty(n_atoms, trajectory=False)
-    return universe.atoms
+    return mda.Universe.empty(n_atoms, trajectory=False).atoms
 
 
 def _expand(paths: Sequence[str | Path]) -> list[Path]:
     out: list[Path] = []
     for path in paths:
-        if Path(path).is_file():
+        if Path(path).is_file() or (Path(path).is_dir() and Path(path).suffix.lower() == ".dtr"):
             out.append(Path(path))
             continue
         found = sorted(glob.glob(str(path))) if glob.has_magic(str(path)) else []
@@ -97,76 +164,70 @@ def _expand(paths: Sequence[str | Path]) -> list[Path]:
     return out
 
 
-def _open_paths(paths: Sequence[str | Path], given: str | Path | None) -> tuple[list[FrameFile], Any]:
+def _open_paths(
+    paths: Sequence[str | Path], topologies: Sequence[str | Path], name: str | None
+) -> list[OpenedTrajectory]:
     files = _expand(paths)
-    topology = None if given is None else Path(given)
-    if topology is not None and not topology.is_file():
-        raise ReadError(f"no topology file '{topology}'")
-    universe = _universe(topology or files[0], files[0])
-    return [_open_file(p, universe) for p in files], universe.atoms
+    for topology in topologies:
+        if not Path(topology).is_file():
+            raise ReadError(f"no topology file '{topology}'")
+    if len(topologies) not in (0, 1, len(files)):
+        raise ReadError(f"{len(topologies)} topologies for {len(files)} trajectories: wanted one, or one for each")
+    if len(topologies) == len(files) > 1:
+        atoms = [_atoms(Path(topology), None, "topology") for topology in topologies]
+    else:
+        given = [_atoms(Path(t), None, "topology") for t in topologies]
+        atoms = (given or [_atoms(files[0], name, "trajectory")]) * len(files)
+    return [OpenedTrajectory(_open_file(p, name, group), group) for p, group in zip(files, atoms, strict=True)]
 
 
-def _universe(topology: Path, first: Path) -> Any:
-    """The universe to select from: of the topology, or as much of one as the first trajectory carries."""
-    if topology.suffix.lower() in (".npy", ".npz"):
-        return _anonymous(open_array(topology).n_atoms).universe
-    if topology.suffix.lower() == ".h5":
-        return _open_mdtraj(load_mdtraj(topology))[1].universe
-    if topology.suffix.lower() == ".h5md":
-        check_hdf5(topology)
-    bare = topology == first and topology.suffix.lower() in (".dcd", ".xtc", ".trr", ".ncdf", ".nc", ".h5md")
-    if bare and topology.suffix.lower() in (".dcd", ".xtc", ".trr"):
-        return _anonymous(_open_file(topology, None).n_atoms).universe
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about what PDB files lack
-        try:
-            stat = topology.stat()
-            return _parsed(str(topology.resolve()), stat.st_size, stat.st_mtime_ns, bare=bare)
-        except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, RuntimeError) as error:
-            what = "trajectory" if topology == first else "topology"
-            raise ReadError(f"{what} '{topology}' cannot be read: {first_line(error)}") from error
+def _atoms(path: Path, name: str | None, what: str) -> Any:
+    """The atoms of a topology, or as much as a trajectory says of its own."""
+    found = format_of(path, name)
+    if found.name == "HDF5":
+        return _open_mdtraj(load_mdtraj(path)).atoms
+    if found.bare and not (found.name in ("TRZ", "TRJ", "TRC") and what == "trajectory"):
+        return _anonymous(_open_file(path, name, None).n_atoms)
+    if found.name in ("TRZ", "TRJ"):
+        raise ReadError(f"'{path}' names no atoms and does not say how many there are: -s/--topology gives them")
+    with one_line(f"{what} '{path}' cannot be read"):
+        stat = path.stat()
+        return _parsed(str(path.resolve()), stat.st_size, stat.st_mtime_ns, found.name).atoms
 
 
-@functools.lru_cache(maxsize=1)
-def _parsed(path: str, size: int, changed: int, *, bare: bool) -> Any:
-    """The universe of a file as it is now; the last one is kept, since one topology often serves many trajectories.
+@functools.lru_cache(maxsize=4)
+def _parsed(path: str, size: int, changed: int, name: str) -> Any:
+    """The universe of a file as it is now; the last ones are kept, since one topology often serves many trajectories.
 
     Atoms are selected from it and nothing else is done with it: frames have readers of their own.
     """
     import MDAnalysis as mda
+    from MDAnalysis import _PARSERS, _READERS
 
-    return keep(mda.Universe(path, **({"to_guess": ()} if bare else {})))
-
-
-def _open_file(path: Path, universe: Any) -> FrameFile:
-    from MDAnalysis.coordinates.core import reader as reader_of
-
-    suffix = path.suffix.lower()
-    if suffix in (".npy", ".npz"):
-        return open_array(path)
-    if suffix == ".h5":
-        (frames,), _ = _open_mdtraj(load_mdtraj(path), str(path))
-        return frames
-    if suffix in (".xtc", ".trr"):
-        return XDRFrames(path)
-    if suffix == ".h5md":
-        check_hdf5(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            if suffix == ".dcd":
-                return DCDFrames(path)
-            reader = reader_of(str(path), n_atoms=len(universe.atoms))
-        except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, struct.error) as error:
-            raise ReadError(f"'{path}' cannot be read: {first_line(error)}") from error
-    return ReaderFrames(reader, str(path))
+    parser = name if name in _PARSERS else None
+    reader = name if name in _READERS else None
+    return keep(mda.Universe(path, topology_format=parser, format=reader))
 
 
-def _reader_files(trajectory: Any) -> list[FrameFile]:
-    """The file behind a Universe's trajectory if it is a plain one, else the reader itself."""
-    name = getattr(trajectory, "filename", None)
-    plain = not trajectory.transformations and isinstance(name, str | Path) and Path(name).is_file()
-    if plain and trajectory.format in ("DCD", "XTC", "TRR"):
-        opener = DCDFrames if trajectory.format == "DCD" else XDRFrames
-        return [opener(Path(str(name)))]
-    return [ReaderFrames(trajectory, str(name) if name else "the universe")]
+def _open_file(path: Path, name: str | None, atoms: Any) -> FrameFile:
+    found = format_of(path, name)
+    if found.name == "HDF5":
+        return _open_mdtraj(load_mdtraj(path), str(path)).file
+    if found.name in _OWN:
+        if found.name == "H5MD":
+            check_hdf5(path)
+        return _OWN[found.name](path)
+    if found.reader == "mdtraj":
+        return MdtrajFrames(path, found.name)
+    return ReaderFrames(_reader(path, found, atoms), str(path))
+
+
+def _reader(path: Path, found: Format, atoms: Any) -> Any:
+    from MDAnalysis import _READERS
+    from MDAnalysis.coordinates.core import reader
+
+    if found.name not in _READERS:
+        raise ReadError(f"'{path}' is a topology without positions: wanted a trajectory")
+    with one_line(f"'{path}' cannot be read"):
+        more = {} if atoms is None else {"n_atoms": len(atoms.universe.atoms)}
+        return reader(str(path), format=found.name, **more)

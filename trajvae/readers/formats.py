@@ -1,0 +1,180 @@
+"""The table of formats: which suffixes each has, and what reads it."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import importlib.util
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from trajvae.errors import ReadError
+from trajvae.store import is_h5md
+
+_PACKED: dict[str, Callable[[Path, str], IO[bytes]]] = {
+    ".gz": lambda path, mode: cast(IO[bytes], gzip.open(path, mode)),
+    ".bz2": lambda path, mode: cast(IO[bytes], bz2.open(path, mode)),
+}
+_LEAST_TEXT, _EXPANSION, _PIECE = 2**26, 16, 2**20
+
+
+class Format(NamedTuple):
+    """A format of trajectories or topologies.
+
+    Attributes
+    ----------
+    name : str
+        As MDAnalysis calls it, or mdtraj; `--format` takes it.
+    suffixes : tuple of str
+        Endings of its files, in lower case.
+    reader : {"trajvae", "MDAnalysis", "mdtraj", "none"}
+    bare : bool
+        Whether its files hold positions and no names of atoms, so that a topology has to come from elsewhere.
+    packed : bool
+        Whether it is read compressed by gzip or bzip2.
+    package : str
+        The optional package that MDAnalysis needs for it, as it is imported.
+    install : str
+        The same, as pip installs it.
+    advice : str
+        Where nothing reads it: what to do.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    reader: str = "MDAnalysis"
+    bare: bool = False
+    packed: bool = False
+    package: str = ""
+    install: str = ""
+    advice: str = ""
+
+
+def _text(name: str, *suffixes: str) -> Format:
+    return Format(name, suffixes, packed=True)
+
+
+FORMATS = (
+    Format("XTC", (".xtc",), "trajvae", bare=True),
+    Format("TRR", (".trr",), "trajvae", bare=True),
+    Format("DCD", (".dcd",), "trajvae", bare=True),
+    Format("NPY", (".npy",), "trajvae", bare=True),
+    Format("NPZ", (".npz",), "trajvae", bare=True),
+    Format("H5MD", (".h5md",), "trajvae", bare=True),
+    Format("HDF5", (".h5", ".hdf5"), "trajvae"),
+    Format("NCDF", (".nc", ".ncdf", ".netcdf"), bare=True),
+    Format("TRZ", (".trz",), bare=True),
+    Format("NAMDBIN", (".namdbin",), bare=True),
+    Format("COOR", (".coor",), bare=True),
+    Format("LAMMPS", (".lammps",), bare=True),
+    _text("TRJ", ".trj", ".mdcrd", ".crdbox", ".x")._replace(bare=True),
+    _text("INPCRD", ".inpcrd", ".restrt", ".rst7", ".rst")._replace(bare=True),
+    _text("TRC", ".trc")._replace(bare=True),
+    Format("NCRST", (".ncrst",), "mdtraj", bare=True),
+    Format("DTR", (".dtr", ".stk"), "mdtraj", bare=True),
+    _text("PDB", ".pdb", ".ent"),
+    _text("XPDB", ".xpdb"),
+    _text("PDBQT", ".pdbqt"),
+    _text("PQR", ".pqr"),
+    _text("GRO", ".gro"),
+    _text("CRD", ".crd"),
+    _text("XYZ", ".xyz"),
+    _text("TXYZ", ".txyz"),
+    _text("ARC", ".arc"),
+    _text("MOL2", ".mol2"),
+    _text("DATA", ".data"),
+    _text("LAMMPSDUMP", ".lammpsdump", ".lammpstrj", ".dump"),
+    _text("CONFIG", ".config"),
+    _text("HISTORY", ".history"),
+    _text("IN", ".in"),
+    _text("FHIAIMS", ".fhiaims"),
+    _text("GMS", ".gms", ".log"),
+    Format("DMS", (".dms",)),
+    Format("TPR", (".tpr",)),
+    _text("PSF", ".psf"),
+    _text("TOP", ".top", ".prmtop", ".parm7", ".prm7"),
+    _text("ITP", ".itp"),
+    _text("XML", ".xml", ".hoomdxml"),
+    Format("CIF", (".cif", ".mmcif", ".pdbx"), package="gemmi", install="gemmi", packed=True),
+    Format("GSD", (".gsd",), package="gsd", install="gsd"),
+    Format("TNG", (".tng",), package="pytng", install="pytng"),
+    Format("MMTF", (".mmtf",), package="mmtf", install="mmtf-python", packed=True),
+    Format("LH5", (".lh5",), "none", advice="convert it by mdtraj: mdtraj.load('x.lh5').save('x.h5')"),
+    Format("BINPOS", (".binpos",), "none", advice="convert it by cpptraj or VMD to .nc or .dcd"),
+)
+_BY_NAME = {name.upper(): f for f in FORMATS for name in (f.name, *(s[1:] for s in f.suffixes))}
+_BY_SUFFIX = {suffix: f for f in FORMATS for suffix in f.suffixes}
+
+
+def named_format(name: str) -> Format:
+    """Return the format that `--format` names, by its name or by one of its suffixes, in any case.
+
+    Raises
+    ------
+    ReadError
+        There is no such format; the message lists those that exist.
+    """
+    found = _BY_NAME.get(name.upper().lstrip("."))
+    if found is None:
+        known = ", ".join(sorted(f.name for f in FORMATS if f.reader != "none"))
+        raise ReadError(f"unknown format '{name}': wanted one of {known}")
+    return found
+
+
+def format_of(path: Path, name: str | None = None) -> Format:
+    """Return the format of a file: the named one, or by its suffix, and by its contents where that says too little.
+
+    Raises
+    ------
+    ReadError
+        The suffix is unknown, nothing reads the format, it needs a package that is missing, or the file is compressed
+        in a way that is not read.
+    """
+    packed = path.suffix.lower() in _PACKED
+    suffix = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
+    found = named_format(name) if name else _BY_SUFFIX.get(suffix)
+    if found is None:
+        given = f"the suffix '{suffix}'" if suffix else "a name without a suffix"
+        raise ReadError(f"'{path}' has {given}, by which its format is not known: --format NAME says it")
+    if found.reader == "none":
+        raise ReadError(f"'{path}': files of the format {found.name} are not read; {found.advice}")
+    if found.package and importlib.util.find_spec(found.package) is None:
+        raise ReadError(
+            f"'{path}': the format {found.name} needs a package that is missing: pip install {found.install}"
+        )
+    if packed:
+        _check_packed(path, found)
+    return found if packed or not path.is_file() else _by_contents(path, found)
+
+
+def _by_contents(path: Path, found: Format) -> Format:
+    """Tell apart formats that share suffixes: H5MD and mdtraj's HDF5, CHARMM's .crd and Amber's."""
+    if found.name in ("H5MD", "HDF5"):
+        other = _BY_NAME["H5MD" if is_h5md(path) else "HDF5"]
+        return other if is_h5md(path) is not None else found
+    if found.name == "CRD":
+        with path.open("rb") as file:
+            head = [file.readline(500).split() for _ in range(3)]
+        charmm = any(words[:1] and words[0].startswith(b"*") for words in head)
+        if not charmm and len(head[1]) > 2:  # coordinates at once: Amber's trajectory
+            return _BY_NAME["TRJ"]
+    return found
+
+
+def _check_packed(path: Path, found: Format) -> None:
+    """Refuse what is not read compressed, and what expands to more than such a text has cause to."""
+    if not found.packed:
+        raise ReadError(f"'{path}': compressed files of the format {found.name} are not read: decompress it first")
+    limit, count = max(_LEAST_TEXT, _EXPANSION * path.stat().st_size), 0
+    try:
+        with _PACKED[path.suffix.lower()](path, "rb") as file:
+            while piece := file.read(_PIECE):
+                count += len(piece)
+                if count > limit:
+                    raise ReadError(f"'{path}' would expand to more than {limit} bytes: decompress it first")
+    except (OSError, EOFError, ValueError) as error:
+        raise ReadError(f"'{path}' cannot be read: it is not compressed as its suffix says, or is cut") from error
+    except zlib.error as error:
+        raise ReadError(f"'{path}' cannot be read: its compressed data are damaged") from error
