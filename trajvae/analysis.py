@@ -177,7 +177,7 @@ def _trajectory(source: Any, frames: Frames) -> Any:
         return source.universe.trajectory
     (file,) = frames.files
     everything = np.arange(file.n_atoms)
-    xyz, boxes = zip(*file.blocks(range(file.n_frames), everything, file.n_frames), strict=True)
+    xyz, boxes, _ = zip(*file.blocks(range(file.n_frames), everything, file.n_frames), strict=True)
     dimensions = None if boxes[0] is None else boxes[0].astype(np.float32)
     return MemoryReader(spatial(np.asarray(xyz[0])), order="fac", dimensions=dimensions)
 

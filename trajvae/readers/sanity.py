@@ -82,7 +82,7 @@ def _refuse(name: str, what: str, length: float, apart: float) -> None:
 def _some(file: FrameFile, frames: range, atoms: NDArray[np.int64]) -> Float64:
     """A few frames of finite numbers, (t, n, D)."""
     blocks = file.blocks(a_few(file, frames, _LOOKS), np.asarray(atoms, dtype=np.int64), 1)
-    parts = [np.asarray(xyz, dtype=np.float64) for xyz, _ in blocks]
+    parts = [np.asarray(xyz, dtype=np.float64) for xyz, _, _ in blocks]
     kept = [x for x in parts if np.isfinite(x).all()]
     return np.concatenate(kept) if kept else np.empty((0, len(atoms), 3))
 

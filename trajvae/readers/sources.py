@@ -110,8 +110,11 @@ class Frames:
 
     def times(self, file: NDArray[np.int64], frame: NDArray[np.int64]) -> NDArray[np.float64]:
         """Time of frames in ps, (T,), by the files' clocks."""
-        first, step = np.array([f.clock for f in self.files]).T
-        return np.asarray(first[file] + step[file] * frame)
+        out = np.empty(len(frame))
+        for number in np.unique(file).tolist():
+            own = self.files[number]
+            out[file == number] = own.times(range(own.n_frames))[frame[file == number]]
+        return out
 
     def chunks(self, size: int | None = None) -> Iterator[Chunk]:
         """Read everything, some frames at a time.
@@ -129,7 +132,7 @@ class Frames:
         size = size or min(max(_CHUNK_NUMBERS // (3 * len(self.atoms)), 1), 2000)
         for number, (file, frames) in enumerate(zip(self.files, self.ranges, strict=True)):
             left = np.asarray(frames, dtype=np.int64)
-            for xyz, boxes in file.blocks(frames, self.atoms, size):
+            for xyz, boxes, _ in file.blocks(frames, self.atoms, size):
                 index, left = np.split(left, [len(xyz)])
                 yield self.finish(xyz, boxes, index, file.name, number)
 
@@ -194,7 +197,8 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
         See `select_atoms`.
     """
     reading = reading or Reading()
-    files, atoms = open_any(source, reading.topology)
+    opened = open_any(source, [] if reading.topology is None else [reading.topology])
+    files, atoms = [o.file for o in opened], opened[0].atoms
     counts = {f.n_atoms for f in files}
     if counts != {len(atoms.universe.atoms)}:
         odd = next(f for f in files if f.n_atoms != len(atoms.universe.atoms))
