@@ -177,6 +177,10 @@ def _open_paths(
         atoms = [_atoms(Path(topology), None, "topology") for topology in topologies]
     else:
         given = [_atoms(Path(t), None, "topology") for t in topologies]
+        if not given and _nameless(files[0], name):
+            opened = [_open_file(path, name, None) for path in files]
+            atoms = [_anonymous(opened[0].n_atoms)] * len(files)
+            return [OpenedTrajectory(file, group) for file, group in zip(opened, atoms, strict=True)]
         atoms = (given or [_atoms(files[0], name, "trajectory")]) * len(files)
     return [OpenedTrajectory(_open_file(p, name, group), group) for p, group in zip(files, atoms, strict=True)]
 
@@ -186,13 +190,19 @@ def _atoms(path: Path, name: str | None, what: str) -> Any:
     found = format_of(path, name)
     if found.name == "HDF5":
         return _open_mdtraj(load_mdtraj(path)).atoms
-    if found.bare and not (found.name in ("TRZ", "TRJ", "TRC") and what == "trajectory"):
+    if _nameless(path, name):
         return _anonymous(_open_file(path, name, None).n_atoms)
-    if found.name in ("TRZ", "TRJ"):
-        raise ReadError(f"'{path}' names no atoms and does not say how many there are: -s/--topology gives them")
     with one_line(f"{what} '{path}' cannot be read"):
         stat = path.stat()
         return _parsed(str(path.resolve()), stat.st_size, stat.st_mtime_ns, found.name).atoms
+
+
+def _nameless(path: Path, name: str | None) -> bool:
+    """Whether a file holds positions alone; an error where it does not even say of how many atoms."""
+    found = format_of(path, name)
+    if found.name in ("TRZ", "TRJ"):
+        raise ReadError(f"'{path}' names no atoms and does not say how many there are: -s/--topology gives them")
+    return found.bare
 
 
 @functools.lru_cache(maxsize=4)

@@ -42,7 +42,7 @@ def open_universe(source: Any) -> tuple[Any, list[FrameFile]]:
     atoms, universe = source.atoms, source.universe
     if source is not universe and len(atoms) == 0:
         raise ReadError(f"cannot read frames of an empty {type(source).__name__}: wanted one atom or more")
-    if hasattr(atoms, "is_uptodate"):  # an UpdatingAtomGroup
+    if hasattr(source, "is_uptodate"):  # an UpdatingAtomGroup
         number = getattr(universe.trajectory, "frame", 0)
         warnings.warn(
             f"the UpdatingAtomGroup is taken as it is in frame {number}, with {len(atoms)} atoms, for all frames",
