@@ -23,6 +23,7 @@ from trajvae.outputs.embed import Embedding, Origin, assemble
 from trajvae.readers.align import frame_jump
 from trajvae.readers.data_set import Chunk, Frames, ReadingPass, join_chunks
 from trajvae.readers.frames import Array, ArrayFrames, FrameBlock
+from trajvae.readers.library import ReaderFrames
 from trajvae.readers.molecules import spatial
 from trajvae.readers.neighbours import at_usual_stride
 from trajvae.readers.reading import Reading
@@ -91,12 +92,14 @@ class _Collect(AnalysisBase):  # type: ignore[misc]
 
     def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Number of the file and of the frame in it of every frame that has positions, and its row among all."""
+        parts = getattr(self._trajectory, "readers", ()) if len(self._plan.files) > 1 else ()
         before, numbers, files = 0, [], []
         for k, file in enumerate(self._plan.files):
             own = file.frame_numbers(range(file.n_frames))
-            numbers.append(before + own)
+            joined = isinstance(file, ReaderFrames) and file.reads(self._trajectory)
+            numbers.append(own if joined else before + own)
             files.append(np.full(len(own), k, dtype=np.int64))
-            before += file.n_stored
+            before += int(parts[k].n_frames) if parts else file.n_frames
         known, of_file = np.concatenate(numbers), np.concatenate(files)
         wanted = np.asarray(self.frames, dtype=np.int64)
         place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)

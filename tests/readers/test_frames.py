@@ -14,9 +14,10 @@ from trajvae.errors import ReadError
 from trajvae.readers import Reading, open_source
 from trajvae.readers.dcd import DCDFrames
 from trajvae.readers.frames import ArrayFrames
-from trajvae.readers.mda_reader import ReaderFrames
+from trajvae.readers.library import ReaderFrames
 from trajvae.readers.opening import open_any
-from trajvae.readers.xdr import XDRFrames
+from trajvae.readers.trr import TRRFrames
+from trajvae.readers.xtc import XTCFrames
 
 FILES = {
     "DCD": (datafiles.PSF, datafiles.DCD),
@@ -47,6 +48,12 @@ def mda_frames(universe, atoms, frames=slice(None)):
         steps = [(atoms.positions.copy(), np.copy(ts.dimensions)) for ts in universe.trajectory[frames]]
     boxes = [np.zeros(6) if box.ndim == 0 else box for _, box in steps]
     return np.array([xyz for xyz, _ in steps]), np.array(boxes, dtype=float)
+
+
+def open_one(path, topology=None):
+    """The file of frames of a path."""
+    (opened,) = open_any(path, [] if topology is None else [topology])
+    return opened.file
 
 
 def raw(file, frames, atoms):
@@ -89,7 +96,7 @@ def test_files_of_other_programs_equal_mdanalysis(kind):
     """Raw coordinates as the format's reader gives them, before molecules are made whole, and their boxes."""
     topology, trajectory = FILES[kind]
     twin = mda_universe(topology, trajectory)
-    ((file, _),) = open_any(str(trajectory or topology), [topology])
+    file = open_one(str(trajectory or topology), topology)
     assert (file.n_frames, file.n_atoms) == (twin.trajectory.n_frames, len(twin.atoms))
     atoms = twin.atoms[: min(50, len(twin.atoms))]
     used = range(0, min(file.n_frames, 20), 3)
@@ -104,7 +111,7 @@ def test_boxes_equal_mdanalysis(written, examples, suffix):
     """In Å and degrees; XYZ holds none."""
     pdb = examples / "alanine_dipeptide.pdb"
     twin = mda_universe(pdb, written[0] / f"t.{suffix}")
-    ((file, _),) = open_any(written[0] / f"t.{suffix}", [pdb])
+    file = open_one(written[0] / f"t.{suffix}", pdb)
     expected = mda_frames(twin, twin.atoms)[1]
     assert suffix in ("xyz", "pdb") or np.allclose(expected[:, :3], [40.0, 41.0, 42.0], atol=1e-3)
     np.testing.assert_allclose(raw(file, range(25), twin.atoms.indices)[1], expected, atol=1e-2)
@@ -161,7 +168,7 @@ def test_precision_is_that_of_the_format(written, examples, suffix, precision):
 def test_the_fast_readers_are_used(written, examples):
     """Chunked C readers for DCD, XTC and TRR, from a path and from a Universe alike."""
     pdb = examples / "alanine_dipeptide.pdb"
-    for suffix, kind in (("dcd", DCDFrames), ("xtc", XDRFrames), ("trr", XDRFrames), ("nc", ReaderFrames)):
+    for suffix, kind in (("dcd", DCDFrames), ("xtc", XTCFrames), ("trr", TRRFrames), ("nc", ReaderFrames)):
         path = written[0] / f"t.{suffix}"
         assert type(open_source(path, Reading(topology=pdb)).files[0]) is kind
         assert type(open_source(mda_universe(pdb, path)).files[0]) is kind
@@ -170,7 +177,7 @@ def test_the_fast_readers_are_used(written, examples):
 def test_memory_maps_are_read_piecewise(tmp_path):
     """A .npy is mapped, not loaded: a chunk copies its own frames only."""
     np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(50, 4, 3)))
-    ((file, _),) = open_any(tmp_path / "a.npy")
+    file = open_one(tmp_path / "a.npy")
     assert isinstance(file, ArrayFrames) and isinstance(file.positions, np.memmap)
 
 
@@ -220,7 +227,7 @@ def test_the_error_of_a_cut_file_names_the_frame(written, examples, tmp_path, su
 def test_whole_files_pass_the_length_check(name):
     """No false alarm: files of several writers, of few atoms and of many, open to the last frame."""
     path = Path(getattr(datafiles, name))
-    file = (DCDFrames if path.suffix == ".dcd" else XDRFrames)(path)
+    file = {".dcd": DCDFrames, ".xtc": XTCFrames, ".trr": TRRFrames}[path.suffix](path)
     xyz = next(iter(file.blocks(range(file.n_frames - 1, file.n_frames), np.arange(3), 5))).positions
     assert xyz.shape == (1, 3, 3) and np.isfinite(xyz).all()
 
@@ -250,11 +257,11 @@ def test_small_molecules_in_xtc_pass_the_length_check(tmp_path, n_atoms):
         warnings.simplefilter("ignore")
         universe.load_new(x, order="fac")
         universe.atoms.write(str(path), frames="all")
-    got = np.concatenate([b[0] for b in XDRFrames(path).blocks(range(6), np.arange(n_atoms), 4)])
+    got = np.concatenate([b[0] for b in XTCFrames(path).blocks(range(6), np.arange(n_atoms), 4)])
     np.testing.assert_allclose(got, x, atol=6e-3)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ReadError, match="cut"):
-        XDRFrames(path)
+        XTCFrames(path)
 
 
 @pytest.mark.parametrize("precision, resolution", [(3, 0.01), (4, 0.001)])
@@ -265,7 +272,7 @@ def test_the_resolution_of_an_xtc_is_its_own(tmp_path, precision, resolution):
     with mda.Writer(str(tmp_path / "a.xtc"), n_atoms=12, precision=precision) as writer:
         writer.write(universe.atoms)
         writer.write(universe.atoms)
-    assert XDRFrames(tmp_path / "a.xtc").precision == pytest.approx(resolution)
+    assert XTCFrames(tmp_path / "a.xtc").precision == pytest.approx(resolution)
 
 
 def test_atoms_without_residues_can_be_selected(tmp_path):

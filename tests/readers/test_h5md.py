@@ -18,10 +18,8 @@ N, T = 9, 20
 
 def positions():
     """Å."""
-    rng = np.random.default_rng(0)
-    return (2.0 * np.arange(N)[:, None] * [1, 1, 0] + 0.1 * np.random.default_rng(0).normal(size=(T, N, 3))).astype(
-        "f4"
-    )
+    noise = np.random.default_rng(0).normal(size=(T, N, 3))
+    return (2.0 * np.arange(N)[:, None] * [1, 1, 0] + 0.1 * noise).astype("f4")
 
 
 def write(path, *, name="trajectory", unit="Angstrom", time=None, edges=None, groups=(), order=None):
@@ -94,7 +92,7 @@ def test_the_group_may_have_any_name(tmp_path):
     """The only one; of several the one called trajectory, else they are listed."""
     for name, groups in (("atoms", ()), ("trajectory", ("solvent",))):
         assert H5MDFrames(write(tmp_path / f"{name}.h5md", name=name, groups=groups)).n_atoms == N
-    with pytest.raises(ReadError, match=r"several groups of particles \(protein, water\)"):
+    with pytest.raises(ReadError, match=r"several groups of particles have positions \(protein, water\)"):
         H5MDFrames(write(tmp_path / "two.h5md", name="protein", groups=("water",)))
 
 
@@ -111,9 +109,9 @@ def test_a_file_of_mdanalysis_equals_its_reader():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: f.pop("particles/trajectory/position"), "no positions below /particles"),
-        (lambda f: f["particles/trajectory/position/value"].attrs.update(unit="parsec"), "in 'parsec', wanted one of"),
-        (lambda f: f.create_dataset("particles/trajectory/position/time", data=np.zeros(3)), r"times of shape \(3,\)"),
+        (lambda f: f.pop("particles/trajectory/position"), "no group of particles has positions"),
+        (lambda f: f["particles/trajectory/position/value"].attrs.update(unit="parsec"), "is in 'parsec': wanted one of"),
+        (lambda f: f.create_dataset("particles/trajectory/position/time", data=np.zeros(3)), r"position/time' has the shape \(3,\), wanted"),
     ],
 )
 def test_what_is_not_h5md_is_one_line(tmp_path, change, message):

@@ -87,7 +87,7 @@ def fibril(path, n_frames=40, chains=8, residues=5):
     first = np.arange(n - 1)
     universe.add_TopologyAttr("bonds", [(k, k + 1) for k in first if (k + 1) % (3 * residues)])
     one = np.stack([1.3 * within, 0.5 * (within % 2), 0.0 * within], axis=1)
-    base = np.concatenate([one + [0.0, 0.0, 4.8 * c] for c in range(chains)])
+    base = np.concatenate([one + np.array([0.0, 0.0, 4.8 * c]) for c in range(chains)])
     x = (base + 0.1 * np.random.default_rng(0).normal(size=(n_frames, n, 3))).astype(np.float32)
     universe.load_new(x, order="fac")
     universe.atoms.write(path, bonds="all")
@@ -96,7 +96,9 @@ def fibril(path, n_frames=40, chains=8, residues=5):
 
 def same_shapes(a, b, atol=2e-3):
     """Frames have the same pair distances."""
-    return all(np.allclose(pdist(x.astype(float)), pdist(y.astype(float)), atol=atol) for x, y in zip(a, b, strict=True))
+    return all(
+        np.allclose(pdist(x.astype(float)), pdist(y.astype(float)), atol=atol) for x, y in zip(a, b, strict=True)
+    )
 
 
 @pytest.mark.parametrize("by", ["atom", "molecule"])

@@ -16,10 +16,16 @@ from MDAnalysisTests.datafiles import TRR, XTC
 from trajvae import TrajVAE
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers import open_source
-from trajvae.readers.xdr import XDRFrames
+from trajvae.readers.trr import TRRFrames
+from trajvae.readers.xtc import XTCFrames
 
 N = 12
 TIMES = np.r_[0:20:2.0, 18:30:2.0, 100:200:25.0]  # ps: a restart, a gap and another interval
+
+
+def opened(path):
+    """The file by the reader of its format."""
+    return {".xtc": XTCFrames, ".trr": TRRFrames}[path.suffix](path)
 
 
 def positions(n_frames=20):
@@ -44,7 +50,7 @@ def files(tmp_path):
 @pytest.mark.parametrize("suffix", ["xtc", "trr"])
 def test_times_are_those_of_the_frames(files, suffix):
     """Also of some frames, in any piece, and without reading."""
-    file = XDRFrames(files / f"a.{suffix}")
+    file = opened(files / f"a.{suffix}")
     assert np.array_equal(file.times(range(len(TIMES))), TIMES)
     blocks = list(file.blocks(range(1, len(TIMES), 3), np.arange(N), 2))
     assert np.array_equal(np.concatenate([b.times for b in blocks]), TIMES[1::3])
@@ -56,7 +62,7 @@ def test_times_equal_mdanalysis(path):
     """Of GROMACS' own files, in single precision."""
     universe = mda.Universe.empty(47681, trajectory=False)
     universe.load_new(path)
-    file = XDRFrames(Path(path))
+    file = opened(Path(path))
     np.testing.assert_allclose(file.times(range(file.n_frames)), [ts.time for ts in universe.trajectory])
 
 
@@ -76,8 +82,8 @@ def test_a_precision_that_is_not_positive_is_refused(files, frame, precision):
     with XTCTrajectoryFile(str(files / "a.xtc")) as file:
         offset = int(file.offsets[frame])
     damage(files / "a.xtc", offset + 56, struct.pack(">f", precision))
-    with pytest.raises(ReadError, match=rf"a.xtc' is damaged at frame {frame}: its precision is"):
-        XDRFrames(files / "a.xtc")
+    with pytest.raises(ReadError, match=rf"a.xtc' is damaged: frame {frame} has the precision"):
+        opened(files / "a.xtc")
 
 
 @pytest.mark.parametrize("atoms", [0, -1, 2**30, 2**31 - 1, 13])
@@ -86,7 +92,7 @@ def test_numbers_of_atoms_that_cannot_be_are_refused(files, suffix, place, atoms
     """None, negative, gigabytes of them, or another number than the positions have: before any C code sees them."""
     damage(files / f"a.{suffix}", place, struct.pack(">i", atoms))
     with pytest.raises(ReadError) as caught:
-        XDRFrames(files / f"a.{suffix}")
+        opened(files / f"a.{suffix}")
     assert "\n" not in str(caught.value) and f"a.{suffix}" in str(caught.value)
 
 
@@ -114,8 +120,8 @@ def open_source_quietly(path):
 def test_other_files_are_told(tmp_path, text):
     """By their first bytes."""
     (tmp_path / "a.xtc").write_text(text)
-    with pytest.raises(ReadError, match=r"a.xtc' cannot be read: it is"):
-        XDRFrames(tmp_path / "a.xtc")
+    with pytest.raises(ReadError, match=r"a.xtc' (cannot be read: it is|is no XTC file)"):
+        opened(tmp_path / "a.xtc")
 
 
 @pytest.fixture
@@ -133,8 +139,8 @@ def test_frames_without_positions_are_left_out(without_positions):
     """30 frames of 60, their own times and numbers, in any step; one warning counts them."""
     path, x = without_positions
     with pytest.warns(TrajvaeWarning, match="30 of 60 frames of .* have no positions and are left out"):
-        file = XDRFrames(path)
-    assert (file.n_frames, file.n_stored) == (30, 60)
+        file = opened(path)
+    assert file.n_frames == 30
     assert file.frame_numbers(range(30)).tolist() == list(range(0, 60, 2))
     for step in (1, 4):
         blocks = list(file.blocks(range(0, 30, step), np.arange(N), 5))

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.readers.frames import ArrayFrames
@@ -53,6 +54,8 @@ def array_frames(positions: Any, name: str) -> ArrayFrames:
 def open_array(path: Path) -> ArrayFrames:
     """A `.npy` file, memory-mapped, or the array `positions`, else the only one of rank 3, of an `.npz` file.
 
+    An `.npz` file may hold times in ps, as `time` (T,).
+
     Raises
     ------
     ReadError
@@ -62,7 +65,9 @@ def open_array(path: Path) -> ArrayFrames:
         if path.suffix.lower() == ".npy":
             return array_frames(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
         with zipfile.ZipFile(path) as archive:
-            return array_frames(_unpacked(archive, path), str(path))
+            frames = array_frames(_unpacked(archive, path), str(path))
+            frames.clock = _times(archive, frames.n_frames)
+            return frames
     except _DAMAGED as error:
         what = f"it is no whole {path.suffix} file of numpy, or holds Python objects, which are not opened"
         raise ReadError(f"'{path}' cannot be read: {what}") from error
@@ -77,13 +82,29 @@ def _unpacked(archive: zipfile.ZipFile, path: Path) -> Any:
         if len(fitting) != 1:
             raise ReadError(f"'{path}': wanted an array 'positions' or one of rank 3, found {', '.join(members)}")
         key = fitting[0]
-    shape, dtype = _header(archive, members[key])
+    return _member(archive, members[key], path)
+
+
+def _times(archive: zipfile.ZipFile, n_frames: int) -> NDArray[np.float64] | None:
+    """Return the array `time`, in ps, if there is one with a number a frame."""
+    for info in archive.infolist():
+        if info.filename in ("time", "time.npy"):
+            shape, dtype = _header(archive, info)
+            if shape == (n_frames,) and dtype.kind in "fiu":
+                with archive.open(info) as member:
+                    return np.asarray(npy.read_array(member, allow_pickle=False), dtype=np.float64)
+    return None
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Any:
+    """Unpack an array that fits into the room there is."""
+    shape, dtype = _header(archive, info)
     size, limit = math.prod(shape) * dtype.itemsize, room(path.stat().st_size)
     if size > limit:
         raise ReadError(f"'{path}' would unpack to {size} bytes, more than {limit}: refused; unpack it to an .npy file")
-    if size > members[key].file_size:
+    if size > info.file_size:
         raise ValueError("an array of more bytes than there are")
-    with archive.open(members[key]) as member:
+    with archive.open(info) as member:
         return npy.read_array(member, allow_pickle=False)
 
 

@@ -88,7 +88,7 @@ def known_bonds(atoms: Any, choice: str | Path | None) -> Int64:
 
     if not Path(choice).is_file():
         raise ReadError(f"no file of bonds '{choice}': give a topology file with bonds, or one of none, guess")
-    other = open_topology(Path(choice))
+    other = open_topology(choice)
     wanted, found = len(atoms.universe.atoms), len(other.atoms)
     if found != wanted:
         raise ReadError(f"'{choice}' has {found} atoms, the trajectory {wanted}: its bonds are of another system")

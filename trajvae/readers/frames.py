@@ -1,4 +1,4 @@
-"""Runs of frames: what every reader of a file format gives, and frames that stand in an array."""
+"""What a trajectory file offers, and frames that stand in an array."""
 
 from __future__ import annotations
 
@@ -14,20 +14,18 @@ Array = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-NM = 10.0  # nm to Å
-
 
 class FrameBlock(NamedTuple):
-    """Some frames as they were read.
+    """Some frames of a file.
 
     Attributes
     ----------
     positions : ndarray, shape (t, n, D)
-        Å.
-    boxes : ndarray, shape (t, 6), optional
-        Lengths in Å and angles in degrees; zeros where a frame has no box.
-    times : ndarray, shape (t,)
-        ps.
+        In Å.
+    boxes : ndarray of float64, shape (t, 6), optional
+        Lengths in Å and angles in degrees; zeros for a frame without a box, None where no frame has one.
+    times : ndarray of float64, shape (t,)
+        In ps.
     """
 
     positions: Array
@@ -44,17 +42,12 @@ class FrameFile(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the file, for messages."""
+        """The file, for messages."""
         ...
 
     @property
     def n_frames(self) -> int:
         """Number of frames that have positions."""
-        ...
-
-    @property
-    def n_stored(self) -> int:
-        """Number of frames, those without positions among them."""
         ...
 
     @property
@@ -73,63 +66,72 @@ class FrameFile(Protocol):
         ...
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
-        """Read some atoms of frames, at most `size` frames at a time."""
+        """Read the given frames and atoms, at most `size` frames at a time."""
         ...
 
     def times(self, frames: range) -> Float64:
-        """Return the times of frames in ps, (t,), as the file gives them."""
+        """Return the times of frames in ps, shape (t,)."""
         ...
 
     def frame_numbers(self, frames: range) -> Int64:
-        """Return the numbers of frames among all stored ones, (t,)."""
+        """Return the numbers of frames in the file itself, which counts those without positions too, shape (t,)."""
         ...
-
-
-class EveryFrame:
-    """Part of a reader whose frames all have positions."""
-
-    n_frames: int
-
-    @property
-    def n_stored(self) -> int:
-        """Number of frames."""
-        return self.n_frames
-
-    def frame_numbers(self, frames: range) -> Int64:
-        """Return the numbers of frames, (t,): their own."""
-        return np.asarray(frames, dtype=np.int64)
 
 
 def a_few(file: FrameFile, frames: range, most: int) -> range:
-    """Return at most so many of the frames: evenly spread, or the first where seeking costs as much as reading all."""
+    """At most so many of the frames: evenly spread, or the first where to seek costs as much as to read the file."""
     return frames[:: max(1, (len(frames) - 1) // (most - 1))][:most] if file.seekable else frames[:most]
 
 
 def pieces(frames: range, size: int) -> Iterator[range]:
-    """Cut frames into pieces of at most `size`."""
+    """Cut a range into ranges of at most `size` frames."""
     for k in range(0, len(frames), size):
         yield frames[k : k + size]
 
 
-def lengths_angles(vectors: NDArray[np.floating[Any]]) -> Float64:
-    """Return lengths and angles in degrees (T, 6) of box vectors (T, 3, 3), the rows; zeros where there is no box."""
-    v = vectors.astype(np.float64)
-    lengths = np.linalg.norm(v, axis=2)
-    safe = np.where(lengths > 0, lengths, 1.0)
-    unit = v / safe[:, :, None]
-    cosines = np.stack([(unit[:, i] * unit[:, j]).sum(axis=1) for i, j in ((1, 2), (0, 2), (0, 1))], axis=1)
-    return np.concatenate([lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))], axis=1)
+def as_slice(frames: range) -> slice:
+    """Return the slice of an array's rows that a range names."""
+    return slice(frames.start, frames.stop, frames.step)
+
+
+def numbers_of(frames: range) -> Int64:
+    """Return the numbers of a range as an array."""
+    return np.arange(frames.start, frames.stop, frames.step, dtype=np.int64)
+
+
+class Unfiltered:
+    """A file all of whose frames have positions."""
+
+    def frame_numbers(self, frames: range) -> Int64:
+        """Return the numbers of frames in the file itself, shape (t,)."""
+        return numbers_of(frames)
+
+
+def _forget(array: Array) -> None:
+    """Leave the pages of a mapped file that were looked at to the system's cache."""
+    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        array.base.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass
-class ArrayFrames:
-    """Frames that stand in an array, memory-mapped or not; without times they are 1 ps apart, as in MDAnalysis."""
+class ArrayFrames(Unfiltered):
+    """Frames that stand in an array, memory-mapped or not.
+
+    Attributes
+    ----------
+    name : str
+    positions : ndarray, shape (T, N, D)
+        In Å.
+    boxes : ndarray, shape (T, 6), optional
+    clock : ndarray, shape (T,), optional
+        Times in ps; by default the frames' numbers.
+    """
 
     name: str
     positions: Array
     boxes: Float64 | None = None
+    clock: Float64 | None = None
     precision: float = 0.0
-    time: Float64 | None = None
     seekable: bool = True
 
     @property
@@ -138,34 +140,20 @@ class ArrayFrames:
         return len(self.positions)
 
     @property
-    def n_stored(self) -> int:
-        """Number of frames."""
-        return self.n_frames
-
-    @property
     def n_atoms(self) -> int:
         """Number of atoms."""
         return int(self.positions.shape[1])
 
-    def times(self, frames: range) -> Float64:
-        """Return the times of frames in ps, (t,)."""
-        rows = self.frame_numbers(frames)
-        return rows.astype(np.float64) if self.time is None else np.asarray(self.time[rows], dtype=np.float64)
-
-    def frame_numbers(self, frames: range) -> Int64:
-        """Return the numbers of frames, (t,): their own."""
-        return np.asarray(frames, dtype=np.int64)
-
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
-        """Read some atoms of frames, at most `size` frames at a time."""
+        """Read the given frames and atoms, at most `size` frames at a time."""
         for piece in pieces(frames, size):
-            part = self.positions[piece.start : piece.stop : piece.step][:, atoms]
-            boxes = None if self.boxes is None else self.boxes[piece.start : piece.stop : piece.step]
+            part = self.positions[as_slice(piece)][:, atoms]
+            boxes = None if self.boxes is None else self.boxes[as_slice(piece)]
             yield FrameBlock(np.asarray(part), boxes, self.times(piece))
             _forget(self.positions)
 
-
-def _forget(array: Array) -> None:
-    """Leave the pages of a mapped file that were looked at to the system's cache."""
-    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        array.base.madvise(mmap.MADV_DONTNEED)
+    def times(self, frames: range) -> Float64:
+        """Return the times of frames in ps, shape (t,)."""
+        if self.clock is None:
+            return numbers_of(frames).astype(np.float64)
+        return np.asarray(self.clock[as_slice(frames)], dtype=np.float64)

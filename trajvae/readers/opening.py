@@ -1,149 +1,148 @@
-"""From what users have to runs of frames and the atoms to select from."""
+"""From what users have to files of frames and the atoms to select from."""
 
 from __future__ import annotations
 
 import functools
 import glob
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from trajvae.errors import ReadError, TrajvaeWarning
-from trajvae.readers.arrays import array_frames
+from trajvae.errors import ReadError
+from trajvae.readers.arrays import array_frames, open_array
+from trajvae.readers.dcd import DCDFrames
+from trajvae.readers.failures import one_line
 from trajvae.readers.formats import Format, format_of
-from trajvae.readers.frames import FrameFile
-from trajvae.readers.library import reading
-from trajvae.readers.mda_reader import ReaderFrames
-from trajvae.readers.mdtraj_source import open_mdtraj, open_mdtraj_file
+from trajvae.readers.frames import ArrayFrames, FrameFile
+from trajvae.readers.from_mdtraj import topology_from_mdtraj
+from trajvae.readers.h5md import H5MDFrames
+from trajvae.readers.library import MdtrajFrames, ReaderFrames
+from trajvae.readers.mdtraj_hdf5 import load_mdtraj
 from trajvae.readers.molecules import keep
+from trajvae.readers.to_libraries import to_universe
+from trajvae.readers.trr import TRRFrames
+from trajvae.readers.universes import open_universe
+from trajvae.readers.xtc import XTCFrames
 from trajvae.store import check_hdf5
-from trajvae.store.h5md_file import is_h5md
 
-_FOLDERS = (".dtr", ".stk")  # formats whose trajectories are folders
+_OWN: dict[str, Callable[[Path], FrameFile]] = {
+    "XTC": XTCFrames,
+    "TRR": TRRFrames,
+    "DCD": DCDFrames,
+    "NPY": open_array,
+    "NPZ": open_array,
+    "H5MD": H5MDFrames,
+}
 
 
-class OpenedTrajectory(NamedTuple):
-    """A run of frames, and the atoms that can be selected from; its universe has as many atoms as the frames.
+@dataclass(frozen=True, eq=False)
+class OpenedTrajectory:
+    """A file of frames, and the atoms that can be selected from.
 
     Attributes
     ----------
     file : FrameFile
     atoms : AtomGroup
+        Files of one topology share one universe.
+    first : int
+        Number of the file's first frame in the trajectory that was given: not 0 for later parts of a ChainReader.
     """
 
     file: FrameFile
     atoms: Any
+    first: int = 0
 
 
-def open_any(source: Any, topologies: Sequence[str | Path] = (), format: str | None = None) -> list[OpenedTrajectory]:
+def open_any(
+    source: Any,
+    topologies: Sequence[str | Path] = (),
+    format: str | None = None,
+) -> list[OpenedTrajectory]:
     """Open whatever the user has.
 
     Parameters
     ----------
-    source
-        See `open_source`.
+    source : str, Path, ndarray, mdtraj.Trajectory, Universe, AtomGroup, or a sequence of paths or of these objects
+        Paths may be globs. Arrays are (T, N, D) in Å.
     topologies : sequence of str or Path
-        For paths: one for all, or one for each.
+        For paths: none, one for all trajectories, or as many as there are trajectories.
     format : str, optional
-        Of the files, where their suffix does not tell it.
+        The trajectories' format, where suffixes do not tell it.
+
+    Returns
+    -------
+    list of OpenedTrajectory
+        One a file.
 
     Raises
     ------
     ReadError
-        Nothing that frames can be read from, a damaged or missing file, or topologies in another number.
+        Something is missing, cannot be read, or is of no kind that can be read.
     """
     if isinstance(source, str | Path):
         return _open_paths([source], topologies, format)
-    if isinstance(source, list | tuple) and source:
-        paths = [isinstance(s, str | Path) for s in source]
-        if all(paths):
-            return _open_paths(source, topologies, format)
-        if not any(paths):
-            return [opened for s in source for opened in _open_object(s)]
-        raise ReadError("cannot read paths and objects as one data set: wanted paths alone, or objects alone")
-    return _open_object(source)
+    if not isinstance(source, Sequence) or _is_object(source):
+        return _open_object(source)
+    paths = [isinstance(item, str | Path) for item in source]
+    if paths and all(paths):
+        return _open_paths(source, topologies, format)
+    if any(paths):
+        raise ReadError("cannot read paths and objects together: wanted paths alone, or objects alone")
+    if not paths or not all(map(_is_object, source)):
+        raise _unknown(source)
+    return [opened for item in source for opened in _open_object(item)]
+
+
+def _is_object(source: Any) -> bool:
+    return _is_mdtraj(source) or (hasattr(source, "atoms") and hasattr(source, "universe"))
+
+
+def _is_mdtraj(source: Any) -> bool:
+    return hasattr(source, "xyz") and hasattr(source, "unitcell_vectors")
+
+
+def _unknown(source: Any) -> ReadError:
+    wanted = "a path, Universe, AtomGroup, mdtraj or array"
+    return ReadError(f"cannot read frames from {type(source).__name__}: wanted {wanted}")
 
 
 def _open_object(source: Any) -> list[OpenedTrajectory]:
-    """Open an array, or an object of MDAnalysis or mdtraj."""
     if isinstance(source, np.ndarray):
-        frames = array_frames(source, "the array")
-        return [OpenedTrajectory(frames, _anonymous(frames.n_atoms))]
-    if hasattr(source, "xyz") and hasattr(source, "unitcell_vectors"):
-        return [OpenedTrajectory(*open_mdtraj(source))]
-    if hasattr(source, "atoms") and hasattr(source, "universe"):
-        atoms = _static(source)
-        return [OpenedTrajectory(file, atoms) for file in _files_of(atoms.universe)]
-    raise ReadError(
-        f"cannot read frames from {type(source).__name__}: wanted a path, Universe, AtomGroup, mdtraj or array"
-    )
+        return [
+            OpenedTrajectory(array_frames(source, "the array"), _anonymous(source.shape[1] if source.ndim == 3 else 0))
+        ]
+    if _is_mdtraj(source):
+        return [_open_mdtraj(source)]
+    if _is_object(source):
+        atoms, files = open_universe(source)
+        firsts = np.cumsum([0, *(f.n_frames for f in files)]).tolist()
+        return [OpenedTrajectory(file, atoms, first) for file, first in zip(files, firsts, strict=False)]
+    raise _unknown(source)
 
 
-def _static(source: Any) -> Any:
-    """The atoms of a Universe or AtomGroup; those of an UpdatingAtomGroup as they are now."""
-    atoms = source.atoms
-    if not len(atoms):
-        raise ReadError("the AtomGroup is empty: wanted at least one atom")
-    if type(source).__name__ == "UpdatingAtomGroup":
-        atoms = atoms.universe.atoms[atoms.indices]
-        warnings.warn(
-            f"the AtomGroup changes from frame to frame; its {len(atoms)} atoms of the current frame are used for all",
-            TrajvaeWarning,
-            stacklevel=5,
-        )
-    return atoms
-
-
-def _files_of(universe: Any) -> list[FrameFile]:
-    """The files behind a Universe's trajectory where they are plain ones, else its readers."""
-    trajectory = universe.trajectory
-    parts = getattr(trajectory, "readers", None)
-    if parts is not None and not trajectory.transformations and not _is_continuous(trajectory):
-        return [_file_of(part) for part in parts]
-    return [_file_of(trajectory)]
-
-
-def _is_continuous(chain: Any) -> bool:
-    """Whether a ChainReader leaves out frames that overlap."""
-    return bool(chain.n_frames != sum(part.n_frames for part in chain.readers))
-
-
-def _file_of(reader: Any) -> FrameFile:
-    name = getattr(reader, "filename", None)
-    plain = not reader.transformations and isinstance(name, str | Path) and Path(name).is_file()
-    if plain and reader.format in ("DCD", "XTC", "TRR", "H5MD"):
-        path = Path(str(name))
-        file = format_of(path, reader.format).open(path, reader.n_atoms)
-        if _has_own_times(reader, file):
-            return file
-    return ReaderFrames(reader, str(name) if name else "the universe")
-
-
-def _has_own_times(reader: Any, file: FrameFile) -> bool:
-    """Whether a reader gives the times of its file: `dt` and `time_offset` of a Universe change them."""
-    times, numbers = file.times(range(file.n_frames)), file.frame_numbers(range(file.n_frames))
-    known = np.flatnonzero(numbers == reader.ts.frame)
-    same = not len(known) or bool(np.isclose(times[known[0]], reader.ts.time, rtol=1e-5))
-    if reader.format != "DCD" or len(times) < 2:
-        return same
-    return same and bool(np.isclose(times[1] - times[0], reader.dt, rtol=1e-5))  # DCD has no times but the step
+def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> OpenedTrajectory:
+    xyz = trajectory.xyz * np.float32(10.0)
+    boxes = None
+    if trajectory.unitcell_lengths is not None:
+        boxes = np.concatenate([trajectory.unitcell_lengths * 10.0, trajectory.unitcell_angles], axis=1).astype(float)
+    times = np.asarray(trajectory.time, dtype=np.float64)
+    atoms = to_universe(topology_from_mdtraj(trajectory.topology), xyz[:1]).atoms
+    return OpenedTrajectory(ArrayFrames(array_frames(xyz, name).name, xyz, boxes, times), atoms)
 
 
 def _anonymous(n_atoms: int) -> Any:
-    """Atoms of which nothing is known."""
     import MDAnalysis as mda
 
     return mda.Universe.empty(n_atoms, trajectory=False).atoms
 
 
 def _expand(paths: Sequence[str | Path]) -> list[Path]:
-    """Files of names and globs, those of a glob sorted."""
     out: list[Path] = []
     for path in paths:
-        if Path(path).is_file() or (Path(path).is_dir() and Path(path).suffix.lower() in _FOLDERS):
+        if Path(path).is_file() or (Path(path).is_dir() and Path(path).suffix.lower() == ".dtr"):
             out.append(Path(path))
             continue
         found = sorted(glob.glob(str(path))) if glob.has_magic(str(path)) else []
@@ -154,55 +153,90 @@ def _expand(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def _open_paths(
-    paths: Sequence[str | Path], topologies: Sequence[str | Path], wanted: str | None
+    paths: Sequence[str | Path], topologies: Sequence[str | Path], name: str | None
 ) -> list[OpenedTrajectory]:
-    files, given = _expand(paths), [Path(t) for t in topologies]
-    for topology in given:
-        if not topology.is_file():
-            raise ReadError(f"no topology file '{topology}'")
-    if len(given) not in (0, 1, len(files)):
-        raise ReadError(f"{len(files)} trajectories and {len(given)} topologies: wanted one topology, or one for each")
-    if len(given) < 2:
-        atoms = open_topology(given[0]) if given else _own_topology(files[0], format_of(files[0], wanted))
-        return [OpenedTrajectory(format_of(f, wanted).open(f, len(atoms)), atoms) for f in files]
-    opened = {topology: open_topology(topology) for topology in dict.fromkeys(given)}
-    return [
-        OpenedTrajectory(format_of(f, wanted).open(f, len(opened[t])), opened[t])
-        for f, t in zip(files, given, strict=True)
-    ]
+    files = _expand(paths)
+    if len(topologies) not in (0, 1, len(files)):
+        raise ReadError(f"{len(topologies)} topologies for {len(files)} trajectories: wanted one, or one for each")
+    if len(topologies) == len(files) > 1:
+        known = {topology: open_topology(topology) for topology in dict.fromkeys(topologies)}
+        atoms = [known[topology] for topology in topologies]
+    else:
+        given = [open_topology(topology) for topology in topologies]
+        if not given and _nameless(files[0], name):
+            opened = [_open_file(path, name, None) for path in files]
+            atoms = [_anonymous(opened[0].n_atoms)] * len(files)
+            return [OpenedTrajectory(file, group) for file, group in zip(opened, atoms, strict=True)]
+        atoms = (given or [_atoms(files[0], name, "trajectory")]) * len(files)
+    return [OpenedTrajectory(_open_file(p, name, group), group) for p, group in zip(files, atoms, strict=True)]
 
 
-def open_topology(path: Path) -> Any:
+def open_topology(path: str | Path) -> Any:
     """Return the atoms of a topology file, as an AtomGroup.
 
     Raises
     ------
     ReadError
+        There is no such file, or it cannot be read.
     """
-    return _own_topology(path, format_of(path), "topology")
+    if not Path(path).is_file():
+        raise ReadError(f"no topology file '{path}'")
+    return _atoms(Path(path), None, "topology")
 
 
-def _own_topology(path: Path, found: Format, what: str = "trajectory") -> Any:
-    """The atoms of a file: with names where it has them, else as many as its frames have."""
-    if path.suffix.lower() in (".h5", ".hdf5", ".h5md"):
-        check_hdf5(path)
-        if not is_h5md(path):
-            return open_mdtraj_file(path)[1]
-    parser = found.name if found.name == "LAMMPSDUMP" else None
-    if not found.names or found.name == "HDF5":
-        return _anonymous(found.open(path, None).n_atoms)
-    with reading(f"{what} '{path}' cannot be read"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about what PDB files lack
+def _atoms(path: Path, name: str | None, what: str) -> Any:
+    """The atoms of a topology, or as much as a trajectory says of its own."""
+    found = format_of(path, name)
+    if found.name == "HDF5":
+        return _open_mdtraj(load_mdtraj(path)).atoms
+    if _nameless(path, name):
+        return _anonymous(_open_file(path, name, None).n_atoms)
+    with one_line(f"{what} '{path}' cannot be read"):
         stat = path.stat()
-        return _parsed(str(path.resolve()), parser, stat.st_size, stat.st_mtime_ns).atoms
+        return _parsed(str(path.resolve()), stat.st_size, stat.st_mtime_ns, found.name).atoms
+
+
+def _nameless(path: Path, name: str | None) -> bool:
+    """Whether a file holds positions alone; an error where it does not even say of how many atoms."""
+    found = format_of(path, name)
+    if found.name in ("TRZ", "TRJ"):
+        raise ReadError(f"'{path}' names no atoms and does not say how many there are: -s/--topology gives them")
+    return found.bare
 
 
 @functools.lru_cache(maxsize=4)
-def _parsed(path: str, parser: str | None, size: int, changed: int) -> Any:
+def _parsed(path: str, size: int, changed: int, name: str) -> Any:
     """The universe of a file as it is now; the last ones are kept, since one topology often serves many trajectories.
 
     Atoms are selected from it and nothing else is done with it: frames have readers of their own.
     """
     import MDAnalysis as mda
+    from MDAnalysis import _PARSERS, _READERS
 
-    return keep(mda.Universe(path, **({"topology_format": parser, "format": parser} if parser else {})))
+    parser = name if name in _PARSERS else None
+    reader = name if name in _READERS else None
+    return keep(mda.Universe(path, topology_format=parser, format=reader))
+
+
+def _open_file(path: Path, name: str | None, atoms: Any) -> FrameFile:
+    found = format_of(path, name)
+    if found.name == "HDF5":
+        return _open_mdtraj(load_mdtraj(path), str(path)).file
+    if found.name in _OWN:
+        if found.name == "H5MD":
+            check_hdf5(path)
+        return _OWN[found.name](path)
+    if found.reader == "mdtraj":
+        return MdtrajFrames(path, found.name)
+    return ReaderFrames(_reader(path, found, atoms), str(path))
+
+
+def _reader(path: Path, found: Format, atoms: Any) -> Any:
+    from MDAnalysis import _READERS
+    from MDAnalysis.coordinates.core import reader
+
+    if found.name not in _READERS:
+        raise ReadError(f"'{path}' is a topology without positions: wanted a trajectory")
+    with one_line(f"'{path}' cannot be read"):
+        more = {} if atoms is None else {"n_atoms": len(atoms.universe.atoms)}
+        return reader(str(path), format=found.name, **more)

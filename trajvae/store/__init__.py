@@ -3,6 +3,7 @@
 from trajvae.store.conformations import conformations_file, read_conformations, write_conformations
 from trajvae.store.contents import Contents, read_contents
 from trajvae.store.files import check_outputs, whole_files
+from trajvae.store.h5md_file import H5MDParticles, describe_h5md, is_h5md, read_h5md
 from trajvae.store.limits import room
 from trajvae.store.mdtraj_file import read_mdtraj
 from trajvae.store.models import ModelRecord, model_status, read_model, write_model
@@ -11,6 +12,7 @@ from trajvae.store.tables import read_table, table_file, write_table
 
 __all__ = [
     "Contents",
+    "H5MDParticles",
     "Header",
     "ModelRecord",
     "Quantity",
@@ -18,9 +20,12 @@ __all__ = [
     "check_outputs",
     "conformations_file",
     "describe",
+    "describe_h5md",
+    "is_h5md",
     "model_status",
     "read_conformations",
     "read_contents",
+    "read_h5md",
     "read_mdtraj",
     "read_model",
     "read_table",

@@ -1,0 +1,96 @@
+"""Turn whatever a file's parser raises, or prints, into one line of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Iterator
+from typing import IO
+
+from trajvae.errors import ReadError, TrajvaeError
+
+_UNREADABLE = "it is empty, damaged, or not of the format that its ending says"
+_PROGRAMMING = (LookupError, AttributeError, TypeError, StopIteration, RecursionError, UnboundLocalError)
+
+
+def reason(error: BaseException) -> str:
+    """Return the first sentence of an exception, or a general one where its text helps only programmers."""
+    if isinstance(error, MemoryError):
+        return "it asks for more memory than there is: it is damaged, or too large"
+    text = str(error).strip()
+    if not text or isinstance(error, _PROGRAMMING):
+        return _UNREADABLE
+    return text.splitlines()[0].split(". ")[0]
+
+
+@contextlib.contextmanager
+def one_line(failed: str) -> Iterator[None]:
+    """Raise a `ReadError` in place of any exception of the libraries that read files.
+
+    Parsers of some fifty formats raise whatever a damaged file leads them to, and C libraries print to the standard
+    error by themselves: this is the one place where every exception is caught.
+
+    Parameters
+    ----------
+    failed : str
+        What failed, with the file's name: the message's first half.
+
+    Raises
+    ------
+    ReadError
+        Something was raised; the message ends with the reason, or with what a C library printed.
+    """
+    with _captured_stderr() as printed, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what files of a format usually lack
+        try:
+            yield
+        except TrajvaeError:
+            raise
+        except Exception as error:
+            said = _last_line(printed)
+            _release(error)
+            raise ReadError(f"{failed}: {reason(error)}{f' ({said})' if said else ''}") from error
+
+
+def _release(error: BaseException) -> None:
+    """Delete now what a parser left half made: its destructor may fail, and Python would say so at any later time."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        seen: BaseException | None = error
+        while seen is not None:
+            traceback.clear_frames(seen.__traceback__)
+            seen = seen.__cause__ or seen.__context__
+    finally:
+        sys.unraisablehook = hook
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[IO[bytes] | None]:
+    """Collect what is written to file descriptor 2 meanwhile."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without standard error
+        yield None
+        return
+    with tempfile.TemporaryFile() as file:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(file.fileno(), 2)
+        try:
+            yield file
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _last_line(file: IO[bytes] | None) -> str:
+    """Return the last line that a C library printed."""
+    if file is None:
+        return ""
+    file.seek(0)
+    lines = [line.strip() for line in file.read(4096).decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1].removeprefix("(xdrfile error) ") if lines else ""

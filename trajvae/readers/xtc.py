@@ -1,0 +1,146 @@
+"""XTC files: headers are checked before mdtraj's C library sees them, since it believes whatever they say."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.errors import ReadError
+from trajvae.readers.cells import lengths_angles
+from trajvae.readers.failures import one_line
+from trajvae.readers.frames import Float64, FrameBlock, Int64, Unfiltered, as_slice, numbers_of, pieces
+
+_NM = 10.0  # nm to Å
+_MAGIC, _WIDE = 1995, 2023  # the second has 64-bit sizes, for more than 300 million atoms
+_HEAD = 56  # bytes before the coordinates: magic, atoms, step, time, box, atoms
+_PLAIN = 9  # so many atoms, or fewer, are stored as floating-point numbers
+_FIRST, _LAST = 9, 72  # the least and the greatest index of the table of small differences
+
+
+class XTCFrames(Unfiltered):
+    """An XTC file, decompressed by mdtraj's C library in one call a chunk."""
+
+    seekable = False
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        scan = _Scan(path)
+        self.n_frames, self.n_atoms, self._offsets = len(scan.offsets), scan.n_atoms, scan.offsets
+        self._times, self.precision = scan.times, scan.precision
+
+    def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
+        """Read the given frames and atoms, at most `size` frames at a time."""
+        from mdtraj.formats import XTCTrajectoryFile
+
+        with ascii_path(self.name) as path, XTCTrajectoryFile(path) as file:
+            if frames.step == 1:  # a strided read fails unless the library has looked for the frames itself
+                file.offsets = self._offsets
+            for piece in pieces(frames, size):
+                with one_line(f"'{self.name}' cannot be read at frames {piece.start} to {piece[-1]}"):
+                    if file.tell() != piece.start:
+                        file.seek(piece.start)
+                    stride = piece.step if piece.step > 1 else None
+                    xyz, _, _, vectors = file.read(n_frames=len(piece), stride=stride, atom_indices=atoms)
+                if len(xyz) != len(piece):
+                    raise ReadError(f"'{self.name}' ends within frame {piece.start + len(xyz) * piece.step}")
+                boxes = None if vectors is None else lengths_angles(vectors * _NM)
+                yield FrameBlock(xyz * np.float32(_NM), boxes, self.times(piece))
+
+    def times(self, frames: range) -> Float64:
+        """Return the times of frames in ps, shape (t,)."""
+        return self._times[as_slice(frames)].astype(np.float64)
+
+
+@contextlib.contextmanager
+def ascii_path(name: str) -> Iterator[str]:
+    """Give a path that mdtraj's library can open: it takes ASCII only, so other paths get a temporary link."""
+    if name.isascii():
+        yield name
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, "link")
+        os.symlink(os.path.abspath(name), link)
+        yield link
+
+
+class _Scan:
+    """What the headers of an XTC's frames say, all of them checked.
+
+    Raises
+    ------
+    ReadError
+        The file is cut, or a header is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        size = path.stat().st_size
+        if size < _HEAD:
+            raise ReadError(f"'{path}' cannot be read: it is empty, damaged or cut")
+        words = np.memmap(path, dtype=np.uint8, mode="r")
+        magic, self.n_atoms = struct.unpack_from(">ii", words)
+        if magic not in (_MAGIC, _WIDE) or not 0 < self.n_atoms:
+            raise ReadError(f"'{path}' is no XTC file, or its header is damaged")
+        self.offsets, end = _offsets(memoryview(words), size, self.n_atoms, wide=magic == _WIDE)
+        if not len(self.offsets) or end != size:
+            raise ReadError(
+                f"'{path}' ends within frame {max(len(self.offsets) - 1, 0)}: the file is cut or damaged, or was "
+                "copied while it was written"
+            )
+        self._check(words, path, magic)
+        self.times = _gather(words, self.offsets + 12, ">f4")[:, 0]
+        # ten atoms or more are stored as integers of 1 / precision nm
+        self.precision = self._precision(words, path) if self.n_atoms > _PLAIN else 0.0
+
+    def _check(self, words: NDArray[np.uint8], path: Path, magic: int) -> None:
+        head = _gather(words, self.offsets, ">i4", 2)
+        again = _gather(words, self.offsets + 52, ">i4")
+        odd = (head[:, 0] != magic) | (head[:, 1] != self.n_atoms) | (again[:, 0] != self.n_atoms)
+        if self.n_atoms > _PLAIN:
+            small = _gather(words, self.offsets + 84, ">i4")[:, 0].astype(np.int64)
+            odd |= (small < _FIRST) | (small > _LAST)
+            lengths = np.diff(np.append(self.offsets, len(words))) - (96 if magic == _WIDE else 92)
+            # an atom takes a bit or more; the C library's buffer holds 3.6 words an atom
+            odd |= (8 * lengths < self.n_atoms) | (lengths > 4 * int(3.6 * self.n_atoms) - 8)
+        if odd.any():
+            frame = int(np.argmax(odd))
+            raise ReadError(f"'{path}' is damaged: frame {frame} has no header of an XTC of {self.n_atoms} atoms")
+
+    def _precision(self, words: NDArray[np.uint8], path: Path) -> float:
+        stored = _gather(words, self.offsets + 56, ">f4")[:, 0].astype(np.float64)
+        odd = ~(np.isfinite(stored) & (stored > 0.0))
+        if odd.any():
+            frame = int(np.argmax(odd))
+            raise ReadError(f"'{path}' is damaged: frame {frame} has the precision {stored[frame]:g}, wanted above 0")
+        return _NM / float(stored.min())
+
+
+def _offsets(view: memoryview, size: int, n_atoms: int, *, wide: bool) -> tuple[Int64, int]:
+    """Return where the frames begin, and where the last one ends by its own header."""
+    if n_atoms <= _PLAIN:
+        length = _HEAD + 12 * n_atoms
+        count = -(-size // length)
+        return numbers_of(range(0, count * length, length)), count * length
+    out, at, head = [], 0, 96 if wide else 92
+    unpack = struct.Struct(">q" if wide else ">i").unpack_from
+    while at + head <= size:
+        (length,) = unpack(view, at + 88)
+        if length <= 0:
+            break
+        out.append(at)
+        at += head + (length + 3) // 4 * 4
+    if at < size and out:  # bytes of a frame without a whole header
+        out.append(at)
+        at = size + 1
+    return np.array(out, dtype=np.int64), at
+
+
+def _gather(words: NDArray[np.uint8], at: Int64, kind: str, count: int = 1) -> NDArray[np.generic]:
+    """Take `count` big-endian numbers of four bytes at each of some places of a file, (T, count)."""
+    return np.ascontiguousarray(words[at[:, None] + np.arange(4 * count)]).view(kind)
