@@ -17,8 +17,9 @@ from trajvae.readers.frames import Array, FrameFile
 from trajvae.readers.masses import warn_of_masses
 from trajvae.readers.molecules import bonds_of, topology_of
 from trajvae.readers.opening import open_any
+from trajvae.readers.residues import Look
 from trajvae.readers.sanity import check_spread, check_units, is_box, usable_boxes
-from trajvae.readers.selection import Look, has_names, own_selection, select_atoms
+from trajvae.readers.selection import has_names, own_selection, select_atoms
 from trajvae.readers.whole import Wholeness
 from trajvae.topology import Topology
 
@@ -223,8 +224,8 @@ def _first_look(files: list[FrameFile], ranges: list[range]) -> Look:
     def look(indices: NDArray[np.int64]) -> tuple[Array, Any]:
         """Positions (n, 3) and the box, or None."""
         xyz, boxes = next(iter(file.blocks(frames[:1], indices, 1)))
-        usable = boxes is not None and is_box(boxes[0], file.n_atoms)
-        return xyz[0], boxes[0].astype(np.float32) if usable else None
+        box = None if boxes is None or not is_box(boxes[0], file.n_atoms) else boxes[0]
+        return xyz[0], box
 
     return look
 
