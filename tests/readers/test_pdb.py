@@ -12,7 +12,7 @@ import pytest
 from MDAnalysisTests import datafiles
 
 from trajvae.errors import TrajvaeWarning
-from trajvae.outputs import Conformations
+from trajvae.outputs.conformations import Conformations
 from trajvae.readers.from_mdtraj import topology_from_mdtraj
 from trajvae.readers.molecules import bonds_of, topology_of
 from trajvae.readers.pdb import labelled, write_pdb
@@ -140,8 +140,12 @@ def test_labels_that_fit_are_kept():
 
 @pytest.mark.parametrize(
     ("resids", "resnames", "match"),
-    [([10000, 10001], ["ALA"] * 2, "2 residue numbers"), ([-1000, 1], ["ALA"] * 2, "1 residue numbers")]
-    + [([9000, 1], ["ALA"] * 2, "falls by more than 5000"), ([1, 2], ["LIGAND", "ALA"], "1 residue names")],
+    [
+        ([10000, 10001], ["ALA"] * 2, "2 residue numbers"),
+        ([-1000, 1], ["ALA"] * 2, "1 residue numbers"),
+        ([9000, 1], ["ALA"] * 2, "falls by more than 5000"),
+        ([1, 2], ["LIGAND", "ALA"], "1 residue names"),
+    ],
 )
 def test_what_columns_cannot_hold_is_told(resids, resnames, match, tmp_path):
     """In one line; the residues are still as many."""
