@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trajvae.topology import Topology
+from trajvae.topology import GROUPS, Topology
 
 
 @pytest.fixture
@@ -71,3 +71,33 @@ def test_backbone_without_bonds_joins_consecutive_atoms_of_a_segment(water_pair)
     loose = Topology(**{**water_pair.to_arrays(), "bonds": np.empty((0, 2), dtype=np.int64)})
     assert loose.backbone_bonds().tolist() == [[0, 1], [1, 2], [3, 4], [4, 5]]
     assert Topology.anonymous(1).backbone_bonds().shape == (0, 2)
+
+
+@pytest.fixture
+def grouped(water_pair) -> Topology:
+    """The waters with indices that identifiers do not tell."""
+    own = {"residues": np.array([0, 0, 1, 2, 2, 2]), "segments": np.array([0, 0, 0, 1, 1, 1])}
+    own |= {"chain_indices": np.array([0, 0, 1, 2, 2, 2]), "chains": np.array(["H", "H", "L", "L", "L", "L"])}
+    return Topology(**{**water_pair.to_arrays(), **own, "icodes": np.array(["", "", "A", "", "", ""])})
+
+
+def test_groups_follow_identifiers_by_default(water_pair):
+    """Residues, segments and chains change where an identifier does; earlier files have no such arrays."""
+    old = {k: v for k, v in water_pair.to_arrays().items() if k not in GROUPS}
+    for top in (water_pair, Topology.from_arrays(old)):
+        assert top.residues.tolist() == top.segments.tolist() == top.chain_indices.tolist() == [0, 0, 0, 1, 1, 1]
+        assert top.chains.tolist() == ["A"] * 3 + ["B"] * 3 and top.icodes.tolist() == [""] * 6
+
+
+def test_a_subset_numbers_its_groups_anew(grouped):
+    """Indices begin with 0 and have no gap."""
+    part = grouped.subset(np.array([2, 4, 5]))
+    assert part.residues.tolist() == part.chain_indices.tolist() == part.segments.tolist() == [0, 1, 1]
+    assert part.chains.tolist() == ["L"] * 3 and part.icodes.tolist() == ["A", "", ""]
+
+
+def test_groups_survive_arrays(grouped):
+    """All of them."""
+    after = Topology.from_arrays(grouped.to_arrays())
+    for name in GROUPS:
+        np.testing.assert_array_equal(getattr(after, name), getattr(grouped, name))

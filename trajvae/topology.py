@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
-_TEXT = ("names", "elements", "resnames", "segids")
 GROUPS = ("chains", "icodes", "residues", "segments", "chain_indices")
 
 
@@ -128,14 +127,20 @@ class Topology:
 
         Files of earlier versions lack the arrays named in `GROUPS`, which then take their defaults.
         """
-        text = {k: arrays[k].astype(str) for k in (*_TEXT, "chains", "icodes") if k in arrays}
-        groups = {k: arrays[k].astype(np.int64) for k in GROUPS if k in arrays and k not in text}
+        none = np.empty(0)
         return cls(
-            **text,
-            **groups,
+            names=arrays["names"].astype(str),
+            elements=arrays["elements"].astype(str),
+            resnames=arrays["resnames"].astype(str),
+            segids=arrays["segids"].astype(str),
             resids=arrays["resids"].astype(np.int64),
             masses=arrays["masses"].astype(np.float64),
             bonds=arrays["bonds"].astype(np.int64).reshape(-1, 2),
+            chains=arrays.get("chains", none).astype(str),
+            icodes=arrays.get("icodes", none).astype(str),
+            residues=arrays.get("residues", none).astype(np.int64),
+            segments=arrays.get("segments", none).astype(np.int64),
+            chain_indices=arrays.get("chain_indices", none).astype(np.int64),
         )
 
     def backbone_bonds(self) -> NDArray[np.int64]:

@@ -249,7 +249,7 @@ def peptide_bonds(topology: Topology) -> NDArray[np.int64]:
     found = []
     for a, b in topology.bonds.tolist():
         c, n = (a, b) if topology.names[a] == "C" else (b, a)
-        if (topology.names[c], topology.names[n]) != ("C", "N") or topology.resids[c] == topology.resids[n]:
+        if (topology.names[c], topology.names[n]) != ("C", "N") or topology.residues[c] == topology.residues[n]:
             continue
         ends = [[k for k in around[i] if k not in (c, n) and topology.elements[k] == "C"] for i in (c, n)]
         if ends[0] and ends[1]:

@@ -16,6 +16,7 @@ import torch
 from trajvae import Model, TrainConfig
 from trajvae.errors import ModelError, OptionError, TrajvaeError
 from trajvae.models.checks import Budget
+from trajvae.topology import GROUPS
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,16 @@ def attribute(name, value):
 NUMBERS = {
     "a weight that is none": ("plain", values("weights/decoder.head.bias", np.nan), "decoder.head.bias.*not finite"),
     "a weight without end": ("plain", values("weights/encoder.head.weight", np.inf), "encoder.head.weight.*not finite"),
-    "a mass of zero": ("plain", values("topology/masses", 0.0), "above 0"),
+    "a mass below zero": ("plain", values("topology/masses", -1.0), "masses of its atoms must not be negative"),
+    "no mass at all": (
+        "plain",
+        lambda f: f["trajvae/topology/masses"].write_direct(np.zeros(12)),
+        "one must be above 0",
+    ),
+    "residues without some arrays": ("plain", lambda f: f["trajvae/topology"].pop("icodes"), "lacks icodes"),
+    "residues that leave out a number": ("plain", values("topology/residues", 2, -1), "residues.*grow by 0 or 1"),
+    "segments that begin elsewhere": ("plain", values("topology/segments", -1), "segments.*begin with 0"),
+    "a residue of two chains": ("plain", values("topology/chain_indices", 1, -1), "chain_indices.*within a residue"),
     "a weight of the alignment below zero": ("plain", values("weighting", -1.0), "above 0"),
     "a frame beyond the last": ("plain", values("training/sample_index", 400), "between 0 and 399, has .* to 400"),
     "a frame before the first": ("plain", values("training/sample_index", -1), "between 0 and 399, has -1"),
@@ -210,3 +220,20 @@ def test_a_budget_counts_before_it_gives(ask):
             ask(10**7)
     with Budget(10**6), pytest.raises(ModelError):
         [ask(1000) for _ in range(4)]
+
+
+def test_a_massless_atom_loads(copy):
+    """A mass of 0 is a virtual site's."""
+    path = copy("plain")
+    with h5py.File(path, "a") as file:
+        values("topology/masses", 0.0)(file)
+    assert Model.load(path).topology.masses.tolist() == [0.0] + [1.0] * 11
+
+
+def test_a_file_without_residues_segments_and_chains_loads(copy):
+    """As earlier versions wrote it: the identifiers tell them."""
+    path = copy("plain")
+    with h5py.File(path, "a") as file:
+        for name in GROUPS:
+            del file[f"trajvae/topology/{name}"]
+    assert Model.load(path).topology.residues.tolist() == [0] * 12

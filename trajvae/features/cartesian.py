@@ -31,6 +31,7 @@ Float64 = NDArray[np.float64]
 
 SCALE_FLOOR = 0.1  # smallest scale of an input as a share of the largest: stiff directions are noise to a network
 _EXACT = 2000  # frames and features up to which principal components are exact
+_ROUNDING = 1e-6  # share of the reference's size below which weighted moments are rounding
 _RANK = 1e-6  # share of the largest singular value below which an equation is rounding (float32 files)
 
 
@@ -51,7 +52,9 @@ def constraints(reference: Float64, weights: Float64, kind: str) -> Float64:
     """
     n, dimension = reference.shape
     w = weights / weights.sum()
-    size = max(float(np.linalg.norm(w[:, None] * reference)), np.finfo(float).tiny)
+    # the moments of a single atom with weight, which stands at the centre, are rounding and give no equation
+    least = max(_ROUNDING * float(np.linalg.norm(w) * np.abs(reference).max()), np.finfo(float).tiny)
+    size = max(float(np.linalg.norm(w[:, None] * reference)), least)
     rows = []
     for d in range(dimension if kind != "none" else 0):
         row = np.zeros((n, dimension))

@@ -80,6 +80,10 @@ class Internal(Features):
             raise OptionError(f"internal coordinates go with --align superpose, got '{alignment.kind}'")
         if n < 3:
             raise OptionError(f"internal coordinates need 3 atoms or more, got {n}: use --features cartesian")
+        if len(constraints(alignment.reference, alignment.weights, "superpose")) < dimension * (dimension + 1) // 2:
+            raise OptionError(
+                "internal coordinates need three atoms with mass that stand in no line: use --features cartesian"
+            )
         self.alignment, self.shape = alignment, shape
         self._shape_space = ShapeSpace(alignment.reference, alignment.weights, alignment.kind, max(shape.baseline, 1))
         self._size: int = 3 * n - 6 if dimension == 3 else 2 * n - 3

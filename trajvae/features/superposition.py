@@ -15,6 +15,7 @@ from trajvae.errors import ModelError
 NO_STRUCTURE = "what the model makes is no structure: its weights are damaged, or these frames unlike those it learned"
 _STEPS = 2  # derivatives to third order
 _TINY = 1e-12
+_NOTHING = 1e-20
 
 
 def superposed(x: Tensor, reference: Tensor, weights: Tensor) -> Tensor:
@@ -73,7 +74,8 @@ def _turn(c: Tensor) -> Tensor:
     trace = c.diagonal(dim1=1, dim2=2).sum(dim=-1)
     identity = torch.eye(3, dtype=c.dtype, device=c.device)
     inertia = trace[:, None, None] * identity - c
-    inertia = inertia + _TINY * trace.abs()[:, None, None] * identity
+    # one atom with weight leaves nothing to turn: any regular matrix gives no turn
+    inertia = inertia + _TINY * trace.abs().clamp(min=_NOTHING)[:, None, None] * identity
     a = 0.5 * torch.linalg.solve(inertia, torque[..., None])[..., 0]  # tan(angle / 2) along the axis
     zero = torch.zeros_like(a[:, 0])
     rows = [[zero, -a[:, 2], a[:, 1]], [a[:, 2], zero, -a[:, 0]], [-a[:, 1], a[:, 0], zero]]

@@ -70,7 +70,7 @@ def _alignment(
 ) -> Alignment:
     """The reference comes from training frames alone: held-out figures must not depend on what they are held from."""
     step = max(1, -(-len(train) // REFERENCE_FRAMES))
-    weights = topology.masses if config.center == "mass" else np.ones(topology.n_atoms)
+    weights = topology.masses if config.center == "mass" else (topology.masses > 0.0).astype(float)
     return Alignment.fit(config.align, positions[train[::step]], weights)
 
 
