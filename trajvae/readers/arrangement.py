@@ -18,8 +18,8 @@ Int64 = NDArray[np.int64]
 
 MARGIN = 4.0  # Å that an anchor pair may stretch beyond the sampled frames and still is a contact
 SAFE = 0.45  # of the shortest lattice vector: a longer anchor vector has another image that is nearly as short
-TRUST = 0.3  # of the strongest arrangement's contacts: a file that is connected as it stands with as many is left alone
-RIVAL = 0.2  # of the contacts that hold two parts together: images with as many make the arrangement ambiguous
+TRUST = 0.1  # of the strongest arrangement's contacts: a file that is connected as it stands with as many is left alone
+RIVAL = 0.1  # of the contacts that hold two parts together: images with as many make the arrangement ambiguous
 BESIDE = 0.3  # what an imaged contact of a single atom counts beside one that needs no image
 _CUTS = 2000  # most cuts that are tried for rivals, the weakest first
 
@@ -82,7 +82,7 @@ def arrange(positions: Sequence[Float64], cells: Cells, sizes: Int64, contacts: 
     if stands is not None and table.score(stands) >= TRUST * table.score(tree):
         return table.arrangement(stands, roots, as_it_stands=True, ambiguous=False)
     best = max([tree, *table.from_frames()], key=table.preference)
-    return table.arrangement(best, roots, as_it_stands=False, ambiguous=table.rivalled(best))
+    return table.arrangement(best, roots, as_it_stands=False, ambiguous=stands is not None or table.rivalled(best))
 
 
 class _Table:

@@ -15,8 +15,10 @@ from trajvae.readers.lattice import Cells
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-CUTOFFS = (5.0, 6.5, 9.0, 12.0)  # Å; the later ones are tried for what stays apart: beads, or chains of C-alphas
-DECAY = 1.0  # Å; a pair of atoms counts exp(-distance / DECAY)
+CUTOFFS = {4_000: (12.0,), 20_000: (8.0, 12.0)}  # Å, by the number of atoms that are looked at; the first is searched
+CROWDED = (5.0, 6.5, 9.0, 12.0)  # for all of them, the later ones for what stays apart: beads, or chains of C-alphas
+DECAY = 2.0  # Å; a pair of atoms counts exp(-distance / DECAY),
+TOUCHING = 4.0  # Å; but nearer pairs no more than those, so that a large interface outweighs one close pair
 
 
 class Sample(NamedTuple):
@@ -38,7 +40,7 @@ class Contacts:
     image : ndarray, shape (C, 3)
         Whole numbers of cell vectors that bring the second molecule to the first.
     strength : ndarray, shape (C,)
-        Sum of exp(-distance / 1 Å) over pairs of atoms.
+        Sum of exp(-distance / 2 Å) over pairs of atoms, those nearer than 4 Å taken as 4 Å.
     atoms : ndarray, shape (C, 2)
         The nearest pair of atoms.
     """
@@ -99,7 +101,7 @@ def _grow(
     if bonded[asked].all():  # the largest molecule is found from the others
         asked = asked[molecule[asked] != np.bincount(molecule).argmax()]
     targets = np.flatnonzero(bonded)
-    for cutoff in CUTOFFS:
+    for cutoff in next((cutoffs for most, cutoffs in CUTOFFS.items() if len(asked) <= most), CROWDED):
         if not len(asked):
             break
         found.append(_between(positions, cells, molecule, asked, targets, cutoff))
@@ -183,7 +185,7 @@ def _summed(t: int, pairs: Int64, images: Float64, distance: Float64, molecule: 
     rows = np.column_stack([np.sort(molecule[pairs], axis=1), images.astype(np.int64)])
     rows, place = np.unique(rows, axis=0, return_inverse=True)
     place = place.ravel()
-    strength = np.bincount(place, np.exp(-distance / DECAY), minlength=len(rows))
+    strength = np.bincount(place, np.exp(-np.maximum(distance, TOUCHING) / DECAY), minlength=len(rows))
     nearest = np.lexsort((distance, place))
     nearest = nearest[np.unique(place[nearest], return_index=True)[1]]
     frame = np.full(len(rows), t, dtype=np.int64)
