@@ -110,7 +110,13 @@ def test_vectors_are_those_of_mdanalysis(name):
     np.testing.assert_allclose(got, triclinic_vectors(SHAPES[name]), atol=1e-4)
 
 
-IMPOSSIBLE = [(10.0, 170.0, 90.0), (90.0, 90.0, 179.5), (60.0, 60.0, 119.99), (120.0, 120.0, 120.0), (90.0, 180.0, 90.0)]
+IMPOSSIBLE = [
+    (10.0, 170.0, 90.0),
+    (90.0, 90.0, 179.5),
+    (60.0, 60.0, 119.99),
+    (120.0, 120.0, 120.0),
+    (90.0, 180.0, 90.0),
+]
 
 
 @pytest.mark.parametrize("angles", IMPOSSIBLE)

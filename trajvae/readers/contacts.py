@@ -66,6 +66,11 @@ class Contacts:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
+def strength_of(distance: Float64) -> Float64:
+    """Return what pairs of atoms at some distances in Å count as contacts."""
+    return np.asarray(np.exp(-np.maximum(distance, TOUCHING) / DECAY))
+
+
 def find_contacts(positions: Sequence[Float64], cells: Cells, molecule: Int64) -> Contacts:
     """Find which molecules touch each other.
 
@@ -185,7 +190,7 @@ def _summed(t: int, pairs: Int64, images: Float64, distance: Float64, molecule: 
     rows = np.column_stack([np.sort(molecule[pairs], axis=1), images.astype(np.int64)])
     rows, place = np.unique(rows, axis=0, return_inverse=True)
     place = place.ravel()
-    strength = np.bincount(place, np.exp(-np.maximum(distance, TOUCHING) / DECAY), minlength=len(rows))
+    strength = np.bincount(place, strength_of(distance), minlength=len(rows))
     nearest = np.lexsort((distance, place))
     nearest = nearest[np.unique(place[nearest], return_index=True)[1]]
     frame = np.full(len(rows), t, dtype=np.int64)

@@ -165,9 +165,7 @@ class Unwrapper:
         return _moved(x if owned else x.copy(), cells, np.repeat(frame, size), atom, np.repeat(total, size, axis=0))
 
 
-def _replace(
-    plan: Unwrapper, *, arrangement: Arrangement | None = None, notes: tuple[str, ...] = ()
-) -> Unwrapper:
+def _replace(plan: Unwrapper, *, arrangement: Arrangement | None = None, notes: tuple[str, ...] = ()) -> Unwrapper:
     return Unwrapper(plan.bonds, plan.checkable, plan.forest, plan.offsets, arrangement, notes)
 
 
