@@ -6,6 +6,7 @@ Usage: python benchmarks/periodic.py [--seed N] [--frames N]; exit code 1 where 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def _walk(n: int, step: float, radius: float, rng: Any) -> np.ndarray:
 def _bonds(sizes: list[int]) -> np.ndarray:
     """Consecutive atoms of every chain."""
     first = np.cumsum([0, *sizes])
-    ends = zip(first[:-1], first[1:], strict=True)
+    ends = itertools.pairwise(first)
     return np.concatenate([np.column_stack([np.arange(a, b - 1), np.arange(a + 1, b)]) for a, b in ends])
 
 
@@ -90,7 +91,7 @@ def complex_of(n_chains: int, rng: Any, frames: int) -> System:
 def fibril(n_chains: int, rng: Any, frames: int) -> System:
     """C-alphas of strands, 4.8 Å apart."""
     strand = np.column_stack([3.6 * np.arange(6), np.zeros(6), np.zeros(6)])
-    return _system([strand + [0.0, 0.0, 4.8 * k] for k in range(n_chains)], rng, frames)
+    return _system([strand + np.array([0.0, 0.0, 4.8 * k]) for k in range(n_chains)], rng, frames)
 
 
 def helices(n: int, radius: float, pitch: float, rise: float, length: int, rng: Any, frames: int) -> System:
@@ -114,7 +115,7 @@ def ligand(rng: Any, frames: int) -> System:
 
 def martini(rng: Any, frames: int) -> System:
     """A dimer of beads with bonds of 3.5 Å."""
-    return _system([_walk(60, 3.5, 11.0, rng), _walk(60, 3.5, 11.0, rng) + [14.0, 0.0, 0.0]], rng, frames)
+    return _system([_walk(60, 3.5, 11.0, rng), _walk(60, 3.5, 11.0, rng) + np.array([14.0, 0.0, 0.0])], rng, frames)
 
 
 def patch(rng: Any, frames: int) -> System:

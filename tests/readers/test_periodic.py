@@ -26,7 +26,7 @@ def chain_bonds(sizes):
 def strands(n_chains, length=8, apart=4.8):
     """C-alphas of strands side by side, (n, 3)."""
     strand = np.column_stack([3.6 * np.arange(length), np.zeros(length), np.zeros(length)])
-    return np.concatenate([strand + [0.0, 0.0, apart * k] for k in range(n_chains)])
+    return np.concatenate([strand + np.array([0.0, 0.0, apart * k]) for k in range(n_chains)])
 
 
 def moving(base, frames, rng):
@@ -106,7 +106,7 @@ def test_a_fibril_as_near_its_own_image_as_its_neighbours():
 def test_chunks_of_any_size_give_the_same():
     """A ligand that leaves its place in a wrapped run: the history makes chunks of 1, 7 and all frames equal."""
     rng = np.random.default_rng(2)
-    base = np.concatenate([strands(3), strands(1, 4) + [4.0, 4.5, 5.0]])
+    base = np.concatenate([strands(3), strands(1, 4) + np.array([4.0, 4.5, 5.0])])
     x = moving(base, 30, rng)
     x[8:, 24:] += 2.5 * np.arange(22)[:, None, None] * [0.3, 1.0, 0.1]
     boxes = boxes_of(50.0, SHAPES["octahedron"], 30)
@@ -126,7 +126,7 @@ def test_chunks_of_any_size_give_the_same():
 def test_a_ligand_that_leaves_in_an_unwrapped_run_stays_as_the_file_has_it():
     """The file follows the ligand beyond the cell; so do the positions."""
     rng = np.random.default_rng(3)
-    x = moving(np.concatenate([strands(3), strands(1, 4) + [4.0, 4.5, 5.0]]), 30, rng)
+    x = moving(np.concatenate([strands(3), strands(1, 4) + np.array([4.0, 4.5, 5.0])]), 30, rng)
     x[5:, 24:] += 1.7 * np.arange(25)[:, None, None] * [0.0, 1.0, 0.0]
     x = x.astype(np.float32)
     boxes = boxes_of(60.0, SHAPES["cubic"], 30)
@@ -202,8 +202,8 @@ def test_atoms_without_bonds_are_left_alone():
 
 def test_molecules_that_never_touch_are_followed_and_a_note_says_so():
     """Two molecules far apart, wrapped: the second crosses the boundary without a jump."""
-    x = np.concatenate([strands(1), strands(1) + [0.0, 45.0, 0.0]])[None] + np.zeros((20, 1, 1))
-    x = x + [10.0, 10.0, 10.0]
+    x = np.concatenate([strands(1), strands(1) + np.array([0.0, 45.0, 0.0])])[None] + np.zeros((20, 1, 1))
+    x = x + 10.0
     x[:, 8:] += 1.5 * np.arange(20)[:, None, None] * [0.0, 1.0, 0.0]
     boxes = np.tile([80.0, 80.0, 80.0, 90.0, 90.0, 90.0], (20, 1))
     y = wrapped(x, boxes, np.arange(16))

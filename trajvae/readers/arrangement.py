@@ -120,7 +120,7 @@ class _Table:
         return np.asarray(strongest[np.argsort(rank)][chosen], dtype=np.int64)
 
     def anchors(self, rows: Int64) -> tuple[Int64, Float64]:
-        """Return the pair of atoms (E, 2) of each contact that is near in most frames, and their largest distance there."""
+        """Return the pair of atoms (E, 2) of each contact that is near in most frames, and its reach there."""
         c, n = self.contacts, len(self.sizes)
         pair = c.pair[:, 0] * n + c.pair[:, 1]
         rival = np.flatnonzero(np.isin(pair, pair[rows]))

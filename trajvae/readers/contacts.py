@@ -143,7 +143,7 @@ def _between(
 def _near(
     x: Float64, cells: Cells, t: int, asked: Int64, targets: Int64, cutoff: float
 ) -> tuple[Int64, Float64, Float64]:
-    """Return pairs (P, 2) of one asked atom and one target, images (P, 3) that bring the target near, distances (P,)."""
+    """Return pairs (P, 2) of one asked atom and one target, images (P, 3) of the target, and distances (P,)."""
     if not len(asked) or not len(targets):
         return np.empty((0, 2), dtype=np.int64), np.empty((0, 3)), np.empty(0)
     basis = cells.coefficients[t, :3] @ cells.vectors[t]
@@ -164,7 +164,7 @@ def _itself(n: int) -> tuple[Int64, Float64]:
 
 
 def _copies(wrapped: Float64, basis: Float64, cutoff: float) -> tuple[Int64, Float64]:
-    """Return the images, within the cutoff of the cell, of atoms that stand in the cell: which atom, and which image."""
+    """Return the images of atoms in the cell that are within the cutoff of it: which atom, and which image."""
     inverse = np.linalg.inv(basis)
     margin = cutoff * np.linalg.norm(inverse, axis=0)  # in fractional coordinates
     atom, step = _itself(len(wrapped))
@@ -188,10 +188,19 @@ def _summed(t: int, pairs: Int64, images: Float64, distance: Float64, molecule: 
     pairs = np.where(turned[:, None], pairs[:, ::-1], pairs)
     images = np.where(turned[:, None], -images, images)
     rows = np.column_stack([np.sort(molecule[pairs], axis=1), images.astype(np.int64)])
-    rows, place = np.unique(rows, axis=0, return_inverse=True)
-    place = place.ravel()
-    strength = np.bincount(place, strength_of(distance), minlength=len(rows))
+    place, example = _groups(rows)
+    strength = np.bincount(place, strength_of(distance), minlength=len(example))
     nearest = np.lexsort((distance, place))
     nearest = nearest[np.unique(place[nearest], return_index=True)[1]]
-    frame = np.full(len(rows), t, dtype=np.int64)
-    return Contacts(frame, rows[:, :2].astype(np.int64), rows[:, 2:].astype(np.float64), strength, pairs[nearest])
+    frame = np.full(len(example), t, dtype=np.int64)
+    return Contacts(frame, rows[example, :2], images[example], strength, pairs[nearest])
+
+
+def _groups(rows: Int64) -> tuple[Int64, Int64]:
+    """Return the number of the group of equal rows that each row belongs to, and one row of each group."""
+    key = np.zeros(len(rows), dtype=np.int64)
+    for column in rows.T:
+        values, place = np.unique(column, return_inverse=True)
+        key = key * len(values) + place
+    _, example, place = np.unique(key, return_index=True, return_inverse=True)
+    return place, example

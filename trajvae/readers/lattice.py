@@ -38,7 +38,8 @@ def relative_volume(boxes: Float64) -> Float64:
 
 def possible_cells(boxes: Float64) -> NDArray[np.bool_]:
     """Return which boxes (T, 6) are cells: positive, finite, with angles that can meet, and not all but flat."""
-    sane = (np.isfinite(boxes) & (boxes > 0.0)).all(axis=1) & (boxes[:, 3:] < 180.0).all(axis=1)
+    positive = np.isfinite(boxes) & (boxes > 0.0)
+    sane = np.asarray(positive.all(axis=1) & (boxes[:, 3:] < 180.0).all(axis=1))
     return np.asarray(sane & (relative_volume(np.where(sane[:, None], boxes, 90.0)) > FLAT))
 
 

@@ -121,7 +121,7 @@ def check_spread(x: Array, frames: NDArray[np.int64], name: str) -> None:
 
 
 def _boxes(boxes: Float64, n_atoms: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which of boxes (T, 6) are given, which are possible cells, and which have room for the atoms, each (T,)."""
+    """Return which of boxes (T, 6) are given, which are possible, and which have room for the atoms, each (T,)."""
     lengths = boxes[:, :3]
     given = ~(lengths == 0.0).any(axis=1)
     possible = possible_cells(boxes)
