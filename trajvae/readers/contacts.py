@@ -189,7 +189,7 @@ def _summed(t: int, pairs: Int64, images: Float64, distance: Float64, molecule: 
     images = np.where(turned[:, None], -images, images)
     rows = np.column_stack([np.sort(molecule[pairs], axis=1), images.astype(np.int64)])
     place, example = _groups(rows)
-    strength = np.bincount(place, strength_of(distance), minlength=len(example))
+    strength = np.asarray(np.bincount(place, strength_of(distance), minlength=len(example)), dtype=np.float64)
     nearest = np.lexsort((distance, place))
     nearest = nearest[np.unique(place[nearest], return_index=True)[1]]
     frame = np.full(len(example), t, dtype=np.int64)
