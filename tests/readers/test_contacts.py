@@ -21,7 +21,7 @@ BOXES = [
 def test_contacts_are_those_of_a_search_through_all_images(box):
     """Strength of every pair of molecules and image, beside all pairs of atoms in 5 x 5 x 5 cells."""
     rng = np.random.default_rng(0)
-    centres = rng.uniform(0.0, 34.0, (6, 1, 3))
+    centres = rng.uniform(0.0, 24.0, (6, 1, 3))
     x = (centres + rng.normal(size=(6, 5, 3))).reshape(-1, 3)
     cells, molecule = Cells.of(np.array([box]), 1), np.repeat(np.arange(6), 5)
     found = find_contacts([x], cells, molecule)
