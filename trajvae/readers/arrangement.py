@@ -9,17 +9,18 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from trajvae.readers.contacts import Contacts
+from trajvae.readers.contacts import Contacts, strength_of
 from trajvae.readers.forest import Forest
 from trajvae.readers.lattice import Cells
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-MARGIN = 4.0  # Å that an anchor pair may stretch beyond the sampled frames and still is a contact
+SWING = 4.0  # Å that an anchor pair may stretch beyond its shortest distance and still is in contact
+MARGIN = 2.0  # Å that it may stretch beyond the sampled frames
 SAFE = 0.45  # of the shortest lattice vector: a longer anchor vector has another image that is nearly as short
-TRUST = 0.3  # of the strongest arrangement's contacts: a file that is connected as it stands with as many is left alone
-RIVAL = 0.2  # of the contacts that hold two parts together: images with as many make the arrangement ambiguous
+TRUST = 0.1  # of the strongest arrangement's contacts: a file that is connected as it stands with as many is left alone
+RIVAL = 0.1  # of the contacts that hold two parts together: images with as many make the arrangement ambiguous
 BESIDE = 0.3  # what an imaged contact of a single atom counts beside one that needs no image
 _CUTS = 2000  # most cuts that are tried for rivals, the weakest first
 
@@ -82,7 +83,7 @@ def arrange(positions: Sequence[Float64], cells: Cells, sizes: Int64, contacts: 
     if stands is not None and table.score(stands) >= TRUST * table.score(tree):
         return table.arrangement(stands, roots, as_it_stands=True, ambiguous=False)
     best = max([tree, *table.from_frames()], key=table.preference)
-    return table.arrangement(best, roots, as_it_stands=False, ambiguous=table.rivalled(best))
+    return table.arrangement(best, roots, as_it_stands=False, ambiguous=stands is not None or table.rivalled(best))
 
 
 class _Table:
@@ -119,7 +120,7 @@ class _Table:
         return np.asarray(strongest[np.argsort(rank)][chosen], dtype=np.int64)
 
     def anchors(self, rows: Int64) -> tuple[Int64, Float64]:
-        """Return the pair of atoms (E, 2) of each contact that is nearest in its farthest frame, and that distance."""
+        """Return the pair of atoms (E, 2) of each contact that is near in most frames, and its reach there."""
         c, n = self.contacts, len(self.sizes)
         pair = c.pair[:, 0] * n + c.pair[:, 1]
         rival = np.flatnonzero(np.isin(pair, pair[rows]))
@@ -130,12 +131,11 @@ class _Table:
             frame = np.full(len(rival), t)
             vector += self.cells.shift(self.cells.nearest(vector, frame), frame)
             distance[t] = np.linalg.norm(vector, axis=1)
-        reach = distance.max(axis=0)
-        best = rival[_best_of(pair[rival][:, None], -reach)]
+        closest = distance.min(axis=0, initial=np.inf)
+        reach = np.where(distance <= closest + SWING, distance, 0.0).max(axis=0, initial=0.0)
+        best = rival[_best_of(pair[rival][:, None], strength_of(distance).sum(axis=0))]
         place = np.searchsorted(pair[best], pair[rows])
-        nearest = reach[np.searchsorted(rival, best)][place]
-        held = np.median(distance, axis=0)[np.searchsorted(rival, best)][place]
-        return c.atoms[best][place], np.minimum(nearest, 2.0 * held + MARGIN)
+        return c.atoms[best][place], reach[np.searchsorted(rival, best)][place]
 
     def gauge(self, rows: Int64) -> Float64:
         """Return the images (F, M, 3) at which molecules stand by the tree in every sampled frame."""
@@ -170,9 +170,14 @@ class _Table:
         return float(self.contacts.strength[self.met(rows) & ~self.single].sum())
 
     def preference(self, rows: Int64) -> float:
-        """Return the score, with a bonus for each frame that needs no image."""
-        still = (self.gauge(rows) == 0.0).all(axis=(1, 2))
-        return self.score(rows) * (1.0 + 0.25 * bool(still.any()))
+        """Return the score, with a bonus where a frame has the arrangement as it stands, most where it has no cell."""
+        c, n = self.contacts, len(self.sizes)
+        joined = c.pair[:, 0] * n + c.pair[:, 1]
+        bonus = [0.0]
+        for t in np.flatnonzero((self.gauge(rows) == 0.0).all(axis=(1, 2))):
+            if np.isin(joined[rows], joined[self.unimaged & (c.frame == t)]).all():
+                bonus.append(0.25 if self.cells.present[t] else 0.5)
+        return self.score(rows) * (1.0 + max(bonus))
 
     def connected(self, frame: int) -> bool:
         """Return whether what touches in one frame touches as it stands."""

@@ -15,8 +15,10 @@ from trajvae.readers.lattice import Cells
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-CUTOFFS = (5.0, 6.5, 9.0, 12.0)  # Å; the later ones are tried for what stays apart: beads, or chains of C-alphas
-DECAY = 1.0  # Å; a pair of atoms counts exp(-distance / DECAY)
+CUTOFFS = {4_000: (12.0,), 20_000: (8.0, 12.0)}  # Å, by the number of atoms that are looked at; the first is searched
+CROWDED = (5.0, 6.5, 9.0, 12.0)  # for all of them, the later ones for what stays apart: beads, or chains of C-alphas
+DECAY = 2.0  # Å; a pair of atoms counts exp(-distance / DECAY),
+TOUCHING = 4.0  # Å; but nearer pairs no more than those, so that a large interface outweighs one close pair
 
 
 class Sample(NamedTuple):
@@ -38,7 +40,7 @@ class Contacts:
     image : ndarray, shape (C, 3)
         Whole numbers of cell vectors that bring the second molecule to the first.
     strength : ndarray, shape (C,)
-        Sum of exp(-distance / 1 Å) over pairs of atoms.
+        Sum of exp(-distance / 2 Å) over pairs of atoms, those nearer than 4 Å taken as 4 Å.
     atoms : ndarray, shape (C, 2)
         The nearest pair of atoms.
     """
@@ -62,6 +64,11 @@ class Contacts:
         """Return all contacts of several tables."""
         names = ("frame", "pair", "image", "strength", "atoms")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def strength_of(distance: Float64) -> Float64:
+    """Return what pairs of atoms at some distances in Å count as contacts."""
+    return np.asarray(np.exp(-np.maximum(distance, TOUCHING) / DECAY))
 
 
 def find_contacts(positions: Sequence[Float64], cells: Cells, molecule: Int64) -> Contacts:
@@ -99,7 +106,7 @@ def _grow(
     if bonded[asked].all():  # the largest molecule is found from the others
         asked = asked[molecule[asked] != np.bincount(molecule).argmax()]
     targets = np.flatnonzero(bonded)
-    for cutoff in CUTOFFS:
+    for cutoff in next((cutoffs for most, cutoffs in CUTOFFS.items() if len(asked) <= most), CROWDED):
         if not len(asked):
             break
         found.append(_between(positions, cells, molecule, asked, targets, cutoff))
@@ -136,7 +143,7 @@ def _between(
 def _near(
     x: Float64, cells: Cells, t: int, asked: Int64, targets: Int64, cutoff: float
 ) -> tuple[Int64, Float64, Float64]:
-    """Return pairs (P, 2) of one asked atom and one target, images (P, 3) that bring the target near, distances (P,)."""
+    """Return pairs (P, 2) of one asked atom and one target, images (P, 3) of the target, and distances (P,)."""
     if not len(asked) or not len(targets):
         return np.empty((0, 2), dtype=np.int64), np.empty((0, 3)), np.empty(0)
     basis = cells.coefficients[t, :3] @ cells.vectors[t]
@@ -157,7 +164,7 @@ def _itself(n: int) -> tuple[Int64, Float64]:
 
 
 def _copies(wrapped: Float64, basis: Float64, cutoff: float) -> tuple[Int64, Float64]:
-    """Return the images, within the cutoff of the cell, of atoms that stand in the cell: which atom, and which image."""
+    """Return the images of atoms in the cell that are within the cutoff of it: which atom, and which image."""
     inverse = np.linalg.inv(basis)
     margin = cutoff * np.linalg.norm(inverse, axis=0)  # in fractional coordinates
     atom, step = _itself(len(wrapped))
@@ -181,10 +188,19 @@ def _summed(t: int, pairs: Int64, images: Float64, distance: Float64, molecule: 
     pairs = np.where(turned[:, None], pairs[:, ::-1], pairs)
     images = np.where(turned[:, None], -images, images)
     rows = np.column_stack([np.sort(molecule[pairs], axis=1), images.astype(np.int64)])
-    rows, place = np.unique(rows, axis=0, return_inverse=True)
-    place = place.ravel()
-    strength = np.bincount(place, np.exp(-distance / DECAY), minlength=len(rows))
+    place, example = _groups(rows)
+    strength = np.asarray(np.bincount(place, strength_of(distance), minlength=len(example)), dtype=np.float64)
     nearest = np.lexsort((distance, place))
     nearest = nearest[np.unique(place[nearest], return_index=True)[1]]
-    frame = np.full(len(rows), t, dtype=np.int64)
-    return Contacts(frame, rows[:, :2].astype(np.int64), rows[:, 2:].astype(np.float64), strength, pairs[nearest])
+    frame = np.full(len(example), t, dtype=np.int64)
+    return Contacts(frame, rows[example, :2], images[example], strength, pairs[nearest])
+
+
+def _groups(rows: Int64) -> tuple[Int64, Int64]:
+    """Return the number of the group of equal rows that each row belongs to, and one row of each group."""
+    key = np.zeros(len(rows), dtype=np.int64)
+    for column in rows.T:
+        values, place = np.unique(column, return_inverse=True)
+        key = key * len(values) + place
+    _, example, place = np.unique(key, return_index=True, return_inverse=True)
+    return place, example

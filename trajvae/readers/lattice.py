@@ -12,6 +12,7 @@ Float64 = NDArray[np.float64]
 FLAT = 0.05  # smallest volume of a cell in units of abc; a rhombohedral cell of 22 degrees has 0.12
 _PAIRS = np.array([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
 _OTHERS = np.array([(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)])
+_SUPERBASE = np.vstack([np.eye(3), -np.ones(3)])
 # sums of an obtuse superbase's vectors whose bisecting planes bound the Voronoi cell, up to their sign
 _FACES = np.array([(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (1, 1, 0, 0), (1, 0, 1, 0), (0, 1, 1, 0)])
 _STEPS = 100  # most passes of the iterations below; cells that are not all but flat need fewer than ten
@@ -37,7 +38,8 @@ def relative_volume(boxes: Float64) -> Float64:
 
 def possible_cells(boxes: Float64) -> NDArray[np.bool_]:
     """Return which boxes (T, 6) are cells: positive, finite, with angles that can meet, and not all but flat."""
-    sane = (np.isfinite(boxes) & (boxes > 0.0)).all(axis=1) & (boxes[:, 3:] < 180.0).all(axis=1)
+    positive = np.isfinite(boxes) & (boxes > 0.0)
+    sane = np.asarray(positive.all(axis=1) & (boxes[:, 3:] < 180.0).all(axis=1))
     return np.asarray(sane & (relative_volume(np.where(sane[:, None], boxes, 90.0)) > FLAT))
 
 
@@ -85,7 +87,7 @@ def obtuse_superbase(vectors: Float64) -> Float64:
     -----
     J. H. Conway and N. J. A. Sloane, Proc. R. Soc. Lond. A 436, 55 (1992).
     """
-    whole = np.tile(np.vstack([np.eye(3), -np.ones(3)]), (len(vectors), 1, 1))
+    whole = np.tile(_SUPERBASE, (len(vectors), 1, 1))
     scale = (vectors**2).sum(axis=(1, 2))
     for _ in range(_STEPS):
         base = whole @ vectors
@@ -116,7 +118,7 @@ class Cells:
         All vectors are parallel to the axes.
     coefficients : ndarray, shape (T, 7, 3)
         Integers that combine `vectors` to the lattice vectors that bound the Voronoi cell; the first three are a
-        reduced basis. Those of a unit matrix where `orthorhombic`.
+        reduced basis.
     radius : ndarray, shape (T,)
         Half the shortest lattice vector in Å: a shorter vector has no nearer image. Infinite without a cell.
     """
@@ -142,10 +144,7 @@ class Cells:
         present = possible_cells(boxes)
         vectors = np.where(present[:, None, None], box_vectors(np.where(present[:, None], boxes, 90.0)), np.eye(3))
         straight = bool((boxes[present, 3:] == 90.0).all())
-        if straight:
-            faces = np.tile(_FACES[:, :3].astype(np.float64), (len(boxes), 1, 1))
-        else:
-            faces = _FACES @ obtuse_superbase(vectors)
+        faces = _FACES @ (np.tile(_SUPERBASE, (len(boxes), 1, 1)) if straight else obtuse_superbase(vectors))
         shortest = np.sqrt(((faces @ vectors) ** 2).sum(axis=2).min(axis=1))
         return cls(present, vectors, straight, faces, np.where(present, 0.5 * shortest, np.inf))
 
@@ -160,8 +159,10 @@ class Cells:
         """
         bound = (self.radius / np.sqrt(3.0)).astype(x.dtype)
         np.abs(x, out=x)
-        longest = np.maximum(np.maximum(x[..., 0], x[..., 1]), x[..., 2])
-        frame, place = np.nonzero(longest > bound[:, None])
+        row = np.flatnonzero(x.reshape(len(x), -1) > bound[:, None]) // 3
+        first = np.ones(len(row), dtype=np.bool_)
+        first[1:] = row[1:] != row[:-1]
+        frame, place = np.divmod(row[first], max(x.shape[1], 1))
         return frame, place
 
     def nearest(self, x: Float64, frame: NDArray[np.int64]) -> Float64:

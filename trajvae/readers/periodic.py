@@ -23,8 +23,8 @@ NO_BONDS = (
 )
 AMBIGUOUS = (
     "molecules touch each other's periodic images as closely as each other, so their arrangement is ambiguous: the one "
-    "with the most contacts was taken; a trajectory without broken complexes (gmx trjconv -pbc cluster, or -pbc nojump) "
-    "leaves no choice"
+    "with the most contacts was taken; a trajectory without broken complexes (gmx trjconv -pbc cluster, or -pbc "
+    "nojump) leaves no choice"
 )
 
 
@@ -165,9 +165,7 @@ class Unwrapper:
         return _moved(x if owned else x.copy(), cells, np.repeat(frame, size), atom, np.repeat(total, size, axis=0))
 
 
-def _replace(
-    plan: Unwrapper, *, arrangement: Arrangement | None = None, notes: tuple[str, ...] = ()
-) -> Unwrapper:
+def _replace(plan: Unwrapper, *, arrangement: Arrangement | None = None, notes: tuple[str, ...] = ()) -> Unwrapper:
     return Unwrapper(plan.bonds, plan.checkable, plan.forest, plan.offsets, arrangement, notes)
 
 
@@ -186,13 +184,13 @@ def _draw_networks(plan: Unwrapper, x: Float64, cells: Cells) -> Unwrapper:
         return plan
     whole = plan._mend(x, cells)
     spanning = np.zeros(len(plan.bonds), dtype=np.bool_)
-    for t in boxed:
+    for t in boxed.tolist():
         spanning |= _bond_images(whole[t], plan.bonds, cells, t).any(axis=1)
     component = plan.forest.component
     network = np.isin(component, component[plan.bonds[spanning, 0]])
     if not network.any():
         return plan
-    first, atoms = boxed[0], np.flatnonzero(network)
+    first, atoms = int(boxed[0]), np.flatnonzero(network)
     edges = np.column_stack([plan.forest.parent[atoms], atoms])
     offsets = plan.offsets.copy()
     offsets[atoms] = _bond_images(x[first], edges, cells, first)

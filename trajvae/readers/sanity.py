@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers.elements import elements_of
 from trajvae.readers.frames import Array
+from trajvae.readers.lattice import possible_cells, relative_volume
 
 Float64 = NDArray[np.float64]
 
@@ -114,20 +115,21 @@ def check_spread(x: Array, frames: NDArray[np.int64], name: str) -> None:
 
 
 def _boxes(boxes: Float64, n_atoms: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of boxes (T, 6) say anything, which are boxes, and which hold so many atoms, each (T,)."""
-    lengths, angles = boxes[:, :3], boxes[:, 3:]
+    """Return which of boxes (T, 6) are given, which are possible, and which have room for the atoms, each (T,)."""
+    lengths = boxes[:, :3]
     given = ~(lengths == 0.0).any(axis=1)
-    real = (np.isfinite(boxes) & (boxes > 0.0)).all(axis=1) & (angles < 180.0).all(axis=1)
-    return np.asarray(given), np.asarray(real), np.asarray(np.prod(lengths, axis=1) > CROWDED * n_atoms)
+    possible = possible_cells(boxes)
+    volume = np.prod(lengths, axis=1) * relative_volume(np.where(possible[:, None], boxes, 90.0))
+    return np.asarray(given), possible, np.asarray(volume > CROWDED * n_atoms)
 
 
 def is_box(box: Float64, n_atoms: int) -> bool:
-    """Whether a box (6,) can hold so many atoms."""
+    """Return whether a box (6,) is a possible cell with room for the atoms."""
     return bool(np.all(_boxes(box[None], n_atoms)))
 
 
 def usable_boxes(boxes: Float64, n_atoms: int, frames: NDArray[np.int64], name: str) -> Float64:
-    """Boxes (T, 6) with those that are none set to zero, and a warning that says so.
+    """Return boxes with those that cannot be cells set to zero, and warn of them in one line.
 
     Parameters
     ----------
@@ -139,12 +141,12 @@ def usable_boxes(boxes: Float64, n_atoms: int, frames: NDArray[np.int64], name: 
     name : str
         Of the file.
     """
-    given, real, roomy = _boxes(boxes, n_atoms)
-    odd = np.flatnonzero(given & ~(real & roomy))
+    given, possible, roomy = _boxes(boxes, n_atoms)
+    odd = np.flatnonzero(given & ~(possible & roomy))
     if not len(odd):
         return boxes
     box = ", ".join(f"{number:.4g}" for number in boxes[odd[0]])
-    why = "it may be in nanometres" if real[odd[0]] else "it is none"
+    why = "it may be in nanometres" if possible[odd[0]] else "no cell has such lengths and angles"
     warnings.warn(
         f"frame {frames[odd[0]]} of '{name}' has the box [{box}] (Å, degrees) around {n_atoms} atoms: {why}; such "
         "boxes are not used, so molecules that are broken over them stay broken",
