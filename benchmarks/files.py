@@ -2,7 +2,7 @@
 
     python benchmarks/files.py [--json FILE]
 
-Prints what differs: positions by more than 1e-3 Å, times, or anything but one line of error. Exit code 1 if there is any.
+Prints what differs: positions by more than 1e-3 Å, times, or anything but one line of error. Exits with 1 if any does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Two signals, one after the other, at many moments of commands: `python benchmarks/survival_signals.py`.
 
-After every strike the process must have ended within ten seconds, without a traceback, and every file that it leaves must
-open. Five minutes on two cores; `--moments` strikes of each command.
+After every strike the process must have ended within ten seconds, without a traceback, and every file that it leaves
+must open. Five minutes on two cores; `--moments` strikes of each command.
 """
 
 from __future__ import annotations

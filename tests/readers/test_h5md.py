@@ -110,8 +110,14 @@ def test_a_file_of_mdanalysis_equals_its_reader():
     ("change", "message"),
     [
         (lambda f: f.pop("particles/trajectory/position"), "no group of particles has positions"),
-        (lambda f: f["particles/trajectory/position/value"].attrs.update(unit="parsec"), "is in 'parsec': wanted one of"),
-        (lambda f: f.create_dataset("particles/trajectory/position/time", data=np.zeros(3)), r"position/time' has the shape \(3,\), wanted"),
+        (
+            lambda f: f["particles/trajectory/position/value"].attrs.update(unit="parsec"),
+            "is in 'parsec': wanted one of",
+        ),
+        (
+            lambda f: f.create_dataset("particles/trajectory/position/time", data=np.zeros(3)),
+            r"position/time' has the shape \(3,\), wanted",
+        ),
     ],
 )
 def test_what_is_not_h5md_is_one_line(tmp_path, change, message):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from MDAnalysisTests.datafiles import GRO, XTC, two_water_gro
 
-from trajvae.errors import ReadError, SelectionError, TrajvaeWarning
+from trajvae.errors import ReadError, SelectionError
 from trajvae.readers import Reading, open_source
 
 NAMELESS = pytest.mark.filterwarnings("ignore:no topology:trajvae.errors.TrajvaeWarning")
@@ -151,8 +151,7 @@ def test_nothing_but_solvent_is_an_empty_selection():
     """Said, with the words of the default selection; an explicit one gets it."""
     with pytest.raises(SelectionError, match=r"solvent.*none of the 6 atoms"):
         open_source(two_water_gro)
-    with pytest.warns(TrajvaeWarning, match="1 of 2 molecules touch no other one"):
-        assert open_source(two_water_gro, Reading(select="resname SOL")).topology.n_atoms == 6
+    assert open_source(two_water_gro, Reading(select="resname SOL")).topology.n_atoms == 6
 
 
 def test_an_explicit_selection_is_said_as_typed(adk):

@@ -110,7 +110,8 @@ def plan_reading(files: Sequence[FrameFile], ranges: Sequence[range], item: Sele
     many = functools.cache(lambda: look_at(files, ranges, seen, _SAMPLES))
     beside = np.searchsorted(seen, near.indices)
     for number, file in enumerate(files):
-        check_units(file.name, [s.positions[beside] for s in few if s.file == number], near, known)
+        mine = [s.of(beside) for s in few if s.file == number]
+        check_units(file.name, [s.positions for s in mine], [s.box for s in mine], near, known)
     bonds = complete_bonds(near, known, lambda: [s.of(beside) for s in many()], item.reading.bonds)
     molecules = molecules_of(chosen, bonds.pairs)
     part = Molecules(chosen.universe.atoms[molecules], bonds.within(molecules, len(chosen.universe.atoms)))

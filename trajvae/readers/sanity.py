@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers.elements import elements_of
 from trajvae.readers.frames import Array
-from trajvae.readers.lattice import possible_cells, relative_volume
+from trajvae.readers.lattice import Cells, possible_cells, relative_volume
 
 Float64 = NDArray[np.float64]
 
@@ -26,7 +26,9 @@ _NM = "these look like nanometres, and Å are wanted: multiply the positions by 
 _BEADS = "(beads that are no atoms need names that are no elements)"
 
 
-def check_units(name: str, samples: Sequence[Array], near: Any, known: NDArray[np.int64]) -> None:
+def check_units(
+    name: str, samples: Sequence[Array], boxes: Sequence[Float64 | None], near: Any, known: NDArray[np.int64]
+) -> None:
     """Refuse, or warn of, positions that are in another unit than Å by all that is known of the atoms.
 
     Atoms whose elements are certain have known distances; beads may have any, so for them there is only a warning.
@@ -37,6 +39,8 @@ def check_units(name: str, samples: Sequence[Array], near: Any, known: NDArray[n
         Name of the file.
     samples : sequence of ndarray, shape (n, D)
         A few of its frames, of the atoms `near`; three are looked at.
+    boxes : sequence of ndarray, shape (6,), or None
+        Usable boxes of these frames, over which molecules may be broken.
     near : AtomGroup
         Whole residues of the selected atoms, in which neighbours are looked for.
     known : ndarray of int64, shape (B, 2)
@@ -50,14 +54,15 @@ def check_units(name: str, samples: Sequence[Array], near: Any, known: NDArray[n
     if not samples or len(near) < 2:
         return
     x = np.asarray(samples[:_LOOKS], dtype=np.float64)
+    cells = Cells.of(np.array([np.zeros(6) if box is None else box for box in boxes[:_LOOKS]]), len(x))
     elements, certain = elements_of(near)
     bonds = _inside(near, known)
     bonds = bonds[certain[bonds].all(axis=1)]
     if len(bonds):
-        length = float(np.median(np.linalg.norm(x[:, bonds[:, 0]] - x[:, bonds[:, 1]], axis=-1)))
+        length = float(np.median(_nearest_lengths(x[:, bonds[:, 0]] - x[:, bonds[:, 1]], cells)))
         _refuse(name, "bonded atoms", length, neighbour_distance(x) if length > LONG else 0.0)
         return
-    apart = neighbour_distance(x)
+    apart = neighbour_distance(_folded(x, cells))
     if certain.all() and len(set(elements) - {""}):
         _refuse(name, "nearest neighbours", apart, apart if len(near) > 2 * len(near.residues) else 0.0)
     elif apart < SHORT:
@@ -80,6 +85,23 @@ def _refuse(name: str, what: str, length: float, apart: float) -> None:
             f"'{name}': {what} are {length:.3g} Å apart in the median, farther than any atoms are: these look like Å "
             "that were taken for nanometres (mdtraj's unit): divide the positions by 10"
         )
+
+
+def _nearest_lengths(vectors: Float64, cells: Cells) -> Float64:
+    """Return the lengths of the nearest images of vectors (T, B, D), one after the other."""
+    if not cells.present.any():
+        return np.asarray(np.linalg.norm(vectors, axis=-1).ravel())
+    frame = np.repeat(np.arange(len(vectors)), vectors.shape[1])
+    flat = vectors.reshape(-1, 3)
+    return np.asarray(np.linalg.norm(flat + cells.shift(cells.nearest(flat, frame), frame), axis=1))
+
+
+def _folded(x: Float64, cells: Cells) -> Float64:
+    """Return positions (T, n, D) in the cell of each frame; a molecule that was wrapped atom by atom is mostly whole."""
+    if not cells.present.any():
+        return x
+    part = x @ np.linalg.inv(cells.vectors)
+    return np.where(cells.present[:, None, None], (part - np.floor(part)) @ cells.vectors, x)
 
 
 def _inside(atoms: Any, bonds: NDArray[np.int64]) -> NDArray[np.int64]:
