@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import struct
 import tempfile
@@ -84,22 +83,21 @@ class _Scan:
         size = path.stat().st_size
         if size < _HEAD:
             raise ReadError(f"'{path}' cannot be read: it is empty, damaged or cut")
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            magic, self.n_atoms = struct.unpack_from(">ii", view)
-            if magic not in (_MAGIC, _WIDE) or not 0 < self.n_atoms:
-                raise ReadError(f"'{path}' is no XTC file, or its header is damaged")
-            self.offsets, end = _offsets(view, size, self.n_atoms, wide=magic == _WIDE)
-            if not len(self.offsets) or end != size:
-                raise ReadError(
-                    f"'{path}' ends within frame {max(len(self.offsets) - 1, 0)}: the file is cut or damaged, or was "
-                    "copied while it was written"
-                )
-            words = np.frombuffer(view, dtype=np.uint8)
-            self._check(words, path, magic)
-            self.times = _gather(words, self.offsets + 12, ">f4")[:, 0]
-            # ten atoms or more are stored as integers of 1 / precision nm
-            self.precision = self._precision(words, path) if self.n_atoms > _PLAIN else 0.0
-            del words  # a map that something looks at cannot be closed
+        words = np.memmap(path, dtype=np.uint8, mode="r")
+        view = words.data
+        magic, self.n_atoms = struct.unpack_from(">ii", view)
+        if magic not in (_MAGIC, _WIDE) or not 0 < self.n_atoms:
+            raise ReadError(f"'{path}' is no XTC file, or its header is damaged")
+        self.offsets, end = _offsets(view, size, self.n_atoms, wide=magic == _WIDE)
+        if not len(self.offsets) or end != size:
+            raise ReadError(
+                f"'{path}' ends within frame {max(len(self.offsets) - 1, 0)}: the file is cut or damaged, or was "
+                "copied while it was written"
+            )
+        self._check(words, path, magic)
+        self.times = _gather(words, self.offsets + 12, ">f4")[:, 0]
+        # ten atoms or more are stored as integers of 1 / precision nm
+        self.precision = self._precision(words, path) if self.n_atoms > _PLAIN else 0.0
 
     def _check(self, words: NDArray[np.uint8], path: Path, magic: int) -> None:
         head = _gather(words, self.offsets, ">i4", 2)
@@ -124,7 +122,7 @@ class _Scan:
         return _NM / float(stored.min())
 
 
-def _offsets(view: mmap.mmap, size: int, n_atoms: int, *, wide: bool) -> tuple[Int64, int]:
+def _offsets(view: memoryview, size: int, n_atoms: int, *, wide: bool) -> tuple[Int64, int]:
     """Return where the frames begin, and where the last one ends by its own header."""
     if n_atoms <= _PLAIN:
         length = _HEAD + 12 * n_atoms
