@@ -90,7 +90,7 @@ def test_the_group_is_the_one_with_positions(tmp_path):
     path = write(tmp_path / "a.h5md", "protein and ligand")
     np.testing.assert_array_equal(block(path)[0], X[:, [0, 3]])
     write(path, "water")
-    with pytest.raises(ReadError, match="several groups .*protein and ligand, water"):
+    with pytest.raises(ReadError, match=r"several groups .*protein and ligand, water"):
         open_any(path)
     write(path)
     np.testing.assert_array_equal(block(path)[0], X[:, [0, 3]])
