@@ -149,7 +149,7 @@ def _edges(group: h5py.Group, n_frames: int, path: Path, unit: float) -> Float64
     edges, boundary = group.get("box/edges"), None
     if edges is not None:
         boundary = plain_attribute(group["box"].attrs.get("boundary"))
-    if edges is None or boundary == "none":
+    if edges is None or (isinstance(boundary, list) and set(boundary) == {"none"}):
         return None
     fixed = isinstance(edges, h5py.Dataset)
     item = _numbers(group, "box/edges" if fixed else "box/edges/value", path)
