@@ -2,7 +2,7 @@
 
     python benchmarks/files.py [--json FILE]
 
-Prints what differs: positions by more than 1e-3 Å, times, or anything but one line of error. Exits with 1 if any does.
+Prints what differs: positions by more than 1e-3 Å, times, or an error that is not one line; the exit code is 1 then.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ PAIRS = (
     ("PSF", "DCD"), ("PSF", "CRD"), ("PSF_TRICLINIC", "DCD_TRICLINIC"), ("PSF_NAMD_TRICLINIC", "DCD_NAMD_TRICLINIC"),
     ("PSF_NAMD_GBIS", "DCD_NAMD_GBIS"), ("GRO", "XTC"), ("GRO", "TRR"), ("TPR", "XTC"), ("TPR_xvf", "TRR_xvf"),
     ("TPR_xvf", "H5MD_xvf"), ("PRMncdf", "NCDF"), ("PRMpbc", "TRJpbc_bz2"), ("PRM", "TRJ"), ("PRM", "TRJ_bz2"),
-    ("PRM", "INPCRD"), ("PRM7", "NCDFtruncoct"), ("TRZ_psf", "TRZ"), ("PDB_sub_sol", "XTC_sub_sol"),
+    ("PRM7", "NCDFtruncoct"), ("TRZ_psf", "TRZ"), ("PDB_sub_sol", "XTC_sub_sol"),
     ("LAMMPSdata2", "LAMMPSdcd2"), ("PSF_notop", "DCD"), ("PDB", "XTC"), ("PFncdf_Top", "PFncdf_Trj"),
     ("CPPTRAJ_TRAJ_TOP", "CPPTRAJ_TRAJ"), ("XYZ_psf", "XYZ"), ("TRC_PDB_VAC", "TRC_TRAJ1_VAC"),
-    ("NAMD_FEP", "DCD"), ("PSF_inscode", "PDB_chainidrepeat"), ("Martini_membrane_gro", "GRO_velocity"),
 )  # fmt: skip
 
 

@@ -13,6 +13,11 @@ Float64 = NDArray[np.float64]
 def lengths_angles(vectors: NDArray[np.floating[Any]]) -> Float64:
     """Convert box vectors (T, 3, 3) to lengths and angles in degrees (T, 6); zeros where there is no box."""
     v = vectors.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # of a damaged file; who uses boxes checks them
+        return _lengths_angles(v)
+
+
+def _lengths_angles(v: Float64) -> Float64:
     lengths = np.linalg.norm(v, axis=2)
     safe = np.where(lengths > 0, lengths, 1.0)
     unit = v / safe[:, :, None]

@@ -88,9 +88,12 @@ def _layout(file: IO[bytes], path: Path) -> _Layout:
     control = struct.unpack(f"{order}20i", head[8 : _CONTROL + 4])
     fixed, charmm = control[8], control[19] != 0  # X-PLOR leaves the last word 0 and has no cell and no flags
     cell, four = charmm and control[10] != 0, charmm and control[11] == 1
-    title = _record(file, order, path)
+    title, lines = struct.unpack(f"{order}2i", file.read(8).ljust(8, b"\0"))
+    if title < 4 or (title - 4) % 80 or not 0 <= 80 * lines <= path.stat().st_size:
+        raise ReadError(f"'{path}' has a damaged header: it is no DCD file, or is cut there")
+    file.seek(80 * lines + 4, 1)  # some writers give the record another length than its lines have
     count = _record(file, order, path)
-    if (title[0] - 4) % 80 or count[0] != 4:
+    if count[0] != 4:
         raise ReadError(f"'{path}' has a damaged header: it is no DCD file, or was written over")
     (atoms,) = struct.unpack(f"{order}i", count[1])
     if not 0 < atoms or not 0 <= fixed < atoms:

@@ -24,7 +24,9 @@ def reason(error: BaseException) -> str:
     text = str(error).strip()
     if not text or isinstance(error, _PROGRAMMING):
         return _UNREADABLE
-    return text.splitlines()[0].split(". ")[0]
+    lines = text.splitlines()
+    own = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]  # MDAnalysis quotes a parser's
+    return (own or lines)[0].split(". ")[0]
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ _PACKED: dict[str, Callable[[Path, str], IO[bytes]]] = {
     ".gz": lambda path, mode: cast(IO[bytes], gzip.open(path, mode)),
     ".bz2": lambda path, mode: cast(IO[bytes], bz2.open(path, mode)),
 }
+_MAGIC = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
 _LEAST_TEXT, _EXPANSION, _PIECE = 2**26, 16, 2**20
 
 
@@ -174,10 +175,13 @@ def _check_packed(path: Path, found: Format) -> None:
     """Refuse what is not read compressed, and what expands to more than such a text has cause to."""
     if not found.packed:
         raise ReadError(f"'{path}': compressed files of the format {found.name} are not read: decompress it first")
+    with path.open("rb") as file:
+        if not file.read(3).startswith(_MAGIC[path.suffix.lower()]):  # MDAnalysis reads such files as they are
+            return
     limit, count = max(_LEAST_TEXT, _EXPANSION * path.stat().st_size), 0
     try:
-        with _PACKED[path.suffix.lower()](path, "rb") as file:
-            while piece := file.read(_PIECE):
+        with _PACKED[path.suffix.lower()](path, "rb") as unpacked:
+            while piece := unpacked.read(_PIECE):
                 count += len(piece)
                 if count > limit:
                     raise ReadError(f"'{path}' would expand to more than {limit} bytes: decompress it first")

@@ -233,10 +233,10 @@ def _open_file(path: Path, name: str | None, atoms: Any) -> FrameFile:
 
 def _reader(path: Path, found: Format, atoms: Any) -> Any:
     from MDAnalysis import _READERS
-    from MDAnalysis.coordinates.core import reader
+    from MDAnalysis.coordinates.core import get_reader_for
 
     if found.name not in _READERS:
         raise ReadError(f"'{path}' is a topology without positions: wanted a trajectory")
     with one_line(f"'{path}' cannot be read"):
         more = {} if atoms is None else {"n_atoms": len(atoms.universe.atoms)}
-        return reader(str(path), format=found.name, **more)
+        return get_reader_for(str(path), format=found.name)(str(path), **more)

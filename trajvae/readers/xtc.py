@@ -84,10 +84,11 @@ class _Scan:
         if size < _HEAD:
             raise ReadError(f"'{path}' cannot be read: it is empty, damaged or cut")
         words = np.memmap(path, dtype=np.uint8, mode="r")
-        magic, self.n_atoms = struct.unpack_from(">ii", words.data)
+        view = words.data
+        magic, self.n_atoms = struct.unpack_from(">ii", view)
         if magic not in (_MAGIC, _WIDE) or not 0 < self.n_atoms:
             raise ReadError(f"'{path}' is no XTC file, or its header is damaged")
-        self.offsets, end = _offsets(words.data, size, self.n_atoms, wide=magic == _WIDE)
+        self.offsets, end = _offsets(view, size, self.n_atoms, wide=magic == _WIDE)
         if not len(self.offsets) or end != size:
             raise ReadError(
                 f"'{path}' ends within frame {max(len(self.offsets) - 1, 0)}: the file is cut or damaged, or was "

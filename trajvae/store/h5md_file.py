@@ -146,8 +146,10 @@ def _clock(element: h5py.Group, n_frames: int, path: Path) -> Float64:
 
 def _edges(group: h5py.Group, n_frames: int, path: Path, unit: float) -> Float64 | None:
     """Return box vectors: fixed ones are a dataset, others have a value a frame; a vector means a cuboid."""
-    edges = group.get("box/edges")
-    if edges is None:
+    edges, boundary = group.get("box/edges"), None
+    if edges is not None:
+        boundary = plain_attribute(group["box"].attrs.get("boundary"))
+    if edges is None or (isinstance(boundary, list) and set(boundary) == {"none"}):
         return None
     fixed = isinstance(edges, h5py.Dataset)
     item = _numbers(group, "box/edges" if fixed else "box/edges/value", path)
