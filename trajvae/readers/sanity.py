@@ -97,7 +97,7 @@ def _nearest_lengths(vectors: Float64, cells: Cells) -> Float64:
 
 
 def _folded(x: Float64, cells: Cells) -> Float64:
-    """Return positions (T, n, D) in the cell of each frame; a molecule that was wrapped atom by atom is mostly whole."""
+    """Return positions (T, n, D) in each frame's cell, where molecules wrapped atom by atom are mostly whole."""
     if not cells.present.any():
         return x
     part = x @ np.linalg.inv(cells.vectors)
