@@ -9,12 +9,14 @@ import mdtraj
 import numpy as np
 import openmm.app as app
 import pytest
+from MDAnalysis.guesser.default_guesser import DefaultGuesser
 from MDAnalysisTests.datafiles import DCD, GRO, PSF, TPR, XTC
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers import Reading, open_source
 from trajvae.readers.bonds import Bonds, guess_bonds
+from trajvae.readers.elements import elements_of
 from trajvae.readers.samples import Sample
 
 
@@ -81,6 +83,18 @@ def test_guessed_bonds_are_those_of_the_topology(dipeptide):
     for sample in (Sample(0, 0, x, None), Sample(0, 0, wrapped, box)):
         assert set(map(tuple, guess_bonds(elements, [sample]).tolist())) == pairs(frames.topology)
     assert guess_bonds(np.full(22, ""), [Sample(0, 0, x, None)]).shape == (0, 2)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_guessed_bonds_equal_those_of_mdanalysis():
+    """Of a protein in a periodic box, pair for pair."""
+    atoms = mda.Universe(GRO).select_atoms("protein")
+    elements = elements_of(atoms)[0]
+    twin = mda.Universe.empty(len(atoms), trajectory=False)
+    twin.add_TopologyAttr("types", np.char.upper(elements))
+    expected = DefaultGuesser(None, box=atoms.dimensions).guess_bonds(atoms=twin.atoms, coords=atoms.positions)
+    found = guess_bonds(elements, [Sample(0, 0, atoms.positions, atoms.dimensions)])
+    assert set(map(tuple, found.tolist())) == {tuple(sorted(map(int, pair))) for pair in expected}
 
 
 def test_bonds_are_guessed_from_more_than_one_frame(tmp_path):

@@ -57,6 +57,8 @@ class Chunk:
 
 def join_chunks(parts: list[Chunk]) -> Chunk:
     """Return all frames of some chunks, of which there is one at least, as one."""
+    if len(parts) == 1:
+        return parts[0]
     return Chunk(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Chunk)))
 
 

@@ -54,7 +54,9 @@ def check_units(
     if not samples or len(near) < 2:
         return
     x = np.asarray(samples[:_LOOKS], dtype=np.float64)
-    cells = Cells.of(np.array([np.zeros(6) if box is None else box for box in boxes[:_LOOKS]]), len(x))
+    some = boxes[:_LOOKS]
+    boxed = any(box is not None for box in some)
+    cells = Cells.of(np.array([np.zeros(6) if box is None else box for box in some]), len(x)) if boxed else None
     elements, certain = elements_of(near)
     bonds = _inside(near, known)
     bonds = bonds[certain[bonds].all(axis=1)]
@@ -87,18 +89,18 @@ def _refuse(name: str, what: str, length: float, apart: float) -> None:
         )
 
 
-def _nearest_lengths(vectors: Float64, cells: Cells) -> Float64:
+def _nearest_lengths(vectors: Float64, cells: Cells | None) -> Float64:
     """Return the lengths of the nearest images of vectors (T, B, D), one after the other."""
-    if not cells.present.any():
+    if cells is None:
         return np.asarray(np.linalg.norm(vectors, axis=-1).ravel())
     frame = np.repeat(np.arange(len(vectors)), vectors.shape[1])
     flat = vectors.reshape(-1, 3)
     return np.asarray(np.linalg.norm(flat + cells.shift(cells.nearest(flat, frame), frame), axis=1))
 
 
-def _folded(x: Float64, cells: Cells) -> Float64:
+def _folded(x: Float64, cells: Cells | None) -> Float64:
     """Return positions (T, n, D) in each frame's cell, where molecules wrapped atom by atom are mostly whole."""
-    if not cells.present.any():
+    if cells is None:
         return x
     part = x @ np.linalg.inv(cells.vectors)
     return np.where(cells.present[:, None, None], (part - np.floor(part)) @ cells.vectors, x)
@@ -163,6 +165,8 @@ def usable_boxes(boxes: Float64, n_atoms: int, frames: NDArray[np.int64], name: 
     name : str
         Of the file.
     """
+    if not boxes[:, :3].any():
+        return boxes
     given, possible, roomy = _boxes(boxes, n_atoms)
     odd = np.flatnonzero(given & ~(possible & roomy))
     if not len(odd):
