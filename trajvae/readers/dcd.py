@@ -29,7 +29,7 @@ class DCDFrames(Unfiltered):
 
         self.name = str(path)
         check_header(path)
-        with one_line(f"'{path}' cannot be read"), DCDFile(self.name) as file:
+        with one_line(f"'{path}' cannot be read", prints=False), DCDFile(self.name) as file:
             self.n_frames, self.n_atoms = int(file.n_frames), int(file.header["natoms"])
             self._periodic = bool(file.header["is_periodic"])
             every = max(file.header["nsavc"], 1)
@@ -42,7 +42,7 @@ class DCDFrames(Unfiltered):
 
         with DCDFile(self.name) as file:
             for piece in pieces(frames, size):
-                with one_line(f"'{self.name}' cannot be read at frames {piece.start} to {piece[-1]}"):
+                with one_line(f"'{self.name}' cannot be read at frames {piece.start} to {piece[-1]}", prints=False):
                     got = file.readframes(piece.start, piece.stop, piece.step, order="fac", indices=atoms)
                 boxes = dcd_cells(got.unitcell) if self._periodic else None
                 yield FrameBlock(got.xyz, boxes, self.times(piece))

@@ -30,7 +30,7 @@ def reason(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def one_line(failed: str) -> Iterator[None]:
+def one_line(failed: str, *, prints: bool = True) -> Iterator[None]:
     """Raise a `ReadError` in place of any exception of the libraries that read files.
 
     Parsers of some fifty formats raise whatever a damaged file leads them to, and C libraries print to the standard
@@ -40,13 +40,15 @@ def one_line(failed: str) -> Iterator[None]:
     ----------
     failed : str
         What failed, with the file's name: the message's first half.
+    prints : bool
+        Whether the library may print by itself, so that standard error is captured meanwhile.
 
     Raises
     ------
     ReadError
         Something was raised; the message ends with the reason, or with what a C library printed.
     """
-    with _captured_stderr() as printed, warnings.catch_warnings():
+    with _captured_stderr() if prints else contextlib.nullcontext() as printed, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what files of a format usually lack
         try:
             yield
