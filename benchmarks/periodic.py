@@ -114,8 +114,11 @@ def ligand(rng: Any, frames: int) -> System:
 
 
 def martini(rng: Any, frames: int) -> System:
-    """A dimer of beads with bonds of 3.5 Å."""
-    return _system([_walk(60, 3.5, 11.0, rng), _walk(60, 3.5, 11.0, rng) + np.array([14.0, 0.0, 0.0])], rng, frames)
+    """A dimer of beads with bonds of 3.5 Å, whose nearest beads are 4.5 Å apart or less."""
+    first, second = _walk(60, 3.5, 11.0, rng), _walk(60, 3.5, 11.0, rng) + np.array([30.0, 0.0, 0.0])
+    while np.linalg.norm(first[:, None] - second, axis=2).min() > 4.5:
+        second = second - np.array([0.5, 0.0, 0.0])
+    return _system([first, second], rng, frames)
 
 
 def patch(rng: Any, frames: int) -> System:

@@ -236,7 +236,9 @@ def test_unbonded_atoms_of_a_segment_follow_each_other(adk):
 
 def test_segments_are_joined_by_one_bond():
     """Two chains without bonds, one beside the other: within each from atom to atom, between them the nearest."""
-    topology = replace(Topology.anonymous(6), segids=np.array(list("AAABBB")))
+    chain = np.repeat([0, 1], 3)
+    names = {"segids": np.array(list("AAABBB")), "residues": chain, "segments": chain, "chain_indices": chain}
+    topology = replace(Topology.anonymous(6), **names)
     x = np.array([[0.0, 0, 0], [3, 1, 0], [6, 0, 1], [6, 9, 0], [3, 6, 1], [0.5, 2.5, 0.3]])
     references = tree(topology.backbone_bonds().tolist(), x)
     assert_sound(references, 3)

@@ -175,7 +175,8 @@ def _copies(x: Array, topology: Topology, n: int) -> tuple[Array, Topology]:
     """The molecule n times, 30 Å from each other, as so many chains."""
     shifts = [np.array([30.0 * k, 0.0, 0.0]) for k in range(n)]
     bonds = np.concatenate([topology.bonds + k * topology.n_atoms for k in range(n)])
-    arrays = {k: np.tile(v, n) for k, v in topology.to_arrays().items() if k != "bonds"}
+    indices = ("residues", "segments", "chain_indices")  # which follow from the identifiers
+    arrays = {k: np.tile(v, n) for k, v in topology.to_arrays().items() if k not in ("bonds", *indices)}
     arrays["segids"] = np.repeat([chr(65 + k) for k in range(n)], topology.n_atoms)
     return np.concatenate([x + shift for shift in shifts], axis=1), Topology(**arrays, bonds=bonds)
 

@@ -20,7 +20,7 @@ SWING = 4.0  # Å that an anchor pair may stretch beyond its shortest distance a
 MARGIN = 2.0  # Å that it may stretch beyond the sampled frames
 SAFE = 0.45  # of the shortest lattice vector: a longer anchor vector has another image that is nearly as short
 TRUST = 0.1  # of the strongest arrangement's contacts: a file that is connected as it stands with as many is left alone
-RIVAL = 0.1  # of the contacts that hold two parts together: images with as many make the arrangement ambiguous
+RIVAL = 0.02  # of the contacts that hold two parts together: images with as many make the arrangement ambiguous
 BESIDE = 0.3  # what an imaged contact of a single atom counts beside one that needs no image
 _CUTS = 2000  # most cuts that are tried for rivals, the weakest first
 
@@ -40,7 +40,9 @@ class Arrangement:
     as_it_stands : bool
         The sampled frames need no images.
     ambiguous : bool
-        Another arrangement has nearly as many contacts.
+        Another arrangement has contacts that are not negligible beside this one's.
+    moved : ndarray of bool, shape (M,)
+        Molecules that are moved by the same image in all sampled frames, two at least.
     """
 
     tree: Forest
@@ -48,11 +50,7 @@ class Arrangement:
     limits: Float64
     as_it_stands: bool
     ambiguous: bool
-
-    @property
-    def n_free(self) -> int:
-        """Number of molecules without contacts beside the largest connected group."""
-        return int((self.limits == 0.0).sum())
+    moved: NDArray[np.bool_]
 
 
 def arrange(positions: Sequence[Float64], cells: Cells, sizes: Int64, contacts: Contacts, roots: Int64) -> Arrangement:
@@ -81,7 +79,7 @@ def arrange(positions: Sequence[Float64], cells: Cells, sizes: Int64, contacts: 
     if table.closed(tree):
         return table.arrangement(tree, roots, as_it_stands=stands is not None, ambiguous=False)
     if stands is not None and table.score(stands) >= TRUST * table.score(tree):
-        return table.arrangement(stands, roots, as_it_stands=True, ambiguous=False)
+        return table.arrangement(stands, roots, as_it_stands=True, ambiguous=table.rivalled(stands))
     best = max([tree, *table.from_frames()], key=table.preference)
     return table.arrangement(best, roots, as_it_stands=False, ambiguous=stands is not None or table.rivalled(best))
 
@@ -242,7 +240,15 @@ class _Table:
         limits = np.r_[np.minimum(reach + MARGIN, safe), np.zeros(len(others))]
         tree = Forest.span(len(self.sizes), edges, self.sizes)
         sorting = _edge_of_child(tree, edges)
-        return Arrangement(tree, _oriented(tree, edges, atoms), limits[sorting], as_it_stands, ambiguous)
+        oriented = _oriented(tree, edges, atoms)
+        return Arrangement(tree, oriented, limits[sorting], as_it_stands, ambiguous, self.moved_alike(rows))
+
+    def moved_alike(self, rows: Int64) -> NDArray[np.bool_]:
+        """Return which molecules an arrangement moves, where it does so alike in all sampled frames with a cell."""
+        gauge = self.gauge(rows)[self.cells.present]
+        if len(gauge) < 2 or (gauge[:, self.sizes > 1] != gauge[:1, self.sizes > 1]).any():
+            return np.zeros(len(self.sizes), dtype=bool)
+        return np.asarray(gauge[0].any(axis=1) & (self.sizes > 1))
 
 
 def _best_of(groups: Int64, value: Float64) -> Int64:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from trajvae.readers.arrangement import Arrangement, arrange
@@ -17,14 +18,23 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Positions = NDArray[np.floating]
 
+NEARBY = 20.0  # Å between molecules that may belong together though they do not touch
 NO_BONDS = (
     "no bonds are known, so no molecule is made whole over the periodic boundary: positions are taken as they stand in "
     "the file"
 )
 AMBIGUOUS = (
-    "molecules touch each other's periodic images as closely as each other, so their arrangement is ambiguous: the one "
-    "with the most contacts was taken; a trajectory without broken complexes (gmx trjconv -pbc cluster, or -pbc "
-    "nojump) leaves no choice"
+    "molecules touch each other's periodic images as well as each other, so their arrangement is ambiguous: the one "
+    "with the most contacts was taken; a trajectory of whole complexes (gmx trjconv -pbc cluster or -pbc nojump) "
+    "leaves no choice, and --bonds none takes the positions as they stand in the file"
+)
+AS_IT_STANDS = (
+    "molecules touch each other's periodic images as well as each other, so their arrangement is ambiguous: they are "
+    "taken as they stand together in the file"
+)
+MOVED = (
+    "molecules that stand apart in all frames that were looked at touch over the periodic boundary, and are moved "
+    "together; --bonds none takes the positions as they stand in the file"
 )
 
 
@@ -211,7 +221,10 @@ def _gather(plan: Unwrapper, x: Positions, cells: Cells) -> Unwrapper:
     roots = np.unique(molecule, return_index=True)[1]
     sizes = np.bincount(molecule)
     arrangement = arrange(frames, cells, sizes, contacts, roots)
-    notes = [AMBIGUOUS] if arrangement.ambiguous else []
+    moved = arrangement.moved[molecule]
+    notes = [MOVED] if _near(frames[0], moved, ~moved & (sizes[molecule] > 1)) else []
+    if arrangement.ambiguous:
+        notes = [AS_IT_STANDS if arrangement.as_it_stands else AMBIGUOUS]
     free = arrangement.tree.children[arrangement.limits == 0.0]
     n_free = int((sizes[free] > 1).sum())
     if n_free and cells.present.any():
@@ -220,6 +233,14 @@ def _gather(plan: Unwrapper, x: Positions, cells: Cells) -> Unwrapper:
             "their periodic image is that of the file in the first frame, and follows the frame before from there on"
         )
     return _replace(plan, arrangement=arrangement, notes=tuple(notes))
+
+
+def _near(x: Float64, these: NDArray[np.bool_], those: NDArray[np.bool_]) -> bool:
+    """Return whether some atoms stand so near others, without images, that their arrangement may be meant."""
+    if not these.any() or not those.any():
+        return False
+    distance = scipy.spatial.cKDTree(x[those]).query(x[these], distance_upper_bound=NEARBY)[0]
+    return bool(np.isfinite(distance).any())
 
 
 def _follow(plan: Arrangement, x: Positions, cells: Cells, history: ImageHistory) -> Float64:
