@@ -23,13 +23,18 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from files import stored_files
+from files import PAIRS, stored_files
+from MDAnalysisTests import datafiles
 
-from trajvae.errors import TrajvaeError
+from trajvae.errors import SelectionError, TrajvaeError
 from trajvae.readers.formats import FORMATS
-from trajvae.readers.opening import open_any
+from trajvae.readers.reading import Reading
+from trajvae.readers.sources import open_source
 
-LARGEST = 300_000  # bytes of a file that is damaged
+EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"
+LARGEST, LARGEST_OF_PAIRS = 300_000, 6_000_000  # bytes of a file that is damaged
+PAIRED = 0.4  # of the inputs are a topology and a trajectory
+PAIRS_OF_EXAMPLES = (("peptide.pdb", "peptide.xtc"), ("chain.pdb", "chain2d.dcd"), ("chain.pdb", "chain2d.npz"))
 WORDS = [0, 1, -1, 2**31 - 1, -(2**31), 10**9, 0x7F800000, 0x7FC00000, 0x3F800000]
 TOKENS = [b"999999999999", b"-1", b"nan", b"inf", b"1e308", b"", b"0", b"abc", b"-99999.999"]
 KNOWN = {suffix for f in FORMATS for suffix in f.suffixes}
@@ -117,11 +122,13 @@ def outcome(path: Path, topology: Path | None) -> str:
 def _attempt(path: Path, topology: Path | None) -> str:
     warnings.simplefilter("ignore")
     try:
-        for opened in open_any(path, [] if topology is None else [topology]):
-            some = range(min(opened.file.n_frames, 50))
-            for _ in opened.file.blocks(some, np.arange(opened.file.n_atoms), 10):
-                pass
-            opened.file.times(some)
+        try:
+            frames = open_source(path, Reading(topology, stop=50))
+        except SelectionError:  # too many atoms, or solvent alone
+            frames = open_source(path, Reading(topology, "index 0:50", stop=50))
+        for _ in frames.chunks(10):
+            pass
+        frames.times(*frames.places())
     except TrajvaeError as error:
         return "refused" if len(str(error).splitlines()) == 1 else f"many lines: {error}"
     except BaseException as error:
@@ -130,17 +137,35 @@ def _attempt(path: Path, topology: Path | None) -> str:
     return "read"
 
 
+def _pairs() -> list[tuple[Path, Path]]:
+    """Topologies and trajectories of MDAnalysisTests."""
+    named = [(Path(getattr(datafiles, a)), Path(getattr(datafiles, b))) for a, b in PAIRS]
+    return [pair for pair in named if all(path.stat().st_size < LARGEST_OF_PAIRS for path in pair)]
+
+
 def fuzz(count: int, seed: int, keep: Path | None = None) -> Counter[str]:
     """Damage files and read them; prints what is neither read nor refused."""
     sources = [p for p in stored_files().values() if p.suffix.lower() in KNOWN and 0 < p.stat().st_size < LARGEST]
+    pairs = [*_pairs(), *((EXAMPLES / a, EXAMPLES / b) for a, b in PAIRS_OF_EXAMPLES)]
     tally: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             rng = np.random.default_rng([seed, number])
             one, two = (sources[int(k)] for k in rng.integers(len(sources), size=2))
-            path = Path(folder) / f"damaged{one.suffix}"
-            path.write_bytes(damaged(one.read_bytes(), two.read_bytes(), rng))
-            found = outcome(path, None)
+            path, topology = Path(folder) / f"damaged{one.suffix}", None
+            if rng.random() < PAIRED:
+                topology, one = pairs[int(rng.integers(len(pairs)))]
+                path = Path(folder) / f"damaged{one.suffix}"
+                path.write_bytes(one.read_bytes())
+                if rng.random() < 0.5:  # the topology is damaged, and the trajectory whole
+                    one, topology, whole = topology, Path(folder) / f"topology{topology.suffix}", path
+                    topology.write_bytes(damaged(one.read_bytes(), two.read_bytes(), rng))
+                    path = whole
+                else:
+                    path.write_bytes(damaged(one.read_bytes(), two.read_bytes(), rng))
+            else:
+                path.write_bytes(damaged(one.read_bytes(), two.read_bytes(), rng))
+            found = outcome(path, topology)
             tally[found.partition(":")[0]] += 1
             if found not in ("read", "refused"):
                 print(f"{seed} {number} {one.name}: {found}", flush=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trajvae.errors import ReadError
 from trajvae.readers.elements import attribute, elements_of
 from trajvae.readers.molecules import bonds_of, has_names
+from trajvae.readers.residues import SEARCH
 from trajvae.readers.samples import Sample
 
 Int64 = NDArray[np.int64]
@@ -207,6 +208,6 @@ def _guess_in_frame(radius: NDArray[np.float64], sample: Sample) -> Int64:
 
     box = None if sample.box is None else sample.box.astype(np.float32)
     x, reach = sample.positions.astype(np.float32), 2.0 * _NEARER * float(radius.max())
-    pairs, distance = self_capped_distance(x, max_cutoff=reach, min_cutoff=_FARTHER, box=box)
+    pairs, distance = self_capped_distance(x, max_cutoff=reach, min_cutoff=_FARTHER, box=box, method=SEARCH)
     found = pairs[distance < _NEARER * radius[pairs].sum(axis=1)]
     return np.sort(np.asarray(found, dtype=np.int64).reshape(-1, 2), axis=1)

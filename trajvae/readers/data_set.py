@@ -14,11 +14,10 @@ from trajvae.readers.bond_check import BondCheck
 from trajvae.readers.frames import Array, FrameBlock, FrameFile
 from trajvae.readers.neighbours import Succession
 from trajvae.readers.periodic import ImageHistory, Unwrapper
-from trajvae.readers.sanity import check_spread, usable_boxes
+from trajvae.readers.sanity import FARTHEST, check_spread, usable_boxes
 from trajvae.topology import Topology
 
 _CHUNK_NUMBERS = 2**21  # coordinates in a chunk: 16 MB in float64
-_FARTHEST = 1e6  # Å; float32 does not resolve a bond beyond it
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,13 +213,13 @@ class ReadingPass:
 
 def _check_numbers(xyz: Array, frames: NDArray[np.int64], name: str, atoms: NDArray[np.int64]) -> None:
     """Refuse coordinates that are not finite, or so large that they are no positions of atoms."""
-    if not xyz.size or -_FARTHEST < xyz.min() <= xyz.max() < _FARTHEST:
+    if not xyz.size or -FARTHEST < xyz.min() <= xyz.max() < FARTHEST:
         return
-    good: NDArray[np.bool_] = np.asarray(np.abs(xyz).max(axis=2) < _FARTHEST)
+    good: NDArray[np.bool_] = np.asarray(np.abs(xyz).max(axis=2) < FARTHEST)
     frame = int(np.argmin(good.all(axis=1)))
     atom = int(np.argmin(good[frame]))
     worst = xyz[frame, atom]
-    what = "not finite" if not np.isfinite(worst).all() else f"{np.abs(worst).max():.3g} Å, beyond {_FARTHEST:g} Å"
+    what = "not finite" if not np.isfinite(worst).all() else f"{np.abs(worst).max():.3g} Å, beyond {FARTHEST:g} Å"
     raise ReadError(
         f"frame {frames[frame]} of '{name}' has a coordinate that is {what} (atom {atoms[atom]}): the frame is "
         "damaged; leave it out with --start, --stop or --step"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import tempfile
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -58,6 +60,45 @@ def one_line(failed: str, *, prints: bool = True) -> Iterator[None]:
             said = _last_line(printed)
             _release(error)
             raise ReadError(f"{failed}: {reason(error)}{f' ({said})' if said else ''}") from error
+
+
+class _TooLongError(Exception):
+    """A parser was stopped."""
+
+
+@contextlib.contextmanager
+def parsing_limit(size: int) -> Iterator[None]:
+    """Stop a parser that takes far longer than a file of this size gives reason to.
+
+    A damaged number may make a parser's loop in Python run for hours: a binary topology says, say, that a molecule
+    stands in it two billion times. The exception is raised in the parser's own thread, by way of CPython.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the file.
+
+    Raises
+    ------
+    Exception
+        After 5 s, and 5 s for each MB.
+    """
+    seconds, done, thread = 5.0 * (1.0 + size / 1e6), threading.Event(), ctypes.c_ulong(threading.get_ident())
+
+    def watch() -> None:
+        if not done.wait(seconds):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(_TooLongError))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    except _TooLongError:
+        raise ValueError(f"it was not parsed within {seconds:.0f} s, as files of its size are: it is damaged") from None
+    finally:
+        done.set()
+        watcher.join()
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
 
 
 def _release(error: BaseException) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from trajvae.errors import ReadError
 from trajvae.readers.arrays import array_frames, open_array
 from trajvae.readers.dcd import DCDFrames
-from trajvae.readers.failures import one_line
+from trajvae.readers.failures import one_line, parsing_limit
 from trajvae.readers.formats import Format, format_of
 from trajvae.readers.frames import ArrayFrames, FrameFile
 from trajvae.readers.from_mdtraj import topology_from_mdtraj
@@ -191,7 +191,7 @@ def _atoms(path: Path, name: str | None, what: str) -> Any:
         return _open_mdtraj(load_mdtraj(path)).atoms
     if _nameless(path, name):
         return _anonymous(_open_file(path, name, None).n_atoms)
-    with one_line(f"{what} '{path}' cannot be read"):
+    with one_line(f"{what} '{path}' cannot be read"), parsing_limit(path.stat().st_size):
         stat = path.stat()
         return _parsed(str(path.resolve()), stat.st_size, stat.st_mtime_ns, found.name).atoms
 

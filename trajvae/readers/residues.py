@@ -14,6 +14,7 @@ Look = Callable[[NDArray[np.int64]], tuple[NDArray[np.floating[Any]], NDArray[np
 
 # the polymer's atom and the element of the other residue's atom in a bond that continues a chain, and its limit in Å
 _LINKS = {"C": ("N", 2.0), "N": ("C", 2.0), "O3'": ("P", 2.2), "O3*": ("P", 2.2), "P": ("O", 2.2)}
+SEARCH = "pkdtree"  # MDAnalysis' grids take memory with the volume: gigabytes where one atom is far away
 _BONDED = 2.0  # Å; between heavy atoms of two residues
 
 
@@ -99,7 +100,7 @@ def _near(polymer: Any, others: Any, loose: Any, look: Look) -> NDArray[np.int64
     positions = positions.astype(np.float32)
     own = positions[np.searchsorted(region, heavy.indices)]
     reach = max(limit for _, limit in _LINKS.values())
-    found, apart = capped_distance(own, positions, reach, box=box)
+    found, apart = capped_distance(own, positions, reach, box=box, method=SEARCH)
     pairs = np.stack([heavy.indices[found[:, 0]], region[found[:, 1]]], axis=1).astype(np.int64)
     resindices = polymer.universe.atoms.resindices
     phosphate = np.isin(attribute(polymer.universe.atoms, "names", "").astype(str)[pairs], ("P",)).any(axis=1)

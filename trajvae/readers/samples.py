@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.readers.frames import Array, FrameFile, a_few
-from trajvae.readers.sanity import is_box
+from trajvae.readers.sanity import FARTHEST, is_box
 
 Int64 = NDArray[np.int64]
 
@@ -44,7 +44,7 @@ class Sample:
 
 
 def look_at(files: Sequence[FrameFile], ranges: Sequence[range], atoms: Int64, most: int = FEW) -> list[Sample]:
-    """Read a few frames of every file; frames that are not finite are left out.
+    """Read a few frames of every file; frames with coordinates that are not positions are left out.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def look_at(files: Sequence[FrameFile], ranges: Sequence[range], atoms: Int64, m
         some = a_few(file, frames, FEW if out else most)
         blocks = file.blocks(some, atoms, 1) if len(some) else ()
         for frame, block in zip(some, blocks, strict=True):
-            if np.isfinite(block.positions).all():
+            if np.abs(block.positions).max(initial=0.0) < FARTHEST:  # so not for numbers that are not finite
                 out.append(Sample(number, frame, block.positions[0], _box(block.boxes, file.n_atoms)))
     return out
 

@@ -20,6 +20,7 @@ Float64 = NDArray[np.float64]
 SHORT = 0.5  # Å; hydrogen's bond, the shortest there is, has 0.74
 LONG = 5.0  # Å; no bond and no nearest neighbour within a molecule is as far
 CROWDED = 0.1  # Å^3 an atom; diamond has 5.7, beads of dissipative particle dynamics 0.33 in their own unit
+FARTHEST = 1e6  # Å from the origin; float32 does not resolve a bond beyond it
 _LOOKS = 3  # frames of each file
 
 _NM = "these look like nanometres, and Å are wanted: multiply the positions by 10"
