@@ -27,7 +27,7 @@ _FIRST, _LAST = 9, 72  # the least and the greatest index of the table of small 
 class XTCFrames(Unfiltered):
     """An XTC file, decompressed by mdtraj's C library in one call a chunk."""
 
-    seekable = False
+    seekable = True
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -40,13 +40,13 @@ class XTCFrames(Unfiltered):
         from mdtraj.formats import XTCTrajectoryFile
 
         with ascii_path(self.name) as path, XTCTrajectoryFile(path) as file:
-            if frames.step == 1:  # a strided read fails unless the library has looked for the frames itself
+            if frames.step == 1 or size == 1:  # a strided read fails unless the library has looked for frames itself
                 file.offsets = self._offsets
             for piece in pieces(frames, size):
                 with one_line(f"'{self.name}' cannot be read at frames {piece.start} to {piece[-1]}"):
                     if file.tell() != piece.start:
                         file.seek(piece.start)
-                    stride = piece.step if piece.step > 1 else None
+                    stride = piece.step if piece.step > 1 and len(piece) > 1 else None
                     xyz, _, _, vectors = file.read(n_frames=len(piece), stride=stride, atom_indices=atoms)
                 if len(xyz) != len(piece):
                     raise ReadError(f"'{self.name}' ends within frame {piece.start + len(xyz) * piece.step}")
