@@ -19,7 +19,7 @@ def printable(text: str) -> str:
 
 
 class ReadError(TrajvaeError):
-    """A trajectory, topology or array could not be read, or holds something that is no conformation."""
+    """A trajectory, topology or array cannot be read, or holds something other than conformations."""
 
 
 class SelectionError(TrajvaeError):

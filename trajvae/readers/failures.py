@@ -86,6 +86,7 @@ def parsing_limit(size: int) -> Iterator[None]:
     seconds, done, thread = 5.0 * (1.0 + size / 1e6), threading.Event(), ctypes.c_ulong(threading.get_ident())
 
     def watch() -> None:
+        """Raise the exception in the parser's thread when the time is over."""
         if not done.wait(seconds):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(_TooLongError))
 

@@ -79,7 +79,7 @@ class FrameFile(Protocol):
 
 
 def a_few(file: FrameFile, frames: range, most: int) -> range:
-    """At most so many of the frames: evenly spread, or the first where to seek costs as much as to read the file."""
+    """Return `most` frames or fewer, evenly spread, or the first ones where seeking costs as much as reading."""
     return frames[:: max(1, (len(frames) - 1) // (most - 1))][:most] if file.seekable else frames[:most]
 
 

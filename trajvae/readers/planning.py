@@ -74,6 +74,7 @@ def select_from(
     known = known_bonds(atoms, reading.bonds)
 
     def look(indices: Int64) -> tuple[Array, NDArray[np.float64] | None]:
+        """Read some atoms of the first frame, and its box."""
         first = next((k for k, frames in enumerate(ranges) if len(frames)), None)
         samples = [] if first is None else look_at([files[first]], [ranges[first][:1]], indices)
         return (samples[0].positions, samples[0].box) if samples else (np.empty(0), None)

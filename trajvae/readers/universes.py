@@ -85,7 +85,7 @@ def _file(trajectory: Any) -> FrameFile:
 
 
 def _altered(trajectory: Any) -> bool:
-    """Whether a reader was told to change times or units."""
+    """Return whether a reader was opened with other times or units than the file's."""
     given = getattr(trajectory, "_kwargs", {})
     return given.get("dt") is not None or bool(given.get("time_offset")) or given.get("convert_units") is False
 
