@@ -1,4 +1,4 @@
-"""Files of other programs beside MDAnalysis, and damaged ones: the quick part of benchmarks/files.py and fuzz_inputs.py."""
+"""Files of other programs beside MDAnalysis, and damaged ones: the quick part of two benchmarks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # one file of each format, compressed ones, and pairs of topology and trajectory
 NAMES = (
-    "CRD CONECT DCD DCD_NAMD_TRICLINIC DCD_TRICLINIC DLP_CONFIG DMS GRO_velocity H5MD_xvf LAMMPSDUMP LAMMPSdata LAMMPSdcd2 "
-    "NCDF PDB_multiframe PDB_small PDBQT_input PQR TPR TRR TRZ TXYZ TRJpbc_bz2 XTC XYZ_bz2 XYZ_mini mol2_molecule "
+    "CRD CONECT DCD DCD_NAMD_TRICLINIC DCD_TRICLINIC DLP_CONFIG DMS GRO_velocity H5MD_xvf LAMMPSDUMP LAMMPSdata "
+    "LAMMPSdcd2 NCDF PDB_multiframe PDB_small PDBQT_input PQR TPR TRR TRZ TXYZ TRJpbc_bz2 XTC XYZ_bz2 XYZ_mini mol2_molecule "
     "PRM PSF GSD TNG_traj INPCRD NAMDBIN FHIAIMS MMTF PDB_bz2 COORDINATES_XTC COORDINATES_TRR"
 )
 

@@ -104,7 +104,10 @@ def _some(frames: Frames) -> Chunk:
     """A few frames of the first files."""
     left = [k for k, r in enumerate(frames.ranges) if len(r)][:_FILES]
     few = [a_few(file, r, _LOOKS) for file, r in zip(frames.files, frames.ranges, strict=True)]
-    return dataclasses.replace(frames, ranges=[r if k in left else r[:0] for k, r in enumerate(few)]).read()
+    some = dataclasses.replace(frames, ranges=[r if k in left else r[:0] for k, r in enumerate(few)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrajvaeWarning)  # comes again, of all frames, when they are read
+        return some.read()
 
 
 def check_bonds(validity: Validity, topology: Topology, names: list[str], chunk: Chunk) -> None:
