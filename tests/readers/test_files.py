@@ -12,8 +12,8 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # one file of each format, compressed ones, and pairs of topology and trajectory
 NAMES = (
     "CRD CONECT DCD DCD_NAMD_TRICLINIC DCD_TRICLINIC DLP_CONFIG DMS GRO_velocity H5MD_xvf LAMMPSDUMP LAMMPSdata "
-    "LAMMPSdcd2 NCDF PDB_multiframe PDB_small PDBQT_input PQR TPR TRR TRZ TXYZ TRJpbc_bz2 XTC XYZ_bz2 XYZ_mini mol2_molecule "
-    "PRM PSF GSD TNG_traj INPCRD NAMDBIN FHIAIMS MMTF PDB_bz2 COORDINATES_XTC COORDINATES_TRR"
+    "LAMMPSdcd2 NCDF PDB_multiframe PDB_small PDBQT_input PQR TPR TRR TRZ TXYZ TRJpbc_bz2 XTC XYZ_bz2 XYZ_mini "
+    "mol2_molecule PRM PSF GSD TNG_traj INPCRD NAMDBIN FHIAIMS MMTF PDB_bz2 COORDINATES_XTC COORDINATES_TRR"
 )
 
 
