@@ -14,6 +14,7 @@ from MDAnalysis.transformations import translate
 
 from trajvae.errors import ReadError, SelectionError, TrajvaeError, TrajvaeWarning
 from trajvae.readers import Reading, open_source
+from trajvae.readers.failures import one_line, parsing_limit
 from trajvae.store import Header, write_table
 
 NAMELESS = pytest.mark.filterwarnings("ignore:no topology:trajvae.errors.TrajvaeWarning")
@@ -320,3 +321,13 @@ def test_a_topology_that_changes_is_read_again(universe, tmp_path):
             frames = open_source(run, Reading(top, select="all"))
             assert frames.topology.names.tolist() == atoms.names.tolist()
             assert len(frames.topology.bonds) > 0
+
+
+def test_a_parser_that_does_not_end_is_stopped():
+    """A loop in Python that a damaged number makes endless; one that ends is left alone, whatever its file's size."""
+    with pytest.raises(ReadError, match=r"'x.tpr' cannot be read: it was not parsed within \d+ s"):
+        with one_line("'x.tpr' cannot be read"), parsing_limit(-900_000):
+            while True:
+                pass
+    with parsing_limit(0):
+        assert sum(range(1000)) == 499_500

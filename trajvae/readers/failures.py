@@ -83,23 +83,27 @@ def parsing_limit(size: int) -> Iterator[None]:
     Exception
         After 5 s, and 5 s for each MB.
     """
-    seconds, done, thread = 5.0 * (1.0 + size / 1e6), threading.Event(), ctypes.c_ulong(threading.get_ident())
+    seconds = 5.0 * (1.0 + size / 1e6)
+    done, lock, thread = threading.Event(), threading.Lock(), ctypes.c_ulong(threading.get_ident())
 
     def watch() -> None:
-        """Raise the exception in the parser's thread when the time is over."""
+        """Raise the exception in the parser's thread when the time is over and the parser is not done."""
         if not done.wait(seconds):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(_TooLongError))
+            with lock:
+                if not done.is_set():
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(_TooLongError))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
         yield
+        with lock:
+            done.set()
     except _TooLongError:
         raise ValueError(f"it was not parsed within {seconds:.0f} s, as files of its size are: it is damaged") from None
     finally:
         done.set()
         watcher.join()
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
 
 
 def _release(error: BaseException) -> None:

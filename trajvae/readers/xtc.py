@@ -8,6 +8,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from trajvae.errors import ReadError
 from trajvae.readers.cells import lengths_angles
 from trajvae.readers.failures import one_line
-from trajvae.readers.frames import Float64, FrameBlock, Int64, Unfiltered, as_slice, numbers_of, pieces
+from trajvae.readers.frames import Array, Float64, FrameBlock, Int64, Unfiltered, as_slice, numbers_of, pieces
 
 _NM = 10.0  # nm to Å
+_JUMP, _PASSED, _PASSED_BYTE = 40e-6, 1e-6, 5e-9  # s to read a frame by itself, to pass over one, and over a byte
 _MAGIC, _WIDE = 1995, 2023  # the second has 64-bit sizes, for more than 300 million atoms
 _HEAD = 56  # bytes before the coordinates: magic, atoms, step, time, box, atoms
 _PLAIN = 9  # so many atoms, or fewer, are stored as floating-point numbers
@@ -33,29 +35,43 @@ class XTCFrames(Unfiltered):
         self.name = str(path)
         scan = _Scan(path)
         self.n_frames, self.n_atoms, self._offsets = len(scan.offsets), scan.n_atoms, scan.offsets
-        self._times, self.precision = scan.times, scan.precision
+        self._times, self.precision, self._bytes = scan.times, scan.precision, path.stat().st_size
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Read the given frames and atoms, at most `size` frames at a time."""
         from mdtraj.formats import XTCTrajectoryFile
 
+        strided = self._strided(frames, size)
         with ascii_path(self.name) as path, XTCTrajectoryFile(path) as file:
-            if frames.step == 1 or size == 1:  # a strided read fails unless the library has looked for frames itself
+            if not strided:  # a strided read fails unless the library has looked for the frames itself
                 file.offsets = self._offsets
             for piece in pieces(frames, size):
+                runs = [piece] if strided or piece.step == 1 else list(pieces(piece, 1))
                 with one_line(f"'{self.name}' cannot be read at frames {piece.start} to {piece[-1]}"):
-                    if file.tell() != piece.start:
-                        file.seek(piece.start)
-                    stride = piece.step if piece.step > 1 and len(piece) > 1 else None
-                    xyz, _, _, vectors = file.read(n_frames=len(piece), stride=stride, atom_indices=atoms)
+                    parts = [_read(file, run, atoms, strided=strided) for run in runs]
+                    xyz = np.concatenate([p[0] for p in parts]) if len(parts) > 1 else parts[0][0]
                 if len(xyz) != len(piece):
                     raise ReadError(f"'{self.name}' ends within frame {piece.start + len(xyz) * piece.step}")
-                boxes = None if vectors is None else lengths_angles(vectors * _NM)
+                boxes = None if parts[0][1] is None else lengths_angles(np.concatenate([p[1] for p in parts]) * _NM)
                 yield FrameBlock(xyz * np.float32(_NM), boxes, self.times(piece))
+
+    def _strided(self, frames: range, size: int) -> bool:
+        """Return whether the library shall read with a stride, looking at every frame, or jump to each one wanted."""
+        if frames.step == 1 or size == 1:
+            return False
+        return frames.step * (_PASSED + _PASSED_BYTE * self._bytes / self.n_frames) < _JUMP
 
     def times(self, frames: range) -> Float64:
         """Return the times of frames in ps, shape (t,)."""
         return self._times[as_slice(frames)].astype(np.float64)
+
+
+def _read(file: Any, piece: range, atoms: Int64, *, strided: bool) -> tuple[Array, Array | None]:
+    """Read frames with one call: positions and box vectors in nm."""
+    if file.tell() != piece.start:
+        file.seek(piece.start)
+    xyz, _, _, vectors = file.read(n_frames=len(piece), stride=piece.step if strided else None, atom_indices=atoms)
+    return xyz, vectors
 
 
 @contextlib.contextmanager
