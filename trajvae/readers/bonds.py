@@ -122,9 +122,10 @@ def complete_bonds(near: Any, known: Int64, look: Callable[[], Sequence[Sample]]
     elements, names = elements_of(near)[0], attribute(near, "names", "").astype(str)
     bonds = Bonds(known)
     inner = bonds.within(near.indices, len(near.universe.atoms)).pairs
+    residue = np.unique(near.resindices, return_inverse=True)[1]
     every = np.ones(len(near), dtype=bool)
-    incomplete = every if choice == "guess" else _in_unconnected_residues(near, inner, elements)
-    if not incomplete.any() and not _lacks_links(near, inner, names):
+    incomplete = every if choice == "guess" else _in_unconnected_residues(residue, inner, elements)
+    if not incomplete.any() and not _lacks_links(near, residue, inner, names):
         return bonds
     samples = look()
     if not samples or samples[0].positions.shape[1] != 3:
@@ -134,25 +135,23 @@ def complete_bonds(near: Any, known: Int64, look: Callable[[], Sequence[Sample]]
     return Bonds(known, near.indices[found[wanted]].astype(np.int64))
 
 
-def _in_unconnected_residues(near: Any, inner: Int64, elements: NDArray[np.str_]) -> Bool:
+def _in_unconnected_residues(residue: Int64, inner: Int64, elements: NDArray[np.str_]) -> Bool:
     """Return which atoms belong to a residue whose atoms are not all connected; atoms without an element do not count.
 
     Beads and virtual sites have no element, and need no bonds.
     """
-    residue = np.unique(near.resindices, return_inverse=True)[1]
     inner = inner[residue[inner[:, 0]] == residue[inner[:, 1]]]
-    graph = scipy.sparse.coo_array((np.ones(len(inner)), (inner[:, 0], inner[:, 1])), shape=(len(near),) * 2)
+    graph = scipy.sparse.coo_array((np.ones(len(inner)), (inner[:, 0], inner[:, 1])), shape=(len(residue),) * 2)
     count, label = scipy.sparse.csgraph.connected_components(graph, directed=False)
     if count == residue.max() + 1:
-        return np.zeros(len(near), dtype=bool)
+        return np.zeros(len(residue), dtype=bool)
     real = elements != ""
     parts = np.unique(np.stack([residue[real], label[real]]), axis=1)[0]
     return np.asarray(np.isin(residue, np.flatnonzero(np.bincount(parts, minlength=residue.max() + 1) > 1)))
 
 
-def _lacks_links(near: Any, inner: Int64, names: NDArray[np.str_]) -> bool:
+def _lacks_links(near: Any, residue: Int64, inner: Int64, names: NDArray[np.str_]) -> bool:
     """Tell whether two residues that follow each other in a chain have the atoms of a link and no such bond."""
-    residue = np.unique(near.resindices, return_inverse=True)[1]
     resids, segments = attribute(near.residues, "resids", 0), attribute(near.residues, "segindices", 0)
     next_to = np.flatnonzero((np.diff(resids) == 1) & (np.diff(segments) == 0))
     for first, second in _LINKS:

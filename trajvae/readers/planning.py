@@ -104,7 +104,8 @@ def plan_reading(files: Sequence[FrameFile], ranges: Sequence[range], item: Sele
     """
     chosen = item.atoms
     near = chosen.residues.atoms if has_names(chosen) else chosen
-    seen = np.union1d(near.indices, molecules_of(chosen, item.known)).astype(np.int64)
+    molecules = molecules_of(chosen, item.known)
+    seen = np.union1d(near.indices, molecules).astype(np.int64)
     known = item.known[np.isin(item.known[:, 0], seen, kind="table")]
     few = look_at(files, ranges, seen)
     boxed = any(s.box is not None for s in few)
@@ -114,7 +115,8 @@ def plan_reading(files: Sequence[FrameFile], ranges: Sequence[range], item: Sele
         mine = [s.of(beside) for s in few if s.file == number]
         check_units(file.name, [s.positions for s in mine], [s.box for s in mine], near, known)
     bonds = complete_bonds(near, known, lambda: [s.of(beside) for s in many()], item.reading.bonds)
-    molecules = molecules_of(chosen, bonds.pairs)
+    if bonds.guessed.any():
+        molecules = molecules_of(chosen, bonds.pairs)
     part = Molecules(chosen.universe.atoms[molecules], bonds.within(molecules, len(chosen.universe.atoms)))
     inner = np.searchsorted(seen, molecules)
     samples = [s.of(inner) for s in (many() if boxed else few)]
