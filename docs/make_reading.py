@@ -53,9 +53,10 @@ another order, or a molecule is broken without a box. A guessed bond may open, a
 In frames that have a box, molecules are made whole along their bonds, each atom at the true nearest image of the one
 before, in cells of any shape. Molecules that touch are then placed together over a graph of contacts, found in a few
 frames; what is whole and together in the file stays as it is. A molecule that leaves the others is followed from frame
-to frame. Where molecules touch each other's images as closely as each other, a warning says that the arrangement is
-ambiguous. Molecules bonded to their own image, such as nanotubes, are left as they are, and so are atoms without
-bonds. A box that is impossible, all but flat, or in nanometres is not used.
+to frame. Where molecules touch each other's images as well as each other, the arrangement that the topology file shows
+is taken, if it has coordinates of whole molecules in contact, and a warning says that there was a choice. Molecules
+bonded to their own image, such as nanotubes, are left as they are, and so are atoms without bonds. A box that is
+impossible, all but flat, or in nanometres is not used.
 
 ## Times
 

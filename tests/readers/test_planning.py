@@ -169,3 +169,17 @@ def test_an_atom_far_outside_is_an_error_that_names_the_frame(examples, tmp_path
     with pytest.raises(ReadError, match=r"frame 7 of '.*far.npy' has a coordinate that is 1e\+15 Å") as caught:
         open_source(tmp_path / "far.npy", Reading(select="all")).read()
     assert "\n" not in str(caught.value)
+
+
+@QUIET
+@pytest.mark.parametrize("by", [15, 1])
+def test_the_topology_s_coordinates_decide_between_images(tmp_path, by):
+    """A fibril whose ends are nearer to each other's image than neighbours are, wrapped by molecule and by atom."""
+    x = fibril(tmp_path / "fibril.pdb")
+    boxes = np.tile(np.float32([60, 60, 7 * 4.8 + 3.9, 90, 90, 90]), (len(x), 1))
+    broken = x - boxes[:, None, :3] * np.floor(np.repeat(x[:, ::by], by, axis=1) / boxes[:, None, :3])
+    universe = mda.Universe(tmp_path / "fibril.pdb")
+    universe.load_new(broken + np.float32(17.0), order="fac", dimensions=boxes)
+    universe.atoms.write(tmp_path / "run.dcd", frames="all")
+    got = open_source(tmp_path / "run.dcd", Reading(tmp_path / "fibril.pdb", "all")).read().positions
+    assert same_shapes(got, x)

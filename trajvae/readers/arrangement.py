@@ -167,15 +167,18 @@ class _Table:
         """Return the sum of the strengths that an arrangement has."""
         return float(self.contacts.strength[self.met(rows) & ~self.single].sum())
 
-    def preference(self, rows: Int64) -> float:
-        """Return the score, with a bonus where a frame has the arrangement as it stands, most where it has no cell."""
+    def preference(self, rows: Int64) -> tuple[bool, float]:
+        """Return whether a structure without a cell has an arrangement as it stands, and the score.
+
+        Such a structure is the topology's; the score has a bonus where a frame has the arrangement as it stands.
+        """
         c, n = self.contacts, len(self.sizes)
         joined = c.pair[:, 0] * n + c.pair[:, 1]
-        bonus = [0.0]
+        bonus, shown = 0.0, False
         for t in np.flatnonzero((self.gauge(rows) == 0.0).all(axis=(1, 2))):
             if np.isin(joined[rows], joined[self.unimaged & (c.frame == t)]).all():
-                bonus.append(0.25 if self.cells.present[t] else 0.5)
-        return self.score(rows) * (1.0 + max(bonus))
+                bonus, shown = 0.25, shown or not self.cells.present[t]
+        return shown, self.score(rows) * (1.0 + bonus)
 
     def connected(self, frame: int) -> bool:
         """Return whether what touches in one frame touches as it stands."""

@@ -28,6 +28,11 @@ def keep(universe: Any) -> Any:
     return keep_elements(universe)
 
 
+def is_kept(universe: Any) -> bool:
+    """Return whether a universe is that of a topology file, which nobody changes."""
+    return universe in _kept
+
+
 def bonds_of(universe: Any) -> NDArray[np.int64]:
     """The bonds that a universe's topology holds; universe indices, shape (B, 2)."""
     if universe in _kept:

@@ -24,9 +24,9 @@ NO_BONDS = (
     "the file"
 )
 AMBIGUOUS = (
-    "molecules touch each other's periodic images as well as each other, so their arrangement is ambiguous: the one "
-    "with the most contacts was taken; a trajectory of whole complexes (gmx trjconv -pbc cluster or -pbc nojump) "
-    "leaves no choice, and --bonds none takes the positions as they stand in the file"
+    "molecules touch each other's periodic images as well as each other, so their arrangement is ambiguous: that of "
+    "the topology file is taken, else that with the most contacts; a trajectory of whole complexes (gmx trjconv -pbc "
+    "cluster or -pbc nojump) leaves no choice, and --bonds none takes the positions as they stand in the file"
 )
 AS_IT_STANDS = (
     "molecules touch each other's periodic images as well as each other, so their arrangement is ambiguous: they are "

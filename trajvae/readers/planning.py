@@ -18,7 +18,7 @@ from trajvae.readers.contacts import Sample as Snapshot
 from trajvae.readers.data_set import AtomPlan
 from trajvae.readers.elements import attribute, elements_of
 from trajvae.readers.frames import Array, FrameFile
-from trajvae.readers.molecules import has_names, topology_of
+from trajvae.readers.molecules import has_names, is_kept, topology_of
 from trajvae.readers.periodic import Unwrapper
 from trajvae.readers.reading import Reading
 from trajvae.readers.samples import FEW, Sample, look_at
@@ -28,6 +28,7 @@ from trajvae.topology import Topology
 
 Int64 = NDArray[np.int64]
 
+_WHOLE = 7.0  # Å; no bond of atoms or beads is as long
 _SAMPLES = 11  # frames of the first file in which bonds are guessed and contacts of molecules are looked for
 
 
@@ -145,7 +146,7 @@ class Molecules:
 def _plan_whole(part: Molecules, place: Int64, samples: Sequence[Sample]) -> AtomPlan:
     """Read all atoms of the molecules, since a periodic box may break them."""
     some = [Snapshot(s.positions, s.box) for s in samples[::2]]  # contacts take longer to find than bonds
-    unwrapper = Unwrapper.plan(len(part.atoms), part.bonds.pairs, some)
+    unwrapper = Unwrapper.plan(len(part.atoms), part.bonds.pairs, [*_reference(part), *some])
     for note in unwrapper.notes:
         warnings.warn(note, TrajvaeWarning, stacklevel=5)
     whole = [
@@ -155,6 +156,16 @@ def _plan_whole(part: Molecules, place: Int64, samples: Sequence[Sample]) -> Ato
     check = bond_check(part, whole)
     check = None if check is None else check.among(np.flatnonzero(unwrapper.checkable))
     return AtomPlan(part.atoms.indices.astype(np.int64), place, unwrapper, check)
+
+
+def _reference(part: Molecules) -> list[Snapshot]:
+    """Return the coordinates of a topology file where its molecules are whole: they decide what contacts leave open."""
+    universe = part.atoms.universe
+    if not is_kept(universe) or not hasattr(universe, "_trajectory") or not len(part.bonds.pairs):
+        return []
+    x = part.atoms.positions
+    length = np.linalg.norm(x[part.bonds.pairs[:, 0]] - x[part.bonds.pairs[:, 1]], axis=1)
+    return [Snapshot(x, None)] if length.max() < _WHOLE else []
 
 
 def _plan_selected(part: Molecules, place: Int64, samples: Sequence[Sample], files: Sequence[FrameFile]) -> AtomPlan:
