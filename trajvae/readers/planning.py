@@ -161,9 +161,9 @@ def _plan_whole(part: Molecules, place: Int64, samples: Sequence[Sample]) -> Ato
 def _reference(part: Molecules) -> list[Snapshot]:
     """Return the coordinates of a topology file where its molecules are whole: they decide what contacts leave open."""
     universe = part.atoms.universe
-    if not is_kept(universe) or not hasattr(universe, "_trajectory") or not len(part.bonds.pairs):
+    x = attribute(part.atoms, "positions", np.nan) if is_kept(universe) else np.empty(0)
+    if x.ndim != 2 or not len(part.bonds.pairs):  # no coordinates, or those of the trajectory itself
         return []
-    x = part.atoms.positions
     length = np.linalg.norm(x[part.bonds.pairs[:, 0]] - x[part.bonds.pairs[:, 1]], axis=1)
     return [Snapshot(x, None)] if length.max() < _WHOLE else []
 
