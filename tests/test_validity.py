@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from trajvae import validity as module
-from trajvae.models.schedule import held_out_blocks
+from trajvae.models.partition import partition
 from trajvae.readers.sources import Reading, open_source
 from trajvae.topology import Topology
 from trajvae.validity import CONTACT, NEAR, REASONS, Validity, bond_angles, signed_volumes, widened_range
@@ -75,7 +75,7 @@ def test_held_out_frames_of_every_system_pass(
     """Learned on the training blocks, at least 99.5 % of the held-out frames are valid."""
     frames = open_source(*system(examples, adk))
     x = frames.read().positions
-    held = held_out_blocks(np.zeros(len(x), dtype=np.int64))
+    held = partition(len(x)).held_out
     found = Validity.fit(x[~held], frames.topology).test(x[held])
     assert found.mean() >= 0.995
 

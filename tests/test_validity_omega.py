@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from trajvae import Model, Reading, TrainConfig
-from trajvae.models.schedule import held_out_blocks
+from trajvae.models.partition import partition
 from trajvae.readers.sources import open_source
 from trajvae.topology import Topology
 from trajvae.validity import REASONS, Validity, omegas, peptide_bonds, widened_range
@@ -152,7 +152,7 @@ def _labels(topology: Topology, four: NDArray[np.int64]) -> list[tuple[str, int]
 def test_held_out_frames_pass(examples: Path, name: str) -> None:
     """Learned from the training blocks, at most one in a thousand held-out frames fails by its peptide bonds."""
     x, topology = _read(examples, name, step=4)
-    held = held_out_blocks(np.zeros(len(x), dtype=np.int64))
+    held = partition(len(x)).held_out
     reasons = Validity.fit(x[~held], topology).reasons(x[held])
     assert (reasons == 0).mean() >= 0.995
     assert (reasons == OMEGA).mean() <= 1e-3

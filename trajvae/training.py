@@ -237,8 +237,8 @@ def resume(
     frames = open_source(origin.files if source is None else source, reading)
     allowed = origin.memory if memory is None else parse_memory(memory)
     supply = supply_of(frames, origin.asked["features"], allowed)
-    if begun.mark != marks_of(supply)[1] or len(begun.held) != frames.n_frames:
-        raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.held)})")
+    if begun.mark != marks_of(supply)[1] or len(begun.parts.part) != frames.n_frames:
+        raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.parts.part)})")
     extra["checkpoint"] = Checkpointer(Path(path), origin, every, asked, written=True)
     pipeline, record = go_on(begun, supply, at=at, memory=allowed * _POOL, **extra)
     return Parts(pipeline, record, frames.names, frames.selection, origin.command)

@@ -12,18 +12,19 @@ import torch
 
 from trajvae.errors import OutputError
 from trajvae.models.cache import Cached, Table, cached
+from trajvae.models.partition import Partition
 
 INPUTS, FEATURES = 2, 3
 
 
 def _data(n: int, held: int, memory: float = 1e4, piece: int = 700) -> tuple[Cached, torch.Tensor]:
-    """Rows that hold their own number in every column; the last `held` are held out."""
+    """Rows that hold their own number in every column; the last `held` are for validation."""
     rows = torch.arange(n, dtype=torch.float32)[:, None]
-    mask = np.arange(n) >= n - held
+    parts = Partition((np.arange(n) >= n - held).astype(np.int8))
     pairs = (
         (rows[i : i + piece].repeat(1, INPUTS), rows[i : i + piece].repeat(1, FEATURES)) for i in range(0, n, piece)
     )
-    return cached(pairs, mask, (INPUTS, FEATURES), torch.device("cpu"), memory), rows[:, 0]
+    return cached(pairs, parts, (INPUTS, FEATURES), torch.device("cpu"), memory), rows[:, 0]
 
 
 @pytest.mark.parametrize(("n", "size"), [(5, 2), (3000, 32), (4097, 100), (2048, 1024), (1500, 2000)])
@@ -63,9 +64,9 @@ def test_pieces_come_in_their_order() -> None:
     """Training and held-out rows, each in the order in which they came."""
     data, rows = _data(2500, 400)
     for held, wanted in ((False, rows[:2100]), (True, rows[2100:])):
-        pieces = list(data.pieces(512, held=held))
+        pieces = list(data.pieces(512, validation=held))
         assert torch.equal(torch.cat([x[:, 0] for x, _ in pieces]), wanted)
-    assert (data.n_train, data.n_held) == (2100, 400)
+    assert (data.n_train, data.n_validation) == (2100, 400)
 
 
 def test_a_sample_is_of_training_rows() -> None:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.models.fit import choose_device, fit
+from trajvae.models.partition import partition
 from trajvae.models.record import jumps
-from trajvae.models.schedule import held_out_blocks
 from trajvae.models.supply import InMemory
 from trajvae.readers.data_set import Chunk
 from trajvae.topology import Topology
@@ -37,7 +37,16 @@ def test_figures_are_the_contract_s(tiny_model: Model) -> None:
     }
     assert wanted <= set(figures)
     assert json.loads(json.dumps(figures)) == figures
-    expected = {"frames": 400, "held_out": 80, "atoms": 12, "features": 21, "latent_dim": 2, "epochs": 3}
+    expected = {
+        "frames": 400,
+        "trained": 256,
+        "validation": 48,
+        "held_out": 48,
+        "atoms": 12,
+        "features": 21,
+        "latent_dim": 2,
+        "epochs": 3,
+    }
     assert {k: figures[k] for k in expected} == expected
 
 
@@ -116,7 +125,7 @@ def test_few_frames_get_few_inputs(examples: Path) -> None:
     """One input for four training frames at most, and an isotropic likelihood where a full one cannot be learned."""
     x = np.load(examples / "chain3d.npz")["positions"][:40]
     pipeline, _ = fit(_chunk(x), Topology.anonymous(12), QUICK, device="cpu")
-    assert pipeline.sizes.n_inputs == 8
+    assert pipeline.sizes.n_inputs == 6
     assert pipeline.sizes.likelihood == "isotropic"
 
 
@@ -234,9 +243,9 @@ def test_alignment_none_trains(chain: Array) -> None:
     assert np.abs(shifted - pipeline.encode(chain)[0].latent).max() > 1e-4
 
 
-def test_the_reference_sees_no_held_out_frame(chain: Array) -> None:
-    """Other held-out frames leave alignment and features as they are: their figures cannot leak into themselves."""
-    held = held_out_blocks(np.zeros(len(chain)))
+def test_the_reference_sees_training_frames_alone(chain: Array) -> None:
+    """Other validation and held-out frames leave alignment and features as they are."""
+    held = ~partition(len(chain)).training
     other = chain.copy()
     other[held] = other[held][::-1, ::-1] * np.float32(1.3)
     config = TrainConfig(epochs=2, hidden=(8,))

@@ -9,7 +9,7 @@ import torch
 from trajvae import Model, TrainConfig
 from trajvae.models.data import Split
 from trajvae.models.gaussians import Full, Isotropic
-from trajvae.models.train import mean_moment
+from trajvae.models.looks import mean_moment
 
 
 def test_mean_moment_does_not_depend_on_the_chunk() -> None:

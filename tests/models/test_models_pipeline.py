@@ -115,10 +115,10 @@ def test_frames_are_encoded_one_by_one(tiny_model: Model, chain: Array) -> None:
 
 def test_pca_rmsd_is_that_of_a_singular_value_decomposition(tiny_model: Model, chain: Array) -> None:
     """`pca_rmsd` equals numpy's: frames projected on two singular vectors of the aligned training frames."""
-    pipeline, held = tiny_model.pipeline, tiny_model.record.held_out
+    pipeline, train = tiny_model.pipeline, tiny_model.record.parts.training
     aligned = pipeline.alignment.apply(chain.astype(np.float64)).reshape(len(chain), -1)
-    mean = aligned[~held].mean(axis=0)
-    axes = np.linalg.svd(aligned[~held] - mean, full_matrices=False)[2][:2]
+    mean = aligned[train].mean(axis=0)
+    axes = np.linalg.svd(aligned[train] - mean, full_matrices=False)[2][:2]
     projected = (mean + (aligned - mean) @ axes.T @ axes).reshape(chain.shape)
     twin = [_superposed(a, b) for a, b in zip(projected, chain.astype(np.float64), strict=True)]
     np.testing.assert_allclose(pipeline.encode(chain.astype(np.float64))[0].pca_rmsd, twin, atol=1e-6)

@@ -12,8 +12,8 @@ import torch
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.models.fit import fit
+from trajvae.models.partition import partition
 from trajvae.models.sanity import blocks_of, fingerprints, first_of_kind, split, tell_unlike, unlike_blocks
-from trajvae.models.schedule import held_out_blocks
 from trajvae.models.supply import InMemory
 from trajvae.observables import dihedral
 from trajvae.readers import open_source
@@ -66,8 +66,8 @@ def test_every_frame_knows_the_first_that_equals_it(chain):
 
 def test_frames_that_differ_are_held_out_as_ever(chain):
     """No copies, no word."""
-    held, found = divided(chunk_of(chain))
-    assert np.array_equal(held, held_out_blocks(np.zeros(len(chain)))) and found == {"copies": 0}
+    parts, found = divided(chunk_of(chain))
+    assert np.array_equal(parts.part, partition(len(chain)).part) and found == {"copies": 0}
 
 
 def test_an_overlap_of_two_files_is_named(chain):
@@ -94,19 +94,20 @@ def test_one_frame_and_a_frozen_run_are_named(chain):
 def test_no_copy_of_a_held_out_frame_is_trained_on(chain, cut):
     """A trajectory read twice, or part of it: what is held out stays unseen."""
     chunk = chunk_of(chain, chain[:cut])
-    held, found, said = told(chunk)
+    parts, found, said = told(chunk)
     marks = fingerprints(chunk.positions)
-    assert not set(marks[held].tolist()) & set(marks[~held].tolist())
-    assert found["copies"] == cut and "held out too" in said and held.mean() < 0.45
-    assert held[held_out_blocks(chunk.file)].all()
+    known, chosen, held = (set(marks[m].tolist()) for m in (parts.training, parts.validation, parts.held_out))
+    assert not held & known and not held & chosen and not chosen & known
+    assert found["copies"] == cut and "are not trained on" in said and parts.training.mean() > 0.4
+    assert np.array_equal(parts.held_out, partition(len(chunk.file)).held_out)
 
 
 def test_a_run_that_stands_still_does_not_hold_everything_out(chain):
     """More than half of all frames equal one of the held-out: they stay, and it is said that figures suffer."""
     x = chain.copy()
     x[:350] = x[0]
-    held, found, said = told(chunk_of(x))
-    assert np.array_equal(held, held_out_blocks(np.zeros(400))) and found["copies"] == 349
+    parts, found, said = told(chunk_of(x))
+    assert np.array_equal(parts.part, partition(400).part) and found["copies"] == 349
     assert "better than they should be" in said
 
 
@@ -128,15 +129,15 @@ def test_training_reports_copies(chain):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"latent_dim": 5}, "training frames, 4, got 5: --latent-dim 4"),
-        ({"backend": "hyperspherical", "latent_dim": 5}, "training frames, 4, got 5: --latent-dim 4"),
-        ({"backend": "product", "signature": "s2,h2,e1"}, "training frames, 4, got 5: a --signature of fewer"),
-        ({"backend": "embedded", "settings": {"manifold": "torus:5"}}, "training frames, 4, got 5: --latent-dim 4"),
-        ({"backend": "rhvae", "latent_dim": 5}, "training frames, 4, got 5: --latent-dim 4"),
+        ({"latent_dim": 5}, "training frames, 3, got 5: --latent-dim 3"),
+        ({"backend": "hyperspherical", "latent_dim": 5}, "training frames, 3, got 5: --latent-dim 3"),
+        ({"backend": "product", "signature": "s2,h2,e1"}, "training frames, 3, got 5: a --signature of fewer"),
+        ({"backend": "embedded", "settings": {"manifold": "torus:5"}}, "training frames, 3, got 5: --latent-dim 3"),
+        ({"backend": "rhvae", "latent_dim": 5}, "training frames, 3, got 5: --latent-dim 3"),
     ],
 )
 def test_more_latent_dimensions_than_frames_are_refused(chain, options, words):
-    """Of five frames one is held out; whatever says the dimension."""
+    """Of five frames one is for validation and one is held out; whatever says the dimension."""
     with pytest.raises(OptionError, match=words):
         fit(
             InMemory(chunk_of(chain[:5])),
@@ -160,7 +161,7 @@ def dipeptide(examples):
 
 def found_in(x):
     """What the test says of frames of which all have one ELBO."""
-    held = held_out_blocks(np.zeros(len(x)))
+    held = ~partition(len(x)).training
     index = np.unique(np.linspace(0, len(x) - 1, min(SAMPLE, len(x))).astype(np.int64))
     return held, unlike_blocks(np.zeros(len(x)), held, x[index], index)
 
@@ -181,7 +182,7 @@ def test_a_state_that_only_the_held_out_block_has_is_told(dipeptide):
     trans, cis = dipeptide
     for k in (0, 7, 19):
         x = trans[:3000].copy()
-        rows = blocks_of(held_out_blocks(np.zeros(3000)))[k]
+        rows = blocks_of(~partition(3000).training)[k]
         x[rows] = cis[: len(rows)]
         assert [b["rows"] for b in found_in(x)[1]] == [[int(rows[0]), int(rows[-1])]]
 
@@ -228,6 +229,6 @@ def test_training_tells_and_keeps_them(dipeptide, tmp_path):
     with pytest.warns(TrajvaeWarning, match="unlike all frames elsewhere"):
         model = Model.train(np.concatenate([trans[:540], cis[:60]]), QUICK, device="cpu")
     blocks = model.figures["unlike_blocks"]
-    assert [b["first"] for b in blocks] == [552, 582] and blocks[0]["file"] == "the array"
+    assert [b["first"] for b in blocks] == [550, 580] and blocks[0]["file"] == "the array"
     model.save(tmp_path / "model.h5")
     assert Model.load(tmp_path / "model.h5").figures["unlike_blocks"] == blocks

@@ -30,7 +30,7 @@ def _vae(dim: int) -> tuple[VAE, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for head in (vae.encoder.head, vae.decoder.head):
-            head.weight.mul_(8.0)
+            head.weight.normal_(0.0, 8.0 * math.sqrt(0.02 / head.in_features), generator=generator)
             head.bias.copy_(0.3 * torch.randn(head.bias.shape, generator=generator))
     inputs = vae.features.inputs(targets)
     vae.likelihood.set_moment(vae.likelihood.moment(targets - targets.mean(dim=0)))

@@ -89,6 +89,9 @@ class Latent(nn.Module, ABC):
         Share of the epochs over which they stay as they start.
     settled : float
         Share of the epochs before which the ELBO is not yet what it will be of.
+    flat : bool
+        Whether z and the head `loc` are Cartesian coordinates of order one: networks then start as the principal
+        components.
     rows_at_once : int
         Frames that memory is asked for at once.
     """
@@ -102,6 +105,7 @@ class Latent(nn.Module, ABC):
     own_rate: float = 1.0
     burn_in: float = 0.0
     settled: float = 0.0
+    flat: bool = False
     rows_at_once: int = 8192
 
     @classmethod

@@ -49,6 +49,7 @@ class Euclidean(Latent):
     """
 
     options_type = EuclideanOptions
+    flat = True
 
     def __init__(self, dim: int, options: EuclideanOptions | None = None) -> None:
         super().__init__()

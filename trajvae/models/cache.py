@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trajvae.errors import OutputError
 from trajvae.models.data import Pair
+from trajvae.models.partition import Partition
 
 _BLOCK = 1024  # rows that stay neighbours until they are shuffled within a pool
 _SAMPLE = 20_000  # rows that a latent space is prepared with
@@ -90,7 +91,7 @@ class Cached:
 
     Parameters
     ----------
-    train, held : Table
+    train, validation : Table
         Rows of inputs followed by targets.
     n_inputs : int
     device : torch.device
@@ -98,8 +99,8 @@ class Cached:
         Bytes that a pool may take.
     """
 
-    def __init__(self, train: Table, held: Table, n_inputs: int, device: torch.device, memory: float) -> None:
-        self.train, self.held, self.n_inputs, self.device = train, held, n_inputs, device
+    def __init__(self, train: Table, validation: Table, n_inputs: int, device: torch.device, memory: float) -> None:
+        self.train, self.validation, self.n_inputs, self.device = train, validation, n_inputs, device
         self._pool = max(_BLOCK, int(memory / (4 * train.width)))
 
     @property
@@ -108,9 +109,9 @@ class Cached:
         return self.train.rows
 
     @property
-    def n_held(self) -> int:
+    def n_validation(self) -> int:
         """See `Data`."""
-        return self.held.rows
+        return self.validation.rows
 
     def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
         """See `Data`: pools of whole batches, but for the last block's."""
@@ -129,9 +130,9 @@ class Cached:
         for rows in parts:
             yield self._pair(pool.index_select(0, rows))
 
-    def pieces(self, rows: int, *, held: bool) -> Iterator[Pair]:
+    def pieces(self, rows: int, *, validation: bool) -> Iterator[Pair]:
         """See `Data`."""
-        table = self.held if held else self.train
+        table = self.validation if validation else self.train
         for first in range(0, table.rows, rows):
             yield self._pair(table.read([(first, min(first + rows, table.rows))]))
 
@@ -147,7 +148,7 @@ class Cached:
 
 
 def cached(
-    rows: Iterator[Pair], held: NDArray[np.bool_], shape: tuple[int, int], device: torch.device, memory: float
+    rows: Iterator[Pair], parts: Partition, shape: tuple[int, int], device: torch.device, memory: float
 ) -> Cached:
     """Fill tables with inputs and targets as they come.
 
@@ -155,8 +156,8 @@ def cached(
     ----------
     rows : iterator of (Tensor, Tensor)
         Shapes (t, I) and (t, F).
-    held : ndarray of bool, shape (T,)
-        Which of the frames are held out.
+    parts : Partition
+        What each of the frames is used for; held-out and unused ones are left out.
     shape : tuple of int
         I and F.
     device : torch.device
@@ -164,11 +165,11 @@ def cached(
         Bytes that a training may hold at once.
     """
     folder, width, done = Path(tempfile.gettempdir()), sum(shape), 0
-    train, other = Table(int((~held).sum()), width, folder), Table(int(held.sum()), width, folder)
+    masks = parts.training, parts.validation
+    tables = [Table(int(mask.sum()), width, folder) for mask in masks]
     for inputs, targets in rows:
         values = torch.cat([inputs, targets], dim=1).float().cpu().numpy()
-        mask = held[done : done + len(values)]
-        train.append(values[~mask])
-        other.append(values[mask])
+        for table, mask in zip(tables, masks, strict=True):
+            table.append(values[mask[done : done + len(values)]])
         done += len(values)
-    return Cached(train, other, shape[0], device, memory)
+    return Cached(tables[0], tables[1], shape[0], device, memory)

@@ -1,4 +1,4 @@
-"""What a training reads: inputs and targets of training and held-out frames, in batches and in pieces."""
+"""What a training reads: inputs and targets of training and validation frames, in batches and in pieces."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Data(Protocol):
         ...
 
     @property
-    def n_held(self) -> int:
-        """Number of held-out frames."""
+    def n_validation(self) -> int:
+        """Number of validation frames."""
         ...
 
     def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
         """Inputs and targets of all training frames in a random order, but for the first `skip` batches."""
         ...
 
-    def pieces(self, rows: int, *, held: bool) -> Iterator[Pair]:
-        """Inputs and targets of all training frames, or of all held-out ones, in their order."""
+    def pieces(self, rows: int, *, validation: bool) -> Iterator[Pair]:
+        """Inputs and targets of all training frames, or of all validation ones, in their order."""
         ...
 
     def sample(self) -> Tensor:
@@ -49,8 +49,8 @@ class Split:
 
     train_inputs: Tensor
     train_targets: Tensor
-    held_inputs: Tensor
-    held_targets: Tensor
+    validation_inputs: Tensor
+    validation_targets: Tensor
 
     @property
     def device(self) -> torch.device:
@@ -63,9 +63,9 @@ class Split:
         return len(self.train_inputs)
 
     @property
-    def n_held(self) -> int:
+    def n_validation(self) -> int:
         """See `Data`."""
-        return len(self.held_inputs)
+        return len(self.validation_inputs)
 
     def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
         """See `Data`."""
@@ -73,9 +73,13 @@ class Split:
         for rows in torch.split(order, size)[skip:]:
             yield self.train_inputs.index_select(0, rows), self.train_targets.index_select(0, rows)
 
-    def pieces(self, rows: int, *, held: bool) -> Iterator[Pair]:
+    def pieces(self, rows: int, *, validation: bool) -> Iterator[Pair]:
         """See `Data`."""
-        inputs, targets = (self.held_inputs, self.held_targets) if held else (self.train_inputs, self.train_targets)
+        trained, other = (
+            (self.train_inputs, self.train_targets),
+            (self.validation_inputs, self.validation_targets),
+        )
+        inputs, targets = other if validation else trained
         yield from zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True)
 
     def sample(self) -> Tensor:

@@ -23,10 +23,18 @@ from trajvae.models.cache import cached
 from trajvae.models.choice import choose_features
 from trajvae.models.data import Data, Pair, Split
 from trajvae.models.likelihoods import default_likelihood
+from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record, make_record
 from trajvae.models.sanity import fingerprints, split, tell_unlike
-from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs
+from trajvae.models.schedule import (
+    Schedule,
+    default_batch,
+    default_decay,
+    default_epochs,
+    default_patience,
+    default_warmup,
+)
 from trajvae.models.supply import Supply
 from trajvae.models.train import Progress, Regulariser, Snapshot, Trainer
 from trajvae.readers.align import Alignment
@@ -105,7 +113,8 @@ class Begun:
     ----------
     pipeline : Pipeline
         Its options are settled, its features are fitted, its weights are those of the moment.
-    held : ndarray of bool, shape (T,)
+    parts : Partition
+        What each frame is used for.
     found : dict
         What was found out on the way, for the figures of training.
     names : list of str
@@ -117,7 +126,7 @@ class Begun:
     """
 
     pipeline: Pipeline
-    held: NDArray[np.bool_]
+    parts: Partition
     found: dict[str, Any]
     names: list[str]
     mark: str
@@ -161,17 +170,17 @@ def begin(
     _check(some)
     marks, mark = marks_of(supply)
     config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
-    held, copies = split(marks, supply.file, supply.frame, names)
-    train = ~held[index]
+    parts, copies = split(marks, supply.file, supply.frame, names)
+    train = parts.training[index]
     alignment = _alignment(config, some, topology, np.flatnonzero(train))
     lesson = Lesson(alignment, topology, alignment.apply(some)[train], precision, config.latent_dim)
     config, choice = choose_features(config, lesson)
     config = dataclasses.replace(config, hidden=config.widths)
     features = _learn_features(config, lesson)
-    sizes = _sizes(config, features, precision, int((~held).sum()))
+    sizes = _sizes(config, features, precision, int(parts.training.sum()))
     vae = build_vae(config, alignment, sizes, features)
     pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
-    return Begun(pipeline, held, {**choice, **copies}, list(names), mark, since)
+    return Begun(pipeline, parts, {**choice, **copies}, list(names), mark, since)
 
 
 def fit(
@@ -224,21 +233,22 @@ def go_on(
     ReadError
         Inputs of another shape.
     """
-    pipeline, held = begun.pipeline, begun.held
-    data = _data(pipeline, supply, inputs, held, memory)
+    pipeline = begun.pipeline
+    data = _data(pipeline, supply, inputs, begun.parts, memory)
     schedule = _schedule(pipeline, data.n_train)
     pipeline.vae.train().requires_grad_(True)
     trainer = Trainer(pipeline.vae, data, schedule, regulariser)
     if at is not None:
         trainer.restore(at)
     report = None if checkpoint is None else partial(checkpoint, begun)
-    history = trainer.run(progress, report).arrays()
+    history, kept = trainer.run(progress, report).arrays(), trainer.best_epoch
     del trainer, data
     p = pipeline
     trained = Pipeline(p.config, p.sizes, p.topology, p.alignment, p.vae, p.device)
-    record = make_record(trained, supply, held, history)
+    record = make_record(trained, supply, begun.parts, history)
     seconds = round(time.monotonic() - begun.since, 2)
-    record.figures.update(epochs=int(history["epoch"][-1]), seconds=seconds, batch_size=schedule.batch_size)
+    record.figures.update(epochs=int(history["epoch"][-1]), kept_epoch=kept, seconds=seconds)
+    record.figures.update(batch_size=schedule.batch_size)
     record.figures.update(likelihood=p.sizes.likelihood, **begun.found)
     unlike = tell_unlike(record.figures["unlike_blocks"], supply.file, supply.frame, begun.names)
     record.figures["unlike_blocks"] = unlike
@@ -261,31 +271,34 @@ def _data(
     pipeline: Pipeline,
     supply: Supply,
     inputs: NDArray[np.floating[Any]] | None,
-    held: NDArray[np.bool_],
+    parts: Partition,
     memory: float,
 ) -> Data:
     """What is trained on, on the device or, where frames are streamed, in a mapped file."""
     if inputs is not None and (supply.streamed or inputs.shape != supply.some()[1].shape):
-        wanted = (len(held), pipeline.n_atoms, pipeline.dimension)
+        wanted = (len(parts.part), pipeline.n_atoms, pipeline.dimension)
         raise ReadError(f"inputs need the frames' shape {wanted}, in memory, got {inputs.shape}")
     rows = _rows(pipeline, supply, inputs)
     if supply.streamed:
         features = pipeline.vae.features
-        return cached(rows, held, (features.input_size, features.size), pipeline.device, memory)
+        return cached(rows, parts, (features.input_size, features.size), pipeline.device, memory)
     seen, targets = (torch.cat(column) for column in zip(*rows, strict=True))
-    mask = torch.from_numpy(held).to(targets.device)
-    return Split(seen[~mask], targets[~mask], seen[mask], targets[mask])
+    training, validation = (torch.from_numpy(m).to(targets.device) for m in (parts.training, parts.validation))
+    return Split(seen[training], targets[training], seen[validation], targets[validation])
 
 
 def _schedule(pipeline: Pipeline, n_train: int) -> Schedule:
     """How it is trained, as options and the number of frames have it."""
     config, likelihood = pipeline.config, pipeline.vae.likelihood
     batch = min(config.batch_size or default_batch(n_train), n_train)
+    epochs = config.epochs or default_epochs(n_train, batch, likelihood.steps)
+    batches = max(1, -(-n_train // batch))
     return Schedule(
-        config.epochs or default_epochs(n_train, batch, likelihood.steps),
+        epochs,
         batch,
         beta=config.beta,
-        warmup=max(Schedule.warmup, likelihood.warmup),
+        warmup=default_warmup(epochs * batches, likelihood.warmup * likelihood.steps),
+        patience=default_patience(epochs, batches),
         free_bits=likelihood.free_bits if config.free_bits is None else config.free_bits,
         weight_decay=default_decay(n_train),
         seed=config.seed,

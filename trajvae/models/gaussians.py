@@ -54,6 +54,10 @@ class Isotropic(Likelihood):
         """See `Likelihood`."""
         return params["loc"] + self.sigma.to(noise) * noise
 
+    def misfit(self, residual: Tensor) -> Tensor:
+        """See `Likelihood`."""
+        return self.moment(residual) / self.sigma.square()
+
     def moment(self, residual: Tensor) -> Tensor:
         """See `Likelihood`: the mean square."""
         square: Tensor = torch.linalg.vector_norm(residual, dtype=torch.float64).square()
@@ -90,6 +94,10 @@ class Full(Likelihood):
     def draw(self, params: Params, noise: Tensor) -> Tensor:
         """See `Likelihood`."""
         return params["loc"] + noise @ self.cholesky.T.to(noise)
+
+    def misfit(self, residual: Tensor) -> Tensor:
+        """See `Likelihood`."""
+        return (residual.double() @ self.whitening).square().mean()
 
     def moment(self, residual: Tensor) -> Tensor:
         """See `Likelihood`: the mean outer product, (F, F)."""

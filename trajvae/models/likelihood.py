@@ -76,6 +76,14 @@ class Likelihood(nn.Module, ABC):
         return targets - self.mean(params)
 
     @abstractmethod
+    def misfit(self, residual: Tensor) -> Tensor:
+        """Return the mean square of residuals (B, ...) in units of the covariance, over their number: 1 where it fits.
+
+        Frames that the networks were fitted to have smaller residuals than others; the misfit of validation frames says
+        by how much the covariance of the former is too small.
+        """
+
+    @abstractmethod
     def moment(self, residual: Tensor) -> Tensor:
         """The mean over residuals of what `set_moment` takes."""
 

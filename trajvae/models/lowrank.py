@@ -108,6 +108,12 @@ class LowRank(Likelihood):
         deviation, kept = self.variance.sqrt().to(noise), len(self.variance) - 1
         return params["loc"] + _joined(noise[:, :kept] * deviation[:-1], noise * deviation[-1])
 
+    def misfit(self, residual: Tensor) -> Tensor:
+        """See `Likelihood`."""
+        components, rest = self._parts(residual.double())
+        square = (components.square() / self.variance[:-1]).sum(dim=-1) + rest / self.variance[-1]
+        return square.mean() / self.size
+
     def moment(self, residual: Tensor) -> Tensor:
         """See `Likelihood`: mean squares of the components, and of each direction that is left."""
         components, rest = self._parts(residual.double())
@@ -182,6 +188,12 @@ class Conditional(Likelihood):
         first = torch.linalg.solve_triangular(self._mixing(params), white[:, :k, None], upper=False, unitriangular=True)
         w = torch.cat([first[..., 0], white[:, k:]], dim=1) * features.scale.to(noise)
         return params["loc"] + _joined(w, self.variance.sqrt().to(noise) * noise)
+
+    def misfit(self, residual: Tensor) -> Tensor:
+        """See `Likelihood`: of what the components leave; the covariance of those is the decoder's."""
+        if self.size == self._basis[0].input_size:
+            return torch.ones((), dtype=torch.float64, device=residual.device)
+        return self.moment(residual) / self.variance
 
     def moment(self, residual: Tensor) -> Tensor:
         """See `Likelihood`: the mean square of each direction that the components leave."""

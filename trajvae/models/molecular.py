@@ -92,6 +92,10 @@ class Molecular(Likelihood):
         """See `Likelihood`: of the standardised linear targets."""
         return self._split(targets)[0] - self.rest.mean(params)
 
+    def misfit(self, residual: Tensor) -> Tensor:
+        """See `Likelihood`: of the linear targets."""
+        return self.rest.misfit(residual)
+
     def moment(self, residual: Tensor) -> Tensor:
         """See `Likelihood`."""
         return self.rest.moment(residual)

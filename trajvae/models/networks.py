@@ -87,6 +87,29 @@ class MLP(nn.Module):
             nn.init.zeros_(layer.bias)
         self._layers = [(layer.weight, layer.bias) for layer in (*trunk, self.head)]
 
+    @torch.no_grad()
+    def start_linear(self, head: str, n: int) -> None:
+        """Start with the first n outputs of a head equal to the first n inputs, beside what is random.
+
+        Two units of each layer carry a number, since silu(x) - silu(-x) = x: the map is exact, the other units are as
+        they were, and training changes all of them. As many numbers as half of the narrowest layer's units are carried.
+
+        Parameters
+        ----------
+        head : str
+        n : int
+        """
+        *trunk, last = (weight for weight, _ in self._layers)
+        n = min(n, min(len(weight) for weight in trunk) // 4)
+        pair, eye = torch.tensor([1.0, -1.0]), torch.eye(n)
+        for weight in trunk:
+            carried = eye if weight is trunk[0] else torch.kron(eye, pair[None])  # numbers, or differences of two units
+            weight[: 2 * n] = 0.0
+            weight[: 2 * n, : carried.shape[1]] = torch.kron(carried, pair[:, None])
+        names = list(self.sizes)
+        first = sum(self.sizes[name] for name in names[: names.index(head)])
+        last[first : first + n, : 2 * n] = torch.kron(eye, pair[None])
+
     def forward(self, x: Tensor, *, twice: bool = False) -> dict[str, Tensor]:
         """Inputs (B, I) to each head's outputs (B, size).
 

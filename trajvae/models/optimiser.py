@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 _CLIP = 5.0
 _ALIGNED = 16  # numbers: 64 bytes
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
+_EVERY, _SHARE = 4, 0.04  # steps between two updates of the average, and the share of each: about 100 steps
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -46,6 +48,7 @@ class Optimiser:
             self.weights[rows] = p.detach().flatten()
             p.data, p.grad = self.weights[rows].view_as(p), self.gradient[rows].view_as(p)
         self.decay = weight_decay
+        self.average, self.steps = self.weights.clone(), 0
         self.moments: dict[int, dict[str, Tensor]] = {}
 
     def step(self, loss: Tensor, rate: float, own_rate: float) -> None:
@@ -64,6 +67,27 @@ class Optimiser:
         self._descend({0: self.gradient}, rate, self.decay)
         if slopes:
             self._descend(slopes, own_rate, 0.0)
+        self.steps += 1
+        if self.steps % _EVERY == 0:
+            self.average.lerp_(self.weights, max(_EVERY / self.steps, _SHARE))
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Put the average of the networks' weights over the last steps in their place for a while.
+
+        At a high learning rate weights wander about what they tend to, and so does the ELBO of few frames; the average
+        is near what they tend to.
+
+        References
+        ----------
+        B. Polyak, A. Juditsky, SIAM J. Control Optim. 30, 838 (1992).
+        """
+        own = self.weights.clone()
+        self.weights.copy_(self.average)
+        try:
+            yield
+        finally:
+            self.weights.copy_(own)
 
     def _descend(self, slopes: Mapping[int, Tensor], rate: float, decay: float) -> None:
         """A step of vectors by their numbers: the networks' is 0.
@@ -105,10 +129,13 @@ class Optimiser:
 
     def state(self) -> dict[str, Tensor]:
         """What the steps so far have left beside the weights, by name."""
-        return {f"{i}.{name}": m[name] for i, m in sorted(self.moments.items()) for name in _MOMENTS}
+        moments = {f"{i}.{name}": m[name] for i, m in sorted(self.moments.items()) for name in _MOMENTS}
+        return {**moments, "average": self.average, "steps": torch.tensor(self.steps)}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go on from a state; weights are loaded by those who hold the networks."""
+        self.average.copy_(state["average"])
+        self.steps = int(state["steps"])
         for i, p in enumerate((self.weights, *self.own)):
             if f"{i}.step" in state:
                 self.moments[i] = {name: state[f"{i}.{name}"].to(p.device) for name in _MOMENTS}

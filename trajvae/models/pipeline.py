@@ -65,6 +65,9 @@ def build_vae(config: TrainConfig, alignment: Alignment, sizes: Sizes, features:
     own = torch.Generator().manual_seed(config.seed + 1)
     likelihood = make_likelihood(sizes.likelihood, features, sizes.floor, sizes.n_train, config.torsions, own)
     decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator)
+    if latent.flat and "loc" in likelihood.param_sizes:
+        for network in (encoder, decoder):
+            network.start_linear("loc", min(latent.dim, features.input_size))
     return VAE(features, encoder, latent, decoder, likelihood)
 
 

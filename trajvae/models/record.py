@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trajvae.errors import TrajvaeWarning
 from trajvae.models.encoded import Columns, Encoded, join
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
+from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.sanity import unlike_blocks
 from trajvae.models.supply import Supply
@@ -33,7 +34,8 @@ class Record:
     Attributes
     ----------
     latent : ndarray, shape (T, ambient)
-    held_out : ndarray of bool, shape (T,)
+    part : ndarray of int8, shape (T,)
+        What each frame was used for; see `Partition`.
     file, frame : ndarray of int64, shape (T,)
     observables : dict of ndarray, shape (T,)
         The built-in ones.
@@ -48,7 +50,7 @@ class Record:
     """
 
     latent: NDArray[np.float64]
-    held_out: NDArray[np.bool_]
+    part: NDArray[np.int8]
     file: NDArray[np.int64]
     frame: NDArray[np.int64]
     observables: dict[str, NDArray[np.float64]]
@@ -57,6 +59,16 @@ class Record:
     history: dict[str, NDArray[Any]]
     validity: Validity
     figures: dict[str, Any]
+
+    @property
+    def parts(self) -> Partition:
+        """What each of the T frames was used for."""
+        return Partition(self.part)
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        """The frames that nothing of the training has seen, (T,)."""
+        return self.parts.held_out
 
 
 def encode_all(pipeline: Pipeline, positions: NDArray[np.floating[Any]]) -> Encoded:
@@ -69,8 +81,9 @@ def encode_all(pipeline: Pipeline, positions: NDArray[np.floating[Any]]) -> Enco
 class _Tally:
     """What frames say, added up chunk by chunk."""
 
-    def __init__(self, pipeline: Pipeline, validity: Validity, held: NDArray[np.bool_]) -> None:
-        self.pipeline, self.validity, self.held = pipeline, validity, held
+    def __init__(self, pipeline: Pipeline, validity: Validity, parts: Partition) -> None:
+        self.pipeline, self.validity, self.parts = pipeline, validity, parts
+        self.held = held = parts.held_out
         per_frame = 4 * pipeline.alignment.reference.size
         most = int(max(2, min(SAMPLE_FRAMES, SAMPLE_BYTES // per_frame, len(held))))
         self.index = np.unique(np.linspace(0, len(held) - 1, most).astype(np.int64))
@@ -111,13 +124,11 @@ class _Tally:
         self._last = aligned[-1:]
 
 
-def make_record(
-    pipeline: Pipeline, supply: Supply, held: NDArray[np.bool_], history: dict[str, NDArray[Any]]
-) -> Record:
+def make_record(pipeline: Pipeline, supply: Supply, parts: Partition, history: dict[str, NDArray[Any]]) -> Record:
     """Encode all frames of a trained pipeline, and measure how it fared on those it held out."""
-    index, some = supply.some()
+    (index, some), held = supply.some(), parts.held_out
     validity = Validity.fit(pipeline.alignment.apply(some)[~held[index]], pipeline.topology)
-    tally = _Tally(pipeline, validity, held)
+    tally = _Tally(pipeline, validity, parts)
     for chunk in supply.chunks(pipeline.chunk):
         tally.add(chunk)
     if tally.degenerate:
@@ -129,7 +140,7 @@ def make_record(
         )
     return Record(
         tally.frames["latent"],
-        held,
+        parts.part,
         supply.file,
         supply.frame,
         {name: tally.frames[name] for name in built_in(pipeline.topology)},
@@ -146,6 +157,8 @@ def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]])
     sample = tally.sample["sample"].astype(np.float64)
     return {
         "frames": len(tally.held),
+        "trained": int(tally.parts.training.sum()),
+        "validation": int(tally.parts.validation.sum()),
         "held_out": int(tally.held.sum()),
         "atoms": pipeline.n_atoms,
         "features": pipeline.vae.features.size,
@@ -161,7 +174,7 @@ def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]])
         "frame_jump_optimal": tally.least,
         "degenerate": tally.degenerate,
         **_use_of_latent(pipeline, tally, some),
-        "unlike_blocks": unlike_blocks(tally.frames["elbo"], tally.held, sample, tally.index),
+        "unlike_blocks": unlike_blocks(tally.frames["elbo"], ~tally.parts.training, sample, tally.index),
         "curvatures": pipeline.vae.latent.curvatures(),
         "geometry": pipeline.vae.latent.geometry(),
         "diagnostics": pipeline.vae.latent.diagnostics(),

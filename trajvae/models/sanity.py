@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError, TrajvaeWarning
-from trajvae.models.schedule import held_out_blocks
+from trajvae.models.partition import HELD_OUT, UNUSED, VALIDATION, Partition, partition
 from trajvae.readers.distances import rmsd_matrix
 
 Array = NDArray[np.floating[Any]]
@@ -19,7 +19,7 @@ Bool = NDArray[np.bool_]
 Float64 = NDArray[np.float64]
 
 LEAST = 5  # frames that differ, from which anything can be learned
-HELD = 0.5  # of the frames that may be held out because they are copies of held-out ones
+HELD = 0.6  # of the frames that may be kept from training, copies included
 FAR = 1.8  # times the usual distance to the nearest frame elsewhere, and
 ODD = 4.0  # robust deviations of its logarithm: a block of another state
 _ELSEWHERE = 0.1  # of the trajectory, on either side, that does not count as elsewhere
@@ -52,8 +52,8 @@ def first_of_kind(marks: NDArray[np.uint64]) -> Int64:
 
 def split(
     marks: NDArray[np.uint64], file: Int64, frame: Int64, names: Sequence[str] = ()
-) -> tuple[Bool, dict[str, Any]]:
-    """Which frames are held out; copies of a held-out frame are too, since a model must not have seen it.
+) -> tuple[Partition, dict[str, Any]]:
+    """Divide frames into parts; copies of held-out and validation frames are not trained on.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def split(
 
     Returns
     -------
-    held : ndarray of bool, shape (T,)
+    parts : Partition
     found : dict
         `copies`: how many frames equal one before them.
 
@@ -75,24 +75,32 @@ def split(
     ReadError
         Fewer than 5 different frames.
     """
-    held, ordered = held_out_blocks(file), np.sort(marks)
+    parts, ordered = partition(len(file)), np.sort(marks)
     if (ordered[1:] != ordered[:-1]).all():
-        return held, {"copies": 0}
+        return parts, {"copies": 0}
     first = first_of_kind(marks)
     copies = np.flatnonzero(first != np.arange(len(first)))
     different = len(first) - len(copies)
     if different < LEAST:
         raise ReadError(f"training needs at least {LEAST} different frames, got {different} in {len(first)}")
-    wider = np.isin(first, first[held])
-    kept = wider.mean() <= HELD
-    does = "those of held-out frames are held out too" if kept else "held-out figures are better than they should be"
+    wider = _with_copies(parts.part, first)
+    kept = (wider != 0).mean() <= HELD
+    does = "copies of held-out frames are not trained on" if kept else "held-out figures are better than they should be"
     warnings.warn(
         f"{len(copies)} of {len(first)} frames are exact copies of earlier ones: "
         f"{_runs(copies, first, file, frame, names)}; {does}; --start, --stop, --step or fewer files leave copies out",
         TrajvaeWarning,
         stacklevel=4,
     )
-    return wider if kept else held, {"copies": len(copies)}
+    return Partition(wider) if kept else parts, {"copies": len(copies)}
+
+
+def _with_copies(part: NDArray[np.int8], first: Int64) -> NDArray[np.int8]:
+    """Leave out of training, and of the validation frames, what equals a frame of a part that must not have seen it."""
+    out = part.copy()
+    for kind in (VALIDATION, HELD_OUT):
+        out[np.isin(first, first[part == kind]) & (part != kind) & (part != HELD_OUT)] = UNUSED
+    return out
 
 
 def _runs(copies: Int64, first: Int64, file: Int64, frame: Int64, names: Sequence[str]) -> str:

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig, check_types
 from trajvae.errors import ModelError
 from trajvae.models.checks import Budget, check_values, damaged, numbers_in
 from trajvae.models.fit import choose_device
+from trajvae.models.partition import HELD_OUT, TRAINING
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record
 from trajvae.observables import built_in
@@ -74,6 +76,7 @@ def to_record(parts: Parts) -> ModelRecord:
     training: Tree = {
         "latent": record.latent,
         "held_out": record.held_out,
+        "part": record.part,
         "file": record.file,
         "frame": record.frame,
         "files": np.array(parts.files),
@@ -138,7 +141,7 @@ def _record(groups: Mapping[str, Any], topology: Topology, figures: dict[str, An
     training = groups["training"]
     return Record(
         np.asarray(training["latent"], dtype=np.float64),
-        training["held_out"].astype(bool),
+        _part(training),
         training["file"],
         training["frame"],
         {k: training["observables"][k] for k in built_in(topology)},
@@ -148,6 +151,15 @@ def _record(groups: Mapping[str, Any], topology: Topology, figures: dict[str, An
         Validity.from_arrays(groups["validity"]),
         figures,
     )
+
+
+def _part(training: Mapping[str, Any]) -> NDArray[np.int8]:
+    """What each frame was used for; files from before there were validation frames say only which were held out."""
+    held = training["held_out"].astype(bool)
+    part = np.asarray(training.get("part", np.where(held, HELD_OUT, TRAINING)), dtype=np.int8)
+    if not np.array_equal(part == HELD_OUT, held):
+        raise ModelError("'part' and 'held_out' of its frames do not agree")
+    return part
 
 
 def _figures(stored: ModelRecord) -> dict[str, Any]:

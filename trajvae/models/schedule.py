@@ -1,4 +1,4 @@
-"""How long, how fast and on which frames to train."""
+"""How long and how fast to train."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trajvae.errors import ReadError
+WARMUP, PATIENCE = 1600, 1600  # optimiser steps, at most; a fifth of a shorter training
+_SHARE = 0.2
+_EPOCHS = 4  # without a better ELBO, at least, where an epoch is long
 
 
 @dataclass(frozen=True)
@@ -22,67 +23,30 @@ class Schedule:
     batch_size : int
     beta : float
         Weight of the KL after its warm-up.
-    warmup : float
-        Share of the epochs over which the KL's weight rises from 0.
+    warmup : int
+        Optimiser steps over which the KL's weight rises from 0.
     free_bits : float
         Nats of the KL, shared out evenly among its parts, below which it costs nothing.
     structure : tuple of float
-        Between these shares of the epochs the likelihood's covariance goes from spherical to its own structure;
-        no weights are kept as the best before the second.
+        Between these shares of the epochs the likelihood's covariance goes from spherical to its own structure; early
+        stopping counts from the second on.
     learning_rate : float
         At its highest; it rises over the first twentieth and falls as a cosine.
-    patience : float
-        Share of the epochs without a better held-out ELBO after which training ends.
+    patience : int
+        Optimiser steps without a better ELBO of the validation frames after which training ends.
     seed : int
     """
 
     epochs: int
     batch_size: int
     beta: float = 1.0
-    warmup: float = 0.2
+    warmup: int = WARMUP
     free_bits: float = 0.0
     structure: tuple[float, float] = (0.3, 0.6)
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
-    patience: float = 0.2
+    patience: int = PATIENCE
     seed: int = 0
-
-
-def held_out_blocks(file: NDArray[np.int64], share: float = 0.1, most: int = 20) -> NDArray[np.bool_]:
-    """Which frames are held out: blocks of neighbours, spread evenly over the trajectory.
-
-    Random frames would leak: each has neighbours in time that are nearly the same.
-
-    Parameters
-    ----------
-    file : ndarray, shape (T,)
-        Not looked at beyond its length: blocks are short against files.
-    share : float
-        Of all frames; twice that below 1000 frames.
-    most : int
-        Blocks at most.
-
-    Returns
-    -------
-    ndarray of bool, shape (T,)
-
-    Raises
-    ------
-    ReadError
-        Fewer than 5 frames: nothing could be held out and learned from.
-    """
-    n = len(file)
-    if n < 5:
-        raise ReadError(f"training needs at least 5 frames, got {n}")
-    wanted = max(1, round(n * share * (2 if n < 1000 else 1)))
-    blocks = int(np.clip(wanted // 4, 1, most))
-    mask = np.zeros(n, dtype=bool)
-    sizes = np.full(blocks, wanted // blocks) + (np.arange(blocks) < wanted % blocks)
-    for k, size in enumerate(sizes):
-        middle = (k + 0.5) * n / blocks
-        first = int(middle - size / 2)
-        mask[first : first + size] = True
-    return mask
 
 
 def default_decay(n_train: int) -> float:
@@ -102,3 +66,21 @@ def default_batch(n_train: int) -> int:
 def default_epochs(n_train: int, batch_size: int, steps: int = 8000) -> int:
     """Epochs that make about so many steps."""
     return int(np.clip(steps // max(1, -(-n_train // batch_size)), 20, 2000))
+
+
+def default_warmup(steps: int, likelihood_steps: float) -> int:
+    """Optimiser steps over which the KL's weight rises, of so many: those given, and a fifth of them at most.
+
+    Parameters
+    ----------
+    steps : int
+        Of the whole training.
+    likelihood_steps : float
+        That the likelihood asks for; they may take a larger share, of the default number of steps.
+    """
+    return max(1, round(max(min(WARMUP, _SHARE * steps), min(likelihood_steps, 2.0 * _SHARE * steps))))
+
+
+def default_patience(epochs: int, batches: int) -> int:
+    """Optimiser steps without a better ELBO after which a training of so many epochs and batches an epoch ends."""
+    return max(1, round(min(max(PATIENCE, _EPOCHS * batches), _SHARE * epochs * batches)))

@@ -62,6 +62,8 @@ def _check_optimiser(state: Mapping[str, Tensor], vae: VAE) -> None:
     """Of each vector that is learned all moments, or none before the first step."""
     networks = [p for name, p in vae.named_parameters() if not name.startswith("latent.")]
     flat = torch.empty(sum(map(room, networks)), dtype=networks[0].dtype, device="meta")
+    average = {name: value for name, value in state.items() if name in ("average", "steps")}
+    _alike("optimiser", average, {"average": flat, "steps": torch.tensor(0)})
     for i, p in enumerate((flat, *vae.latent.parameters())):
         own = {name: value for name, value in state.items() if name.startswith(f"{i}.")}
         if own:
@@ -76,6 +78,8 @@ def _check_sums(sums: Mapping[str, Tensor]) -> None:
 
 def _check_numbers(at: Snapshot) -> None:
     """Counts are whole; a latent's numbers are finite."""
+    if not 1.0 <= at.numbers["inflation"] < _MOST:
+        raise ModelError(f"'inflation' of the covariance must be 1 or more, got {at.numbers['inflation']}")
     for name in ("epoch", "done", "best_epoch"):
         value = at.numbers[name]
         if not 0 <= value < _MOST or value != int(value):

@@ -1,4 +1,11 @@
-"""Training: steps, the M-step of the covariance, early stopping on the held-out ELBO, and going on after a stop."""
+"""Training: steps, the M-step of the covariance, early stopping, and going on after a stop.
+
+The covariance of the residual is set from training frames, whose residuals are smaller than those of frames that the
+networks were not fitted to, by the more the fewer frames there are. Looks at validation frames measure by how much, and
+the covariance is inflated by that factor while training goes on. Without it a model of few frames is certain of what it
+learned by heart: its ELBO on other frames falls by hundreds of nats, and the KL, which is weighed against the
+covariance, no longer holds the networks back.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import TrajvaeError
-from trajvae.latents import Context, Params
+from trajvae.latents import Context
 from trajvae.models.data import Data
+from trajvae.models.looks import Look, look, mean_moment
 from trajvae.models.optimiser import Optimiser
 from trajvae.models.schedule import Schedule
 from trajvae.models.threads import small_work
@@ -22,7 +30,9 @@ from trajvae.models.vae import VAE, Terms
 
 _MOMENT_DECAY = 0.98
 _MOMENT_EVERY = 5
-_DRAWS = 400  # of posteriors, for a held-out ELBO
+_LOOKS = 200  # at the validation frames, about
+_FITS = 0.02  # misfit that is left as it is
+_MEMORY = 100.0  # optimiser steps that the inflation of the covariance is averaged over
 _FAILED = "training failed at epoch {}: the ELBO is {}; check the frames"
 
 Weights = dict[str, Tensor]
@@ -30,7 +40,20 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class History:
-    """What happened, one entry an evaluation."""
+    """What happened, one entry for each look at the validation frames.
+
+    Attributes
+    ----------
+    epoch : list of int
+    train_elbo, held_out_elbo : list of float
+        Of training and of validation frames, in nats a frame.
+    kl : list of list of float
+        Of validation frames, by part of the latent space.
+    curvature : list of list of float
+    learning_rate : list of float
+    inflation : list of float
+        By how much the covariance of the residual exceeds that of the training frames.
+    """
 
     epoch: list[int] = field(default_factory=list)
     train_elbo: list[float] = field(default_factory=list)
@@ -38,6 +61,7 @@ class History:
     kl: list[list[float]] = field(default_factory=list)
     curvature: list[list[float]] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
+    inflation: list[float] = field(default_factory=list)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All columns as arrays."""
@@ -62,7 +86,7 @@ class Snapshot:
     sums : dict of Tensor
         The residuals' moment, and the sum of the epoch's ELBOs.
     numbers : dict of float
-        Epoch, its steps so far, the best epoch (0: none yet) and its ELBO.
+        Epoch, its steps so far, the best epoch (0: none yet) and its ELBO, and the inflation of the covariance.
     latent : dict of float
         See `Latent.memory`.
     history : dict of ndarray
@@ -86,38 +110,6 @@ def copied(weights: Weights) -> Weights:
     return {name: value.detach().clone() for name, value in weights.items()}
 
 
-@torch.no_grad()
-def held_out_elbo(vae: VAE, data: Data, seed: int, draws: int = 0, beta: float = 1.0) -> tuple[float, Tensor]:
-    """Mean ELBO and mean KL by part of held-out frames, with the same noise at every call; frames are encoded once.
-
-    By default as many draws a frame as are some hundred together, up to four: beyond that the mean differs more by
-    which frames were held out than by their draws.
-    """
-    draws = draws or min(4, -(-_DRAWS // data.n_held))
-    generator, encoded = torch.Generator(data.device).manual_seed(seed), list[Params]()
-    elbo = torch.zeros((), dtype=torch.float64, device=data.device)
-    kl = torch.zeros(len(vae.latent.parts), device=data.device)
-    for _ in range(draws):
-        for piece, (x, y) in enumerate(data.pieces(vae.latent.rows_at_once, held=True)):
-            if piece == len(encoded):
-                encoded.append(vae.encode(x))
-            terms = vae.terms_at(encoded[piece], y, generator)
-            share = len(x) / (data.n_held * draws)
-            elbo = elbo + terms.elbo(beta).double().mean() * share
-            kl = kl + terms.kl.mean(dim=0) * share
-    return float(elbo), kl
-
-
-@torch.no_grad()
-def mean_moment(vae: VAE, data: Data, generator: torch.Generator, rows: int = 0) -> Tensor:
-    """The residuals' moment over all training frames."""
-    total: Tensor | float = 0.0
-    for x, y in data.pieces(rows or vae.latent.rows_at_once, held=False):
-        residual = vae.terms(x, y, generator).residual
-        total = total + vae.likelihood.moment(residual) * (len(residual) / data.n_train)
-    return torch.as_tensor(total)
-
-
 class Trainer:
     """Trains a VAE on data; `run` returns the history and leaves the best weights in the VAE.
 
@@ -138,6 +130,7 @@ class Trainer:
         self.epoch, self.done, self.sum = 1, 0, torch.zeros((), device=data.device)
         self.order = self.shuffle.get_state()
         self.best, self.best_epoch, self.best_weights = -math.inf, 0, copied(vae.state_dict())
+        self.inflation = 1.0
         self.moment = mean_moment(vae, data, self.generator)
         try:
             vae.likelihood.set_moment(self.moment, 0.0)
@@ -147,6 +140,7 @@ class Trainer:
     def snapshot(self) -> Snapshot:
         """Where the training stands, between two steps."""
         numbers: dict[str, float] = {"epoch": self.epoch, "done": self.done, "best_epoch": self.best_epoch}
+        numbers["inflation"] = self.inflation
         if self.best_epoch:
             numbers["best"] = self.best
         return Snapshot(
@@ -171,6 +165,7 @@ class Trainer:
         self.moment, self.sum = at.sums["moment"].to(device), at.sums["elbo"].to(device)
         self.epoch, self.done = int(at.numbers["epoch"]), int(at.numbers["done"])
         self.best, self.best_epoch = float(at.numbers.get("best", -math.inf)), int(at.numbers["best_epoch"])
+        self.inflation = float(at.numbers["inflation"])
         self.latent.remember(at.latent)
         self.history = History(**{name: column.tolist() for name, column in at.history.items()})
 
@@ -187,7 +182,7 @@ class Trainer:
         Parameters
         ----------
         progress : callable, optional
-            Called with (epoch, epochs, held-out ELBO) after every epoch.
+            Called with (epoch, epochs, ELBO of the validation frames) after every epoch.
         checkpoint : callable, optional
             Called after every step with `snapshot`, which it calls when a snapshot is due.
 
@@ -213,38 +208,65 @@ class Trainer:
         return self.history
 
     def _stale(self) -> bool:
-        """Whether the best epoch is long ago."""
-        since = self.epoch - 1 - self.best_epoch
-        return bool(self.best_epoch) and since > self.schedule.patience * self.schedule.epochs
+        """Whether the best epoch is long ago, counted from when all that comes in gradually is there."""
+        schedule = self.schedule
+        whole = max(self.latent.settled, schedule.structure[1] if self.likelihood.structured else 0.0)
+        since = max(self.best_epoch * self.batches, whole * self.total, schedule.warmup)
+        return bool(self.best_epoch) and (self.epoch - 1) * self.batches - since > schedule.patience
+
+    def _due(self) -> bool:
+        """Whether to look after this epoch: after each of the first, then a few hundred times in all."""
+        every = max(1, self.schedule.epochs // _LOOKS)
+        return self.epoch < every or self.epoch % every == 0 or self.epoch == self.schedule.epochs
 
     def _look(self, train: float) -> None:
-        """Evaluate after an epoch, where that is due; keep the weights if none were better."""
-        schedule, likelihood = self.schedule, self.likelihood
-        if self.epoch % max(1, schedule.epochs // 200) and self.epoch != schedule.epochs:
+        """Look at the validation frames where that is due; keep the averaged weights if none were better."""
+        if not self._due():
             return
-        try:
-            held, kl = self._held_out()
-        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-            raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
-        self._record(train, held, kl)
-        structure = schedule.structure[1] if likelihood.structured else 0.0
-        settled = max(schedule.warmup, self.latent.settled, structure)
-        if self.epoch >= settled * schedule.epochs and held > self.best:
-            self.best, self.best_epoch, self.best_weights = held, self.epoch, copied(self.vae.state_dict())
+        before = self.history.epoch[-1] if self.history.epoch else 0
+        with self.optimiser.averaged():
+            try:
+                seen, misfit = self._calibrated()
+            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+                raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
+            self._record(train, seen)
+            if self.epoch >= self.latent.settled * self.schedule.epochs and seen.elbo > self.best:
+                self.best, self.best_epoch, self.best_weights = seen.elbo, self.epoch, copied(self.vae.state_dict())
+        share = 1.0 - math.exp(-(self.epoch - before) * self.batches / _MEMORY)
+        wanted = max(1.0, self.inflation * misfit)
+        self.inflation *= (wanted / self.inflation) ** share
 
-    def _held_out(self) -> tuple[float, Tensor]:
-        return held_out_elbo(self.vae, self.data, self.schedule.seed, beta=self.schedule.beta)
+    def _calibrated(self) -> tuple[Look, float]:
+        """A look with the covariance that suits the averaged weights, and the misfit of the one that training has."""
+        first = self._seen()
+        if not math.isfinite(first.misfit) or abs(first.misfit - 1.0) < _FITS:
+            return first, first.misfit
+        self.likelihood.set_moment(self.moment * (self.inflation * first.misfit), self._structure())
+        second = self._seen()
+        if second.elbo >= first.elbo:
+            return second, first.misfit
+        self.likelihood.set_moment(self.moment * self.inflation, self._structure())
+        return first, first.misfit
 
-    def _record(self, train: float, held: float, kl: Tensor) -> None:
-        if not math.isfinite(held):
-            raise TrajvaeError(_FAILED.format(self.epoch, held))
+    def _structure(self) -> float:
+        """How far the covariance has gone from spherical to its own structure."""
+        first, last = self.schedule.structure
+        return min(1.0, max(0.0, (self.epoch / self.schedule.epochs - first) / (last - first)))
+
+    def _seen(self) -> Look:
+        return look(self.vae, self.data, self.schedule.seed, beta=self.schedule.beta)
+
+    def _record(self, train: float, seen: Look) -> None:
+        if not (math.isfinite(seen.elbo) and math.isfinite(seen.misfit)):
+            raise TrajvaeError(_FAILED.format(self.epoch, seen.elbo))
         history = self.history
         history.epoch.append(self.epoch)
         history.train_elbo.append(train)
-        history.held_out_elbo.append(held)
-        history.kl.append(kl.tolist())
+        history.held_out_elbo.append(seen.elbo)
+        history.kl.append(seen.kl.tolist())
         history.curvature.append(list(self.latent.curvatures().values()))
         history.learning_rate.append(self.schedule.learning_rate * self._rate(self.epoch * self.batches))
+        history.inflation.append(self.inflation)
 
     def _epoch(self, checkpoint: Checkpoint | None = None) -> float:
         """What is left of a pass over the training frames; returns the mean training ELBO (beta 1)."""
@@ -262,12 +284,12 @@ class Trainer:
 
     def _step(self, inputs: Tensor, targets: Tensor, context: Context) -> None:
         schedule, latent = self.schedule, self.latent
-        beta = schedule.beta * min(1.0, self.epoch / max(1.0, schedule.warmup * schedule.epochs))
+        step = (self.epoch - 1) * self.batches + self.done
+        beta = schedule.beta * min(1.0, (step + 1) / max(1, schedule.warmup))
         terms = self.vae.terms(inputs, targets, self.generator)
         loss = terms.loss(beta, schedule.free_bits)
         if self.regulariser is not None:
             loss = loss + self.regulariser(self.vae, terms)
-        step = (self.epoch - 1) * self.batches + self.done
         rate = schedule.learning_rate * self._rate(step)
         own_rate = rate * latent.own_rate if step >= latent.burn_in * self.total else 0.0
         self.optimiser.step(loss / self.likelihood.size, rate, own_rate)
@@ -279,14 +301,17 @@ class Trainer:
     def _track(self, residual: Tensor) -> None:
         self.moment = torch.lerp(self.moment, self.likelihood.moment(residual), 1.0 - _MOMENT_DECAY)
         if self.done % max(_MOMENT_EVERY, self.likelihood.size // 20) == 0:  # a decomposition costs size cubed
-            first, last = self.schedule.structure
-            structure = (self.epoch / self.schedule.epochs - first) / (last - first)
-            self.likelihood.set_moment(self.moment, min(1.0, max(0.0, structure)))
+            self.likelihood.set_moment(self.moment * self.inflation, self._structure())
 
     def _last_moment(self) -> None:
-        """The covariance over all training frames under the best weights, kept if the held-out ELBO agrees."""
+        """Take the covariance of all training frames under the best weights, inflated to what validation frames show.
+
+        It is kept if the ELBO of the validation frames agrees.
+        """
         likelihood = self.likelihood
         state = copied(likelihood.state_dict())
-        likelihood.set_moment(mean_moment(self.vae, self.data, self.generator))
-        if self._held_out()[0] < self.best:
+        moment = mean_moment(self.vae, self.data, self.generator)
+        likelihood.set_moment(moment)
+        likelihood.set_moment(moment * max(1.0, self._seen().misfit))
+        if self._seen().elbo < self.best:
             likelihood.load_state_dict(state)

@@ -15,6 +15,7 @@ from trajvae.config import TrainConfig, check_types
 from trajvae.errors import ModelError, OptionError
 from trajvae.models.checks import damaged
 from trajvae.models.fit import Begun, choose_device
+from trajvae.models.partition import Partition
 from trajvae.models.saved import built, config_of, groups_of
 from trajvae.models.snapshots import check_snapshot
 from trajvae.models.train import Snapshot
@@ -54,7 +55,7 @@ def to_checkpoint(begun: Begun, at: Snapshot, origin: Origin) -> ModelRecord:
     pipeline = begun.pipeline
     tensors = {k: {n: t.cpu().numpy() for n, t in getattr(at, k).items()} for k in _TENSORS}
     state: dict[str, Any] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
-    groups = {**groups_of(pipeline), "history": at.history, "optimiser": state, "held_out": begun.held}
+    groups = {**groups_of(pipeline), "history": at.history, "optimiser": state, "part": begun.parts.part}
     config = {
         **config_of(pipeline, origin.selection),
         "origin": origin._asdict(),
@@ -98,11 +99,11 @@ def from_checkpoint(stored: ModelRecord, device: str, path: str) -> tuple[Begun,
 def _restored(stored: ModelRecord, device: torch.device) -> tuple[Begun, Snapshot, Origin]:
     pipeline, state = built(stored, device), stored.groups["optimiser"]
     since = time.monotonic() - float(stored.summary["seconds"])
-    held = stored.groups["held_out"].astype(bool)
-    if held.ndim != 1 or held.all():
-        raise ModelError("all of its frames are held out")
+    parts = Partition(np.asarray(stored.groups["part"]).astype(np.int8))
+    if parts.part.ndim != 1 or not (parts.training.any() and parts.validation.any() and parts.held_out.any()):
+        raise ModelError("its frames are not divided into training, validation and held-out ones")
     names, mark = [str(name) for name in stored.config["names"]], str(stored.config["mark"])
-    begun = Begun(pipeline, held, dict(stored.summary["found"]), names, mark, since)
+    begun = Begun(pipeline, parts, dict(stored.summary["found"]), names, mark, since)
     numbers: dict[str, Any] = {k: {n: float(v) for n, v in state.get(k, {}).items()} for k in ("numbers", "latent")}
     tensors: dict[str, Any] = {k: _tensors(state.get(k, {})) for k in _TENSORS}
     at = Snapshot(weights=pipeline.vae.state_dict(), history=stored.groups["history"], **tensors, **numbers)

@@ -41,6 +41,7 @@ _TOPOLOGY = {
 _TRAINING = {
     "training/latent": Array("reals", ("T", "A")),
     "training/held_out": Array("truths", ("T",)),
+    "training/part": Array("integers", ("T",)),
     **_columns("T", "integers", "training/file", "training/frame"),
     "training/files": Array("text", ("F",)),
     "training/sample": Array("reals", ("S", "N", "D")),
@@ -66,7 +67,7 @@ _MODEL = {
     "weighting": Array("numbers", ("N",)),
     "weights/*": Array("numbers or truths"),
     "history/*": Array("numbers"),
-    "held_out": Array("truths"),
+    "part": Array("integers"),
     "optimiser/*": Array("numbers or truths"),
     "optimiser/*/*": Array("numbers or truths"),
     **_TOPOLOGY,
