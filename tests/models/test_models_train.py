@@ -82,8 +82,8 @@ def test_one_seed_gives_the_same_bits(likelihood: str) -> None:
 def test_a_look_is_deterministic() -> None:
     """Two calls with one seed agree to the bit; another seed draws other noise."""
     vae, data = _setup()
-    first, kl, misfit = look(vae, data, 0)
-    again, kl_again, misfit_again = look(vae, data, 0)
+    first, kl, misfit, _ = look(vae, data, 0)
+    again, kl_again, misfit_again, _ = look(vae, data, 0)
     assert (first, misfit) == (again, misfit_again)
     assert torch.equal(kl, kl_again)
     assert first != look(vae, data, 1).elbo
@@ -95,11 +95,13 @@ def test_a_look_is_the_mean_over_draws_and_frames() -> None:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         terms = [vae.terms(data.validation_inputs, data.validation_targets, generator) for _ in range(4)]
-    elbo, kl, misfit = look(vae, data, 3)
+    elbo, kl, misfit, penalty = look(vae, data, 3)
     assert elbo == pytest.approx(float(torch.stack([t.elbo() for t in terms]).double().mean()), rel=1e-6)
     torch.testing.assert_close(kl, terms[0].kl.mean(dim=0))
     square = torch.stack([t.residual for t in terms]).double().square().mean() / vae.likelihood.sigma**2
-    assert misfit == pytest.approx(float(square), rel=1e-6)
+    assert misfit == pytest.approx(float(square), rel=1e-6) and penalty == 0.0
+    known = look(vae, data, 3, regulariser=lambda vae, terms: terms.kl.sum(dim=1).mean())
+    assert known.penalty == pytest.approx(float(kl.sum())) and known.score == known.elbo - known.penalty
 
 
 # --- the schedule
@@ -198,8 +200,14 @@ def test_training_ends_early_where_nothing_improves(likelihood: str, settled: fl
 
 
 def test_patience_is_counted_in_steps() -> None:
-    """A fifth of a training, 1600 steps at most; but four epochs where those are long."""
-    assert [default_patience(*x) for x in ((2000, 4), (150, 4), (20, 700), (20, 10**5))] == [1600, 120, 2800, 400_000]
+    """A fifth of a training, from 400 to 1600 steps; but four epochs where those are long."""
+    assert [default_patience(*x) for x in ((2000, 4), (1000, 4), (5, 7), (20, 700), (20, 10**5))] == [
+        1600,
+        800,
+        400,
+        2800,
+        400_000,
+    ]
 
 
 def test_the_covariance_of_few_frames_is_that_of_frames_not_trained_on() -> None:

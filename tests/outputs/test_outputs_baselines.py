@@ -39,7 +39,7 @@ def _free(model: Model, x: Array) -> Array:
 
 def _train(model: Model) -> Array:
     record = model.record
-    return record.sample[~record.held_out[record.sample_index]]
+    return record.sample[record.parts.training[record.sample_index]]
 
 
 def _closed_form(targets: Array, k: int) -> tuple[Array, Array]:

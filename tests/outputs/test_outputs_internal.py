@@ -36,7 +36,7 @@ def source(examples: Path) -> tuple[str, Reading]:
 @pytest.fixture(scope="module", params=list(LATENTS))
 def model(request: pytest.FixtureRequest, source: tuple[str, Reading]) -> Model:
     """Trained for a few epochs, which is enough for bonds and angles."""
-    config = TrainConfig(backend=request.param, features="internal", epochs=5, hidden=(32,))
+    config = TrainConfig(backend=request.param, features="internal", epochs=6, hidden=(32,))
     return Model.train(source[0], config, reading=source[1], device="cpu")
 
 
@@ -77,7 +77,7 @@ def test_training_reports_its_figures(model: Model) -> None:
     """Of 3 N - 6 features and held-out frames, finite and with the latent in use."""
     figures = model.figures
     assert (figures["feature_kind"], figures["features"]) == ("internal", 3 * ATOMS - 6)
-    assert (figures["frames"], figures["atoms"], figures["epochs"]) == (FRAMES, ATOMS, 5)
+    assert (figures["frames"], figures["atoms"], figures["epochs"]) == (FRAMES, ATOMS, 6)
     assert 0 < figures["held_out"] < FRAMES // 2
     assert np.isfinite([figures[k] for k in ("elbo", "rmsd", "pca_rmsd", "mutual_information", "prior_gap")]).all()
     assert figures["kl"].keys() == set(model.pipeline.vae.latent.parts)

@@ -17,6 +17,7 @@ from scipy.stats import entropy, ks_2samp, wasserstein_distance
 from trajvae import Model, Reading, TrainConfig
 from trajvae.divergence import BINS
 from trajvae.errors import OutputError, ReadError
+from trajvae.models.partition import HELD_OUT, TRAINING
 from trajvae.outputs import marginals as module
 from trajvae.outputs.marginals import COMPARED, Marginals, circular_wasserstein, compare, halves
 
@@ -266,7 +267,7 @@ def test_floors_and_baselines_are_told(found: Marginals, tmp_path: Path) -> None
     for name in names:
         pairs = [m.others[name] for k, m in found.table.items() if k.startswith("distance_")]
         assert found.figures[f"mean_{name}"] == pytest.approx(np.mean(pairs))
-    assert (figures := found.figures)["held_out"] == 80 and figures["sampler"] == "prior"
+    assert (figures := found.figures)["held_out"] == 48 and figures["sampler"] == "prior"
     assert figures["nearest"] > figures["nearest_held_out"] > 0.0  # of a model that is no good
     assert 0.0 <= figures["coverage"] <= figures["coverage_train"] <= 1.0
     assert json.loads(json.dumps(figures)) == figures
@@ -279,8 +280,8 @@ def test_floors_and_baselines_are_told(found: Marginals, tmp_path: Path) -> None
 
 def test_each_is_of_its_own_sets(tiny_model: Model, found: Marginals, chain: Float64) -> None:
     """Held-out against training frames by numpy, in the model's bins; learning by heart is at the floor."""
-    held = tiny_model.record.held_out
-    few = chain[~held][np.linspace(0, 319, 80).astype(int)]
+    held, train = tiny_model.record.held_out, tiny_model.record.parts.training
+    few = chain[train][np.linspace(0, train.sum() - 1, 48).astype(int)]
     a, b = (np.linalg.norm(x[:, 2].astype(float) - x[:, 7], axis=1) for x in (chain[held], few))
     edges = found.table["distance_2-7"].edges
     twin = jensenshannon(*(np.histogram(np.clip(v, edges[0], edges[-1]), edges)[0] for v in (a, b)), base=2) ** 2
@@ -292,8 +293,8 @@ def test_each_is_of_its_own_sets(tiny_model: Model, found: Marginals, chain: Flo
 def test_equal_sets_are_at_no_distance(tiny_model: Model) -> None:
     """Where each held-out frame has its twin among the training frames, all that tells them apart is nothing."""
     twice = np.repeat(tiny_model.record.sample[:100], 2, axis=0)
-    held = np.arange(200) % 2 == 1
-    record = dataclasses.replace(tiny_model.record, sample=twice, sample_index=np.arange(200), held_out=held)
+    part = np.where(np.arange(200) % 2 == 1, HELD_OUT, TRAINING).astype(np.int8)
+    record = dataclasses.replace(tiny_model.record, sample=twice, sample_index=np.arange(200), part=part)
     made = module.marginals(tiny_model.pipeline, record)
     assert made.figures["mean_held_out_floor"] == 0.0 and made.figures["nearest_held_out"] < 1e-4
     for others in (m.others for m in made.table.values()):

@@ -23,6 +23,7 @@ from trajvae.models.cache import cached
 from trajvae.models.choice import choose_features
 from trajvae.models.data import Data, Pair, Split
 from trajvae.models.likelihoods import default_likelihood
+from trajvae.models.looks import Regulariser
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record, make_record
@@ -36,7 +37,7 @@ from trajvae.models.schedule import (
     default_warmup,
 )
 from trajvae.models.supply import Supply
-from trajvae.models.train import Progress, Regulariser, Snapshot, Trainer
+from trajvae.models.train import Progress, Snapshot, Trainer
 from trajvae.readers.align import Alignment
 from trajvae.topology import Topology
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from trajvae.latents import Params
 from trajvae.models.data import Data
-from trajvae.models.vae import VAE
+from trajvae.models.vae import VAE, Terms
 
+Regulariser = Callable[[VAE, Terms], Tensor]
 _DRAWS = 400  # of posteriors, for the ELBO of the validation frames
 
 
@@ -25,15 +27,25 @@ class Look(NamedTuple):
     misfit : float
         The square of the residuals in units of the likelihood's covariance, over their number: 1 where the covariance
         foresees them, above 1 where they are larger.
+    penalty : float
+        What a regulariser adds to the loss, in nats a frame.
     """
 
     elbo: float
     kl: Tensor
     misfit: float
+    penalty: float = 0.0
+
+    @property
+    def score(self) -> float:
+        """What decides which weights are kept: the ELBO less what a regulariser takes."""
+        return self.elbo - self.penalty
 
 
 @torch.no_grad()
-def look(vae: VAE, data: Data, seed: int, draws: int = 0, beta: float = 1.0) -> Look:
+def look(
+    vae: VAE, data: Data, seed: int, draws: int = 0, beta: float = 1.0, regulariser: Regulariser | None = None
+) -> Look:
     """Measure a model on the validation frames, with the same noise at every call; frames are encoded once.
 
     By default as many draws a frame as are some hundred together, up to four: beyond that the mean differs more by
@@ -41,7 +53,7 @@ def look(vae: VAE, data: Data, seed: int, draws: int = 0, beta: float = 1.0) -> 
     """
     draws = draws or min(4, -(-_DRAWS // data.n_validation))
     generator, encoded = torch.Generator(data.device).manual_seed(seed), list[Params]()
-    elbo, misfit = (torch.zeros((), dtype=torch.float64, device=data.device) for _ in range(2))
+    elbo, misfit, penalty = (torch.zeros((), dtype=torch.float64, device=data.device) for _ in range(3))
     kl = torch.zeros(len(vae.latent.parts), device=data.device)
     for _ in range(draws):
         for piece, (x, y) in enumerate(data.pieces(vae.latent.rows_at_once, validation=True)):
@@ -52,7 +64,9 @@ def look(vae: VAE, data: Data, seed: int, draws: int = 0, beta: float = 1.0) -> 
             elbo = elbo + terms.elbo(beta).double().mean() * share
             kl = kl + terms.kl.mean(dim=0) * share
             misfit = misfit + vae.likelihood.misfit(terms.residual) * share
-    return Look(float(elbo), kl, float(misfit))
+            if regulariser is not None:
+                penalty = penalty + regulariser(vae, terms) * share
+    return Look(float(elbo), kl, float(misfit), float(penalty))
 
 
 @torch.no_grad()

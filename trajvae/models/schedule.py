@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 WARMUP, PATIENCE = 1600, 1600  # optimiser steps, at most; a fifth of a shorter training
+LEAST_PATIENCE = 400  # optimiser steps
 _SHARE = 0.2
 _EPOCHS = 4  # without a better ELBO, at least, where an epoch is long
 
@@ -83,4 +84,4 @@ def default_warmup(steps: int, likelihood_steps: float) -> int:
 
 def default_patience(epochs: int, batches: int) -> int:
     """Optimiser steps without a better ELBO after which a training of so many epochs and batches an epoch ends."""
-    return max(1, round(min(max(PATIENCE, _EPOCHS * batches), _SHARE * epochs * batches)))
+    return round(min(max(PATIENCE, _EPOCHS * batches), max(LEAST_PATIENCE, _SHARE * epochs * batches)))

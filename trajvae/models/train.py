@@ -22,11 +22,11 @@ from torch import Tensor
 from trajvae.errors import TrajvaeError
 from trajvae.latents import Context
 from trajvae.models.data import Data
-from trajvae.models.looks import Look, look, mean_moment
+from trajvae.models.looks import Look, Regulariser, look, mean_moment
 from trajvae.models.optimiser import Optimiser
 from trajvae.models.schedule import Schedule
 from trajvae.models.threads import small_work
-from trajvae.models.vae import VAE, Terms
+from trajvae.models.vae import VAE
 
 _MOMENT_DECAY = 0.98
 _MOMENT_EVERY = 5
@@ -69,7 +69,6 @@ class History:
 
 
 Progress = Callable[[int, int, float], None]
-Regulariser = Callable[[VAE, Terms], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +112,8 @@ def copied(weights: Weights) -> Weights:
 class Trainer:
     """Trains a VAE on data; `run` returns the history and leaves the best weights in the VAE.
 
-    A regulariser, if there is one, gives a scalar in nats a frame that is added to the loss, not to what is reported.
+    A regulariser, if there is one, gives a scalar in nats a frame that is added to the loss and to what decides which
+    weights are kept, where it is evaluated without gradients; not to the ELBO that is reported.
     """
 
     def __init__(self, vae: VAE, data: Data, schedule: Schedule, regulariser: Regulariser | None = None) -> None:
@@ -230,8 +230,8 @@ class Trainer:
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                 raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
             self._record(train, seen)
-            if self.epoch >= self.latent.settled * self.schedule.epochs and seen.elbo > self.best:
-                self.best, self.best_epoch, self.best_weights = seen.elbo, self.epoch, copied(self.vae.state_dict())
+            if self.epoch >= self.latent.settled * self.schedule.epochs and seen.score > self.best:
+                self.best, self.best_epoch, self.best_weights = seen.score, self.epoch, copied(self.vae.state_dict())
         share = 1.0 - math.exp(-(self.epoch - before) * self.batches / _MEMORY)
         wanted = max(1.0, self.inflation * misfit)
         self.inflation *= (wanted / self.inflation) ** share
@@ -243,7 +243,7 @@ class Trainer:
             return first, first.misfit
         self.likelihood.set_moment(self.moment * (self.inflation * first.misfit), self._structure())
         second = self._seen()
-        if second.elbo >= first.elbo:
+        if second.score >= first.score:
             return second, first.misfit
         self.likelihood.set_moment(self.moment * self.inflation, self._structure())
         return first, first.misfit
@@ -254,7 +254,8 @@ class Trainer:
         return min(1.0, max(0.0, (self.epoch / self.schedule.epochs - first) / (last - first)))
 
     def _seen(self) -> Look:
-        return look(self.vae, self.data, self.schedule.seed, beta=self.schedule.beta)
+        schedule = self.schedule
+        return look(self.vae, self.data, schedule.seed, beta=schedule.beta, regulariser=self.regulariser)
 
     def _record(self, train: float, seen: Look) -> None:
         if not (math.isfinite(seen.elbo) and math.isfinite(seen.misfit)):
@@ -313,5 +314,5 @@ class Trainer:
         moment = mean_moment(self.vae, self.data, self.generator)
         likelihood.set_moment(moment)
         likelihood.set_moment(moment * max(1.0, self._seen().misfit))
-        if self._seen().elbo < self.best:
+        if self._seen().score < self.best:
             likelihood.load_state_dict(state)

@@ -16,19 +16,21 @@ Float64 = NDArray[np.float64]
 
 
 class Frames(NamedTuple):
-    """Simulated frames, and which of them the model held out."""
+    """Simulated frames (T, N, D), and which of them the model held out and which its networks learned from, (T,)."""
 
     positions: Array
     held_out: NDArray[np.bool_]
+    training: NDArray[np.bool_]
 
 
 def known_frames(pipeline: Pipeline, record: Record, positions: Array | None) -> Frames:
     """Those that are given if the model was trained on them, else those that it keeps."""
-    if positions is not None and len(positions) == len(record.held_out):
+    parts, index = record.parts, record.sample_index
+    if positions is not None and len(positions) == len(parts.part):
         kept = pipeline.alignment.apply(positions[record.sample_index])
         if np.allclose(kept, record.sample, atol=1e-2):
-            return Frames(positions, record.held_out)
-    return Frames(record.sample, record.held_out[record.sample_index])
+            return Frames(positions, parts.held_out, parts.training)
+    return Frames(record.sample, parts.held_out[index], parts.training[index])
 
 
 def evenly(positions: Array, n: int) -> Array:

@@ -195,7 +195,7 @@ def marginals(
     sampler = settle(record, "auto")
     _, drawn, _ = draw(pipeline, record, len(a), seed=seed, sampler=sampler)
     known = known_frames(pipeline, record, positions)
-    held, train = known.positions[known.held_out], known.positions[~known.held_out]
+    held, train = known.positions[known.held_out], known.positions[known.training]
     sets = {"a": simulated[a], "b": simulated[b], "model": drawn}
     sets |= _further(pipeline, sets, simulated, evenly(held, MOST), train, seed)
     items = [*catalogue(pipeline.topology, pipeline.dimension), *pair_observables(pipeline.n_atoms)]
