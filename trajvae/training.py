@@ -226,9 +226,10 @@ def train_frames(
 def _log(record: Record) -> None:
     """Log what training came to."""
     f = record.figures
+    kept = f" and kept epoch {f['kept_epoch']}" if "kept_epoch" in f else ""
     _LOGGER.info(
-        "trained %s epochs on %s features (likelihood %s); held-out frames: ELBO %.2f nats, RMSD %.3f Å",
-        *(f[name] for name in ("epochs", "feature_kind", "likelihood", "elbo", "rmsd")),
+        "trained %d epochs%s, on %s features (likelihood %s); held-out frames: ELBO %.2f nats, RMSD %.3f Å",
+        *(f["epochs"], kept, f["feature_kind"], f["likelihood"], f["elbo"], f["rmsd"]),
     )
 
 
