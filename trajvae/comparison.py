@@ -89,8 +89,8 @@ def compare(
 
     Parameters
     ----------
-    source
-        See `open_source`.
+    source : str, Path, ndarray, Universe, AtomGroup, mdtraj.Trajectory, or a sequence of such
+        As `Model.train` takes it.
     configs : sequence of str, or mapping of str to TrainConfig
         Backends by name (all by default), or configurations by a name of one's own. Epochs that are not given are at
         most 50.

@@ -166,7 +166,7 @@ class Model(Displayed):
         Raises
         ------
         ModelError
-            See `check_molecule`: the atoms differ from the model's.
+            The atoms differ from the model's: it is another molecule, or another order of atoms.
         """
         frames = open_matching(source, reading or Reading(), self.config.select, self.topology.n_atoms)
         check_molecule(self.pipeline, self.record, self.selection, frames)
@@ -180,7 +180,7 @@ class Model(Displayed):
         *,
         rmsd: bool = True,
     ) -> Embedding:
-        """Latent coordinates of every frame of a source; see `open_source`.
+        """Latent coordinates of every frame of a source, which may be all that `Model.train` takes.
 
         Without `rmsd` nothing is decoded: RMSDs are NaN, `figures` has no ELBO, and latents are the same, in a third of
         the time from memory or DCD.
@@ -202,7 +202,7 @@ class Model(Displayed):
         return Drawing(self.pipeline, self.record, n, **options)
 
     def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
-        """Simulation against model; without a source, on the frames the model keeps. See `outputs.marginals`."""
+        """Simulation against model; without a source, on the frames the model keeps."""
         positions = None if source is None else self.open(source, reading).read().positions
         return marginals(self.pipeline, self.record, positions, seed=seed)
 
@@ -223,7 +223,7 @@ class Model(Displayed):
         Parameters
         ----------
         objective : str or callable
-            See `outputs.objectives.parse_objective`.
+            See `parse_objective`.
         goal : {"min", "max"} or float
         of : {"sample", "mean"}
         source : optional
@@ -250,7 +250,7 @@ class Model(Displayed):
         reading: Reading | None = None,
         progress: Callable[[int, int, float], None] | None = None,
     ) -> Conformations:
-        """The geodesic between two conformations, decoded; see `outputs.path.path`.
+        """The geodesic between two conformations, decoded.
 
         Parameters
         ----------

@@ -97,7 +97,7 @@ class Conformations(Displayed):
     extra : mapping
         Other arrays, stored under `/trajvae`.
     geometry : str
-        The space that `latent` lies in, as `Latent.geometry` has it.
+        The space that `latent` lies in, such as `e2` or `h2:0.73,e2`.
     """
 
     positions: NDArray[np.float64]

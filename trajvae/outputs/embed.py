@@ -52,7 +52,7 @@ class Embedding(Displayed):
     coordinates : str
         What `latent` is: Cartesian, unit vectors, ...
     geometry : str
-        The space it lies in, as `Latent.geometry` has it; empty where that has no name.
+        The space it lies in, such as `e2` or `h2:0.73,e2`; empty where that has no name.
     rmsd : ndarray, shape (T,)
         Å, of each frame to its decoded mean; NaN where that was not asked for.
     frame_jump : ndarray, shape (T,)

@@ -63,7 +63,8 @@ class Marginal(Displayed):
     noise_floor, w1_floor, ks_floor : float
         The same between A and B.
     others : dict of float
-        Divergences of the pairs of `COMPARED`, in bits, in the same bins.
+        Divergences in bits of other pairs of sets, in the same bins: `random_floor` of random halves, `held_out_floor`,
+        `jsd_train` and `jsd_held_out` of held-out and training frames and the model, `jsd_pca` and `jsd_resampled`.
     second, pca : ndarray, shape (50,), optional
         As `simulation`, of B, and of PCA with an isotropic residual; what lies beyond the edges is in no bin.
     """

@@ -37,13 +37,13 @@ class Mending:
     redraws : int
         Times that x is drawn again at the same z, at most. None where means are decoded.
     project : bool
-        Move draws into the allowed ranges; see `outputs.projection`.
+        Move draws into the allowed ranges of bonds, angles and contacts.
     valid_only : bool
         Go on until all that are given are valid, before they are relaxed.
     budget : int
         Draws at most for each that is wanted, where only valid ones are.
     relax : bool
-        Minimise what is kept in a force field, with OpenMM; see `outputs.relax`.
+        Minimise what is kept in a force field, with OpenMM.
     """
 
     redraws: int = 2

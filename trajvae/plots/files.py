@@ -99,7 +99,7 @@ def read(path: str | Path) -> Stored:
     Raises
     ------
     ReadError
-        See `store.schema.open_file`; or a file that lacks what its kind must hold.
+        The file is missing, damaged, none of trajvae's, or lacks what its kind must hold.
     """
     path = Path(path)
     contents = read_contents(path, skip=("trajvae/weights", "trajvae/training/sample", "particles"))

@@ -62,7 +62,7 @@ def _covariance(x: Array, other: Float64, weights: Float64) -> Float64:
 
 
 def optimal_rotations(x: Array, reference: Float64, weights: Float64) -> Float64:
-    """The proper rotations R that minimise the weighted RMSD of x R to the reference; see `rotations.optimal`.
+    """The proper rotations R that minimise the weighted RMSD of x R to the reference.
 
     Parameters
     ----------

@@ -28,7 +28,8 @@ class Reading:
         A file that MDAnalysis reads, for all trajectories, or one for each of them; by default the trajectory's own,
         if it has one.
     select : str, optional
-        MDAnalysis' selection language; `select_atoms` documents the default.
+        MDAnalysis' selection language; by default the heavy atoms of protein and nucleic acid if there are any, else
+        everything but solvent and ions, and all atoms where nothing has a name.
     start, stop, step : int, optional
         As in MDAnalysis, over all files in the order given.
     bonds : {"none", "guess"} or path, optional
