@@ -130,4 +130,4 @@ def test_decisions_are_logged(chain, caplog):
     text = "\n".join(r.getMessage() for r in caplog.records if r.name == "trajvae")
     assert "selected 8 of 12 atoms (index 2:9), 400 of 400 frames of 1 files" in text
     assert "features " in text and "bits" in text
-    assert "trained 2 epochs on" in text and "ELBO" in text
+    assert "trained 2 epochs and kept epoch " in text and "ELBO" in text
