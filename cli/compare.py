@@ -12,8 +12,9 @@ from . import options, report
 
 
 @click.command(
+    cls=options.GroupedCommand,
     epilog="Examples: trajvae compare traj.xtc -s top.gro --backend euclidean --backend hyperspherical "
-    "--latent-dim 1,2;  trajvae compare traj.xtc -s top.gro --repeats 3 --jobs 2"
+    "--latent-dim 1,2;  trajvae compare traj.xtc -s top.gro --repeats 3 --jobs 2",
 )
 @options.trajectories
 @options.reading

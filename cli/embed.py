@@ -12,7 +12,9 @@ from . import options, report
 from .train import CONTRACT, OF_TRAINING, train_model, unfinished
 
 
-@click.command(epilog='Example: trajvae embed traj.dcd -s top.psf --select "name CA" -o ca.h5')
+@click.command(
+    cls=options.GroupedCommand, epilog='Example: trajvae embed traj.dcd -s top.psf --select "name CA" -o ca.h5'
+)
 @options.trajectories
 @options.reading
 @options.model

@@ -13,7 +13,8 @@ _MANY = 0.98  # of draws that are valid as drawn
 
 
 @click.command(
-    epilog="Example: trajvae generate -n 1000 -o new.h5md   (opens in MDAnalysis with new.pdb, and in mdtraj)"
+    cls=options.GroupedCommand,
+    epilog="Example: trajvae generate -n 1000 -o new.h5md   (opens in MDAnalysis with new.pdb, and in mdtraj)",
 )
 @click.option("-n", "--number", type=int, default=1000, show_default=True, help="How many conformations.")
 @click.option("--mean", is_flag=True, help="Decode the mean of p(x|z) instead of drawing from it.")

@@ -12,10 +12,10 @@ from . import options, report
 _MOST = 40
 
 
-@click.command(epilog="Examples: trajvae info model.h5;  trajvae info --options euclidean")
+@click.command(cls=options.GroupedCommand, epilog="Examples: trajvae info model.h5;  trajvae info --options euclidean")
 @click.argument("file", required=False, type=options.PATH)
 @click.option("--options", "backend", metavar="BACKEND", help="List what --set takes for a latent space.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
+@options.as_json
 def info(file: Path | None, backend: str | None, as_json: bool) -> None:
     """Say what one of trajvae's files holds, or what a latent space can be told."""
     if backend is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import warnings
+from difflib import get_close_matches
 from typing import Any, TextIO
 
 import click
@@ -56,6 +57,18 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of their use."""
         return list(COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names; of a mistyped one, those that are like it."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            like = get_close_matches(name, COMMANDS, n=2)
+            meant = " or ".join(f"'{other}'" for other in like)
+            way = f"Did you mean {meant}?" if like else f"There are {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command '{name}'. {way}")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name."""

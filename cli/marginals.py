@@ -14,7 +14,7 @@ _ROWS = 12
 _BLIND = 0.1  # bits: a noise floor that hides what one wants to see
 
 
-@click.command(epilog="Example: trajvae marginals traj.dcd -s top.psf")
+@click.command(cls=options.GroupedCommand, epilog="Example: trajvae marginals traj.dcd -s top.psf")
 @options.optional_trajectories
 @options.reading
 @options.model

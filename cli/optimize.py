@@ -12,8 +12,9 @@ from . import options, report
 
 
 @click.command(
+    cls=options.GroupedCommand,
     epilog="Examples: trajvae optimize --objective rg;  trajvae optimize --objective distance:0,9 --goal 5.5;  "
-    "trajvae optimize --objective my_module:my_function --goal max"
+    "trajvae optimize --objective my_module:my_function --goal max",
 )
 @options.optional_trajectories
 @options.reading

@@ -7,12 +7,18 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from trajvae.config import TrainConfig
+
+from . import grouped
+from .grouped import GroupedCommand as GroupedCommand
+from .grouped import option as option
+from .verbosity import verbose
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,57 +34,64 @@ def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+def _of(group: str) -> Callable[..., Callable[[F], F]]:
+    """`option` with its group."""
+    return partial(option, group=group)
+
+
 trajectories = click.argument("trajectories", nargs=-1, metavar="TRAJ...", type=str)
 optional_trajectories = click.argument("trajectories", nargs=-1, metavar="[TRAJ]...", type=str)
 
+_input, _model, _training, _output, _running = (_of(group) for group in grouped.ORDER)
+
 reading = _stack(
-    click.option("-s", "--topology", type=PATH, multiple=True, metavar="PATH",
-                 help="Topology: PSF, PDB, GRO, TPR or any that MDAnalysis reads; given several times, one for each "
-                 "trajectory."),
-    click.option("--select", help="Atoms, in MDAnalysis' selection language. [default: heavy atoms of protein "
-                 "and nucleic acid if any, else everything but solvent and ions]"),
-    click.option("--start", type=int, help="First frame, from 0."),
-    click.option("--stop", type=int, help="Frame before which to stop."),
-    click.option("--step", type=int, help="Take every step-th frame."),
-    click.option("--bonds", metavar="FILE|none|guess",
-                 help="Take bonds from this topology file, ignore them, or guess them from distances. [default: bonds "
-                 "of the topology, completed by distance in residues whose atoms are not connected]"),
-    click.option("--format", "format", metavar="NAME",
-                 help="Format of the trajectories, as MDAnalysis or mdtraj name it. [default: by the suffix]"),
+    _input("-s", "--topology", type=PATH, multiple=True, metavar="PATH",
+           help="Topology: PSF, PDB, GRO, TPR or any that MDAnalysis reads; given several times, one for each "
+           "trajectory."),
+    _input("--select", help="Atoms, in MDAnalysis' selection language.",
+           default_text="heavy atoms of protein and nucleic acid if any, else everything but solvent and ions"),
+    _input("--start", type=int, help="First frame, from 0."),
+    _input("--stop", type=int, help="Frame before which to stop."),
+    _input("--step", type=int, help="Take every step-th frame."),
+    _input("--bonds", metavar="FILE|none|guess",
+           help="Take bonds from this topology file, ignore them, or guess them from distances.",
+           default_text="bonds of the topology, completed by distance in residues whose atoms are not connected"),
+    _input("--format", "format", metavar="NAME",
+           help="Format of the trajectories, as MDAnalysis or mdtraj name it.", default_text="by the suffix"),
 )  # fmt: skip
 
-model = click.option("-m", "--model", type=PATH, help="Model file. [default: model.h5 in this folder]")
+model = _model("-m", "--model", type=PATH, help="Model file.", default_text="model.h5 in this folder")
+
+output_option = _output
+as_json = _output("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
 
 
 def output(default: str) -> Callable[[F], F]:
     """`-o` and `-f`, with the command's default name."""
     return _stack(
-        click.option("-o", "--output", type=PATH, default=default, show_default=True, help="File to write."),
-        click.option("-f", "--force", is_flag=True, help="Replace the output if it exists."),
+        _output("-o", "--output", type=PATH, default=default, show_default=True, help="File to write."),
+        _output("-f", "--force", is_flag=True, help="Replace the output if it exists."),
     )
 
 
 common = _stack(
-    click.option(
-        "--seed",
-        type=click.IntRange(0, 2**63 - 2),
-        default=0,
-        metavar="INTEGER",
-        help="Of all randomness. [default: 0]",
-    ),
-    click.option("--device", default="auto", show_default=True, metavar="[auto|cpu|cuda]", help="Where to compute."),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else."),
-)
+    as_json,
+    _running("--seed", type=click.IntRange(0, 2**63 - 2), default=0, metavar="INTEGER", help="Of all randomness.",
+             default_text="0"),
+    _running("--device", default="auto", show_default=True, metavar="[auto|cpu|cuda]", help="Where to compute."),
+    verbose,
+)  # fmt: skip
 
 
-def _help(name: str) -> str:
+def _told(name: str) -> dict[str, str]:
+    """The help and the default of an option of training, as `TrainConfig` has them."""
     field = next(f for f in fields(TrainConfig) if f.name == name)
     if name == "latent_dim":
-        return "Intrinsic dimension of the latent space. [default: 2, or that of --signature]"
+        return {"help": "Intrinsic dimension of the latent space.", "default_text": "2, or that of --signature"}
     text = str(field.metadata["help"])
     text = text[0].upper() + text[1:] if not text.startswith("p(") else text
-    default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-    return text if field.default is None else f"{text}. [default: {default}]"
+    plain = "" if field.default is None else str(field.default)
+    return {"help": f"{text}.", "default_text": field.metadata["default"] or plain}
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
@@ -96,31 +109,31 @@ def _widths(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 
 
 _networks = _stack(
-    click.option("--signature", metavar="h2,s2:0.5,e2", help=_help("signature")),
-    click.option("--features", metavar="[cartesian|internal|auto]", help=_help("features")),
-    click.option("--likelihood", metavar="[isotropic|full|lowrank|conditional]", help=_help("likelihood")),
-    click.option("--torsions", metavar="[independent|autoregressive]", help=_help("torsions")),
-    click.option("--free-bits", type=float, help=_help("free_bits")),
-    click.option("--align", metavar="[superpose|principal|none]", help=_help("align")),
-    click.option("--center", metavar="[mass|geometry]", help=_help("center")),
-    click.option("--beta", type=float, help=_help("beta")),
-    click.option("--epochs", type=int, help=_help("epochs")),
-    click.option("--batch-size", type=int, help=_help("batch_size")),
-    click.option("--hidden", callback=_widths, metavar="W,W,...", help=_help("hidden")),
-    click.option("--set", "settings", multiple=True, callback=_pairs, metavar="KEY=VALUE",
-                 help="An option of the latent space; `trajvae info --options BACKEND` lists them."),
+    _model("--signature", metavar="h2,s2:0.5,e2", **_told("signature")),
+    _model("--set", "settings", multiple=True, callback=_pairs, metavar="KEY=VALUE",
+           help="An option of the latent space; `trajvae info --options BACKEND` lists them."),
+    _model("--features", metavar="[cartesian|internal|auto]", **_told("features")),
+    _model("--likelihood", metavar="[isotropic|full|lowrank|conditional]", **_told("likelihood")),
+    _model("--torsions", metavar="[independent|autoregressive]", **_told("torsions")),
+    _model("--align", metavar="[superpose|principal|none]", **_told("align")),
+    _model("--center", metavar="[mass|geometry]", **_told("center")),
+    _model("--hidden", callback=_widths, metavar="W,W,...", **_told("hidden")),
+    _training("--free-bits", type=float, **_told("free_bits")),
+    _training("--beta", type=float, **_told("beta")),
+    _training("--epochs", type=int, **_told("epochs")),
+    _training("--batch-size", type=int, **_told("batch_size")),
 )  # fmt: skip
 
 running = _stack(
-    click.option("--memory", metavar="AMOUNT", help="Such as 2GB: frames that take more while training are streamed "
-                 "through a file of features in TMPDIR. [default: half of this machine's]"),
-    click.option("--checkpoint", type=click.FloatRange(min=0.0), default=60.0, show_default=True, metavar="SECONDS",
-                 help="Time between checkpoints of a training; `train --resume` goes on from the last."),
+    _training("--memory", metavar="AMOUNT", help="Such as 2GB: frames that take more while training are streamed "
+              "through a file of features in TMPDIR.", default_text="half of this machine's"),
+    _training("--checkpoint", type=click.FloatRange(min=0.0), default=60.0, show_default=True, metavar="SECONDS",
+              help="Time between checkpoints of a training; `train --resume` goes on from the last."),
 )  # fmt: skip
 
 training = _stack(
-    click.option("--backend", "--latent", "backend", help=_help("backend")),
-    click.option("--latent-dim", type=click.IntRange(min=1), help=_help("latent_dim")),
+    _model("--backend", "--latent", "backend", **_told("backend")),
+    _model("--latent-dim", type=click.IntRange(min=1), **_told("latent_dim")),
     _networks,
 )
 
@@ -136,10 +149,10 @@ def _dimensions(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 comparing = _stack(
-    click.option("--backend", "--latent", "backends", multiple=True,
-                 help="A latent space; once for each. [default: all]"),
-    click.option("--latent-dim", callback=_dimensions, metavar="D,D,...",
-                 help="Intrinsic dimensions, each with every backend. [default: 2]"),
+    _model("--backend", "--latent", "backends", multiple=True, help="A latent space; once for each.",
+           default_text="all"),
+    _model("--latent-dim", callback=_dimensions, metavar="D,D,...",
+           help="Intrinsic dimensions, each with every backend.", default_text="2"),
     _networks,
 )  # fmt: skip
 

@@ -12,7 +12,8 @@ from . import options, report
 
 
 @click.command(
-    epilog="Examples: trajvae path --from 0 --to 97;  trajvae path --from open.pdb --to closed.pdb --frames 100"
+    cls=options.GroupedCommand,
+    epilog="Examples: trajvae path --from 0 --to 97;  trajvae path --from open.pdb --to closed.pdb --frames 100",
 )
 @options.optional_trajectories
 @options.reading

@@ -10,26 +10,34 @@ from . import options, report
 
 
 @click.command(
+    cls=options.GroupedCommand,
     epilog="Examples: trajvae plot embed.h5 --temperature 310;  trajvae plot path.h5md --over embed.h5 -o path.pdf;  "
-    "trajvae plot marginals.h5 --observable rg --only marginal -o rg.svg"
+    "trajvae plot marginals.h5 --observable rg --only marginal -o rg.svg",
 )
 @click.argument("file", type=options.PATH)
-@click.option("-o", "--output", type=options.PATH, help="File to write: .png, .svg or .pdf. [default: FILE's name.png]")
-@click.option("-f", "--force", is_flag=True, help="Replace the output if it exists.")
+@options.output_option(
+    "-o", "--output", type=options.PATH, help="File to write: .png, .svg or .pdf.", default_text="FILE's name.png"
+)
+@options.output_option("-f", "--force", is_flag=True, help="Replace the output if it exists.")
 @click.option("--temperature", type=float, default=300.0, show_default=True, help="Of the simulation, in K.")
-@click.option("--bins", type=int, help="Cells of a free energy along an axis. [default: by the number of points]")
-@click.option(
+@options.option(
+    "--bins", type=int, help="Cells of a free energy along an axis.", default_text="by the number of points"
+)
+@options.option(
     "--observable",
     "observables",
     multiple=True,
-    help="Of those that the file holds: a panel for each. [default: the usual ones]",
+    help="Of those that the file holds: a panel for each.",
+    default_text="the usual ones",
 )
-@click.option("--only", multiple=True, metavar="PANEL", help="Panels by name, as --json lists them. [default: all]")
+@options.option(
+    "--only", multiple=True, metavar="PANEL", help="Panels by name, as --json lists them.", default_text="all"
+)
 @click.option(
     "--over", type=options.PATH, help="embed.h5 or model.h5: its free energy below a path or an optimisation."
 )
 @click.option("--dpi", type=click.FloatRange(20, 1200), default=300, show_default=True, help="Dots an inch.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
+@options.as_json
 def plot(
     file: Path,
     output: Path | None,

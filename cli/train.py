@@ -93,7 +93,10 @@ def _resumed(path: Path, names: list[str], choices: dict[str, Any], extra: dict[
     return Model.resume(path, names or None, reading=reading if given else None, asked_for=asked_for, **extra)
 
 
-@click.command(epilog='Example: trajvae train "run*.xtc" -s top.gro --select "name CA" --latent-dim 3 -o ca.h5')
+@click.command(
+    cls=options.GroupedCommand,
+    epilog='Example: trajvae train "run*.xtc" -s top.gro --select "name CA" --latent-dim 3 -o ca.h5',
+)
 @options.trajectories
 @options.reading
 @options.training

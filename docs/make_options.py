@@ -8,25 +8,30 @@ import click
 
 from trajvae.latents import LATENTS, latent_options
 from trajvae_cli import main
+from trajvae_cli.grouped import ORDER, default_of, group_of
 
 HEAD = """# Options
 
 Made by `python docs/make_options.py` from the commands themselves; `trajvae COMMAND --help` says the same.
-A default that depends on the data stands in words; options without one are off, or none. What `--set` takes stands
+Options stand in the groups of the help. A default that depends on the data stands in words; options without one are
+off, or none. `--help` (`-h`) shows the help of a command. What `--set` takes stands
 [at the end](#set), and `trajvae info --options BACKEND` lists it.
 """
 
 
 def rows(command: click.Command) -> list[str]:
-    """One line of the table an option."""
-    out = []
+    """One line of the table an option, group by group as in the command's help."""
+    groups: dict[str, list[str]] = {}
     for option in command.params:
         if isinstance(option, click.Option):
             names = ", ".join(f"`{name}`" for name in option.opts)
-            plain = option.default if isinstance(option.default, int | float | str | Path) else None
-            default = "" if option.is_flag or plain is None or option.required else f"`{plain}`"
-            text = (option.help or "").replace("|", "\\|")
-            out.append(f"| {names} | {text} | {default} |")
+            text, default = ((option.help or "").replace("|", "\\|"), default_of(option))
+            default = default if " " in default or not default else f"`{default}`"
+            groups.setdefault(group_of(option), []).append(f"| {names} | {text} | {default} |")
+    own = [name for name in groups if name not in ORDER]
+    out = []
+    for name in (*own, *(name for name in ORDER if name in groups)):
+        out += [f"| **{name or f'{command.name} itself'}** | | |", *groups[name]]
     return out
 
 

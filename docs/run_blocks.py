@@ -1,9 +1,14 @@
-"""The code blocks of these pages, run as a reader would: `python docs/run_blocks.py [PAGE...]` makes docs/figures/.
+"""The code blocks of README.md and of these pages, run as a reader would: `python docs/run_blocks.py [PAGE...]`.
 
 Blocks of a page run in order in one folder, empty at first, with the repository beside it as `../trajvae`. Blocks of
-`bash` are given to bash, those of `python` to Python. One of `text` is what the block before it says: every line must
-be there, any number standing for any other. A block below a line `<!-- not run: WHY -->` is left alone. A picture
-`figures/PAGE_NAME.png` is the file NAME.png that the page's blocks leave.
+`bash` are given to bash, those of `python` to Python; there is none that is left alone. One of `text` is what the block
+before it says: every line must be there, any number standing for any other. A picture `figures/PAGE_NAME.png` is the
+file NAME.png that the page's blocks leave, and is kept in docs/figures/.
+
+Comments of the page, right above a block, may say two things of it. `<!-- before: COMMANDS -->` are commands of bash
+that run first, such as those that bring the files that the reader has. Below `<!-- in tests:` stand lines
+`OLD => NEW`, up to `-->`: where a block would take minutes, or install, the tests put NEW for OLD (fewer epochs, a dry
+run); OLD must be in the block.
 """
 
 from __future__ import annotations
@@ -19,50 +24,69 @@ from pathlib import Path
 from typing import NamedTuple
 
 DOCS = Path(__file__).parent
-BLOCK = re.compile(r"^(?:<!-- not run: (?P<why>.+) -->\n)?```(?P<language>\S*)\n(?P<code>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^(?P<notes>(?:<!--(?:(?!-->).)*-->\n)*)```(?P<language>\S*)\n(?P<code>.*?)^```$", re.M | re.S)
+NOTE = re.compile(r"<!-- (before|in tests):\s*(.*?)\s*-->", re.S)
 PICTURE = re.compile(r"!\[[^\]]+\]\(figures/(?P<page>[a-z]+)_(?P<file>\w+\.png)\)")
 NUMBER = re.compile(r"-?\d[\d.,]*(e[+-]?\d+)?")
 SHELLS = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 
 
 class Block(NamedTuple):
-    """A fenced block: its language, its text, the line it begins at, and why it is not run, if it is not."""
+    """A fenced block: its language, its text, the line it begins at, what runs first, and what tests change in it."""
 
     language: str
     code: str
     line: int
-    why: str | None
+    before: str
+    changes: tuple[tuple[str, str], ...]
+
+    def in_tests(self, place: str) -> Block:
+        """The block as the tests run it."""
+        code = self.code
+        for old, new in self.changes:
+            if old not in code:
+                raise PageError(f"{place}: tests would put '{new}' for '{old}', which is not in the block")
+            code = code.replace(old, new)
+        return self._replace(code=code)
 
 
 class PageError(Exception):
     """A block failed, or says something else than the page."""
 
 
+def source(page: str) -> Path:
+    """The file of a page; README.md stands above these."""
+    return DOCS.parent / "README.md" if page == "README" else DOCS / f"{page}.md"
+
+
 def pages() -> list[str]:
     """The pages with blocks that are run."""
-    return [p.stem for p in sorted(DOCS.glob("*.md")) if any(b.language in SHELLS for b in blocks(p.stem))]
+    names = ["README", *(p.stem for p in sorted(DOCS.glob("*.md")))]
+    return [name for name in names if any(b.language in SHELLS for b in blocks(name))]
 
 
 def blocks(page: str) -> list[Block]:
     """All fenced blocks of a page, but for Sphinx's own directives."""
-    text = (DOCS / f"{page}.md").read_text()
-    found = [
-        Block(m["language"], m["code"], text.count("\n", 0, m.start("language")) + 1, m["why"])
-        for m in BLOCK.finditer(text)
-    ]
+    text, found = source(page).read_text(), []
+    for m in BLOCK.finditer(text):
+        notes = dict(NOTE.findall(m["notes"]))
+        changes = (line.partition(" => ") for line in notes.get("in tests", "").splitlines())
+        line = text.count("\n", 0, m.start("language")) + 1
+        pairs = tuple((old, new) for old, _, new in changes)
+        found.append(Block(m["language"], m["code"], line, notes.get("before", ""), pairs))
     return [block for block in found if not block.language.startswith("{")]
 
 
 def pictures(page: str) -> list[str]:
     """Files that a page's blocks leave and that it shows."""
-    found = [(m["page"], m["file"]) for m in PICTURE.finditer((DOCS / f"{page}.md").read_text())]
+    found = [(m["page"], m["file"]) for m in PICTURE.finditer(source(page).read_text())]
     if any(owner != page for owner, _ in found):
         raise PageError(f"{page}.md shows a picture of another page, whose commands do not stand beside it")
     return [file for _, file in found]
 
 
-def run_page(page: str, work: Path) -> Iterator[tuple[Block, str]]:
-    """Run a page's blocks in the folder `work/PAGE`; each with what it said.
+def run_page(page: str, work: Path, *, testing: bool = False) -> Iterator[tuple[Block, str]]:
+    """Run a page's blocks in the folder `work/PAGE`, as tests have them or as they stand; each with what it said.
 
     Raises
     ------
@@ -75,12 +99,12 @@ def run_page(page: str, work: Path) -> Iterator[tuple[Block, str]]:
     said = ""
     for block in blocks(page):
         place = f"{page}.md, line {block.line}"
-        if block.why is not None:
-            continue
         if block.language == "text":
             check_said(block.code, said, place)
         elif block.language in SHELLS:
-            said = run_block(block, folder, place)
+            if block.before:
+                run_block(block._replace(language="bash", code=block.before), folder, place)
+            said = run_block(block.in_tests(place) if testing else block, folder, place)
             yield block, said
         else:
             raise PageError(f"{place}: a block of '{block.language}' is neither run nor compared")
@@ -120,7 +144,7 @@ def _masked(line: str) -> str:
 def main(names: list[str]) -> None:
     """Run pages, show what blocks say, and keep the pictures."""
     (DOCS / "figures").mkdir(exist_ok=True)
-    for page in names or pages():
+    for page in names or [page for page in pages() if page != "README"]:
         with tempfile.TemporaryDirectory() as work:
             for block, said in run_page(page, Path(work)):
                 print(f"== {page}.md, line {block.line}\n{block.code}-- says\n{said}", flush=True)

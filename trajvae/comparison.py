@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
-from trajvae.config import TrainConfig
+from trajvae.config import CandidateOptions, TrainConfig
 from trajvae.errors import OptionError
+from trajvae.keywords import spelled_out
 from trajvae.latents import LATENTS, latent_options, make_latent, resolve_settings
 from trajvae.model import Model
 from trajvae.outputs.compare import Comparison
 from trajvae.outputs.trials import Plan, check_frames, examine, train_all
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, own_selection
+from trajvae.train_options import CONFIG_DEFAULTS
 
 
+@spelled_out(CandidateOptions, CONFIG_DEFAULTS)
 def candidates(
     backends: Sequence[str] = (),
     dims: Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,
-    **options: Any,
+    **options: Unpack[CandidateOptions],
 ) -> dict[str, TrainConfig]:
     """Configurations that differ in their latent space alone.
 
@@ -32,8 +35,8 @@ def candidates(
         Each with every backend; names then end in `:DIM` where there are several.
     settings : mapping, optional
         Options of latent spaces: KEY for all that know it, or BACKEND.KEY.
-    **options
-        Of `TrainConfig`. A signature is for the product alone.
+    signature, features, likelihood, torsions, free_bits, align, center, beta, epochs, batch_size, hidden, select, seed
+        The fields of `TrainConfig`, alike for all. A signature is for the product alone.
 
     Raises
     ------
@@ -86,8 +89,8 @@ def compare(
 
     Parameters
     ----------
-    source
-        See `open_source`.
+    source : str, Path, ndarray, Universe, AtomGroup, mdtraj.Trajectory, or a sequence of such
+        As `Model.train` takes it.
     configs : sequence of str, or mapping of str to TrainConfig
         Backends by name (all by default), or configurations by a name of one's own. Epochs that are not given are at
         most 50.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, TypedDict
 
 from trajvae.errors import OptionError
 from trajvae.signature import parse_manifold, parse_signature
@@ -35,8 +35,47 @@ def check_types(kind: Any, values: dict[str, Any]) -> None:
             raise OptionError(f"{f.name} wants {f.type}, got {value!r}")
 
 
-def _option(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def _option(default: Any, text: str, depends: str = "") -> Any:
+    """A field with its help; `depends` says in words what None stands for."""
+    return field(default=default, metadata={"help": text, "default": depends})
+
+
+class AlikeOptions(TypedDict, total=False):
+    """Options of training that latent spaces which are compared have alike; see `TrainConfig`."""
+
+    signature: str | None
+    features: str
+    likelihood: str | None
+    torsions: str | None
+    free_bits: float | None
+    align: str
+    center: str
+    beta: float
+    epochs: int | None
+    batch_size: int | None
+    hidden: tuple[int, ...] | None
+
+
+class NetworkOptions(AlikeOptions, total=False):
+    """Options of training beside the latent space, the atoms and the seed; see `TrainConfig`."""
+
+    settings: dict[str, Any]
+
+
+class CandidateOptions(AlikeOptions, total=False):
+    """Options of training beside the latent space; see `TrainConfig`."""
+
+    select: str | None
+    seed: int
+
+
+class TrainingOptions(NetworkOptions, total=False):
+    """All options of training by name; see `TrainConfig`, whose fields they are."""
+
+    backend: str
+    latent_dim: int | None
+    select: str | None
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -44,9 +83,7 @@ class TrainConfig:
     """Options of `trajvae train`; the same names in Python. None stands for a default that depends on the data."""
 
     backend: str = _option("euclidean", "latent space: euclidean, hyperspherical, product, rhvae or embedded")
-    latent_dim: int = _option(
-        None, "intrinsic dimension of the latent space; default: 2, or that of signature or manifold"
-    )
+    latent_dim: int = _option(None, "intrinsic dimension of the latent space", "2, or that of signature or manifold")
     signature: str | None = _option(
         None, "factors of a product space, such as h2,s2,e2 or s2:0.5; stands in the place of the latent dimension"
     )
@@ -57,17 +94,17 @@ class TrainConfig:
     )
     likelihood: str | None = _option(
         None,
-        "p(x|z): isotropic, full, conditional or, of cartesian features, lowrank; default: full, but for cartesian "
-        "features isotropic with fewer than 10 frames a feature and lowrank above 1000 features, and for internal ones "
-        "isotropic (in units of their spread) above 1000",
+        "p(x|z): isotropic, full, conditional or, of cartesian features, lowrank",
+        "full, but for cartesian features isotropic with fewer than 10 frames a feature and lowrank above 1000 "
+        "features, and for internal ones isotropic (in units of their spread) above 1000",
     )
     torsions: str | None = _option(
         None,
-        "flexible torsions of internal coordinates, given z: autoregressive (each given those before), or independent; "
-        "default: autoregressive up to 100 of them",
+        "flexible torsions of internal coordinates, given z: autoregressive (each given those before), or independent",
+        "autoregressive up to 100 of them",
     )
     free_bits: float | None = _option(
-        None, "nats of the KL divergence that cost nothing; default: 4 for internal and conditional, else 0"
+        None, "nats of the KL divergence that cost nothing", "4 for internal and conditional, else 0"
     )
     align: str = _option(
         "superpose",
@@ -75,12 +112,12 @@ class TrainConfig:
     )
     center: str = _option("geometry", "weights of the centre and of the superposition")
     beta: float = _option(1.0, "weight of the KL divergence after its warm-up")
-    epochs: int | None = _option(None, "at most; default: about 8000 optimiser steps; early stopping may end before")
-    batch_size: int | None = _option(None, "frames a step; default: 16 to 128, by the number of frames")
+    epochs: int | None = _option(None, "at most; early stopping may end before", "about 8000 optimiser steps")
+    batch_size: int | None = _option(None, "frames a step", "16 to 128, by the number of frames")
     hidden: tuple[int, ...] | None = _option(
         None,
-        "widths of the hidden layers, of encoder and decoder alike; default: 256,256,256, and 128,128 for internal "
-        "coordinates, whose likelihood has networks of its own",
+        "widths of the hidden layers, of encoder and decoder alike",
+        "256,256,256, and 128,128 for internal coordinates, whose likelihood has networks of its own",
     )
     select: str | None = _option(None, "atoms, in MDAnalysis' selection language")
     seed: int = _option(0, "of initial weights, batches and noise")

@@ -38,6 +38,14 @@ class OptionError(TrajvaeError):
     """An option has a value outside its range, or contradicts another."""
 
 
+class UnknownOptionError(OptionError, TypeError):
+    """A function was given an option that it does not have; names the option that was probably meant."""
+
+
+class MissingPackageError(TrajvaeError, ImportError):
+    """An optional package is not installed; says how to install it."""
+
+
 class StoppedError(TrajvaeError):
     """A training was asked to stop, and did; says how to go on."""
 

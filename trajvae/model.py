@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trajvae import train_options
 from trajvae.config import TrainConfig
+from trajvae.display import Displayed, Summary
 from trajvae.errors import ModelError
 from trajvae.geometry.geodesic import Descent
+from trajvae.keywords import spelled_out
 from trajvae.models.identity import check_molecule
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record, encode_all
@@ -21,8 +24,10 @@ from trajvae.models.supply import InMemory
 from trajvae.observables import evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.embed import Embedding, embed
-from trajvae.outputs.generate import Drawing, generate
+from trajvae.outputs.generate import Drawing
+from trajvae.outputs.history import TrainingHistory
 from trajvae.outputs.marginals import Marginals, marginals
+from trajvae.outputs.mending import DRAWING_DEFAULTS, DrawingOptions
 from trajvae.outputs.objectives import parse_objective
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.path import find_ends, path
@@ -31,23 +36,12 @@ from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_matching
 from trajvae.store import read_model, write_model
 from trajvae.topology import Topology
+from trajvae.train_options import ResumeOptions, RunOptions, TrainOptions, running
 from trajvae.training import resume, train, train_frames
 
 
-class Model:
-    """A trained model.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-    record : Record
-        What is kept of the training frames.
-    files : list of str
-        The trajectories it was trained on.
-    selection : str
-        The atoms in words.
-    command : str
-        The call that made it.
+class Model(Displayed):
+    """A trained model; `Model.train`, `Model.load` and `Model.resume` give one.
 
     Examples
     --------
@@ -63,50 +57,88 @@ class Model:
         self.files, self.selection, self.command = files, selection, command
 
     @classmethod
-    def train(cls, source: Any, config: TrainConfig | None = None, **options: Any) -> Model:
+    @spelled_out(TrainOptions, train_options.TRAIN_DEFAULTS)
+    def train(cls, source: Any, config: TrainConfig | None = None, **options: Unpack[TrainOptions]) -> Model:
         """Read, align and train.
 
         Parameters
         ----------
-        source
-            See `open_source`.
-        config : TrainConfig, optional
-        reading : Reading, optional
-            Topology and frames; its selection is the config's if it has none of its own.
+        source : str, Path, ndarray, Universe, AtomGroup, mdtraj.Trajectory, or a sequence of such
+            Paths may be globs; arrays are (T, N, D) in Å.
+        config, reading : TrainConfig, Reading, optional
+            Options in one object; those given by name beside it replace its own.
+        backend, latent_dim, signature, features, likelihood, torsions, free_bits, align, center, beta, epochs,\
+        batch_size, hidden, select, seed, settings : optional
+            The fields of `TrainConfig`; `latent` is another name of `backend`.
+        topology, start, stop, step, bonds, format : optional
+            The fields of `Reading`.
         device : {"auto", "cpu", "cuda"}
         inputs : optional
-            A source of as many frames of the same atoms, which the encoder sees in the place of the source's, such as
-            noisy ones: the model learns to denoise.
+            A source of as many frames of the same atoms that the encoder sees instead, such as noisy ones.
         regulariser : callable, optional
-            (VAE, Terms) to a scalar in nats a frame that is added to the loss.
+            (network, terms of the bound) to a scalar in nats a frame that is added to the loss.
         progress : callable, optional
-            Called with (epoch, epochs, held-out ELBO).
+            Called with (epoch, epochs, held-out ELBO); without it, `verbose` draws a progress bar.
         checkpoint : str or Path, optional
-            A model file that what was reached is written to every minute (`every`, in seconds); see `resume`. One that
-            exists is an error, unless `force` is on.
+            A file for `Model.resume`, written every minute (`every`, in seconds). One that exists needs `force`.
+        asked : callable, optional
+            Called after every step: whether to stop, with a checkpoint.
         memory : str or float, optional
             Such as "2GB": where the frames take more, they are streamed. By default half of the machine's.
+        command : str
+            What the model's file says it was made by.
 
         Raises
         ------
         TrajvaeError
-            What cannot be read or learned from.
+            What cannot be read or learned from; an option that there is not, with the one that was probably meant.
         """
-        return cls(*train(source, config, **options))
+        chosen, reading = train_options.config_of(config, options), train_options.reading_of(options)
+        with running(options) as run:
+            return cls(*train(source, chosen, reading=reading, inputs=options.get("inputs"), **run))
 
     @classmethod
-    def fit(cls, frames: Frames, chunk: Chunk, config: TrainConfig, **options: Any) -> Model:
-        """Train on frames that were read already; `options` as in `train`."""
-        return cls(*train_frames(frames, InMemory(chunk), config, **options))
+    @spelled_out(RunOptions, train_options.RUN_DEFAULTS)
+    def fit(cls, frames: Frames, chunk: Chunk, config: TrainConfig, **options: Unpack[RunOptions]) -> Model:
+        """Train on frames that were read already; the options are those of `Model.train`."""
+        with running(options) as run:
+            return cls(*train_frames(frames, InMemory(chunk), config, **run))
 
     @classmethod
-    def resume(cls, path: str | Path, source: Any = None, **options: Any) -> Model:
-        """Go on with a training from its last checkpoint, to the same weights; see `training.resume`."""
-        return cls(*resume(path, source, **options))
+    @spelled_out(ResumeOptions, train_options.RUN_DEFAULTS)
+    def resume(
+        cls, path: str | Path, source: Any = None, reading: Reading | None = None, **options: Unpack[ResumeOptions]
+    ) -> Model:
+        """Go on with a training from its last checkpoint, to the same weights as if it had not stopped.
 
-    def __repr__(self) -> str:
-        c = self.config
-        return f"<Model {c.backend}, latent dimension {c.latent_dim}, {self.topology.n_atoms} atoms ({self.selection})>"
+        Parameters
+        ----------
+        path : str or Path
+            The model file that its checkpoints were written to.
+        source, reading : optional
+            The frames, where they are elsewhere now, or were no files.
+        asked_for : dict, optional
+            Options that must be those it began with.
+        device, regulariser, progress, verbose, every, asked, memory : optional
+            As in `Model.train`.
+
+        Raises
+        ------
+        ModelError
+            The file holds no unfinished training, or is damaged.
+        OptionError
+            Another option than it began with.
+        ReadError
+            The frames are not those that it began with.
+        """
+        with running(options) as run:
+            return cls(*resume(path, source, reading, **run))
+
+    def _summary(self) -> Summary:
+        c, names = self.config, ("frames", "held_out", "features", "likelihood", "elbo", "rmsd", "pca_rmsd", "epochs")
+        title = f"Model {c.backend}, latent dimension {c.latent_dim}, {self.topology.n_atoms} atoms ({self.selection})"
+        rows = [("trajectories", ", ".join(self.files))]
+        return Summary(title, [*rows, *((name, self.figures[name]) for name in names if name in self.figures)])
 
     @property
     def config(self) -> TrainConfig:
@@ -123,13 +155,18 @@ class Model:
         """What training reported: held-out ELBO, RMSD and the like."""
         return self.record.figures
 
+    @property
+    def history(self) -> TrainingHistory:
+        """How its training went: columns by name, a row an evaluation."""
+        return TrainingHistory(self.record.history, self.pipeline.vae.latent.parts)
+
     def open(self, source: Any, reading: Reading | None = None) -> Frames:
         """Open a source with the model's own selection, and refuse another molecule.
 
         Raises
         ------
         ModelError
-            See `check_molecule`: the atoms differ from the model's.
+            The atoms differ from the model's: it is another molecule, or another order of atoms.
         """
         frames = open_matching(source, reading or Reading(), self.config.select, self.topology.n_atoms)
         check_molecule(self.pipeline, self.record, self.selection, frames)
@@ -143,7 +180,7 @@ class Model:
         *,
         rmsd: bool = True,
     ) -> Embedding:
-        """Latent coordinates of every frame of a source; see `open_source`.
+        """Latent coordinates of every frame of a source, which may be all that `Model.train` takes.
 
         Without `rmsd` nothing is decoded: RMSDs are NaN, `figures` has no ELBO, and latents are the same, in a third of
         the time from memory or DCD.
@@ -154,27 +191,18 @@ class Model:
         """Mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""
         return self.pipeline.decode(latent)
 
-    def generate(
-        self,
-        n: int,
-        *,
-        seed: int = 0,
-        mean: bool = False,
-        sampler: str = "auto",
-        novelty: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-        **mending: Any,
-    ) -> Conformations:
-        """New conformations; see `outputs.generate.Drawing`, and `Mending` for what else may be said."""
-        extra: dict[str, Any] = {"novelty": novelty, "progress": progress, **mending}
-        return generate(self.pipeline, self.record, n, seed=seed, mean=mean, sampler=sampler, **extra)
+    @spelled_out(DrawingOptions, DRAWING_DEFAULTS)
+    def generate(self, n: int, **options: Unpack[DrawingOptions]) -> Conformations:
+        """New conformations in memory; the options are those of `trajvae.outputs.generate.Drawing`."""
+        return Drawing(self.pipeline, self.record, n, **options).collect()
 
-    def drawing(self, n: int, **options: Any) -> Drawing:
+    @spelled_out(DrawingOptions, DRAWING_DEFAULTS)
+    def drawing(self, n: int, **options: Unpack[DrawingOptions]) -> Drawing:
         """What `generate` gives, not drawn yet: iterate over pieces, or `save` as many as the disk holds."""
         return Drawing(self.pipeline, self.record, n, **options)
 
     def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
-        """Simulation against model; without a source, on the frames the model keeps. See `outputs.marginals`."""
+        """Simulation against model; without a source, on the frames the model keeps."""
         positions = None if source is None else self.open(source, reading).read().positions
         return marginals(self.pipeline, self.record, positions, seed=seed)
 
@@ -195,7 +223,7 @@ class Model:
         Parameters
         ----------
         objective : str or callable
-            See `outputs.objectives.parse_objective`.
+            See `parse_objective`.
         goal : {"min", "max"} or float
         of : {"sample", "mean"}
         source : optional
@@ -222,7 +250,7 @@ class Model:
         reading: Reading | None = None,
         progress: Callable[[int, int, float], None] | None = None,
     ) -> Conformations:
-        """The geodesic between two conformations, decoded; see `outputs.path.path`.
+        """The geodesic between two conformations, decoded.
 
         Parameters
         ----------

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from trajvae.display import Brief
+
 GROUPS = ("chains", "icodes", "residues", "segments", "chain_indices")
 
 
@@ -36,8 +38,8 @@ def _unknown_indices() -> NDArray[np.int64]:
     return np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Topology:
+@dataclass(frozen=True, eq=False, repr=False)
+class Topology(Brief):
     """The selected atoms.
 
     Attributes

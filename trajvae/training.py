@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import time
 import warnings
@@ -10,17 +11,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError, OutputError, ReadError, StoppedError, TrajvaeWarning
 from trajvae.models.fit import Begun, fit, go_on, marks_of
+from trajvae.models.record import Record
 from trajvae.models.saved import Parts
 from trajvae.models.supply import InMemory, Streamed, Supply
-from trajvae.models.train import Snapshot
+from trajvae.models.train import Progress, Regulariser, Snapshot
 from trajvae.models.unfinished import Origin, from_checkpoint, to_checkpoint
 from trajvae.readers.data_set import Frames
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, own_selection
 from trajvae.store import ModelRecord, check_outputs, read_model, write_model
+
+_LOGGER = logging.getLogger("trajvae")
 
 CHECKPOINT_SECONDS = 60.0
 _FIRST = 5.0  # seconds until the first checkpoint, at most
@@ -135,18 +142,38 @@ def train(
     *,
     reading: Reading | None = None,
     inputs: Any = None,
+    regulariser: Regulariser | None = None,
+    progress: Progress | None = None,
+    device: str = "auto",
+    command: str = "Model.train",
+    checkpoint: str | Path | None = None,
+    every: float = CHECKPOINT_SECONDS,
+    asked: Callable[[], bool] = lambda: False,
     memory: str | float | None = None,
-    **extra: Any,
+    force: bool = False,
 ) -> Parts:
-    """Read, align and train; see `Model.train`. `extra` goes to `train_frames`."""
+    """Read, align and train; the options are those of `Model.train`."""
     config, reading = config or TrainConfig(), reading or Reading()
     reading = dataclasses.replace(reading, select=reading.select or config.select)
     config = dataclasses.replace(config, select=own_selection(source, reading.select))
     frames = open_source(source, reading)
     supply = supply_of(frames, config.features, parse_memory(memory))
-    if inputs is not None:
-        extra["inputs"] = open_source(inputs, reading).read().positions
-    return train_frames(frames, supply, config, reading=reading, memory=memory, **extra)
+    return train_frames(
+        frames,
+        supply,
+        config,
+        reading=reading,
+        inputs=None if inputs is None else open_source(inputs, reading).read().positions,
+        regulariser=regulariser,
+        progress=progress,
+        device=device,
+        command=command,
+        checkpoint=checkpoint,
+        every=every,
+        asked=asked,
+        memory=memory,
+        force=force,
+    )
 
 
 def train_frames(
@@ -155,6 +182,9 @@ def train_frames(
     config: TrainConfig,
     *,
     reading: Reading | None = None,
+    inputs: NDArray[np.floating[Any]] | None = None,
+    regulariser: Regulariser | None = None,
+    progress: Progress | None = None,
     device: str = "auto",
     command: str = "Model.train",
     checkpoint: str | Path | None = None,
@@ -162,32 +192,45 @@ def train_frames(
     asked: Callable[[], bool] = lambda: False,
     memory: str | float | None = None,
     force: bool = False,
-    **extra: Any,
 ) -> Parts:
-    """Train on opened frames; `checkpoint` is the model file that is written now and then, `extra` goes to `go_on`.
+    """Train on opened frames; the options are those of `Model.train`, but `inputs` are positions (T, N, D) in Å.
 
     Raises
     ------
     OutputError
         The checkpoint's file exists and `force` is off, or cannot be written.
     """
-    allowed, plain = parse_memory(memory), _plain(reading or Reading())
+    allowed, plain = parse_memory(memory), (reading or Reading()).to_dict()
     origin = Origin(frames.names, frames.selection, command, config.to_dict(), plain, allowed)
+    keep = None
     if checkpoint is not None:
         check_outputs([Path(checkpoint)], force=force)
-        extra["checkpoint"] = Checkpointer(Path(checkpoint), origin, every, asked)
-    extra["memory"] = allowed * _POOL
-    extra |= {"precision": frames.precision, "names": frames.names, "device": device}
-    pipeline, record = fit(supply, frames.topology, config, **extra)
+        keep = Checkpointer(Path(checkpoint), origin, every, asked)
+    pipeline, record = fit(
+        supply,
+        frames.topology,
+        config,
+        precision=frames.precision,
+        device=device,
+        names=frames.names,
+        inputs=inputs,
+        regulariser=regulariser,
+        memory=allowed * _POOL,
+        progress=progress,
+        checkpoint=keep,
+    )
+    _log(record)
     return Parts(pipeline, record, frames.names, frames.selection, command)
 
 
-def _plain(reading: Reading) -> dict[str, Any]:
-    """A reading as JSON takes it."""
-    files = [str(path) for path in reading.topologies]
-    topology = files if len(files) > 1 else next(iter(files), None)
-    bonds = None if reading.bonds is None else str(reading.bonds)
-    return {**dataclasses.asdict(reading), "topology": topology, "bonds": bonds}
+def _log(record: Record) -> None:
+    """Log what training came to."""
+    f = record.figures
+    kept = f" and kept epoch {f['kept_epoch']}" if "kept_epoch" in f else ""
+    _LOGGER.info(
+        "trained %d epochs%s, on %s features (likelihood %s); held-out frames: ELBO %.2f nats, RMSD %.3f Å",
+        *(f["epochs"], kept, f["feature_kind"], f["likelihood"], f["elbo"], f["rmsd"]),
+    )
 
 
 def resume(
@@ -200,7 +243,8 @@ def resume(
     every: float = CHECKPOINT_SECONDS,
     asked: Callable[[], bool] = lambda: False,
     memory: str | float | None = None,
-    **extra: Any,
+    regulariser: Regulariser | None = None,
+    progress: Progress | None = None,
 ) -> Parts:
     """Go on with a training that stopped, as if it had not.
 
@@ -212,8 +256,8 @@ def resume(
         The frames, where they are elsewhere now, or were no files.
     asked_for : dict, optional
         Options that must be those it began with.
-    device, every, asked, memory, **extra
-        As in `train_frames`.
+    device, every, asked, memory, regulariser, progress : optional
+        As in `Model.train`.
 
     Raises
     ------
@@ -239,8 +283,11 @@ def resume(
     supply = supply_of(frames, origin.asked["features"], allowed)
     if begun.mark != marks_of(supply)[1] or len(begun.parts.part) != frames.n_frames:
         raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.parts.part)})")
-    extra["checkpoint"] = Checkpointer(Path(path), origin, every, asked, written=True)
-    pipeline, record = go_on(begun, supply, at=at, memory=allowed * _POOL, **extra)
+    keep = Checkpointer(Path(path), origin, every, asked, written=True)
+    pipeline, record = go_on(
+        begun, supply, at=at, regulariser=regulariser, memory=allowed * _POOL, progress=progress, checkpoint=keep
+    )
+    _log(record)
     return Parts(pipeline, record, frames.names, frames.selection, origin.command)
 
 

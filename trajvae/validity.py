@@ -10,6 +10,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from trajvae.display import Brief
 from trajvae.observables import angles_of
 from trajvae.terms import bond_angles, bond_lengths, columns, omegas, scalar_products, signed_volumes
 from trajvae.topology import Topology
@@ -32,8 +33,8 @@ def widened_range(values: Float64) -> tuple[Float64, Float64]:
     return low - margin, high + margin
 
 
-@dataclass(frozen=True, eq=False)
-class Validity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Validity(Brief):
     """The test of DESIGN 6.4, learned from simulated frames.
 
     Attributes

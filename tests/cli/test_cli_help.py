@@ -1,6 +1,7 @@
 """Help: of the group and of each command, with an example, every option, and without a heavy import."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 import trajvae
 
-COMMON = ("--output", "--force", "--seed", "--device", "--json")
+COMMON = ("--output", "--force", "--seed", "--device", "--json", "--verbose")
 READING = ("--topology", "--select", "--start", "--stop", "--step")
 TRAINING = (
     "--backend", "--latent", "--latent-dim", "--signature", "--features", "--likelihood", "--align", "--center",
@@ -64,10 +65,70 @@ def test_the_list_of_commands_says_what_they_say_of_themselves(command):
     assert said in " ".join(help_of(command, "--help").split())
 
 
-def test_an_unknown_command_is_wrong_usage():
-    """Exit 2 and one line that names it, although commands are looked up by name alone."""
-    done = subprocess.run([sys.executable, "-m", "trajvae_cli", "trian"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and "trian" in done.stderr
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["trian", "traj.dcd"], "No such command 'trian'. Did you mean 'train'?"),
+        (["optimise"], "No such command 'optimise'. Did you mean 'optimize'?"),
+        (["xyzzy"], f"No such command 'xyzzy'. There are {', '.join(OPTIONS)}."),
+        (["train", "--epoch", "5", "traj.dcd"], "'--epochs'"),
+        (["--versoin"], "'--version'"),
+    ],
+)
+def test_what_is_mistyped_is_answered_with_its_like(typed, said):
+    """Exit 2 and a line with the command or option that was probably meant."""
+    done = subprocess.run([sys.executable, "-m", "trajvae_cli", *typed], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and said in done.stderr
+
+
+GROUPS = {
+    "Input": ("--topology", "--select", "--step", "--format"),
+    "Model": ("--model", "--backend", "--latent-dim", "--set", "--features", "--likelihood", "--hidden"),
+    "Training": ("--beta", "--epochs", "--batch-size", "--memory"),
+    "Output": ("--output", "--force", "--json"),
+    "Running": ("--seed", "--device", "--verbose", "--help"),
+}
+
+
+def grouped(command):
+    """The options of each group, as the help of a command has them."""
+    found, group = {}, ""
+    for line in help_of(command, "--help").partition("\n  Example")[0].splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            group = line[:-1]
+        elif group and line.startswith("  -"):
+            names = line[2:].partition("  ")[0]
+            found.setdefault(group, []).extend(w.strip(",") for w in names.split() if w.startswith("--"))
+    return found
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_options_stand_in_groups(command):
+    """Each under one heading, in one order: those of the command itself first."""
+    found = grouped(command)
+    own = f"Options of {command}"
+    assert list(found) == [name for name in (own, *GROUPS) if name in found]
+    placed = {option: name for name, options in found.items() for option in options}
+    assert sum(map(len, found.values())) == len(placed)
+    for name, options in GROUPS.items():
+        for option in options:
+            assert placed.get(option, name) == name, option
+    assert not set(found.get(own, ())) & {*READING, *TRAINING, *COMMON}
+
+
+def test_verbose_tells_decisions(examples, tmp_path):
+    """What the library logs goes to stderr, one line each; stdout holds the result alone."""
+    files = [str(examples / "alanine_dipeptide.xtc"), "-s", str(examples / "alanine_dipeptide.pdb"), "--step", "200"]
+    typed = ["train", *files, "--epochs", "2", "--hidden", "8", "--json", "-o", str(tmp_path / "model.h5")]
+    quiet, told = (
+        subprocess.run(
+            [sys.executable, "-m", "trajvae_cli", *typed, *more], capture_output=True, text=True, timeout=120
+        )
+        for more in ([], ["-v", "--force"])
+    )
+    assert quiet.returncode == told.returncode == 0 and "info:" not in quiet.stderr
+    assert "info: selected 10 of 22 atoms" in told.stderr and "info: trained 2 epochs" in told.stderr
+    assert json.loads(told.stdout)["frames"] == 50
 
 
 def test_only_the_command_that_is_used_is_imported():
@@ -119,3 +180,8 @@ def test_the_table_of_options_is_up_to_date():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (docs / "options.md").read_text() == module.page()
+    rows = [line.split(" | ") for line in module.page().splitlines() if line.startswith("| `-")]
+    assert not [row for row in rows if "default" in row[1]]
+    told = {row[0]: row[2] for row in rows}
+    assert told["| `--select`"].startswith("heavy atoms") and told["| `--epochs`"].startswith("about 8000")
+    assert told["| `--backend`, `--latent`"] and told["| `-m`, `--model`"].startswith("model.h5")

@@ -1,4 +1,4 @@
-"""The pages of docs/: every block of code runs and says what stands below it, and every picture is made by one."""
+"""README.md and the pages of docs/: every block runs and says what stands below it, and makes the pages' pictures."""
 
 import importlib.util
 import sys
@@ -23,8 +23,8 @@ RUNNER = load()
 @pytest.mark.parametrize("page", RUNNER.pages())
 def test_blocks_run_and_say_what_the_page_says(page, tmp_path):
     """In order, in an empty folder beside the repository; pictures of the page are among what they leave."""
-    ran = [block for block, _ in RUNNER.run_page(page, tmp_path)]
-    assert ran
+    ran = [block for block, _ in RUNNER.run_page(page, tmp_path, testing=True)]
+    assert ran == [block for block in RUNNER.blocks(page) if block.language in ("bash", "python")]
 
 
 def test_pictures_are_those_of_the_pages():
@@ -53,6 +53,9 @@ def test_a_picture_stands_on_the_page_that_makes_it(tmp_path, monkeypatch):
         ("```python\nraise SystemExit(3)\n```\n", "line 1: exit status 3"),
         ("```bash\necho 4 nats\n```\n```text\n5.5 nats\n```\n```text\n5.5 bits\n```\n", "line 7: no such line"),
         ("```sh\ntrue\n```\n", "line 1: a block of 'sh' is neither run nor compared"),
+        ("```\ntrue\n```\n", "line 1: a block of '' is neither run nor compared"),
+        ("<!-- in tests:\n3 => 4\n-->\n```bash\ntrue 5\n```\n", "line 4: tests would put '4' for '3', which is not"),
+        ("<!-- before: false -->\n```bash\ntrue\n```\n", "line 2: exit status 1"),
     ],
 )
 def test_what_is_wrong_is_found(text, words, tmp_path, monkeypatch):
@@ -60,10 +63,25 @@ def test_what_is_wrong_is_found(text, words, tmp_path, monkeypatch):
     monkeypatch.setattr(RUNNER, "DOCS", tmp_path)
     (tmp_path / "one.md").write_text(text)
     with pytest.raises(RUNNER.PageError, match=words):
-        list(RUNNER.run_page("one", tmp_path / "work"))
+        list(RUNNER.run_page("one", tmp_path / "work", testing=True))
 
 
-def test_only_installing_is_not_run():
-    """Each block that is left alone says why on the page's source, and there are no others than this one."""
-    left = {(page.stem, b.why) for page in DOCS.glob("*.md") for b in RUNNER.blocks(page.stem) if b.why}
-    assert left == {("start", "installs, and the tests run in what it installed")}
+def test_a_block_is_run_as_its_page_has_it_or_smaller(tmp_path, monkeypatch):
+    """What is changed for tests is changed in tests alone; what brings the reader's files runs before."""
+    monkeypatch.setattr(RUNNER, "DOCS", tmp_path)
+    notes = "<!-- before: echo 7 > file -->\n<!-- in tests:\necho 100 => echo 2\n-->\n"
+    (tmp_path / "one.md").write_text(f"{notes}```bash\ncat file; echo 100\n```\n")
+    said = {
+        testing: [s for _, s in RUNNER.run_page("one", tmp_path / str(testing), testing=testing)] for testing in (0, 1)
+    }
+    assert said == {0: ["7\n100\n"], 1: ["7\n2\n"]}
+
+
+def test_every_fenced_block_of_code_is_found():
+    """None is run by nobody because its fence is another one, in README.md and in docs/."""
+    for page in ("README", *(path.stem for path in DOCS.glob("*.md"))):
+        fences = [
+            line for line in RUNNER.source(page).read_text().splitlines() if line.lstrip().startswith(("```", "~~~"))
+        ]
+        directives = [line for line in fences if line.startswith("```{")]
+        assert len(fences) == 2 * (len(RUNNER.blocks(page)) + len(directives)), page

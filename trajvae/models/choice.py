@@ -8,6 +8,7 @@ chosen. A folded protein's internal coordinates fail by their levers, a short ch
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ def choose_features(config: TrainConfig, lesson: Lesson) -> tuple[TrainConfig, d
         return config, {}
     found = divergences(lesson, config.likelihood)
     best = min(found, key=lambda kind: found[kind])
+    told = ", ".join(f"{kind} {bits:.3f} bits" for kind, bits in found.items())
+    logging.getLogger("trajvae").info("features %s: divergences of pair distances of normal draws: %s", best, told)
     return dataclasses.replace(config, features=best), {"feature_choice": found}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trajvae.display import Brief
 from trajvae.errors import TrajvaeWarning
 from trajvae.models.encoded import Columns, Encoded, join
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
@@ -27,8 +28,8 @@ _MANY = 100_000  # frames that the spread of latent points is told from, at most
 _TOLD = 1000  # frames of which mutual information is estimated
 
 
-@dataclass(frozen=True, eq=False)
-class Record:
+@dataclass(frozen=True, eq=False, repr=False)
+class Record(Brief):
     """What a model keeps of its training frames.
 
     Attributes

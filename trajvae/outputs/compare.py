@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trajvae.dataframes import dataframe
+from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import ModelError, OptionError
 from trajvae.outputs.trials import Trial
 from trajvae.store import Header, Quantity, write_table
@@ -39,8 +41,8 @@ def block_error(values: Float64, block: NDArray[np.int64]) -> float:
     return float(np.sqrt((sums**2).sum() * len(sizes) / (len(sizes) - 1)) / sizes.sum())
 
 
-@dataclass(frozen=True, eq=False)
-class Entry:
+@dataclass(frozen=True, eq=False, repr=False)
+class Entry(Displayed):
     """One candidate: means over its trainings of what each frame has, and figures in nats and Å.
 
     Attributes
@@ -57,9 +59,13 @@ class Entry:
     bounds: Float64
     figures: dict[str, Any]
 
+    def _summary(self) -> Summary:
+        title = f"Entry: importance-weighted bound {self.figures['iwae']:.3f} nats a frame, {len(self.iwae)} frames"
+        return Summary(title, scalars(self.figures))
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Displayed):
     """Candidates side by side.
 
     Attributes
@@ -96,6 +102,27 @@ class Comparison:
         entries = {name: _entry(groups[name], groups[best]) for name in names}
         ranked = sorted(names, key=lambda name: -entries[name].figures["iwae"])
         return cls({name: entries[name] for name in ranked}, trials[0].rows, trials[0].found.sizes)
+
+    def _summary(self) -> Summary:
+        names = ("latent_dim", "elbo", "iwae", "behind", "behind_se", "rmsd")
+        rows = [(name, *(e.figures.get(key, "") for key in names)) for name, e in self.entries.items()]
+        title = f"Comparison of {', '.join(self.entries)}, best first, by {len(self.rows)} held-out frames"
+        return Summary(title, rows, ("", *names))
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas.DataFrame, a row a candidate, best first: its figures, those of the KL divergence by part.
+
+        Raises
+        ------
+        MissingPackageError
+            pandas is not installed.
+        """
+        rows = []
+        for e in self.entries.values():
+            parts = {f"kl_{part}": nats for part, nats in e.figures["kl"].items()}
+            rows.append(dict(scalars({**e.figures, **parts})))
+        names = dict.fromkeys(name for row in rows for name in row)
+        return dataframe({name: [row.get(name, np.nan) for row in rows] for name in names}, list(self.entries), "name")
 
     @property
     def best(self) -> str:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trajvae.dataframes import dataframe
+from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import OutputError
 from trajvae.readers.molecules import to_mdtraj, to_universe, write_pdb
 from trajvae.store import Header, Quantity, check_outputs, conformations_file, whole_files
@@ -75,7 +77,7 @@ def _room(n: int, like: Piece) -> Piece:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Conformations:
+class Conformations(Displayed):
     """Conformations with their latent points.
 
     Attributes
@@ -95,7 +97,7 @@ class Conformations:
     extra : mapping
         Other arrays, stored under `/trajvae`.
     geometry : str
-        The space that `latent` lies in, as `Latent.geometry` has it.
+        The space that `latent` lies in, such as `e2` or `h2:0.73,e2`.
     """
 
     positions: NDArray[np.float64]
@@ -109,9 +111,21 @@ class Conformations:
     extra: Tree = field(default_factory=dict)
     geometry: str = ""
 
-    def __repr__(self) -> str:
+    def _summary(self) -> Summary:
         n, atoms, dimension = self.positions.shape
-        return f"<Conformations: {n} of {atoms} atoms in {dimension} dimensions, {int(self.valid.sum())} valid>"
+        title = f"Conformations: {n} of {atoms} atoms in {dimension} dimensions, {int(self.valid.sum())} valid"
+        return Summary(title, scalars(self.figures))
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas.DataFrame, a row a conformation: latent coordinates, valid, observables; not the positions.
+
+        Raises
+        ------
+        MissingPackageError
+            pandas is not installed.
+        """
+        values = {name: q.value for name, q in self.observables.items()}
+        return dataframe({"latent": self.latent, "valid": self.valid, **values})
 
     def __len__(self) -> int:
         return len(self.positions)

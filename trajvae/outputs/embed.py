@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trajvae.dataframes import dataframe
+from trajvae.display import Displayed, Summary, scalars
 from trajvae.models.encoded import Columns, Encoded
 from trajvae.models.pipeline import Pipeline
 from trajvae.readers.align import frame_jump
@@ -38,7 +40,7 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Embedding:
+class Embedding(Displayed):
     """What `embed` gives.
 
     Attributes
@@ -50,7 +52,7 @@ class Embedding:
     coordinates : str
         What `latent` is: Cartesian, unit vectors, ...
     geometry : str
-        The space it lies in, as `Latent.geometry` has it; empty where that has no name.
+        The space it lies in, such as `e2` or `h2:0.73,e2`; empty where that has no name.
     rmsd : ndarray, shape (T,)
         Å, of each frame to its decoded mean; NaN where that was not asked for.
     frame_jump : ndarray, shape (T,)
@@ -78,10 +80,22 @@ class Embedding:
     figures: dict[str, Any] = field(default_factory=dict)
     geometry: str = ""
 
-    def __repr__(self) -> str:
-        return (
-            f"<Embedding of {len(self.latent)} frames, latent {self.latent.shape[1]} coordinates ({self.coordinates})>"
-        )
+    def _summary(self) -> Summary:
+        n, width = self.latent.shape
+        means = [(f"mean {name}", value) for name, value in scalars(self.figures) if name in _FIGURES]
+        rows = [("frames", n), ("files", ", ".join(self.files)), ("coordinates", self.coordinates), *means]
+        return Summary(f"Embedding of {n} frames, latent {width} coordinates ({self.coordinates})", rows)
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas.DataFrame, a row a frame: file, frame, time (ps), and what the file has of every frame.
+
+        Raises
+        ------
+        MissingPackageError
+            pandas is not installed.
+        """
+        origin = {"file": np.array(self.files, dtype=object)[self.file], "frame": self.frame, "time": self.time}
+        return dataframe({**origin, **{name: q.value for name, q in self.observables().items()}})
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the table of the design's section 4.3, whole or not at all."""

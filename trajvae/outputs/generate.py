@@ -7,19 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trajvae.display import Displayed, Summary
 from trajvae.errors import OptionError
+from trajvae.keywords import spelled_out
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.models.threads import in_order, small_work
 from trajvae.observables import built_in, evaluate_all
 from trajvae.outputs.conformations import Conformations, Piece, gather, save_pieces
-from trajvae.outputs.mending import Batch, Mending, draw_batch
+from trajvae.outputs.mending import MENDING_DEFAULTS, Batch, Mending, MendingOptions, draw_batch
 from trajvae.outputs.novelty import nearest
 from trajvae.outputs.relax import Relaxation
 from trajvae.outputs.samplers import Points, settle
@@ -54,7 +56,7 @@ class _Looked(NamedTuple):
     observables: dict[str, Quantity]
 
 
-class Drawing:
+class Drawing(Displayed):
     """New conformations that are not drawn yet: z from a sampler, and x from p(x|z).
 
     Parameters
@@ -67,12 +69,13 @@ class Drawing:
     mean : bool
         Decode the mean of p(x|z) instead of drawing from it.
     sampler : str
-        Where z comes from; see `SAMPLERS` and `settle`.
+        Where z comes from: `prior`, `aggregate` (posteriors of simulated frames), `metric` (Hamiltonian Monte Carlo),
+        or `auto`: the prior, but `aggregate` where much of it is empty.
     novelty : bool
         Look for the nearest frame of those that the model keeps.
     progress : callable, optional
         Called with (done, n) after every batch, and after every conformation that is relaxed.
-    **mending
+    redraws, project, valid_only, budget, relax : optional
         What is done about draws that are not valid, see `Mending`: by default x is drawn again, twice at most.
 
     Raises
@@ -88,6 +91,7 @@ class Drawing:
     ones are wanted.
     """
 
+    @spelled_out(MendingOptions, MENDING_DEFAULTS)
     def __init__(
         self,
         pipeline: Pipeline,
@@ -99,7 +103,7 @@ class Drawing:
         sampler: str = "auto",
         novelty: bool = False,
         progress: Progress | None = None,
-        **mending: Any,
+        **mending: Unpack[MendingOptions],
     ) -> None:
         self.mending = Mending(**mending)
         if n < 1:
@@ -111,6 +115,10 @@ class Drawing:
         self.sampler = settle(record, sampler)
         self.command = f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{self.sampler}')"
         self._start()
+
+    def _summary(self) -> Summary:
+        title = f"Drawing of {self.n} conformations, {self.given} drawn; sampler {self.sampler}, seed {self.seed}"
+        return Summary(title, [("drawn", self.given), ("wanted", self.n), ("seed", self.seed)])
 
     def _start(self) -> None:
         """Back to where nothing is drawn."""

@@ -19,6 +19,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from trajvae.dataframes import dataframe
+from trajvae.display import Displayed, Summary, scalars
 from trajvae.divergence import bin_edges, histogram_divergence
 from trajvae.errors import ReadError
 from trajvae.models.pipeline import Pipeline
@@ -46,8 +48,8 @@ COMPARED = {
 _NOVEL = 1000  # conformations whose nearest frames are looked for, and frames that are looked at
 
 
-@dataclass(frozen=True, eq=False)
-class Marginal:
+@dataclass(frozen=True, eq=False, repr=False)
+class Marginal(Displayed):
     """One observable's histograms and figures.
 
     Attributes
@@ -61,7 +63,8 @@ class Marginal:
     noise_floor, w1_floor, ks_floor : float
         The same between A and B.
     others : dict of float
-        Divergences of the pairs of `COMPARED`, in bits, in the same bins.
+        Divergences in bits of other pairs of sets, in the same bins: `random_floor` of random halves, `held_out_floor`,
+        `jsd_train` and `jsd_held_out` of held-out and training frames and the model, `jsd_pca` and `jsd_resampled`.
     second, pca : ndarray, shape (50,), optional
         As `simulation`, of B, and of PCA with an isotropic residual; what lies beyond the edges is in no bin.
     """
@@ -80,9 +83,13 @@ class Marginal:
     second: Float64 | None = None
     pca: Float64 | None = None
 
+    def _summary(self) -> Summary:
+        title = f"Marginal ({self.unit or 'no unit'}): JSD {self.jsd:.4f} bits, noise floor {self.noise_floor:.4f}"
+        return Summary(title, scalars({**vars(self), **self.others}))
 
-@dataclass(frozen=True, eq=False)
-class Marginals:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Marginals(Displayed):
     """All marginals.
 
     Attributes
@@ -97,6 +104,25 @@ class Marginals:
     seed: int = 0
     command: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+
+    def _summary(self) -> Summary:
+        worst = sorted(self.table.items(), key=lambda item: item[1].noise_floor - item[1].jsd)
+        rows = [(name, m.jsd, m.noise_floor, m.w1, m.unit) for name, m in worst]
+        title = f"Marginals of {len(self.table)} observables, {self.n} frames against as many conformations"
+        return Summary(title, rows, ("furthest above the noise floor", "JSD (bits)", "noise floor", "W1", "unit"))
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas.DataFrame, a row an observable: its unit and figures; not the histograms.
+
+        Raises
+        ------
+        MissingPackageError
+            pandas is not installed.
+        """
+        rows = [dict(scalars({**vars(m), **m.others})) for m in self.table.values()]
+        names = dict.fromkeys(name for row in rows for name in row)
+        columns = {name: [row.get(name, np.nan) for row in rows] for name in names}
+        return dataframe(columns, list(self.table), "observable")
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write `/marginals/<name>/{edges,simulation,model}` with figures, and `/baselines/<name>/{second,pca}`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -17,6 +18,16 @@ from trajvae.outputs.projection import project
 Float64 = NDArray[np.float64]
 
 
+class MendingOptions(TypedDict, total=False):
+    """What is done about draws that are not valid; see `Mending`, whose fields they are."""
+
+    redraws: int
+    project: bool
+    valid_only: bool
+    budget: int
+    relax: bool
+
+
 @dataclass(frozen=True)
 class Mending:
     """What is done about draws that are not valid.
@@ -26,13 +37,13 @@ class Mending:
     redraws : int
         Times that x is drawn again at the same z, at most. None where means are decoded.
     project : bool
-        Move draws into the allowed ranges; see `outputs.projection`.
+        Move draws into the allowed ranges of bonds, angles and contacts.
     valid_only : bool
         Go on until all that are given are valid, before they are relaxed.
     budget : int
         Draws at most for each that is wanted, where only valid ones are.
     relax : bool
-        Minimise what is kept in a force field, with OpenMM; see `outputs.relax`.
+        Minimise what is kept in a force field, with OpenMM.
     """
 
     redraws: int = 2
@@ -45,6 +56,20 @@ class Mending:
         for name, low in (("redraws", 0), ("budget", 1)):
             if getattr(self, name) < low:
                 raise OptionError(f"{name} must be {low} or more, got {getattr(self, name)}")
+
+
+class DrawingOptions(MendingOptions, total=False):
+    """How conformations are drawn; see `trajvae.outputs.generate.Drawing`."""
+
+    seed: int
+    mean: bool
+    sampler: str
+    novelty: bool
+    progress: Callable[[int, int], None] | None
+
+
+MENDING_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Mending)}
+DRAWING_DEFAULTS = {**MENDING_DEFAULTS, "seed": 0, "mean": False, "sampler": "auto", "novelty": False}
 
 
 class Batch(NamedTuple):

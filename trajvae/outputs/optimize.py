@@ -37,7 +37,7 @@ _REPORTED = 4096  # draws in the expectation that is reported
 
 @dataclass(frozen=True)
 class Search:
-    """How `optimize` searches.
+    """How `Model.optimize` searches.
 
     Attributes
     ----------

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trajvae.display import Brief
 from trajvae.errors import OptionError
 from trajvae.geometry.curves import NodeCurve, equal_times
 from trajvae.geometry.geodesic import Descent, Geodesic, Problem, geodesic
@@ -40,8 +41,8 @@ _WIDTH = 1.0  # of the density's kernel, in units of the spacing of the latents:
 End = int | str | Path
 
 
-@dataclass(frozen=True)
-class Ends:
+@dataclass(frozen=True, repr=False)
+class Ends(Brief):
     """Where a path begins and ends.
 
     Attributes

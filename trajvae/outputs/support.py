@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trajvae.display import Brief
 from trajvae.latents import Latent
 
 NEIGHBOURS = 5
@@ -17,8 +18,8 @@ _MOST = 5000  # training latents that are compared with
 _ROWS, _SHARE = 2048, 250  # points and training latents that are compared at once
 
 
-@dataclass(frozen=True, eq=False)
-class Support:
+@dataclass(frozen=True, eq=False, repr=False)
+class Support(Brief):
     """The training latents and how far each is from its k-th nearest other.
 
     Attributes

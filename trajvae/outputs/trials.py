@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
+from trajvae.display import Brief
 from trajvae.errors import ModelError, OptionError
 from trajvae.models.evidence import Evidence, active_units, evidence
 from trajvae.models.fit import fit
@@ -55,8 +56,8 @@ class Plan:
                 raise OptionError(f"{name} must be 1 or more, got {getattr(self, name)}")
 
 
-@dataclass(frozen=True, eq=False)
-class Trial:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trial(Brief):
     """One trained model on the held-out frames.
 
     Attributes

@@ -1,7 +1,7 @@
 """Figures of everything that trajvae gives: functions that take what it is of, and an `Axes` if there is one.
 
     from trajvae import plots
-    ax = plots.free_energy(model.encode("traj.dcd"), temperature=310)
+    ax = plots.free_energy(model.encode(universe), temperature=310)
     ax.figure.savefig("free_energy.pdf")
 
 They draw with matplotlib's objects alone: no window, no backend, no state of pyplot is touched. Figures of several

@@ -25,14 +25,14 @@ def draw(panels: Sequence[Panel], columns: int = 2) -> Figure:
     Parameters
     ----------
     panels : sequence of (name, function)
-        Functions of `trajvae.plots` that need nothing more than `ax`.
+        Functions of this module that need nothing more than axes.
     columns : int
         Panels in a row.
 
     Returns
     -------
     Figure
-        Of no window: `savefig` chooses how it is drawn.
+        Of no window: its own method that saves it chooses how it is drawn.
     """
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from trajvae.display import Brief
 from trajvae.errors import ReadError
 from trajvae.store import Contents, Quantity, read_contents, read_model
 
@@ -18,8 +19,8 @@ Float64 = NDArray[np.float64]
 _PLAIN = {"Cartesian": "e{0}", "unit vectors": "s{1}:1.0"}  # of files that do not name their geometry
 
 
-@dataclass(frozen=True, eq=False)
-class StoredPoints:
+@dataclass(frozen=True, eq=False, repr=False)
+class StoredPoints(Brief):
     """Latent points of frames; as `outputs.embed.Embedding`."""
 
     latent: Float64
@@ -31,8 +32,8 @@ class StoredPoints:
     observables: Mapping[str, Quantity] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
-class StoredModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class StoredModel(Brief):
     """What a model keeps of its training: `Model.record`'s history, latent points and figures."""
 
     history: Mapping[str, NDArray[Any]]
@@ -40,8 +41,8 @@ class StoredModel:
     figures: Mapping[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class StoredMarginal:
+@dataclass(frozen=True, eq=False, repr=False)
+class StoredMarginal(Brief):
     """As `outputs.marginals.Marginal`, without the figures that are not drawn."""
 
     unit: str
@@ -55,15 +56,15 @@ class StoredMarginal:
     others: Mapping[str, float]
 
 
-@dataclass(frozen=True, eq=False)
-class StoredMarginals:
+@dataclass(frozen=True, eq=False, repr=False)
+class StoredMarginals(Brief):
     """As `outputs.marginals.Marginals`."""
 
     table: Mapping[str, StoredMarginal]
 
 
-@dataclass(frozen=True, eq=False)
-class StoredConformations:
+@dataclass(frozen=True, eq=False, repr=False)
+class StoredConformations(Brief):
     """As `outputs.conformations.Conformations`, without positions."""
 
     latent: Float64
@@ -74,15 +75,15 @@ class StoredConformations:
     extra: Mapping[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class StoredEntry:
+@dataclass(frozen=True, eq=False, repr=False)
+class StoredEntry(Brief):
     """As `outputs.compare.Entry`: its figures."""
 
     figures: Mapping[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class StoredComparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class StoredComparison(Brief):
     """As `outputs.compare.Comparison`."""
 
     entries: Mapping[str, StoredEntry]
@@ -98,7 +99,7 @@ def read(path: str | Path) -> Stored:
     Raises
     ------
     ReadError
-        See `store.schema.open_file`; or a file that lacks what its kind must hold.
+        The file is missing, damaged, none of trajvae's, or lacks what its kind must hold.
     """
     path = Path(path)
     contents = read_contents(path, skip=("trajvae/weights", "trajvae/training/sample", "particles"))

@@ -29,7 +29,7 @@ def history(record: History, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     record : mapping
-        `Model.record.history`, or `results.history`.
+        `Model.history`, which is the `results.history` of `TrajVAE` too.
     ax : Axes, optional
 
     Returns
@@ -68,7 +68,7 @@ def divergence(record: History, names: Sequence[str] = (), *, ax: Axes | None = 
     record : mapping
         See `history`.
     names : sequence of str, optional
-        Of the parts: `model.pipeline.vae.latent.parts`, or the keys of `model.figures["kl"]`.
+        Of the parts: the keys of `model.figures["kl"]`.
     ax : Axes, optional
 
     Returns
@@ -115,7 +115,7 @@ def reconstruction(figures: Mapping[str, Any], *, ax: Axes | None = None) -> Axe
     Parameters
     ----------
     figures : mapping
-        `model.figures`.
+        `Model.figures`.
     ax : Axes, optional
 
     Returns

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trajvae.display import Brief
 from trajvae.errors import OptionError
 from trajvae.readers.blocks import blocks, flat, means, products, scaling, spread, sums
 from trajvae.readers.rotations import optimal
@@ -61,7 +62,7 @@ def _covariance(x: Array, other: Float64, weights: Float64) -> Float64:
 
 
 def optimal_rotations(x: Array, reference: Float64, weights: Float64) -> Float64:
-    """The proper rotations R that minimise the weighted RMSD of x R to the reference; see `rotations.optimal`.
+    """The proper rotations R that minimise the weighted RMSD of x R to the reference.
 
     Parameters
     ----------
@@ -255,8 +256,8 @@ def _orient(x: Float64, weights: Float64) -> Float64:
     return x * signs
 
 
-@dataclass(frozen=True, eq=False)
-class Alignment:
+@dataclass(frozen=True, eq=False, repr=False)
+class Alignment(Brief):
     """How frames lose their translation and rotation.
 
     Attributes

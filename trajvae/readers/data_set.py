@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trajvae.display import Brief
 from trajvae.errors import ReadError
 from trajvae.readers.bond_check import BondCheck
 from trajvae.readers.frames import Array, FrameBlock, FrameFile
@@ -20,8 +21,8 @@ from trajvae.topology import Topology
 _CHUNK_NUMBERS = 2**21  # coordinates in a chunk: 16 MB in float64
 
 
-@dataclass(frozen=True, eq=False)
-class Chunk:
+@dataclass(frozen=True, eq=False, repr=False)
+class Chunk(Brief):
     """Some frames of a data set.
 
     Attributes
@@ -61,8 +62,8 @@ def join_chunks(parts: list[Chunk]) -> Chunk:
     return Chunk(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Chunk)))
 
 
-@dataclass(frozen=True, eq=False)
-class AtomPlan:
+@dataclass(frozen=True, eq=False, repr=False)
+class AtomPlan(Brief):
     """Which atoms are read of the files of one topology, and how their molecules are made whole.
 
     Attributes
@@ -81,8 +82,8 @@ class AtomPlan:
     bonds: BondCheck | None
 
 
-@dataclass(frozen=True, eq=False)
-class Frames:
+@dataclass(frozen=True, eq=False, repr=False)
+class Frames(Brief):
     """The frames and atoms that were chosen, to be read in chunks any number of times.
 
     Attributes

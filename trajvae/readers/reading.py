@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypedDict
+
+
+class ReadingOptions(TypedDict, total=False):
+    """Options of reading beside the selection; see `Reading`, whose fields they are."""
+
+    topology: str | Path | list[str | Path] | tuple[str | Path, ...] | None
+    start: int | None
+    stop: int | None
+    step: int | None
+    bonds: str | Path | None
+    format: str | None
 
 
 @dataclass(frozen=True)
@@ -16,7 +28,8 @@ class Reading:
         A file that MDAnalysis reads, for all trajectories, or one for each of them; by default the trajectory's own,
         if it has one.
     select : str, optional
-        MDAnalysis' selection language; `select_atoms` documents the default.
+        MDAnalysis' selection language; by default the heavy atoms of protein and nucleic acid if there are any, else
+        everything but solvent and ions, and all atoms where nothing has a name.
     start, stop, step : int, optional
         As in MDAnalysis, over all files in the order given.
     bonds : {"none", "guess"} or path, optional
@@ -45,3 +58,10 @@ class Reading:
     def first_topology(self) -> str | Path | None:
         """The topology file of the first trajectory."""
         return next(iter(self.topologies), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        files = [str(path) for path in self.topologies]
+        topology = files if len(files) > 1 else next(iter(files), None)
+        bonds = None if self.bonds is None else str(self.bonds)
+        return {**asdict(self), "topology": topology, "bonds": bonds}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,8 @@ from trajvae.readers.opening import OpenedTrajectory, open_any
 from trajvae.readers.planning import Selected, plan_reading, select_from
 from trajvae.readers.reading import Reading
 from trajvae.readers.selection import atom_groups, has_names, own_selection
+
+_LOGGER = logging.getLogger("trajvae")
 
 __all__ = ["Chunk", "Frames", "Reading", "open_matching", "open_source", "own_selection"]
 
@@ -61,7 +64,13 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
     warn_of_masses(selected[0][1].atoms)
     if not has_names(selected[0][1].atoms):
         warnings.warn("no topology: all atoms have unit mass and no name (-s/--topology gives one)", TrajvaeWarning, 2)
-    return _assemble(files, ranges, selected)
+    frames = _assemble(files, ranges, selected)
+    _LOGGER.info(
+        "selected %d of %d atoms (%s), %d of %d frames of %d files",
+        *(frames.topology.n_atoms, files[0].n_atoms, frames.selection),
+        *(frames.n_frames, sum(f.n_frames for f in files), len(files)),
+    )
+    return frames
 
 
 def _by_topology(opened: Sequence[OpenedTrajectory]) -> list[list[int]]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae._version import __version__
+from trajvae.display import Brief
 from trajvae.errors import ReadError
 from trajvae.store.layouts import check_layout, datasets_of
 from trajvae.store.limits import check_contents, check_heaps, read_text
@@ -23,8 +24,8 @@ SCHEMA = 2
 _OLDEST = {"model": 2}  # of schema 1, features did not begin with the principal components
 
 
-@dataclass(frozen=True)
-class Quantity:
+@dataclass(frozen=True, repr=False)
+class Quantity(Brief):
     """An array with its unit; `unit=""` for pure numbers."""
 
     value: NDArray[np.generic]

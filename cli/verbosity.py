@@ -1,0 +1,51 @@
+"""`--verbose`: what the library decides, as it logs it, on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from .grouped import RUNNING, option
+
+
+class _Lines(logging.Handler):
+    """Writes each message as one line on stderr, beside a progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        from tqdm import tqdm
+
+        from trajvae.errors import printable
+
+        with tqdm.external_write_mode(file=sys.stderr):
+            click.echo(f"{record.levelname.lower()}: {printable(record.getMessage())}", err=True)
+
+
+def _listen(ctx: click.Context, param: click.Parameter, on: bool) -> None:
+    """Show what the logger `trajvae` is told from now on until the command ends."""
+    if not on or ctx.resilient_parsing:
+        return
+    logger, handler = logging.getLogger("trajvae"), _Lines()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+    def silence() -> None:
+        """Leave the logger as it was."""
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+    ctx.call_on_close(silence)
+
+
+verbose = option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_listen,
+    group=RUNNING,
+    help="Say on stderr what is decided: atoms and features chosen, the epoch kept.",
+)
