@@ -145,8 +145,8 @@ class Model:
     ) -> Embedding:
         """Latent coordinates of every frame of a source; see `open_source`.
 
-        Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables and
-        no flags of the support, and latents are the same, in a third of the time from memory or DCD.
+        Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables
+        and no flags of the support, and latents are the same, in a third of the time from memory or DCD.
         """
         return embed(self.pipeline, self.open(source, reading), progress, rmsd=rmsd, record=self.record)
 

@@ -59,7 +59,7 @@ class Applied:
 
     model_hash: str = ""
     model: str = ""
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
 
     def attributes(self) -> dict[str, str]:
         """As they stand in the file; the reading as JSON."""
@@ -130,7 +130,7 @@ class Embedding:
     geometry: str = ""
     measured: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     in_support: NDArray[np.bool_] | None = None
-    applied: Applied = Applied()
+    applied: Applied = field(default_factory=Applied)
 
     def __repr__(self) -> str:
         return (

@@ -17,7 +17,6 @@ from trajvae.store.files import whole_files
 from trajvae.store.schema import Header, Tree, open_file, read_header, read_tree, write_header, write_tree
 from trajvae.store.writing import create_file
 
-
 _DEFINING = ("backend", "latent_dim", "features", "align", "center")  # options that no array shows
 
 
@@ -65,10 +64,11 @@ def model_hash(config: Mapping[str, Any], reference: NDArray[np.float64], groups
         Of it the options of `_DEFINING`: later versions may add others to it.
     reference : ndarray, shape (N, D)
     groups : mapping
-        Of it `weights`, in float32 where they are no integers, and `weighting`.
+        Of it `weights`, in float32 where they are no integers, and `weighting`, where there are any.
     """
     seal = hashlib.sha256(json.dumps([str(config.get(name)) for name in _DEFINING]).encode())
-    arrays = {"reference": reference, "weighting": groups["weighting"], **dict(sorted(groups["weights"].items()))}
+    arrays = {"reference": reference, **{name: groups[name] for name in ("weighting",) if name in groups}}
+    arrays |= dict(sorted(groups.get("weights", {}).items()))
     for name, array in arrays.items():
         value = np.asarray(array)
         value = value.astype("<f4") if value.dtype.kind == "f" else value.astype("<i8")
