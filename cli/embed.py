@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +46,31 @@ def embed(
         trained = train_model(names, choices, path, force=False, note=note, go_on=begun)
         frames = trained.open(names, options.reading_of(choices))
     bar = report.bar("embedding", "frame")
-    said = {"command": options.command_line(), "seed": choices["seed"]}
+    said: dict[str, Any] = {"command": options.command_line(), "seed": choices["seed"]}
+    said |= {"record": trained.record, "applied": _applied(trained, path, choices)}
     embedded = embed_to(output, trained.pipeline, frames, bar, **said, force=force)
     own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
     applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
-    figures = {**own, **(applied if existing else {}), "model": str(path), "output": str(output)}
+    figures = {**own, **(applied if existing else {}), "in_support": embedded["in_support"]}
+    figures |= {"model": str(path), "model_hash": said["applied"].model_hash, "output": str(output)}
     lines = [] if existing else report.training_lines(trained.figures)
     lines += [
         f"embedded {embedded['frames']} frames: RMSD {embedded['rmsd']:.3f} Å "
-        f"(PCA of the same dimension {embedded['pca_rmsd']:.3f} Å)",
+        f"(PCA of the same dimension {embedded['pca_rmsd']:.3f} Å); "
+        f"{100.0 * embedded['in_support']:.1f} % of them in the support of the training frames",
         f"model: {path}   latent coordinates: {output}",
     ]
     report.result(figures, lines, as_json=as_json)
+
+
+def _applied(trained: Any, path: Path, choices: dict[str, Any]) -> Any:
+    """Which model is applied and how trajectories are opened, for the file."""
+    from trajvae.models.saved import hash_of
+    from trajvae.outputs.embed import Applied
+
+    reading = options.reading_of(choices)
+    reading = replace(reading, select=reading.select if reading.select is not None else trained.config.select)
+    return Applied(hash_of(trained.pipeline), str(path), reading)
 
 
 def _apply(model: Path | None, names: list[str], choices: dict[str, Any]) -> tuple[Any, Any]:

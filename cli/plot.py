@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,17 +13,51 @@ from . import options, report
 
 @click.command(
     cls=options.GroupedCommand,
-    epilog="Examples: trajvae plot embed.h5 --temperature 310;  trajvae plot path.h5md --over embed.h5 -o path.pdf;  "
+    epilog="Examples: trajvae plot embed.h5 --temperature 310;  trajvae plot embed.h5 --color rg --color "
+    '"dihedral:4,6,8,14";  trajvae plot embed.h5 --color COLVAR:phi;  trajvae plot a.h5 b.h5 --over model.h5;  '
+    "trajvae plot path.h5md --over embed.h5 -o path.pdf;  "
     "trajvae plot marginals.h5 --observable rg --only marginal -o rg.svg",
 )
-@click.argument("file", type=options.PATH)
+@click.argument("files", type=options.PATH, nargs=-1, required=True, metavar="FILE...")
 @options.output_option(
     "-o", "--output", type=options.PATH, help="File to write: .png, .svg or .pdf.", default_text="FILE's name.png"
 )
 @options.output_option("-f", "--force", is_flag=True, help="Replace the output if it exists.")
-@click.option("--temperature", type=float, default=300.0, show_default=True, help="Of the simulation, in K.")
+@options.option(
+    "--temperature", type=float, help="Of the simulation, in K: free energies in kJ/mol.", default_text="in kT"
+)
 @options.option(
     "--bins", type=int, help="Cells of a free energy along an axis.", default_text="by the number of points"
+)
+@options.option(
+    "--color",
+    "--colour",
+    "colours",
+    multiple=True,
+    metavar="WHAT",
+    help="What latent points are coloured by, a panel each: an observable of the file (rg, end_to_end, rmsd, "
+    "frame_jump, in_support), time, trajectory; FILE[:COLUMN] of a .npy, .csv or COLVAR file with a row a frame; "
+    "distance:A,B, angle:A,B,C or dihedral:A,B,C,D of atom numbers (from 0, within the selection) or selections.",
+    default_text="time",
+)
+@options.option(
+    "--trajectory",
+    "trajectories",
+    type=options.PATH,
+    multiple=True,
+    metavar="TRAJ",
+    help="Where distances and angles of --color are read.",
+    default_text="the files that embed.h5 names",
+)
+@options.option(
+    "-s",
+    "--topology",
+    "topologies",
+    type=options.PATH,
+    multiple=True,
+    metavar="PATH",
+    help="Of those trajectories.",
+    default_text="the one that embed.h5 names",
 )
 @options.option(
     "--observable",
@@ -34,40 +70,62 @@ from . import options, report
     "--only", multiple=True, metavar="PANEL", help="Panels by name, as --json lists them.", default_text="all"
 )
 @click.option(
-    "--over", type=options.PATH, help="embed.h5 or model.h5: its free energy below a path or an optimisation."
+    "--over",
+    type=options.PATH,
+    help="embed.h5 or model.h5 below: its free energy below a path or an "
+    "optimisation, the density of its frames below embeddings.",
 )
 @click.option("--dpi", type=click.FloatRange(20, 1200), default=300, show_default=True, help="Dots an inch.")
 @options.as_json
 def plot(
-    file: Path,
+    files: tuple[Path, ...],
     output: Path | None,
     force: bool,
-    temperature: float,
-    bins: int | None,
-    observables: tuple[str, ...],
     only: tuple[str, ...],
     over: Path | None,
     dpi: float,
     as_json: bool,
+    **choices: Any,
 ) -> None:
-    """A figure of what one of trajvae's files holds.
+    """A figure of what one of trajvae's files holds, or of several embeddings on one map.
 
     Latent coordinates in time and their free energy, of embed.h5; how a training went, of model.h5; simulation against
-    model, of marginals.h5; conformations, optimisations, paths and comparisons, of theirs. Every panel is a function of
-    trajvae.plots.
+    model, of marginals.h5; conformations, optimisations, paths and comparisons, of theirs. Several embed.h5 are laid
+    over one map, each trajectory in its colour. Every panel is a function of trajvae.plots.
     """
     from trajvae import plots
     from trajvae.store import check_outputs, whole_files
 
-    target = output or Path(f"{file.stem}.png")
+    target = output or Path(f"{files[0].stem}.png")
     plots.check_format(target)
-    check_outputs([target], force=force, inputs=[file, *([over] if over else [])])
-    below = None if over is None else plots.read_points(over)
-    look = plots.Look(temperature, bins, observables, below)
-    panels = plots.chosen(plots.panels_of(plots.read(file), look), only)
-    figure = plots.draw(panels)
+    beside = [over] if over else []
+    check_outputs([target], force=force, inputs=[*files, *beside, *choices["trajectories"], *choices["topologies"]])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        panels = plots.chosen(plots.panels_of([plots.read(f) for f in files], _look(over, **choices)), only)
+        figure = plots.draw(panels)
+    notes = report.notes(said)
     with whole_files(target, force=force) as (part,):
         plots.save(figure, part, dpi=dpi, command=options.command_line())
     names = [name for name, _ in panels]
-    figures = {"file": str(file), "panels": names, "output": str(target)}
+    figures = {"file": str(files[0]), "panels": names, "output": str(target)}
+    figures |= {"files": list(map(str, files)), "notes": notes}
     report.result(figures, [f"{', '.join(names)}: {target}"], as_json=as_json)
+
+
+def _look(
+    over: Path | None,
+    *,
+    temperature: float | None,
+    bins: int | None,
+    observables: tuple[str, ...],
+    colours: tuple[str, ...],
+    trajectories: tuple[Path, ...],
+    topologies: tuple[Path, ...],
+) -> Any:
+    """The options as `plots.Look`."""
+    from trajvae import plots
+
+    below = None if over is None else plots.read_points(over)
+    source = plots.Trajectory(list(map(str, trajectories)), list(map(str, topologies)))
+    return plots.Look(temperature, bins, observables, below, colours, source)

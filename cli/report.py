@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from trajvae.errors import printable
+from trajvae.errors import TrajvaeWarning, printable
 
 _PARTS = 8  # of the divergence that are listed
 
@@ -37,6 +38,14 @@ def bar(what: str, unit: str) -> Callable[..., None]:
 def say(text: str) -> None:
     """A note on stderr."""
     click.echo(printable(text), err=True)
+
+
+def notes(said: list[warnings.WarningMessage]) -> list[str]:
+    """Of warnings that were caught, those of trajvae, each once; they are told on stderr too."""
+    found = dict.fromkeys(str(w.message) for w in said if issubclass(w.category, TrajvaeWarning))
+    for text in found:
+        say(f"warning: {text}")
+    return list(found)
 
 
 def result(figures: dict[str, Any], lines: list[str], *, as_json: bool) -> None:

@@ -182,10 +182,10 @@ class Model(Displayed):
     ) -> Embedding:
         """Latent coordinates of every frame of a source, which may be all that `Model.train` takes.
 
-        Without `rmsd` nothing is decoded: RMSDs are NaN, `figures` has no ELBO, and latents are the same, in a third of
-        the time from memory or DCD.
+        Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables
+        and no flags of the support, and latents are the same, in a third of the time from memory or DCD.
         """
-        return embed(self.pipeline, self.open(source, reading), progress, rmsd=rmsd)
+        return embed(self.pipeline, self.open(source, reading), progress, rmsd=rmsd, record=self.record)
 
     def decode(self, latent: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""

@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 
 from trajvae.config import TrainConfig, TrainingOptions
 from trajvae.errors import OptionError
-from trajvae.models.train import Progress, Regulariser
+from trajvae.models.looks import Regulariser
+from trajvae.models.train import Progress
 from trajvae.progress import ProgressBar
 from trajvae.readers.reading import Reading, ReadingOptions
 

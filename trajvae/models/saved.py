@@ -19,7 +19,7 @@ from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record
 from trajvae.observables import built_in
 from trajvae.readers.align import Alignment
-from trajvae.store import Header, ModelRecord, Quantity
+from trajvae.store import Header, ModelRecord, Quantity, model_hash
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 from trajvae.validity import Validity
@@ -63,6 +63,11 @@ def groups_of(pipeline: Pipeline) -> dict[str, Any]:
         "weighting": pipeline.alignment.weights,
         "topology": {k: Quantity(v, _UNITS.get(k, "")) for k, v in pipeline.topology.to_arrays().items()},
     }
+
+
+def hash_of(pipeline: Pipeline) -> str:
+    """What tells this model from all others: see `store.models.model_hash`."""
+    return model_hash(pipeline.config.to_dict(), pipeline.alignment.reference, groups_of(pipeline))
 
 
 def config_of(pipeline: Pipeline, selection: str) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +16,13 @@ from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.models.encoded import Columns, Encoded
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
+from trajvae.models.saved import hash_of
+from trajvae.observables import built_in, evaluate_all
+from trajvae.outputs.support import Support
 from trajvae.readers.align import frame_jump
 from trajvae.readers.data_set import Chunk, Frames
+from trajvae.readers.reading import Reading
 from trajvae.store import Header, Quantity, table_file
 
 _FIGURES = ("elbo", "rmsd", "pca_rmsd")  # whose means are told
@@ -37,6 +43,46 @@ class Origin(NamedTuple):
     frame: NDArray[np.int64]
     time: NDArray[np.float64]
     files: list[str]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """Which model was applied to what: attributes of the file, by which `plot` finds the trajectory again.
+
+    Attributes
+    ----------
+    model_hash : str
+        See `store.model_hash`; empty where the model is not known.
+    model : str
+        Name of the model's file, where it was read from one.
+    reading : Reading
+        How the trajectories were opened; its selection is the model's unless another was given.
+    """
+
+    model_hash: str = ""
+    model: str = ""
+    reading: Reading = field(default_factory=Reading)
+
+    def attributes(self) -> dict[str, str]:
+        """As they stand in the file; the reading as JSON."""
+        opened: dict[str, Any] = {name: getattr(self.reading, name) for name in ("select", "bonds", "format")}
+        opened = {"topology": list(self.reading.topologies), **opened}
+        return {"model_hash": self.model_hash, "model": self.model, "reading": json.dumps(opened, default=str)}
+
+
+class Measured(NamedTuple):
+    """What is told of frames beside what the encoder says of them.
+
+    Attributes
+    ----------
+    observables : mapping of str to ndarray, shape (T,)
+        The built-in ones, in Å.
+    in_support : ndarray of bool, shape (T,), or None
+        None where no training frames were given.
+    """
+
+    observables: Mapping[str, NDArray[np.float64]]
+    in_support: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,6 +109,11 @@ class Embedding(Displayed):
     files : list of str
     figures : dict
         Means over the frames.
+    measured : mapping of str to ndarray, shape (T,)
+        The built-in observables (radius of gyration, end-to-end distance) in Å; empty where nothing was decoded.
+    in_support : ndarray of bool, shape (T,), or None
+        Whether a frame's latent point lies where those of training frames are; see `outputs.support`.
+    applied : Applied
     """
 
     latent: NDArray[np.float64]
@@ -79,6 +130,9 @@ class Embedding(Displayed):
     command: str = "Model.encode"
     figures: dict[str, Any] = field(default_factory=dict)
     geometry: str = ""
+    measured: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    in_support: NDArray[np.bool_] | None = None
+    applied: Applied = field(default_factory=Applied)
 
     def _summary(self) -> Summary:
         n, width = self.latent.shape
@@ -100,7 +154,8 @@ class Embedding(Displayed):
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the table of the design's section 4.3, whole or not at all."""
         header, extra = Header("embedding", self.command, self.seed), {"files": np.array(self.files)}
-        with table_file(Path(path), len(self.frame), header, extra, force=force) as out:
+        told = self.applied.attributes()
+        with table_file(Path(path), len(self.frame), header, extra, told, force=force) as out:
             out.append(self.observables(), self.frame, self.time, {"file": self.file, "frame": self.frame})
 
     def observables(self) -> Mapping[str, Quantity]:
@@ -113,6 +168,9 @@ class Embedding(Displayed):
         }
         if self.tangent.shape != self.latent.shape:
             observables["latent_tangent"] = Quantity(self.tangent)
+        observables |= {name: Quantity(values, "Angstrom") for name, values in self.measured.items()}
+        if self.in_support is not None:
+            observables["in_support"] = Quantity(self.in_support.astype(np.int8))
         return observables
 
 
@@ -122,6 +180,8 @@ def embed(
     progress: Progress | None = None,
     *,
     rmsd: bool = True,
+    record: Record | None = None,
+    applied: Applied | None = None,
 ) -> Embedding:
     """Encode all frames of a source, chunk by chunk; deterministic.
 
@@ -132,15 +192,20 @@ def embed(
     progress : callable, optional
         Called with (frames done, frames in all).
     rmsd : bool
-        Whether to decode the latent points and to measure RMSDs and ELBO; see `Model.encode`.
+        Whether to decode the latent points and to measure RMSDs, ELBO and observables; see `Model.encode`.
+    record : Record, optional
+        Of the model: its training frames decide which frames are in support.
+    applied : Applied, optional
     """
-    columns = Columns(frames.n_frames)
-    for encoded, chunk, jump in _pieces(pipeline, frames, progress, rmsd=rmsd):
+    columns, look = Columns(frames.n_frames), _Look(pipeline, record if rmsd else None, observables=rmsd)
+    for encoded, chunk, aligned, jump in _pieces(pipeline, frames, progress, rmsd=rmsd):
         own = {name: getattr(encoded, name) for name in _KEPT}
         columns.add({**own, "jump": jump, "file": chunk.file, "frame": chunk.frame, "time": chunk.time})
+        look.add(encoded, aligned)
     kept = Encoded(*(columns[name] if name in _KEPT else np.empty(0) for name in Encoded._fields))
     origin = Origin(columns["file"], columns["frame"], columns["time"], frames.names)
-    return assemble(pipeline, kept, origin, columns["jump"], measured=rmsd)
+    found = assemble(pipeline, kept, origin, columns["jump"], measured=rmsd)
+    return look.complete(found, applied or Applied(hash_of(pipeline)))
 
 
 def embed_to(
@@ -152,22 +217,57 @@ def embed_to(
     command: str,
     seed: int,
     force: bool = False,
+    record: Record | None = None,
+    applied: Applied | None = None,
 ) -> dict[str, Any]:
     """Write what `embed` gives as it comes, so that memory does not grow with the number of frames; its figures."""
     header, extra = Header("embedding", command, seed), {"files": np.array(frames.names)}
-    sums = dict.fromkeys(_FIGURES, 0.0)
-    with table_file(path, frames.n_frames, header, extra, force=force) as out:
-        for encoded, chunk, jump in _pieces(pipeline, frames, progress):
+    sums, inside = dict.fromkeys(_FIGURES, 0.0), 0
+    look, told = _Look(pipeline, record, observables=True), applied or Applied(hash_of(pipeline))
+    with table_file(path, frames.n_frames, header, extra, told.attributes(), force=force) as out:
+        for encoded, chunk, aligned, jump in _pieces(pipeline, frames, progress):
             origin = Origin(chunk.file, chunk.frame, chunk.time, frames.names)
+            found = look.measure(encoded, aligned)
             piece = assemble(pipeline, encoded, origin, jump, measured=False)
+            piece = replace(piece, measured=found.observables, in_support=found.in_support)
             out.append(piece.observables(), piece.frame, piece.time, {"file": piece.file, "frame": piece.frame})
             sums = {name: total + float(getattr(encoded, name).sum()) for name, total in sums.items()}
-    return {"frames": out.done, **{name: total / out.done for name, total in sums.items()}}
+            inside += 0 if found.in_support is None else int(found.in_support.sum())
+    means = {name: total / out.done for name, total in sums.items()}
+    return {"frames": out.done, **means, **({} if record is None else {"in_support": inside / out.done})}
+
+
+class _Look:
+    """Measures frames as they come, beside what the encoder says of them."""
+
+    def __init__(self, pipeline: Pipeline, record: Record | None, *, observables: bool) -> None:
+        self._wanted = list(built_in(pipeline.topology).values()) if observables else []
+        self._support: Support | None = None
+        if record is not None:
+            self._support = Support.fit(pipeline.vae.latent, record.latent[~record.held_out], pipeline.device)
+        self._parts: list[Measured] = []
+
+    def measure(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> Measured:
+        """The built-in observables of some frames, and whether they are in support."""
+        inside = None if self._support is None else self._support.inside(encoded.latent)
+        return Measured(evaluate_all(self._wanted, aligned) if self._wanted else {}, inside)
+
+    def add(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> None:
+        """Measure the next frames, and keep what is found."""
+        self._parts.append(self.measure(encoded, aligned))
+
+    def complete(self, embedding: Embedding, applied: Applied) -> Embedding:
+        """The embedding of all frames that were added, with what was found of them."""
+        values = {o.name: np.concatenate([part.observables[o.name] for part in self._parts]) for o in self._wanted}
+        found = [part.in_support for part in self._parts if part.in_support is not None]
+        inside = np.concatenate(found) if found else None
+        figures = embedding.figures if inside is None else {**embedding.figures, "in_support": float(inside.mean())}
+        return replace(embedding, measured=values, in_support=inside, applied=applied, figures=figures)
 
 
 def _pieces(
     pipeline: Pipeline, frames: Frames, progress: Progress | None, *, rmsd: bool = True
-) -> Iterator[tuple[Encoded, Chunk, NDArray[np.float64]]]:
+) -> Iterator[tuple[Encoded, Chunk, NDArray[np.floating[Any]], NDArray[np.float64]]]:
     """Encode chunk after chunk, and measure the jump to each frame from the one that it follows."""
     generator, done = torch.Generator(pipeline.device).manual_seed(0), 0
     last: NDArray[np.floating[Any]] | None = None
@@ -177,7 +277,7 @@ def _pieces(
         if last is not None and chunk.follows[0]:
             jump[:1] = frame_jump(np.concatenate([last, aligned[:1]]))[1:]
         last, done = aligned[-1:], done + len(aligned)
-        yield encoded, chunk, jump
+        yield encoded, chunk, aligned, jump
         if progress is not None:
             progress(done, frames.n_frames)
 

@@ -8,6 +8,7 @@ They draw with matplotlib's objects alone: no window, no backend, no state of py
 panels, as `trajvae plot FILE` writes them, are `draw(panels_of(read("embed.h5")))`.
 """
 
+from trajvae.plots.colours import Trajectory, colour_of
 from trajvae.plots.conformations import along, distribution, optimisation, path_distance, path_speed, validity
 from trajvae.plots.energy import free_energy
 from trajvae.plots.evidence import bounds, evidence
@@ -16,16 +17,19 @@ from trajvae.plots.files import read, read_points
 from trajvae.plots.history import curvature, divergence, history, reconstruction
 from trajvae.plots.latent import frame_jumps, latent, way
 from trajvae.plots.marginals import divergences, marginal
+from trajvae.plots.overlay import overlay
 from trajvae.plots.panels import Look, chosen, panels_of
 from trajvae.plots.spaces import charts_of
 
 __all__ = [
     "Look",
+    "Trajectory",
     "along",
     "bounds",
     "charts_of",
     "check_format",
     "chosen",
+    "colour_of",
     "curvature",
     "distribution",
     "divergence",
@@ -38,6 +42,7 @@ __all__ = [
     "latent",
     "marginal",
     "optimisation",
+    "overlay",
     "panels_of",
     "path_distance",
     "path_speed",

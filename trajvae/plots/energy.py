@@ -1,17 +1,20 @@
-"""The free-energy surface of a latent space."""
+"""The free-energy surface of a latent space, where the frames tell one; their density where they do not."""
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import Collection, PolyCollection
 from numpy.typing import NDArray
 
-from trajvae.errors import OptionError
+from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.plots import style
 from trajvae.plots.cells import Grid, Rings
 from trajvae.plots.charts import Chart
+from trajvae.plots.convergence import LEAST_A_CELL, Convergence, convergence
 from trajvae.plots.spaces import Latents, chart_of
+from trajvae.plots.surfaces import draw_cells, is_line
 
 Float64 = NDArray[np.float64]
 
@@ -22,7 +25,7 @@ def free_energy(
     points: Latents,
     *,
     chart: int = 0,
-    temperature: float = 300.0,
+    temperature: float | None = None,
     bins: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -33,13 +36,18 @@ def free_energy(
     metric it has learned. Where only tangent coordinates can be shown (hyperbolic spaces of three dimensions and more,
     spaces without a name) the measure is that of the tangent space, and the label says so.
 
+    Where frames are too few for the cells, or the trajectory crosses the map from end to end fewer than four times (as
+    a driven transition does), the points or their density are drawn instead, and the figure and a `TrajvaeWarning` say
+    why. Where the halves of the trajectory differ by more than 1 kT, the figure says "not converged". See
+    `trajvae.plots.convergence`.
+
     Parameters
     ----------
     points : Embedding, Conformations, or the results of `TrajVAE` and `Embed`
     chart : int
         See `latent`.
-    temperature : float
-        K, of the simulation.
+    temperature : float, optional
+        K, of the simulation. Without it energies are in kT.
     bins : int, optional
         Cells along an axis; by default as many as leave about ten points in each.
     ax : Axes, optional
@@ -47,47 +55,73 @@ def free_energy(
     Returns
     -------
     Axes
-        In kJ/mol from the minimum; cells without points stay empty.
+        In kT, or in kJ/mol, from the minimum; cells without points stay empty.
 
     Raises
     ------
     OptionError
         No such part, or a temperature or a number of bins that is none.
     """
+    _check_temperature(temperature)
     part, inner = chart_of(points, chart)
     cells = part.cells(inner, check_bins(bins, len(inner), inner.shape[1]))
-    energies = of_counts(cells.count(inner), cells.volumes, temperature)
+    found = convergence(points, part, inner, cells)
     ax = style.own_axes(ax)
-    text = "free energy (kJ/mol)" if part.own else "free energy (kJ/mol; flat measure)"
     part.frame(ax, inner)
-    if isinstance(cells, Grid) and len(cells.edges) == 1:
-        ax.stairs(energies, cells.edges[0], color=style.BLUE, baseline=None)
-        ax.set(ylabel=text, ylim=(-0.02 * np.nanmax(energies), None))
-        return ax
-    surface: Collection
-    if isinstance(cells, Grid):
-        surface = ax.pcolormesh(*cells.edges, energies.T, cmap=style.IN_ENERGY, rasterized=True)
-    else:
-        surface = ax.add_collection(_patches(part, cells, energies))
-    style.bar(ax, surface, text, part.bar)
+    if found.reason:
+        return _instead(part, inner, cells, found, ax)
+    energies = of_counts(cells.count(inner), cells.volumes, temperature)
+    draw_cells(ax, part, cells, energies, _label(part, temperature))
+    if is_line(cells):
+        ax.set_ylim(-0.02 * np.nanmax(energies), None)
+    if found.doubt:
+        warnings.warn(f"the free energy is not converged: {found.doubt}", TrajvaeWarning, stacklevel=2)
+        style.note(ax, f"not converged: {found.doubt}")
     return ax
 
 
-def of_counts(counts: Float64, volumes: Float64, temperature: float = 300.0) -> Float64:
-    """Free energies of cells in kJ/mol, from the minimum; NaN where nothing was counted.
+def _label(part: Chart, temperature: float | None) -> str:
+    unit = "kT" if temperature is None else "kJ/mol"
+    at = "" if temperature is None else f" at {temperature:g} K"
+    return f"free energy{at} ({unit})" if part.own else f"free energy{at} ({unit}; flat measure)"
+
+
+def _instead(part: Chart, inner: Float64, cells: Grid | Rings, found: Convergence, ax: Axes) -> Axes:
+    """Draw the density of points, or the points where they are too few for that."""
+    few = found.frames_a_cell < LEAST_A_CELL
+    ways = "fewer --bins or more frames" if few else "a driven or unfinished transition has no free energy"
+    what = "points are" if few and not is_line(cells) else "the density is"
+    text = f"no free energy of this map: {found.reason}; {what} drawn instead: {ways}"
+    warnings.warn(text, TrajvaeWarning, stacklevel=3)
+    if few and not is_line(cells):
+        style.dots(ax, part.shown(inner), color=style.BLUE)
+    else:
+        density = np.divide(cells.count(inner), cells.volumes)
+        share = np.where(density > 0.0, density / density.max(), np.nan)
+        draw_cells(ax, part, cells, share, "density (of the highest)", style.DENSITY)
+    style.note(ax, f"no free energy: {found.reason}")
+    return ax
+
+
+def of_counts(counts: Float64, volumes: Float64, temperature: float | None = None) -> Float64:
+    """Free energies of cells from the minimum, in kT, or in kJ/mol at a temperature; NaN where nothing was counted.
 
     Parameters
     ----------
     counts, volumes : ndarray of one shape
-    temperature : float
+    temperature : float, optional
         K.
     """
-    if not 0.0 < temperature < np.inf:
-        raise OptionError(f"the temperature must be above 0 K, got {temperature}")
+    _check_temperature(temperature)
     seen = counts > 0
     density = np.divide(counts, volumes, out=np.ones_like(volumes), where=seen)
-    energies = np.where(seen, -GAS_CONSTANT * temperature * np.log(density), np.nan)
+    energies = np.where(seen, -np.log(density) * (1.0 if temperature is None else GAS_CONSTANT * temperature), np.nan)
     return np.asarray(energies - np.nanmin(energies)) if seen.any() else energies
+
+
+def _check_temperature(temperature: float | None) -> None:
+    if temperature is not None and not 0.0 < temperature < np.inf:
+        raise OptionError(f"the temperature must be above 0 K, got {temperature}")
 
 
 def check_bins(bins: int | None, n: int, dim: int) -> int:
@@ -103,12 +137,3 @@ def check_bins(bins: int | None, n: int, dim: int) -> int:
     if not 2 <= bins <= 500:
         raise OptionError(f"bins must be a number from 2 to 500, got {bins}")
     return bins
-
-
-def _patches(part: Chart, cells: Rings, energies: Float64) -> PolyCollection:
-    """The cells that hold points, each in its colour."""
-    seen = np.isfinite(energies)
-    outlines = part.shown(np.stack([o[seen] for o in cells.outlines()], axis=-1))
-    patches = PolyCollection(list(outlines), cmap=style.IN_ENERGY, edgecolors="face", linewidths=0.35, zorder=1)
-    patches.set_array(energies[seen])
-    return patches

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,7 +21,21 @@ _PLAIN = {"Cartesian": "e{0}", "unit vectors": "s{1}:1.0"}  # of files that do n
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StoredPoints(Brief):
-    """Latent points of frames; as `outputs.embed.Embedding`."""
+    """Latent points of frames; as `outputs.embed.Embedding`.
+
+    Attributes
+    ----------
+    frame : ndarray of int64, shape (T,), or None
+        Number of each frame in its file.
+    files : sequence of str
+        Names of the trajectories.
+    name : str
+        Of the file that was read.
+    model_hash : str
+        See `store.model_hash`; empty in files of older versions.
+    reading : mapping
+        As `outputs.embed.Applied` has it.
+    """
 
     latent: Float64
     geometry: str
@@ -30,6 +44,11 @@ class StoredPoints(Brief):
     time: Float64 | None = None
     frame_jump: Float64 | None = None
     observables: Mapping[str, Quantity] = field(default_factory=dict)
+    frame: NDArray[np.int64] | None = None
+    files: Sequence[str] = ()
+    name: str = ""
+    model_hash: str = ""
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,7 +123,7 @@ def read(path: str | Path) -> Stored:
     path = Path(path)
     contents = read_contents(path, skip=("trajvae/weights", "trajvae/training/sample", "particles"))
     kinds: dict[str, Callable[[Contents], Stored]] = {
-        "embedding": _points,
+        "embedding": lambda c: replace(_points(c), name=str(path)),
         "model": lambda _: _model(path),
         "marginals": _marginals,
         "conformations": _conformations,
@@ -176,16 +195,30 @@ def _points(contents: Contents) -> StoredPoints:
     rows = _quantities(contents, "observables")
     latent, time = rows.pop("latent"), contents.tree["observables"]["latent"]["time"]
     tangent, jump = _floats(rows.pop("latent_tangent", latent)), _floats(rows["frame_jump"])
-    file = contents.tree["trajvae"]["file"]
-    return StoredPoints(_floats(latent), _geometry(latent), tangent, file, time, jump, rows)
+    own = contents.tree["trajvae"]
+    points = StoredPoints(_floats(latent), _geometry(latent), tangent, own["file"], time, jump, rows)
+    told = {"frame": own["frame"], "files": own["files"].tolist()}
+    attributes = contents.attributes
+    told |= {"model_hash": str(attributes.get("model_hash", "")), "reading": attributes.get("reading", {})}
+    return replace(points, **told)
 
 
 def _model(path: Path) -> StoredModel:
     record = read_model(path)
     training = record.groups["training"]
     rows = {k: Quantity(v, "Angstrom") for k, v in training["observables"].items()}
+    latent, config = training["latent"], record.config
     points = StoredPoints(
-        training["latent"], _named(record.summary), training["latent"], training["file"], observables=rows
+        latent,
+        _named(record.summary),
+        latent,
+        training["file"],
+        observables=rows,
+        frame=training["frame"],
+        files=training["files"].tolist(),
+        name=str(path),
+        model_hash=record.hash,
+        reading={"select": config.get("select")},
     )
     return StoredModel(record.groups["history"], points, record.summary)
 

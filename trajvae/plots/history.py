@@ -23,13 +23,16 @@ _REPORTED = {
 History = Mapping[str, NDArray[Any]]
 
 
-def history(record: History, *, ax: Axes | None = None) -> Axes:
+def history(record: History, *, kept: int | None = None, ax: Axes | None = None) -> Axes:
     """ELBO of training frames and of held-out frames, and the epoch whose weights were kept.
 
     Parameters
     ----------
     record : mapping
         `Model.history`, which is the `results.history` of `TrajVAE` too.
+    kept : int, optional
+        The epoch whose weights were kept: `model.figures["kept_epoch"]`. Without it none is marked, and the legend says
+        that it is not known.
     ax : Axes, optional
 
     Returns
@@ -42,11 +45,21 @@ def history(record: History, *, ax: Axes | None = None) -> Axes:
     train = np.asarray(record["train_elbo"], dtype=np.float64)
     ax.plot(epoch, train, color=style.LINE, ls="--", label="training")
     ax.plot(epoch, held, color=style.BLUE, label="held-out")
-    best = int(np.nanargmax(held))
-    ax.plot(epoch[best], held[best], "o", color=style.VERMILION, label="kept")
+    _mark(ax, np.asarray(epoch), held, kept)
     ax.set(xlabel="epoch", ylabel="ELBO (nats a frame)", ylim=_most_of(np.concatenate([train, held])))
-    style.legend_above(ax, 3)
+    style.legend_above(ax, 2 if kept is None else 3)
     return ax
+
+
+def _mark(ax: Axes, epoch: NDArray[Any], held: NDArray[np.float64], kept: int | None) -> None:
+    """A dot on the curve at the epoch that was kept; a line where the history has no such row."""
+    look: Any = {"color": style.VERMILION}
+    if kept is None:
+        ax.plot([], [], " ", label="kept epoch unknown")
+    elif (rows := np.flatnonzero(epoch == kept)).size:
+        ax.plot(epoch[rows[-1]], held[rows[-1]], "o", label=f"kept (epoch {kept})", **look)
+    else:
+        ax.axvline(kept, lw=0.9, label=f"kept (epoch {kept})", **look)
 
 
 def _most_of(values: NDArray[np.float64]) -> tuple[float | None, float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,16 +15,21 @@ from trajvae.plots.spaces import Latents, chart_of
 
 Float64 = NDArray[np.float64]
 _LINKED = 500  # points: neighbours of no more than these are linked by a line
+_SHORT = 12  # letters of names that stand beside each other
+_NAMED = 12  # kinds of points that a legend names
+_PART = 0.5  # of a turn: angles that cover more are shown in cyclic colours of the whole turn
 _TEAR = 0.25  # of a map's extent: a step that is longer goes round behind it, and is not drawn
 _PS = ((1e6, "µs"), (1e3, "ns"), (1.0, "ps"))
 
 
 class _Colour(NamedTuple):
-    """What points are coloured by, its label and its colour map."""
+    """What points are coloured by, its label, its colour map and its period."""
 
     values: Float64
     label: str
     cmap: str
+    categories: Sequence[str] = ()
+    period: float = 0.0
 
 
 def latent(
@@ -32,7 +38,9 @@ def latent(
     chart: int = 0,
     colour: Float64 | None = None,
     label: str = "",
-    cmap: str = style.IN_TIME,
+    cmap: str = "",
+    period: float = 0.0,
+    categories: Sequence[str] = (),
     ax: Axes | None = None,
 ) -> Axes:
     """Latent points, coloured by time.
@@ -46,7 +54,11 @@ def latent(
     colour : ndarray, shape (T,), optional
         To colour by, with `label` for its name and unit; by default the time, or the row's number.
     cmap : str
-        A colour map of matplotlib's, such as `twilight_shifted` for angles.
+        A colour map of matplotlib's; by default `viridis`, or a cyclic one for angles.
+    period : float
+        Of an angle in the unit of `colour`, such as 360 degrees, about 0.
+    categories : sequence of str, optional
+        Names of kinds of points, which `colour` numbers from 0: each has a colour, and a legend names them.
     ax : Axes, optional
         By default those of a new figure.
 
@@ -61,7 +73,7 @@ def latent(
     """
     part, inner = chart_of(points, chart)
     values, text = clock(points) if colour is None else (colour, label)
-    scale = _Colour(np.asarray(values, dtype=np.float64), text, cmap)
+    scale = _Colour(np.asarray(values, dtype=np.float64), text, cmap, categories, period)
     ax = style.own_axes(ax)
     shown = part.shown(inner)
     if shown.shape[1] == 1:
@@ -155,8 +167,7 @@ def _against_time(part: Chart, values: Float64, points: Latents, colour: _Colour
     time, text = clock(points)
     place = np.stack([time, values], axis=-1)
     if colour.label == text:
-        size = _size(len(time))
-        ax.scatter(place[:, 0], place[:, 1], s=size, color=style.BLUE, linewidths=0, rasterized=True)
+        style.dots(ax, place, color=style.BLUE)
     else:
         _scatter(ax, place, colour)
     ax.set(xlabel=text, ylabel=part.labels[0])
@@ -168,15 +179,33 @@ def _against_time(part: Chart, values: Float64, points: Latents, colour: _Colour
 def _scatter(ax: Axes, shown: Float64, colour: _Colour, side: str = "right") -> None:
     """Dots in a random order: in that of time the last would hide the first."""
     order = np.random.default_rng(0).permutation(len(shown))
-    x, y = shown[order].T
-    look: Any = {"cmap": colour.cmap, "linewidths": 0, "rasterized": True, "zorder": 2}
-    dots = ax.scatter(x, y, s=_size(len(shown)), c=colour.values[order], **look)
+    if colour.categories:
+        _by_category(ax, shown[order], colour.values[order].astype(np.int64), colour.categories)
+        return
+    turns = colour.period > 0.0 and float(np.ptp(_known(colour.values))) > _PART * colour.period
+    look: Any = {"vmin": -0.5 * colour.period, "vmax": 0.5 * colour.period} if turns else {}
+    cmap = colour.cmap or (style.IN_TURNS if turns else style.IN_TIME)
+    dots = style.dots(ax, shown[order], c=colour.values[order], cmap=cmap, **look)
     style.bar(ax, dots, colour.label, side)
 
 
-def _size(n: int) -> float:
-    """Of dots, in square points: the more, the smaller."""
-    return float(np.clip(6000.0 / n, 1.5, 14.0))
+def _known(values: Float64) -> Float64:
+    """Those that are finite; 0 where none is."""
+    found = values[np.isfinite(values)]
+    return found if len(found) else np.zeros(1)
+
+
+def _by_category(ax: Axes, shown: Float64, number: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Dots in the colours of their kinds."""
+    colours = style.series(len(names))
+    style.dots(ax, shown, color=[colours[k] for k in number])
+    rare = number == np.argmin(np.bincount(number, minlength=len(names)))  # is not to be hidden by the others
+    style.dots(ax, shown[rare], color=[colours[k] for k in number[rare]], zorder=2.5)
+    for k, name in enumerate(names[:_NAMED]):
+        ax.plot([], [], "o", color=colours[k], label=style.plain(f"{name} ({np.count_nonzero(number == k)})"))
+    if len(names) > _NAMED:
+        ax.plot([], [], " ", label=f"and {len(names) - _NAMED} more")
+    style.legend_above(ax, 2 if max(map(len, names)) < _SHORT else 1)
 
 
 def _link(ax: Axes, shown: Float64, points: Latents) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from trajvae.errors import OptionError, ReadError, TrajvaeError
-from trajvae.plots import style
 from trajvae.plots.charts import Flat
+from trajvae.plots.colours import Colour, Trajectory, colour_of
 from trajvae.plots.conformations import along, distribution, optimisation, path_distance, path_speed, validity
 from trajvae.plots.energy import free_energy
 from trajvae.plots.evidence import bounds, evidence
@@ -27,6 +27,7 @@ from trajvae.plots.files import (
 from trajvae.plots.history import curvature, divergence, history, reconstruction
 from trajvae.plots.latent import frame_jumps, latent, way
 from trajvae.plots.marginals import divergences, marginal, notable
+from trajvae.plots.overlay import check_alike, joined, overlay
 from trajvae.plots.spaces import charts_of
 
 _CHARTS = 3  # parts of a latent space that have panels of their own, at most
@@ -39,24 +40,36 @@ class Look:
 
     Attributes
     ----------
-    temperature : float
-        K, of free energies.
+    temperature : float, optional
+        K, of free energies; without it they are in kT.
     bins : int, optional
         See `free_energy`.
     observables : sequence of str
         That have a panel each, where a file holds many.
     over : StoredPoints, optional
-        Latent points whose free energy is drawn below a path or an optimisation.
+        Latent points whose free energy is drawn below a path or an optimisation, and their density below trajectories.
+    colours : sequence of str
+        What latent points are coloured by instead of time, a panel each; see `colours.colour_of`.
+    trajectory : Trajectory
+        Where measures of atoms are read from.
     """
 
-    temperature: float = 300.0
+    temperature: float | None = None
     bins: int | None = None
     observables: Sequence[str] = ()
     over: StoredPoints | None = None
+    colours: Sequence[str] = ()
+    trajectory: Trajectory = field(default_factory=Trajectory)
 
 
-def panels_of(stored: Stored, look: Look | None = None) -> list[Panel]:
-    """The panels that suit what a file holds, each with the name of its function in this module.
+def panels_of(stored: Stored | Sequence[Stored], look: Look | None = None) -> list[Panel]:
+    """The panels that suit what a file holds, each with the name of its function in `trajvae.plots`.
+
+    Parameters
+    ----------
+    stored : Stored, or a sequence of them
+        Of several files, all embeddings, the trajectories are drawn on one map.
+    look : Look, optional
 
     Raises
     ------
@@ -66,7 +79,8 @@ def panels_of(stored: Stored, look: Look | None = None) -> list[Panel]:
         What a panel needs is missing or damaged.
     """
     try:
-        return _suiting(stored, look or Look())
+        parts: list[Stored] = list(stored) if isinstance(stored, Sequence) else [stored]
+        return _suiting(parts[0], look or Look()) if len(parts) == 1 else _together(parts, look or Look())
     except TrajvaeError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
@@ -75,9 +89,14 @@ def panels_of(stored: Stored, look: Look | None = None) -> list[Panel]:
 
 
 def _suiting(stored: Stored, look: Look) -> list[Panel]:
-    if look.over is not None and not (isinstance(stored, StoredConformations) and _is_way(stored)):
-        raise OptionError("only a path and an optimisation can be drawn over a free energy")
+    way = isinstance(stored, StoredConformations) and _is_way(stored)
+    if look.over is not None and not (way or isinstance(stored, StoredPoints)):
+        raise OptionError("only embeddings, a path and an optimisation can be drawn over an embed.h5 or a model.h5")
+    if look.colours and (way or not isinstance(stored, StoredPoints | StoredModel | StoredConformations)):
+        raise OptionError("--color is of the latent points of an embed.h5, a model.h5 or new conformations")
     if isinstance(stored, StoredPoints):
+        if look.over is not None:
+            return _together([stored], look)
         return [*_surfaces(stored, look), *_coloured(stored, look), ("frame_jumps", partial(frame_jumps, stored))]
     if isinstance(stored, StoredModel):
         return _training(stored, look)
@@ -107,11 +126,40 @@ def chosen(panels: Sequence[Panel], names: Sequence[str]) -> list[Panel]:
     return [panel for panel in panels if not names or panel[0] in names]
 
 
+def _together(parts: Sequence[Stored], look: Look) -> list[Panel]:
+    """Trajectories on one map for each part of the latent space, and all their frames in the colours asked for."""
+    points = [p for p in parts if isinstance(p, StoredPoints)]
+    if len(points) < len(parts):
+        raise OptionError("several files are drawn together only where each is an embed.h5")
+    for other in [*points[1:], *([] if look.over is None else [look.over])]:
+        check_alike(points[0], other)
+    every, whole = {p.name or str(k): p for k, p in enumerate(points)}, joined(points)
+    charts = range(min(len(charts_of(points[0])), _CHARTS))
+    out: list[Panel] = [
+        ("overlay", partial(overlay, every, over=look.over, chart=chart, bins=look.bins)) for chart in charts
+    ]
+    coloured = [_dots(whole, colour, chart) for colour in _colours(whole, look) for chart in charts]
+    return [*out, *coloured, *_coloured(whole, look)]
+
+
+def _colours(points: StoredPoints | StoredConformations, look: Look) -> list[Colour]:
+    return [colour_of(points, text, look.trajectory) for text in look.colours]
+
+
+def _dots(points: StoredPoints | StoredConformations, colour: Colour, chart: int = 0) -> Panel:
+    """Latent points in a colour."""
+    more: dict[str, Any] = {"label": colour.label, "period": colour.period, "categories": colour.categories}
+    return "latent", partial(latent, points, chart=chart, colour=colour.values, **more)
+
+
 def _surfaces(points: StoredPoints, look: Look) -> list[Panel]:
     """Points and free energy of each part of the latent space."""
     out: list[Panel] = []
+    colours = _colours(points, look)
     for chart in range(min(len(charts_of(points)), _CHARTS)):
-        out += [("latent", partial(latent, points, chart=chart)), _surface(points, look, chart)]
+        plain: Panel = ("latent", partial(latent, points, chart=chart))
+        out += [_dots(points, colour, chart) for colour in colours] or [plain]
+        out.append(_surface(points, look, chart))
     return out
 
 
@@ -121,29 +169,33 @@ def _surface(points: StoredPoints, look: Look, chart: int) -> Panel:
 
 def _coloured(points: StoredPoints, look: Look, chart: int = 0) -> list[Panel]:
     """Points coloured by each of some observables, which have one number a frame."""
-    out: list[Panel] = []
     for name in look.observables:
         if name not in points.observables or points.observables[name].value.ndim != 1:
             known = [k for k, q in points.observables.items() if q.value.ndim == 1]
             raise OptionError(f"no observable '{name}': there are {', '.join(known)}")
-        values = np.asarray(points.observables[name].value, dtype=np.float64)
-        label = style.with_unit(style.readable(name), points.observables[name].unit)
-        out.append(("latent", partial(latent, points, chart=chart, colour=values, label=label)))
-    return out
+    return [_dots(points, colour_of(points, name), chart) for name in look.observables]
 
 
 def _training(model: StoredModel, look: Look) -> list[Panel]:
     f, record = model.figures, model.history
     out: list[Panel] = [
-        ("history", partial(history, record)),
+        ("history", partial(history, record, kept=_kept(f))),
         ("divergence", partial(divergence, record, list(f.get("kl", ())))),
     ]
-    look = replace(look, observables=look.observables or ("rg",))
+    look = replace(look, observables=look.observables or (() if look.colours else ("rg",)))
+    colours = _colours(model.points, look)
     for chart in range(min(len(charts_of(model.points)), _CHARTS)):
+        out += [_dots(model.points, colour, chart) for colour in colours]
         out += [*_coloured(model.points, look, chart), _surface(model.points, look, chart)]
     if np.size(record.get("curvature", ())):
         out.append(("curvature", partial(curvature, record, list(f.get("curvatures", ())))))
     return [*out, ("reconstruction", partial(reconstruction, f))]
+
+
+def _kept(figures: Mapping[str, Any]) -> int | None:
+    """The epoch whose weights a model has; None in files of versions that did not say."""
+    kept = figures.get("kept_epoch")
+    return int(kept) if isinstance(kept, int | float) else None
 
 
 def _made(made: StoredConformations, look: Look) -> list[Panel]:
@@ -164,19 +216,18 @@ def _made(made: StoredConformations, look: Look) -> list[Panel]:
     names = look.observables or usual
     reasons = [("validity", partial(validity, made))] if "invalid_reason" in made.observables else []
     return [
-        *_drawn(made),
+        *_drawn(made, look),
         *reasons,
         *(("distribution", partial(distribution, made, name)) for name in names),
     ]
 
 
-def _drawn(made: StoredConformations) -> list[Panel]:
+def _drawn(made: StoredConformations, look: Look) -> list[Panel]:
     """Latent points of new conformations, coloured by their radius of gyration."""
-    if "rg" not in made.observables:
-        return [("latent", partial(latent, made))]
-    rg = made.observables["rg"]
-    label = style.with_unit(style.readable("rg"), rg.unit)
-    return [("latent", partial(latent, made, colour=np.asarray(rg.value, dtype=np.float64), label=label))]
+    names = look.colours or [name for name in ("rg",) if name in made.observables]
+    return [_dots(made, colour_of(made, name, look.trajectory)) for name in names] or [
+        ("latent", partial(latent, made))
+    ]
 
 
 def _ways(made: StoredConformations, look: Look) -> list[Panel]:

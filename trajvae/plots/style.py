@@ -7,11 +7,14 @@ M. Okabe, K. Ito, Color Universal Design (2008): the qualitative colours.
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
@@ -23,7 +26,7 @@ ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 FILL, LINE, FAINT = "#c8c8c8", "#555555", "#dddddd"  # what a figure compares with
-IN_TIME, IN_ENERGY = "viridis", "cividis"
+IN_TIME, IN_ENERGY, IN_TURNS, DENSITY = "viridis", "cividis", "twilight_shifted", "Greys"
 
 RC: Any = {  # every key is one of matplotlib's own
     "font.size": 8.0,
@@ -52,6 +55,7 @@ _NAMES = {
     "frame_jump": "RMSD to the frame before",
     "nearest_rmsd": "RMSD to the nearest frame",
     "energy": "potential energy",
+    "in_support": "in the support of the training frames",
 }
 _GREEK = {"phi": "φ", "psi": "ψ", "omega": "ω"}
 
@@ -88,9 +92,10 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def legend_above(ax: Axes, columns: int = 2) -> None:
+def legend_above(ax: Axes, columns: int = 2, size: float = 7.0) -> None:
     """A legend over the axes, where it covers no data."""
     ax.legend(
+        fontsize=size,
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
         ncols=columns,
@@ -118,10 +123,34 @@ def angle_ticks(ax: Axes, which: str) -> None:
 
 def bar(ax: Axes, shown: ScalarMappable, label: str, side: str = "right") -> None:
     """A colour bar beside the axes."""
-    look: Any = {"location": side, "label": label, "pad": 0.03}
+    look: Any = {"location": side, "label": "\n".join(textwrap.wrap(label, 38)), "pad": 0.03}
     if side == "bottom":
         look |= {"shrink": 0.8, "aspect": 30}
     ax.figure.colorbar(shown, ax=ax, **look)
+
+
+def note(ax: Axes, text: str) -> None:
+    """A remark over the axes, in lines that are no longer than a panel is wide."""
+    ax.set_title("\n".join(textwrap.wrap(text, 52)), loc="left", fontsize=7, color=VERMILION, style="italic")
+
+
+def dot_size(n: int) -> float:
+    """Of n dots, in square points: the more, the smaller."""
+    return float(np.clip(6000.0 / max(n, 1), 1.5, 14.0))
+
+
+def dots(ax: Axes, places: Any, **look: Any) -> Any:
+    """One dot a row of (T, 2), in the size that suits their number."""
+    return ax.scatter(
+        *places.T, **{"s": dot_size(len(places)), "linewidths": 0, "rasterized": True, "zorder": 2, **look}
+    )
+
+
+def series(count: int) -> list[str]:
+    """Colours of so many kinds: such as the colour-blind tell apart, as long as there are any."""
+    if count <= len(SERIES):
+        return list(SERIES[:count])
+    return [to_hex(colormaps["turbo"](0.05 + 0.9 * k / (count - 1))) for k in range(count)]
 
 
 def write_over(ax: Axes, x: float, y: float, text: str) -> None:

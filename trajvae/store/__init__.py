@@ -6,7 +6,7 @@ from trajvae.store.files import check_outputs, whole_files
 from trajvae.store.h5md_file import H5MDParticles, describe_h5md, is_h5md, read_h5md
 from trajvae.store.limits import room
 from trajvae.store.mdtraj_file import read_mdtraj
-from trajvae.store.models import ModelRecord, model_status, read_model, write_model
+from trajvae.store.models import ModelRecord, model_hash, model_status, read_model, write_model
 from trajvae.store.schema import Header, Quantity, check_hdf5, describe
 from trajvae.store.tables import read_table, table_file, write_table
 
@@ -22,6 +22,7 @@ __all__ = [
     "describe",
     "describe_h5md",
     "is_h5md",
+    "model_hash",
     "model_status",
     "read_conformations",
     "read_contents",

@@ -13,7 +13,7 @@ import numpy as np
 
 from trajvae.store.schema import open_file, read_tree
 
-_JSON = ("config", "summary")
+_JSON = ("config", "summary", "reading")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from trajvae.store.files import whole_files
 from trajvae.store.schema import Header, Tree, open_file, read_header, read_tree, write_header, write_tree
 from trajvae.store.writing import create_file
 
+_DEFINING = ("backend", "latent_dim", "features", "align", "center")  # options that no array shows
+
 
 @dataclass(frozen=True)
 class ModelRecord:
@@ -42,10 +44,37 @@ class ModelRecord:
     reference: NDArray[np.float64]
     groups: Mapping[str, Any]
 
+    @property
+    def hash(self) -> str:
+        """See `model_hash`."""
+        return model_hash(self.config, self.reference, self.groups)
+
 
 def reference_hash(reference: NDArray[np.float64]) -> str:
     """SHA-256 of the reference's float64 bytes: likelihoods compare only where it is equal."""
     return hashlib.sha256(np.ascontiguousarray(reference, dtype="<f8").tobytes()).hexdigest()
+
+
+def model_hash(config: Mapping[str, Any], reference: NDArray[np.float64], groups: Mapping[str, Any]) -> str:
+    """SHA-256 of what decides which latent point a frame has: equal for a model in memory and for its file.
+
+    Parameters
+    ----------
+    config : mapping
+        Of it the options of `_DEFINING`: later versions may add others to it.
+    reference : ndarray, shape (N, D)
+    groups : mapping
+        Of it `weights`, in float32 where they are no integers, and `weighting`, where there are any.
+    """
+    seal = hashlib.sha256(json.dumps([str(config.get(name)) for name in _DEFINING]).encode())
+    arrays = {"reference": reference, **{name: groups[name] for name in ("weighting",) if name in groups}}
+    arrays |= dict(sorted(groups.get("weights", {}).items()))
+    for name, array in arrays.items():
+        value = np.asarray(array)
+        value = value.astype("<f4") if value.dtype.kind == "f" else value.astype("<i8")
+        seal.update(f"{name} {value.shape}".encode())
+        seal.update(np.ascontiguousarray(value).tobytes())
+    return seal.hexdigest()
 
 
 def write_model(path: Path, record: ModelRecord, *, force: bool = False) -> None:
@@ -61,6 +90,8 @@ def write_model(path: Path, record: ModelRecord, *, force: bool = False) -> None
         group.attrs["status"] = record.status
         group.attrs["config"] = json.dumps(record.config)
         group.attrs["summary"] = json.dumps(record.summary)
+        if record.status == "complete":
+            group.attrs["model_hash"] = record.hash
         reference = group.create_dataset("reference", data=record.reference)
         reference.attrs["unit"] = "Angstrom"
         reference.attrs["sha256"] = reference_hash(record.reference)

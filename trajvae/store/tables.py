@@ -67,7 +67,13 @@ class TableFile:
 
 @contextlib.contextmanager
 def table_file(
-    path: Path, rows: int, header: Header, extra: Tree | None = None, *, force: bool = False
+    path: Path,
+    rows: int,
+    header: Header,
+    extra: Tree | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    *,
+    force: bool = False,
 ) -> Iterator[TableFile]:
     """Make a table, whole or not at all, whose rows are appended.
 
@@ -78,6 +84,8 @@ def table_file(
     header : Header
     extra : mapping, optional
         Arrays below `/trajvae` that have no rows.
+    attributes : mapping, optional
+        Further attributes of `/trajvae`.
     force : bool
 
     Raises
@@ -86,7 +94,9 @@ def table_file(
         The file exists and `force` is off, the disk refused, or fewer rows were appended.
     """
     with whole_files(path, force=force) as (part,), create_file(part) as file:
-        write_tree(write_header(file, header), extra or {})
+        group = write_header(file, header)
+        group.attrs.update(attributes or {})
+        write_tree(group, extra or {})
         out = TableFile(file, rows)
         yield out
         if out.done != rows:

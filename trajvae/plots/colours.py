@@ -1,0 +1,169 @@
+"""What latent points are coloured by: an observable of the file, a column of another file, or a measure of atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.errors import OptionError, ReadError
+from trajvae.plots import style
+from trajvae.plots.columns import Table, read_columns, split_name
+from trajvae.plots.files import StoredConformations, StoredPoints
+from trajvae.plots.latent import clock
+from trajvae.store import Quantity
+
+Float64 = NDArray[np.float64]
+_MEASURES = ("distance", "angle", "dihedral")
+_INSIDE = ("in the support", "outside the support")
+_SAME = 1e-3  # of the spacing of frames: rows of a file and frames that are so near in time belong together
+
+
+class Colour(NamedTuple):
+    """Numbers of frames to colour by.
+
+    Attributes
+    ----------
+    values : ndarray, shape (T,)
+    label : str
+        Their name and unit.
+    period : float
+        Of an angle in the values' unit, else 0.
+    categories : sequence of str
+        Where the values number kinds of frames: their names.
+    """
+
+    values: Float64
+    label: str
+    period: float = 0.0
+    categories: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Where the frames' atoms are read from.
+
+    Attributes
+    ----------
+    files, topologies : sequence of str
+        By default those that the embedding names.
+    """
+
+    files: Sequence[str] = ()
+    topologies: Sequence[str] = ()
+
+
+def colour_of(points: StoredPoints | StoredConformations, text: str, trajectory: Trajectory | None = None) -> Colour:
+    """Find the numbers that a text names.
+
+    Parameters
+    ----------
+    points : StoredPoints or StoredConformations
+    text : str
+        An observable that the file holds, with one number a frame; `time`, `trajectory` or `in_support`;
+        `FILE[:COLUMN]`; or `distance:A,B`, `angle:A,B,C`, `dihedral:A,B,C,D`, see `outputs.measure`.
+    trajectory : Trajectory, optional
+        For the latter.
+
+    Raises
+    ------
+    OptionError
+        None of these.
+    ReadError
+        A file cannot be read, or has another number of rows than there are frames.
+    """
+    held = _held(points, text)
+    if held is not None:
+        return held
+    if text.partition(":")[0] in _MEASURES:
+        return _measured(points, text, trajectory or Trajectory())
+    path, column = split_name(text)
+    if not path.is_file() and not path.suffix:
+        known = [k for k, q in points.observables.items() if q.value.ndim == 1]
+        raise OptionError(
+            f"no observable '{text}': there are {', '.join([*known, 'time', 'trajectory'])}; else a file of numbers "
+            "FILE[:COLUMN], or distance:A,B, angle:A,B,C, dihedral:A,B,C,D"
+        )
+    return _of_table(points, read_columns(path), column)
+
+
+def _held(points: StoredPoints | StoredConformations, text: str) -> Colour | None:
+    """What the file itself says of each frame."""
+    observables: Mapping[str, Quantity] = points.observables
+    found: Any = observables.get(text)
+    if found is not None and found.value.ndim == 1:
+        values = np.asarray(found.value, dtype=np.float64)
+        if text == "in_support":
+            return Colour(1.0 - values, style.readable(text), categories=_INSIDE)
+        return Colour(values, style.with_unit(style.readable(text), found.unit))
+    if text == "time":
+        return Colour(*clock(points))
+    if text == "trajectory" and isinstance(points, StoredPoints):
+        return Colour(points.file.astype(np.float64), "trajectory", categories=short_names(points.files))
+    return None
+
+
+def short_names(files: Sequence[str]) -> list[str]:
+    """Names of files without their folders, where those tell them apart."""
+    short = [Path(file).name for file in files]
+    return short if len(set(short)) == len(short) else list(files)
+
+
+def _of_table(points: StoredPoints | StoredConformations, table: Table, column: str | None) -> Colour:
+    name, values = table.column(column)
+    n = len(points.latent)
+    if len(values) != n:
+        values = _by_time(points, table, values)
+    label = style.plain(f"{Path(table.file).name}: {name}" if not name.isdecimal() else Path(table.file).name)
+    return Colour(values, label, table.periods.get(name, 0.0))
+
+
+def _by_time(points: StoredPoints | StoredConformations, table: Table, values: Float64) -> Float64:
+    """Rows of a file that has others too, found by their time."""
+    n, wanted = len(points.latent), getattr(points, "time", None)
+    told = f"'{table.file}' has {len(values)} rows, and there are {n} frames: wanted a row for each frame"
+    names = [name.lower() for name in table.names]
+    if "time" not in names or wanted is None or len(np.unique(getattr(points, "file", [0]))) > 1:
+        raise ReadError(f"{told}, or a column 'time' in ps and frames of one trajectory")
+    times, first = np.unique(table.values[:, names.index("time")], return_index=True)
+    wanted = np.asarray(wanted, dtype=np.float64)
+    near = np.clip(np.searchsorted(times, wanted), 1, max(len(times) - 1, 1))
+    near = np.where(np.abs(times[near - 1] - wanted) <= np.abs(times[near % len(times)] - wanted), near - 1, near)
+    spacing = float(np.median(np.abs(np.diff(wanted)))) if n > 1 else 1.0
+    late = np.abs(times[near] - wanted) > _SAME * max(spacing, 1e-9)
+    if late.any():
+        raise ReadError(f"{told}; by their times (ps), {int(late.sum())} frames, such as that at "
+                        f"{wanted[np.argmax(late)]:g} ps, have none")  # fmt: skip
+    return np.asarray(values[first[near]], dtype=np.float64)
+
+
+def _measured(points: StoredPoints | StoredConformations, text: str, trajectory: Trajectory) -> Colour:
+    from trajvae.outputs.measure import Places, measure  # torch and MDAnalysis, which no other figure waits for
+    from trajvae.readers.reading import Reading
+
+    if not isinstance(points, StoredPoints) or points.frame is None:
+        raise OptionError(f"'{text}' is measured in the frames of an embed.h5 or a model.h5")
+    beside = Path(points.name).parent
+    files = list(trajectory.files) or [_found(name, beside, points.name) for name in points.files]
+    known = [str(name) for name in points.reading.get("topology", ())]
+    tops = list(trajectory.topologies) or [_found(name, beside, points.name, "-s") for name in known]
+    told = {name: points.reading.get(name) for name in ("select", "bonds", "format")}
+    if trajectory.files:
+        told["format"] = None
+    reading = Reading(topology=list(tops) or None, **told)
+    places = Places(points.file.astype(np.int64), points.frame.astype(np.int64), points.time)
+    found = measure(text, files, reading, places)
+    label = style.plain(style.with_unit(text.replace(":", " ", 1), found.unit))
+    return Colour(found.values, label, found.period)
+
+
+def _found(name: str, beside: Path, holder: str, option: str = "--trajectory") -> str:
+    """A file that an embedding names: as it was typed, or beside the embedding."""
+    for path in (Path(name), beside / name, beside / Path(name).name):
+        if path.is_file():
+            return str(path)
+    raise ReadError(f"'{holder}' is of '{name}', which is not there: say where it is with {option}")

@@ -1,0 +1,161 @@
+"""Whether a trajectory tells a free energy: enough frames in a cell, crossings from end to end, halves that agree.
+
+A histogram of any frames has a logarithm; it is a free energy only if the trajectory is at equilibrium. So three
+things are counted before one is drawn. *Frames a cell*: the mean over the cells that have any. *Crossings*: along a
+direction of the map, how often the trajectory goes from the quarter of frames at one end to the quarter at the other;
+the fewest over the principal axes and over the direction that depends the most on time, so that a driven transition,
+however bent, has one. *Halves*: the free energies of the first and the second half of each run (and, where there are
+several runs, of every other run and the rest), compared cell by cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.plots.cells import Grid, Rings
+from trajvae.plots.charts import Chart, Flat, Globe
+from trajvae.plots.projections import polar
+from trajvae.plots.spaces import Latents
+
+Float64 = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+LEAST_A_CELL = 5.0  # frames in the cells that have any, in the mean: an error of about half a kT
+LEAST_CROSSINGS = 4  # there and back twice: populations of two states are then known to a factor of about two
+MOST_APART = 1.0  # kT, between the halves
+_COMPARED = 10  # frames of a cell, in both halves together: counting alone makes them differ by 0.6 kT
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """What there is to say of a free energy on a map.
+
+    Attributes
+    ----------
+    frames_a_cell : float
+    crossings : int or None
+        None where the points are in no order of time.
+    apart : float
+        kT, the root mean square difference between the free energies of the halves, over the cells with ten frames or
+        more; NaN where there is no such cell.
+    """
+
+    frames_a_cell: float
+    crossings: int | None
+    apart: float
+
+    @property
+    def reason(self) -> str:
+        """Why there is no free energy; empty where there is one."""
+        found = []
+        if self.frames_a_cell < LEAST_A_CELL:
+            found.append(f"{self.frames_a_cell:.1f} frames a cell ({LEAST_A_CELL:g} wanted)")
+        if self.crossings is not None and self.crossings < LEAST_CROSSINGS:
+            times = "crossing" if self.crossings == 1 else "crossings"
+            found.append(f"{self.crossings} {times} from end to end ({LEAST_CROSSINGS} wanted)")
+        return ", ".join(found)
+
+    @property
+    def doubt(self) -> str:
+        """Why a free energy is not converged; empty where the halves agree."""
+        if not self.apart > MOST_APART:
+            return ""
+        return f"halves of the trajectory differ by {self.apart:.1f} kT (RMS)"
+
+
+def convergence(points: Latents, part: Chart, inner: Float64, cells: Grid | Rings) -> Convergence:
+    """Count frames and crossings of a trajectory on a map, and compare its halves.
+
+    Parameters
+    ----------
+    points : Embedding, or other latent points
+        Those with `file` or `time` are in order of time.
+    part : Chart
+    inner : ndarray, shape (T, 1 or 2)
+        The points in the chart's coordinates.
+    cells : Grid or Rings
+    """
+    counts = cells.count(inner)
+    runs = runs_of(points)
+    ordered = any(getattr(points, name, None) is not None for name in ("file", "time"))
+    crossings = fewest_crossings(straight(part, inner), runs) if ordered else None
+    return Convergence(float(counts[counts > 0].mean()), crossings, apart(cells, inner, runs))
+
+
+def runs_of(points: Latents) -> list[Rows]:
+    """Rows of each run in the order of time: the frames of one file."""
+    rows = np.arange(len(points.latent), dtype=np.int64)
+    file: Any = getattr(points, "file", None)
+    if file is None:
+        return [rows]
+    frame: Any = getattr(points, "frame", None)
+    order = np.lexsort((rows if frame is None else frame, file))
+    return np.split(order, np.flatnonzero(np.diff(np.asarray(file)[order])) + 1)
+
+
+def straight(part: Chart, inner: Float64) -> Float64:
+    """The points of a map as vectors without a seam, (T, 1 to 4): angles as points of circles and spheres."""
+    if isinstance(part, Flat):
+        columns = [
+            [x] if not period else [np.cos(2.0 * np.pi * x / period), np.sin(2.0 * np.pi * x / period)]
+            for x, period in zip(inner.T, part.periods, strict=True)
+        ]
+        return np.stack([c for both in columns for c in both], axis=-1)
+    if isinstance(part, Globe):
+        latitude, longitude = inner.T
+        return np.column_stack([polar(np.cos(latitude), longitude), np.sin(latitude)])
+    return polar(inner[:, 0], inner[:, 1])
+
+
+def fewest_crossings(vectors: Float64, runs: list[Rows]) -> int:
+    """How often the runs go from one end to the other, along the direction in which they do so the least.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (T, n)
+    runs : list of ndarray
+        Rows in the order of time; from one run to the next nothing is counted.
+    """
+    centred = vectors - vectors.mean(axis=0)
+    spread, axes = np.linalg.eigh(np.atleast_2d(np.cov(centred.T, bias=True)))
+    axes = axes[:, spread > 1e-9 * max(float(spread.max()), 1e-30)]
+    if not axes.shape[1]:
+        return 0
+    clock = np.zeros(len(vectors))
+    for rows in runs:
+        clock[rows] = np.linspace(-1.0, 1.0, len(rows)) if len(rows) > 1 else 0.0
+    drift = np.linalg.lstsq(centred, clock, rcond=None)[0]
+    return min(_crossings(centred @ direction, runs) for direction in [*axes.T, drift])
+
+
+def _crossings(along: Float64, runs: list[Rows]) -> int:
+    """Changes between the lowest and the highest quarter of a coordinate; what lies between is passed over."""
+    low, high = np.quantile(along, [0.25, 0.75])
+    state = np.where(along <= low, -1, np.where(along >= high, 1, 0))
+    ends = [state[rows][state[rows] != 0] for rows in runs]
+    return sum(int(np.count_nonzero(np.diff(s))) for s in ends)
+
+
+def apart(cells: Grid | Rings, inner: Float64, runs: list[Rows]) -> float:
+    """How far the free energies of the halves are from each other, in kT; the worse of the ways to halve.
+
+    A cell that one half has never seen counts as half a frame there.
+    """
+    ways = [(np.concatenate([r[: len(r) // 2] for r in runs]), np.concatenate([r[len(r) // 2 :] for r in runs]))]
+    if len(runs) > 1:
+        ways.append((np.concatenate(runs[::2]), np.concatenate(runs[1::2])))
+    found = [_difference(*(cells.count(inner[rows]) for rows in way)) for way in ways if all(map(len, way))]
+    return float(np.nanmax(found)) if np.isfinite(found).any() else float("nan")
+
+
+def _difference(first: Float64, second: Float64) -> float:
+    """Root mean square of the difference of -ln p over the cells that have enough frames."""
+    enough = first + second >= _COMPARED
+    if not enough.any():
+        return float("nan")
+    ratio = np.log((first[enough] + 0.5) / (second[enough] + 0.5)) - np.log(first.sum() / second.sum())
+    return float(np.sqrt(np.mean(ratio**2)))

@@ -1,0 +1,259 @@
+"""Several trajectories on one map of the latent space, each in its colour, over the frames that a model has seen."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from trajvae.errors import OptionError, TrajvaeWarning
+from trajvae.plots import style
+from trajvae.plots.cells import Grid, Rings
+from trajvae.plots.charts import Chart
+from trajvae.plots.colours import short_names
+from trajvae.plots.convergence import LEAST_A_CELL
+from trajvae.plots.energy import check_bins
+from trajvae.plots.files import StoredPoints
+from trajvae.plots.spaces import Latents, chart_of
+from trajvae.plots.surfaces import draw_cells, is_line
+from trajvae.store import Quantity
+
+Float64 = NDArray[np.float64]
+
+_LISTED = 12  # trajectories that a legend names
+_DARKEST = 2.2  # times the highest density: what lies below stays light
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """A trajectory on the map.
+
+    Attributes
+    ----------
+    name, colour : str
+    inner : ndarray, shape (T, 1 or 2)
+    outside : ndarray of bool, shape (T,)
+        Frames outside the support of the model's training frames; none where that is not known.
+    told : str
+        Of the frames, for the legend.
+    """
+
+    name: str
+    colour: str
+    inner: Float64
+    outside: NDArray[np.bool_]
+    told: str
+
+
+def overlay(
+    points: Mapping[str, Latents],
+    *,
+    over: Latents | None = None,
+    chart: int = 0,
+    bins: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Trajectories on one map, each in its colour; crosses are frames outside the support of the training frames.
+
+    Parameters
+    ----------
+    points : mapping of str to latent points
+        Embeddings by one model, by name; each of the trajectories of an embedding has a colour of its own.
+    over : latent points, optional
+        Whose density is drawn below in grey: those of the training frames.
+    chart : int
+        See `latent`.
+    bins : int, optional
+        Cells along an axis, of what lies below.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    OptionError
+        No points, or points of several latent spaces.
+    """
+    if not points:
+        raise OptionError("there are no latent points to draw")
+    every = [*points.values(), *([] if over is None else [over])]
+    for other in every[1:]:
+        check_alike(every[0], other)
+    part, _ = chart_of(every[0], chart)
+    series = _series(points, chart)
+    whole = np.concatenate([s.inner for s in series] + ([] if over is None else [chart_of(over, chart)[1]]))
+    below = None if over is None else chart_of(over, chart)[1]
+    cells = part.cells(whole, check_bins(bins, len(whole if below is None else below), whole.shape[1]))
+    said = "" if over is None else style.plain(f"{_base(over)}: {len(over.latent)} frames")
+    ax = style.own_axes(ax)
+    part.frame(ax, whole)
+    if is_line(cells):
+        _histograms(ax, series, below, cells, said)
+    else:
+        _scattered(ax, part, series, below, cells, said)
+    style.legend_above(ax, 1, 6.0)
+    return ax
+
+
+def _scattered(
+    ax: Axes, part: Chart, series: list[Series], below: Float64 | None, cells: Grid | Rings, said: str
+) -> None:
+    """Dots of all series in a random order, so that none hides another, over the density of what lies below."""
+    if below is not None:
+        _shade(ax, part, below, cells, said)
+    shown = np.concatenate([part.shown(s.inner) for s in series])
+    colours = np.concatenate([np.full(len(s.inner), s.colour) for s in series])
+    outside = np.concatenate([s.outside for s in series])
+    order = np.random.default_rng(0).permutation(len(shown))
+    inside = order[~outside[order]]
+    style.dots(ax, shown[inside], color=colours[inside].tolist(), s=style.dot_size(len(shown)))
+    if outside.any():
+        look: Any = {"marker": "x", "s": 2.5 * style.dot_size(len(shown)), "linewidths": 0.7, "zorder": 3}
+        ax.scatter(*shown[outside].T, color=colours[outside].tolist(), rasterized=True, **look)
+    _name(ax, series, "o")
+    if outside.any():
+        ax.plot([], [], "x", color=style.LINE, label="outside the support of training frames")
+
+
+def _shade(ax: Axes, part: Chart, below: Float64, cells: Grid | Rings, said: str) -> None:
+    """The density of points in grey; the points themselves where they are too few for one."""
+    counts = cells.count(below)
+    few = counts.sum() < LEAST_A_CELL * np.count_nonzero(counts)
+    if few:
+        style.dots(ax, part.shown(below), color=style.FILL, s=2.0 * style.dot_size(len(below)), zorder=1)
+    else:
+        density = counts / cells.volumes
+        shade = np.where(density > 0.0, np.sqrt(density / density.max()), np.nan)  # by the root, to show what is rare
+        draw_cells(ax, part, cells, shade, "", style.DENSITY)
+        ax.collections[-1].set_clim(-0.3, _DARKEST)
+    ax.plot([], [], "o" if few else "s", color=style.FILL, label=said)
+
+
+def _histograms(ax: Axes, series: list[Series], below: Float64 | None, cells: Grid | Rings, said: str) -> None:
+    """Densities of one coordinate."""
+    assert isinstance(cells, Grid)
+    edges = cells.edges[0]
+    if below is not None:
+        density = np.histogram(below[:, 0], edges, density=True)[0]
+        ax.stairs(density, edges, fill=True, color=style.FILL, label=said)
+    for one in series:
+        density = np.histogram(one.inner[:, 0], edges, density=True)[0]
+        ax.stairs(density, edges, color=one.colour, lw=1.2)
+    ax.set_ylabel("density")
+    _name(ax, series, "-")
+
+
+def _name(ax: Axes, series: list[Series], mark: str) -> None:
+    for one in series[:_LISTED]:
+        ax.plot([], [], mark, color=one.colour, label=style.plain(f"{one.name}: {one.told}"))
+    if len(series) > _LISTED:
+        ax.plot([], [], " ", label=f"and {len(series) - _LISTED} more")
+
+
+def _series(points: Mapping[str, Latents], chart: int) -> list[Series]:
+    """The trajectories of some embeddings, in their order."""
+    parts = [(name, p, k) for name, p in points.items() for k in np.unique(_file(p)).tolist()]
+    names = _called(parts)
+    out, colours = [], style.series(len(parts))
+    for number, (name, (_, one, k)) in enumerate(zip(names, parts, strict=True)):
+        rows = np.flatnonzero(_file(one) == k)
+        inner, flags = chart_of(one, chart)[1][rows], _rows(one, "in_support", rows)
+        outside = np.zeros(len(rows), dtype=bool) if flags is None else flags == 0
+        told = [f"{len(rows)} frames"]
+        rmsd = _rows(one, "rmsd", rows)
+        told += [] if rmsd is None or not np.isfinite(rmsd).any() else [f"RMSD {np.nanmean(rmsd):.2f} Å"]
+        told += [] if flags is None else [f"{100.0 * outside.mean():.0f} % outside"]
+        out.append(Series(name, colours[number], inner, outside, ", ".join(told)))
+    return out
+
+
+def _file(points: Latents) -> NDArray[np.int64]:
+    file: Any = getattr(points, "file", None)
+    return np.zeros(len(points.latent), dtype=np.int64) if file is None else np.asarray(file)
+
+
+def _called(parts: Sequence[tuple[str, Latents, int]]) -> list[str]:
+    """Names of trajectories; with their embeddings' where those of several are the same."""
+    files: list[Sequence[str]] = [getattr(p, "files", ()) for _, p, _ in parts]
+    own = [Path(of[k]).name if k < len(of) else "" for of, (_, _, k) in zip(files, parts, strict=True)]
+    if all(own) and len(set(own)) == len(own):
+        return own
+    full = zip(parts, files, strict=True)
+    return [
+        Path(name).name if len(of) <= 1 else f"{Path(name).name}, {short_names(of)[k]}" for (name, _, k), of in full
+    ]
+
+
+def _base(points: Latents) -> str:
+    """What lies below, in words."""
+    name = str(getattr(points, "name", ""))
+    return f"{Path(name).name} below" if name else "below"
+
+
+def _rows(points: Latents, name: str, rows: NDArray[np.int64]) -> Float64 | None:
+    """A number of some frames, of points in memory or in a file."""
+    held: Any = getattr(points, "observables", None)
+    if isinstance(held, Mapping):
+        found = held.get(name)
+        return None if found is None else np.asarray(found.value, dtype=np.float64)[rows]
+    own: Any = getattr(points, name, None)
+    return None if own is None else np.asarray(own, dtype=np.float64)[rows]
+
+
+def model_of(points: Any) -> str:
+    """The hash of the model that made latent points; empty where that is not known."""
+    return str(getattr(points, "model_hash", "") or getattr(getattr(points, "applied", None), "model_hash", ""))
+
+
+def check_alike(first: Any, other: Any) -> None:
+    """Refuse latent points of different models, and say where that cannot be told.
+
+    Raises
+    ------
+    OptionError
+        Another model, or another latent space.
+    """
+    names = [f"'{p.name}'" if getattr(p, "name", "") else "one of them" for p in (first, other)]
+    hashes = [model_of(p) for p in (first, other)]
+    if all(hashes) and hashes[0] != hashes[1]:
+        raise OptionError(
+            f"{names[1]} and {names[0]} are of different models ({hashes[1][:8]} and {hashes[0][:8]}), whose latent "
+            "points have nothing to do with each other: embed both trajectories with one model (trajvae embed -m)"
+        )
+    spaces = [(p.latent.shape[1], p.geometry) for p in (first, other)]
+    if spaces[0][0] != spaces[1][0] or (all(s[1] for s in spaces) and spaces[0] != spaces[1]):
+        raise OptionError(f"{names[1]} is of another latent space than {names[0]}: embed both with one model")
+    if not all(hashes):
+        silent = names[0] if not hashes[0] else names[1]
+        warnings.warn(
+            f"{silent} does not say which model made it, as files of older versions do not: whether the latent points "
+            "belong together cannot be told",
+            TrajvaeWarning,
+            stacklevel=3,
+        )
+
+
+def joined(parts: Sequence[StoredPoints]) -> StoredPoints:
+    """The frames of several embeddings as those of one; observables that all of them hold."""
+    if len(parts) == 1:
+        return parts[0]
+    common = [k for k in parts[0].observables if all(k in p.observables for p in parts)]
+    rows = {k: [p.observables[k] for p in parts] for k in common}
+    observables = {k: Quantity(np.concatenate([q.value for q in found]), found[0].unit) for k, found in rows.items()}
+    offsets = np.cumsum([0, *(max(len(p.files), int(p.file.max(initial=-1)) + 1) for p in parts)])
+    file = np.concatenate([p.file + offset for p, offset in zip(parts, offsets, strict=False)])
+    arrays = {f.name: [getattr(p, f.name) for p in parts] for f in fields(StoredPoints)}
+    columns: dict[str, Any] = {
+        name: None if any(c is None for c in arrays[name]) else np.concatenate(arrays[name])
+        for name in ("latent", "tangent", "time", "frame_jump", "frame")
+    }
+    files = [name for p in parts for name in p.files]
+    return replace(parts[0], **columns, observables=observables, file=file, files=files)
