@@ -106,7 +106,7 @@ class Drawing:
             raise OptionError(f"the number of conformations must be 1 or more, got {n}")
         self.pipeline, self.record, self.n, self.seed, self.mean = pipeline, record, n, seed, mean
         self.novelty, self.progress = novelty, progress or (lambda done, of: None)
-        self.support = Support.fit(pipeline.vae.latent, record.latent, pipeline.device)
+        self.support = Support.of(pipeline, record)
         self.built_in = built_in(pipeline.topology)
         self.sampler = settle(record, sampler)
         self.command = f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{self.sampler}')"
