@@ -15,7 +15,7 @@ _PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the
 
 @click.command(
     epilog="Examples: trajvae optimize --objective rg;  trajvae optimize --objective distance:0,9 --goal 5.5;  "
-    "trajvae optimize --objective my_module:my_function --goal max"
+    "trajvae optimize --objective my_module:my_function --goal max;  trajvae optimize --objective rg -o compact.pdb"
 )
 @options.optional_trajectories
 @options.reading
@@ -40,7 +40,7 @@ _PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the
     help="Follow the expectation under p(x|z) and give valid draws, or follow the decoded mean and give it.",
 )
 @options.model
-@options.output("optimize.h5md")
+@options.structures("optimize.h5md")
 @options.common
 def optimize(
     trajectories: tuple[str, ...],
@@ -97,7 +97,7 @@ def _lines(f: dict[str, Any], output: Path) -> list[str]:
     ]
     if not f["valid"]:
         lines.append("no valid structure was found there: --of mean, or a model of more frames, may have one")
-    return [*lines, f"structures, best first: {output}   topology: {output.with_suffix('.pdb')}"]
+    return [*lines, f"structures, best first: {options.written(output)}"]
 
 
 def _simulation(f: dict[str, Any], *, ratio: bool) -> list[str]:

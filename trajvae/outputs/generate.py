@@ -242,12 +242,12 @@ class Drawing:
         )
 
     def save(self, path: str | Path, *, force: bool = False, command: str = "") -> dict[str, Any]:
-        """Write `X.h5md` and `X.pdb` as `Conformations.save` does, piece by piece; memory does not grow with n.
+        """Write what `Conformations.save` does, piece by piece; memory does not grow with n.
 
         Parameters
         ----------
         path : str or Path
-            Ends in `.h5md`.
+            Ends in `.h5md`, `.xtc`, `.dcd`, `.nc` or `.pdb`.
         force : bool
             Replace existing files.
         command : str
