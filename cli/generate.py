@@ -14,7 +14,8 @@ _MANY = 0.98  # of draws that are valid as drawn
 
 @click.command(
     cls=options.GroupedCommand,
-    epilog="Example: trajvae generate -n 1000 -o new.h5md   (opens in MDAnalysis with new.pdb, and in mdtraj)",
+    epilog="Examples: trajvae generate -n 1000 -o new.h5md   (opens in MDAnalysis with new.pdb, and in mdtraj);  "
+    "trajvae generate -n 1000 -o new.xtc   (new.xtc with new.pdb opens anywhere; new.h5md keeps the numbers)",
 )
 @click.option("-n", "--number", type=int, default=1000, show_default=True, help="How many conformations.")
 @click.option("--mean", is_flag=True, help="Decode the mean of p(x|z) instead of drawing from it.")
@@ -40,7 +41,7 @@ _MANY = 0.98  # of draws that are valid as drawn
 @click.option("--relax", is_flag=True, help="Minimise what is kept in a force field (Amber14, OBC2; needs OpenMM).")
 @click.option("--novelty", is_flag=True, help="Say how far each is from the nearest simulated frame.")
 @options.model
-@options.output("generate.h5md")
+@options.structures("generate.h5md")
 @options.common
 def generate(
     number: int,
@@ -80,7 +81,7 @@ def generate(
         *_drawn(found),
         *_further(found),
         *_advice(found, drawing.reasons, mean, trained.config.features),
-        f"positions: {output}   topology: {output.with_suffix('.pdb')}",
+        f"positions: {options.written(output)}",
     ]
     report.result({**found, "output": str(output)}, lines, as_json=as_json)
 

@@ -10,11 +10,13 @@ import click
 
 from . import options, report
 
+_PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the validity test
+
 
 @click.command(
     cls=options.GroupedCommand,
     epilog="Examples: trajvae optimize --objective rg;  trajvae optimize --objective distance:0,9 --goal 5.5;  "
-    "trajvae optimize --objective my_module:my_function --goal max",
+    "trajvae optimize --objective my_module:my_function --goal max;  trajvae optimize --objective rg -o compact.pdb",
 )
 @options.optional_trajectories
 @options.reading
@@ -39,7 +41,7 @@ from . import options, report
     help="Follow the expectation under p(x|z) and give valid draws, or follow the decoded mean and give it.",
 )
 @options.model
-@options.output("optimize.h5md")
+@options.structures("optimize.h5md")
 @options.common
 def optimize(
     trajectories: tuple[str, ...],
@@ -79,18 +81,46 @@ def optimize(
 
 
 def _lines(f: dict[str, Any], output: Path) -> list[str]:
-    verdict = "valid" if f["valid"] else "NOT VALID"
+    verdict = "valid" if f["valid"] else f"NOT VALID ({f['failure']})"
     place = "in the simulation's support" if f["in_support"] else "OUTSIDE the simulation's support"
     away = "" if f["goal"] in ("min", "max") else f", {abs(f['optimum'] - float(f['goal'])):.4f} from the goal"
-    ratio = "" if away or f["ratio"] is None else f" (ratio {f['ratio']:.3f})"
+    moved = "; it is a draw that was moved into the simulation's ranges of bonds, angles and contacts"
     lines = [
         f"{f['objective']}, goal {f['goal']}, of {f['of']}: {f['optimum']:.4f}{away} "
-        f"(expected there {f['expected']:.4f}; start {f['initial']:.4f}), {verdict}, {place}",
-        f"simulation: best frame {f['best_observed']:.4f}{ratio}, "
-        f"1 % and 99 % quantiles {f['quantiles'][0]:.4f} and {f['quantiles'][1]:.4f}",
+        f"(expected there {f['expected']:.4f}; start {f['initial']:.4f}), {verdict}, {place}"
+        f"{moved if f['projected'] else ''}",
+        *_simulation(f, ratio=not away),
+        *_rejected(f["better_rejected"]),
         f"bonds {f['bonds'][0]:.3f} to {f['bonds'][1]:.3f} Å; "
         f"in the simulation {f['simulated_bonds'][0]:.3f} to {f['simulated_bonds'][1]:.3f} Å",
+        f"{f['structures']} structures that are {f['merge_radius']:.2f} Å or more of RMSD apart; {f['merged']} others "
+        "are nearer than that to one of them and are left out",
     ]
     if not f["valid"]:
         lines.append("no valid structure was found there: --of mean, or a model of more frames, may have one")
-    return [*lines, f"structures, best first: {output}   topology: {output.with_suffix('.pdb')}"]
+    return [*lines, f"structures, best first: {options.written(output)}"]
+
+
+def _simulation(f: dict[str, Any], *, ratio: bool) -> list[str]:
+    """What the simulation has itself, and whether the optimum is any better."""
+    file = f["best_observed_file"]
+    where = f"number {f['best_observed_frame']}" + (
+        f", frame {f['best_observed_file_frame']} of {file}" if file else ""
+    )
+    share = f", ratio {f['ratio']:.3f}" if ratio and f["ratio"] is not None else ""
+    lines = [
+        f"simulation: best frame {f['best_observed']:.4f} ({where}{share}), "
+        f"1 % and 99 % quantiles {f['quantiles'][0]:.4f} and {f['quantiles'][1]:.4f}"
+    ]
+    if not f["better_than_observed"] and f["valid"] and f["in_support"]:
+        lines.append(f"the optimum is no better than the simulation's best frame, number {f['best_observed_frame']}")
+    return lines
+
+
+def _rejected(entries: list[dict[str, Any]]) -> list[str]:
+    """Better structures that do not come first, and why."""
+    lines = []
+    for entry in entries:
+        kind = entry["reason"] if entry["reason"] in _PLACES else f"not valid ({entry['reason']})"
+        lines.append(f"  {entry['count']} {kind}, the best of them {entry['best']:.4f}: {entry['why']}")
+    return ["better structures were found and put behind:", *lines] if lines else []

@@ -74,6 +74,26 @@ def output(default: str) -> Callable[[F], F]:
     )
 
 
+def structures(default: str) -> Callable[[F], F]:
+    """`-o` and `-f` of commands that write structures."""
+    text = (
+        "File to write: NAME.h5md, which opens in MDAnalysis with NAME.pdb, and in mdtraj; or NAME.xtc, NAME.dcd, "
+        "NAME.nc (AMBER's NetCDF) or NAME.pdb (one model a structure), beside NAME.h5md, which keeps the numbers."
+    )
+    return _stack(
+        click.option("-o", "--output", type=PATH, default=default, show_default=True, help=text),
+        click.option("-f", "--force", is_flag=True, help="Replace the files of that name if they exist."),
+    )
+
+
+def written(output: Path) -> str:
+    """The files that structures were written to, and what each is."""
+    topology, numbers = output.with_suffix(".pdb"), output.with_suffix(".h5md")
+    if output == numbers:
+        return f"{output}   topology: {topology}"
+    return f"{output}   numbers: {numbers}" + ("" if output == topology else f"   topology: {topology}")
+
+
 common = _stack(
     as_json,
     _running("--seed", type=click.IntRange(0, 2**63 - 2), default=0, metavar="INTEGER", help="Of all randomness.",

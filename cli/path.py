@@ -13,7 +13,8 @@ from . import options, report
 
 @click.command(
     cls=options.GroupedCommand,
-    epilog="Examples: trajvae path --from 0 --to 97;  trajvae path --from open.pdb --to closed.pdb --frames 100",
+    epilog="Examples: trajvae path --from 0 --to 97;  trajvae path --from open.pdb --to closed.pdb --frames 100 "
+    "-o way.dcd",
 )
 @options.optional_trajectories
 @options.reading
@@ -30,7 +31,7 @@ from . import options, report
 )
 @click.option("--frames", type=int, default=50, show_default=True, help="Conformations along the path.")
 @options.model
-@options.output("path.h5md")
+@options.structures("path.h5md")
 @options.common
 def path(
     trajectories: tuple[str, ...],
@@ -77,5 +78,5 @@ def _lines(f: dict[str, Any], output: Path) -> list[str]:
         f"of the straight line {f['straight_length']:.4g}",
         f"the atoms' way: {f['length_angstrom']:.3f} Å of RMSD; along the straight line "
         f"{f['straight_length_angstrom']:.3f} Å",
-        f"positions: {output}   topology: {output.with_suffix('.pdb')}",
+        f"positions: {options.written(output)}",
     ]

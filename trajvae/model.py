@@ -21,7 +21,6 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record, encode_all
 from trajvae.models.saved import Parts, from_record, to_record
 from trajvae.models.supply import InMemory
-from trajvae.observables import evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.embed import Embedding, embed
 from trajvae.outputs.generate import Drawing
@@ -29,6 +28,7 @@ from trajvae.outputs.history import TrainingHistory
 from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.mending import DRAWING_DEFAULTS, DrawingOptions
 from trajvae.outputs.objectives import parse_objective
+from trajvae.outputs.observed import Observed
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.path import find_ends, path
 from trajvae.readers.data_set import Chunk, Frames
@@ -232,8 +232,9 @@ class Model(Displayed):
         reading, observed = reading or Reading(), None
         followed = parse_objective(objective, self.pipeline, reading.first_topology)
         if source is not None:
-            observed = np.concatenate([evaluate(followed, c.positions) for c in self.open(source, reading).chunks()])
+            observed = Observed.of_frames(self.open(source, reading), followed)
         extra: dict[str, Any] = {"of": of, "seed": seed, "search": search, "observed": observed, "progress": progress}
+        extra["files"] = self.files
         return optimize(self.pipeline, self.record, followed, goal=str(goal), **extra)
 
     def path(

@@ -611,6 +611,23 @@ def test_distance_and_geodesic_agree(case: Case) -> None:
     torch.testing.assert_close(steps, between[0, 1].expand(4) / 4, rtol=1e-6, atol=1e-8)
 
 
+def test_chords_are_never_longer_than_distances(case: Case) -> None:
+    """Euclidean distances of chords stay below those of the space, and near a point they come close."""
+    latent = _latent(case)
+    z = latent.prior_sample(40, torch.Generator().manual_seed(4)).double()
+    z = latent.retract(z, torch.zeros_like(z))
+    near = latent.retract(z[:1], 1e-3 * torch.randn(20, latent.ambient_dim, dtype=z.dtype).sign())
+    chords = latent.chords(z)
+    assert chords is not None
+    lengths, between = torch.cdist(chords, chords), latent.distance(z, z)
+    assert bool((lengths <= between + 1e-6 * (1.0 + between)).all())
+    ends = latent.chords(near)
+    assert ends is not None
+    short = latent.distance(z[:1], near)[0]
+    share = torch.cdist(chords[:1], ends)[0] / short
+    assert float(share[short > 1e-6].detach().min()) > 0.05
+
+
 def test_a_step_of_nothing_moves_nothing(case: Case) -> None:
     """Retracting by zero is the identity, and by a small step moves that far."""
     latent = _latent(case)

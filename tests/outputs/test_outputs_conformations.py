@@ -100,10 +100,10 @@ def test_the_file_opens_in_both(which: str, tmp_path: Path, request: pytest.Fixt
     assert [a.name for a in trajectory.topology.atoms] == universe.atoms.names.tolist()
 
 
-@pytest.mark.parametrize("name", ["x.h5", "x.pdb", "x", "x.h5md.gz", "x.H5MD", "x.xtc"])
+@pytest.mark.parametrize("name", ["x.h5", "x.trr", "x", "x.h5md.gz", "x.H5MD", "x.pdb.gz"])
 def test_other_endings_are_refused(anonymous: Conformations, tmp_path: Path, name: str) -> None:
-    """Conformations end in .h5md; nothing is written under another name."""
-    with pytest.raises(OutputError, match=r"\.h5md"):
+    """Endings that are supported are listed; nothing is written under another name."""
+    with pytest.raises(OutputError, match=r"\.h5md, \.xtc, \.dcd, \.pdb, \.nc, got"):
         anonymous.save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
@@ -111,6 +111,9 @@ def test_other_endings_are_refused(anonymous: Conformations, tmp_path: Path, nam
 def test_the_files_are_topology_and_positions() -> None:
     """The reader that finds the last finds the first too."""
     assert conformation_files("a/b.h5md") == [Path("a/b.pdb"), Path("a/b.h5md")]
+    assert conformation_files("a/b.pdb") == [Path("a/b.pdb"), Path("a/b.h5md")]
+    for ending in ("xtc", "dcd", "nc"):
+        assert conformation_files(f"a/b.{ending}") == [Path("a/b.pdb"), Path(f"a/b.{ending}"), Path("a/b.h5md")]
 
 
 @pytest.mark.parametrize("name", ["made.pdb", "made.h5md"])

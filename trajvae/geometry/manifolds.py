@@ -201,6 +201,17 @@ class ConstantCurvature(nn.Module):
             near = torch.where(far, 2.0 * angle / scale, near)
         return near.to(a)
 
+    def chords(self, z: Tensor) -> Tensor:
+        """Coordinates (..., m) whose Euclidean distances are never above the geodesic ones, and near them close by.
+
+        The sphere in its ambient space; of the hyperboloid the tangent space at the origin, from which the exponential
+        map only stretches.
+        """
+        c, s = _split(z.double())
+        if self.sign > 0:
+            s = torch.cat([c / self.curvature.sqrt(), s], dim=-1)
+        return (s if self.sign >= 0 else self.log0(z.double())).to(z)
+
     def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
         """Distances between all rows of a (A, dim + 1) and b (B, dim + 1), shape (A, B), in as much memory."""
         (c, s), (d, t) = _split(self._exact(a.double())), _split(self._exact(b.double()))

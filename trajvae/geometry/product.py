@@ -56,6 +56,10 @@ class ProductSpace(nn.Module):
         pairs = zip(self.factors, self.points(a), self.points(b), strict=True)
         return safe_root(torch.stack([s.distance(x, y).square() for s, x, y in pairs]).sum(dim=0))
 
+    def chords(self, z: Tensor) -> Tensor:
+        """Those of the factors side by side, see `ConstantCurvature.chords`."""
+        return torch.cat([s.chords(p) for s, p in zip(self.factors, self.points(z), strict=True)], dim=-1)
+
     def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
         """Distances between all rows of a (A, ambient) and b (B, ambient), shape (A, B)."""
         pairs = zip(self.factors, self.points(a), self.points(b), strict=True)

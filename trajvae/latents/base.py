@@ -183,6 +183,13 @@ class Latent(nn.Module, ABC):
         """Distances between all rows of a (A, ambient) and b (B, ambient): the ambient chord, shape (A, B)."""
         return torch.cdist(a, b)
 
+    def chords(self, z: Tensor) -> Tensor | None:
+        """Coordinates (B, m) whose Euclidean distances are nowhere above `distance`: what searches of neighbours use.
+
+        None where nobody knows any, as in a latent space with a distance of its own: then all distances are measured.
+        """
+        return z if type(self).distance is Latent.distance else None
+
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
         """Move by a step in the ambient coordinates, such as a multiple of a gradient there; stay on the manifold."""
         return z + step

@@ -242,6 +242,10 @@ class Embedded(Latent):
         """See `Latent`: angles; of a manifold of samples the chord."""
         return self.manifold.distance(a, b)
 
+    def chords(self, z: Tensor) -> Tensor | None:
+        """See `Latent`: sqrt 2 times the angle of a rotation is never below its matrix's chord."""
+        return z / 2.0**0.5 if isinstance(self.manifold, Rotations) else z
+
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
         """See `Latent`."""
         return self.manifold.retract(z, step)

@@ -265,6 +265,10 @@ class Product(Latent):
         """See `Latent`: root of the sum of the factors' squared distances."""
         return self.space.pairwise(a, b)
 
+    def chords(self, z: Tensor) -> Tensor | None:
+        """See `Latent`."""
+        return self.space.chords(z)
+
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """See `Latent`: the geodesic of each factor."""
         return self.space.geodesic(a, b, t)

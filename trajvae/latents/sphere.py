@@ -120,6 +120,10 @@ class Sphere(Latent):
         """See `Latent`: angles in radians."""
         return self.space.pairwise(a, b)
 
+    def chords(self, z: Tensor) -> Tensor | None:
+        """See `Latent`: an arc is never shorter than its chord."""
+        return z
+
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
         """See `Latent`: along the great circle of the step's tangent part, as far as that is long."""
         tangent = step - (step * z).sum(dim=-1, keepdim=True) * z

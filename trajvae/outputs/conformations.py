@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -15,23 +16,31 @@ from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import OutputError
 from trajvae.readers.molecules import to_mdtraj, to_universe, write_pdb
+from trajvae.readers.structure_files import FORMATS, structure_file
 from trajvae.store import Header, Quantity, check_outputs, conformations_file, whole_files
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 
+NUMBERS = ".h5md"  # the file that keeps latent points, verdicts and observables beside positions
+
 
 def conformation_files(path: str | Path) -> list[Path]:
-    """The files that conformations consist of: topology and positions.
+    """The files that conformations consist of: topology, structures in another format where one is named, and numbers.
 
     Raises
     ------
     OutputError
-        The name does not end in `.h5md`.
+        The name does not end in `.h5md`, `.xtc`, `.dcd`, `.pdb` or `.nc`.
     """
     path = Path(path)
-    if path.suffix != ".h5md":
-        raise OutputError(f"conformations are written to a file that ends in '.h5md', got '{path}'")
-    return [path.with_suffix(".pdb"), path]
+    if path.suffix not in (NUMBERS, *FORMATS):
+        wanted = ", ".join([NUMBERS, *FORMATS])
+        raise OutputError(f"conformations are written to a file that ends in one of {wanted}, got '{path}'")
+    return [
+        path.with_suffix(".pdb"),
+        *([path] if path.suffix not in (".pdb", NUMBERS) else []),
+        path.with_suffix(NUMBERS),
+    ]
 
 
 class Piece(NamedTuple):
@@ -139,12 +148,13 @@ class Conformations(Displayed):
         return to_mdtraj(self.topology, self.positions)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write `X.h5md`, and the topology beside it as `X.pdb`.
+        """Write `X.h5md`, the topology beside it as `X.pdb`, and the structures in the format that is named.
 
         Parameters
         ----------
         path : str or Path
-            Ends in `.h5md`.
+            Ends in `.h5md`, `.xtc`, `.dcd`, `.nc` or `.pdb`; all but the first are written beside `X.h5md`, which
+            keeps the numbers. `X.pdb` then has one model a structure, else the first structure alone.
         force : bool
             Replace existing files.
 
@@ -181,12 +191,12 @@ def save_pieces(
     geometry: str = "",
     force: bool = False,
 ) -> None:
-    """Write `X.h5md` and `X.pdb` from conformations that come in pieces, whole or not at all.
+    """Write `X.h5md`, `X.pdb` and what else is named from conformations that come in pieces, whole or not at all.
 
     Parameters
     ----------
     path : str or Path
-        Ends in `.h5md`.
+        See `Conformations.save`.
     shape : tuple of int
         (n, N, D) of all of them.
     topology : Topology
@@ -207,16 +217,19 @@ def save_pieces(
     OutputError
         Another ending, a file exists, or the disk refused.
     """
-    files = conformation_files(path)
+    files, ending = conformation_files(path), Path(path).suffix
     check_outputs(files, force=force)
     with (
-        whole_files(*files, force=force) as (pdb, h5md),
-        conformations_file(h5md, shape, topology, header, extra) as out,
+        whole_files(*files, force=force) as parts,
+        conformations_file(parts[-1], shape, topology, header, extra) as out,
+        contextlib.nullcontext() if ending == NUMBERS else structure_file(parts[-2], topology, shape[0]) as structures,
     ):
-        pdb.touch()
+        parts[0].touch()
         for piece in pieces:
-            if not out.done and len(piece.positions):
-                write_pdb(pdb, topology, piece.positions[0])
+            if not out.done and len(piece.positions) and ending != ".pdb":
+                write_pdb(parts[0], topology, piece.positions[0])
+            if structures is not None:
+                structures(piece.positions)
             own = {
                 "latent": Quantity(piece.latent, attributes={"geometry": geometry}),
                 "valid": Quantity(piece.valid.astype(np.int8)),

@@ -110,7 +110,7 @@ class Drawing(Displayed):
             raise OptionError(f"the number of conformations must be 1 or more, got {n}")
         self.pipeline, self.record, self.n, self.seed, self.mean = pipeline, record, n, seed, mean
         self.novelty, self.progress = novelty, progress or (lambda done, of: None)
-        self.support = Support.fit(pipeline.vae.latent, record.latent, pipeline.device)
+        self.support = Support.of(pipeline, record)
         self.built_in = built_in(pipeline.topology)
         self.sampler = settle(record, sampler)
         self.command = f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{self.sampler}')"
@@ -250,12 +250,12 @@ class Drawing(Displayed):
         )
 
     def save(self, path: str | Path, *, force: bool = False, command: str = "") -> dict[str, Any]:
-        """Write `X.h5md` and `X.pdb` as `Conformations.save` does, piece by piece; memory does not grow with n.
+        """Write what `Conformations.save` does, piece by piece; memory does not grow with n.
 
         Parameters
         ----------
         path : str or Path
-            Ends in `.h5md`.
+            Ends in `.h5md`, `.xtc`, `.dcd`, `.nc` or `.pdb`.
         force : bool
             Replace existing files.
         command : str

@@ -24,12 +24,19 @@ from trajvae.models.threads import small_work
 from trajvae.observables import Observable, evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.descent import Descent
+from trajvae.outputs.failures import explain
 from trajvae.outputs.objectives import Goal
+from trajvae.outputs.observed import Observed
+from trajvae.outputs.projection import project
+from trajvae.outputs.ranking import Candidates, Ranked, familiar, rank
 from trajvae.outputs.support import Support
 from trajvae.store import Quantity
-from trajvae.terms import bond_angles, bond_lengths
+from trajvae.terms import bond_lengths
 
 Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+__all__ = ["Observed", "Search", "familiar", "optimize"]
 
 _NUMBERS = 2**22  # coordinates that are decoded at once
 _REPORTED = 4096  # draws in the expectation that is reported
@@ -59,11 +66,12 @@ class Search:
     keep: int = 10
 
 
-def _starts(record: Record, values: Float64, index: NDArray[np.int64], goal: Goal, search: Search) -> Float64:
-    """Latents of training frames: half the best by the observable, half spread over the run."""
-    order = index[np.argsort(goal.cost(values, 1.0))]
-    best = order[: search.starts // 2]
-    spread = np.linspace(0, len(record.latent) - 1, search.starts - len(best)).astype(np.int64)
+def _starts(record: Record, known: Observed, goal: Goal, search: Search) -> Float64:
+    """Latents of training frames: half the best by the objective, half spread over the run."""
+    order = known.number[np.argsort(goal.cost(known.value, 1.0))]
+    best = order[~record.held_out[order]][: search.starts // 2]
+    train = np.flatnonzero(~record.held_out)
+    spread = train[np.linspace(0, len(train) - 1, search.starts - len(best)).astype(np.int64)]
     return np.asarray(record.latent[np.concatenate([best, spread])])
 
 
@@ -76,7 +84,8 @@ def optimize(
     of: str = "sample",
     seed: int = 0,
     search: Search | None = None,
-    observed: Float64 | None = None,
+    observed: Observed | None = None,
+    files: list[str] | None = None,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Conformations:
     """Find structures that optimise an observable.
@@ -92,8 +101,10 @@ def optimize(
         Follow the expectation under p(x|z) and return valid draws, or follow the decoded mean and return it.
     seed : int
     search : Search, optional
-    observed : ndarray, optional
+    observed : Observed, optional
         The objective over all simulated frames; by default over those that the model keeps.
+    files : list of str, optional
+        Those that the model was trained on.
     progress : callable, optional
         Called with (step, steps, mean objective).
 
@@ -105,28 +116,25 @@ def optimize(
     if of not in ("sample", "mean"):
         raise OptionError(f"of must be sample or mean, got '{of}'")
     aim, search = Goal(goal), search or Search()
-    stored, index = _stored(record, objective)
-    simulated = stored if observed is None else observed
-    scale = float(np.std(simulated)) or 1.0
-    support = Support.fit(pipeline.vae.latent, record.latent, pipeline.device)
+    known = Observed.of_record(record, objective, files or [])
+    simulated = known if observed is None else observed
+    scale = float(np.std(simulated.value)) or 1.0
+    support = Support.of(pipeline, record)
     generator = torch.Generator(pipeline.device).manual_seed(seed)
     descent = Descent(pipeline, objective, aim, scale, support)
-    z0 = torch.from_numpy(_starts(record, stored, index, aim, search).astype(np.float32)).to(pipeline.device)
+    z0 = torch.from_numpy(_starts(record, known, aim, search).astype(np.float32)).to(pipeline.device)
     noise = _noise(pipeline, search, of, generator)
     with small_work(_work(pipeline, search, 1 if noise is None else len(noise))):
         z, path, values = descent.run(z0, noise, search.steps, progress)
-    candidates = _candidates(pipeline, record, z, of, search, generator)
-    chosen = _choose(candidates, record, objective, aim, support, search)
+    with torch.no_grad():
+        reached = aim.cost(descent.expected(z, noise).double().cpu().numpy(), 1.0)
+    judge = _Judge(pipeline, record, objective, aim, support)
+    found = _candidates(judge, z, of, search, generator)
+    found = found if of == "mean" else _mended(judge, found, float(reached.min()), search.keep)
+    ranked = rank(found, record, pipeline.topology, float(reached.min()), search.keep)
     fresh = _noise(pipeline, replace(search, starts=1, noise=_REPORTED), of, generator)  # not those descended on
-    return _result(pipeline, record, objective, aim, of, seed, chosen, (z, path, values), simulated, descent, fresh)
-
-
-def _stored(record: Record, objective: Observable) -> tuple[Float64, NDArray[np.int64]]:
-    """The objective over the frames that the model keeps, and their numbers among the training frames."""
-    kept = objective.name.replace("-", "_")
-    if kept in record.observables:
-        return record.observables[kept], np.arange(len(record.latent))
-    return evaluate(objective, record.sample), record.sample_index
+    result = _Result(judge, of, seed, ranked, (z, path, values), simulated)
+    return result.conformations(descent, fresh)
 
 
 def _work(pipeline: Pipeline, search: Search, noise: int) -> float:
@@ -144,100 +152,114 @@ def _noise(pipeline: Pipeline, search: Search, of: str, generator: torch.Generat
 
 
 @dataclass(frozen=True, eq=False)
-class _Candidates:
-    latent: Float64
-    positions: Float64
-    start: NDArray[np.int64]
-    valid: NDArray[np.bool_]
+class _Judge:
+    """What structures are judged by."""
+
+    pipeline: Pipeline
+    record: Record
+    objective: Observable
+    goal: Goal
+    support: Support
+
+    def __call__(self, latent: Float64, positions: Float64, start: Int64, *, projected: bool = False) -> Candidates:
+        """Structures with all that their order depends on; latent points that repeat are looked at once."""
+        value = evaluate(self.objective, positions)
+        points, place = np.unique(start, return_index=True, return_inverse=True)[1:]
+        inside = self.support.inside(latent[points])[place]
+        moved = np.full(len(latent), projected)
+        known = familiar(positions, self.record)
+        reasons = self.record.validity.reasons(positions)
+        return Candidates(latent, positions, start, value, self.goal.cost(value, 1.0), reasons, inside, known, moved)
 
 
-def _candidates(
-    pipeline: Pipeline, record: Record, z: Tensor, of: str, search: Search, generator: torch.Generator
-) -> _Candidates:
+def _candidates(judge: _Judge, z: Tensor, of: str, search: Search, generator: torch.Generator) -> Candidates:
     """Structures at the optima: draws, or the decoded means."""
-    points = z.double().cpu().numpy()
-    copies = (
-        1 if of == "mean" else int(np.clip(_NUMBERS // (len(points) * pipeline.vae.features.size), 8, search.draws))
-    )
+    points, size = z.double().cpu().numpy(), judge.pipeline.vae.features.size
+    copies = 1 if of == "mean" else int(np.clip(_NUMBERS // (len(points) * size), 8, search.draws))
     latent, start = np.repeat(points, copies, axis=0), np.repeat(np.arange(len(points)), copies)
-    positions = pipeline.decode(latent, None if of == "mean" else generator)
-    return _Candidates(latent, positions, start, record.validity.test(positions))
+    return judge(latent, judge.pipeline.decode(latent, None if of == "mean" else generator), start)
 
 
-def _choose(
-    found: _Candidates, record: Record, objective: Observable, goal: Goal, support: Support, search: Search
-) -> tuple[_Candidates, Float64, NDArray[np.bool_]]:
-    """The best candidates: valid and in support before others, then with familiar bonds, then by the objective.
+def _mended(judge: _Judge, found: Candidates, wanted: float, keep: int) -> Candidates:
+    """With the best draws moved into the allowed ranges, where no valid one comes as far as the expectation did.
 
-    The best of many draws is best partly because its noise shrank bonds as far as the validity test lets it; among
-    valid draws those come first whose every bond and angle the kept frames have too.
+    Without them a structure from the middle of the range might come first, only because draws there are valid.
     """
-    values = evaluate(objective, found.positions)
-    inside = support.inside(found.latent)
-    cost = goal.cost(values, 1.0)
-    order = np.lexsort((cost, ~familiar(found.positions, record), ~(found.valid & inside), ~inside))
-    order = order[: search.keep]
-    kept = _Candidates(found.latent[order], found.positions[order], found.start[order], found.valid[order])
-    return kept, values[order], inside[order]
+    if (found.good & (found.cost <= wanted)).any():
+        return found
+    order = np.argsort(found.cost)
+    some = order[found.inside[order] & ~found.valid[order]][:keep]
+    if not len(some):
+        return found
+    placed = project(judge.record.validity, found.positions[some])
+    moved = judge(found.latent[some], placed, found.start[some], projected=True)
+    return found.join(moved.take(np.flatnonzero(moved.valid)))
 
 
-def familiar(positions: Float64, record: Record) -> NDArray[np.bool_]:
-    """Whether every bond and angle lies in the range of the frames that the model keeps, not widened, (n,)."""
-    out = np.ones(len(positions), dtype=bool)
-    for terms, atoms in ((bond_lengths, record.validity.bonds), (bond_angles, record.validity.angles)):
-        known, mine = terms(record.sample, atoms), terms(positions, atoms)
-        out &= ((mine >= known.min(axis=0)) & (mine <= known.max(axis=0))).all(axis=1)
-    return out
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """What was found, as it is given back."""
 
+    judge: _Judge
+    of: str
+    seed: int
+    ranked: Ranked
+    descended: tuple[Tensor, Tensor, Tensor]
+    simulated: Observed
 
-def _result(
-    pipeline: Pipeline,
-    record: Record,
-    objective: Observable,
-    goal: Goal,
-    of: str,
-    seed: int,
-    chosen: tuple[_Candidates, Float64, NDArray[np.bool_]],
-    descended: tuple[Tensor, Tensor, Tensor],
-    simulated: Float64,
-    descent: Descent,
-    noise: Tensor | None,
-) -> Conformations:
-    found, values, inside = chosen
-    z, path, way = descended
-    best = int(found.start[0])
-    with torch.no_grad():
-        expected = float(descent.expected(z[best : best + 1], noise)[0])
-    best_observed = float(simulated[np.argmin(goal.cost(simulated, 1.0))])
-    lengths = bond_lengths(found.positions[:1], record.validity.bonds)
-    usual = bond_lengths(record.sample, record.validity.bonds)
-    figures: dict[str, Any] = {
-        "objective": objective.name,
-        "goal": goal.text,
-        "of": of,
-        "initial": float(way[0, best]),
-        "optimum": float(values[0]),
-        "expected": expected,
-        "best_observed": best_observed,
-        "ratio": float(values[0]) / best_observed if best_observed else None,
-        "quantiles": [float(q) for q in np.quantile(simulated, [0.01, 0.99])],
-        "in_support": bool(inside[0]),
-        "valid": bool(found.valid[0]),
-        "steps": len(path) - 1,
-        "bonds": [float(lengths.min()), float(lengths.max())],
-        "simulated_bonds": [float(usual.min()), float(usual.max())],
-    }
-    observables = {
-        "objective": Quantity(values, objective.unit),
-        "in_support": Quantity(inside.astype(np.int8)),
-    }
-    extra = {
-        "path": {
-            "latent": Quantity(path[:, best].double().cpu().numpy()),
-            "expected": Quantity(way[:, best].double().cpu().numpy(), objective.unit),
+    def conformations(self, descent: Descent, noise: Tensor | None) -> Conformations:
+        """The structures, best first, with the way of the best start."""
+        judge, kept = self.judge, self.ranked.kept
+        z, path, way = self.descended
+        best, unit = int(kept.start[0]), judge.objective.unit
+        with torch.no_grad():
+            expected = float(descent.expected(z[best : best + 1], noise)[0])
+        found = {"initial": float(way[0, best]), "expected": expected, "steps": len(path) - 1}
+        observables = {
+            "objective": Quantity(kept.value, unit),
+            "in_support": Quantity(kept.inside.astype(np.int8)),
+            "projected": Quantity(kept.projected.astype(np.int8)),
+            "merged": Quantity(self.ranked.merged),
         }
-    }
-    command = f"Model.optimize({objective.name!r}, goal={goal.text!r}, of={of!r}, seed={seed})"
-    rows = (found.positions, found.latent, found.valid)
-    geometry = pipeline.vae.latent.geometry()
-    return Conformations(*rows, pipeline.topology, observables, seed, command, figures, extra, geometry)
+        extra = {
+            "path": {
+                "latent": Quantity(path[:, best].double().cpu().numpy()),
+                "expected": Quantity(way[:, best].double().cpu().numpy(), unit),
+            }
+        }
+        command = (
+            f"Model.optimize({judge.objective.name!r}, goal={judge.goal.text!r}, of={self.of!r}, seed={self.seed})"
+        )
+        rows = (kept.positions, kept.latent, kept.valid, judge.pipeline.topology)
+        geometry = judge.pipeline.vae.latent.geometry()
+        return Conformations(*rows, observables, self.seed, command, self._figures(found), extra, geometry)
+
+    def _figures(self, found: dict[str, Any]) -> dict[str, Any]:
+        """The command line's JSON."""
+        judge, kept, simulated = self.judge, self.ranked.kept, self.simulated
+        observed, optimum = simulated.figures(judge.goal), float(kept.value[0])
+        best, record = observed["best_observed"], judge.record
+        lengths = bond_lengths(kept.positions[:1], record.validity.bonds)
+        usual = bond_lengths(record.sample, record.validity.bonds)
+        cost = judge.goal.cost(np.array([optimum, best]), 1.0)
+        return {
+            "objective": judge.objective.name,
+            "goal": judge.goal.text,
+            "of": self.of,
+            **found,
+            "optimum": optimum,
+            **observed,
+            "better_than_observed": bool(cost[0] < cost[1] and kept.good[0]),
+            "ratio": optimum / best if best else None,
+            "quantiles": [float(q) for q in np.quantile(simulated.value, [0.01, 0.99])],
+            "in_support": bool(kept.inside[0]),
+            "valid": bool(kept.valid[0]),
+            "failure": explain(record.validity, judge.pipeline.topology, kept.positions[0]),
+            "projected": bool(kept.projected[0]),
+            "structures": len(kept.value),
+            "merged": int(self.ranked.merged.sum()) - len(kept.value),
+            "merge_radius": self.ranked.radius,
+            "better_rejected": self.ranked.rejected,
+            "bonds": [float(lengths.min()), float(lengths.max())],
+            "simulated_bonds": [float(usual.min()), float(usual.max())],
+        }

@@ -1,0 +1,96 @@
+"""The k-th nearest of many latent points, exactly, by the distance of their latent space."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from trajvae.latents import Latent
+
+Float64 = NDArray[np.float64]
+
+_PAIRS = 2**22  # distances that are measured at once
+_SPARE = 4  # points beside the k nearest chords that are looked at first
+_BLOCK = 32  # rows whose candidates are measured together
+_ROUNDING = 1e-9
+
+
+class Neighbours:
+    """Latent points among which neighbours are looked for.
+
+    Parameters
+    ----------
+    latent : Latent
+        For distances on the manifold.
+    points : Tensor, shape (T, ambient)
+        Float64.
+
+    Notes
+    -----
+    Where the latent space has chords, a k-d tree of them gives candidates: a point that is not among the m nearest
+    chords is at least as far as the m-th chord is long, so the k-th nearest is known where it is nearer than that;
+    else m is doubled. Elsewhere all distances are measured.
+    """
+
+    def __init__(self, latent: Latent, points: Tensor) -> None:
+        self.latent, self.points = latent, points
+        chords = latent.chords(points)
+        self._tree = None if chords is None else cKDTree(chords.detach().double().cpu().numpy())
+        self._flat = type(latent).distance is Latent.distance  # chords are the distances
+
+    @torch.no_grad()
+    def kth(self, z: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k-th nearest point of each row of z (B, ambient): its number and its distance, both (B,)."""
+        z = z.detach().to(self.points)
+        index = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+        distance = torch.zeros(len(z), dtype=z.dtype, device=z.device)
+        rows, m = torch.arange(len(z), device=z.device), min(k + _SPARE, len(self.points))
+        while len(rows):
+            m = len(self.points) if self._tree is None else m
+            left = []
+            for part in torch.split(rows, max(1, _PAIRS // m)):
+                index[part], distance[part], settled = self._look(z[part], k, m)
+                left.append(part[~settled])
+            rows, m = torch.cat(left), min(2 * m, len(self.points))
+        return index, distance
+
+    def _look(self, z: Tensor, k: int, m: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The k-th nearest among the points of the m nearest chords, its distance, and whether that is settled."""
+        settled = torch.ones(len(z), dtype=torch.bool, device=z.device)
+        if self._tree is None or (m == len(self.points) and not self._flat):
+            near = self.latent.distance(z, self.points).topk(k, dim=1, largest=False)
+            return near.indices[:, -1], near.values[:, -1], settled
+        length, number = self._candidates(self._tree, z, k if self._flat else m)
+        if self._flat:
+            return number[:, -1], length[:, -1], settled
+        near = self._own(z, number).topk(k, dim=1, largest=False)
+        found = near.values[:, -1]
+        return number.gather(1, near.indices[:, -1:])[:, 0], found, found <= length[:, -1] * (1.0 + _ROUNDING)
+
+    def _candidates(self, tree: cKDTree, z: Tensor, m: int) -> tuple[Tensor, Tensor]:
+        """Lengths of the m shortest chords of each row, and the points they lead to, both (B, m)."""
+        chords = self.latent.chords(z)
+        ends = (z if chords is None else chords).detach().double().cpu().numpy()
+        length, number = (np.asarray(x) for x in tree.query(ends, k=m, workers=torch.get_num_threads()))
+        return torch.from_numpy(length.reshape(len(z), m)).to(z), torch.from_numpy(number.reshape(len(z), m)).to(
+            z.device
+        )
+
+    def _own(self, z: Tensor, number: Tensor) -> Tensor:
+        """Distances of each row of z (B, ambient) to points of its own (B, m): of a block all are measured."""
+        out = torch.empty(number.shape, dtype=z.dtype, device=z.device)
+        for first in range(0, len(z), _BLOCK):
+            rows = slice(first, first + _BLOCK)
+            some = number[rows]
+            table = self.latent.distance(z[rows], self.points[some.flatten()]).view(len(some), *some.shape)
+            out[rows] = table.diagonal(dim1=0, dim2=1).T
+        return out
+
+    def to(self, z: Tensor, index: Tensor) -> Tensor:
+        """Distances of each row of z (B, ambient) to the point of a number (B,), differentiable, (B,)."""
+        points = self.points.to(z)[index]
+        blocks = zip(torch.split(z, _BLOCK), torch.split(points, _BLOCK), strict=True)
+        return torch.cat([self.latent.distance(a, b).diagonal() for a, b in blocks])
