@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from trajvae.verdict import verdict_of
+
 from . import options, report
 from .train import CONTRACT, OF_TRAINING, train_model, unfinished
 
@@ -58,6 +60,7 @@ def embed(
         f"embedded {embedded['frames']} frames: RMSD {embedded['rmsd']:.3f} Å "
         f"(PCA of the same dimension {embedded['pca_rmsd']:.3f} Å); "
         f"{100.0 * embedded['in_support']:.1f} % of them in the support of the training frames",
+        *(verdict_of(embedded) if existing else []),
         f"model: {path}   latent coordinates: {output}",
     ]
     report.result(figures, lines, as_json=as_json)

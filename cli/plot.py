@@ -40,7 +40,7 @@ from . import options, report
     "distance:A,B, angle:A,B,C or dihedral:A,B,C,D of atom numbers (from 0, within the selection) or selections.",
     default_text="time",
 )
-@options.option(
+@options.input_option(
     "--trajectory",
     "trajectories",
     type=options.PATH,
@@ -49,7 +49,7 @@ from . import options, report
     help="Where distances and angles of --color are read.",
     default_text="the files that embed.h5 names",
 )
-@options.option(
+@options.input_option(
     "-s",
     "--topology",
     "topologies",
@@ -87,7 +87,7 @@ def plot(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """A figure of what one of trajvae's files holds, or of several embeddings on one map.
+    """A figure of what one of trajvae's files holds.
 
     Latent coordinates in time and their free energy, of embed.h5; how a training went, of model.h5; simulation against
     model, of marginals.h5; conformations, optimisations, paths and comparisons, of theirs. Several embed.h5 are laid

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from trajvae.errors import TrajvaeWarning, printable
+from trajvae.verdict import verdict_of
 
 _PARTS = 8  # of the divergence that are listed
 
@@ -65,8 +66,10 @@ def plain(value: Any) -> Any:
 def training_lines(figures: dict[str, Any]) -> list[str]:
     """The figures of a training, for people."""
     f = figures
+    trained = f.get("trained", f["frames"] - f["held_out"])
+    chose = f"{f['validation']} decided when to stop, " if "validation" in f else ""
     lines = [
-        f"trained on {f['frames'] - f['held_out']} frames, {f['held_out']} held out; {f['atoms']} atoms, "
+        f"trained on {trained} of {f['frames']} frames, {chose}{f['held_out']} held out; {f['atoms']} atoms, "
         f"{f['features']} features, "
         f"likelihood {f['likelihood']}, {f['epochs']} epochs in {f['seconds']:.0f} s",
         f"held-out frames: ELBO {f['elbo']:.2f} nats, RMSD {f['rmsd']:.3f} Å "
@@ -89,4 +92,4 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
             f"largest jump between neighbouring frames: {f['frame_jump']:.3f} Å as aligned, "
             f"{f['frame_jump_optimal']:.3f} Å optimally superposed"
         )
-    return lines
+    return [*lines, *verdict_of(f)]

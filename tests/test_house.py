@@ -18,6 +18,7 @@ ORDER = (
     "progress",
     "display",
     "dataframes",
+    "verdict",
     "functions",
     "divergence",
     "topology",

@@ -14,6 +14,8 @@ from trajvae.display import Brief
 from trajvae.errors import TrajvaeWarning
 from trajvae.models.encoded import Columns, Encoded, join
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
+from trajvae.models.judgement import Evidence, judge_training
+from trajvae.models.observed import evidence_of
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.sanity import unlike_blocks
@@ -111,6 +113,7 @@ class _Tally:
             self.sample.add({"sample": aligned[self.index[first:last] - done].astype(np.float32)})
         measured = evaluate_all(list(built_in(self.pipeline.topology).values()), aligned)
         told: dict[str, Any] = {"latent": encoded.latent, "elbo": encoded.elbo, "kl": encoded.kl.astype(np.float32)}
+        told["rmsd"] = encoded.rmsd
         self.frames.add({**told, **measured})
         self.degenerate += self.pipeline.alignment.degenerate(chunk.positions)
         self._jumps(aligned, chunk.follows)
@@ -139,6 +142,8 @@ def make_record(pipeline: Pipeline, supply: Supply, parts: Partition, history: d
             TrajvaeWarning,
             stacklevel=2,
         )
+    figures = _figures(pipeline, tally, some)
+    figures |= _judged(pipeline, validity, tally, figures, supply.file)
     return Record(
         tally.frames["latent"],
         parts.part,
@@ -149,8 +154,34 @@ def make_record(pipeline: Pipeline, supply: Supply, parts: Partition, history: d
         tally.index,
         history,
         validity,
-        _figures(pipeline, tally, some),
+        figures,
     )
+
+
+def _judged(
+    pipeline: Pipeline, validity: Validity, tally: _Tally, figures: dict[str, Any], file: NDArray[np.int64]
+) -> dict[str, Any]:
+    """The verdict on a training, and the figures that it was found from."""
+    sample = tally.sample["sample"]
+    found = evidence_of(pipeline, validity, sample, tally.index, file, tally.parts, figures["prior_gap"])
+    train_rmsd = float(tally.frames["rmsd"][tally.parts.training].mean())
+    named = {"valid": found["draws_valid"], **{k: v for k, v in found.items() if k != "draws_valid"}}
+    verdict = judge_training(
+        Evidence(
+            trained=figures["trained"],
+            rmsd=figures["rmsd"],
+            train_rmsd=train_rmsd,
+            pca_rmsd=figures["pca_rmsd"],
+            collapsed=figures["collapsed"],
+            unlike=len(figures["unlike_blocks"]),
+            jump=figures["frame_jump"],
+            least=figures["frame_jump_optimal"],
+            atoms=figures["atoms"],
+            feature_kind=figures["feature_kind"],
+            **named,
+        )
+    )
+    return {"train_rmsd": train_rmsd, **found, **verdict.to_json()}
 
 
 def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]]) -> dict[str, Any]:

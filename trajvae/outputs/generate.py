@@ -21,6 +21,7 @@ from trajvae.models.record import Record
 from trajvae.models.threads import in_order, small_work
 from trajvae.observables import built_in, evaluate_all
 from trajvae.outputs.conformations import Conformations, Piece, gather, save_pieces
+from trajvae.outputs.judgement import judge_generation
 from trajvae.outputs.mending import MENDING_DEFAULTS, Batch, Mending, MendingOptions, draw_batch
 from trajvae.outputs.novelty import nearest
 from trajvae.outputs.relax import Relaxation
@@ -223,7 +224,7 @@ class Drawing(Displayed):
     def figures(self) -> dict[str, Any]:
         """What the command line reports of those that are drawn."""
         given = max(self.given, 1)
-        return {
+        found = {
             "n": self.given,
             "valid": self.reasons[REASONS[0]],
             **{name: self.tally[name] for name in ("drawn", "valid_raw", "redrawn")},
@@ -233,6 +234,7 @@ class Drawing(Displayed):
             "of": "mean" if self.mean else "sample",
             **{name: _median(np.concatenate(self.kept[name])) for name in sorted(self.kept)},
         }
+        return {**found, **judge_generation(self.record.figures, found).to_json()}
 
     def collect(self) -> Conformations:
         """All of them in memory."""

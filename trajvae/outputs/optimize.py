@@ -25,6 +25,7 @@ from trajvae.observables import Observable, evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.descent import Descent
 from trajvae.outputs.failures import explain
+from trajvae.outputs.judgement import judge_optimum
 from trajvae.outputs.objectives import Goal
 from trajvae.outputs.observed import Observed
 from trajvae.outputs.projection import project
@@ -242,7 +243,7 @@ class _Result:
         lengths = bond_lengths(kept.positions[:1], record.validity.bonds)
         usual = bond_lengths(record.sample, record.validity.bonds)
         cost = judge.goal.cost(np.array([optimum, best]), 1.0)
-        return {
+        figures = {
             "objective": judge.objective.name,
             "goal": judge.goal.text,
             "of": self.of,
@@ -263,3 +264,4 @@ class _Result:
             "bonds": [float(lengths.min()), float(lengths.max())],
             "simulated_bonds": [float(usual.min()), float(usual.max())],
         }
+        return {**figures, **judge_optimum(record.figures, figures).to_json()}
