@@ -98,7 +98,7 @@ def _two_molecules(distance: float) -> tuple[np.ndarray, Topology]:
     """Two rods of five bonded atoms, the second of which wanders by a distance."""
     rng = np.random.default_rng(1)
     rod = np.c_[1.5 * np.arange(5.0), np.zeros((5, 2))]
-    frames = np.concatenate([rod, rod + [0.0, 4.0, 0.0]])[None] + 0.1 * rng.normal(size=(400, 10, 3))
+    frames = np.concatenate([rod, rod + np.array([0.0, 4.0, 0.0])])[None] + 0.1 * rng.normal(size=(400, 10, 3))
     frames[:, 5:] += distance * rng.normal(size=(400, 1, 3))
     bonds = np.array([[i, i + 1] for i in range(9) if i != 4])
     plain = Topology.anonymous(10).to_arrays()
