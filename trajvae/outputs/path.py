@@ -36,7 +36,7 @@ _CENTROID_METRICS = {"learned": learned_metric, "posterior": posterior_metric}
 _GRAPH = 1500  # training latents in the neighbour graph
 _NEIGHBOURS = 12
 _NODES = 24
-_LINKS = 1024  # that are measured at once
+_LINKS = 256  # that are measured at once
 _WIDTH = 1.0  # of the density's kernel, in units of the spacing of the latents: wider ones bridge empty space
 
 
