@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -14,31 +13,33 @@ import click
 from trajvae.errors import TrajvaeWarning, printable
 from trajvae.verdict import verdict_of
 
+from . import bars
+
 _PARTS = 8  # of the divergence that are listed
 
 
 def bar(what: str, unit: str) -> Callable[..., None]:
     """A progress callback (done, total[, figure]); silent where stderr is no terminal."""
-    from tqdm import tqdm
-
-    state: dict[str, Any] = {}
+    started: list[bars.Bar] = []
 
     def show(done: int, total: int, figure: float | None = None) -> None:
-        if "bar" not in state:
-            state["bar"] = tqdm(total=total, desc=what, unit=unit, disable=not sys.stderr.isatty(), leave=False)
-        line = state["bar"]
-        if figure is not None and math.isfinite(figure):
-            line.set_postfix_str(f"{figure:.4g}", refresh=False)
-        line.update(done - line.n)
+        display = bars.display()
+        if display is None:
+            return
+        if not started:
+            started.append(bars.Bar(what, unit, total))
+            display.begin(started[0])
+        display.update(started[0], done, figure)
         if done >= total:
-            line.close()
+            display.end(started[0])
 
     return show
 
 
 def say(text: str) -> None:
     """A note on stderr."""
-    click.echo(printable(text), err=True)
+    with bars.aside():
+        click.echo(printable(text), err=True)
 
 
 def notes(said: list[warnings.WarningMessage]) -> list[str]:
@@ -51,7 +52,8 @@ def notes(said: list[warnings.WarningMessage]) -> list[str]:
 
 def result(figures: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
     """Print the figures as JSON, or the lines."""
-    click.echo(json.dumps(plain(figures)) if as_json else "\n".join(map(printable, lines)))
+    with bars.aside():
+        click.echo(json.dumps(plain(figures)) if as_json else "\n".join(map(printable, lines)))
 
 
 def plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ ORDER = (
     "dataframes",
     "verdict",
     "functions",
+    "progress",
     "divergence",
     "topology",
     "signature",

@@ -227,7 +227,7 @@ def test_bar_in_a_terminal(folder):
         pass
     os.close(ours)
     assert done.returncode == 0 and json.loads(done.stdout)["frames"] == 2000
-    assert b"embedding" in shown and b"\r" in shown
+    assert any(b"\r" + word in shown for word in (b"working", b"reading", b"embedding"))
 
 
 def test_seeds_reproduce_models(outputs, tmp_path):

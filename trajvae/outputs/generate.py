@@ -27,6 +27,7 @@ from trajvae.outputs.novelty import nearest
 from trajvae.outputs.relax import Relaxation
 from trajvae.outputs.samplers import Points, settle
 from trajvae.outputs.support import Support
+from trajvae.progress import counted
 from trajvae.store import Header, Quantity
 from trajvae.validity import REASONS
 
@@ -41,7 +42,8 @@ def draw(
     """As `generate`, without a look at what was drawn: latent points, positions, and what the sampler says."""
     points = Points(pipeline, record, sampler, seed)
     latent, positions = [], []
-    for first in range(0, n, pipeline.chunk):
+    starts = range(0, n, pipeline.chunk)
+    for first in counted(starts, "drawing", "batch", len(starts)):
         z, generator = points.next(min(pipeline.chunk, n - first))
         latent.append(z)
         positions.append(pipeline.decode(z, None if mean else generator))

@@ -30,6 +30,7 @@ from trajvae.outputs.baselines import evenly, known_frames, principal_draws, res
 from trajvae.outputs.generate import draw
 from trajvae.outputs.novelty import novelty
 from trajvae.outputs.samplers import settle
+from trajvae.progress import counted
 from trajvae.store import Header, Quantity, write_table
 from trajvae.store.schema import Tree
 
@@ -225,8 +226,10 @@ def marginals(
     sets = {"a": simulated[a], "b": simulated[b], "model": drawn}
     sets |= _further(pipeline, sets, simulated, evenly(held, MOST), train, seed)
     items = [*catalogue(pipeline.topology, pipeline.dimension), *pair_observables(pipeline.n_atoms)]
-    values = {name: evaluate_all(items, x) for name, x in sets.items()}
-    table = {o.name: _marginal(o, {name: v[o.name] for name, v in values.items()}) for o in items}
+    told = counted(sets.items(), "measuring", "set", len(sets))
+    values = {name: evaluate_all(items, x) for name, x in told}
+    each = counted(items, "comparing histograms", "observable", len(items))
+    table = {o.name: _marginal(o, {name: v[o.name] for name, v in values.items()}) for o in each}
     pairs = [m for name, m in table.items() if name.startswith(PAIR_PREFIX)]
     figures: dict[str, Any] = {
         "mean_jsd": float(np.mean([m.jsd for m in pairs])),
