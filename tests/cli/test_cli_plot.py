@@ -32,7 +32,6 @@ REFUSED = {  # a line, its exit code, and what the message names
     "embed.h5 --bins 1": (2, "bins"),
     "embed.h5 --only heat": (2, "latent, free_energy, frame_jumps"),
     "embed.h5 --observable sasa": (2, "rmsd"),
-    "embed.h5 --over model.h5": (2, "only a path and an optimisation"),
     "marginals.h5 --observable sasa": (2, "no observable 'sasa'"),
     "path.h5md --over marginals.h5": (1, "embed.h5 or a model.h5"),
     "path.h5md --over curved.h5": (2, "another latent space"),
@@ -89,7 +88,9 @@ def test_every_kind_in_every_format(name, figures, written):
         code, out, err = said[f"{written / name} -o {name}.{ending} --dpi 60 --json"]
         assert (code, err) == (0, "")
         output = f"{name}.{ending}"
-        assert json.loads(out) == {"file": str(written / name), "panels": PANELS[name], "output": output}
+        told = json.loads(out)
+        assert told["files"] == [told["file"]] == [str(written / name)] and told["notes"] == []
+        assert (told["panels"], told["output"]) == (PANELS[name], output)
         data = (folder / output).read_bytes()
         assert data.startswith(magic) and len(data) > 5000
         assert ending == "pdf" or b"trajvae plot" in data

@@ -65,7 +65,7 @@ def colour_of(points: StoredPoints | StoredConformations, text: str, trajectory:
     points : StoredPoints or StoredConformations
     text : str
         An observable that the file holds, with one number a frame; `time`, `trajectory` or `in_support`;
-        `FILE[:COLUMN]`; or `distance:A,B`, `angle:A,B,C`, `dihedral:A,B,C,D`, see `outputs.measure`.
+        `FILE[:COLUMN]`; or `distance:A,B`, `angle:A,B,C`, `dihedral:A,B,C,D`.
     trajectory : Trajectory, optional
         For the latter.
 
