@@ -142,15 +142,15 @@ def _by_time(points: StoredPoints | StoredConformations, table: Table, values: F
 
 
 def _measured(points: StoredPoints | StoredConformations, text: str, trajectory: Trajectory) -> Colour:
-    from trajvae.outputs.measure import Places, measure  # torch and MDAnalysis, which no other figure waits for
-    from trajvae.readers.reading import Reading
-
     if not isinstance(points, StoredPoints) or points.frame is None:
         raise OptionError(f"'{text}' is measured in the frames of an embed.h5 or a model.h5")
     beside = Path(points.name).parent
     files = list(trajectory.files) or [_found(name, beside, points.name) for name in points.files]
     known = [str(name) for name in points.reading.get("topology", ())]
     tops = list(trajectory.topologies) or [_found(name, beside, points.name, "-s") for name in known]
+    from trajvae.outputs.measure import Places, measure  # torch and MDAnalysis, which no other figure waits for
+    from trajvae.readers.reading import Reading
+
     told = {name: points.reading.get(name) for name in ("select", "bonds", "format")}
     if trajectory.files:
         told["format"] = None
