@@ -82,7 +82,7 @@ def test_colours(folder: Path, tmp_path: Path) -> None:
     said = json.loads(done.stdout)
     assert said["panels"] == [*["latent"] * len(texts), "free_energy", "frame_jumps"]
     assert (tmp_path / "colours.png").stat().st_size > 20_000
-    assert len(said["notes"]) == 1 and "1 crossing from end to end" in said["notes"][0]
+    assert len(said["notes"]) == 1 and "from end to end (4 wanted)" in said["notes"][0]
     assert done.stderr.count("warning: ") == 1 and said["notes"][0] in done.stderr
 
 

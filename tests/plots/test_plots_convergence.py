@@ -68,6 +68,14 @@ def test_a_driven_transition_has_one_crossing(turn: float) -> None:
     assert "from end to end" in found.reason
 
 
+def test_a_winding_way_has_none() -> None:
+    """It crosses the map often in each direction, and never comes back to where it was."""
+    t = np.linspace(0.0, 2.0 * np.pi, 6000)
+    found = judged(Points(np.stack([np.sin(3.0 * t), np.sin(4.0 * t)], -1) + 0.01 * relaxing(6000, 3.0, 0)))
+    assert found.crossings is not None and found.crossings >= 4
+    assert "halves share the places" in found.reason
+
+
 def test_a_driven_turn_of_a_circle() -> None:
     """Once round."""
     angle = np.linspace(-np.pi, np.pi, 4000) + 0.05 * relaxing(4000, 3.0, 0, 1)[:, 0]
