@@ -54,15 +54,20 @@ class Convergence:
     shared: float = 1.0
 
     @property
+    def goes_one_way(self) -> bool:
+        """Whether the trajectory has not crossed the map often enough."""
+        return self.crossings is not None and self.crossings < LEAST_CROSSINGS
+
+    @property
     def reason(self) -> str:
         """Why there is no free energy; empty where there is one."""
         found = []
         if self.frames_a_cell < LEAST_A_CELL:
             found.append(f"{self.frames_a_cell:.1f} frames a cell ({LEAST_A_CELL:g} wanted)")
-        if self.crossings is not None and self.crossings < LEAST_CROSSINGS:
+        if self.goes_one_way:
             times = "crossing" if self.crossings == 1 else "crossings"
             found.append(f"{self.crossings} {times} from end to end ({LEAST_CROSSINGS} wanted)")
-        if self.shared < LEAST_SHARED:
+        elif self.shared < LEAST_SHARED:
             found.append(f"halves share the places of {100.0 * self.shared:.0f} % of the frames (50 wanted)")
         return ", ".join(found)
 
