@@ -108,7 +108,7 @@ class Conformations(Displayed):
     geometry : str
         The space that `latent` lies in, such as `e2` or `h2:0.73,e2`.
     model_hash : str
-        Which model made them; see `store.model_hash`.
+        Which model made them: SHA-256 of its weights, its reference and the options that decide latent points.
     """
 
     positions: NDArray[np.float64]

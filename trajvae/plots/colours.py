@@ -64,8 +64,9 @@ def colour_of(points: StoredPoints | StoredConformations, text: str, trajectory:
     ----------
     points : StoredPoints or StoredConformations
     text : str
-        An observable that the file holds, with one number a frame; `time`, `trajectory` or `in_support`;
-        `FILE[:COLUMN]`; or `distance:A,B`, `angle:A,B,C`, `dihedral:A,B,C,D`, see `outputs.measure`.
+        An observable that the file holds, with one number a frame; "time" or "trajectory"; "FILE[:COLUMN]" of a .npy,
+        .csv or COLVAR file; or "distance:A,B", "angle:A,B,C", "dihedral:A,B,C,D" of numbers of atoms, from 0 within
+        the selection, or of selections of atoms, whose centres of mass are taken.
     trajectory : Trajectory, optional
         For the latter.
 

@@ -38,8 +38,7 @@ def free_energy(
 
     Where frames are too few for the cells, or the trajectory crosses the map from end to end fewer than four times (as
     a driven transition does), the points or their density are drawn instead, and the figure and a `TrajvaeWarning` say
-    why. Where the halves of the trajectory differ by more than 1 kT, the figure says "not converged". See
-    `trajvae.plots.convergence`.
+    why. Where the halves of the trajectory differ by more than 1 kT, the figure says "not converged".
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class Look:
 
 
 def panels_of(stored: Stored | Sequence[Stored], look: Look | None = None) -> list[Panel]:
-    """The panels that suit what a file holds, each with the name of its function in `trajvae.plots`.
+    """The panels that suit what a file holds, each with the name of the function that draws it.
 
     Parameters
     ----------
