@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import options, report
+from . import grouped, options, report
 
 
 @click.command(
@@ -46,6 +46,7 @@ from . import options, report
     type=options.PATH,
     multiple=True,
     metavar="TRAJ",
+    group=grouped.INPUT,
     help="Where distances and angles of --color are read.",
     default_text="the files that embed.h5 names",
 )
@@ -56,6 +57,7 @@ from . import options, report
     type=options.PATH,
     multiple=True,
     metavar="PATH",
+    group=grouped.INPUT,
     help="Of those trajectories.",
     default_text="the one that embed.h5 names",
 )
@@ -69,7 +71,7 @@ from . import options, report
 @options.option(
     "--only", multiple=True, metavar="PANEL", help="Panels by name, as --json lists them.", default_text="all"
 )
-@click.option(
+@options.option(
     "--over",
     type=options.PATH,
     help="embed.h5 or model.h5 below: its free energy below a path or an "

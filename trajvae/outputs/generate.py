@@ -18,6 +18,7 @@ from trajvae.errors import OptionError
 from trajvae.keywords import spelled_out
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
+from trajvae.models.saved import hash_of
 from trajvae.models.threads import in_order, small_work
 from trajvae.observables import built_in, evaluate_all
 from trajvae.outputs.conformations import Conformations, Piece, gather, save_pieces
@@ -251,6 +252,7 @@ class Drawing(Displayed):
             self.command,
             self.figures,
             geometry=self.pipeline.vae.latent.geometry(),
+            model_hash=hash_of(self.pipeline),
         )
 
     def save(self, path: str | Path, *, force: bool = False, command: str = "") -> dict[str, Any]:
@@ -278,6 +280,7 @@ class Drawing(Displayed):
         header = Header("conformations", command or self.command, self.seed)
         shape = (self.n, self.pipeline.n_atoms, self.pipeline.dimension)
         marks: dict[str, Any] = {"geometry": self.pipeline.vae.latent.geometry(), "force": force}
+        marks["model_hash"] = hash_of(self.pipeline)
         save_pieces(path, shape, self.pipeline.topology, self, header, lambda: self.figures, **marks)
         return self.figures
 

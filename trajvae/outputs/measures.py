@@ -37,7 +37,7 @@ class FrameMeasures:
         self._wanted = list(built_in(pipeline.topology).values()) if observables else []
         self._support: Support | None = None
         if record is not None:
-            self._support = Support.fit(pipeline.vae.latent, record.latent[record.parts.training], pipeline.device)
+            self._support = Support.of(pipeline, record)
         self._parts: list[Measured] = []
 
     def measure(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> Measured:

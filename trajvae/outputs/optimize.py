@@ -20,6 +20,7 @@ from torch import Tensor
 from trajvae.errors import OptionError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
+from trajvae.models.saved import hash_of
 from trajvae.models.threads import small_work
 from trajvae.observables import Observable, evaluate
 from trajvae.outputs.conformations import Conformations
@@ -232,8 +233,8 @@ class _Result:
             f"Model.optimize({judge.objective.name!r}, goal={judge.goal.text!r}, of={self.of!r}, seed={self.seed})"
         )
         rows = (kept.positions, kept.latent, kept.valid, judge.pipeline.topology)
-        geometry = judge.pipeline.vae.latent.geometry()
-        return Conformations(*rows, observables, self.seed, command, self._figures(found), extra, geometry)
+        of_model = (judge.pipeline.vae.latent.geometry(), hash_of(judge.pipeline))
+        return Conformations(*rows, observables, self.seed, command, self._figures(found), extra, *of_model)
 
     def _figures(self, found: dict[str, Any]) -> dict[str, Any]:
         """The command line's JSON."""

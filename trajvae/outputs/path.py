@@ -20,6 +20,7 @@ from trajvae.geometry.geodesic import Descent, Geodesic, Problem, geodesic
 from trajvae.geometry.metric import Dense, KernelDensity, Metric, Pullback, spacing
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record, encode_all
+from trajvae.models.saved import hash_of
 from trajvae.models.threads import small_work
 from trajvae.observables import built_in, evaluate
 from trajvae.outputs.centroids import learned_metric, posterior_metric
@@ -258,6 +259,6 @@ def _result(
         "nearest_rmsd": Quantity(rmsd, "Angstrom"),
     }
     command = f"Model.path({ends.names[0]!r}, {ends.names[1]!r}, metric={metric!r}, frames={len(positions)})"
-    where = search.latent.geometry()
+    of_model = (search.latent.geometry(), hash_of(pipeline))
     rows = (positions, latent, valid)
-    return Conformations(*rows, pipeline.topology, observables, seed, command, figures, geometry=where)
+    return Conformations(*rows, pipeline.topology, observables, seed, command, figures, {}, *of_model)
