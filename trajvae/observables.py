@@ -29,12 +29,15 @@ class Observable:
         Positions (B, N, D) in Å to values (B,).
     period : float
         0, or the period of an angle.
+    atoms : tuple of int
+        That it is of, from 0 within the selection; empty for one of the whole molecule.
     """
 
     name: str
     unit: str
     function: Function
     period: float = 0.0
+    atoms: tuple[int, ...] = ()
 
 
 def radius_of_gyration(x: Tensor, masses: Tensor) -> Tensor:
@@ -131,7 +134,7 @@ def pair_observables(n_atoms: int, most: int = MAX_PAIRS) -> list[Observable]:
     i, j = np.triu_indices(n_atoms, 1)
     keep = np.unique(np.linspace(0, len(i) - 1, min(most, len(i))).astype(np.int64))
     pairs = zip(i[keep].tolist(), j[keep].tolist(), strict=True)
-    return [Observable(f"{PAIR_PREFIX}{a}-{b}", "Angstrom", _bound(distance, a, b)) for a, b in pairs]
+    return [Observable(f"{PAIR_PREFIX}{a}-{b}", "Angstrom", _bound(distance, a, b), atoms=(a, b)) for a, b in pairs]
 
 
 def catalogue(topology: Topology, dimension: int) -> list[Observable]:
@@ -142,12 +145,14 @@ def catalogue(topology: Topology, dimension: int) -> list[Observable]:
     label = [f"{n}{i}" if n else str(i) for i, n in enumerate(topology.names.tolist())]
     out = list(built_in(topology).values())
     for i, j in topology.bonds.tolist():
-        out.append(Observable(f"bond_{label[i]}-{label[j]}", "Angstrom", _bound(distance, i, j)))
+        name = f"bond_{label[i]}-{label[j]}"
+        out.append(Observable(name, "Angstrom", _bound(distance, i, j), atoms=(i, j)))
     for i, j, k in angles_of(topology.bonds, topology.n_atoms).tolist():
-        out.append(Observable(f"angle_{label[i]}-{label[j]}-{label[k]}", "degree", _bound(angle, i, j, k)))
+        name = f"angle_{label[i]}-{label[j]}-{label[k]}"
+        out.append(Observable(name, "degree", _bound(angle, i, j, k), atoms=(i, j, k)))
     if dimension == 3:
         for name, four in ramachandran(topology).items():
-            out.append(Observable(name, "degree", _bound(dihedral, *four), period=360.0))
+            out.append(Observable(name, "degree", _bound(dihedral, *four), period=360.0, atoms=four))
     return out
 
 

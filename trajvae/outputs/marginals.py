@@ -16,23 +16,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
-from trajvae.divergence import bin_edges, histogram_divergence
+from trajvae.divergence import bin_edges, histogram, histogram_divergence, jensen_shannon
 from trajvae.errors import ReadError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.baselines import evenly, known_frames, principal_draws, resampled
 from trajvae.outputs.generate import draw
+from trajvae.outputs.kinds import Kind, atoms_of, divisions, floors, judge
 from trajvae.outputs.novelty import novelty
 from trajvae.outputs.samplers import settle
 from trajvae.progress import counted
 from trajvae.store import Header, Quantity, write_table
 from trajvae.store.schema import Tree
+from trajvae.topology import Topology
 
 Float64 = NDArray[np.float64]
 
@@ -67,7 +68,12 @@ class Marginal(Displayed):
         Divergences in bits of other pairs of sets, in the same bins: `random_floor` of random halves, `held_out_floor`,
         `jsd_train` and `jsd_held_out` of held-out and training frames and the model, `jsd_pca` and `jsd_resampled`.
     second, pca : ndarray, shape (50,), optional
-        As `simulation`, of B, and of PCA with an isotropic residual; what lies beyond the edges is in no bin.
+        As `simulation`, of B, and of PCA with an isotropic residual.
+    period : float
+        Of an angle; 0 if none. Then the bins cover what the simulation covers, the outermost two are open, and what
+        lies beyond the edges is counted there.
+    beyond : float
+        Share of the model's draws in the open bins.
     """
 
     unit: str
@@ -83,6 +89,8 @@ class Marginal(Displayed):
     others: dict[str, float] = field(default_factory=dict)
     second: Float64 | None = None
     pca: Float64 | None = None
+    period: float = 0.0
+    beyond: float = 0.0
 
     def _summary(self) -> Summary:
         title = f"Marginal ({self.unit or 'no unit'}): JSD {self.jsd:.4f} bits, noise floor {self.noise_floor:.4f}"
@@ -98,6 +106,10 @@ class Marginals(Displayed):
     table : dict of Marginal
     n : int
         Frames in each of the three sets.
+    figures : dict
+        Means over pair distances, and how new the draws are.
+    kinds : tuple of Kind
+        What is to be thought of each kind of observables, the worst first.
     """
 
     table: dict[str, Marginal]
@@ -105,6 +117,7 @@ class Marginals(Displayed):
     seed: int = 0
     command: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    kinds: tuple[Kind, ...] = ()
 
     def _summary(self) -> Summary:
         worst = sorted(self.table.items(), key=lambda item: item[1].noise_floor - item[1].jsd)
@@ -155,9 +168,10 @@ def compare(a: Float64, b: Float64, model: Float64, unit: str, period: float = 0
     period : float
         Of an angle, 0 if none; its histogram covers one period from -period/2, and W1 goes the shorter way round.
     """
-    edges = bin_edges([a, b, model], period)
-    pa, pb, pm = (np.histogram(v, edges)[0] / len(v) for v in (a, b, model))
-    return Marginal(unit, edges, pa, pm, *_figures(pa, pm, a, model, period), *_figures(pa, pb, a, b, period))
+    edges = bin_edges([np.concatenate([a, b])], period)
+    pa, pb, pm = (histogram(v, edges) for v in (a, b, model))
+    figures = (*_figures(pa, pm, a, model, period), *_figures(pa, pb, a, b, period))
+    return Marginal(unit, edges, pa, pm, *figures, period=period, beyond=0.0 if period else float(pm[0] + pm[-1]))
 
 
 def _figures(p: Float64, q: Float64, a: Float64, b: Float64, period: float) -> tuple[float, float, float]:
@@ -165,7 +179,7 @@ def _figures(p: Float64, q: Float64, a: Float64, b: Float64, period: float) -> t
     from scipy.stats import ks_2samp, wasserstein_distance  # half a second that no other output waits for
 
     w1 = circular_wasserstein(a, b, period) if period else wasserstein_distance(a, b)
-    return float(scipy.spatial.distance.jensenshannon(p, q, base=2) ** 2), float(w1), float(ks_2samp(a, b).statistic)
+    return float(jensen_shannon(p, q)), float(w1), float(ks_2samp(a, b).statistic)
 
 
 def circular_wasserstein(a: Float64, b: Float64, period: float) -> float:
@@ -196,11 +210,16 @@ def halves(n: int, most: int = MOST) -> tuple[NDArray[np.int64], NDArray[np.int6
     """
     if n < 10:
         raise ReadError(f"marginals need at least 10 simulated frames, got {n}")
-    blocks = np.arange(n) * min(BLOCKS, n // 2) // n
+    blocks = _blocks(n)
     a, b = np.flatnonzero(blocks % 2 == 0), np.flatnonzero(blocks % 2 == 1)
     size = min(len(a), len(b), most)
     pick = np.arange(size)
     return a[pick * len(a) // size], b[pick * len(b) // size]
+
+
+def _blocks(n: int) -> NDArray[np.int64]:
+    """The block that each of n frames is in."""
+    return np.asarray(np.arange(n) * min(BLOCKS, n // 2) // n)
 
 
 def marginals(
@@ -230,6 +249,7 @@ def marginals(
     values = {name: evaluate_all(items, x) for name, x in told}
     each = counted(items, "comparing histograms", "observable", len(items))
     table = {o.name: _marginal(o, {name: v[o.name] for name, v in values.items()}) for o in each}
+    kinds = _kinds(pipeline.topology, items, table, values, _blocks(len(simulated))[np.concatenate([a, b])], seed)
     pairs = [m for name, m in table.items() if name.startswith(PAIR_PREFIX)]
     figures: dict[str, Any] = {
         "mean_jsd": float(np.mean([m.jsd for m in pairs])),
@@ -239,7 +259,22 @@ def marginals(
         "sampler": sampler,
         **novelty(evenly(drawn, _NOVEL), evenly(held, _NOVEL), evenly(train, _NOVEL)),
     }
-    return Marginals(table, len(a), seed, f"Model.marginals(seed={seed})", figures)
+    return Marginals(table, len(a), seed, f"Model.marginals(seed={seed})", figures, kinds)
+
+
+def _kinds(
+    topology: Topology,
+    items: list[Observable],
+    table: dict[str, Marginal],
+    values: dict[str, dict[str, Float64]],
+    block: NDArray[np.int64],
+    seed: int,
+) -> tuple[Kind, ...]:
+    """Every kind of observables by itself; of A and B with the block of each frame."""
+    first = divisions(int(block.max()) + 1, seed)
+    both = {o.name: np.concatenate([values["a"][o.name], values["b"][o.name]]) for o in items}
+    floor = {name: floors(v, block, table[name].edges, first) for name, v in both.items()}
+    return judge(table, floor, {o.name: atoms_of(o, topology) for o in items})
 
 
 def _further(
@@ -271,5 +306,5 @@ def _marginal(observable: Observable, values: dict[str, Float64]) -> Marginal:
     others = {
         name: histogram_divergence(values[p], values[q], period, found.edges) for name, (p, q) in COMPARED.items()
     }
-    second, pca = (np.histogram(values[name], found.edges)[0] / len(values[name]) for name in ("b", "pca"))
+    second, pca = (histogram(values[name], found.edges) for name in ("b", "pca"))
     return replace(found, others=others, second=second, pca=pca)

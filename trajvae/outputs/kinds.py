@@ -1,0 +1,185 @@
+"""Observables by kind, each kind judged by itself: whether the model's differ from the simulation's.
+
+The measure is how much the simulation differs from itself: its blocks in time are divided into halves in many ways at
+random, and the halves compared as the model and the simulation are. The figures of a kind are two, the mean over its
+observables and the observable that is furthest above its own floor. A kind differs where either is above what it is in
+every division: one false alarm in about a hundred kinds and figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.divergence import jensen_shannon
+from trajvae.observables import PAIR_PREFIX, Observable
+from trajvae.topology import Topology
+
+Float64 = NDArray[np.float64]
+
+DIFFERS, TOO_FEW, CLOSE, AGREES = "differs", "too few frames", "close", "agrees"
+VERDICTS = {
+    DIFFERS: "further from the simulation than the simulation is from itself",
+    TOO_FEW: "the simulation differs from itself by more than 0.1 bits: a difference of the model would not show",
+    CLOSE: "such a difference, but by no more than 0.05 bits for any, as a shift by half a standard deviation would be",
+    AGREES: "no further from the simulation than the simulation is from itself",
+}
+DIVISIONS = 100
+_BLIND = 0.1  # bits
+_NEAR = 0.05  # bits
+_PREFIXES = {
+    "bond_": "bonds",
+    "angle_": "angles",
+    "phi_": "torsions",
+    "psi_": "torsions",
+    PAIR_PREFIX: "pair distances",
+    "rg": "radius of gyration",
+    "end_to_end": "end-to-end distance",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The observables of one kind.
+
+    Attributes
+    ----------
+    kind : str
+        Such as `bonds`.
+    count : int
+        Observables of it.
+    jsd, noise_floor : float
+        Means over them of Jensen-Shannon divergences in bits, of simulation and model, and of the simulation's halves.
+    worst : str
+        Name of the observable that is furthest above its floor.
+    worst_atoms : str
+        Its atoms: residue, name, and number within the selection from 0; of a whole molecule's observable empty.
+    worst_jsd, worst_noise_floor, worst_w1 : float
+        Its own figures; `worst_w1` in `unit`.
+    unit : str
+    verdict : {"differs", "too few frames", "close", "agrees"}
+        See `VERDICTS`.
+    """
+
+    kind: str
+    count: int
+    jsd: float
+    noise_floor: float
+    worst: str
+    worst_atoms: str
+    worst_jsd: float
+    worst_noise_floor: float
+    worst_w1: float
+    unit: str
+    verdict: str
+
+
+class Compared(Protocol):
+    """One observable's figures: `outputs.marginals.Marginal`."""
+
+    @property
+    def unit(self) -> str:
+        """Of `w1`."""
+
+    @property
+    def jsd(self) -> float:
+        """Divergence of simulation and model in bits."""
+
+    @property
+    def noise_floor(self) -> float:
+        """Divergence of the simulation's halves in bits."""
+
+    @property
+    def w1(self) -> float:
+        """Wasserstein-1 distance of simulation and model."""
+
+
+def kind_of(name: str) -> str:
+    """The kind that an observable belongs to; one that is of none is its own."""
+    return next((kind for prefix, kind in _PREFIXES.items() if name.startswith(prefix)), name)
+
+
+def divisions(blocks: int, seed: int = 0) -> NDArray[np.bool_]:
+    """Which of the blocks are in the first half, for each of 100 random divisions, (100, blocks)."""
+    order = np.random.default_rng(seed).random((DIVISIONS, blocks)).argsort(axis=1)
+    return np.asarray(order < -(-blocks // 2))
+
+
+def floors(values: Float64, block: NDArray[np.int64], edges: Float64, first: NDArray[np.bool_]) -> Float64:
+    """Divergences in bits between the halves of each division.
+
+    Parameters
+    ----------
+    values : ndarray, shape (T,)
+        Of simulated frames.
+    block : ndarray, shape (T,)
+        The block of each.
+    edges : ndarray
+        Of equal bins; what lies beyond them counts in the outermost.
+    first : ndarray, shape (divisions, blocks)
+
+    Returns
+    -------
+    ndarray, shape (divisions,)
+    """
+    bins = len(edges) - 1
+    place = (values - edges[0]) * (bins / (edges[-1] - edges[0]))
+    cell = block * bins + np.clip(place, 0, bins - 1).astype(np.int64)
+    counts = np.bincount(cell, minlength=first.shape[1] * bins).reshape(-1, bins).astype(np.float64)
+    return jensen_shannon(first @ counts, ~first @ counts)
+
+
+def judge(table: Mapping[str, Compared], floor: Mapping[str, Float64], atoms: Mapping[str, str]) -> tuple[Kind, ...]:
+    """Judge every kind; the worst comes first.
+
+    Parameters
+    ----------
+    table : mapping
+        Observables by name.
+    floor : mapping of ndarray, shape (divisions,)
+        Of each observable, see `floors`.
+    atoms : mapping of str
+        Of each observable, see `atoms_of`.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name in table:
+        kinds.setdefault(kind_of(name), []).append(name)
+    found = [_judged(kind, names, table, floor, atoms) for kind, names in kinds.items()]
+    order = list(VERDICTS)
+    return tuple(sorted(found, key=lambda k: (order.index(k.verdict), k.noise_floor - k.jsd)))
+
+
+def _judged(
+    kind: str,
+    names: list[str],
+    table: Mapping[str, Compared],
+    floor: Mapping[str, Float64],
+    atoms: Mapping[str, str],
+) -> Kind:
+    own, mine = np.array([table[n].jsd for n in names]), np.array([floor[n] for n in names])
+    usual = mine.mean(axis=1)
+    above, worst = own - usual, names[int((own - usual).argmax())]
+    differs = own.mean() > mine.mean(axis=0).max() or above.max() > (mine - usual[:, None]).max()
+    verdict = CLOSE if above.max() <= _NEAR else DIFFERS
+    if not differs:
+        verdict = TOO_FEW if usual.mean() > _BLIND else AGREES
+    m, mean_floor = table[worst], float(np.mean([table[n].noise_floor for n in names]))
+    figures = (worst, atoms.get(worst, ""), m.jsd, m.noise_floor, m.w1, m.unit)
+    return Kind(kind, len(names), float(own.mean()), mean_floor, *figures, verdict)
+
+
+def atoms_of(observable: Observable, topology: Topology) -> str:
+    """An observable's atoms for people, such as `ALA2 N, ALA2 CA (6, 8)`; names only where the topology has them."""
+    if not observable.atoms:
+        return ""
+    numbers = ", ".join(map(str, observable.atoms))
+    names = [
+        f"{topology.resnames[i]}{topology.resids[i]}{topology.icodes[i]} {topology.names[i]}"
+        for i in observable.atoms
+        if topology.names[i]
+    ]
+    return f"{', '.join(names)} ({numbers})" if len(names) == len(observable.atoms) else f"atoms {numbers}"
