@@ -241,3 +241,9 @@ def save_pieces(
             }
             out.append(piece.positions, {**own, **piece.observables})
         out.describe({"summary": json.dumps(figures()), "model_hash": model_hash})
+
+
+def median_of(values: NDArray[np.float64]) -> float:
+    """Return the median of the values that are numbers; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")

@@ -21,7 +21,7 @@ from trajvae.models.record import Record
 from trajvae.models.saved import hash_of
 from trajvae.models.threads import in_order, small_work
 from trajvae.observables import built_in, evaluate_all
-from trajvae.outputs.conformations import Conformations, Piece, gather, save_pieces
+from trajvae.outputs.conformations import Conformations, Piece, gather, median_of, save_pieces
 from trajvae.outputs.judgement import judge_generation
 from trajvae.outputs.mending import MENDING_DEFAULTS, Batch, Mending, MendingOptions, draw_batch
 from trajvae.outputs.novelty import nearest
@@ -235,7 +235,7 @@ class Drawing(Displayed):
             **self.points.figures(self.given),
             "off_data": 1.0 - self.tally["inside"] / given,
             "of": "mean" if self.mean else "sample",
-            **{name: _median(np.concatenate(self.kept[name])) for name in sorted(self.kept)},
+            **{name: median_of(np.concatenate(self.kept[name])) for name in sorted(self.kept)},
         }
         return {**found, **judge_generation(self.record.figures, found).to_json()}
 
@@ -295,9 +295,3 @@ def generate(pipeline: Pipeline, record: Record, n: int, **options: Any) -> Conf
         those that were asked for, `energy` and `energy_drawn` in kJ/mol, `nearest_frame` and `nearest_rmsd` in Å.
     """
     return Drawing(pipeline, record, n, **options).collect()
-
-
-def _median(values: NDArray[np.float64]) -> float:
-    """Of those that are numbers; NaN where none is."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")
