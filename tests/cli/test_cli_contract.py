@@ -313,10 +313,8 @@ def test_embed_file(outputs):
         assert not file["trajvae/file"][()].any()
         assert (file["observables/latent_scale/value"][()] > 0).all()
         assert file["observables/rmsd/value"][()].mean() == pytest.approx(outputs[1]["embed"]["rmsd"])
-    assert {k: v for k, v in units(path).items() if k.endswith("value")} == {
-        "observables/rmsd/value": "Angstrom",
-        "observables/frame_jump/value": "Angstrom",
-    }
+    lengths = [f"observables/{name}/value" for name in ("rmsd", "frame_jump", "rg", "end_to_end")]
+    assert {k: v for k, v in units(path).items() if k.endswith("value")} == dict.fromkeys(lengths, "Angstrom")
 
 
 def test_marginals_file(outputs):
