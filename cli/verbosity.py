@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
 
 import click
 
+from . import bars
 from .grouped import RUNNING, option
 
 
@@ -15,11 +15,9 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
-        from tqdm import tqdm
-
         from trajvae.errors import printable
 
-        with tqdm.external_write_mode(file=sys.stderr):
+        with bars.aside():
             click.echo(f"{record.levelname.lower()}: {printable(record.getMessage())}", err=True)
 
 

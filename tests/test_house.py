@@ -21,8 +21,6 @@ ORDER = (
     "dataframes",
     "verdict",
     "functions",
-    "progress",
-    "progress_bar",
     "divergence",
     "topology",
     "signature",
