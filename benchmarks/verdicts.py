@@ -117,13 +117,21 @@ def systems() -> Iterator[System]:
 
     yield System("alanine dipeptide, 3000 frames", (GOOD,), "", lambda: dipeptide().figures)
     yield System("bending chain, 4000 frames", (GOOD,), "", lambda: bent().figures)
-    yield System("ten frames in water", (UNUSABLE,), "too_few_frames", lambda: trained(XTC, Reading(GRO, "name CA")).figures)
+    yield System(
+        "ten frames in water", (UNUSABLE,), "too_few_frames", lambda: trained(XTC, Reading(GRO, "name CA")).figures
+    )
     yield System("AdK, 98 frames of one transition", (CARE,), "one_way", lambda: kinase().figures)
     yield System("peptide, 100 frames", (CARE,), "too_few_frames", lambda: trained(*pair).figures)
-    yield System("peptide, 100 frames, auto", (UNUSABLE,), "explains_nothing", lambda: trained(*pair, features="auto").figures)
-    yield System("collapsed by beta 1000", (UNUSABLE,), "collapsed", lambda: trained(usual, beta=1000.0, epochs=20).figures)
+    yield System(
+        "peptide, 100 frames, auto", (UNUSABLE,), "explains_nothing", lambda: trained(*pair, features="auto").figures
+    )
+    yield System(
+        "collapsed by beta 1000", (UNUSABLE,), "collapsed", lambda: trained(usual, beta=1000.0, epochs=20).figures
+    )
     yield System("noise about one structure", NOT_GOOD, "", lambda: trained(still).figures)
-    yield System("60 frames, 8 dimensions", NOT_GOOD, "too_few_frames", lambda: trained(chain(60), latent_dim=8).figures)
+    yield System(
+        "60 frames, 8 dimensions", NOT_GOOD, "too_few_frames", lambda: trained(chain(60), latent_dim=8).figures
+    )
     yield System("400 frames learned by heart", NOT_GOOD, "overfitted", lambda: trained(*memorised()).figures)
     yield System("shuffled atoms", (UNUSABLE,), "atom_order", lambda: trained(carbons()[:, order]).figures)
     yield System("eight molecules", (UNUSABLE,), "separate_molecules", lambda: trained(molecules(1000)).figures)
@@ -131,9 +139,18 @@ def systems() -> Iterator[System]:
     yield System("another state at the end", (CARE,), "unlike_blocks", lambda: trained(joined).figures)
     yield System("floppy chain, close in time", NOT_GOOD, "alignment_jumps", lambda: trained(close()).figures)
     yield System("the same molecule again", (GOOD,), "", lambda: of_embedding(bent(), chain(1000, seed=5)))
-    yield System("a hotter trajectory", NOT_GOOD, "out_of_support", lambda: of_embedding(bent(), chain(1000, swing=2.5, seed=6)))
-    yield System("another molecule", (UNUSABLE,), "unknown_frames", lambda: of_embedding(bent(), 1.5 * chain(500, seed=7)[:, ::-1]))
-    yield System("its atoms shuffled", (UNUSABLE,), "unknown_frames", lambda: of_embedding(kinase(), carbons()[:, order]))
+    yield System(
+        "a hotter trajectory", NOT_GOOD, "out_of_support", lambda: of_embedding(bent(), chain(1000, swing=2.5, seed=6))
+    )
+    yield System(
+        "another molecule",
+        (UNUSABLE,),
+        "unknown_frames",
+        lambda: of_embedding(bent(), 1.5 * chain(500, seed=7)[:, ::-1]),
+    )
+    yield System(
+        "its atoms shuffled", (UNUSABLE,), "unknown_frames", lambda: of_embedding(kinase(), carbons()[:, order])
+    )
     yield System("draws of a good model", (GOOD,), "", lambda: bent().generate(500).figures)
     yield System("draws of AdK", (UNUSABLE,), "conformations_not_valid", lambda: kinase().generate(200).figures)
 
@@ -164,7 +181,10 @@ def main() -> None:
         names = ", ".join(reason["name"] for reason in found["reasons"])
         good = right(system, found)
         wrong += not good
-        print(f"| {system.name} | {' or '.join(system.expected)} | {found['verdict']} | {names} | {'ok' if good else 'MISS'} |", flush=True)
+        print(
+            f"| {system.name} | {' or '.join(system.expected)} | {found['verdict']} | {names} | {'ok' if good else 'MISS'} |",
+            flush=True,
+        )
     sys.exit(wrong > 0)
 
 

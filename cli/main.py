@@ -25,7 +25,7 @@ COMMANDS = {
     "optimize": "Structures that optimise an observable, where the simulation has been.",
     "path": "The way between two conformations: a geodesic of the latent space, decoded.",
     "compare": "Held-out evidence of several latent spaces, trained alike on the same frames.",
-    "plot": "A figure of what one of trajvae's files holds, or of several embeddings on one map.",
+    "plot": "A figure of what one of trajvae's files holds.",
     "info": "Say what one of trajvae's files holds, or what a latent space can be told.",
 }
 

@@ -22,7 +22,7 @@ class _Lines(logging.Handler):
 
 
 def _listen(ctx: click.Context, param: click.Parameter, on: bool) -> None:
-    """Show what the logger `trajvae` is told from now on until the command ends."""
+    """Show the messages of the logger `trajvae` on stderr until the command ends."""
     if not on or ctx.resilient_parsing:
         return
     logger, handler = logging.getLogger("trajvae"), _Lines()
