@@ -18,7 +18,7 @@ _FLOOR = 0.1  # lambda, in units of the median posterior variance
 
 
 def posterior_metric(pipeline: Pipeline, record: Record, width: float, wanted: str) -> CentroidMetric:
-    """The metric whose inverse is the posterior's variance at frames spread over the training frames that the model keeps.
+    """The metric whose inverse is the posterior's variance at training frames, evenly spread.
 
     Parameters
     ----------
