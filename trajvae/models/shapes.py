@@ -15,6 +15,7 @@ Y. Burda, R. Grosse, R. Salakhutdinov, arXiv:1509.00519: bounds by importance we
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,7 @@ class _Orbit:
         # half a turn and more is reached by another step already
         haar = torch.where(angle < math.pi, haar, -torch.inf)
         skew = torch.zeros(len(move), dimension, dimension).to(move)
-        for k, (i, j) in enumerate((i, j) for i in range(dimension) for j in range(i + 1, dimension)):
+        for k, (i, j) in enumerate(itertools.combinations(range(dimension), 2)):
             skew[:, i, j], skew[:, j, i] = -turn[:, k], turn[:, k]
         moved = self.base @ torch.linalg.matrix_exp(skew).mT + self.middle
         if self.shifts:
