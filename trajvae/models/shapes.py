@@ -80,8 +80,10 @@ class _Orbit:
 
     def repeated(self, times: int) -> _Orbit:
         """Each frame so many times."""
-        parts = (x.repeat_interleave(times, dim=0) for x in (self.base, self.middle, self.factor, self.volume))
-        return _Orbit(*parts, shifts=self.shifts)
+        base, middle, factor, volume = (
+            x.repeat_interleave(times, dim=0) for x in (self.base, self.middle, self.factor, self.volume)
+        )
+        return _Orbit(base, middle, factor, volume, self.shifts)
 
 
 def _orbit(aligned: Tensor, shapes: Tensor, weights: Tensor, rows: Tensor, kind: str) -> _Orbit:

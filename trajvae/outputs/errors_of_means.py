@@ -85,7 +85,7 @@ def _by_lag(off: Float64, rows: NDArray[np.int64]) -> tuple[Float64, Float64]:
         line[place] = content
         power = np.abs(scipy.fft.rfft(line, size)) ** 2
         out.append(scipy.fft.irfft(power, size)[: len(line)])
-    return out[0], np.round(out[1])
+    return np.asarray(out[0], dtype=np.float64), np.asarray(np.round(out[1]), dtype=np.float64)
 
 
 def _last(products: Float64, pairs: Float64) -> int:
