@@ -81,8 +81,10 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
     if "feature_choice" in f:
         found = ", ".join(f"{kind} {value:.3f}" for kind, value in f["feature_choice"].items())
         lines.append(f"features {f['feature_kind']}, since normal draws have pair distances off by (bits): {found}")
-    if f["feature_kind"] != "cartesian":
-        lines.append(f"as a density of shapes, beside cartesian features: ELBO {f['elbo_shape']:.2f} nats")
+    if f.get("elbo_shape_note"):
+        lines.append(f"as a density of shapes: not known, {f['elbo_shape_note']}")
+    elif f["feature_kind"] != "cartesian" or f["elbo_shape"] != f["elbo"]:
+        lines.append(f"as a density of shapes, beside other features and alignments: ELBO {f['elbo_shape']:.2f} nats")
     parts = ", ".join(f"{name} {nats:.2f}" for name, nats in list(f["kl"].items())[:_PARTS])
     lines.append(
         f"latent space: {f['active_units']} of {f['latent_dim']} dimensions in use, "
