@@ -1,4 +1,4 @@
-"""Verdicts on systems made for the purpose, beside the verdicts that they were made for: `python benchmarks/verdicts.py`.
+"""Verdicts on systems made for the purpose, beside those they were made for: `python benchmarks/verdicts.py`.
 
 Each system has one thing wrong, or nothing. The table says what was expected and what was found, with the reasons; the
 last column is `ok` where the verdict is among those expected and the reason that the system was made for is given. Real
