@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 _CLIP = 5.0
 _ALIGNED = 16  # numbers: 64 bytes
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
-_EVERY, _SHARE = 4, 0.04  # steps between two updates of the average, and the share of each: about 100 steps
+_EVERY, _HORIZON, _PART = 4, 100.0, 50.0  # steps between updates of the average, and that it is over, at most
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -32,13 +33,21 @@ class Optimiser:
     own : sequence of Parameter
         The latent's, without weight decay; few, and free to be replaced.
     weight_decay : float
+    total : float
+        Steps of the whole training: averages of weights are over a fiftieth of them, and over 100 steps at most.
 
     Notes
     -----
     Gradients together are no longer than 5.
     """
 
-    def __init__(self, networks: Sequence[nn.Parameter], own: Sequence[nn.Parameter], weight_decay: float) -> None:
+    def __init__(
+        self,
+        networks: Sequence[nn.Parameter],
+        own: Sequence[nn.Parameter],
+        weight_decay: float,
+        total: float = math.inf,
+    ) -> None:
         self.networks, self.own = list(networks), list(own)
         places = list(itertools.accumulate((room(p) for p in self.networks), initial=0))
         self.weights = self.networks[0].detach().new_zeros(places[-1])
@@ -49,6 +58,7 @@ class Optimiser:
             p.data, p.grad = self.weights[rows].view_as(p), self.gradient[rows].view_as(p)
         self.decay = weight_decay
         self.average, self.steps = self.weights.clone(), 0
+        self._share = min(1.0, _EVERY / min(_HORIZON, total / _PART))
         self.moments: dict[int, dict[str, Tensor]] = {}
 
     def step(self, loss: Tensor, rate: float, own_rate: float) -> None:
@@ -69,7 +79,7 @@ class Optimiser:
             self._descend(slopes, own_rate, 0.0)
         self.steps += 1
         if self.steps % _EVERY == 0:
-            self.average.lerp_(self.weights, max(_EVERY / self.steps, _SHARE))
+            self.average.lerp_(self.weights, max(_EVERY / self.steps, self._share))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -72,17 +72,18 @@ def default_epochs(n_train: int, batch_size: int, steps: int = 8000) -> int:
     return int(np.clip(steps // max(1, -(-n_train // batch_size)), 20, 2000))
 
 
-def default_warmup(steps: int, likelihood_steps: float) -> int:
-    """Optimiser steps over which the KL's weight rises, of so many: those given, and a fifth of them at most.
+def default_warmup(steps: int, share: float, usual: int) -> int:
+    """Optimiser steps over which the KL's weight rises.
 
     Parameters
     ----------
     steps : int
         Of the whole training.
-    likelihood_steps : float
-        That the likelihood asks for; they may take a larger share, of the default number of steps.
+    share : float
+        That the likelihood asks for, of a training of the usual number of steps, and at most of this one.
+    usual : int
     """
-    return max(1, round(max(min(WARMUP, _SHARE * steps), min(likelihood_steps, 2.0 * _SHARE * steps))))
+    return max(1, round(max(min(WARMUP, _SHARE * steps), share * min(usual, steps))))
 
 
 def default_patience(epochs: int, batches: int) -> int:
@@ -99,7 +100,7 @@ def schedule_of(config: TrainConfig, likelihood: Likelihood, n_train: int) -> Sc
         epochs,
         batch,
         beta=config.beta,
-        warmup=default_warmup(epochs * batches, likelihood.warmup * likelihood.steps),
+        warmup=default_warmup(epochs * batches, likelihood.warmup, likelihood.steps),
         patience=default_patience(epochs, batches),
         free_bits=likelihood.free_bits if config.free_bits is None else config.free_bits,
         weight_decay=default_decay(n_train),

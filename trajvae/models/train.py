@@ -28,7 +28,8 @@ from trajvae.models.vae import VAE
 _MOMENT_DECAY = 0.98
 _MOMENT_EVERY = 5
 _LOOKS = 200  # at the validation frames, about
-_FITS = 0.02  # misfit that is left as it is
+_NOTHING = 1e-3  # of an inflation, that is left out
+_GAIN = 0.2  # nats a frame that an inflation of the covariance is worth, at least
 _MEMORY = 100.0  # optimiser steps that the inflation of the covariance is averaged over
 _FAILED = "training failed at epoch {}: the ELBO is {}; check the frames"
 
@@ -54,7 +55,7 @@ class Trainer:
         self.batches = max(1, -(-data.n_train // schedule.batch_size))
         self.total = schedule.epochs * self.batches
         networks = [p for name, p in vae.named_parameters() if not name.startswith("latent.")]
-        self.optimiser = Optimiser(networks, list(vae.latent.parameters()), schedule.weight_decay)
+        self.optimiser = Optimiser(networks, list(vae.latent.parameters()), schedule.weight_decay, self.total)
         self.history = History()
         self.epoch, self.done, self.sum = 1, 0, torch.zeros((), device=data.device)
         self.order = self.shuffle.get_state()
@@ -162,20 +163,30 @@ class Trainer:
             if self.epoch >= self.latent.settled * self.schedule.epochs and seen.score > self.best:
                 self.best, self.best_epoch, self.best_weights = seen.score, self.epoch, copied(self.vae.state_dict())
         share = 1.0 - math.exp(-(self.epoch - before) * self.batches / _MEMORY)
-        wanted = max(1.0, self.inflation * misfit)
-        self.inflation *= (wanted / self.inflation) ** share
+        wanted = self._wanted(self.inflation * misfit)
+        inflation = self.inflation * (wanted / self.inflation) ** share
+        self.inflation = inflation if inflation > 1.0 + _NOTHING else 1.0
 
     def _calibrated(self) -> tuple[Look, float]:
         """A look with the covariance that suits the averaged weights, and the misfit of the one that training has."""
         first = self._seen()
-        if not math.isfinite(first.misfit) or abs(first.misfit - 1.0) < _FITS:
+        factor = self.inflation * first.misfit
+        if not math.isfinite(factor) or self._wanted(factor) == 1.0 == self.inflation:
             return first, first.misfit
-        self.likelihood.set_moment(self.moment * (self.inflation * first.misfit), self._structure())
+        self.likelihood.set_moment(self.moment * self._wanted(factor), self._structure())
         second = self._seen()
         if second.score >= first.score:
             return second, first.misfit
         self.likelihood.set_moment(self.moment * self.inflation, self._structure())
         return first, first.misfit
+
+    def _wanted(self, factor: float) -> float:
+        """The inflation of the covariance for validation residuals that exceed training residuals by a factor.
+
+        None where the ELBO gains little by it, as with many frames: it would only widen draws.
+        """
+        gain = 0.5 * self.likelihood.size * (factor - 1.0 - math.log(factor)) if factor > 1.0 else 0.0
+        return factor if gain > _GAIN else 1.0
 
     def _structure(self) -> float:
         """How far the covariance has gone from spherical to its own structure."""
@@ -242,6 +253,6 @@ class Trainer:
         state = copied(likelihood.state_dict())
         moment = mean_moment(self.vae, self.data, self.generator)
         likelihood.set_moment(moment)
-        likelihood.set_moment(moment * max(1.0, self._seen().misfit))
+        likelihood.set_moment(moment * self._wanted(self._seen().misfit))
         if self._seen().score < self.best:
             likelihood.load_state_dict(state)
