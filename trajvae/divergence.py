@@ -15,7 +15,7 @@ _TWO = 4  # values of which one at each end can be left out
 
 
 def bin_edges(samples: list[Float64], period: float = 0.0) -> Float64:
-    """Edges of 50 bins over the samples, the outer two of which are open; over one period from -period/2 if there is one.
+    """Edges of 50 bins over the samples, the outer two of which are open; of angles over one period from -period/2.
 
     The 48 inner bins cover every sample but for its far values: half a percent at each end, or one value where that is
     less, can widen the bins by no more than half of what the rest of that sample spans. Few far values so hide nothing;

@@ -134,9 +134,7 @@ def pair_observables(n_atoms: int, most: int = MAX_PAIRS) -> list[Observable]:
     i, j = np.triu_indices(n_atoms, 1)
     keep = np.unique(np.linspace(0, len(i) - 1, min(most, len(i))).astype(np.int64))
     pairs = zip(i[keep].tolist(), j[keep].tolist(), strict=True)
-    return [
-        Observable(f"{PAIR_PREFIX}{a}-{b}", "Angstrom", _bound(distance, a, b), atoms=(a, b)) for a, b in pairs
-    ]
+    return [Observable(f"{PAIR_PREFIX}{a}-{b}", "Angstrom", _bound(distance, a, b), atoms=(a, b)) for a, b in pairs]
 
 
 def catalogue(topology: Topology, dimension: int) -> list[Observable]:

@@ -19,7 +19,8 @@ from trajvae.divergence import BINS
 from trajvae.errors import OutputError, ReadError
 from trajvae.models.partition import HELD_OUT, TRAINING
 from trajvae.outputs import marginals as module
-from trajvae.outputs.marginals import COMPARED, Marginals, circular_wasserstein, compare, halves
+from trajvae.outputs.histograms import circular_wasserstein, compare
+from trajvae.outputs.marginals import COMPARED, Marginals, halves
 
 Float64 = NDArray[np.float64]
 

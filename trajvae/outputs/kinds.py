@@ -79,7 +79,7 @@ class Kind:
 
 
 class Compared(Protocol):
-    """One observable's figures: `outputs.marginals.Marginal`."""
+    """One observable's figures: `outputs.histograms.Marginal`."""
 
     @property
     def unit(self) -> str:

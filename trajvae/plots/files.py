@@ -61,8 +61,19 @@ class StoredModel(Brief):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class StoredShares(Brief):
+    """As `outputs.histograms.Wide`."""
+
+    edges: Float64
+    simulation: Float64
+    model: Float64
+    second: Float64 | None
+    pca: Float64 | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class StoredMarginal(Brief):
-    """As `outputs.marginals.Marginal`, without the figures that are not drawn."""
+    """As `outputs.histograms.Marginal`, without the figures that are not drawn."""
 
     unit: str
     edges: Float64
@@ -73,6 +84,7 @@ class StoredMarginal(Brief):
     jsd: float
     noise_floor: float
     others: Mapping[str, float]
+    wide: StoredShares | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,7 +133,8 @@ def read(path: str | Path) -> Stored:
         The file is missing, damaged, none of trajvae's, or lacks what its kind must hold.
     """
     path = Path(path)
-    contents = read_contents(path, skip=("trajvae/weights", "trajvae/training/sample", "particles"))
+    heavy = ("trajvae/weights", "trajvae/training/sample", "particles")
+    contents = read_contents(path, skip=heavy, tables=("table",))  # of marginals.h5, whose groups are thousands
     kinds: dict[str, Callable[[Contents], Stored]] = {
         "embedding": lambda c: replace(_points(c), name=str(path)),
         "model": lambda _: _model(path),
@@ -224,13 +237,32 @@ def _model(path: Path) -> StoredModel:
 
 
 def _marginals(contents: Contents) -> StoredMarginals:
-    table = {}
+    if "table" in contents.tree:
+        return _tabulated(contents.tree["table"])
+    table = {}  # of a file of an older version
     for name, group in contents.tree["marginals"].items():
         marks = dict(contents.marks[f"marginals/{name}"])
         unit, jsd, floor = str(marks.pop("unit", "")), float(marks.pop("jsd")), float(marks.pop("noise_floor"))
         beside = contents.tree.get("baselines", {}).get(name, {})
         sets = (group["simulation"], group["model"], beside.get("second"), beside.get("pca"))
         table[name] = StoredMarginal(unit, group["edges"], *sets, jsd, floor, marks)
+    return StoredMarginals(table)
+
+
+def _tabulated(columns: dict[str, NDArray[Any]]) -> StoredMarginals:
+    """Of columns that have a row an observable."""
+    columns = dict(columns)
+    names, unit, jsd, floor = (columns.pop(k).tolist() for k in ("name", "unit", "jsd", "noise_floor"))
+    sets = ("edges", "simulation", "model", "second", "pca")
+    own, wide = (
+        list(zip(*(columns.pop(f"{prefix}{k}", [None] * len(names)) for k in sets), strict=True))
+        for prefix in ("", "wide_")
+    )
+    others = [dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
+    table = {}
+    for k, name in enumerate(names):
+        shares = None if wide[k][0] is None else StoredShares(*wide[k])
+        table[name] = StoredMarginal(unit[k], *own[k], jsd[k], floor[k], others[k], shares)
     return StoredMarginals(table)
 
 
