@@ -44,10 +44,10 @@ class Marginal(Displayed):
     second, pca : ndarray, shape (50,), optional
         As `simulation`, of B, and of PCA with an isotropic residual.
     beyond : float
-        Share of the model's draws in the outermost two bins, which are open: beyond what the simulation covers. 0 of
-        an angle with a period, whose bins cover all.
+        Share of the model's draws that lie beyond the edges, which cover the simulation. They are counted in the
+        outermost two bins.
     wide : Wide, optional
-        Where half a percent or more of the model, or of PCA, is in the open bins.
+        Where half a percent or more of the model, or of PCA, lies beyond the edges.
     """
 
     unit: str
@@ -88,7 +88,12 @@ def compare(a: Float64, b: Float64, model: Float64, unit: str, period: float = 0
     edges = bin_edges([np.concatenate([a, b])], period)
     pa, pb, pm = (histogram(v, edges) for v in (a, b, model))
     figures = (*_figures(pa, pm, a, model, period), *_figures(pa, pb, a, b, period))
-    return Marginal(unit, edges, pa, pm, *figures, beyond=0.0 if period else float(pm[0] + pm[-1]))
+    return Marginal(unit, edges, pa, pm, *figures, beyond=outside(model, edges))
+
+
+def outside(sample: Float64, edges: Float64) -> float:
+    """Share of a sample beyond the edges."""
+    return float(((sample < edges[0]) | (sample > edges[-1])).mean())
 
 
 def _figures(p: Float64, q: Float64, a: Float64, b: Float64, period: float) -> tuple[float, float, float]:

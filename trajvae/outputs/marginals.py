@@ -27,7 +27,7 @@ from trajvae.models.record import Record
 from trajvae.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.baselines import evenly, known_frames, principal_draws, resampled
 from trajvae.outputs.generate import draw
-from trajvae.outputs.histograms import Marginal, Wide, compare
+from trajvae.outputs.histograms import Marginal, Wide, compare, outside
 from trajvae.outputs.kinds import Kind, atoms_of, divisions, floors, judge
 from trajvae.outputs.novelty import novelty
 from trajvae.outputs.samplers import settle
@@ -47,7 +47,7 @@ COMPARED = {
     "jsd_pca": ("pca", "a"),
     "jsd_resampled": ("resampled", "a"),
 }
-_OUTSIDE = 0.005  # share of the model and of PCA beyond the bins from which on others are drawn
+_FAR = 0.005  # share of the model and of PCA beyond the bins from which on others are drawn
 _NOVEL = 1000  # conformations whose nearest frames are looked for, and frames that are looked at
 
 
@@ -236,18 +236,12 @@ def _marginal(observable: Observable, values: dict[str, Float64]) -> Marginal:
         name: histogram_divergence(values[p], values[q], period, found.edges) for name, (p, q) in COMPARED.items()
     }
     second, pca = (histogram(values[name], found.edges) for name in ("b", "pca"))
-    return replace(
-        found,
-        others=others,
-        second=second,
-        pca=pca,
-        wide=None if period else _wide(values, found.beyond + pca[0] + pca[-1]),
-    )
+    found = replace(found, others=others, second=second, pca=pca)
+    far = max(outside(values[name], found.edges) for name in ("model", "pca"))
+    return found if far < _FAR else replace(found, wide=_wide(values))
 
 
-def _wide(values: dict[str, Float64], outside: float) -> Wide | None:
-    """Histograms in bins over the simulation and the model, where much lies outside the other bins."""
-    if outside < _OUTSIDE:
-        return None
+def _wide(values: dict[str, Float64]) -> Wide:
+    """Histograms in bins over the simulation and the model; what PCA has beyond them is left out."""
     edges = bin_edges([np.concatenate([values["a"], values["b"]]), values["model"]])
     return Wide(edges, *(np.histogram(values[k], edges)[0] / len(values[k]) for k in ("a", "model", "b", "pca")))
