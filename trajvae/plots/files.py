@@ -16,6 +16,7 @@ from trajvae.store import Contents, Quantity, read_contents, read_model
 
 Float64 = NDArray[np.float64]
 
+_SETS = ("edges", "simulation", "model", "second", "pca")
 _PLAIN = {"Cartesian": "e{0}", "unit vectors": "s{1}:1.0"}  # of files that do not name their geometry
 
 
@@ -253,17 +254,21 @@ def _tabulated(columns: dict[str, NDArray[Any]]) -> StoredMarginals:
     """Of columns that have a row an observable."""
     columns = dict(columns)
     names, unit, jsd, floor = (columns.pop(k).tolist() for k in ("name", "unit", "jsd", "noise_floor"))
-    sets = ("edges", "simulation", "model", "second", "pca")
-    own, wide = (
-        list(zip(*(columns.pop(f"{prefix}{k}", [None] * len(names)) for k in sets), strict=True))
-        for prefix in ("", "wide_")
-    )
+    own, wide = (_sets(columns, prefix, len(names)) for prefix in ("", "wide_"))
     others = [dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
     table = {}
     for k, name in enumerate(names):
-        shares = None if wide[k][0] is None else StoredShares(*wide[k])
-        table[name] = StoredMarginal(unit[k], *own[k], jsd[k], floor[k], others[k], shares)
+        shares = None if wide[k]["edges"] is None else StoredShares(**wide[k])
+        figures: dict[str, Any] = {"unit": unit[k], "jsd": jsd[k], "noise_floor": floor[k], "others": others[k]}
+        table[name] = StoredMarginal(**figures, **own[k], wide=shares)
     return StoredMarginals(table)
+
+
+def _sets(columns: dict[str, NDArray[Any]], prefix: str, rows: int) -> list[dict[str, Any]]:
+    """Edges and histograms of each observable, taken out of the columns; None where there are none."""
+    nothing: list[None] = [None] * rows
+    parts = [columns.pop(f"{prefix}{k}", nothing) for k in _SETS]
+    return [dict(zip(_SETS, row, strict=True)) for row in zip(*parts, strict=True)]
 
 
 def _conformations(contents: Contents) -> StoredConformations:
