@@ -70,7 +70,7 @@ figures: $(VENV)/.test
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/bench.py; status=$$?; $(BIN)/python benchmarks/readme_table.py && exit $$status
 
-# the picture of README, from what `make demo` left: demo/demo.png
+# the picture of README, demo/demo.png: from what `make demo` left, or what it would leave is made first
 picture: $(BIN)/trajvae
 	$(BIN)/python examples/plot_demo.py demo demo/demo.png
 

@@ -85,8 +85,24 @@ def _lines(found: Any, output: Path) -> list[str]:
             f"{sum(f['kl'].values()):6.2f} {f['active_units']:6.1f} {f['effective_draws']:6.0f} "
             f"{f['rmsd']:6.3f} {f['pca_rmsd']:6.3f} {f['seconds']:5.0f}s"
         )
-    others = found.within_error
-    verdict = f"; within two standard errors of it: {', '.join(others)}" if others else ", beyond its error"
     if len(found.entries) > 1:
-        lines.append(f"best: {found.best}{verdict}")
+        lines += _judgement(found)
     return [*lines, f"each frame's bounds: {output}"]
+
+
+def _judgement(found: Any) -> list[str]:
+    """Which is best, and what the errors know and what not."""
+    others = found.within_error
+    verdict = f"; not known to be behind it: {', '.join(others)}" if others else ", beyond the 95 % interval"
+    lines = [f"best: {found.best}{verdict}"]
+    figures = [e.figures for name, e in found.entries.items() if name != found.best]
+    independent, slowest = min(f["independent"] for f in figures), max(f["correlation_time"] for f in figures)
+    lines.append(
+        f"differences are correlated over {slowest:.1f} frames: {len(found.rows)} held-out frames are worth "
+        f"{independent:.0f} independent ones" + (", too few to tell candidates apart" if found.few_blocks else "")
+    )
+    if not found.training_variance:
+        ahead = ", ".join(found.behind_over_frames)
+        told = f"; over frames alone, these trainings are behind: {ahead}" if ahead else ""
+        lines.append(f"trained once each: how much trainings differ is not in the errors (--repeats 3 adds it){told}")
+    return lines

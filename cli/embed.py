@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from trajvae.verdict import verdict_of
+
 from . import options, report
 from .train import CONTRACT, OF_TRAINING, train_model, unfinished
 
@@ -56,8 +58,9 @@ def embed(
     lines = [] if existing else report.training_lines(trained.figures)
     lines += [
         f"embedded {embedded['frames']} frames: RMSD {embedded['rmsd']:.3f} Å "
-        f"(PCA of the same dimension {embedded['pca_rmsd']:.3f} Å); "
-        f"{100.0 * embedded['in_support']:.1f} % of them in the support of the training frames",
+        f"(PCA of the same dimension {embedded['pca_rmsd']:.3f} Å)",
+        f"in the support of the training frames: {100.0 * embedded['in_support']:.1f} % of them",
+        *(verdict_of(embedded) if existing else []),
         f"model: {path}   latent coordinates: {output}",
     ]
     report.result(figures, lines, as_json=as_json)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from trajvae.verdict import verdict_of
+
 from . import options, report
 
 _MANY = 0.98  # of draws that are valid as drawn
@@ -81,6 +83,7 @@ def generate(
         *_drawn(found),
         *_further(found),
         *_advice(found, drawing.reasons, mean, trained.config.features),
+        *verdict_of(found),
         f"positions: {options.written(output)}",
     ]
     report.result({**found, "output": str(output)}, lines, as_json=as_json)

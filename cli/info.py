@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from trajvae.verdict import verdict_of
+
 from . import options, report
 
 _MOST = 40
@@ -42,9 +44,15 @@ def _file(file: Path, as_json: bool) -> None:
     found = describe(file)
     head = f"{found['file']}: {found['kind']}, made by trajvae {found['version']} on {found['created']}"
     lines = [head, f"  command: {found['command']}   seed: {found['seed']}"]
-    for name in ("status", "config", "summary"):
+    summary = found.get("summary")
+    if isinstance(summary, dict):
+        lines += [f"  {line}" for line in verdict_of(summary)]
+        found_figures = {name: value for name, value in summary.items() if name not in ("verdict", "reasons")}
+    for name in ("status", "config"):
         if name in found:
             lines += _indented(name, found[name])
+    if summary is not None:
+        lines += _indented("summary", found_figures if isinstance(summary, dict) else summary)
     means = [found.get(name) for name in ("mean_jsd", "mean_noise_floor")]
     if found["kind"] == "marginals" and all(isinstance(mean, float) for mean in means):
         lines += [f"  mean JSD of pair distances {means[0]:.4f} bits, noise floor {means[1]:.4f}"]

@@ -13,6 +13,7 @@ import click
 from trajvae._version import __version__
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
 
+from . import bars
 from .interrupts import tidy
 
 # a module a command, of the same name, that is imported when the command is; and the first words of its help
@@ -40,7 +41,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        with warnings.catch_warnings(), tidy():
+        with warnings.catch_warnings(), tidy(), bars.showing():
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", TrajvaeWarning)
             warnings.showwarning = functools.partial(_show, set())
@@ -95,7 +96,8 @@ def _show(
     """Each warning once: a source may be opened twice."""
     if str(message) not in said:
         said.add(str(message))
-        click.echo(f"warning: {message}", err=True)
+        with bars.aside():
+            click.echo(f"warning: {message}", err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

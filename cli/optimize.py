@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from trajvae.verdict import verdict_of
+
 from . import options, report
 
 _PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the validity test
@@ -98,7 +100,7 @@ def _lines(f: dict[str, Any], output: Path) -> list[str]:
     ]
     if not f["valid"]:
         lines.append("no valid structure was found there: --of mean, or a model of more frames, may have one")
-    return [*lines, f"structures, best first: {options.written(output)}"]
+    return [*lines, *verdict_of(f), f"structures, best first: {options.written(output)}"]
 
 
 def _simulation(f: dict[str, Any], *, ratio: bool) -> list[str]:

@@ -62,7 +62,7 @@ reading = _stack(
 
 model = _model("-m", "--model", type=PATH, help="Model file.", default_text="model.h5 in this folder")
 
-output_option = _output
+input_option, output_option = _input, _output
 as_json = _output("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
 
 
@@ -81,8 +81,8 @@ def structures(default: str) -> Callable[[F], F]:
         "NAME.nc (AMBER's NetCDF) or NAME.pdb (one model a structure), beside NAME.h5md, which keeps the numbers."
     )
     return _stack(
-        click.option("-o", "--output", type=PATH, default=default, show_default=True, help=text),
-        click.option("-f", "--force", is_flag=True, help="Replace the files of that name if they exist."),
+        _output("-o", "--output", type=PATH, default=default, show_default=True, help=text),
+        _output("-f", "--force", is_flag=True, help="Replace the files of that name if they exist."),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import options, report
+from . import grouped, options, report
 
 
 @click.command(
@@ -40,22 +40,24 @@ from . import options, report
     "distance:A,B, angle:A,B,C or dihedral:A,B,C,D of atom numbers (from 0, within the selection) or selections.",
     default_text="time",
 )
-@options.option(
+@options.input_option(
     "--trajectory",
     "trajectories",
     type=options.PATH,
     multiple=True,
     metavar="TRAJ",
+    group=grouped.INPUT,
     help="Where distances and angles of --color are read.",
     default_text="the files that embed.h5 names",
 )
-@options.option(
+@options.input_option(
     "-s",
     "--topology",
     "topologies",
     type=options.PATH,
     multiple=True,
     metavar="PATH",
+    group=grouped.INPUT,
     help="Of those trajectories.",
     default_text="the one that embed.h5 names",
 )
@@ -69,7 +71,7 @@ from . import options, report
 @options.option(
     "--only", multiple=True, metavar="PANEL", help="Panels by name, as --json lists them.", default_text="all"
 )
-@click.option(
+@options.option(
     "--over",
     type=options.PATH,
     help="embed.h5 or model.h5 below: its free energy below a path or an "
@@ -87,7 +89,7 @@ def plot(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """A figure of what one of trajvae's files holds, or of several embeddings on one map.
+    """A figure of what one of trajvae's files holds.
 
     Latent coordinates in time and their free energy, of embed.h5; how a training went, of model.h5; simulation against
     model, of marginals.h5; conformations, optimisations, paths and comparisons, of theirs. Several embed.h5 are laid

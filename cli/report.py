@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,32 +11,35 @@ from typing import Any
 import click
 
 from trajvae.errors import TrajvaeWarning, printable
+from trajvae.verdict import verdict_of
+
+from . import bars
 
 _PARTS = 8  # of the divergence that are listed
 
 
 def bar(what: str, unit: str) -> Callable[..., None]:
     """A progress callback (done, total[, figure]); silent where stderr is no terminal."""
-    from tqdm import tqdm
-
-    state: dict[str, Any] = {}
+    started: list[bars.Bar] = []
 
     def show(done: int, total: int, figure: float | None = None) -> None:
-        if "bar" not in state:
-            state["bar"] = tqdm(total=total, desc=what, unit=unit, disable=not sys.stderr.isatty(), leave=False)
-        line = state["bar"]
-        if figure is not None and math.isfinite(figure):
-            line.set_postfix_str(f"{figure:.4g}", refresh=False)
-        line.update(done - line.n)
+        display = bars.display()
+        if display is None:
+            return
+        if not started:
+            started.append(bars.Bar(what, unit, total))
+            display.begin(started[0])
+        display.update(started[0], done, figure)
         if done >= total:
-            line.close()
+            display.end(started[0])
 
     return show
 
 
 def say(text: str) -> None:
     """A note on stderr."""
-    click.echo(printable(text), err=True)
+    with bars.aside():
+        click.echo(printable(text), err=True)
 
 
 def notes(said: list[warnings.WarningMessage]) -> list[str]:
@@ -50,7 +52,8 @@ def notes(said: list[warnings.WarningMessage]) -> list[str]:
 
 def result(figures: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
     """Print the figures as JSON, or the lines."""
-    click.echo(json.dumps(plain(figures)) if as_json else "\n".join(map(printable, lines)))
+    with bars.aside():
+        click.echo(json.dumps(plain(figures)) if as_json else "\n".join(map(printable, lines)))
 
 
 def plain(value: Any) -> Any:
@@ -65,8 +68,10 @@ def plain(value: Any) -> Any:
 def training_lines(figures: dict[str, Any]) -> list[str]:
     """The figures of a training, for people."""
     f = figures
+    trained = f.get("trained", f["frames"] - f["held_out"])
+    chose = f"{f['validation']} decided when to stop, " if "validation" in f else ""
     lines = [
-        f"trained on {f['frames'] - f['held_out']} frames, {f['held_out']} held out; {f['atoms']} atoms, "
+        f"trained on {trained} of {f['frames']} frames, {chose}{f['held_out']} held out; {f['atoms']} atoms, "
         f"{f['features']} features, "
         f"likelihood {f['likelihood']}, {f['epochs']} epochs in {f['seconds']:.0f} s",
         f"held-out frames: ELBO {f['elbo']:.2f} nats, RMSD {f['rmsd']:.3f} Å "
@@ -76,8 +81,10 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
     if "feature_choice" in f:
         found = ", ".join(f"{kind} {value:.3f}" for kind, value in f["feature_choice"].items())
         lines.append(f"features {f['feature_kind']}, since normal draws have pair distances off by (bits): {found}")
-    if f["feature_kind"] != "cartesian":
-        lines.append(f"as a density of shapes, beside cartesian features: ELBO {f['elbo_shape']:.2f} nats")
+    if f.get("elbo_shape_note"):
+        lines.append(f"as a density of shapes: not known, {f['elbo_shape_note']}")
+    elif f["feature_kind"] != "cartesian" or f["elbo_shape"] != f["elbo"]:
+        lines.append(f"as a density of shapes, beside other features and alignments: ELBO {f['elbo_shape']:.2f} nats")
     parts = ", ".join(f"{name} {nats:.2f}" for name, nats in list(f["kl"].items())[:_PARTS])
     lines.append(
         f"latent space: {f['active_units']} of {f['latent_dim']} dimensions in use, "
@@ -89,4 +96,4 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
             f"largest jump between neighbouring frames: {f['frame_jump']:.3f} Å as aligned, "
             f"{f['frame_jump_optimal']:.3f} Å optimally superposed"
         )
-    return lines
+    return [*lines, *verdict_of(f)]

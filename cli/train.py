@@ -13,7 +13,7 @@ from .interrupts import Halt, stoppable
 CONTRACT = (
     "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "elbo_shape", "rmsd",
     "pca_rmsd", "epochs", "seconds", "kl", "active_units", "collapsed", "mutual_information", "prior_gap", "copies",
-    "unlike_blocks",
+    "unlike_blocks", "trained", "validation", "kept_epoch", "verdict", "reasons",
 )  # fmt: skip
 OF_TRAINING = ("elbo_shape", "copies", "unlike_blocks")  # says nothing of frames that a model is applied to
 

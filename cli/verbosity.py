@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
 
 import click
 
+from . import bars
 from .grouped import RUNNING, option
 
 
@@ -15,16 +15,14 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
-        from tqdm import tqdm
-
         from trajvae.errors import printable
 
-        with tqdm.external_write_mode(file=sys.stderr):
+        with bars.aside():
             click.echo(f"{record.levelname.lower()}: {printable(record.getMessage())}", err=True)
 
 
 def _listen(ctx: click.Context, param: click.Parameter, on: bool) -> None:
-    """Show what the logger `trajvae` is told from now on until the command ends."""
+    """Show the messages of the logger `trajvae` on stderr until the command ends."""
     if not on or ctx.resilient_parsing:
         return
     logger, handler = logging.getLogger("trajvae"), _Lines()

@@ -1,7 +1,13 @@
-"""Draw what `make demo` left in one picture (`make picture`): figures of trajvae.plots, and a Ramachandran plot."""
+"""The picture of README, by one command: `python examples/plot_demo.py [FOLDER [PICTURE]]` (`make picture`).
+
+What the four commands of `make demo` would leave in the folder is made first where it is not there; then it is drawn:
+figures of trajvae.plots, and a Ramachandran plot.
+"""
 
 from __future__ import annotations
 
+import argparse
+import subprocess
 import sys
 import warnings
 from functools import partial
@@ -16,6 +22,24 @@ from trajvae.plots import style
 
 STEM = Path(__file__).parent / "trajectories" / "alanine_dipeptide"
 TEMPERATURE = 700.0  # K, of the simulation
+PHI = "dihedral:resname ACE and name C, resname ALA and name N, resname ALA and name CA, resname ALA and name C"
+TRAJECTORY = [f"{STEM}.xtc", "-s", f"{STEM}.pdb"]
+COMMANDS = {  # by the file that each leaves
+    "embed.h5": ["embed", *TRAJECTORY],
+    "generate.h5md": ["generate", "-n", "1000"],
+    "marginals.h5": ["marginals", *TRAJECTORY],
+    "optimize.h5md": ["optimize", "--objective", "rg"],
+}
+QUICK = {"embed.h5": ["--epochs", "1", "--step", "20"], "marginals.h5": ["--step", "20"]}  # a look at the picture alone
+
+
+def make(folder: Path, *, quick: bool) -> None:
+    """Run the commands whose files are not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, words in COMMANDS.items():
+        if not (folder / name).exists():
+            more = QUICK.get(name, []) if quick else []
+            subprocess.run([sys.executable, "-m", "trajvae_cli", *words, *more], cwd=folder, check=True)
 
 
 def backbone(trajectory: mdtraj.Trajectory) -> tuple[np.ndarray, np.ndarray]:
@@ -33,17 +57,15 @@ def ramachandran(simulated: mdtraj.Trajectory, generated: mdtraj.Trajectory, ax:
     return ax
 
 
-def main(folder: Path, picture: Path) -> None:
-    """Draw."""
+def draw(folder: Path, picture: Path) -> None:
+    """Draw what the commands have left."""
     warnings.simplefilter("ignore")
     simulated = mdtraj.load(f"{STEM}.xtc", top=f"{STEM}.pdb")
     generated = mdtraj.load_hdf5(str(folder / "generate.h5md"))
     embedding, marginals = plots.read(folder / "embed.h5"), plots.read(folder / "marginals.h5")
+    phi = plots.colour_of(embedding, PHI, plots.Trajectory([f"{STEM}.xtc"], [f"{STEM}.pdb"]))
     panels = [
-        (
-            "latent",
-            partial(plots.latent, embedding, colour=backbone(simulated)[0], label="φ (°)", cmap="twilight_shifted"),
-        ),
+        ("latent", partial(plots.latent, embedding, colour=phi.values, label="φ (°)", period=phi.period)),
         ("free_energy", partial(plots.free_energy, embedding, temperature=TEMPERATURE)),
         ("ramachandran", partial(ramachandran, simulated, generated)),
         ("marginal", partial(plots.marginal, marginals, "rg")),
@@ -53,5 +75,18 @@ def main(folder: Path, picture: Path) -> None:
     plots.save(plots.draw(panels, columns=3), picture, dpi=110)
 
 
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Make the picture of README.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="where files are, or are made")
+    parser.add_argument("picture", nargs="?", type=Path, help="[default: FOLDER/demo.png]")
+    parser.add_argument("--quick", action="store_true", help="of few frames and one epoch")
+    options = parser.parse_args()
+    make(options.folder, quick=options.quick)
+    picture = options.picture or options.folder / "demo.png"
+    draw(options.folder, picture)
+    print(picture)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -64,3 +64,21 @@ def histogram_divergence(a: Float64, b: Float64, period: float = 0.0, edges: Flo
     """Jensen-Shannon divergence of two samples' histograms in bits: of 50 bins over both, or of the bins given."""
     edges = bin_edges([a, b], period) if edges is None else edges
     return float(jensen_shannon(histogram(a, edges), histogram(b, edges)))
+
+
+def circular_wasserstein(a: Float64, b: Float64, period: float) -> float:
+    """Wasserstein-1 distance of two samples on a circle.
+
+    References
+    ----------
+    J. Rabin, J. Delon, Y. Gousseau, J. Math. Imaging Vis. 41, 147 (2011): the integral of |F - G - median(F - G)|.
+    """
+    points = np.sort(np.concatenate([a, b]) % period)
+    gaps = np.diff(points, append=points[:1] + period)
+    difference = np.searchsorted(np.sort(a % period), points, side="right") / len(a) - np.searchsorted(
+        np.sort(b % period), points, side="right"
+    ) / len(b)
+    order = np.argsort(difference)
+    half = int(np.searchsorted(np.cumsum(gaps[order]), 0.5 * period))
+    middle = difference[order][min(half, len(order) - 1)]
+    return float(np.sum(np.abs(difference - middle) * gaps))

@@ -264,18 +264,9 @@ class Model(Displayed):
         if source is not None:
             simulated = self.open(source, reading).read().positions
             latent = encode_all(self.pipeline, simulated).latent
-        return path(
-            self.pipeline,
-            self.record,
-            find_ends(self.pipeline, latent, (start, end), reading.first_topology),
-            metric=metric,
-            frames=frames,
-            curve=curve,
-            descent=descent,
-            simulated=simulated,
-            seed=seed,
-            progress=progress,
-        )
+        ends = find_ends(self.pipeline, latent, (start, end), reading.first_topology)
+        way: dict[str, Any] = {"metric": metric, "frames": frames, "curve": curve, "descent": descent}
+        return path(self.pipeline, self.record, ends, **way, simulated=simulated, seed=seed, progress=progress)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write `model.h5`: arrays and JSON, whole or not at all."""

@@ -12,7 +12,7 @@ from trajvae.config import TrainConfig, TrainingOptions
 from trajvae.errors import OptionError
 from trajvae.models.looks import Regulariser
 from trajvae.models.train import Progress
-from trajvae.progress import ProgressBar
+from trajvae.progress_bar import ProgressBar
 from trajvae.readers.reading import Reading, ReadingOptions
 
 

@@ -20,8 +20,9 @@ from trajvae.models.fit import Begun, fit, go_on, marks_of
 from trajvae.models.looks import Regulariser
 from trajvae.models.record import Record
 from trajvae.models.saved import Parts
+from trajvae.models.states import Snapshot
 from trajvae.models.supply import InMemory, Streamed, Supply
-from trajvae.models.train import Progress, Snapshot
+from trajvae.models.train import Progress
 from trajvae.models.unfinished import Origin, from_checkpoint, to_checkpoint
 from trajvae.readers.data_set import Frames
 from trajvae.readers.reading import Reading

@@ -250,7 +250,7 @@ OUTPUTS = {
     "a folder of conformations": ("generate -o folder.h5md -f", 1, ["folder.h5md"]),
     "below a file": ("embed traj.dcd -o traj.dcd/x.h5", 1, ["traj.dcd"]),
     "ending": ("generate -o x.h5", 1, ["x.h5", ".h5md"]),
-    "ending of optimize": ("optimize --objective rg -o x.pdb", 1, ["x.pdb", ".h5md"]),
+    "ending of optimize": ("optimize --objective rg -o x.gro", 1, ["x.gro", ".h5md", ".xtc"]),
     "over the trajectory": ("embed traj.dcd -o traj.dcd", 1, ["traj.dcd"]),
     "over the trajectory by force": ("train traj.dcd -o traj.dcd -f", (1, 2), ["traj.dcd"]),
     "over the model by force": ("embed traj.dcd -o model.h5 -f", (1, 2), ["model.h5"]),

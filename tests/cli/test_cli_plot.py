@@ -32,7 +32,17 @@ REFUSED = {  # a line, its exit code, and what the message names
     "embed.h5 --bins 1": (2, "bins"),
     "embed.h5 --only heat": (2, "latent, free_energy, frame_jumps"),
     "embed.h5 --observable sasa": (2, "rmsd"),
-    "embed.h5 --over model.h5": (2, "only a path and an optimisation"),
+    "model.h5 --over embed.h5": (2, "only embeddings, a path and an optimisation"),
+    "embed.h5 path.h5md": (2, "only where each is an embed.h5"),
+    "embed.h5 other.h5": (2, "of different models"),
+    "embed.h5 --over other.h5": (2, "of different models"),
+    "embed.h5 other.h5 --over model.h5": (2, "of different models"),
+    "path.h5md --over other.h5": (2, "another model"),
+    "embed.h5 --color sasa": (2, "there are end_to_end, frame_jump, in_support, rg, rmsd, time, trajectory"),
+    "embed.h5 --color nowhere.npy": (1, "no file 'nowhere.npy'"),
+    "embed.h5 --color text.h5": (1, "no columns of numbers"),
+    "embed.h5 --color distance:0,5": (1, "say where it is with --trajectory"),
+    "marginals.h5 --color rg": (2, "--color is of the latent points"),
     "marginals.h5 --observable sasa": (2, "no observable 'sasa'"),
     "path.h5md --over marginals.h5": (1, "embed.h5 or a model.h5"),
     "path.h5md --over curved.h5": (2, "another latent space"),
@@ -89,7 +99,9 @@ def test_every_kind_in_every_format(name, figures, written):
         code, out, err = said[f"{written / name} -o {name}.{ending} --dpi 60 --json"]
         assert (code, err) == (0, "")
         output = f"{name}.{ending}"
-        assert json.loads(out) == {"file": str(written / name), "panels": PANELS[name], "output": output}
+        files = [str(written / name)]
+        wanted = {"file": files[0], "panels": PANELS[name], "output": output, "files": files, "notes": []}
+        assert json.loads(out) == wanted
         data = (folder / output).read_bytes()
         assert data.startswith(magic) and len(data) > 5000
         assert ending == "pdf" or b"trajvae plot" in data
@@ -123,12 +135,14 @@ def wrong(written, tmp_path_factory):
     (folder / "text.h5").write_text("this is no HDF5")
     (folder / "taken.png").write_bytes(b"an older figure")
     (folder / "input.png").write_bytes(whole)  # of a wrong name, and its own default output
-    for name in ("bare.h5", "curved.h5"):
+    for name in ("bare.h5", "curved.h5", "other.h5"):
         (folder / name).write_bytes(whole)
     with h5py.File(folder / "bare.h5", "a") as file:
         del file["observables/latent"]
     with h5py.File(folder / "curved.h5", "a") as file:
         file["observables/latent/value"].attrs["geometry"] = "s1:1.0"
+    with h5py.File(folder / "other.h5", "a") as file:
+        file["trajvae"].attrs["model_hash"] = 64 * "0"
     return folder
 
 

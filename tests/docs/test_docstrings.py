@@ -17,7 +17,7 @@ NAME = re.compile(r"`+([A-Za-z_][\w.]*)`+")
 KNOWN = {
     "generate", "embed", "auto", "prior", "aggregate", "metric", "rg", "e2", "kl", "random_floor", "held_out_floor",
     "jsd_train", "jsd_held_out", "jsd_pca", "jsd_resampled", "model.h5", "X.h5md", "X.pdb", "results.history",
-    "mdtraj.Trajectory", "twilight_shifted",
+    "mdtraj.Trajectory", "viridis", "in_support", "time",
 }  # fmt: skip
 
 

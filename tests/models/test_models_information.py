@@ -67,9 +67,13 @@ def _exact(loc: Array, scale: Array) -> tuple[float, float]:
     return float(nats), 1.0 / math.sqrt(len(loc))
 
 
-@pytest.mark.parametrize("width", [2.0, 0.5, 0.1, 0.01])
+@pytest.mark.parametrize("width", [2.0, 0.5, 0.1])
 def test_it_is_that_of_known_posteriors(width: float) -> None:
-    """Entropy of the mixture less the posteriors' own, by quadrature, within four standard errors."""
+    """Entropy of the mixture less the posteriors' own, by quadrature, within four standard errors.
+
+    Narrower ones hardly overlap: what these very frames say is then less than what frames of their law say, which is
+    what is told; see `test_closed_forms_of_normals`.
+    """
     loc = np.random.default_rng(1).normal(size=FRAMES)
     exact, error = _exact(loc, np.full(FRAMES, width))
     assert mutual_information(*_normal(loc[:, None], width)) == pytest.approx(exact, abs=4.0 * error)
@@ -88,16 +92,40 @@ def test_widths_may_differ_from_frame_to_frame_and_by_dimension() -> None:
     assert mutual_information(*_normal(corners, 1.0)) == pytest.approx(math.log(4.0), abs=1e-4)
 
 
-def test_posteriors_apart_say_all_and_equal_ones_nothing() -> None:
-    """log T where no two overlap, the log of how many kinds there are where they are alike, and never above log T."""
-    apart = 10.0 * np.arange(FRAMES, dtype=float)[:, None]
-    assert mutual_information(*_normal(apart, 0.01)) == pytest.approx(math.log(FRAMES), abs=1e-6)
-    assert mutual_information(*_normal(apart % 80.0, 0.01)) == pytest.approx(math.log(8.0), abs=1e-6)
-    assert mutual_information(*_normal(0.0 * apart, 0.01)) == pytest.approx(0.0, abs=1e-6)
-    for seed in range(5):
-        loc = np.random.default_rng(seed).normal(size=(30, 2))
-        assert 0.0 <= mutual_information(*_normal(loc, 0.3 ** (seed + 1)), seed=seed) <= math.log(30) + 1e-9
+def test_posteriors_that_are_alike_say_which_kind() -> None:
+    """The log of how many kinds there are, and nothing where all are alike."""
+    kinds = 10.0 * (np.arange(FRAMES, dtype=float)[:, None] % 8.0)
+    assert mutual_information(*_normal(kinds, 0.01)) == pytest.approx(math.log(8.0), abs=1e-6)
+    assert mutual_information(*_normal(0.0 * kinds, 0.01)) == pytest.approx(0.0, abs=1e-6)
     assert mutual_information(*_normal(np.zeros((1, 2)), 1.0)) == 0.0
+
+
+def test_few_frames_tell_the_log_of_their_number_at_most() -> None:
+    """Below 20 frames there is no density to tell; log T where no two posteriors overlap."""
+    for seed in range(5):
+        loc = np.random.default_rng(seed).normal(size=(15, 2))
+        assert 0.0 <= mutual_information(*_normal(loc, 0.3 ** (seed + 1)), seed=seed) <= math.log(15) + 1e-9
+    apart = 10.0 * np.arange(15, dtype=float)[:, None]
+    assert mutual_information(*_normal(apart, 0.01)) == pytest.approx(math.log(15), abs=1e-6)
+
+
+@pytest.mark.parametrize("width", [2.0, 0.5, 0.1, 0.01])
+@pytest.mark.parametrize("dim", [1, 2, 4, 8])
+def test_closed_forms_of_normals(dim: int, width: float) -> None:
+    """1000 frames: information and divergence of normal distributions, within 4 % or three standard errors.
+
+    Centres have a standard deviation from 1 to 0.3, and the first coordinate is moved by one.
+    """
+    loc = np.random.default_rng(dim).normal(size=(1000, dim)) * np.linspace(1.0, 0.3, dim) + np.eye(dim)[0]
+    variance = np.linspace(1.0, 0.3, dim) ** 2 + width**2
+    exact = 0.5 * np.log(variance / width**2).sum()
+    gap = 0.5 * (variance.sum() + 1.0 - dim - np.log(variance).sum())
+    known = _normal(loc, width)
+    error = 3.0 * math.sqrt(dim / 2.0 / 1000) + 0.04 * exact
+    assert mutual_information(*known) == pytest.approx(exact, abs=error)
+    square = 0.5 * (variance**2).sum() + variance[0]  # of |z|^2 / 2, and of the entropy d / 2
+    error = 3.0 * math.sqrt((square + dim / 2.0) / 1000) + 0.04 * gap
+    assert prior_gap(*known) == pytest.approx(gap, abs=error)
 
 
 def test_the_seed_decides() -> None:
@@ -170,7 +198,7 @@ def test_every_backend_stays_in_bounds(chain: Array, backend: str) -> None:
         warnings.simplefilter("ignore", TrajvaeWarning)
         model = Model.train(chain[:100].copy(), TrainConfig(backend=backend, epochs=2, hidden=(8,)), device="cpu")
     figures = model.figures
-    assert 0.0 <= figures["mutual_information"] <= math.log(100) + 1e-9
+    assert figures["mutual_information"] >= 0.0 and math.isfinite(figures["mutual_information"])
     assert figures["prior_gap"] >= 0.0 and math.isfinite(figures["prior_gap"])
 
 
@@ -258,7 +286,7 @@ def test_figures_add_up(trained: dict[str, Model], chain: Array) -> None:
         told = mutual_information(model.pipeline, chain)
         assert figures["mutual_information"] == pytest.approx(told, abs=1e-5)
         assert figures["prior_gap"] == pytest.approx(prior_gap(model.pipeline, chain), abs=1e-5)
-        assert 0.0 <= told <= math.log(len(chain))
+        assert told >= 0.0
 
 
 def test_figures_are_json_and_stay_in_the_file(trained: dict[str, Model], tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from trajvae.latents import LATENTS
 from trajvae.models.data import Split
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.schedule import Schedule
-from trajvae.models.train import Snapshot, Trainer
+from trajvae.models.states import Snapshot
+from trajvae.models.train import Trainer
 from trajvae.models.vae import VAE
 from trajvae.readers.align import Alignment
 

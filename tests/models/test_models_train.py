@@ -19,8 +19,9 @@ from trajvae.models.data import Split
 from trajvae.models.looks import look
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.schedule import Schedule, default_batch, default_decay, default_epochs, default_patience
+from trajvae.models.states import Snapshot
 from trajvae.models.threads import small_work
-from trajvae.models.train import Snapshot, Trainer
+from trajvae.models.train import Trainer
 from trajvae.models.vae import VAE
 from trajvae.readers.align import Alignment
 

@@ -14,7 +14,7 @@ from trajvae.comparison import candidates
 from trajvae.errors import ModelError, OptionError
 from trajvae.latents import LATENTS
 from trajvae.models.evidence import Evidence
-from trajvae.outputs.compare import Comparison, block_error
+from trajvae.outputs.compare import Comparison
 from trajvae.outputs.trials import Plan, Trial
 from trajvae.store.tables import read_table
 
@@ -44,31 +44,29 @@ def _chain(n: int = 800) -> Array:
     return frames + 0.05 * random.normal(size=frames.shape)
 
 
-def test_errors_over_blocks_know_that_neighbours_are_alike() -> None:
-    """Of independent values they are the plain standard error; of values that are equal in a block, that of blocks."""
-    random = np.random.default_rng(0)
-    block = np.arange(2000) // 20
-    plain, alike = random.normal(size=2000), np.repeat(random.normal(size=100), 20)
-    assert block_error(plain, block) == pytest.approx(1.0 / 2000**0.5, rel=0.2)
-    assert block_error(alike, block) == pytest.approx(alike[::20].std(ddof=1) / 10.0, rel=1e-9)
-    assert block_error(plain, np.zeros(2000, dtype=np.int64)) == pytest.approx(plain.std(ddof=1) / 2000**0.5, rel=1e-9)
-    assert np.isnan(block_error(plain[:1], block[:1]))
-    assert block_error(np.array([0.0, 1.0]), np.array([0, 19])) == pytest.approx(0.5)
-
-
 def test_differences_are_paired() -> None:
     """What all models find hard does not blur which is better."""
     random = np.random.default_rng(0)
     hard = 10.0 * random.normal(size=200)
     better, worse = _trial("b", hard + 0.1), _trial("a", hard + 0.01 * random.normal(size=200))
-    found = Comparison.of([worse, better])
+    found = Comparison.of([worse, better, worse, better])
     figures = found.entries["a"].figures
     assert found.best == "b" and list(found.entries) == ["b", "a"] and found.within_error == []
     assert figures["behind"] == pytest.approx(0.1, abs=0.005) and figures["behind_se"] < 0.002
     assert figures["iwae_se"] > 0.3
     assert found.entries["b"].figures["behind"] == 0.0
-    alike = Comparison.of([_trial("a", hard), _trial("b", hard + 0.1 * random.normal(size=200))])
-    assert alike.within_error == [n for n in ("a", "b") if n != alike.best]
+    assert found.different == ["a"] and found.training_variance and not found.few_blocks
+    alike = Comparison.of(2 * [_trial("a", hard), _trial("b", hard + 0.1 * random.normal(size=200))])
+    assert alike.within_error == [n for n in ("a", "b") if n != alike.best] and alike.different == []
+
+
+def test_one_training_each_tells_no_candidates_apart() -> None:
+    """The difference over frames is said; that trainings differ too is not known, and said as well."""
+    hard = 10.0 * np.random.default_rng(0).normal(size=200)
+    found = Comparison.of([_trial("a", hard), _trial("b", hard + 0.1)])
+    figures = found.figures
+    assert figures["behind_over_frames"] == ["a"] and figures["within_error"] == ["a"] and figures["different"] == []
+    assert figures["training_variance"] is False
 
 
 def test_repeats_are_averaged_and_their_spread_counts() -> None:

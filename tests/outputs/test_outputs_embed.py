@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trajvae import Model, Reading
-from trajvae.errors import OutputError
+from trajvae import Model, Reading, TrainConfig
+from trajvae.errors import OutputError, TrajvaeWarning
+from trajvae.models.saved import hash_of
 from trajvae.outputs.embed import Embedding, embed, embed_to
-from trajvae.store import read_table
+from trajvae.store import read_model, read_table
 
 Array = NDArray[np.floating]
 
@@ -145,3 +148,44 @@ def test_what_is_written_as_it_comes_is_the_same(
         np.testing.assert_array_equal(ours["trajvae"][name], theirs["trajvae"][name])
     with pytest.raises(OutputError, match=r"parts\.h5.*exists"):
         embed_to(tmp_path / "parts.h5", tiny_model.pipeline, frames, command="x", seed=0)
+
+
+def test_observables_and_support(tiny_model: Model, chain: Array, embedding: Embedding, tmp_path: Path) -> None:
+    """Those of the training frames are those that the model keeps; a frame far off is out of support."""
+    for name, values in tiny_model.record.observables.items():
+        np.testing.assert_allclose(embedding.measured[name], values, atol=1e-6)
+    assert embedding.in_support is not None and embedding.in_support.mean() > 0.95
+    assert embedding.figures["in_support"] == embedding.in_support.mean()
+    straight = np.zeros((2, *chain.shape[1:]), dtype=np.float32)
+    straight[:, :, 0] = 1.5 * np.arange(chain.shape[1])
+    straight[1] = chain[0]
+    far = tiny_model.encode(straight)
+    assert far.in_support is not None and far.in_support.tolist() == [False, True]
+    far.save(tmp_path / "far.h5")
+    table = read_table(tmp_path / "far.h5", "embedding")["observables"]
+    assert table["in_support"]["value"].tolist() == [0, 1] and {"rg", "end_to_end"} <= set(table)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"backend": "euclidean", "features": "internal"},
+        {"backend": "hyperspherical"},
+        {"backend": "product", "signature": "h2,s2"},
+        {"backend": "rhvae"},
+        {"backend": "embedded"},
+    ],
+    ids=lambda c: str(c["backend"]),
+)
+def test_a_model_has_one_hash(config: dict[str, Any], chain: Array, tmp_path: Path) -> None:
+    """In memory before and after it was used, in its file, and loaded again; every latent space."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrajvaeWarning)
+        model = Model.train(chain[:100].copy(), TrainConfig(epochs=1, hidden=(8,), **config), device="cpu")
+        before = hash_of(model.pipeline)
+        found = model.encode(chain[:100].copy())
+        model.generate(5)
+    model.save(tmp_path / "model.h5")
+    again = Model.load(tmp_path / "model.h5", "cpu")
+    after = [found.applied.model_hash, hash_of(model.pipeline), hash_of(again.pipeline)]
+    assert {before, read_model(tmp_path / "model.h5").hash, *after} == {before}

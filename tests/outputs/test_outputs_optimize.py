@@ -100,7 +100,7 @@ def test_structures_come_best_first(model: Model, goal: str) -> None:
 def test_verdicts_are_the_model_s_own(model: Model, smallest: Conformations) -> None:
     """`valid` is the validity test of the positions, `in_support` that of the latents."""
     assert np.array_equal(smallest.valid, model.record.validity.test(smallest.positions))
-    support = Support.fit(model.pipeline.vae.latent, model.record.latent)
+    support = Support.of(model.pipeline, model.record)
     assert np.array_equal(smallest.observables["in_support"].value, support.inside(smallest.latent))
 
 

@@ -42,9 +42,9 @@ def test_the_seed_decides(tiny_model: Model, flowing: Model, sampler: str) -> No
 
 
 def test_the_aggregate_is_the_mixture_of_posteriors(tiny_model: Model, chain: NDArray[Any]) -> None:
-    """Mean and covariance of its draws are those of frames' posterior means and variances."""
+    """Mean and covariance of its draws are those of training frames' posterior means and variances."""
     z = tiny_model.generate(20_000, sampler="aggregate").latent
-    encoded = tiny_model.encode(chain)
+    encoded = tiny_model.encode(chain[tiny_model.record.parts.training])
     mean = encoded.latent.mean(axis=0)
     covariance = np.cov(encoded.latent.T) + np.diag(np.square(encoded.latent_scale).mean(axis=0))
     error = 4.0 * np.sqrt(np.diag(covariance) / len(z))
@@ -156,3 +156,15 @@ def test_training_says_what_auto_is(tiny_model: Model, tmp_path: Path) -> None:
     loaded = Model.load(tmp_path / "model.h5")
     assert loaded.figures["prior_gap"] == tiny_model.figures["prior_gap"] >= 0.0
     assert settle(loaded.record, "auto") == settle(tiny_model.record, "auto") == "prior"
+
+
+@pytest.mark.parametrize("sampler", ["aggregate", "metric"])
+def test_held_out_frames_are_not_drawn_from(tiny_model: Model, sampler: str) -> None:
+    """Whatever stands in the place of frames that did not train, draws are the same."""
+    record, trained = tiny_model.record, tiny_model.record.parts.training
+    sample, latent = record.sample.copy(), record.latent.copy()
+    sample[~trained[record.sample_index]] *= 3.0
+    latent[~trained] += 9.0
+    other = dataclasses.replace(record, sample=sample, latent=latent)
+    made = [generate(tiny_model.pipeline, r, 40, seed=2, sampler=sampler).latent for r in (record, other)]
+    assert np.array_equal(*made)

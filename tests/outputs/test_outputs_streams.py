@@ -83,7 +83,7 @@ def test_figures_are_those_of_the_whole(model: Model, way: dict[str, Any]) -> No
     reasons = record.validity.reasons(made.positions)
     assert np.array_equal(made.observables["invalid_reason"].value, reasons)
     assert figures["n"] == len(made) == 101 and figures["valid"] == (reasons == 0).sum() == made.valid.sum()
-    support = Support.fit(model.pipeline.vae.latent, record.latent)
+    support = Support.of(model.pipeline, record)
     assert figures["off_data"] == pytest.approx(1.0 - support.inside(made.latent).mean(), abs=1e-12)
     redraws = made.observables["redraws"].value
     if not way.get("valid_only"):

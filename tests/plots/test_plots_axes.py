@@ -23,6 +23,12 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Axes], str, str]] = {
     # name: what it is of, the call, a part of the label of x, a part of that of y
     "latent": ("embed.h5", plots.latent, "z0 (prior widths)", "z1 (prior widths)"),
     "free_energy": ("embed.h5", plots.free_energy, "z0 (prior widths)", "z1 (prior widths)"),
+    "overlay": (
+        "embed.h5",
+        lambda e, **k: plots.overlay({"a": e}, over=e, **k),
+        "z0 (prior widths)",
+        "z1 (prior widths)",
+    ),
     "frame_jumps": ("embed.h5", plots.frame_jumps, "time (ps)", "RMSD to the frame before (Å)"),
     "history": ("history", plots.history, "epoch", "ELBO (nats a frame)"),
     "divergence": ("history", plots.divergence, "epoch", "KL divergence (nats a frame)"),
@@ -103,8 +109,9 @@ def test_results_of_an_analysis(tiny_model: Model, chain: NDArray[np.float32]) -
     """What `Embed` and `TrajVAE` leave in `results` is drawn as it is."""
     results = Embed(chain.copy(), tiny_model).run(stop=50).results
     assert len(plots.latent(results).collections[0].get_offsets()) == 50
-    assert plots.free_energy(results).get_xlabel() == plots.latent(results).get_xlabel() == "z0 (prior widths)"
     assert len(plots.frame_jumps(results).lines[0].get_ydata()) == 50
+    results = Embed(chain.copy(), tiny_model).run().results
+    assert plots.free_energy(results).get_xlabel() == plots.latent(results).get_xlabel() == "z0 (prior widths)"
 
 
 def test_names_are_no_formulas(made: dict[str, Any], tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_uniform_points_have_none(geometry: str) -> None:
 
 def curve(points: Points, bins: int) -> tuple[Float64, Float64]:
     """Middles of the cells of one coordinate, and the energies drawn there."""
-    (patch,) = free_energy(points, bins=bins).patches
+    (patch,) = free_energy(points, bins=bins, temperature=300.0).patches
     data = patch.get_data()
     return 0.5 * (data.edges[1:] + data.edges[:-1]), data.values
 

@@ -34,6 +34,9 @@ LATENT_CASES: list[tuple[str, int, dict[str, Any], str, list[type]]] = [
 ]
 
 
+DRAWS = 4000  # enough for a free energy
+
+
 @dataclass
 class Points:
     """Latent points of a space, with tangent coordinates."""
@@ -49,13 +52,13 @@ def test_each_latent_space_is_known(case: tuple[str, int, dict[str, Any], str, l
     backend, dim, settings, geometry, kinds = case
     latent = make_latent(backend, dim, settings)
     assert latent.geometry() == geometry
-    z = latent.prior_sample(50, torch.Generator().manual_seed(0)).detach().double().numpy()
+    z = latent.prior_sample(DRAWS, torch.Generator().manual_seed(0)).detach().double().numpy()
     points = Points(z, geometry)
     charts = charts_of(points)
     assert [type(c) for c in charts] == kinds
     for number, chart in enumerate(charts):
         _, inner = chart_of(points, number)
-        assert np.isfinite(chart.shown(inner)).all() and len(inner) == 50
+        assert np.isfinite(chart.shown(inner)).all() and len(inner) == DRAWS
         for ax in (plots.latent(points, chart=number), plots.free_energy(points, chart=number)):
             label = f"{ax.get_xlabel()} {ax.get_ylabel()}"
             assert any(unit in label for unit in ("(prior widths)", "(rad)", "(°)", "in prior widths", "to the right"))

@@ -17,6 +17,7 @@ from torch import Tensor
 from trajvae.errors import OptionError
 from trajvae.features.base import LEAST_FLOOR, Features, Lesson, Shape
 from trajvae.features.cartesian import SCALE_FLOOR, ShapeSpace, constraints, principal_components
+from trajvae.features.moves import moves
 from trajvae.features.rebuild import Coordinates, Plan, log_volume, measure, rebuild
 from trajvae.features.superposition import superposed
 from trajvae.features.tree import spanning_tree
@@ -210,21 +211,8 @@ class Internal(Features):
         x = self.positions(targets)
         rows = constraints(a.reference, a.weights, "superpose")
         whole = log_volume(self.coordinates(targets), x.shape[2])
-        turn: Tensor = torch.linalg.slogdet(_moves(x).flatten(2) @ torch.from_numpy(rows.T).to(x)).logabsdet
+        turn: Tensor = torch.linalg.slogdet(moves(x).flatten(2) @ torch.from_numpy(rows.T).to(x)).logabsdet
         return whole - turn
-
-
-def _moves(x: Tensor) -> Tensor:
-    """How frames (B, N, D) move when shifted along and turned about each axis, (B, moves, N, D)."""
-    dimension = x.shape[2]
-    shifts = torch.eye(dimension, dtype=x.dtype, device=x.device)[:, None, :].expand(-1, x.shape[1], -1)
-    parts = [shifts.expand(len(x), -1, -1, -1)]
-    for i in range(dimension):
-        for j in range(i + 1, dimension):
-            turned = torch.zeros_like(x)
-            turned[..., i], turned[..., j] = -x[..., j], x[..., i]
-            parts.append(turned[:, None])
-    return torch.cat(parts, dim=1)
 
 
 def _refuse_lines(coordinates: Coordinates, dimension: int) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from trajvae.geometry.compact import Compact, inside
 
 WIDTH, DEPTH = 64, 3
+_LEAST = 1e-24  # of a softening: singular maps have a finite logarithm and gradient
 _PLACES, _STEPS, _AROUND = 100, 1000, 0.4
 
 
@@ -45,14 +46,17 @@ def columns(points: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
 def log_stretch(jacobians: Tensor, softening: float = 0.0) -> Tensor:
     """1/2 log det J^T J of Jacobians (B, ambient, dim), (B,).
 
+    Found by QR of J in float64: J^T J would square the condition number and lose a thin direction to rounding.
     A softening, in units of the mean of the diagonal and of one, is added to the diagonal: it keeps gradients finite
     where a map that is still learning is singular.
     """
-    gram = jacobians.mT @ jacobians
-    if softening:
-        size = 1.0 + gram.diagonal(dim1=-1, dim2=-2).mean(dim=-1)
-        gram = gram + softening * size[:, None, None] * torch.eye(gram.shape[-1]).to(gram)
-    return 0.5 * (gram[:, 0, 0].log() if gram.shape[-1] == 1 else torch.linalg.slogdet(gram)[1])
+    j = jacobians.double()
+    dim = j.shape[-1]
+    size = 1.0 + j.square().sum(dim=-2).mean(dim=-1)
+    rest = (max(softening, _LEAST) * size).sqrt()[:, None, None] * torch.eye(dim).to(j)
+    j = torch.cat([j, rest], dim=-2)  # its Gram matrix is J^T J with the softening on the diagonal
+    stretched = j.square().sum(dim=-2).sqrt() if dim == 1 else torch.linalg.qr(j).R.diagonal(dim1=-1, dim2=-2)
+    return stretched.abs().log().sum(dim=-1).to(jacobians.dtype)
 
 
 @torch.no_grad()
@@ -120,14 +124,14 @@ class LearnedMap(nn.Module):
 
     def points(self, u: Tensor) -> Tensor:
         """See `Embedding`."""
-        weights = [(self.get_buffer(f"weight{i}"), self.get_buffer(f"bias{i}")) for i in range(DEPTH + 1)]
+        weights = [(self.get_buffer(f"weight{i}").to(u), self.get_buffer(f"bias{i}").to(u)) for i in range(DEPTH + 1)]
         return self.manifold.lift(network(torch.special.ndtri(inside(u)), weights))
 
     def excess(self, u: Tensor) -> Tensor:
         """See `Embedding`: log Vol - 1/2 log det J^T J, the cube having density one."""
         if self.manifold.log_volume is None:
             return torch.zeros_like(u[:, 0])
-        return self.manifold.log_volume - log_stretch(jacobian(self, u))
+        return (self.manifold.log_volume - log_stretch(jacobian(self, u.double()))).to(u)
 
 
 def network(h: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:

@@ -3,11 +3,13 @@
 References
 ----------
 R. M. Neal, in Handbook of Markov Chain Monte Carlo, CRC 2011, ch. 5: the method.
+M. D. Hoffman, A. Gelman, J. Mach. Learn. Res. 15, 1593 (2014), sec. 3.2: the time step by dual averaging.
 A. Gelman et al., Bayesian Data Analysis, 3rd ed., CRC 2013, eq. 11.4 to 11.8: the effective sample size.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +19,8 @@ from torch import Tensor
 
 LogDensity = Callable[[Tensor], tuple[Tensor, Tensor]]
 _WANTED = 0.8  # acceptance that the time step is set for
+# of dual averaging; a mean over chains is quieter than one chain, so steps react less than Hoffman and Gelman's 0.05
+_SHRINK, _DELAY, _FORGET = 0.2, 10, 0.75
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Plan:
     """
 
     leaps: int = 15
-    burn_in: int = 100
+    burn_in: int = 200
     iterations: int = 20
 
 
@@ -73,6 +77,28 @@ def hamiltonian_monte_carlo(
     return walk.run(plan.iterations, generator)
 
 
+class _DualAveraging:
+    """The time step whose mean acceptance is the wanted one; see Hoffman and Gelman, algorithm 5."""
+
+    def __init__(self, start: float) -> None:
+        self.middle, self.short, self.mean, self.rounds = math.log(2.0 * start), 0.0, math.log(start), 0
+
+    def next(self, chance: float) -> float:
+        """The step to try after one that was accepted with this chance."""
+        self.rounds += 1
+        share = 1.0 / (self.rounds + _DELAY)
+        self.short = (1.0 - share) * self.short + share * (_WANTED - chance)
+        step = self.middle - self.rounds**0.5 / _SHRINK * self.short
+        weight = self.rounds**-_FORGET
+        self.mean = weight * step + (1.0 - weight) * self.mean
+        return math.exp(step)
+
+    @property
+    def settled(self) -> float:
+        """The mean of the steps that were tried, the later ones weighing more."""
+        return math.exp(self.mean)
+
+
 class Walk:
     """Chains that can be gone on with.
 
@@ -90,12 +116,15 @@ class Walk:
     def run(self, iterations: int, generator: torch.Generator, *, tune: bool = False) -> Chains:
         """Go on for so many iterations; `tune` sets the time step on the way."""
         kept, accepted = [], 0.0
+        tuning = _DualAveraging(self.longest)
         for _ in range(iterations):
             chance = self._step(generator)
             kept.append(self.z)
             accepted += chance / iterations
             if tune:
-                self.longest *= 1.05 if chance > _WANTED else 0.95
+                self.longest = tuning.next(chance)
+        if tune and iterations:
+            self.longest = tuning.settled
         return Chains(torch.stack(kept) if kept else self.z.new_empty((0, *self.z.shape)), accepted)
 
     def _step(self, generator: torch.Generator) -> float:

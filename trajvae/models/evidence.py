@@ -10,12 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trajvae.geometry.entropy import entropy
+from trajvae.latents import Latent
 from trajvae.models.pipeline import Pipeline
 
 Float64 = NDArray[np.float64]
 
 _NOTHING = 0.05  # nats
 _NEIGHBOURS = 5
+_OWN = 0.1  # mean share of a frame's own posterior in the mixture at its draw, above which the mixture is too few
+_FEWEST, _PER_DIMENSION = 20, 4  # frames that entropies by nearest neighbours take
 _ACTIVE = 0.01  # variance of a posterior's mean over frames, in tangent coordinates, above which it says something
 
 
@@ -61,10 +65,14 @@ def active_units(pipeline: Pipeline, latent: Float64, kl: Float64) -> int:
 
 @torch.no_grad()
 def mutual_information(pipeline: Pipeline, positions: NDArray[np.floating[Any]], seed: int = 0) -> float:
-    """What latent points say of frames (T, N, D), in nats; at most log T can be told.
+    """What latent points say of frames (T, N, D), in nats.
 
-    The mean of log q(z|x) - log mean q(z|x') over draws of each frame's posterior, x' all the frames. On curved latent
-    spaces posteriors are taken as isotropic normal distributions of the distance; RHVAE's as before their flow.
+    The mean of log q(z|x) - log mean q(z|x') over draws of each frame's posterior, x' all the frames. That mean cannot
+    be above log T, and is low where posteriors are so narrow that each frame's own is most of the mixture. There, on
+    flat latent spaces, it is the entropy of the draws by nearest neighbours less the mean entropy of the posteriors:
+    within a few per cent for 1000 independent frames and up to eight dimensions. On curved latent spaces, and for fewer
+    than 20 frames or 4 a dimension, log T stays the limit; posteriors are taken as isotropic normal distributions of
+    the distance there; RHVAE's as before their flow.
 
     References
     ----------
@@ -77,20 +85,33 @@ def mutual_information(pipeline: Pipeline, positions: NDArray[np.floating[Any]],
     params = pipeline.vae.encode(inputs)
     mean, scale = latent.mean(params).double(), latent.scale(params).double().clamp(min=1e-6)
     z = pipeline.posterior_sample(positions, generator).double()
-    if latent.ambient_dim == latent.dim:
-        square = ((z[:, None] - mean) / scale).square().sum(dim=-1)
+    flat = latent.ambient_dim == latent.dim
+    if flat:
+        square = torch.stack([((row - mean) / scale).square().sum(dim=-1) for row in z])
     else:
         square = (latent.distance(z, mean) / scale.log().mean(dim=-1).exp()).square()
     log_q = -0.5 * square - scale.log().sum(dim=-1)
-    return float((log_q.diagonal() - torch.logsumexp(log_q, dim=1) + math.log(len(z))).mean().clamp(min=0.0))
+    told = log_q.diagonal() - torch.logsumexp(log_q, dim=1)
+    if flat and _smooth(z) and float(told.exp().mean()) > _OWN:
+        own = scale.log().sum(dim=-1).mean() + 0.5 * latent.dim * math.log(2.0 * math.pi * math.e)
+        return max(0.0, entropy(z, generator) - float(own))
+    return float((told + math.log(len(z))).mean().clamp(min=0.0))
+
+
+def _smooth(z: Tensor) -> bool:
+    """Whether draws (T, dim) are enough for their entropy."""
+    return len(z) >= max(_FEWEST, _PER_DIMENSION * z.shape[1])
 
 
 @torch.no_grad()
 def prior_gap(pipeline: Pipeline, positions: NDArray[np.floating[Any]], seed: int = 0) -> float:
     """The divergence in nats of the posteriors together from the prior, from one draw of each frame's (T, N, D).
 
-    Distances to the k-th nearest of the other draws, and of as many draws of the prior, stand for the densities: a few
-    frames of a broad distribution look broad, where each posterior's own width would not be seen through.
+    On flat latent spaces the mean log density of the prior at the draws, and their entropy by nearest neighbours:
+    within a few per cent for 1000 independent frames and up to eight dimensions; frames of a slow simulation, which are
+    alike, stand for fewer. On curved ones, and for fewer than 20 frames or 4 a dimension, distances to the k-th nearest
+    of the other draws and of as many draws of the prior stand for the densities, less what the same estimator finds
+    between two sets of draws of the prior; it is low for large divergences in many dimensions.
 
     References
     ----------
@@ -98,12 +119,18 @@ def prior_gap(pipeline: Pipeline, positions: NDArray[np.floating[Any]], seed: in
     """
     latent, generator = pipeline.vae.latent, torch.Generator(pipeline.device).manual_seed(seed)
     z = pipeline.posterior_sample(positions, generator).double()
-    prior = latent.prior_sample(len(z), generator).double()
+    if latent.ambient_dim == latent.dim and _smooth(z):
+        return max(0.0, -float(latent.log_prior(z).mean()) - entropy(z, generator))
+    prior, twin = (latent.prior_sample(len(z), generator).double() for _ in range(2))
+    return max(0.0, _neighbours_gap(latent, z, prior) - _neighbours_gap(latent, twin, prior))
+
+
+def _neighbours_gap(latent: Latent, z: Tensor, prior: Tensor) -> float:
+    """Divergence of one set of points from as many others, by distances to the k-th nearest."""
     k = min(_NEIGHBOURS, len(z) - 1)
     own = latent.distance(z, z).topk(k + 1, dim=1, largest=False).values[:, -1].clamp(min=1e-12)
     other = latent.distance(z, prior).topk(k, dim=1, largest=False).values[:, -1].clamp(min=1e-12)
-    found = latent.dim * (other / own).log().mean() + math.log(len(z) / max(len(z) - 1, 1))
-    return max(0.0, float(found))
+    return float(latent.dim * (other / own).log().mean()) + math.log(len(z) / max(len(z) - 1, 1))
 
 
 def group_sizes(draws: int) -> tuple[int, ...]:

@@ -28,16 +28,10 @@ from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record, make_record
 from trajvae.models.sanity import fingerprints, split, tell_unlike
-from trajvae.models.schedule import (
-    Schedule,
-    default_batch,
-    default_decay,
-    default_epochs,
-    default_patience,
-    default_warmup,
-)
+from trajvae.models.schedule import schedule_of
+from trajvae.models.states import Snapshot
 from trajvae.models.supply import Supply
-from trajvae.models.train import Progress, Snapshot, Trainer
+from trajvae.models.train import Progress, Trainer
 from trajvae.readers.align import Alignment
 from trajvae.topology import Topology
 
@@ -236,7 +230,7 @@ def go_on(
     """
     pipeline = begun.pipeline
     data = _data(pipeline, supply, inputs, begun.parts, memory)
-    schedule = _schedule(pipeline, data.n_train)
+    schedule = schedule_of(pipeline.config, pipeline.vae.likelihood, data.n_train)
     pipeline.vae.train().requires_grad_(True)
     trainer = Trainer(pipeline.vae, data, schedule, regulariser)
     if at is not None:
@@ -286,21 +280,3 @@ def _data(
     seen, targets = (torch.cat(column) for column in zip(*rows, strict=True))
     training, validation = (torch.from_numpy(m).to(targets.device) for m in (parts.training, parts.validation))
     return Split(seen[training], targets[training], seen[validation], targets[validation])
-
-
-def _schedule(pipeline: Pipeline, n_train: int) -> Schedule:
-    """How it is trained, as options and the number of frames have it."""
-    config, likelihood = pipeline.config, pipeline.vae.likelihood
-    batch = min(config.batch_size or default_batch(n_train), n_train)
-    epochs = config.epochs or default_epochs(n_train, batch, likelihood.steps)
-    batches = max(1, -(-n_train // batch))
-    return Schedule(
-        epochs,
-        batch,
-        beta=config.beta,
-        warmup=default_warmup(epochs * batches, likelihood.warmup * likelihood.steps),
-        patience=default_patience(epochs, batches),
-        free_bits=likelihood.free_bits if config.free_bits is None else config.free_bits,
-        weight_decay=default_decay(n_train),
-        seed=config.seed,
-    )

@@ -14,12 +14,15 @@ from trajvae.display import Brief
 from trajvae.errors import TrajvaeWarning
 from trajvae.models.encoded import Columns, Encoded, join
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
+from trajvae.models.judgement import Evidence, judge_training
+from trajvae.models.observed import evidence_of
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.sanity import unlike_blocks
+from trajvae.models.shapes import shape_bound
 from trajvae.models.supply import Supply
 from trajvae.observables import built_in, evaluate_all
-from trajvae.readers.align import frame_jump, pairwise_rmsd
+from trajvae.readers.align import frame_jump, mean_structure, pairwise_rmsd
 from trajvae.readers.data_set import Chunk
 from trajvae.validity import Validity
 
@@ -111,6 +114,7 @@ class _Tally:
             self.sample.add({"sample": aligned[self.index[first:last] - done].astype(np.float32)})
         measured = evaluate_all(list(built_in(self.pipeline.topology).values()), aligned)
         told: dict[str, Any] = {"latent": encoded.latent, "elbo": encoded.elbo, "kl": encoded.kl.astype(np.float32)}
+        told["rmsd"] = encoded.rmsd
         self.frames.add({**told, **measured})
         self.degenerate += self.pipeline.alignment.degenerate(chunk.positions)
         self._jumps(aligned, chunk.follows)
@@ -139,6 +143,8 @@ def make_record(pipeline: Pipeline, supply: Supply, parts: Partition, history: d
             TrajvaeWarning,
             stacklevel=2,
         )
+    figures = _figures(pipeline, tally, index, some)
+    figures |= _judged(pipeline, validity, tally, figures, supply.file)
     return Record(
         tally.frames["latent"],
         parts.part,
@@ -149,11 +155,54 @@ def make_record(pipeline: Pipeline, supply: Supply, parts: Partition, history: d
         tally.index,
         history,
         validity,
-        _figures(pipeline, tally, some),
+        figures,
     )
 
 
-def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]]) -> dict[str, Any]:
+def _judged(
+    pipeline: Pipeline, validity: Validity, tally: _Tally, figures: dict[str, Any], file: NDArray[np.int64]
+) -> dict[str, Any]:
+    """The verdict on a training, and the figures that it was found from."""
+    sample = tally.sample["sample"]
+    found = evidence_of(pipeline, validity, sample, tally.index, file, tally.parts, figures["prior_gap"])
+    train_rmsd = float(tally.frames["rmsd"][tally.parts.training].mean())
+    named = {"valid": found["draws_valid"], **{k: v for k, v in found.items() if k != "draws_valid"}}
+    verdict = judge_training(
+        Evidence(
+            trained=figures["trained"],
+            rmsd=figures["rmsd"],
+            train_rmsd=train_rmsd,
+            pca_rmsd=figures["pca_rmsd"],
+            collapsed=figures["collapsed"],
+            unlike=len(figures["unlike_blocks"]),
+            jump=figures["frame_jump"],
+            least=figures["frame_jump_optimal"],
+            atoms=figures["atoms"],
+            feature_kind=figures["feature_kind"],
+            **named,
+        )
+    )
+    return {"train_rmsd": train_rmsd, **found, **verdict.to_json()}
+
+
+def _shape_figures(
+    pipeline: Pipeline, tally: _Tally, elbo: float, index: NDArray[np.int64], some: NDArray[np.floating[Any]]
+) -> dict[str, Any]:
+    """The ELBO as a density of shapes: None with the reason where it is not known."""
+    if pipeline.alignment.kind == "superpose" or pipeline.config.features != "cartesian":
+        return {"elbo_shape": elbo - float(tally.judged["log_jacobian"].mean()), "elbo_shape_note": None}
+    training, held = some[tally.parts.training[index]], some[tally.held[index]]
+    if not len(training) or not len(held):
+        return {"elbo_shape": None, "elbo_shape_note": "none of the frames that are kept in memory is held out"}
+    bound = shape_bound(pipeline, training, held, mean_structure(training, pipeline.alignment.weights))
+    if bound is None:
+        return {"elbo_shape": None, "elbo_shape_note": "atoms stand in one line, about which no turn can be told"}
+    return {"elbo_shape": float(bound.mean()), "elbo_shape_note": None}
+
+
+def _figures(
+    pipeline: Pipeline, tally: _Tally, index: NDArray[np.int64], some: NDArray[np.floating[Any]]
+) -> dict[str, Any]:
     elbo = float(tally.frames["elbo"][tally.held].mean())
     sample = tally.sample["sample"].astype(np.float64)
     return {
@@ -167,7 +216,7 @@ def _figures(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]])
         "backend": pipeline.config.backend,
         "latent_dim": pipeline.config.latent_dim,
         "elbo": elbo,
-        "elbo_shape": elbo - float(tally.judged["log_jacobian"].mean()),
+        **_shape_figures(pipeline, tally, elbo, index, some),
         "rmsd": float(tally.judged["rmsd"].mean()),
         "pca_rmsd": float(tally.judged["pca_rmsd"].mean()),
         "held_out_valid": float(tally.judged["valid"].mean()),

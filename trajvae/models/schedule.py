@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trajvae.config import TrainConfig
+from trajvae.models.likelihood import Likelihood
+
 WARMUP, PATIENCE = 1600, 1600  # optimiser steps, at most; a fifth of a shorter training
 LEAST_PATIENCE = 400  # optimiser steps
 _SHARE = 0.2
@@ -85,3 +88,20 @@ def default_warmup(steps: int, likelihood_steps: float) -> int:
 def default_patience(epochs: int, batches: int) -> int:
     """Optimiser steps without a better ELBO after which a training of so many epochs and batches an epoch ends."""
     return round(min(max(PATIENCE, _EPOCHS * batches), max(LEAST_PATIENCE, _SHARE * epochs * batches)))
+
+
+def schedule_of(config: TrainConfig, likelihood: Likelihood, n_train: int) -> Schedule:
+    """Return how to train, by the options, the likelihood and the number of training frames."""
+    batch = min(config.batch_size or default_batch(n_train), n_train)
+    epochs = config.epochs or default_epochs(n_train, batch, likelihood.steps)
+    batches = max(1, -(-n_train // batch))
+    return Schedule(
+        epochs,
+        batch,
+        beta=config.beta,
+        warmup=default_warmup(epochs * batches, likelihood.warmup * likelihood.steps),
+        patience=default_patience(epochs, batches),
+        free_bits=likelihood.free_bits if config.free_bits is None else config.free_bits,
+        weight_decay=default_decay(n_train),
+        seed=config.seed,
+    )

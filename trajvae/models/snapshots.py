@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trajvae.errors import ModelError
 from trajvae.models.optimiser import room
-from trajvae.models.train import History, Snapshot
+from trajvae.models.states import History, Snapshot
 from trajvae.models.vae import VAE
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")

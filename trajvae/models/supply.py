@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from trajvae.progress import measured
 from trajvae.readers.data_set import Chunk, Frames
 
 Array = NDArray[np.floating[Any]]
@@ -45,6 +46,11 @@ class Supply(Protocol):
         ...
 
 
+def _told(chunks: Iterator[Chunk], total: int) -> Iterator[Chunk]:
+    """Chunks as a stage of the work: whoever asks for all frames before or after training takes a while."""
+    return measured(chunks, lambda c: c.file, "going through the frames", "frame", total)
+
+
 @dataclass(frozen=True, eq=False)
 class InMemory:
     """Frames that were read already."""
@@ -68,9 +74,8 @@ class InMemory:
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """See `Supply`."""
-        c = self.chunk
-        for i in range(0, len(c.positions), size):
-            yield c[i : i + size]
+        c, starts = self.chunk, range(0, len(self.chunk.positions), size)
+        yield from _told((c[i : i + size] for i in starts), len(c.positions))
 
 
 class Streamed:
@@ -99,4 +104,4 @@ class Streamed:
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """See `Supply`."""
-        return self.frames.chunks(size)
+        return _told(self.frames.chunks(size), len(self.file))

@@ -11,12 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import TrajvaeError
@@ -25,6 +21,7 @@ from trajvae.models.data import Data
 from trajvae.models.looks import Look, Regulariser, look, mean_moment
 from trajvae.models.optimiser import Optimiser
 from trajvae.models.schedule import Schedule
+from trajvae.models.states import History, Snapshot, copied
 from trajvae.models.threads import small_work
 from trajvae.models.vae import VAE
 
@@ -35,78 +32,10 @@ _FITS = 0.02  # misfit that is left as it is
 _MEMORY = 100.0  # optimiser steps that the inflation of the covariance is averaged over
 _FAILED = "training failed at epoch {}: the ELBO is {}; check the frames"
 
-Weights = dict[str, Tensor]
-
-
-@dataclass
-class History:
-    """What happened, one entry for each look at the validation frames.
-
-    Attributes
-    ----------
-    epoch : list of int
-    train_elbo, held_out_elbo : list of float
-        Of training and of validation frames, in nats a frame.
-    kl : list of list of float
-        Of validation frames, by part of the latent space.
-    curvature : list of list of float
-    learning_rate : list of float
-    inflation : list of float
-        By how much the covariance of the residual exceeds that of the training frames.
-    """
-
-    epoch: list[int] = field(default_factory=list)
-    train_elbo: list[float] = field(default_factory=list)
-    held_out_elbo: list[float] = field(default_factory=list)
-    kl: list[list[float]] = field(default_factory=list)
-    curvature: list[list[float]] = field(default_factory=list)
-    learning_rate: list[float] = field(default_factory=list)
-    inflation: list[float] = field(default_factory=list)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All columns as arrays."""
-        return {name: np.asarray(column) for name, column in vars(self).items()}
-
-
 Progress = Callable[[int, int, float], None]
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """All that a training goes on from, between two steps.
-
-    Attributes
-    ----------
-    weights, best : dict of Tensor
-        Of the VAE, as they are and as they were at the best epoch.
-    optimiser : dict of Tensor
-    random : dict of Tensor
-        States of the generators: of noise, and of the order of frames as it was when the epoch began.
-    sums : dict of Tensor
-        The residuals' moment, and the sum of the epoch's ELBOs.
-    numbers : dict of float
-        Epoch, its steps so far, the best epoch (0: none yet) and its ELBO, and the inflation of the covariance.
-    latent : dict of float
-        See `Latent.memory`.
-    history : dict of ndarray
-    """
-
-    weights: Weights
-    best: Weights
-    optimiser: Weights
-    random: Weights
-    sums: Weights
-    numbers: dict[str, float]
-    latent: dict[str, float]
-    history: dict[str, NDArray[Any]]
-
-
 Checkpoint = Callable[[Callable[[], Snapshot]], None]
-
-
-def copied(weights: Weights) -> Weights:
-    """Tensors of their own."""
-    return {name: value.detach().clone() for name, value in weights.items()}
 
 
 class Trainer:

@@ -18,7 +18,7 @@ from trajvae.models.fit import Begun, choose_device
 from trajvae.models.partition import Partition
 from trajvae.models.saved import built, config_of, groups_of
 from trajvae.models.snapshots import check_snapshot
-from trajvae.models.train import Snapshot
+from trajvae.models.states import Snapshot
 from trajvae.readers.reading import Reading
 from trajvae.store import Header, ModelRecord
 

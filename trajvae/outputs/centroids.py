@@ -18,7 +18,7 @@ _FLOOR = 0.1  # lambda, in units of the median posterior variance
 
 
 def posterior_metric(pipeline: Pipeline, record: Record, width: float, wanted: str) -> CentroidMetric:
-    """The metric whose inverse is the posterior's variance at frames spread over those that the model keeps.
+    """The metric whose inverse is the posterior's variance at training frames, evenly spread.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ def posterior_metric(pipeline: Pipeline, record: Record, width: float, wanted: s
     latent = pipeline.vae.latent
     if latent.ambient_dim != latent.dim:
         raise OptionError(f"{wanted}; the latent space of this model, '{pipeline.config.backend}', is curved")
-    frames = record.sample[:: max(1, len(record.sample) // _CENTROIDS)]
+    trained = record.sample[record.parts.training[record.sample_index]]
+    frames = trained[:: max(1, len(trained) // _CENTROIDS)]
     encoded = encode_all(pipeline, frames)
     centroids, scale = (
         torch.from_numpy(np.ascontiguousarray(x)).to(pipeline.device) for x in (encoded.latent, encoded.scale)

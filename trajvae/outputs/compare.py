@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import ModelError, OptionError
+from trajvae.outputs.errors_of_means import FEWEST, mean_error, student
 from trajvae.outputs.trials import Trial
 from trajvae.store import Header, Quantity, write_table
 from trajvae.store.schema import Tree
@@ -20,25 +21,6 @@ from trajvae.store.schema import Tree
 Float64 = NDArray[np.float64]
 
 _FEW = 10.0  # effective draws
-
-
-def block_error(values: Float64, block: NDArray[np.int64]) -> float:
-    """Standard error of a mean over frames whose neighbours in time are alike: that over blocks of them.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-    block : ndarray of int64, shape (n,)
-        The number of each frame's block; of one block alone, frames stand on their own.
-    """
-    if len(values) < 2:
-        return float("nan")
-    if block.max() == 0:
-        block = np.arange(len(values))
-    block = np.unique(block, return_inverse=True)[1]
-    sizes = np.bincount(block)
-    sums = np.bincount(block, weights=values - values.mean())
-    return float(np.sqrt((sums**2).sum() * len(sizes) / (len(sizes) - 1)) / sizes.sum())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -130,16 +112,46 @@ class Comparison(Displayed):
         return next(iter(self.entries))
 
     @property
-    def within_error(self) -> list[str]:
-        """Others whose difference to the best is below two of its standard errors."""
+    def training_variance(self) -> bool:
+        """Whether every candidate was trained more than once, so that errors know how trainings differ."""
+        return all(e.figures["repeats"] > 1 for e in self.entries.values())
+
+    @property
+    def few_blocks(self) -> bool:
+        """Whether the held-out frames are worth fewer than five independent ones for any of the differences."""
+        others = [e for name, e in self.entries.items() if name != self.best]
+        return any(e.figures["independent"] < FEWEST for e in others)
+
+    @property
+    def behind_over_frames(self) -> list[str]:
+        """Others that these very trainings put behind the best by more than the 95 % interval."""
         figures = {name: e.figures for name, e in self.entries.items() if name != self.best}
-        return [name for name, f in figures.items() if not f["behind"] > 2.0 * f["behind_se"]]
+        return [name for name, f in figures.items() if f["behind"] > f["behind_interval"]]
+
+    @property
+    def different(self) -> list[str]:
+        """Others that are behind the best, beyond what frames and trainings leave open; none of one training each."""
+        return self.behind_over_frames if self.training_variance and not self.few_blocks else []
+
+    @property
+    def within_error(self) -> list[str]:
+        """Others that are not known to be behind the best."""
+        return [name for name in self.entries if name != self.best and name not in self.different]
 
     @property
     def figures(self) -> dict[str, Any]:
         """What `compare --json` prints."""
         table = {name: e.figures for name, e in self.entries.items()}
-        return {"backends": table, "best": self.best, "within_error": self.within_error, "held_out": len(self.rows)}
+        return {
+            "backends": table,
+            "best": self.best,
+            "within_error": self.within_error,
+            "different": self.different,
+            "behind_over_frames": self.behind_over_frames,
+            "training_variance": self.training_variance,
+            "few_blocks": self.few_blocks,
+            "held_out": len(self.rows),
+        }
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write `/compare/<name>/{elbo,iwae,bounds,effective_draws,rmsd}` with the figures as attributes."""
@@ -178,14 +190,16 @@ def _check(trials: Sequence[Trial]) -> None:
 
 
 def _entry(group: list[Trial], best: list[Trial]) -> Entry:
-    """Means over the trainings; errors over held-out blocks and, of repeats, over trainings."""
+    """Means over the trainings; errors over correlated frames and, of repeats, over trainings."""
     elbos, bounds = ([t.found.elbo for t in group], [t.found.iwae for t in group])
     pairs = list(zip(best, group, strict=False))
     behind = [b.found.iwae - t.found.iwae for b, t in pairs]
     elbo_behind = [b.found.elbo - t.found.elbo for b, t in pairs]
     columns = {"elbo": elbos, "iwae": bounds, "behind": behind, "elbo_behind": elbo_behind}
     figures: dict[str, Any] = {name: float(np.mean(column)) for name, column in columns.items()}
-    figures |= {f"{name}_se": _error(column, group[0].block) for name, column in columns.items()}
+    errors = {name: _error(column, group[0].rows) for name, column in columns.items()}
+    figures |= {f"{name}_se": error for name, (error, _) in errors.items()}
+    worth = mean_error(np.mean(behind if group[0].name != best[0].name else bounds, axis=0), group[0].rows)
     effective, nested = [t.found.effective for t in group], [t.found.bounds for t in group]
     figures |= {
         "latent_dim": group[0].dim,
@@ -196,6 +210,9 @@ def _entry(group: list[Trial], best: list[Trial]) -> Entry:
         "active_units": float(np.mean([t.active for t in group])),
         "kl": {part: float(np.mean([t.kl[part] for t in group])) for part in group[0].kl},
         "bounds": np.mean(nested, axis=(0, 1)).tolist(),
+        "behind_interval": errors["behind"][1],
+        "correlation_time": worth.correlation_time,
+        "independent": worth.independent,
         "repeats": len(group),
         "epochs": float(np.mean([t.epochs for t in group])),
         "seconds": float(np.sum([t.seconds for t in group])),
@@ -204,9 +221,13 @@ def _entry(group: list[Trial], best: list[Trial]) -> Entry:
     return Entry(figures=figures, **{name: np.mean(column, axis=0) for name, column in columns.items()})
 
 
-def _error(columns: list[Float64], block: NDArray[np.int64]) -> float:
-    """Standard error of the mean over frames and trainings: of blocks, and of trainings where there are several."""
-    over_blocks = block_error(np.mean(columns, axis=0), block)
+def _error(columns: list[Float64], rows: NDArray[np.int64]) -> tuple[float, float]:
+    """Standard error of the mean over frames and trainings, and the half width of its 95 % interval.
+
+    Frames that are correlated count by their autocovariance; trainings count where there are several.
+    """
+    found = mean_error(np.mean(columns, axis=0), rows)
     if len(columns) < 2:
-        return over_blocks
-    return float(np.hypot(over_blocks, np.std([c.mean() for c in columns], ddof=1) / len(columns) ** 0.5))
+        return found.value, found.half_width
+    trainings = float(np.std([c.mean() for c in columns], ddof=1)) / len(columns) ** 0.5
+    return float(np.hypot(found.value, trainings)), float(np.hypot(found.half_width, trainings * student(len(columns))))

@@ -107,6 +107,8 @@ class Conformations(Displayed):
         Other arrays, stored under `/trajvae`.
     geometry : str
         The space that `latent` lies in, such as `e2` or `h2:0.73,e2`.
+    model_hash : str
+        Which model made them: SHA-256 of its weights, its reference and the options that decide latent points.
     """
 
     positions: NDArray[np.float64]
@@ -119,6 +121,7 @@ class Conformations(Displayed):
     figures: dict[str, Any] = field(default_factory=dict)
     extra: Tree = field(default_factory=dict)
     geometry: str = ""
+    model_hash: str = ""
 
     def _summary(self) -> Summary:
         n, atoms, dimension = self.positions.shape
@@ -175,6 +178,7 @@ class Conformations(Displayed):
             lambda: self.figures,
             self.extra,
             geometry=self.geometry,
+            model_hash=self.model_hash,
             force=force,
         )
 
@@ -189,6 +193,7 @@ def save_pieces(
     extra: Tree | None = None,
     *,
     geometry: str = "",
+    model_hash: str = "",
     force: bool = False,
 ) -> None:
     """Write `X.h5md`, `X.pdb` and what else is named from conformations that come in pieces, whole or not at all.
@@ -207,7 +212,7 @@ def save_pieces(
         Asked for what stands in the file's `summary` when all pieces are there.
     extra : mapping, optional
         Other arrays, stored under `/trajvae`.
-    geometry : str
+    geometry, model_hash : str
         See `Conformations`.
     force : bool
         Replace existing files.
@@ -235,4 +240,10 @@ def save_pieces(
                 "valid": Quantity(piece.valid.astype(np.int8)),
             }
             out.append(piece.positions, {**own, **piece.observables})
-        out.describe({"summary": json.dumps(figures())})
+        out.describe({"summary": json.dumps(figures()), "model_hash": model_hash})
+
+
+def median_of(values: NDArray[np.float64]) -> float:
+    """Return the median of the values that are numbers; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")

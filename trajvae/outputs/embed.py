@@ -18,8 +18,8 @@ from trajvae.models.encoded import Columns, Encoded
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.models.saved import hash_of
-from trajvae.observables import built_in, evaluate_all
-from trajvae.outputs.support import Support
+from trajvae.outputs.judgement import judge_embedding
+from trajvae.outputs.measures import FrameMeasures, Measured
 from trajvae.readers.align import frame_jump
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
@@ -70,21 +70,6 @@ class Applied:
         return {"model_hash": self.model_hash, "model": self.model, "reading": json.dumps(opened, default=str)}
 
 
-class Measured(NamedTuple):
-    """What is told of frames beside what the encoder says of them.
-
-    Attributes
-    ----------
-    observables : mapping of str to ndarray, shape (T,)
-        The built-in ones, in Å.
-    in_support : ndarray of bool, shape (T,), or None
-        None where no training frames were given.
-    """
-
-    observables: Mapping[str, NDArray[np.float64]]
-    in_support: NDArray[np.bool_] | None
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Embedding(Displayed):
     """What `embed` gives.
@@ -112,7 +97,8 @@ class Embedding(Displayed):
     measured : mapping of str to ndarray, shape (T,)
         The built-in observables (radius of gyration, end-to-end distance) in Å; empty where nothing was decoded.
     in_support : ndarray of bool, shape (T,), or None
-        Whether a frame's latent point lies where those of training frames are; see `outputs.support`.
+        Whether a frame's latent point lies where those of training frames are: not further from the
+        fifth nearest than 99 % of these are.
     applied : Applied
     """
 
@@ -197,7 +183,7 @@ def embed(
         Of the model: its training frames decide which frames are in support.
     applied : Applied, optional
     """
-    columns, look = Columns(frames.n_frames), _Look(pipeline, record if rmsd else None, observables=rmsd)
+    columns, look = Columns(frames.n_frames), FrameMeasures(pipeline, record if rmsd else None, observables=rmsd)
     for encoded, chunk, aligned, jump in _pieces(pipeline, frames, progress, rmsd=rmsd):
         own = {name: getattr(encoded, name) for name in _KEPT}
         columns.add({**own, "jump": jump, "file": chunk.file, "frame": chunk.frame, "time": chunk.time})
@@ -205,7 +191,7 @@ def embed(
     kept = Encoded(*(columns[name] if name in _KEPT else np.empty(0) for name in Encoded._fields))
     origin = Origin(columns["file"], columns["frame"], columns["time"], frames.names)
     found = assemble(pipeline, kept, origin, columns["jump"], measured=rmsd)
-    return look.complete(found, applied or Applied(hash_of(pipeline)))
+    return _complete(found, look.gathered(), applied or Applied(hash_of(pipeline)))
 
 
 def embed_to(
@@ -223,7 +209,7 @@ def embed_to(
     """Write what `embed` gives as it comes, so that memory does not grow with the number of frames; its figures."""
     header, extra = Header("embedding", command, seed), {"files": np.array(frames.names)}
     sums, inside = dict.fromkeys(_FIGURES, 0.0), 0
-    look, told = _Look(pipeline, record, observables=True), applied or Applied(hash_of(pipeline))
+    look, told = FrameMeasures(pipeline, record, observables=True), applied or Applied(hash_of(pipeline))
     with table_file(path, frames.n_frames, header, extra, told.attributes(), force=force) as out:
         for encoded, chunk, aligned, jump in _pieces(pipeline, frames, progress):
             origin = Origin(chunk.file, chunk.frame, chunk.time, frames.names)
@@ -233,36 +219,25 @@ def embed_to(
             out.append(piece.observables(), piece.frame, piece.time, {"file": piece.file, "frame": piece.frame})
             sums = {name: total + float(getattr(encoded, name).sum()) for name, total in sums.items()}
             inside += 0 if found.in_support is None else int(found.in_support.sum())
-    means = {name: total / out.done for name, total in sums.items()}
-    return {"frames": out.done, **means, **({} if record is None else {"in_support": inside / out.done})}
+        figures = _told(out.done, sums, None if record is None else inside, record)
+        out.describe({"summary": json.dumps(figures)})
+    return figures
 
 
-class _Look:
-    """Measures frames as they come, beside what the encoder says of them."""
+def _told(n: int, sums: Mapping[str, float], inside: int | None, record: Record | None) -> dict[str, Any]:
+    """Means over n frames, and the verdict on them where the training is known."""
+    means = {name: total / n for name, total in sums.items()}
+    if record is None or inside is None:
+        return {"frames": n, **means}
+    verdict = judge_embedding(record.figures, means["rmsd"], inside / n)
+    return {"frames": n, **means, "in_support": inside / n, **verdict.to_json()}
 
-    def __init__(self, pipeline: Pipeline, record: Record | None, *, observables: bool) -> None:
-        self._wanted = list(built_in(pipeline.topology).values()) if observables else []
-        self._support: Support | None = None
-        if record is not None:
-            self._support = Support.fit(pipeline.vae.latent, record.latent[~record.held_out], pipeline.device)
-        self._parts: list[Measured] = []
 
-    def measure(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> Measured:
-        """The built-in observables of some frames, and whether they are in support."""
-        inside = None if self._support is None else self._support.inside(encoded.latent)
-        return Measured(evaluate_all(self._wanted, aligned) if self._wanted else {}, inside)
-
-    def add(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> None:
-        """Measure the next frames, and keep what is found."""
-        self._parts.append(self.measure(encoded, aligned))
-
-    def complete(self, embedding: Embedding, applied: Applied) -> Embedding:
-        """The embedding of all frames that were added, with what was found of them."""
-        values = {o.name: np.concatenate([part.observables[o.name] for part in self._parts]) for o in self._wanted}
-        found = [part.in_support for part in self._parts if part.in_support is not None]
-        inside = np.concatenate(found) if found else None
-        figures = embedding.figures if inside is None else {**embedding.figures, "in_support": float(inside.mean())}
-        return replace(embedding, measured=values, in_support=inside, applied=applied, figures=figures)
+def _complete(embedding: Embedding, found: Measured, applied: Applied) -> Embedding:
+    """The embedding of all frames, with what was measured of them."""
+    inside = found.in_support
+    figures = embedding.figures if inside is None else {**embedding.figures, "in_support": float(inside.mean())}
+    return replace(embedding, measured=found.observables, in_support=inside, applied=applied, figures=figures)
 
 
 def _pieces(

@@ -18,14 +18,17 @@ from trajvae.errors import OptionError
 from trajvae.keywords import spelled_out
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
+from trajvae.models.saved import hash_of
 from trajvae.models.threads import in_order, small_work
 from trajvae.observables import built_in, evaluate_all
-from trajvae.outputs.conformations import Conformations, Piece, gather, save_pieces
+from trajvae.outputs.conformations import Conformations, Piece, gather, median_of, save_pieces
+from trajvae.outputs.judgement import judge_generation
 from trajvae.outputs.mending import MENDING_DEFAULTS, Batch, Mending, MendingOptions, draw_batch
 from trajvae.outputs.novelty import nearest
 from trajvae.outputs.relax import Relaxation
 from trajvae.outputs.samplers import Points, settle
 from trajvae.outputs.support import Support
+from trajvae.progress import counted
 from trajvae.store import Header, Quantity
 from trajvae.validity import REASONS
 
@@ -40,7 +43,8 @@ def draw(
     """As `generate`, without a look at what was drawn: latent points, positions, and what the sampler says."""
     points = Points(pipeline, record, sampler, seed)
     latent, positions = [], []
-    for first in range(0, n, pipeline.chunk):
+    starts = range(0, n, pipeline.chunk)
+    for first in counted(starts, "drawing", "batch", len(starts)):
         z, generator = points.next(min(pipeline.chunk, n - first))
         latent.append(z)
         positions.append(pipeline.decode(z, None if mean else generator))
@@ -223,7 +227,7 @@ class Drawing(Displayed):
     def figures(self) -> dict[str, Any]:
         """What the command line reports of those that are drawn."""
         given = max(self.given, 1)
-        return {
+        found = {
             "n": self.given,
             "valid": self.reasons[REASONS[0]],
             **{name: self.tally[name] for name in ("drawn", "valid_raw", "redrawn")},
@@ -231,8 +235,9 @@ class Drawing(Displayed):
             **self.points.figures(self.given),
             "off_data": 1.0 - self.tally["inside"] / given,
             "of": "mean" if self.mean else "sample",
-            **{name: _median(np.concatenate(self.kept[name])) for name in sorted(self.kept)},
+            **{name: median_of(np.concatenate(self.kept[name])) for name in sorted(self.kept)},
         }
+        return {**found, **judge_generation(self.record.figures, found).to_json()}
 
     def collect(self) -> Conformations:
         """All of them in memory."""
@@ -247,6 +252,7 @@ class Drawing(Displayed):
             self.command,
             self.figures,
             geometry=self.pipeline.vae.latent.geometry(),
+            model_hash=hash_of(self.pipeline),
         )
 
     def save(self, path: str | Path, *, force: bool = False, command: str = "") -> dict[str, Any]:
@@ -274,6 +280,7 @@ class Drawing(Displayed):
         header = Header("conformations", command or self.command, self.seed)
         shape = (self.n, self.pipeline.n_atoms, self.pipeline.dimension)
         marks: dict[str, Any] = {"geometry": self.pipeline.vae.latent.geometry(), "force": force}
+        marks["model_hash"] = hash_of(self.pipeline)
         save_pieces(path, shape, self.pipeline.topology, self, header, lambda: self.figures, **marks)
         return self.figures
 
@@ -288,9 +295,3 @@ def generate(pipeline: Pipeline, record: Record, n: int, **options: Any) -> Conf
         those that were asked for, `energy` and `energy_drawn` in kJ/mol, `nearest_frame` and `nearest_rmsd` in Å.
     """
     return Drawing(pipeline, record, n, **options).collect()
-
-
-def _median(values: NDArray[np.float64]) -> float:
-    """Of those that are numbers; NaN where none is."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")

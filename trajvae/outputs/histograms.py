@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.display import Displayed, Summary, scalars
-from trajvae.divergence import bin_edges, histogram, jensen_shannon
+from trajvae.divergence import bin_edges, circular_wasserstein, histogram, jensen_shannon
 
 Float64 = NDArray[np.float64]
 
@@ -102,21 +102,3 @@ def _figures(p: Float64, q: Float64, a: Float64, b: Float64, period: float) -> t
 
     w1 = circular_wasserstein(a, b, period) if period else wasserstein_distance(a, b)
     return float(jensen_shannon(p, q)), float(w1), float(ks_2samp(a, b).statistic)
-
-
-def circular_wasserstein(a: Float64, b: Float64, period: float) -> float:
-    """Wasserstein-1 distance of two samples on a circle.
-
-    References
-    ----------
-    J. Rabin, J. Delon, Y. Gousseau, J. Math. Imaging Vis. 41, 147 (2011): the integral of |F - G - median(F - G)|.
-    """
-    points = np.sort(np.concatenate([a, b]) % period)
-    gaps = np.diff(points, append=points[:1] + period)
-    difference = np.searchsorted(np.sort(a % period), points, side="right") / len(a) - np.searchsorted(
-        np.sort(b % period), points, side="right"
-    ) / len(b)
-    order = np.argsort(difference)
-    half = int(np.searchsorted(np.cumsum(gaps[order]), 0.5 * period))
-    middle = difference[order][min(half, len(order) - 1)]
-    return float(np.sum(np.abs(difference - middle) * gaps))

@@ -31,6 +31,7 @@ from trajvae.outputs.histograms import Marginal, Wide, compare, outside
 from trajvae.outputs.kinds import Kind, atoms_of, divisions, floors, judge
 from trajvae.outputs.novelty import novelty
 from trajvae.outputs.samplers import settle
+from trajvae.progress import counted
 from trajvae.store import Header, Quantity, write_table
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
@@ -176,8 +177,10 @@ def marginals(
     sets = {"a": simulated[a], "b": simulated[b], "model": drawn}
     sets |= _further(pipeline, sets, simulated, evenly(held, MOST), train, seed)
     items = [*catalogue(pipeline.topology, pipeline.dimension), *pair_observables(pipeline.n_atoms)]
-    values = {name: evaluate_all(items, x) for name, x in sets.items()}
-    table = {o.name: _marginal(o, {name: v[o.name] for name, v in values.items()}) for o in items}
+    told = counted(sets.items(), "measuring", "set", len(sets))
+    values = {name: evaluate_all(items, x) for name, x in told}
+    each = counted(items, "comparing histograms", "observable", len(items))
+    table = {o.name: _marginal(o, {name: v[o.name] for name, v in values.items()}) for o in each}
     kinds = _kinds(pipeline.topology, items, table, values, _blocks(len(simulated))[np.concatenate([a, b])], seed)
     pairs = [m for name, m in table.items() if name.startswith(PAIR_PREFIX)]
     figures: dict[str, Any] = {

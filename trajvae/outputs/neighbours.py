@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from trajvae.latents import Latent
@@ -38,7 +40,7 @@ class Neighbours:
     def __init__(self, latent: Latent, points: Tensor) -> None:
         self.latent, self.points = latent, points
         chords = latent.chords(points)
-        self._tree = None if chords is None else cKDTree(chords.detach().double().cpu().numpy())
+        self._tree = None if chords is None else scipy.spatial.cKDTree(chords.detach().double().cpu().numpy())
         self._flat = type(latent).distance is Latent.distance  # chords are the distances
 
     @torch.no_grad()
@@ -70,7 +72,7 @@ class Neighbours:
         found = near.values[:, -1]
         return number.gather(1, near.indices[:, -1:])[:, 0], found, found <= length[:, -1] * (1.0 + _ROUNDING)
 
-    def _candidates(self, tree: cKDTree, z: Tensor, m: int) -> tuple[Tensor, Tensor]:
+    def _candidates(self, tree: Any, z: Tensor, m: int) -> tuple[Tensor, Tensor]:
         """Lengths of the m shortest chords of each row, and the points they lead to, both (B, m)."""
         chords = self.latent.chords(z)
         ends = (z if chords is None else chords).detach().double().cpu().numpy()

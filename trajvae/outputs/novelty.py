@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trajvae.progress import counted
 from trajvae.readers.distances import rmsd_matrix
 
 Array = NDArray[np.floating[Any]]
@@ -25,7 +26,8 @@ def nearest(positions: Array, simulated: Array) -> tuple[NDArray[np.int64], Floa
     """Of each structure (n, N, D) the nearest simulated frame (T, N, D), and its RMSD after superposition in Å."""
     index, least = np.empty(len(positions), dtype=np.int64), np.empty(len(positions))
     step = max(1, _AT_ONCE // max(len(simulated), 1))
-    for first in range(0, len(positions), step):
+    starts = range(0, len(positions), step)
+    for first in counted(starts, "looking for the nearest frames", "piece", len(starts)):
         part = slice(first, first + step)
         table = rmsd_matrix(positions[part], simulated)
         index[part], least[part] = table.argmin(axis=1), table.min(axis=1)

@@ -20,11 +20,13 @@ from torch import Tensor
 from trajvae.errors import OptionError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
+from trajvae.models.saved import hash_of
 from trajvae.models.threads import small_work
 from trajvae.observables import Observable, evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.descent import Descent
 from trajvae.outputs.failures import explain
+from trajvae.outputs.judgement import judge_optimum
 from trajvae.outputs.objectives import Goal
 from trajvae.outputs.observed import Observed
 from trajvae.outputs.projection import project
@@ -231,8 +233,8 @@ class _Result:
             f"Model.optimize({judge.objective.name!r}, goal={judge.goal.text!r}, of={self.of!r}, seed={self.seed})"
         )
         rows = (kept.positions, kept.latent, kept.valid, judge.pipeline.topology)
-        geometry = judge.pipeline.vae.latent.geometry()
-        return Conformations(*rows, observables, self.seed, command, self._figures(found), extra, geometry)
+        of_model = (judge.pipeline.vae.latent.geometry(), hash_of(judge.pipeline))
+        return Conformations(*rows, observables, self.seed, command, self._figures(found), extra, *of_model)
 
     def _figures(self, found: dict[str, Any]) -> dict[str, Any]:
         """The command line's JSON."""
@@ -242,7 +244,7 @@ class _Result:
         lengths = bond_lengths(kept.positions[:1], record.validity.bonds)
         usual = bond_lengths(record.sample, record.validity.bonds)
         cost = judge.goal.cost(np.array([optimum, best]), 1.0)
-        return {
+        figures = {
             "objective": judge.objective.name,
             "goal": judge.goal.text,
             "of": self.of,
@@ -263,3 +265,4 @@ class _Result:
             "bonds": [float(lengths.min()), float(lengths.max())],
             "simulated_bonds": [float(usual.min()), float(usual.max())],
         }
+        return {**figures, **judge_optimum(record.figures, figures).to_json()}

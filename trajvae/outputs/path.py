@@ -20,12 +20,14 @@ from trajvae.geometry.geodesic import Descent, Geodesic, Problem, geodesic
 from trajvae.geometry.metric import Dense, KernelDensity, Metric, Pullback, spacing
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record, encode_all
+from trajvae.models.saved import hash_of
 from trajvae.models.threads import small_work
 from trajvae.observables import built_in, evaluate
 from trajvae.outputs.centroids import learned_metric, posterior_metric
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.novelty import nearest
 from trajvae.outputs.structures import read_structure
+from trajvae.progress import counted
 from trajvae.store import Quantity
 
 Float64 = NDArray[np.float64]
@@ -35,6 +37,7 @@ _CENTROID_METRICS = {"learned": learned_metric, "posterior": posterior_metric}
 _GRAPH = 1500  # training latents in the neighbour graph
 _NEIGHBOURS = 12
 _NODES = 24
+_LINKS = 256  # that are measured at once
 _WIDTH = 1.0  # of the density's kernel, in units of the spacing of the latents: wider ones bridge empty space
 
 
@@ -197,9 +200,9 @@ class _Search:
         first = torch.arange(len(points), device=a.device).repeat_interleave(k)
         start, step = points[first], points[near.flatten()] - points[first]
         middle = self.latent.project(start + 0.5 * step)
-        cost = torch.cat(
-            [self.metric.square(m, v) for m, v in zip(torch.split(middle, 4096), torch.split(step, 4096), strict=True)]
-        )
+        pieces = list(zip(torch.split(middle, _LINKS), torch.split(step, _LINKS), strict=True))
+        told = counted(pieces, "measuring links between frames", "piece", len(pieces))
+        cost = torch.cat([self.metric.square(m, v) for m, v in told])
         weights = cost.clamp(min=1e-12).sqrt().double().cpu().numpy()
         links = (first.cpu().numpy(), near.flatten().cpu().numpy())
         graph = scipy.sparse.csr_matrix((weights, links), shape=(len(points), len(points)))
@@ -256,6 +259,6 @@ def _result(
         "nearest_rmsd": Quantity(rmsd, "Angstrom"),
     }
     command = f"Model.path({ends.names[0]!r}, {ends.names[1]!r}, metric={metric!r}, frames={len(positions)})"
-    where = search.latent.geometry()
+    of_model = (search.latent.geometry(), hash_of(pipeline))
     rows = (positions, latent, valid)
-    return Conformations(*rows, pipeline.topology, observables, seed, command, figures, geometry=where)
+    return Conformations(*rows, pipeline.topology, observables, seed, command, figures, {}, *of_model)

@@ -14,6 +14,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from trajvae.progress import stage
 from trajvae.validity import Validity
 
 Float64 = NDArray[np.float64]
@@ -123,12 +124,14 @@ def _project(validity: Validity, x: Float64) -> Float64:
     n = x.shape[1]
     terms: tuple[_Bonds | _Angles, ...] = (_Bonds(validity, n), _Angles(validity, n))
     left = np.flatnonzero(~validity.test(x))
-    for _ in range(ROUNDS):
-        if not len(left):
-            break
-        some = x[left]
-        moves, counts = (sum(parts) for parts in zip(*(t.pull(some) for t in terms), strict=True))
-        some = some + np.asarray(moves) / np.maximum(np.asarray(counts), 1.0)[..., None]
-        x[left] = some + _push(validity, some)
-        left = left[~validity.test(x[left])]
+    with stage("moving into the allowed ranges", "round", ROUNDS) as tell:
+        for k in range(ROUNDS):
+            if not len(left):
+                break
+            some = x[left]
+            moves, counts = (sum(parts) for parts in zip(*(t.pull(some) for t in terms), strict=True))
+            some = some + np.asarray(moves) / np.maximum(np.asarray(counts), 1.0)[..., None]
+            x[left] = some + _push(validity, some)
+            left = left[~validity.test(x[left])]
+            tell(k + 1)
     return x

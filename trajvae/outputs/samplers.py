@@ -17,7 +17,7 @@ from trajvae.models.record import Record
 from trajvae.outputs.centroids import posterior_metric
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
-_BURN_IN, _LEAPS = 100, 15
+_BURN_IN, _LEAPS = 200, 15
 _GAP = 0.7  # nats between aggregated posterior and prior above which `auto` takes the former
 _WIDTH = 2.0  # of the metric's kernels, in units of the centroids' spacing
 
@@ -48,11 +48,13 @@ class Prior:
 
 
 class Aggregate:
-    """Draws from the posteriors of frames that are taken at random from those that the model keeps."""
+    """Draws from the posteriors of training frames, taken at random from those that the model keeps."""
 
     def __init__(self, pipeline: Pipeline, record: Record) -> None:
         self.pipeline, self.vae = pipeline, pipeline.vae
-        exact = pipeline.targets(pipeline.alignment.apply(record.sample))
+        # held-out frames judge what is drawn: none may be drawn from
+        trained = record.parts.training[record.sample_index]
+        exact = pipeline.targets(pipeline.alignment.apply(record.sample[trained]))
         self.inputs, self.targets = self.vae.features.inputs(exact).float(), exact.float()
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
@@ -80,7 +82,7 @@ class Metric:
     """
 
     def __init__(self, pipeline: Pipeline, record: Record) -> None:
-        self.known = torch.from_numpy(record.latent).to(pipeline.device)
+        self.known = torch.from_numpy(record.latent[record.parts.training]).to(pipeline.device)
         self.scale = 0.3 * self.known.var(dim=0).sqrt()
         self.log_density = _under_envelope(pipeline, record, self.known)
         self.walk: Walk | None = None

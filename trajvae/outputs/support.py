@@ -45,8 +45,8 @@ class Support(Brief):
 
     @classmethod
     def of(cls, pipeline: Pipeline, record: Record) -> Support:
-        """Measure the latents of a model's training frames; those that it held out are none."""
-        return cls.fit(pipeline.vae.latent, record.latent[~record.held_out], pipeline.device)
+        """Measure the latents of the frames that a model's networks learned from."""
+        return cls.fit(pipeline.vae.latent, record.latent[record.parts.training], pipeline.device)
 
     @classmethod
     def fit(cls, latent: Latent, points: NDArray[np.float64], device: torch.device | None = None) -> Support:

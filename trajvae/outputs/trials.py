@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.models.supply import InMemory
 from trajvae.models.threads import small_work
+from trajvae.progress import stage
 from trajvae.readers.data_set import Chunk
 from trajvae.topology import Topology
 
@@ -154,7 +156,10 @@ class _Job:
 
 
 def _work(job: _Job) -> Trial:
-    pipeline, record = fit(InMemory(job.chunk), job.topology, job.config, precision=job.precision, device=job.device)
+    with stage(f"training {job.name}", "epoch") as tell:
+        extra: dict[str, Any] = {"precision": job.precision, "device": job.device}
+        supply = InMemory(job.chunk)
+        pipeline, record = fit(supply, job.topology, job.config, **extra, progress=lambda done, *_: tell(done))
     return examine(job.name, pipeline, record, job.chunk, job.plan, job.config.seed)
 
 

@@ -64,8 +64,9 @@ def colour_of(points: StoredPoints | StoredConformations, text: str, trajectory:
     ----------
     points : StoredPoints or StoredConformations
     text : str
-        An observable that the file holds, with one number a frame; `time`, `trajectory` or `in_support`;
-        `FILE[:COLUMN]`; or `distance:A,B`, `angle:A,B,C`, `dihedral:A,B,C,D`, see `outputs.measure`.
+        An observable that the file holds, with one number a frame; "time" or "trajectory"; "FILE[:COLUMN]" of a .npy,
+        .csv or COLVAR file; or "distance:A,B", "angle:A,B,C", "dihedral:A,B,C,D" of numbers of atoms, from 0 within
+        the selection, or of selections of atoms, whose centres of mass are taken.
     trajectory : Trajectory, optional
         For the latter.
 
@@ -142,15 +143,15 @@ def _by_time(points: StoredPoints | StoredConformations, table: Table, values: F
 
 
 def _measured(points: StoredPoints | StoredConformations, text: str, trajectory: Trajectory) -> Colour:
-    from trajvae.outputs.measure import Places, measure  # torch and MDAnalysis, which no other figure waits for
-    from trajvae.readers.reading import Reading
-
     if not isinstance(points, StoredPoints) or points.frame is None:
         raise OptionError(f"'{text}' is measured in the frames of an embed.h5 or a model.h5")
     beside = Path(points.name).parent
     files = list(trajectory.files) or [_found(name, beside, points.name) for name in points.files]
     known = [str(name) for name in points.reading.get("topology", ())]
     tops = list(trajectory.topologies) or [_found(name, beside, points.name, "-s") for name in known]
+    from trajvae.outputs.measure import Places, measure  # torch and MDAnalysis, which no other figure waits for
+    from trajvae.readers.reading import Reading
+
     told = {name: points.reading.get(name) for name in ("select", "bonds", "format")}
     if trajectory.files:
         told["format"] = None

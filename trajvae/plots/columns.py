@@ -137,7 +137,8 @@ def _text(path: Path, lines: list[str]) -> Table:
     fields = next((m[1].split() for line in lines if (m := _FIELDS.match(line))), None)
     ends = {(m[2], m[1]): _angle(m[3]) for line in lines if (m := _SET.match(line))}
     periods = {name: ends[name, "max"] - ends[name, "min"] for name, end in ends if end == "min"}
-    values = np.loadtxt([line for line in lines if not line.lstrip().startswith(_COMMENTS)], ndmin=2)
+    rows = [line for line in lines if line.strip() and not line.lstrip().startswith(_COMMENTS)]
+    values = np.loadtxt(rows, ndmin=2) if rows else np.empty((0, len(fields or ())))
     return _named(path, fields, values, periods)
 
 

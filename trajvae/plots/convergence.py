@@ -5,7 +5,8 @@ things are counted before one is drawn. *Frames a cell*: the mean over the cells
 direction of the map, how often the trajectory goes from the quarter of frames at one end to the quarter at the other;
 the fewest over the principal axes and over the direction that depends the most on time, so that a driven transition,
 however bent, has one. *Halves*: the free energies of the first and the second half of each run (and, where there are
-several runs, of every other run and the rest), compared cell by cell.
+several runs, of every other run and the rest), compared cell by cell: what share of the frames lies in cells that both
+have seen, and how much the free energies differ.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ Rows = NDArray[np.int64]
 LEAST_A_CELL = 5.0  # frames in the cells that have any, in the mean: an error of about half a kT
 LEAST_CROSSINGS = 4  # there and back twice: populations of two states are then known to a factor of about two
 MOST_APART = 1.0  # kT, between the halves
+LEAST_SHARED = 0.5  # of the frames are in cells that both halves have seen: a winding way that ends is seen by it
 _COMPARED = 10  # frames of a cell, in both halves together: counting alone makes them differ by 0.6 kT
 
 
@@ -42,11 +44,19 @@ class Convergence:
     apart : float
         kT, the root mean square difference between the free energies of the halves, over the cells with ten frames or
         more; NaN where there is no such cell.
+    shared : float
+        Share of the frames in such cells that are in cells which both halves have seen.
     """
 
     frames_a_cell: float
     crossings: int | None
     apart: float
+    shared: float = 1.0
+
+    @property
+    def goes_one_way(self) -> bool:
+        """Whether the trajectory has not crossed the map often enough."""
+        return self.crossings is not None and self.crossings < LEAST_CROSSINGS
 
     @property
     def reason(self) -> str:
@@ -54,9 +64,11 @@ class Convergence:
         found = []
         if self.frames_a_cell < LEAST_A_CELL:
             found.append(f"{self.frames_a_cell:.1f} frames a cell ({LEAST_A_CELL:g} wanted)")
-        if self.crossings is not None and self.crossings < LEAST_CROSSINGS:
+        if self.goes_one_way:
             times = "crossing" if self.crossings == 1 else "crossings"
             found.append(f"{self.crossings} {times} from end to end ({LEAST_CROSSINGS} wanted)")
+        elif self.shared < LEAST_SHARED:
+            found.append(f"halves share the places of {100.0 * self.shared:.0f} % of the frames (50 wanted)")
         return ", ".join(found)
 
     @property
@@ -83,7 +95,7 @@ def convergence(points: Latents, part: Chart, inner: Float64, cells: Grid | Ring
     runs = runs_of(points)
     ordered = any(getattr(points, name, None) is not None for name in ("file", "time"))
     crossings = fewest_crossings(straight(part, inner), runs) if ordered else None
-    return Convergence(float(counts[counts > 0].mean()), crossings, apart(cells, inner, runs))
+    return Convergence(float(counts[counts > 0].mean()), crossings, *halves(cells, inner, runs))
 
 
 def runs_of(points: Latents) -> list[Rows]:
@@ -140,22 +152,26 @@ def _crossings(along: Float64, runs: list[Rows]) -> int:
     return sum(int(np.count_nonzero(np.diff(s))) for s in ends)
 
 
-def apart(cells: Grid | Rings, inner: Float64, runs: list[Rows]) -> float:
-    """How far the free energies of the halves are from each other, in kT; the worse of the ways to halve.
+def halves(cells: Grid | Rings, inner: Float64, runs: list[Rows]) -> tuple[float, float]:
+    """How far the free energies of the halves are apart in kT, and the share of frames in cells that both have seen.
 
-    A cell that one half has never seen counts as half a frame there.
+    The worse of the ways to halve. A cell that one half has never seen counts as half a frame there.
     """
     ways = [(np.concatenate([r[: len(r) // 2] for r in runs]), np.concatenate([r[len(r) // 2 :] for r in runs]))]
     if len(runs) > 1:
         ways.append((np.concatenate(runs[::2]), np.concatenate(runs[1::2])))
-    found = [_difference(*(cells.count(inner[rows]) for rows in way)) for way in ways if all(map(len, way))]
-    return float(np.nanmax(found)) if np.isfinite(found).any() else float("nan")
+    counts = [[cells.count(inner[rows]) for rows in way] for way in ways if all(map(len, way))]
+    found = [_compare(*pair) for pair in counts if (pair[0] + pair[1] >= _COMPARED).any()]
+    if not found:
+        return float("nan"), 1.0
+    apart, shared = zip(*found, strict=True)
+    return max(apart), min(shared)
 
 
-def _difference(first: Float64, second: Float64) -> float:
-    """Root mean square of the difference of -ln p over the cells that have enough frames."""
+def _compare(first: Float64, second: Float64) -> tuple[float, float]:
+    """Root mean square difference of -ln p, over the cells that have enough frames, and the share that both have."""
     enough = first + second >= _COMPARED
-    if not enough.any():
-        return float("nan")
-    ratio = np.log((first[enough] + 0.5) / (second[enough] + 0.5)) - np.log(first.sum() / second.sum())
-    return float(np.sqrt(np.mean(ratio**2)))
+    a, b = first[enough], second[enough]
+    ratio = np.log((a + 0.5) / (b + 0.5)) - np.log(first.sum() / second.sum())
+    both = (a > 0) & (b > 0)
+    return float(np.sqrt(np.mean(ratio**2))), float((a + b)[both].sum() / (a + b).sum())

@@ -12,7 +12,7 @@ from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.plots import style
 from trajvae.plots.cells import Grid, Rings
 from trajvae.plots.charts import Chart
-from trajvae.plots.convergence import LEAST_A_CELL, Convergence, convergence
+from trajvae.plots.convergence import LEAST_A_CELL, LEAST_SHARED, Convergence, convergence
 from trajvae.plots.spaces import Latents, chart_of
 from trajvae.plots.surfaces import draw_cells, is_line
 
@@ -38,8 +38,7 @@ def free_energy(
 
     Where frames are too few for the cells, or the trajectory crosses the map from end to end fewer than four times (as
     a driven transition does), the points or their density are drawn instead, and the figure and a `TrajvaeWarning` say
-    why. Where the halves of the trajectory differ by more than 1 kT, the figure says "not converged". See
-    `trajvae.plots.convergence`.
+    why. Where the halves of the trajectory differ by more than 1 kT, the figure says "not converged".
 
     Parameters
     ----------
@@ -89,7 +88,8 @@ def _label(part: Chart, temperature: float | None) -> str:
 def _instead(part: Chart, inner: Float64, cells: Grid | Rings, found: Convergence, ax: Axes) -> Axes:
     """Draw the density of points, or the points where they are too few for that."""
     few = found.frames_a_cell < LEAST_A_CELL
-    ways = "fewer --bins or more frames" if few else "a driven or unfinished transition has no free energy"
+    at_rest = not found.goes_one_way and found.shared >= LEAST_SHARED
+    ways = "fewer --bins or more frames" if at_rest else "a driven or unfinished transition has no free energy"
     what = "points are" if few and not is_line(cells) else "the density is"
     text = f"no free energy of this map: {found.reason}; {what} drawn instead: {ways}"
     warnings.warn(text, TrajvaeWarning, stacklevel=3)

@@ -105,6 +105,7 @@ class StoredConformations(Brief):
     observables: Mapping[str, Quantity]
     figures: Mapping[str, Any]
     extra: Mapping[str, Any]
+    model_hash: str = ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -276,7 +277,8 @@ def _conformations(contents: Contents) -> StoredConformations:
     latent, valid = rows.pop("latent"), rows.pop("valid").value.astype(bool)
     summary = contents.attributes.get("summary", {})
     extra = {"path": _quantities(contents, "trajvae/path")} if "path" in contents.tree["trajvae"] else {}
-    return StoredConformations(_floats(latent), _geometry(latent), valid, rows, summary, extra)
+    told = str(contents.attributes.get("model_hash", ""))
+    return StoredConformations(_floats(latent), _geometry(latent), valid, rows, summary, extra, told)
 
 
 def _comparison(contents: Contents) -> StoredComparison:

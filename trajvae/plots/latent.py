@@ -54,7 +54,7 @@ def latent(
     colour : ndarray, shape (T,), optional
         To colour by, with `label` for its name and unit; by default the time, or the row's number.
     cmap : str
-        A colour map of matplotlib's; by default `viridis`, or a cyclic one for angles.
+        A colour map of matplotlib's; by default viridis, or a cyclic one for angles.
     period : float
         Of an angle in the unit of `colour`, such as 360 degrees, about 0.
     categories : sequence of str, optional

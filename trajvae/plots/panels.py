@@ -63,7 +63,7 @@ class Look:
 
 
 def panels_of(stored: Stored | Sequence[Stored], look: Look | None = None) -> list[Panel]:
-    """The panels that suit what a file holds, each with the name of its function in `trajvae.plots`.
+    """The panels that suit what a file holds, each with the name of the function that draws it.
 
     Parameters
     ----------
@@ -235,6 +235,11 @@ def _ways(made: StoredConformations, look: Look) -> list[Panel]:
     below = look.over
     if below is not None and (below.latent.shape[1] != made.latent.shape[1] or not _alike(made, below)):
         raise OptionError("the free energy is of another latent space")
+    if below is not None and made.model_hash and below.model_hash and made.model_hash != below.model_hash:
+        raise OptionError(
+            f"'{below.name}' is of another model ({below.model_hash[:8]}) than the way ({made.model_hash[:8]}): the "
+            "latent points of two models have nothing to do with each other; take the embed.h5 or model.h5 of one"
+        )
 
     def over(points: StoredPoints, chart: int, ax: Axes | None = None) -> Axes:
         """The surface, and the way over it."""

@@ -93,7 +93,10 @@ def plain(text: str) -> str:
 
 
 def legend_above(ax: Axes, columns: int = 2, size: float = 7.0) -> None:
-    """A legend over the axes, where it covers no data."""
+    """A legend over the axes, where it covers no data; inside them where a note stands over them."""
+    if ax.get_title(loc="left"):
+        ax.legend(fontsize=size, ncols=columns, loc="best", handlelength=1.4, columnspacing=1.0, framealpha=0.7)
+        return
     ax.legend(
         fontsize=size,
         loc="lower left",

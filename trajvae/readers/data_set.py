@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trajvae.display import Brief
 from trajvae.errors import ReadError
+from trajvae.progress import measured
 from trajvae.readers.bond_check import BondCheck
 from trajvae.readers.frames import Array, FrameBlock, FrameFile
 from trajvae.readers.neighbours import Succession
@@ -163,7 +164,8 @@ class Frames(Brief):
 
     def read(self) -> Chunk:
         """Read all frames at once."""
-        return join_chunks(list(self.chunks()))
+        pieces = measured(self.chunks(), lambda c: c.file, "reading", "frame", self.n_frames)
+        return join_chunks(list(pieces))
 
 
 class ReadingPass:

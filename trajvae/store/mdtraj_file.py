@@ -56,6 +56,9 @@ def read_mdtraj(path: Path) -> MdtrajArrays:
     with open_hdf5(path) as file:
         check_contents(file, path)
         if not all(isinstance(file.get(name), h5py.Dataset) for name in ("coordinates", "topology")):
+            own = file.get("trajvae")
+            if own is not None and "kind" in own.attrs:
+                raise ReadError(f"'{path}' holds {own.attrs['kind']} that trajvae wrote; wanted: a trajectory")
             raise ReadError(f"'{path}' is no mdtraj HDF5 file: it has no coordinates or no topology")
         frames, atoms = (*file["coordinates"].shape, 0, 0)[:2]
         return MdtrajArrays(

@@ -56,6 +56,10 @@ class TableFile:
             self._column(name, column)[rows] = column.value
         self.done = rows.stop
 
+    def describe(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes of `/trajvae`."""
+        self._file["trajvae"].attrs.update(attributes)
+
     def _column(self, name: str, like: Quantity) -> h5py.Dataset:
         """A column's dataset, made with the first piece."""
         if name in self._file:

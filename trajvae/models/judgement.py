@@ -1,0 +1,204 @@
+"""The verdict on a training: what its figures say of how far the model can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trajvae.verdict import CARE, UNUSABLE, Reason, Verdict, judged
+
+FEWEST, FEW, ENOUGH = 30, 200, 1000  # frames: not usable below, care below, and how many would do
+OVERFITTED, MEMORISED = 1.5, 4.0  # RMSD of held-out over that of training frames: care, not usable
+SOME, MOST = 0.5, 0.8  # of draws that are valid: below care whatever the use; named
+SPREAD = 0.2  # by which the spread of draws may differ from the simulation's
+JUMP, VISIBLE = 1.5, 0.3  # times the optimal jump between neighbours, and Å beyond it: a seam of the alignment
+CROSSINGS, DRIFT = 2, 0.8  # of the middle of the slowest coordinate, and its rank correlation with time: one-way
+APART, LOOSE = 5.0, 2.0  # Å, and times the motion within molecules: molecules that move on their own
+ORDER, ATOMS = 3.0, 20  # times the distance to the nearest atom, of the next one in the file, from so many atoms on
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the verdict on a training is found from.
+
+    Attributes
+    ----------
+    trained : int
+        Frames that the networks learned from.
+    rmsd, train_rmsd, pca_rmsd, mean_rmsd : float
+        Å: of held-out frames and of training frames to their reconstruction, of held-out frames to that of principal
+        components, and to the mean structure.
+    valid : float
+        Share of draws that are valid.
+    spread : float
+        Mean square deviation of draws from their mean over that of training frames.
+    collapsed : bool
+    unlike : int
+        Held-out blocks that are unlike all frames elsewhere.
+    jump, least : float or None
+        Largest RMSD between neighbouring frames in Å, as aligned and as optimally superposed.
+    drift : float
+        Rank correlation of the first principal component with time, without its sign; 0 for several files.
+    crossings : int
+        How often that component passes between its outer quarters.
+    molecules : int
+        Separate molecules.
+    apart : float
+        Root mean square motion in Å of the molecules' centres; 0 for one molecule.
+    within : float
+        Root mean square motion in Å of atoms about their molecule's centre.
+    order : float
+        Median distance of neighbours in the file over that of nearest atoms.
+    atoms : int
+    feature_kind : str
+    """
+
+    trained: int
+    rmsd: float
+    train_rmsd: float
+    pca_rmsd: float
+    mean_rmsd: float
+    valid: float
+    spread: float
+    collapsed: bool
+    unlike: int
+    jump: float | None
+    least: float | None
+    drift: float
+    crossings: int
+    molecules: int
+    apart: float
+    within: float
+    order: float
+    atoms: int
+    feature_kind: str
+
+
+def judge_training(e: Evidence) -> Verdict:
+    """Return the verdict on a training."""
+    return judged(
+        _frames(e),
+        _molecules(e),
+        _order(e),
+        _collapsed(e),
+        _nothing(e),
+        _principal(e),
+        _overfitted(e),
+        _draws(e),
+        _spread(e),
+        _one_way(e),
+        _unlike(e),
+        _seam(e),
+    )
+
+
+def _frames(e: Evidence) -> Reason | None:
+    if e.trained >= FEW:
+        return None
+    severity = UNUSABLE if e.trained < FEWEST else CARE
+    text = f"too few frames: the model learned from {e.trained}; {ENOUGH} would do"
+    return Reason("too_few_frames", severity, text, "take every frame (no --step), more trajectories or a longer run")
+
+
+def _molecules(e: Evidence) -> Reason | None:
+    if e.molecules < 2 or e.apart < APART or e.apart < LOOSE * e.within:
+        return None
+    text = (
+        f"{e.molecules} separate molecules were taken as one body: their centres move by {e.apart:.0f} Å against each "
+        f"other, the atoms of one by {e.within:.1f} Å"
+    )
+    return Reason("separate_molecules", UNUSABLE, text, "choose one molecule with --select, such as --select 'segid A'")
+
+
+def _order(e: Evidence) -> Reason | None:
+    if e.atoms < ATOMS or e.order < ORDER:
+        return None
+    text = (
+        f"the order of the atoms does not follow the molecule: neighbours in the file are {e.order:.1f} times as far "
+        "apart as nearest atoms"
+    )
+    step = "check that topology and trajectory have the same atoms in the same order (-s)"
+    return Reason("atom_order", UNUSABLE, text, step)
+
+
+def _collapsed(e: Evidence) -> Reason | None:
+    if not e.collapsed:
+        return None
+    text = "the latent space has collapsed: its coordinates say nothing of a frame"
+    step = "--features cartesian" if e.feature_kind == "internal" else "--free-bits 4, or --likelihood isotropic"
+    return Reason("collapsed", UNUSABLE, text, step)
+
+
+def _nothing(e: Evidence) -> Reason | None:
+    if e.rmsd < e.mean_rmsd or e.collapsed:
+        return None
+    text = (
+        f"held-out frames are reconstructed no better ({e.rmsd:.2f} Å) than by the mean structure ({e.mean_rmsd:.2f} Å)"
+    )
+    step = "--features cartesian" if e.feature_kind == "internal" else "more frames, or more --latent-dim"
+    return Reason("explains_nothing", UNUSABLE, text, step)
+
+
+def _principal(e: Evidence) -> Reason | None:
+    if e.rmsd <= e.pca_rmsd:
+        return None
+    text = (
+        f"no better than principal components: held-out frames are reconstructed to {e.rmsd:.3f} Å, by as many "
+        f"principal components to {e.pca_rmsd:.3f} Å"
+    )
+    step = "--features cartesian" if e.feature_kind == "internal" else "more frames; or use principal components"
+    return Reason("no_better_than_pca", CARE, text, step)
+
+
+def _overfitted(e: Evidence) -> Reason | None:
+    ratio = e.rmsd / max(e.train_rmsd, 1e-6)
+    if ratio < OVERFITTED:
+        return None
+    text = (
+        f"overfitted: held-out frames are reconstructed to {e.rmsd:.2f} Å, those that the model learned from to "
+        f"{e.train_rmsd:.2f} Å"
+    )
+    return Reason("overfitted", UNUSABLE if ratio >= MEMORISED else CARE, text, "more frames, or fewer --latent-dim")
+
+
+def _draws(e: Evidence) -> Reason | None:
+    if e.valid >= MOST:
+        return None
+    text = f"{100 * e.valid:.0f} % of its draws are valid conformations as drawn"
+    long = e.feature_kind == "internal" or e.atoms > 100
+    step = "generate --project moves draws into the simulation's ranges" if long else "--features internal"
+    return Reason("draws_not_valid", CARE, text, step)
+
+
+def _spread(e: Evidence) -> Reason | None:
+    if abs(e.spread - 1.0) <= SPREAD:
+        return None
+    text = f"draws fluctuate {e.spread:.2f} times as much as the simulation (mean square)"
+    return Reason("spread_wrong", CARE, text, "generate --sampler aggregate, which draws where the frames are")
+
+
+def _one_way(e: Evidence) -> Reason | None:
+    if e.drift < DRIFT or e.crossings > CROSSINGS:
+        return None
+    text = (
+        f"one-way: the largest motion goes from one end to the other and crosses its middle {_times(e.crossings)}, so "
+        "populations and free energies mean nothing"
+    )
+    return Reason("one_way", CARE, text, "use the latent space for paths alone, or simulate the way back too")
+
+
+def _times(n: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def _unlike(e: Evidence) -> Reason | None:
+    if not e.unlike:
+        return None
+    text = f"{e.unlike} held-out blocks are unlike all frames elsewhere: the simulation may not be converged"
+    return Reason("unlike_blocks", CARE, text, "a longer run, or leave them out with --start and --stop")
+
+
+def _seam(e: Evidence) -> Reason | None:
+    if e.jump is None or e.least is None or e.jump < max(JUMP * e.least, e.least + VISIBLE):
+        return None
+    text = f"alignment jumps: neighbouring frames come to lie {e.jump:.2f} Å apart where {e.least:.2f} Å is optimal"
+    return Reason("alignment_jumps", CARE, text, "--features internal, which needs no alignment")

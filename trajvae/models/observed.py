@@ -1,0 +1,158 @@
+"""What the verdict on a training needs to know of its frames and draws, measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trajvae.models.partition import Partition
+from trajvae.models.pipeline import Pipeline
+from trajvae.readers.align import pairwise_rmsd
+from trajvae.topology import Topology
+from trajvae.validity import Validity
+
+Array = NDArray[np.floating[Any]]
+
+DRAWS = 200  # that validity and spread are told from
+GAP = 0.7  # nats between the prior and the posteriors together, above which draws are those of posteriors
+_ATOMS = 2000  # that nearest atoms are looked for among
+
+
+def draws_of(pipeline: Pipeline, frames: Array, gap: float) -> Array:
+    """Return draws (n, N, D) in Å, as `generate` makes them before it mends any.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    frames : ndarray, shape (T, N, D)
+        Training frames.
+    gap : float
+        See `prior_gap`: above 0.7 nats latent points come from posteriors of the frames, else from the prior.
+    """
+    generator = torch.Generator(pipeline.device).manual_seed(0)
+    if gap > GAP:
+        rows = torch.randint(len(frames), (DRAWS,), generator=torch.Generator().manual_seed(0)).numpy()
+        z = pipeline.posterior_sample(frames[rows], generator)
+    else:
+        z = pipeline.vae.latent.prior_sample(DRAWS, generator)
+    return pipeline.decode(np.asarray(z.cpu().double().numpy()), generator)
+
+
+def spread_of(pipeline: Pipeline, draws: Array, frames: Array) -> float:
+    """Return the mean square deviation of draws (n, N, D) from their mean over that of frames (T, N, D)."""
+    spreads = [float(pipeline.alignment.apply(x).astype(np.float64).var(axis=0).sum()) for x in (draws, frames)]
+    return spreads[0] / max(spreads[1], 1e-12)
+
+
+def mean_rmsd(frames: Array, others: Array) -> float:
+    """Return the mean RMSD in Å of frames (T, N, D) to the mean of others, all of them aligned."""
+    middle = np.broadcast_to(others.mean(axis=0), frames.shape)
+    return float(pairwise_rmsd(frames, middle, np.ones(frames.shape[1])).mean())
+
+
+def drift_of(frames: Array, file: NDArray[np.int64]) -> tuple[float, int]:
+    """Return how far the largest motion of frames (T, N, D) follows time, and how often it goes there and back.
+
+    Returns
+    -------
+    drift : float
+        The rank correlation of the first principal component with the frames' order, without its sign; 0 where frames
+        are of several files.
+    crossings : int
+        Passages between the component's outer quarters.
+    """
+    flat = frames.reshape(len(frames), -1).astype(np.float64)
+    if len(flat) < 5 or len(np.unique(file)) > 1:
+        return 0.0, 0
+    first = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)[0][:, 0]
+    low, high = np.quantile(first, [0.25, 0.75])
+    outer = np.where(first <= low, -1, np.where(first >= high, 1, 0))
+    outer = outer[outer != 0]
+    order = np.argsort(np.argsort(first))
+    return abs(float(np.corrcoef(order, np.arange(len(first)))[0, 1])), int((np.diff(outer) != 0).sum())
+
+
+def molecules_of(frames: Array, topology: Topology) -> tuple[int, float, float]:
+    """Return the number of molecules, how far their centres move, and the atoms about those, in Å (root mean squares).
+
+    Parameters
+    ----------
+    frames : ndarray, shape (T, N, D)
+        Aligned.
+    topology : Topology
+        Without bonds all atoms are one molecule.
+    """
+    from scipy.sparse import coo_matrix  # here: these take a quarter of a second, and most commands need none
+    from scipy.sparse.csgraph import connected_components
+
+    bonds, n = topology.bonds, topology.n_atoms
+    if not len(bonds):
+        return 1, 0.0, 0.0
+    graph = coo_matrix((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), (n, n))
+    count, label = connected_components(graph, directed=False)
+    sizes = np.bincount(label, minlength=count)
+    large = sizes[label] > 1  # ions and beads without bonds are no molecules
+    if len(np.unique(label[large])) < 2:
+        return int(count), 0.0, 0.0
+    weights = coo_matrix((1.0 / sizes[label], (label, np.arange(n))), (count, n)).tocsr()
+    flat = np.moveaxis(frames.astype(np.float64), 1, 0)  # (N, T, D)
+    centres = np.asarray(weights @ flat.reshape(n, -1)).reshape(count, *flat.shape[1:])
+    about = flat - centres[label]
+    apart = np.sqrt(centres[sizes > 1].var(axis=1).sum(axis=-1).mean())
+    return int((sizes > 1).sum()), float(apart), float(np.sqrt(about[large].var(axis=1).sum(axis=-1).mean()))
+
+
+def order_of(frame: Array) -> float:
+    """Return the median distance of neighbours in the file over that of nearest atoms, in one frame (N, D)."""
+    from scipy.spatial import cKDTree
+
+    atoms = frame[:_ATOMS].astype(np.float64)
+    if len(atoms) < 3:
+        return 1.0
+    nearest = np.asarray(cKDTree(atoms).query(atoms, k=2)[0])[:, 1]
+    return float(np.median(np.linalg.norm(np.diff(atoms, axis=0), axis=1)) / max(float(np.median(nearest)), 1e-6))
+
+
+def evidence_of(
+    pipeline: Pipeline,
+    validity: Validity,
+    sample: Array,
+    index: NDArray[np.int64],
+    file: NDArray[np.int64],
+    parts: Partition,
+    gap: float,
+) -> dict[str, Any]:
+    """Return what of the verdict's evidence is found from the frames that a model keeps and from its draws.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    validity : Validity
+    sample : ndarray, shape (S, N, D)
+        Aligned frames, evenly spread.
+    index : ndarray of int64, shape (S,)
+        Which of the T frames they are.
+    file : ndarray of int64, shape (T,)
+    parts : Partition
+    gap : float
+        See `prior_gap`.
+    """
+    training, held = parts.training[index], parts.held_out[index]
+    known = sample[training] if training.any() else sample
+    draws = draws_of(pipeline, known, gap)
+    drift, crossings = drift_of(sample, file[index])
+    molecules, apart, within = molecules_of(sample, pipeline.topology)
+    return {
+        "draws_valid": float(validity.test(draws).mean()),
+        "spread": spread_of(pipeline, draws, known),
+        "mean_rmsd": mean_rmsd(sample[held] if held.any() else sample, known),
+        "drift": drift,
+        "crossings": crossings,
+        "molecules": molecules,
+        "apart": apart,
+        "within": within,
+        "order": order_of(sample[0]),
+    }

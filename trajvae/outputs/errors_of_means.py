@@ -1,0 +1,118 @@
+"""Standard errors of means over frames whose neighbours in time are alike."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+
+FEWEST = 5.0  # independent frames below which a standard error is not to be trusted
+
+
+class MeanError(NamedTuple):
+    """How well a mean is known.
+
+    Attributes
+    ----------
+    value : float
+        Standard error; NaN where there is one frame.
+    correlation_time : float
+        Of the values, in frames that were read: integrated, 1/2 where they are independent of each other. Too short
+        where blocks are shorter than the time itself, which `independent` and the error do not suffer from.
+    independent : float
+        How many independent values the mean is worth.
+    """
+
+    value: float
+    correlation_time: float
+    independent: float
+
+    @property
+    def half_width(self) -> float:
+        """Of the 95 % interval, by Student's t for as many independent values."""
+        return self.value * student(self.independent)
+
+
+def student(n: float) -> float:
+    """The factor from a standard error of n independent values to the half width of their mean's 95 % interval."""
+    return float(scipy.stats.t.ppf(0.975, max(n - 1.0, 1.0)))
+
+
+def mean_error(values: Float64, rows: NDArray[np.int64]) -> MeanError:
+    """Standard error of a mean of correlated values at known frames.
+
+    The variance of the mean is the mean autocovariance over all pairs of frames, summed over lags up to the first at
+    which sums over lags, doubled in width, are no longer positive; it is freed of what the mean itself takes away.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+    rows : ndarray of int64, shape (n,)
+        The number of each frame, ascending; between them may be gaps.
+
+    References
+    ----------
+    C. J. Geyer, Statist. Sci. 7, 473 (1992): initial positive sequences.
+    H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989): the bias of the sample's own mean.
+    """
+    n = len(values)
+    if n < 2:
+        return MeanError(float("nan"), float("nan"), float(n))
+    off = values - values.mean()
+    spread = float(np.mean(off**2))
+    if spread <= 1e-24 * max(1.0, float(np.mean(values**2))):
+        return MeanError(0.0, 0.5, float(n))
+    products, pairs = _by_lag(off, rows)
+    variance = _variance(products, pairs, n)
+    # no less than for independent values: noise must not make neighbours repel
+    variance = max(variance, spread / (n - 1))
+    independent = float(np.clip((spread + variance) / variance, 1.0, n))
+    return MeanError(variance**0.5, _correlation_time(products, pairs, n), independent)
+
+
+def _by_lag(off: Float64, rows: NDArray[np.int64]) -> tuple[Float64, Float64]:
+    """Sums over pairs of frames of products of values, and how many pairs, by lag from 0."""
+    step = max(1, int(np.gcd.reduce(np.diff(rows))))
+    place = (rows - rows[0]) // step
+    size = scipy.fft.next_fast_len(2 * int(place[-1]) + 1)
+    out = []
+    for content in (off, np.ones(len(off))):
+        line = np.zeros(int(place[-1]) + 1)
+        line[place] = content
+        power = np.abs(scipy.fft.rfft(line, size)) ** 2
+        out.append(scipy.fft.irfft(power, size)[: len(line)])
+    return np.asarray(out[0], dtype=np.float64), np.asarray(np.round(out[1]), dtype=np.float64)
+
+
+def _last(products: Float64, pairs: Float64) -> int:
+    """The number of lags, from 0, over which values are alike: windows that double in width have positive sums."""
+    start = 1
+    while start < len(products):
+        stop = min(2 * start, len(products))
+        seen = pairs[start:stop].sum()
+        noise = products[0] / pairs[0] / max(seen, 1.0) ** 0.5
+        if seen and products[start:stop].sum() / seen < noise:
+            return start
+        start = stop
+    return len(products)
+
+
+def _variance(products: Float64, pairs: Float64, n: int) -> float:
+    """Variance of the mean from sums by lag."""
+    last = _last(products, pairs)
+    summed = products[0] + 2.0 * products[1:last].sum()
+    share = (pairs[0] + 2.0 * pairs[1:last].sum()) / n**2
+    # every product lacks the variance of the mean; where all lags count, nothing is left to tell it from
+    return float(summed / n**2 / max(1.0 - share, 1.0 / n))
+
+
+def _correlation_time(products: Float64, pairs: Float64, n: int) -> float:
+    """In the step of the frames' numbers."""
+    last = _last(products, pairs)
+    known = pairs[1:last] > 0
+    shares = products[1:last][known] / pairs[1:last][known] / (products[0] / n)
+    return float(max(0.5 + shares.sum(), 0.5))

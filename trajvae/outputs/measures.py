@@ -1,0 +1,56 @@
+"""Numbers of each frame beside its latent point: the built-in observables, and whether it is in support."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.models.encoded import Encoded
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
+from trajvae.observables import built_in, evaluate_all
+from trajvae.outputs.support import Support
+
+
+class Measured(NamedTuple):
+    """What is told of frames beside what the encoder says of them.
+
+    Attributes
+    ----------
+    observables : mapping of str to ndarray, shape (T,)
+        The built-in ones, in Å.
+    in_support : ndarray of bool, shape (T,), or None
+        None where no training frames were given.
+    """
+
+    observables: Mapping[str, NDArray[np.float64]]
+    in_support: NDArray[np.bool_] | None
+
+
+class FrameMeasures:
+    """Measures frames as they come, beside what the encoder says of them."""
+
+    def __init__(self, pipeline: Pipeline, record: Record | None, *, observables: bool) -> None:
+        self._wanted = list(built_in(pipeline.topology).values()) if observables else []
+        self._support: Support | None = None
+        if record is not None:
+            self._support = Support.of(pipeline, record)
+        self._parts: list[Measured] = []
+
+    def measure(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> Measured:
+        """The built-in observables of some frames, and whether they are in support."""
+        inside = None if self._support is None else self._support.inside(encoded.latent)
+        return Measured(evaluate_all(self._wanted, aligned) if self._wanted else {}, inside)
+
+    def add(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> None:
+        """Measure the next frames, and keep what is found."""
+        self._parts.append(self.measure(encoded, aligned))
+
+    def gathered(self) -> Measured:
+        """What was found of all frames that were added."""
+        values = {o.name: np.concatenate([part.observables[o.name] for part in self._parts]) for o in self._wanted}
+        found = [part.in_support for part in self._parts if part.in_support is not None]
+        return Measured(values, np.concatenate(found) if found else None)

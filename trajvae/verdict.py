@@ -1,0 +1,68 @@
+"""Whether a model, or what was made with it, can be used: a judgement in words, with reasons and a next step for each.
+
+Each reason is found from figures that are measured anyway; the limits are stated beside it. A judgement is the worst of
+its reasons: `good` without any, `usable with care`, or `not usable`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+GOOD, CARE, UNUSABLE = "good", "usable with care", "not usable"
+_RANKS = (GOOD, CARE, UNUSABLE)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason not to trust something.
+
+    Attributes
+    ----------
+    name : str
+        Its short name, for scripts: `too_few_frames`, `overfitted`, ...
+    severity : str
+        What the reason alone makes of the whole: `usable with care` or `not usable`.
+    text : str
+        What was found, in words.
+    step : str
+        What to do next.
+    """
+
+    name: str
+    severity: str
+    text: str
+    step: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A judgement with its reasons, worst first."""
+
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """`good`, `usable with care` or `not usable`."""
+        return max((r.severity for r in self.reasons), key=_RANKS.index, default=GOOD)
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys `verdict` and `reasons`, as JSON takes them."""
+        return {"verdict": self.verdict, "reasons": [dict(vars(reason)) for reason in self.reasons]}
+
+    def lines(self) -> list[str]:
+        """The judgement for people, a line for each reason."""
+        return [f"verdict: {self.verdict}", *(f"  - {r.text}; next: {r.step}" for r in self.reasons)]
+
+
+def judged(*found: Reason | None) -> Verdict:
+    """Return the verdict of the reasons that hold, worst first."""
+    held = [reason for reason in found if reason is not None]
+    return Verdict(tuple(sorted(held, key=lambda r: -_RANKS.index(r.severity))))
+
+
+def verdict_of(figures: dict[str, Any]) -> list[str]:
+    """Return the lines of a verdict that stands in figures as JSON, none where there is none."""
+    if "verdict" not in figures:
+        return []
+    return Verdict(tuple(Reason(**reason) for reason in figures["reasons"])).lines()
