@@ -10,8 +10,7 @@ import click
 
 from . import options, report
 
-_ROWS = 12
-_BLIND = 0.1  # bits: a noise floor that hides what one wants to see
+_UNITS = {"Angstrom": "Å", "degree": "°"}
 
 
 @click.command(cls=options.GroupedCommand, epilog="Example: trajvae marginals traj.dcd -s top.psf")
@@ -25,8 +24,9 @@ def marginals(
 ) -> None:
     """Simulation against model, observable by observable.
 
-    Every divergence stands beside its noise floor: the same figure between two halves of the simulation. Without a
-    trajectory, the frames that the model keeps are taken.
+    Every divergence stands beside its noise floor: the same figure between two halves of the simulation. Bonds, angles,
+    torsions, pair distances and the like are judged each by themselves, the worst first. Without a trajectory, the
+    frames that the model keeps are taken.
     """
     options.ready([output], {**choices, "model": model or Path("model.h5")}, trajectories, force=force)
     trained = options.load_model(model, choices["device"])
@@ -35,28 +35,34 @@ def marginals(
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
     table = {k: {"jsd": m.jsd, "w1": m.w1, "noise_floor": m.noise_floor} for k, m in found.table.items()}
     figures = {"observables": table, **found.figures, "frames": found.n, "output": str(output)}
+    figures["kinds"] = [dataclasses.asdict(kind) for kind in found.kinds]
     report.result(figures, _lines(found, output), as_json=as_json)
 
 
 def _lines(found: Any, output: Path) -> list[str]:
-    """A row an observable; bonds, angles and pair distances as the mean and the worst of each family."""
-    families = {"bond_": "bonds", "angle_": "angles", "distance_": "pair distances"}
-    alone = [(k, m) for k, m in found.table.items() if not k.startswith(tuple(families))][:_ROWS]
-    lines = [
-        f"{found.n} conformations of the model against {found.n} frames; noise floor: those against {found.n} others",
-        f"  {'':24s} {'JSD (bits)':>12s} {'noise floor':>12s} {'W1':>8s}",
+    """A row a kind of observables, the worst first, with its worst observable; and what the verdicts mean."""
+    from trajvae.outputs.kinds import VERDICTS
+
+    known = [kind.verdict for kind in found.kinds]
+    return [
+        f"{found.n} conformations of the model against {found.n} frames; floor: those against {found.n} others",
+        *_table(found.kinds),
+        *(f"  {verdict}: {text}" for verdict, text in VERDICTS.items() if verdict in known),
+        *_told_whole(found),
+        f"histograms of {len(found.table)} observables: {output}",
     ]
-    lines += [f"  {k:24s} {m.jsd:12.4f} {m.noise_floor:12.4f} {m.w1:8.3f} {m.unit}" for k, m in alone]
-    for prefix, name in families.items():
-        members = [m for k, m in found.table.items() if k.startswith(prefix)]
-        if members:
-            jsd, floor = ([getattr(m, field) for m in members] for field in ("jsd", "noise_floor"))
-            n = len(members)
-            lines.append(f"  {f'{n} {name}, mean':24s} {sum(jsd) / n:12.4f} {sum(floor) / n:12.4f}")
-            lines.append(f"  {f'{n} {name}, worst':24s} {max(jsd):12.4f} {max(floor):12.4f}")
-    if found.figures["mean_noise_floor"] > _BLIND:
-        lines.append(f"  {found.n} frames are too few to tell: the simulation differs from itself by as much")
-    return [*lines, *_told_whole(found), f"histograms of {len(found.table)} observables: {output}"]
+
+
+def _table(kinds: Any) -> list[str]:
+    """Divergences in bits: means of each kind, and of its worst observable, which is named."""
+    head = f"  {'JSD in bits':22s} {'mean':>7s} {'floor':>7s}  {'verdict':14s}  {'worst':>7s} {'floor':>7s} {'W1':>9s}"
+    lines = [head]
+    for k in kinds:
+        title = f"{k.count} {k.kind}" if k.count > 1 else k.kind
+        row = f"  {title:22s} {k.jsd:7.4f} {k.noise_floor:7.4f}  {k.verdict:14s}  {k.worst_jsd:7.4f} "
+        row += f"{k.worst_noise_floor:7.4f} {k.worst_w1:7.3f} {_UNITS.get(k.unit, k.unit)}"
+        lines.append(f"{row}  {k.worst}{': ' if k.worst_atoms else ''}{k.worst_atoms}")
+    return lines
 
 
 def _told_whole(found: Any) -> list[str]:

@@ -15,11 +15,11 @@ _TWO = 4  # values of which one at each end can be left out
 
 
 def bin_edges(samples: list[Float64], period: float = 0.0) -> Float64:
-    """Return edges of 50 bins over the samples, the outer two of them open; or over one period from -period/2.
+    """Edges of 50 equal bins over the samples, the outer two of which are open; of angles one period from -period/2.
 
-    The 48 inner bins cover every sample but for its far values: half a percent at each end, or one value where that is
-    less, can widen the bins by no more than half of what the rest of that sample spans. Few far values so hide nothing;
-    they are counted in the open bins. See `histogram`.
+    The bins cover every sample but for its far values: half a percent at each end, or one value where that is less, can
+    widen the bins by no more than half of what the rest of that sample spans. Few far values so hide nothing; they are
+    counted in the open bins. See `histogram`.
 
     Parameters
     ----------
@@ -36,9 +36,7 @@ def bin_edges(samples: list[Float64], period: float = 0.0) -> Float64:
     ranges = [_range(s) for s in samples]
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
     room = 1e-9 * (high - low if high > low else 1.0 + max(abs(low), abs(high)))
-    low, high = low - room, high + room
-    width = (high - low) / (BINS - 2)
-    return np.linspace(low - width, high + width, BINS + 1)
+    return np.linspace(low - room, high + room, BINS + 1)
 
 
 def _range(sample: Float64) -> tuple[float, float]:

@@ -19,7 +19,8 @@ from trajvae.divergence import BINS, circular_wasserstein
 from trajvae.errors import OutputError, ReadError
 from trajvae.models.partition import HELD_OUT, TRAINING
 from trajvae.outputs import marginals as module
-from trajvae.outputs.marginals import COMPARED, Marginals, compare, halves
+from trajvae.outputs.histograms import compare
+from trajvae.outputs.marginals import COMPARED, Marginals, halves
 
 Float64 = NDArray[np.float64]
 
@@ -57,23 +58,41 @@ def test_distances_of_samples_are_scipy_s_and_their_definitions() -> None:
 
 
 def test_histograms_cover_everything() -> None:
-    """Both histograms sum to one, over edges from the smallest to the largest of all values."""
+    """Histograms sum to one, over the simulation's own range; what the model has beyond it is in the outermost bins."""
     a, b, model = _samples()
     m = compare(a, b, model, "Angstrom")
     assert m.edges.shape == (BINS + 1,)
     assert m.simulation.sum() == pytest.approx(1.0)
     assert m.model.sum() == pytest.approx(1.0)
-    everything = np.concatenate([a, b, model])
-    assert (m.edges[0], m.edges[-1]) == (everything.min(), everything.max())
+    everything = np.concatenate([a, b])
+    assert (m.edges[0], m.edges[-1]) == pytest.approx((everything.min(), everything.max()))
+    outside = (model < everything.min()) | (model > everything.max())
+    assert m.beyond == pytest.approx(outside.mean()) and m.beyond > 0.0
+    assert m.model[-1] >= (model > everything.max()).mean() > 0.0
+
+
+@pytest.mark.parametrize("far", [1e3, -1e8])
+def test_one_far_draw_counts_by_its_weight(far: float) -> None:
+    """However far it is, it changes the divergence by no more than its share of the draws, and bins not at all."""
+    a, b, model = _samples(400, shift=0.6)
+    hit = model.copy()
+    hit[7] = far
+    plain, other = compare(a, b, model, "Angstrom"), compare(a, b, hit, "Angstrom")
+    np.testing.assert_array_equal(plain.edges, other.edges)
+    assert plain.jsd > 0.05 and abs(other.jsd - plain.jsd) <= 1 / 400
+    assert other.noise_floor == plain.noise_floor
 
 
 def test_disjoint_samples_are_one_bit_apart() -> None:
-    """Samples without overlap have divergence 1, KS 1 and W1 the distance between them."""
+    """Samples apart have KS 1 and W1 the distance; the divergence is 1 but for simulated frames in the open bins."""
     a = np.linspace(0.0, 1.0, 500)
     m = compare(a, a, a + 10.0, "Angstrom")
-    assert (m.jsd, m.ks) == pytest.approx((1.0, 1.0))
+    assert (m.ks, m.beyond) == pytest.approx((1.0, 1.0))
+    assert m.jsd == pytest.approx(1.0, abs=0.1)
     assert m.w1 == pytest.approx(10.0)
     assert (m.noise_floor, m.w1_floor, m.ks_floor) == pytest.approx((0.0, 0.0, 0.0))
+    one = np.full(100, 1.09)
+    assert compare(one, one, one + np.linspace(-0.1, 0.1, 100), "Angstrom").jsd == pytest.approx(1.0)
 
 
 def test_identical_distributions_reach_the_noise_floor() -> None:

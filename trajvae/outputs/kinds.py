@@ -1,15 +1,16 @@
 """Observables by kind, each kind judged by itself: whether the model's differ from the simulation's.
 
-The measure is how much the simulation differs from itself: its blocks in time are divided into halves in many ways at
-random, and the halves compared as the model and the simulation are. The figures of a kind are two, the mean over its
-observables and the observable that is furthest above its own floor. A kind differs where either is above what it is in
-every division: one false alarm in about a hundred kinds and figures.
+The measure is how much the simulation differs from itself: its blocks in time are divided into halves in many ways, at
+random and into earlier and later, and the halves compared as the model and the simulation are. The figures of a kind
+are two, the mean over its observables and the observable that is furthest above its own floor. A kind differs where
+either is above what it is in every division.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -57,7 +58,7 @@ class Kind:
     worst : str
         Name of the observable that is furthest above its floor.
     worst_atoms : str
-        Its atoms: residue, name, and number within the selection from 0; of a whole molecule's observable empty.
+        Its atoms, see `atoms_of`.
     worst_jsd, worst_noise_floor, worst_w1 : float
         Its own figures; `worst_w1` in `unit`.
     unit : str
@@ -79,7 +80,7 @@ class Kind:
 
 
 class Compared(Protocol):
-    """One observable's figures: `outputs.marginals.Marginal`."""
+    """One observable's figures: `outputs.histograms.Marginal`."""
 
     @property
     def unit(self) -> str:
@@ -104,9 +105,16 @@ def kind_of(name: str) -> str:
 
 
 def divisions(blocks: int, seed: int = 0) -> NDArray[np.bool_]:
-    """Which of the blocks are in the first half, for each of 100 random divisions, (100, blocks)."""
+    """Which of the blocks are in the first half: 100 random divisions, and every one into two runs in time.
+
+    Returns
+    -------
+    ndarray, shape (100 + blocks, blocks)
+    """
+    half = -(-blocks // 2)
     order = np.random.default_rng(seed).random((DIVISIONS, blocks)).argsort(axis=1)
-    return np.asarray(order < -(-blocks // 2))
+    turned = (np.arange(blocks) + np.arange(blocks)[:, None]) % blocks
+    return np.asarray(np.concatenate([order, turned]) < half)
 
 
 def floors(values: Float64, block: NDArray[np.int64], edges: Float64, first: NDArray[np.bool_]) -> Float64:
@@ -173,13 +181,13 @@ def _judged(
 
 
 def atoms_of(observable: Observable, topology: Topology) -> str:
-    """An observable's atoms for people, such as `ALA2 N, ALA2 CA (6, 8)`; names only where the topology has them."""
-    if not observable.atoms:
+    """An observable's atoms by residue, such as `ALA2 C, ALA3 N-CA-C`; empty where the topology does not name them."""
+    atoms = list(observable.atoms)
+    if not all(topology.names[atoms].tolist()):
         return ""
-    numbers = ", ".join(map(str, observable.atoms))
-    names = [
-        f"{topology.resnames[i]}{topology.resids[i]}{topology.icodes[i]} {topology.names[i]}"
-        for i in observable.atoms
-        if topology.names[i]
-    ]
-    return f"{', '.join(names)} ({numbers})" if len(names) == len(observable.atoms) else f"atoms {numbers}"
+    parts = []
+    for _, group in groupby(atoms, key=lambda i: int(topology.residues[i])):
+        own = list(group)
+        residue = f"{topology.resnames[own[0]]}{topology.resids[own[0]]}{topology.icodes[own[0]]}"
+        parts.append(f"{residue} {'-'.join(topology.names[own])}")
+    return ", ".join(parts)

@@ -11,7 +11,7 @@ simulated frames drawn once more, which is learning by heart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
-from trajvae.divergence import bin_edges, circular_wasserstein, histogram, histogram_divergence, jensen_shannon
+from trajvae.divergence import bin_edges, histogram, histogram_divergence
 from trajvae.errors import ReadError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.baselines import evenly, known_frames, principal_draws, resampled
 from trajvae.outputs.generate import draw
+from trajvae.outputs.histograms import Marginal, Wide, compare, outside
 from trajvae.outputs.kinds import Kind, atoms_of, divisions, floors, judge
 from trajvae.outputs.novelty import novelty
 from trajvae.outputs.samplers import settle
@@ -47,54 +48,8 @@ COMPARED = {
     "jsd_pca": ("pca", "a"),
     "jsd_resampled": ("resampled", "a"),
 }
+_FAR = 0.005  # share of the model and of PCA beyond the bins from which on others are drawn
 _NOVEL = 1000  # conformations whose nearest frames are looked for, and frames that are looked at
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Marginal(Displayed):
-    """One observable's histograms and figures.
-
-    Attributes
-    ----------
-    unit : str
-    edges : ndarray, shape (51,)
-    simulation, model : ndarray, shape (50,)
-        Probability of each bin, of A and of the model.
-    jsd, w1, ks : float
-        Jensen-Shannon divergence in bits, Wasserstein-1 distance in the unit, Kolmogorov-Smirnov statistic.
-    noise_floor, w1_floor, ks_floor : float
-        The same between A and B.
-    others : dict of float
-        Divergences in bits of other pairs of sets, in the same bins: `random_floor` of random halves, `held_out_floor`,
-        `jsd_train` and `jsd_held_out` of held-out and training frames and the model, `jsd_pca` and `jsd_resampled`.
-    second, pca : ndarray, shape (50,), optional
-        As `simulation`, of B, and of PCA with an isotropic residual.
-    period : float
-        Of an angle; 0 if none. Then the bins cover what the simulation covers, the outermost two are open, and what
-        lies beyond the edges is counted there.
-    beyond : float
-        Share of the model's draws in the open bins.
-    """
-
-    unit: str
-    edges: Float64
-    simulation: Float64
-    model: Float64
-    jsd: float
-    w1: float
-    ks: float
-    noise_floor: float
-    w1_floor: float
-    ks_floor: float
-    others: dict[str, float] = field(default_factory=dict)
-    second: Float64 | None = None
-    pca: Float64 | None = None
-    period: float = 0.0
-    beyond: float = 0.0
-
-    def _summary(self) -> Summary:
-        title = f"Marginal ({self.unit or 'no unit'}): JSD {self.jsd:.4f} bits, noise floor {self.noise_floor:.4f}"
-        return Summary(title, scalars({**vars(self), **self.others}))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,7 +94,10 @@ class Marginals(Displayed):
         return dataframe(columns, list(self.table), "observable")
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write `/marginals/<name>/{edges,simulation,model}` with figures, and `/baselines/<name>/{second,pca}`."""
+        """Write `/marginals/<name>/{edges,simulation,model}` with figures, and `/baselines/<name>/{second,pca}`.
+
+        The same stands in `/table`, a row an observable, which is read in one go; `/kinds` has a row a kind.
+        """
         groups: dict[str, tuple[Tree, dict[str, Any]]] = {}
         for name, m in self.table.items():
             tree: Tree = {
@@ -147,39 +105,31 @@ class Marginals(Displayed):
                 "simulation": Quantity(m.simulation),
                 "model": Quantity(m.model),
             }
-            marks = {k: v for k, v in vars(m).items() if not isinstance(v, np.ndarray | dict | None)}
+            marks = {k: v for k, v in vars(m).items() if not isinstance(v, np.ndarray | dict | tuple | None)}
             groups[f"marginals/{name}"] = (tree, {**marks, **m.others})
             beside = {k: Quantity(v) for k, v in (("second", m.second), ("pca", m.pca)) if v is not None}
             groups |= {f"baselines/{name}": (beside, {})} if beside else {}
+        groups |= {"table": (_columns(self.table), {}), "kinds": (_rows([asdict(k) for k in self.kinds]), {})}
         header = Header("marginals", self.command or "Marginals.save", self.seed)
         attributes = {"n": self.n, **{k: v for k, v in self.figures.items() if isinstance(v, float | int | str)}}
         write_table(Path(path), header, groups=groups, attributes=attributes, force=force)
 
 
-def compare(a: Float64, b: Float64, model: Float64, unit: str, period: float = 0.0) -> Marginal:
-    """Compare samples of one observable.
-
-    Parameters
-    ----------
-    a, b : ndarray
-        Two sets of the simulation.
-    model : ndarray
-    unit : str
-    period : float
-        Of an angle, 0 if none; its histogram covers one period from -period/2, and W1 goes the shorter way round.
-    """
-    edges = bin_edges([np.concatenate([a, b])], period)
-    pa, pb, pm = (histogram(v, edges) for v in (a, b, model))
-    figures = (*_figures(pa, pm, a, model, period), *_figures(pa, pb, a, b, period))
-    return Marginal(unit, edges, pa, pm, *figures, period=period, beyond=0.0 if period else float(pm[0] + pm[-1]))
+def _columns(table: dict[str, Marginal]) -> Tree:
+    """Figures (M,), edges (M, 51) and histograms (M, 50) of all observables, in their order."""
+    found = list(table.values())
+    figures = [dict(scalars({**vars(m), **m.others})) for m in found]
+    beside = ("second", "pca") if all(m.second is not None and m.pca is not None for m in found) else ()
+    stacked = {k: np.array([getattr(m, k) for m in found]) for k in ("edges", "simulation", "model", *beside)}
+    if beside:
+        stacked |= {f"wide_{k}": np.array([getattr(m.wide or m, k) for m in found]) for k in Wide._fields}
+    return {"name": np.array(list(table), dtype=str), **_rows(figures), **stacked}
 
 
-def _figures(p: Float64, q: Float64, a: Float64, b: Float64, period: float) -> tuple[float, float, float]:
-    """Jensen-Shannon divergence of the histograms; Wasserstein-1 and Kolmogorov-Smirnov of the samples."""
-    from scipy.stats import ks_2samp, wasserstein_distance  # half a second that no other output waits for
-
-    w1 = circular_wasserstein(a, b, period) if period else wasserstein_distance(a, b)
-    return float(jensen_shannon(p, q)), float(w1), float(ks_2samp(a, b).statistic)
+def _rows(rows: list[dict[str, Any]]) -> dict[str, NDArray[np.generic]]:
+    """Columns of the names that all rows have."""
+    names = [name for name in (rows[0] if rows else ()) if all(name in row for row in rows)]
+    return {name: np.array([row[name] for row in rows]) for name in names}
 
 
 def halves(n: int, most: int = MOST) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -289,4 +239,12 @@ def _marginal(observable: Observable, values: dict[str, Float64]) -> Marginal:
         name: histogram_divergence(values[p], values[q], period, found.edges) for name, (p, q) in COMPARED.items()
     }
     second, pca = (histogram(values[name], found.edges) for name in ("b", "pca"))
-    return replace(found, others=others, second=second, pca=pca)
+    found = replace(found, others=others, second=second, pca=pca)
+    far = max(outside(values[name], found.edges) for name in ("model", "pca"))
+    return found if far < _FAR else replace(found, wide=_wide(values))
+
+
+def _wide(values: dict[str, Float64]) -> Wide:
+    """Histograms in bins over the simulation and the model; what PCA has beyond them is left out."""
+    edges = bin_edges([np.concatenate([values["a"], values["b"]]), values["model"]])
+    return Wide(edges, *(np.histogram(values[k], edges)[0] / len(values[k]) for k in ("a", "model", "b", "pca")))

@@ -16,6 +16,7 @@ from trajvae.store import Contents, Quantity, read_contents, read_model
 
 Float64 = NDArray[np.float64]
 
+_SETS = ("edges", "simulation", "model", "second", "pca")
 _PLAIN = {"Cartesian": "e{0}", "unit vectors": "s{1}:1.0"}  # of files that do not name their geometry
 
 
@@ -61,8 +62,19 @@ class StoredModel(Brief):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class StoredShares(Brief):
+    """As `outputs.histograms.Wide`."""
+
+    edges: Float64
+    simulation: Float64
+    model: Float64
+    second: Float64 | None
+    pca: Float64 | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class StoredMarginal(Brief):
-    """As `outputs.marginals.Marginal`, without the figures that are not drawn."""
+    """As `outputs.histograms.Marginal`, without the figures that are not drawn."""
 
     unit: str
     edges: Float64
@@ -73,6 +85,7 @@ class StoredMarginal(Brief):
     jsd: float
     noise_floor: float
     others: Mapping[str, float]
+    wide: StoredShares | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,7 +135,8 @@ def read(path: str | Path) -> Stored:
         The file is missing, damaged, none of trajvae's, or lacks what its kind must hold.
     """
     path = Path(path)
-    contents = read_contents(path, skip=("trajvae/weights", "trajvae/training/sample", "particles"))
+    heavy = ("trajvae/weights", "trajvae/training/sample", "particles")
+    contents = read_contents(path, skip=heavy, tables=("table",))  # of marginals.h5, whose groups are thousands
     kinds: dict[str, Callable[[Contents], Stored]] = {
         "embedding": lambda c: replace(_points(c), name=str(path)),
         "model": lambda _: _model(path),
@@ -225,7 +239,9 @@ def _model(path: Path) -> StoredModel:
 
 
 def _marginals(contents: Contents) -> StoredMarginals:
-    table = {}
+    if "table" in contents.tree:
+        return _tabulated(contents.tree["table"])
+    table = {}  # of a file of an older version
     for name, group in contents.tree["marginals"].items():
         marks = dict(contents.marks[f"marginals/{name}"])
         unit, jsd, floor = str(marks.pop("unit", "")), float(marks.pop("jsd")), float(marks.pop("noise_floor"))
@@ -233,6 +249,27 @@ def _marginals(contents: Contents) -> StoredMarginals:
         sets = (group["simulation"], group["model"], beside.get("second"), beside.get("pca"))
         table[name] = StoredMarginal(unit, group["edges"], *sets, jsd, floor, marks)
     return StoredMarginals(table)
+
+
+def _tabulated(columns: dict[str, NDArray[Any]]) -> StoredMarginals:
+    """Of columns that have a row an observable."""
+    columns = dict(columns)
+    names, unit, jsd, floor = (columns.pop(k).tolist() for k in ("name", "unit", "jsd", "noise_floor"))
+    own, wide = (_sets(columns, prefix, len(names)) for prefix in ("", "wide_"))
+    others = [dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
+    table = {}
+    for k, name in enumerate(names):
+        shares = None if wide[k]["edges"] is None else StoredShares(**wide[k])
+        figures: dict[str, Any] = {"unit": unit[k], "jsd": jsd[k], "noise_floor": floor[k], "others": others[k]}
+        table[name] = StoredMarginal(**figures, **own[k], wide=shares)
+    return StoredMarginals(table)
+
+
+def _sets(columns: dict[str, NDArray[Any]], prefix: str, rows: int) -> list[dict[str, Any]]:
+    """Edges and histograms of each observable, taken out of the columns; None where there are none."""
+    nothing: list[None] = [None] * rows
+    parts = [columns.pop(f"{prefix}{k}", nothing) for k in _SETS]
+    return [dict(zip(_SETS, row, strict=True)) for row in zip(*parts, strict=True)]
 
 
 def _conformations(contents: Contents) -> StoredConformations:

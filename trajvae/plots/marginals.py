@@ -26,12 +26,8 @@ _SHOWN = {
 _LEAST = 1e-4  # bits, the left end of the axis
 
 
-class Histograms(Protocol):
-    """One observable: `outputs.marginals.Marginal`."""
-
-    @property
-    def unit(self) -> str:
-        """Of the edges."""
+class Shares(Protocol):
+    """Histograms of one observable."""
 
     @property
     def edges(self) -> Float64:
@@ -53,6 +49,14 @@ class Histograms(Protocol):
     def pca(self) -> Float64 | None:
         """The same of the baseline."""
 
+
+class Histograms(Shares, Protocol):
+    """One observable: `outputs.histograms.Marginal`."""
+
+    @property
+    def unit(self) -> str:
+        """Of the edges."""
+
     @property
     def jsd(self) -> float:
         """Divergence of simulation and model in bits."""
@@ -64,6 +68,10 @@ class Histograms(Protocol):
     @property
     def others(self) -> Mapping[str, float]:
         """Further divergences in bits."""
+
+    @property
+    def wide(self) -> Shares | None:
+        """Histograms to be drawn instead, where much lies beyond the bins of the divergences."""
 
 
 class Table(Protocol):
@@ -99,19 +107,20 @@ def marginal(marginals: Table, name: str, *, ax: Axes | None = None) -> Axes:
         some = ", ".join(list(marginals.table)[:8])
         raise OptionError(f"no observable '{name}': there are {some}{', ...' if len(marginals.table) > 8 else ''}")
     m, ax = marginals.table[name], style.own_axes(ax)
-    width = np.diff(m.edges)
-    ax.stairs(m.simulation / width, m.edges, fill=True, color=style.FILL, label="simulation")
-    if m.second is not None:
+    view = m if m.wide is None else m.wide
+    width = np.diff(view.edges)
+    ax.stairs(view.simulation / width, view.edges, fill=True, color=style.FILL, label="simulation")
+    if view.second is not None:
         text = f"its other half ({m.noise_floor:.3f})"
-        ax.stairs(m.second / width, m.edges, color=style.LINE, lw=0.7, label=text)
-    if m.pca is not None:
+        ax.stairs(view.second / width, view.edges, color=style.LINE, lw=0.7, label=text)
+    if view.pca is not None:
         label = f"PCA ({m.others['jsd_pca']:.3f})" if "jsd_pca" in m.others else "PCA"
-        ax.stairs(m.pca / width, m.edges, color=style.ORANGE, lw=0.9, ls="--", label=label)
-    ax.stairs(m.model / width, m.edges, color=style.BLUE, lw=1.3, label=f"model ({m.jsd:.3f})")
+        ax.stairs(view.pca / width, view.edges, color=style.ORANGE, lw=0.9, ls="--", label=label)
+    ax.stairs(view.model / width, view.edges, color=style.BLUE, lw=1.3, label=f"model ({m.jsd:.3f})")
     unit = style.unit(m.unit)
     ax.set_xlabel(style.with_unit(style.readable(name), m.unit))
     ax.set_ylabel(f"density (1/{unit})" if unit else "density")
-    ax.set_xlim(m.edges[0], m.edges[-1])
+    ax.set_xlim(view.edges[0], view.edges[-1])
     ax.set_ylim(bottom=0.0)
     style.legend_above(ax)
     return ax

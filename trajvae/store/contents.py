@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from trajvae.store.schema import open_file, read_tree
+from trajvae.store.schema import open_file, present, read_tree
 
 _JSON = ("config", "summary", "reading")
 
@@ -44,7 +44,7 @@ class Contents:
         return str(self.marks.get(name, {}).get("unit", ""))
 
 
-def read_contents(path: Path, *, skip: Sequence[str] = ()) -> Contents:
+def read_contents(path: Path, *, skip: Sequence[str] = (), tables: Sequence[str] = ()) -> Contents:
     """Read a file.
 
     Parameters
@@ -52,17 +52,22 @@ def read_contents(path: Path, *, skip: Sequence[str] = ()) -> Contents:
     path : Path
     skip : sequence of str, optional
         Full names of groups and datasets that are left out.
+    tables : sequence of str, optional
+        Groups at the top that hold all that is wanted of a file which has them: there nothing else is read but
+        `/trajvae`, however many objects there are.
 
     Raises
     ------
     ReadError
         See `open_file`.
     """
-    with open_file(path) as file:
+    with open_file(path, tables=tables) as file:
         marks: dict[str, dict[str, Any]] = {}
-        file.visititems(lambda name, item: marks.update({name: _plain(item.attrs)}))
+        only = present(file, tables)
+        for above in only or ("/",):
+            file[above].visititems(lambda name, item: marks.update({item.name.lstrip("/"): _plain(item.attrs)}))
         attributes = {k: json.loads(v) if k in _JSON else v for k, v in _plain(file["trajvae"].attrs).items()}
-        return Contents(attributes, read_tree(file, skip), marks)
+        return Contents(attributes, read_tree(file, skip, only), marks)
 
 
 def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:

@@ -6,7 +6,7 @@ left alone: a later version may have written them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -78,6 +78,7 @@ _ROWS = {
     "observables/*/value": Array("anything"),
     **_columns("R", "numbers", "observables/*/step", "observables/*/time"),
 }
+_SHARES = ("simulation", "model", "second", "pca")
 _PLACE = "particles/trajectory/position"
 LAYOUTS: Mapping[str, Mapping[str, Array]] = {
     "model": {f"trajvae/{name}": array for name, array in _MODEL.items()},
@@ -91,21 +92,31 @@ LAYOUTS: Mapping[str, Mapping[str, Array]] = {
         f"{_PLACE}/value": Array("numbers", ("R", "N", 3)),
         **_columns("R", "numbers", f"{_PLACE}/step", f"{_PLACE}/time"),
     },
-    "marginals": {f"marginals/*/{name}": Array("numbers") for name in ("edges", "simulation", "model")},
+    "marginals": {
+        **{f"marginals/*/{name}": Array("numbers") for name in ("edges", "simulation", "model")},
+        **_columns("M", "text", "table/name", "table/unit"),
+        **{f"table/{name}": Array("numbers", ("M", "E")) for name in ("edges", "wide_edges")},
+        **{f"table/{k}{name}": Array("numbers", ("M", "bins")) for k in ("", "wide_") for name in _SHARES},
+        **_columns("K", "text", *(f"kinds/{k}" for k in ("kind", "worst", "worst_atoms", "unit", "verdict"))),
+        **_columns("K", "numbers", *(f"kinds/{k}" for k in ("count", "jsd", "noise_floor", "worst_jsd"))),
+    },
 }
 
 
-def datasets_of(group: h5py.Group, place: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
-    """All datasets below a group of a file that passed `check_contents`, with their names from the root."""
-    for name, item in group.items():
+def datasets_of(group: h5py.Group, place: str = "", only: Sequence[str] = ()) -> Iterator[tuple[str, h5py.Dataset]]:
+    """All datasets below a group of a file that passed `check_contents`, with their names from the root.
+
+    Where `only` names some of the group's members, those below them.
+    """
+    for name, item in [(k, group[k]) for k in only] or group.items():
         if isinstance(item, h5py.Dataset):
             yield place + name, item
         else:
             yield from datasets_of(item, f"{place}{name}/")
 
 
-def check_layout(file: h5py.File, kind: str, path: Path) -> None:
-    """Compare a file's arrays with what its kind has.
+def check_layout(file: h5py.File, kind: str, path: Path, only: Sequence[str] = ()) -> None:
+    """Compare a file's arrays with what its kind has; or those of some groups at the top.
 
     Raises
     ------
@@ -114,7 +125,7 @@ def check_layout(file: h5py.File, kind: str, path: Path) -> None:
     """
     sizes: dict[str, int] = {}
     layout = LAYOUTS.get(kind, {})
-    for name, item in datasets_of(file):
+    for name, item in datasets_of(file, only=only):
         for pattern, array in layout.items():
             if fnmatchcase(name, pattern):
                 _compare(name, item, array, sizes, path)

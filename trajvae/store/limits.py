@@ -11,7 +11,7 @@ leaves room for files that were repacked with a compression, and the constant fo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,10 @@ def _endless(file: Any, left: int) -> bool:
     return False
 
 
-def check_contents(file: h5py.File, path: Path) -> None:
+def check_contents(file: h5py.File, path: Path, only: Sequence[str] = ()) -> None:
     """Look at every object of an open file, without reading data.
+
+    Where `only` names groups at the top, at the objects below those alone: nothing else of the file may be read.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def check_contents(file: h5py.File, path: Path) -> None:
     expanded, limit = 0, room(path.stat().st_size)
     with path.open("rb") as stream:
         raw = Raw(file, stream, path)
-        for item in _objects(file, path):
+        for item in _objects(file, path, only):
             _check_attributes(item, path)
             raw.check_attributes(item)
             if isinstance(item, h5py.Dataset):
@@ -102,14 +104,14 @@ def check_contents(file: h5py.File, path: Path) -> None:
                 raw.check_dataset(item)
 
 
-def _objects(file: h5py.File, path: Path) -> Iterator[h5py.Group | h5py.Dataset]:
+def _objects(file: h5py.File, path: Path, only: Sequence[str] = ()) -> Iterator[h5py.Group | h5py.Dataset]:
     """Groups and datasets, each once; of a link that is no hard one, a circle, and too many names an error."""
     seen, names = {_address(file)}, 0
     waiting: list[tuple[h5py.Group, int]] = [(file["/"], 0)]
     while waiting:
         group, depth = waiting.pop()
         yield group
-        for name in group:
+        for name in only if only and depth == 0 else group:
             names += 1
             item = _linked(group, name, path)
             address = _address(item)

@@ -85,10 +85,13 @@ def describe_quantity(dataset: h5py.Dataset, quantity: Quantity) -> None:
     dataset.attrs.update(quantity.attributes)
 
 
-def read_tree(group: h5py.Group, skip: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a group into nested dictionaries of arrays, but for some full names; text comes back as numpy strings."""
+def read_tree(group: h5py.Group, skip: Sequence[str] = (), only: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a group into nested dictionaries of arrays, but for some full names; text comes back as numpy strings.
+
+    Where `only` names some of the group's members, those.
+    """
     out: dict[str, Any] = {}
-    for name, item in group.items():
+    for name, item in [(k, group[k]) for k in only] or group.items():
         if item.name.lstrip("/") in skip:
             continue
         if isinstance(item, h5py.Group):
@@ -107,7 +110,7 @@ def _native(value: Any) -> NDArray[Any]:
 
 
 @contextlib.contextmanager
-def open_file(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
+def open_file(path: Path, kind: str | None = None, tables: Sequence[str] = ()) -> Iterator[h5py.File]:
     """Open one of trajvae's files for reading.
 
     Parameters
@@ -115,6 +118,8 @@ def open_file(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
     path : Path
     kind : str, optional
         The header's kind that is wanted.
+    tables : sequence of str, optional
+        Groups at the top which, where a file has them, are looked at alone with `/trajvae`; nothing else may be read.
 
     Raises
     ------
@@ -124,10 +129,18 @@ def open_file(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
     """
     with open_hdf5(path) as file:
         _check_origin(file, path)
-        check_contents(file, path)
+        only = present(file, tables)
+        check_contents(file, path, only)
         _check_header(file, path, kind)
-        check_layout(file, str(file["trajvae"].attrs["kind"]), path)
+        check_layout(file, str(file["trajvae"].attrs["kind"]), path, only)
         yield file
+
+
+def present(file: h5py.File, tables: Sequence[str]) -> tuple[str, ...]:
+    """`trajvae` and the tables where the file has all of these groups itself, else nothing."""
+    own = [isinstance(file.get(k, getlink=True), h5py.HardLink) for k in tables]
+    whole = bool(own) and all(own) and all(file.get(k, getclass=True) is h5py.Group for k in tables)
+    return ("trajvae", *tables) if whole else ()
 
 
 @contextlib.contextmanager
