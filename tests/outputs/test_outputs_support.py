@@ -133,7 +133,7 @@ def test_a_model_s_training_frames_are_its_support(tiny_model: Model) -> None:
     """At least 99 % of the training latents are inside; those that were held out are not among them."""
     record = tiny_model.record
     support = Support.of(tiny_model.pipeline, record)
-    train = record.latent[~record.held_out]
+    train = record.latent[record.parts.training]
     assert 0 < record.held_out.sum()
     assert np.array_equal(support.points.cpu().numpy(), train)
     assert support.inside(train).mean() >= 0.99
