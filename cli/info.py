@@ -47,12 +47,12 @@ def _file(file: Path, as_json: bool) -> None:
     summary = found.get("summary")
     if isinstance(summary, dict):
         lines += [f"  {line}" for line in verdict_of(summary)]
-        found_figures = {name: value for name, value in summary.items() if name not in ("verdict", "reasons")}
+        summary = {name: value for name, value in summary.items() if name not in ("verdict", "reasons")}
     for name in ("status", "config"):
         if name in found:
             lines += _indented(name, found[name])
     if summary is not None:
-        lines += _indented("summary", found_figures if isinstance(summary, dict) else summary)
+        lines += _indented("summary", summary)
     means = [found.get(name) for name in ("mean_jsd", "mean_noise_floor")]
     if found["kind"] == "marginals" and all(isinstance(mean, float) for mean in means):
         lines += [f"  mean JSD of pair distances {means[0]:.4f} bits, noise floor {means[1]:.4f}"]

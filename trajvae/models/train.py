@@ -34,8 +34,6 @@ _MEMORY = 100.0  # optimiser steps that the inflation of the covariance is avera
 _FAILED = "training failed at epoch {}: the ELBO is {}; check the frames"
 
 Progress = Callable[[int, int, float], None]
-
-
 Checkpoint = Callable[[Callable[[], Snapshot]], None]
 
 

@@ -52,7 +52,7 @@ def learned_metric(pipeline: Pipeline, record: Record, width: float, wanted: str
     own = pipeline.vae.latent.learned_metric()
     if own is None:
         return posterior_metric(pipeline, record, width, wanted)
-    known = torch.from_numpy(record.latent).to(pipeline.device)
+    known = torch.from_numpy(record.latent[record.parts.training]).to(pipeline.device)
     volume = torch.exp(-own.log_det(known).median() / own.dim) / own.floor[0, 0]
     if float(volume) < _FLAT:
         warnings.warn(

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
+from trajvae.models.observed import GAP
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.outputs.centroids import posterior_metric
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
 _BURN_IN, _LEAPS = 200, 15
-_GAP = 0.7  # nats between aggregated posterior and prior above which `auto` takes the former
 _WIDTH = 2.0  # of the metric's kernels, in units of the centroids' spacing
 
 
@@ -150,7 +150,7 @@ def settle(record: Record, name: str) -> str:
     """
     if name != "auto":
         return name
-    return "aggregate" if (record.figures.get("prior_gap") or 0.0) > _GAP else "prior"
+    return "aggregate" if (record.figures.get("prior_gap") or 0.0) > GAP else "prior"
 
 
 class Points:
