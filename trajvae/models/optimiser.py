@@ -13,7 +13,7 @@ from torch import Tensor, nn
 _CLIP = 5.0
 _ALIGNED = 16  # numbers: 64 bytes
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
-_EVERY, _HORIZON, _PART = 4, 100.0, 50.0  # steps between updates of the average, and that it is over, at most
+_EVERY, _HORIZON, _PART = 4, 200.0, 40.0  # steps between updates of the average, and that it is over, at most
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -34,7 +34,7 @@ class Optimiser:
         The latent's, without weight decay; few, and free to be replaced.
     weight_decay : float
     total : float
-        Steps of the whole training: averages of weights are over a fiftieth of them, and over 100 steps at most.
+        Steps of the whole training: averages of weights are over a fortieth of them, and over 200 steps at most.
 
     Notes
     -----
