@@ -8,7 +8,7 @@ either is above what it is in every division.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -25,13 +25,17 @@ Float64 = NDArray[np.float64]
 DIFFERS, TOO_FEW, CLOSE, AGREES = "differs", "too few frames", "close", "agrees"
 VERDICTS = {
     DIFFERS: "further from the simulation than the simulation is from itself",
-    TOO_FEW: "the simulation differs from itself by more than 0.1 bits: a difference of the model would not show",
+    TOO_FEW: "the simulation differs from itself by more than 0.1 bits, or its frames are worth fewer than 10 "
+    "independent ones: a difference of the model could not be recognised",
     CLOSE: "such a difference, but by no more than 0.05 bits for any, as a shift by half a standard deviation would be",
     AGREES: "no further from the simulation than the simulation is from itself",
 }
 DIVISIONS = 100
 _BLIND = 0.1  # bits
 _NEAR = 0.05  # bits
+_INDEPENDENT = 10.0  # independent frames, below which a run may be one excursion of a slow motion
+_WORST = 10  # observables whose independent frames are counted
+_FAR = 3.0  # ranges of a histogram
 _PREFIXES = {
     "bond_": "bonds",
     "angle_": "angles",
@@ -85,6 +89,10 @@ class Compared(Protocol):
     @property
     def unit(self) -> str:
         """Of `w1`."""
+
+    @property
+    def edges(self) -> Float64:
+        """Of the histogram's bins."""
 
     @property
     def jsd(self) -> float:
@@ -141,8 +149,17 @@ def floors(values: Float64, block: NDArray[np.int64], edges: Float64, first: NDA
     return jensen_shannon(first @ counts, ~first @ counts)
 
 
-def judge(table: Mapping[str, Compared], floor: Mapping[str, Float64], atoms: Mapping[str, str]) -> tuple[Kind, ...]:
+def judge(
+    table: Mapping[str, Compared],
+    floor: Mapping[str, Float64],
+    atoms: Mapping[str, str],
+    independent: Callable[[str], float],
+) -> tuple[Kind, ...]:
     """Judge every kind; the worst comes first.
+
+    A run that is short against a slow motion shows a part of it alone. Its blocks are alike, and a model that is right
+    about the whole differs from them. So a kind with fewer than 10 independent frames is called different only where
+    the Wasserstein distance of an observable exceeds three times the range that its histogram covers.
 
     Parameters
     ----------
@@ -152,11 +169,13 @@ def judge(table: Mapping[str, Compared], floor: Mapping[str, Float64], atoms: Ma
         Of each observable, see `floors`.
     atoms : mapping of str
         Of each observable, see `atoms_of`.
+    independent : callable
+        Return how many independent values an observable's simulated ones are worth; called for few names.
     """
     kinds: dict[str, list[str]] = {}
     for name in table:
         kinds.setdefault(kind_of(name), []).append(name)
-    found = [_judged(kind, names, table, floor, atoms) for kind, names in kinds.items()]
+    found = [_judged(kind, names, table, floor, atoms, independent) for kind, names in kinds.items()]
     order = list(VERDICTS)
     return tuple(sorted(found, key=lambda k: (order.index(k.verdict), k.noise_floor - k.jsd)))
 
@@ -167,6 +186,7 @@ def _judged(
     table: Mapping[str, Compared],
     floor: Mapping[str, Float64],
     atoms: Mapping[str, str],
+    independent: Callable[[str], float],
 ) -> Kind:
     own, mine = np.array([table[n].jsd for n in names]), np.array([floor[n] for n in names])
     usual = mine.mean(axis=1)
@@ -175,9 +195,17 @@ def _judged(
     verdict = CLOSE if above.max() <= _NEAR else DIFFERS
     if not differs:
         verdict = TOO_FEW if usual.mean() > _BLIND else AGREES
+    elif verdict == DIFFERS and not any(_far(table[name]) for name in names):
+        furthest = [names[i] for i in np.argsort(-above)[:_WORST]]
+        verdict = TOO_FEW if np.median([independent(name) for name in furthest]) < _INDEPENDENT else DIFFERS
     m, mean_floor = table[worst], float(np.mean([table[n].noise_floor for n in names]))
     figures = (worst, atoms.get(worst, ""), m.jsd, m.noise_floor, m.w1, m.unit)
     return Kind(kind, len(names), float(own.mean()), mean_floor, *figures, verdict)
+
+
+def _far(marginal: Compared) -> bool:
+    """Whether the model is further from the simulation than such an excursion explains."""
+    return marginal.w1 > _FAR * float(marginal.edges[-1] - marginal.edges[0])
 
 
 def atoms_of(observable: Observable, topology: Topology) -> str:

@@ -26,6 +26,7 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.baselines import evenly, known_frames, principal_draws, resampled
+from trajvae.outputs.errors_of_means import mean_error
 from trajvae.outputs.generate import draw
 from trajvae.outputs.histograms import Marginal, Wide, compare, outside
 from trajvae.outputs.kinds import Kind, atoms_of, divisions, floors, judge
@@ -181,7 +182,8 @@ def marginals(
     values = {name: evaluate_all(items, x) for name, x in told}
     each = counted(items, "comparing histograms", "observable", len(items))
     table = {o.name: _marginal(o, {name: v[o.name] for name, v in values.items()}) for o in each}
-    kinds = _kinds(pipeline.topology, items, table, values, _blocks(len(simulated))[np.concatenate([a, b])], seed)
+    frames = np.concatenate([a, b])
+    kinds = _kinds(pipeline.topology, items, table, values, frames, _blocks(len(simulated))[frames], seed)
     pairs = [m for name, m in table.items() if name.startswith(PAIR_PREFIX)]
     figures: dict[str, Any] = {
         "mean_jsd": float(np.mean([m.jsd for m in pairs])),
@@ -199,14 +201,17 @@ def _kinds(
     items: list[Observable],
     table: dict[str, Marginal],
     values: dict[str, dict[str, Float64]],
+    frames: NDArray[np.int64],
     block: NDArray[np.int64],
     seed: int,
 ) -> tuple[Kind, ...]:
-    """Every kind of observables by itself; of A and B with the block of each frame."""
+    """Judge every kind of observables by itself, from A and B together: the number and the block of each frame."""
+    order = np.argsort(frames)
     first = divisions(int(block.max()) + 1, seed)
     both = {o.name: np.concatenate([values["a"][o.name], values["b"][o.name]]) for o in items}
     floor = {name: floors(v, block, table[name].edges, first) for name, v in both.items()}
-    return judge(table, floor, {o.name: atoms_of(o, topology) for o in items})
+    atoms = {o.name: atoms_of(o, topology) for o in items}
+    return judge(table, floor, atoms, lambda name: mean_error(both[name][order], frames[order]).independent)
 
 
 def _further(
