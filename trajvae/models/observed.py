@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def molecules_of(frames: Array, topology: Topology) -> tuple[int, float, float]:
     frames : ndarray, shape (T, N, D)
         Aligned.
     topology : Topology
-        Without bonds all atoms are one molecule.
+        Without bonds all atoms are one molecule; single atoms, such as ions, are not counted beside molecules.
     """
     from scipy.sparse import coo_matrix  # here: these take a quarter of a second, and most commands need none
     from scipy.sparse.csgraph import connected_components
@@ -95,9 +96,9 @@ def molecules_of(frames: Array, topology: Topology) -> tuple[int, float, float]:
     graph = coo_matrix((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), (n, n))
     count, label = connected_components(graph, directed=False)
     sizes = np.bincount(label, minlength=count)
-    large = sizes[label] > 1  # ions and beads without bonds are no molecules
+    large = sizes[label] > 1
     if len(np.unique(label[large])) < 2:
-        return int(count), 0.0, 0.0
+        return 1, 0.0, 0.0
     weights = coo_matrix((1.0 / sizes[label], (label, np.arange(n))), (count, n)).tocsr()
     flat = np.moveaxis(frames.astype(np.float64), 1, 0)  # (N, T, D)
     centres = np.asarray(weights @ flat.reshape(n, -1)).reshape(count, *flat.shape[1:])
@@ -117,7 +118,30 @@ def order_of(frame: Array) -> float:
     return float(np.median(np.linalg.norm(np.diff(atoms, axis=0), axis=1)) / max(float(np.median(nearest)), 1e-6))
 
 
-def evidence_of(
+@dataclass(frozen=True)
+class Measured:
+    """What is measured on the frames that a model keeps and on its draws; the units are those of `Evidence`.
+
+    Attributes
+    ----------
+    draws_valid : float
+        Share of draws that are valid.
+    spread, mean_rmsd, drift, crossings, molecules, apart, within, order
+        As in `models.judgement.Evidence`.
+    """
+
+    draws_valid: float
+    spread: float
+    mean_rmsd: float
+    drift: float
+    crossings: int
+    molecules: int
+    apart: float
+    within: float
+    order: float
+
+
+def measure(
     pipeline: Pipeline,
     validity: Validity,
     sample: Array,
@@ -125,8 +149,8 @@ def evidence_of(
     file: NDArray[np.int64],
     parts: Partition,
     gap: float,
-) -> dict[str, Any]:
-    """Return what of the verdict's evidence is found from the frames that a model keeps and from its draws.
+) -> Measured:
+    """Measure what the verdict on a training takes from the frames that a model keeps and from its draws.
 
     Parameters
     ----------
@@ -146,14 +170,14 @@ def evidence_of(
     draws = draws_of(pipeline, known, gap)
     drift, crossings = drift_of(sample, file[index])
     molecules, apart, within = molecules_of(sample, pipeline.topology)
-    return {
-        "draws_valid": float(validity.test(draws).mean()),
-        "spread": spread_of(pipeline, draws, known),
-        "mean_rmsd": mean_rmsd(sample[held] if held.any() else sample, known),
-        "drift": drift,
-        "crossings": crossings,
-        "molecules": molecules,
-        "apart": apart,
-        "within": within,
-        "order": order_of(sample[0]),
-    }
+    return Measured(
+        draws_valid=float(validity.test(draws).mean()),
+        spread=spread_of(pipeline, draws, known),
+        mean_rmsd=mean_rmsd(sample[held] if held.any() else sample, known),
+        drift=drift,
+        crossings=crossings,
+        molecules=molecules,
+        apart=apart,
+        within=within,
+        order=order_of(sample[0]),
+    )

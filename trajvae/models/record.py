@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from trajvae.errors import TrajvaeWarning
 from trajvae.models.encoded import Columns, Encoded, join
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
 from trajvae.models.judgement import Evidence, judge_training
-from trajvae.models.observed import evidence_of
+from trajvae.models.observed import measure
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.sanity import unlike_blocks
@@ -164,9 +164,8 @@ def _judged(
 ) -> dict[str, Any]:
     """The verdict on a training, and the figures that it was found from."""
     sample = tally.sample["sample"]
-    found = evidence_of(pipeline, validity, sample, tally.index, file, tally.parts, figures["prior_gap"])
+    found = measure(pipeline, validity, sample, tally.index, file, tally.parts, figures["prior_gap"])
     train_rmsd = float(tally.frames["rmsd"][tally.parts.training].mean())
-    named = {"valid": found["draws_valid"], **{k: v for k, v in found.items() if k != "draws_valid"}}
     verdict = judge_training(
         Evidence(
             trained=figures["trained"],
@@ -179,10 +178,18 @@ def _judged(
             least=figures["frame_jump_optimal"],
             atoms=figures["atoms"],
             feature_kind=figures["feature_kind"],
-            **named,
+            valid=found.draws_valid,
+            spread=found.spread,
+            mean_rmsd=found.mean_rmsd,
+            drift=found.drift,
+            crossings=found.crossings,
+            molecules=found.molecules,
+            apart=found.apart,
+            within=found.within,
+            order=found.order,
         )
     )
-    return {"train_rmsd": train_rmsd, **found, **verdict.to_json()}
+    return {"train_rmsd": train_rmsd, **asdict(found), **verdict.to_json()}
 
 
 def _shape_figures(

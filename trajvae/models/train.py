@@ -31,6 +31,7 @@ _LOOKS = 200  # at the validation frames, about
 _NOTHING = 1e-3  # of an inflation, that is left out
 _GAIN = 0.2  # nats a frame that an inflation of the covariance is worth, at least
 _MEMORY = 100.0  # optimiser steps that the inflation of the covariance is averaged over
+_EARLY = 2.0  # nats a frame
 _FAILED = "training failed at epoch {}: the ELBO is {}; check the frames"
 
 Progress = Callable[[int, int, float], None]
@@ -158,12 +159,21 @@ class Trainer:
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                 raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
             self._record(train, seen)
-            if self.epoch >= self.latent.settled * self.schedule.epochs and seen.score > self.best:
-                self.best, self.best_epoch, self.best_weights = seen.score, self.epoch, copied(self.vae.state_dict())
+            score = seen.score - self._early()
+            if self.epoch >= self.latent.settled * self.schedule.epochs and score > self.best:
+                self.best, self.best_epoch, self.best_weights = score, self.epoch, copied(self.vae.state_dict())
         share = 1.0 - math.exp(-(self.epoch - before) * self.batches / _MEMORY)
         wanted = self._wanted(self.inflation * misfit)
         inflation = self.inflation * (wanted / self.inflation) ** share
         self.inflation = inflation if inflation > 1.0 + _NOTHING else 1.0
+
+    def _early(self) -> float:
+        """Nats by which weights must be better to be kept while the KL's weight rises.
+
+        A likelihood that can do without the latent space has nearly the same ELBO before it uses it.
+        """
+        rising = self.epoch * self.batches < self.schedule.warmup
+        return _EARLY if self.likelihood.warmup > 0.0 and rising else 0.0
 
     def _calibrated(self) -> tuple[Look, float]:
         """A look with the covariance that suits the averaged weights, and the misfit of the one that training has."""
@@ -248,9 +258,9 @@ class Trainer:
         It is kept if the ELBO of the validation frames agrees.
         """
         likelihood = self.likelihood
-        state = copied(likelihood.state_dict())
+        state, before = copied(likelihood.state_dict()), self._seen().score
         moment = mean_moment(self.vae, self.data, self.generator)
         likelihood.set_moment(moment)
         likelihood.set_moment(moment * self._wanted(self._seen().misfit))
-        if self._seen().score < self.best:
+        if self._seen().score < before:
             likelihood.load_state_dict(state)
