@@ -61,14 +61,14 @@ docs: $(VENV)/.docs
 docs-figures: $(VENV)/.test
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/run_blocks.py
 
-# the figures that README states
+# the figures that docs/benchmarks.md states
 figures: $(VENV)/.test
 	$(BIN)/python benchmarks/figures.py
 	$(BIN)/python benchmarks/ensembles.py
 
-# speed and memory beside peers and bounds, and README's table of them: a quarter of an hour on two cores
+# speed and memory beside peers and bounds, and the table of docs/benchmarks.md: a quarter of an hour on two cores
 bench: $(VENV)/.bench
-	$(BIN)/python benchmarks/bench.py; status=$$?; $(BIN)/python benchmarks/readme_table.py && exit $$status
+	$(BIN)/python benchmarks/bench.py; status=$$?; $(BIN)/python benchmarks/bench_table.py && exit $$status
 
 # the picture of README, demo/demo.png: from what `make demo` left, or what it would leave is made first
 picture: $(BIN)/trajvae

@@ -2,8 +2,8 @@
 
 Needs the extra `bench` and manify's wheel (see the Makefile); takes about a quarter of an hour on two cores. Words
 choose rows by their names, such as `training` or `memory`. A run of all rows, or one with `--store`, is kept in
-`results.json`, which README's table is made from; rows that were not run stay, with the commit that they were of.
-Each row runs in a process of its own, with its threads. Exits with 1 if a bound is missed.
+`results.json`, which the table of docs/benchmarks.md is made from; rows that were not run stay, with the commit of
+that run. Each row runs in a process of its own, with its threads. Exits with 1 if a bound is missed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Print the figures that README states, each beside its bound: `make figures`, or `python benchmarks/figures.py`.
+"""Print the figures of docs/benchmarks.md, each beside its bound: `make figures`, or `python benchmarks/figures.py`.
 
 Needs MDAnalysisTests (adenylate kinase). Takes about five minutes on two cores.
 """

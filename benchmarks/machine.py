@@ -25,7 +25,7 @@ def _processor() -> str:
 
 def _commit() -> str:
     """The commit of the working tree, and whether its code differs from it."""
-    root, own = Path(__file__).parents[1], [":!README.md", ":!benchmarks/results.json"]
+    root, own = Path(__file__).parents[1], [":!docs/benchmarks.md", ":!benchmarks/results.json"]
     git = [["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "-uno", "--", ".", *own]]
     commit, changed = (subprocess.run(["git", *g], cwd=root, capture_output=True, text=True).stdout for g in git)
     return commit.strip() + ("-dirty" if changed.strip() else "")

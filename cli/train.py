@@ -113,8 +113,8 @@ def train(
 ) -> None:
     """Read, align and train; write a model.
 
-    Several trajectories and globs are one data set. Training needs no option: the defaults are those that the
-    figures in the README were made with. What was reached is kept every minute: after Ctrl-C, a crash or the end of
+    Several trajectories and globs are one data set. Training needs no option: the defaults are those of the
+    figures in docs/benchmarks.md. What was reached is kept every minute: after Ctrl-C, a crash or the end of
     a job the same command with --resume goes on, where TRAJ and all options may also be left out.
     """
     resume = resume and output.exists()

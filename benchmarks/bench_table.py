@@ -1,4 +1,4 @@
-"""README's table of speed and memory, from the stored results: `python benchmarks/readme_table.py` puts it there."""
+"""Write the table of speed and memory in docs/benchmarks.md from the stored results: `benchmarks/bench_table.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 STORED = Path(__file__).with_name("results.json")
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
@@ -38,20 +38,22 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join([head, *lines])
 
 
-def placed(readme: str, results: dict[str, Any]) -> str:
-    """README with the table between its marks."""
-    before, rest = readme.split(BEGIN)
+def placed(page: str, results: dict[str, Any]) -> str:
+    """Return the page with the table between its marks."""
+    before, rest = page.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n{table(results)}\n{END}{after}"
 
 
 def main() -> None:
-    """Write README, or with `--check` say whether it is as it would be written."""
-    now = README.read_text()
+    """Write the page; with `--check`, exit with an error where the page has another table."""
+    now = PAGE.read_text()
     wanted = placed(now, json.loads(STORED.read_text()))
     if sys.argv[1:] == ["--check"]:
-        raise SystemExit(0 if now == wanted else f"README's table is not that of {STORED.name}: run readme_table.py")
-    README.write_text(wanted)
+        raise SystemExit(
+            0 if now == wanted else f"the table of {PAGE.name} is not that of {STORED.name}: run {Path(__file__).name}"
+        )
+    PAGE.write_text(wanted)
 
 
 if __name__ == "__main__":
