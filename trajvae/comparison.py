@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from trajvae.config import CandidateOptions, TrainConfig
 from trajvae.errors import OptionError
+from trajvae.functions import importing, names_given
 from trajvae.keywords import spelled_out
 from trajvae.latents import LATENTS, latent_options, make_latent, resolve_settings
 from trajvae.model import Model
@@ -61,9 +62,10 @@ def candidates(
             name = backend if len(wanted) == 1 or signed else f"{backend}:{dim}"
             mine = {"signature": signature} if signed else {"latent_dim": dim}
             out[name] = TrainConfig(backend=backend, settings=own[backend], **mine, **options)
-    for config in out.values():  # what is wrong is said before anything is trained
-        settled = resolve_settings(config.backend, config.settings)
-        make_latent(config.backend, config.latent_dim, dataclasses.replace(config, settings=settled).latent_settings())
+    with importing(names_given(settings or {})):
+        for config in out.values():  # what is wrong is said before anything is trained
+            settled = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
+            make_latent(config.backend, config.latent_dim, settled.latent_settings())
     return out
 
 

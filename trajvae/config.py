@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypedDict
 
 from trajvae.errors import OptionError
+from trajvae.functions import StoredSettings
 from trajvae.signature import parse_manifold, parse_signature
 
 CENTERS = ("geometry", "mass")
@@ -175,9 +176,11 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """The inverse of `to_dict`; names that this version does not know are ignored."""
+        """The inverse of `to_dict`, for files; names that this version does not know are ignored."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         check_types(cls, known)
+        if "settings" in known:
+            known["settings"] = StoredSettings(known["settings"])
         if known.get("hidden") is not None:
             known["hidden"] = tuple(known["hidden"])
         return cls(**known)

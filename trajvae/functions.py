@@ -1,14 +1,43 @@
-"""Functions of a user's own, named as MODULE:FUNCTION."""
+"""Functions of a user's own, named as MODULE:FUNCTION.
+
+A name is imported only where the user gave it in this call or on this command line. A file may come from anyone, and
+the working folder may hold a module that came with it: a name that a file holds is never imported.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from trajvae.errors import OptionError
+
+_GIVEN: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
+
+
+class StoredSettings(dict[str, Any]):
+    """Settings that were read from a file: `names_given` finds no name in them."""
+
+
+def names_given(settings: Mapping[str, Any]) -> list[str]:
+    """Return the texts among settings that a user gave; none of those that were read from a file."""
+    if isinstance(settings, StoredSettings):
+        return []
+    return [value for value in settings.values() if isinstance(value, str)]
+
+
+@contextlib.contextmanager
+def importing(names: Iterable[str]) -> Iterator[None]:
+    """Allow `imported` to import these names meanwhile, and no others."""
+    token = _GIVEN.set(frozenset(names))
+    try:
+        yield
+    finally:
+        _GIVEN.reset(token)
 
 
 def imported(text: str, what: str, wanted: str) -> Callable[..., Any]:
@@ -26,8 +55,12 @@ def imported(text: str, what: str, wanted: str) -> Callable[..., Any]:
     Raises
     ------
     OptionError
-        No such module or name, or no function.
+        A name that is not allowed (see `importing`), no such module or name, or no function.
     """
+    if text not in _GIVEN.get():
+        raise OptionError(
+            f"the {what} '{text}' is not imported because a file names it: if it is your own, give it again"
+        )
     module, _, name = text.partition(":")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a console script does not look in the working folder

@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError, OutputError, ReadError, StoppedError, TrajvaeWarning
+from trajvae.functions import importing, names_given
 from trajvae.models.fit import Begun, fit, go_on, marks_of
 from trajvae.models.looks import Regulariser
+from trajvae.models.ownership import is_own
 from trajvae.models.record import Record
+from trajvae.models.resuming import check_asked, check_function, check_names
 from trajvae.models.saved import Parts
 from trajvae.models.states import Snapshot
 from trajvae.models.supply import InMemory, Streamed, Supply
@@ -257,16 +260,17 @@ def resume(
     source, reading : optional
         The frames, where they are elsewhere now, or were no files.
     asked_for : dict, optional
-        Options that must be those it began with.
+        Options that must be those it began with. Where `settings` named a MODULE:FUNCTION it must be given again here.
     device, every, asked, memory, regulariser, progress : optional
         As in `Model.train`.
 
     Raises
     ------
     ModelError
-        The file holds no unfinished training, or is damaged.
+        The file holds no unfinished training, or is damaged; or it is another user's and names files that were not
+        given.
     OptionError
-        Another option than it began with.
+        Another option than it began with, or a function of a user's own that was not given again.
     ReadError
         The frames are not those that it began with.
     """
@@ -274,10 +278,11 @@ def resume(
     if stored.status != "training":
         raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
     begun, at, origin = from_checkpoint(stored, device, str(path))
-    for name, value in (asked_for or {}).items():
-        before = origin.asked.get(name)
-        if name in origin.asked and _listed(value) != _listed(before):
-            raise OptionError(f"'{path}' was begun with {name} {before}, got {value}: --force starts anew")
+    given = dict((asked_for or {}).get("settings") or {})
+    check_function(str(path), begun.pipeline.config, given)
+    check_asked(str(path), asked_for or {}, origin.asked)
+    if not is_own(origin._asdict(), stored.config.get("origin_code")):
+        check_names(str(path), source, reading, origin.reading)
     reading = reading if reading is not None else Reading(**origin.reading)
     reading = dataclasses.replace(reading, select=reading.select or origin.reading["select"])
     frames = open_source(origin.files if source is None else source, reading)
@@ -286,12 +291,9 @@ def resume(
     if begun.mark != marks_of(supply)[1] or len(begun.parts.part) != frames.n_frames:
         raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.parts.part)})")
     keep = Checkpointer(Path(path), origin, every, asked, written=True)
-    pipeline, record = go_on(
-        begun, supply, at=at, regulariser=regulariser, memory=allowed * _POOL, progress=progress, checkpoint=keep
-    )
+    with importing(names_given(given)):
+        pipeline, record = go_on(
+            begun, supply, at=at, regulariser=regulariser, memory=allowed * _POOL, progress=progress, checkpoint=keep
+        )
     _log(record)
     return Parts(pipeline, record, frames.names, frames.selection, origin.command)
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from trajvae.latents.euclidean import Euclidean
 from trajvae.latents.hamiltonian import RiemannianHamiltonian
 from trajvae.latents.product import Product
 from trajvae.latents.sphere import Sphere
+from trajvae.signature import parse_manifold
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 LATENTS: dict[str, type[Latent]] = {
@@ -38,6 +39,7 @@ __all__ = [
     "latent_options",
     "make_latent",
     "resolve_settings",
+    "user_function",
 ]
 
 
@@ -91,6 +93,12 @@ def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
 def resolve_settings(backend: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as a model keeps them; see `Latent.resolve`."""
     return _latent_class(backend).resolve(settings)
+
+
+def user_function(settings: Mapping[str, Any]) -> str | None:
+    """Return the MODULE:FUNCTION that settings name, if they name one."""
+    name = str(settings.get("manifold") or "")
+    return name if name and parse_manifold(name).kind == "function" else None
 
 
 def _as(default: Any, value: Any) -> Any:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError, ReadError
 from trajvae.features import LEAST_FLOOR, Features, Lesson, features_of
+from trajvae.functions import importing, names_given
 from trajvae.latents import resolve_settings
 from trajvae.models.cache import cached
 from trajvae.models.choice import choose_features
@@ -189,7 +190,8 @@ def fit(
     **extra: Any,
 ) -> tuple[Pipeline, Record]:
     """Train on frames: `begin`, then `go_on`, which takes `extra`."""
-    return go_on(begin(supply, topology, config, precision, device, names), supply, **extra)
+    with importing(names_given(config.settings)):
+        return go_on(begin(supply, topology, config, precision, device, names), supply, **extra)
 
 
 def go_on(

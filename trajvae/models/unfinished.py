@@ -15,6 +15,7 @@ from trajvae.config import TrainConfig, check_types
 from trajvae.errors import ModelError, OptionError
 from trajvae.models.checks import damaged
 from trajvae.models.fit import Begun, choose_device
+from trajvae.models.ownership import sign_origin
 from trajvae.models.partition import Partition
 from trajvae.models.saved import built, config_of, groups_of
 from trajvae.models.snapshots import check_snapshot
@@ -59,6 +60,7 @@ def to_checkpoint(begun: Begun, at: Snapshot, origin: Origin) -> ModelRecord:
     config = {
         **config_of(pipeline, origin.selection),
         "origin": origin._asdict(),
+        "origin_code": sign_origin(origin._asdict()),
         "mark": begun.mark,
         "names": begun.names,
     }

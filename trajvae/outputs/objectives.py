@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
-from trajvae.functions import imported, one_line
+from trajvae.functions import imported, importing, one_line
 from trajvae.models.pipeline import Pipeline
 from trajvae.observables import Function, Observable, built_in, distance, superposed_rmsd
 from trajvae.outputs.structures import read_structure
@@ -80,7 +80,8 @@ def parse_objective(
     if kind == "rmsd" and rest:
         return _rmsd(text, rest, pipeline, topology)
     if rest:
-        return Observable(text, "", _checked(imported(text, "objective", KNOWN), text))
+        with importing([text]):
+            return Observable(text, "", _checked(imported(text, "objective", KNOWN), text))
     raise OptionError(f"no objective '{text}': wanted {KNOWN}")
 
 
