@@ -72,7 +72,7 @@ ATTACKS = {
     "a group twice": (lambda f: f.__setitem__("trajvae/again", f["observables"]), "groups form no tree"),
     "diamonds": (diamonds, "groups form no tree"),
     "groups in groups": (lambda f: f.create_group("/".join("x" * 20)), "too deep"),
-    "one long text": (one_long_text, "needs more than"),
+    "one long text": (one_long_text, "would expand"),
     "many texts beside data": (lambda f: f.attrs.__setitem__("x", ["a"] * 9), "too large"),
     "a record beside data": (lambda f: f.attrs.__setitem__("x", np.zeros(2, "i4,f8")), "neither numbers nor text"),
     "a reference beside data": (lambda f: f.attrs.__setitem__("x", f.ref), "neither numbers nor text"),

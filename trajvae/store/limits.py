@@ -3,37 +3,41 @@
 Nothing that leads out of the file is followed: links other than hard ones, external and virtual data, committed types,
 references, and filters that HDF5 would look for among plugins are refused. Groups form a tree.
 
-How much memory a file may ask for: its datasets, expanded, must fit into 256 MiB or into 16 times the file's size,
-whichever is more. What trajvae writes is not compressed and expands to less than its file, of whatever size; the factor
-leaves room for files that were repacked with a compression, and the constant for small ones.
+How much memory a file may ask for: its datasets, expanded, each once for every name it has, must fit into 128 MiB or
+into 16 times the file's size, whichever is more. What trajvae writes is not compressed and expands to less than its
+file, of whatever size; the factor leaves room for files that were repacked with a compression, and the constant for
+small ones.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, NamedTuple
 
 import h5py
 import numpy as np
-from h5py import h5a, h5o, h5s, h5t, h5z
+from h5py import h5a, h5s, h5t, h5z
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
+from trajvae.store.texts import CHARACTER as _CHARACTER
+from trajvae.store.texts import TEXT as _TEXT
 from trajvae.store.texts import Raw
+from trajvae.store.walk import places
 
-LEAST_ROOM = 2**28  # bytes
+LEAST_ROOM = 2**27  # bytes
 MOST_EXPANSION = 16
-_DEPTH = 16
-_NAMES = 500_000  # links in a file
 _RANK = 8
-_CHUNK = 2**28  # bytes
+_CHUNK = 2**27  # bytes
+_CHUNKS, _BYTES_OF_CHUNK = 2**17, 256  # chunks that any file may have, and bytes for each one more
+_ATTRIBUTES = 256  # of an object
 _ATTRIBUTE = 2**16  # bytes; HDF5's own limit of what stands in an object's header
 _TEXTS = 8  # texts of an attribute, each of which may be as long as the file
 _FILTERS = (h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF)
 _PIECE = 2**24  # bytes of a file that are searched at once
-_HEAP = b"GCOL\x01"
+_HEAP, _LEAST_HEAPS = b"GCOL\x01", 2**24
 
 
 def room(size: int) -> int:
@@ -54,106 +58,110 @@ def check_heaps(path: Path) -> None:
     """
     with path.open("rb") as file:
         size, begin = path.stat().st_size, 0
+        left = _LEAST_HEAPS + 2 * size  # heaps that stand in each other would be walked again and again
         while begin < size:
             file.seek(begin)
             piece = file.read(_PIECE + len(_HEAP) - 1)
             at = piece.find(_HEAP)
             while at >= 0:
                 file.seek(begin + at)
-                if _endless(file, size - begin - at):
+                walked = _walk_heap(file, size - begin - at)
+                left -= walked
+                if walked < 0 or left < 0:
                     raise ReadError(f"'{path}' is damaged: a heap of text has a part of no size, or no end")
                 at = piece.find(_HEAP, at + 1)
             begin += _PIECE
 
 
-def _endless(file: Any, left: int) -> bool:
-    """Whether the heap that begins here has a free part of size zero, or is longer than the file."""
+def _walk_heap(file: IO[bytes], left: int) -> int:
+    """Return the bytes of the heap that begins here; -1 where it has a free part of size zero or exceeds the file."""
     head = file.read(16)
     length = int.from_bytes(head[8:], "little")
-    if not 16 <= length <= left:
-        return length > left and head[5:8] == bytes(3)  # as HDF5 writes them: numbers that look so by chance are rare
+    if not 16 <= length <= left:  # as HDF5 writes them: numbers that look so by chance are rare
+        return -1 if length > left and head[5:8] == bytes(3) else 16
     heap, at = b"GCOL" + bytes(12) + file.read(length - 16), 16
     while at + 16 <= length:
         number, size = int.from_bytes(heap[at : at + 2], "little"), int.from_bytes(heap[at + 8 : at + 16], "little")
         if number == 0 and size == 0:
-            return True
+            return -1
         at += 16 + -(-size // 8) * 8 if number else size
-    return False
+    return length
+
+
+class Cost(NamedTuple):
+    """What reading an object takes.
+
+    Attributes
+    ----------
+    size : int
+        Bytes of memory, of its data and of its attributes.
+    chunks : int
+        That are looked for.
+    """
+
+    size: int
+    chunks: int
 
 
 def check_contents(file: h5py.File, path: Path, only: Sequence[str] = ()) -> None:
-    """Look at every object of an open file, without reading data.
+    """Look at every name and every object of an open file, without reading data.
 
-    Where `only` names groups at the top, at the objects below those alone: nothing else of the file may be read.
+    What an object takes counts once for each of its names, since it is read by each of them. Where `only` names groups
+    at the top, the objects below those are looked at alone: nothing else of the file may be read.
 
     Raises
     ------
     ReadError
-        Something leads out of the file, is not of the kinds that trajvae writes, or would need too much memory.
+        Something leads out of the file, is not of the kinds that trajvae writes, or would need too much memory or
+        time; see `walk` for names.
     """
-    expanded, limit = 0, room(path.stat().st_size)
+    size, chunks, stored = 0, 0, path.stat().st_size
+    limit, most = room(stored), _CHUNKS + stored // _BYTES_OF_CHUNK
+    known: dict[int, Cost] = {}
     with path.open("rb") as stream:
         raw = Raw(file, stream, path)
-        for item in _objects(file, path, only):
-            _check_attributes(item, path)
-            raw.check_attributes(item)
-            if isinstance(item, h5py.Dataset):
-                expanded += _check_dataset(item, path)
-                if expanded > limit:
-                    raise ReadError(f"'{path}' would expand to more than {limit} bytes, at '{item.name}': refused")
-                raw.check_dataset(item)
+        for place in places(file, path, only):
+            if place.item is not None:
+                known[place.address] = _cost(place.item, f"'{path}': '{place.name}'", raw)
+            cost = known[place.address]
+            size, chunks = size + cost.size, chunks + cost.chunks
+            if size > limit:
+                raise ReadError(f"'{path}' would expand to more than {limit} bytes, at '{place.name}': refused")
+            if chunks > most:
+                raise ReadError(f"'{path}' has its data in more than {most} chunks, at '{place.name}': refused")
 
 
-def _objects(file: h5py.File, path: Path, only: Sequence[str] = ()) -> Iterator[h5py.Group | h5py.Dataset]:
-    """Groups and datasets, each once; of a link that is no hard one, a circle, and too many names an error."""
-    seen, names = {_address(file)}, 0
-    waiting: list[tuple[h5py.Group, int]] = [(file["/"], 0)]
-    while waiting:
-        group, depth = waiting.pop()
-        yield group
-        for name in only if only and depth == 0 else group:
-            names += 1
-            item = _linked(group, name, path)
-            address = _address(item)
-            if isinstance(item, h5py.Group) and (address in seen or depth >= _DEPTH):
-                raise ReadError(f"'{path}': groups form no tree, or too deep a one, at '{item.name}': refused")
-            if names > _NAMES:
-                raise ReadError(f"'{path}' has more than {_NAMES} names: refused")
-            if isinstance(item, h5py.Group):
-                waiting.append((item, depth + 1))
-            elif address not in seen:
-                yield item
-            seen.add(address)
+def _cost(item: h5py.Group | h5py.Dataset, where: str, raw: Raw) -> Cost:
+    """Check an object, and say what reading it takes."""
+    beside = _attributes(item, where) + raw.check_attributes(item)
+    if isinstance(item, h5py.Group):
+        return Cost(beside, 0)
+    size, chunks = _check_dataset(item, where)
+    return Cost(beside + size + raw.check_dataset(item), chunks)
 
 
-def _linked(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset:
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise ReadError(f"'{path}' holds a link '{group.name}/{name}' that leads elsewhere: refused")
-    item = group[name]
-    if not isinstance(item, h5py.Group | h5py.Dataset):
-        raise ReadError(f"'{path}' holds '{item.name}', which is no group and no array: refused")
-    return item
-
-
-def _address(item: h5py.Group | h5py.Dataset) -> int:
-    return int(h5o.get_info(item.id).addr)
-
-
-def _check_dataset(item: h5py.Dataset, path: Path) -> int:
-    """The bytes that a dataset takes in memory."""
+def _check_dataset(item: h5py.Dataset, where: str) -> Cost:
+    """Check a dataset; the text that variable text points to is not counted here."""
     plan = item.id.get_create_plist()
     if item.is_virtual or plan.get_external_count():
-        raise ReadError(f"'{path}' keeps the data of '{item.name}' in another file: refused")
-    where = f"'{path}': '{item.name}'"
-    each = _check_type(item.id.get_type(), where)
+        raise ReadError(f"{where} keeps its data in another file: refused")
+    kind = item.id.get_type()
+    each = _check_type(kind, where)
     count = _check_space(item.id.get_space(), where)
     for number in range(plan.get_nfilters()):
         code = plan.get_filter(number)[0]
         if code not in _FILTERS:
             raise ReadError(f"{where} is packed by a filter of others, number {code}: refused")
-    if item.chunks is not None and math.prod(item.chunks) * each > _CHUNK:
-        raise ReadError(f"{where} has chunks of more than {_CHUNK} bytes: refused")
-    return count * each
+    chunks = 0
+    if item.chunks is not None:
+        if math.prod(item.chunks) * each > _CHUNK:
+            raise ReadError(f"{where} has chunks of more than {_CHUNK} bytes: refused")
+        chunks = math.prod(-(-n // size) for n, size in zip(item.shape, item.chunks, strict=True))
+    if isinstance(kind, h5t.TypeStringID):
+        size = count * (_TEXT + each * (1 if kind.is_variable_str() else 1 + _CHARACTER))
+    else:
+        size = count * each
+    return Cost(max(size, chunks * math.prod(item.chunks or ()) * each), chunks)
 
 
 def _check_type(kind: h5t.TypeID, where: str) -> int:
@@ -174,42 +182,30 @@ def _check_space(space: h5s.SpaceID, where: str) -> int:
     return math.prod(space.get_simple_extent_dims())
 
 
-def _check_attributes(item: h5py.Group | h5py.Dataset, path: Path) -> None:
-    for index in range(h5a.get_num_attrs(item.id)):
+def _attributes(item: h5py.Group | h5py.Dataset, where: str) -> int:
+    """Check the attributes of an object, and return their bytes without those that variable text points to."""
+    number, size = h5a.get_num_attrs(item.id), 0
+    if number > _ATTRIBUTES:
+        raise ReadError(f"{where} has more than {_ATTRIBUTES} attributes: refused")
+    for index in range(number):
         attribute = h5a.open(item.id, index=index)
-        where = f"'{path}': an attribute of '{item.name}'"
-        kind, count = attribute.get_type(), _check_space(attribute.get_space(), where)
+        kind, count = attribute.get_type(), _check_space(attribute.get_space(), f"{where}, an attribute")
         words = isinstance(kind, h5t.TypeStringID) and kind.is_variable_str()
-        if count * _check_type(kind, where) > _ATTRIBUTE or (words and count > _TEXTS):
-            raise ReadError(f"{where} is too large: refused")
+        own = count * _check_type(kind, f"{where}, an attribute")
+        if own > _ATTRIBUTE or (words and count > _TEXTS):
+            raise ReadError(f"{where}: an attribute is too large: refused")
+        _check_name(attribute.name, where)
+        size += own + _TEXT
+    return size
+
+
+def _check_name(name: bytes | str, where: str) -> None:
+    try:
+        name.decode() if isinstance(name, bytes) else name.encode()
+    except UnicodeError as error:
+        raise ReadError(f"{where} has an attribute whose name is not UTF-8: refused") from error
 
 
 def read_text(dataset: h5py.Dataset) -> NDArray[np.str_]:
-    """Text of a dataset in a file that passed `check_contents`.
-
-    Read piece by piece: many elements may be one long text in the file, and all get the length of the longest.
-
-    Raises
-    ------
-    ReadError
-        More text than there is room for.
-    """
-    path = Path(dataset.file.filename)
-    size = path.stat().st_size
-    limit = room(size)
-    if dataset.ndim != 1:
-        return _fitting(np.asarray(dataset.asstr()[()]), dataset.size, 0, limit, dataset)
-    step, longest, pieces = max(1, limit // (4 * size)), 0, [np.empty(0, dtype=str)]
-    for k in range(0, len(dataset), step):
-        pieces.append(_fitting(dataset.asstr()[k : k + step], len(dataset), longest, limit, dataset))
-        longest = max(longest, pieces[-1].itemsize // 4)
-    return np.concatenate(pieces)
-
-
-def _fitting(values: Any, rows: int, longest: int, limit: int, dataset: h5py.Dataset) -> NDArray[np.str_]:
-    longest = max((len(v) for v in np.ravel(values)), default=longest)
-    if rows * longest * 4 > limit:
-        raise ReadError(
-            f"'{dataset.file.filename}': the text of '{dataset.name}' needs more than {limit} bytes: refused"
-        )
-    return np.asarray(values, dtype=str)
+    """Text of a dataset in a file that passed `check_contents`, where the memory that it takes was counted."""
+    return np.asarray(dataset.asstr()[()], dtype=str)

@@ -9,16 +9,19 @@ objects and their messages), VIII.B (variable length).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import h5py
 import numpy as np
 from h5py import h5a, h5d, h5o, h5t, h5z
+from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 
+CHARACTER = 4  # bytes of a character in numpy's arrays, where every text takes as many as the longest
+TEXT = 64  # bytes of a text of Python's beside its characters
 _PLACE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
 _ATTRIBUTE, _CONTINUATION = 12, 16  # messages
 _VARIABLE = 9  # class of a type
@@ -52,46 +55,49 @@ class Raw:
         self.stream.seek(min(at, self.size))
         return self.stream.read(min(count, self.size))
 
-    def check_attributes(self, item: h5py.Group | h5py.Dataset) -> None:
-        """Refuse an attribute whose text says to be longer than the file.
+    def check_attributes(self, item: h5py.Group | h5py.Dataset) -> int:
+        """Return the bytes that the variable text of an object's attributes takes in memory.
 
         Raises
         ------
         ReadError
-            There is one, or a header that is not understood.
+            A text says to be longer than the file, or the header is not understood.
         """
         wanted = sum(_is_variable(h5a.open(item.id, index=k).get_type()) for k in range(h5a.get_num_attrs(item.id)))
         if not wanted:
-            return
+            return 0
         found = [p for m in self._messages(item) if m.kind == _ATTRIBUTE and (p := _places(m.data)) is not None]
         if (
             len(found) < wanted or not self.known
         ):  # attributes in a heap of their own, or shared ones: nothing writes them by default
             raise ReadError(f"'{self.path}' keeps attributes of '{item.name}' where they cannot be checked: refused")
-        for places in found:
-            self._check(places, f"an attribute of '{item.name}'")
+        lengths = [self._lengths(places, "an attribute", item) for places in found]
+        return CHARACTER * int(sum(some.sum(dtype=np.int64) for some in lengths))
 
-    def check_dataset(self, item: h5py.Dataset) -> None:
-        """As `check_attributes`, for the text of a dataset."""
+    def check_dataset(self, item: h5py.Dataset) -> int:
+        """As `check_attributes`, for the text of a dataset, which becomes an array of numpy's."""
         if not _is_variable(item.id.get_type()) or item.id.get_storage_size() == 0:
-            return
-        plan, where = item.id.get_create_plist(), f"'{item.name}'"
+            return 0
+        plan = item.id.get_create_plist()
         layout, offset = plan.get_layout(), item.id.get_offset()
         if plan.fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED or not (
             self.known and layout in (h5d.CONTIGUOUS, h5d.CHUNKED)
         ):
-            raise ReadError(f"'{self.path}' keeps the text of {where} where it cannot be checked: refused")
+            raise ReadError(f"'{self.path}' keeps the text of '{item.name}' where it cannot be checked: refused")
         if layout == h5d.CHUNKED:
-            for places in self._chunks(item):
-                self._check(places, where)
-        elif offset is not None:
-            self._check(self.read(offset, _PLACE.itemsize * item.size), where)
+            pieces: Iterable[bytes] = self._chunks(item)
+        else:
+            pieces = () if offset is None else (self.read(offset, _PLACE.itemsize * item.size),)
+        longest = (int(self._lengths(places, "text", item).max(initial=0)) for places in pieces)
+        return CHARACTER * int(item.size) * max(longest, default=0)
 
-    def _check(self, places: bytes, where: str) -> None:
-        """The 16 bytes of some texts."""
+    def _lengths(self, places: bytes, what: str, item: h5py.Group | h5py.Dataset) -> NDArray[np.uint32]:
+        """Return how long some texts say to be, by the 16 bytes of each."""
         whole = len(places) // _PLACE.itemsize
-        if whole and int(np.frombuffer(places, _PLACE, whole)["length"].max()) > self.size:
-            raise ReadError(f"'{self.path}' is damaged: the text of {where} says to be longer than the file")
+        lengths = np.frombuffer(places, _PLACE, whole)["length"]
+        if whole and int(lengths.max()) > self.size:
+            raise ReadError(f"'{self.path}' is damaged: {what} of '{item.name}' says to be longer than the file")
+        return lengths
 
     def _messages(self, item: h5py.Group | h5py.Dataset) -> Iterator[Message]:
         """All messages of an object's header, whose blocks are chained."""
@@ -116,8 +122,10 @@ class Raw:
         """The content of each chunk."""
         plan, most = item.id.get_create_plist(), _PLACE.itemsize * int(np.prod(item.chunks))
         codes = [plan.get_filter(k)[0] for k in range(plan.get_nfilters())]
-        for number in range(item.id.get_num_chunks()):
-            mask, data = item.id.read_direct_chunk(item.id.get_chunk_info(number).chunk_offset)
+        found: list[tuple[int, ...]] = []
+        item.id.chunk_iter(lambda info: found.append(info.chunk_offset))
+        for place in found:
+            mask, data = item.id.read_direct_chunk(place)
             for k in reversed(range(len(codes))):
                 if not mask >> k & 1:
                     data = self._unpacked(codes[k], data, most, item)
