@@ -13,7 +13,6 @@ from MDAnalysisTests import datafiles
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers import Reading, open_source
 from trajvae.readers.dcd import DCDFrames
-from trajvae.readers.frames import ArrayFrames
 from trajvae.readers.library import ReaderFrames
 from trajvae.readers.opening import open_any
 from trajvae.readers.trr import TRRFrames
@@ -173,13 +172,6 @@ def test_the_fast_readers_are_used(written, examples):
         path = written[0] / f"t.{suffix}"
         assert type(open_source(path, Reading(topology=pdb)).files[0]) is kind
         assert type(open_source(mda_universe(pdb, path)).files[0]) is kind
-
-
-def test_memory_maps_are_read_piecewise(tmp_path):
-    """A .npy is mapped, not loaded: a chunk copies its own frames only."""
-    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(50, 4, 3)))
-    file = open_one(tmp_path / "a.npy")
-    assert isinstance(file, ArrayFrames) and isinstance(file.positions, np.memmap)
 
 
 def cuts(path, suffix):

@@ -13,6 +13,7 @@ from trajvae.errors import ReadError
 from trajvae.readers.cells import dcd_cells
 from trajvae.readers.failures import one_line
 from trajvae.readers.frames import Float64, FrameBlock, Int64, Unfiltered, numbers_of, pieces
+from trajvae.readers.stable import StableFile
 
 _CONTROL = 84  # bytes of the first record
 
@@ -28,6 +29,8 @@ class DCDFrames(Unfiltered):
         from MDAnalysis.units import convert
 
         self.name = str(path)
+        with path.open("rb") as opened:
+            self._file = StableFile(self.name, opened.fileno(), grows=True)
         check_header(path)
         with one_line(f"'{path}' cannot be read", prints=False), DCDFile(self.name) as file:
             self.n_frames, self.n_atoms = int(file.n_frames), int(file.header["natoms"])
@@ -40,9 +43,10 @@ class DCDFrames(Unfiltered):
         """Read the given frames and atoms, at most `size` frames at a time."""
         from MDAnalysis.lib.formats.libdcd import DCDFile
 
-        with DCDFile(self.name) as file:
+        with self._file.opened() as watched, DCDFile(self.name) as file:
             for piece in pieces(frames, size):
-                with one_line(f"'{self.name}' cannot be read at frames {piece.start} to {piece[-1]}", prints=False):
+                failed = f"'{self.name}' cannot be read at frames {piece.start} to {piece[-1]}"
+                with self._file.piece(watched), one_line(failed, prints=False):
                     got = file.readframes(piece.start, piece.stop, piece.step, order="fac", indices=atoms)
                 boxes = dcd_cells(got.unitcell) if self._periodic else None
                 yield FrameBlock(got.xyz, boxes, self.times(piece))

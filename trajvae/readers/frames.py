@@ -108,14 +108,14 @@ class Unfiltered:
 
 
 def _forget(array: Array) -> None:
-    """Leave the pages of a mapped file that were looked at to the system's cache."""
+    """Leave the pages of a user's mapped file that were looked at to the system's cache."""
     if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         array.base.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass
 class ArrayFrames(Unfiltered):
-    """Frames that stand in an array, memory-mapped or not.
+    """Frames that stand in an array.
 
     Attributes
     ----------

@@ -13,6 +13,7 @@ from trajvae.readers.elements import attribute, elements_of
 from trajvae.readers.residues import Look, chain_residues
 
 MAX_ATOMS = 10_000
+_INCOMPLETE = (LookupError, TypeError, AttributeError)  # of MDAnalysis, whose text says nothing to a user
 _NAMED = 6  # residues that a warning names
 _SOLVENT = (
     "resname HOH SOL WAT H2O DOD TIP TIP2 TIP3 TIP3P TIP4 TIP4P TIP5 TIP5P TP3 TP4 TP5 T3P T4P T3H T4H T4E T5P SPC "
@@ -110,6 +111,8 @@ def _explicit(atoms: Any, select: str) -> Any:
                 "give the topology with -s/--topology"
             ) from error
         reason = (str(error) or type(error).__name__).splitlines()[0]
+        if isinstance(error, _INCOMPLETE):
+            reason = "it lacks a word, or is not of MDAnalysis' selection language"
         raise SelectionError(f"selection '{select}' is not understood: {reason}") from error
 
 

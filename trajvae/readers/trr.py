@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers.cells import lengths_angles
 from trajvae.readers.frames import Array, Float64, FrameBlock, Int64, as_slice, pieces
+from trajvae.readers.stable import StableFile
+from trajvae.readers.window import Window
 
 _NM = 10.0  # nm to Å
 _HEAD = struct.Struct(">3i12s13i")  # magic, lengths of a word and the word itself, ten sizes, atoms, step, nre
 _START = struct.pack(">3i12s", 1993, 13, 12, b"GMX_trn_file")
 _RUN = 2**26  # bytes that are read in one go at most
+_LOOKED_AT = 2**17  # bytes in which headers of small frames are compared at once
 
 
 class _Layout(NamedTuple):
@@ -40,12 +43,13 @@ class TRRFrames:
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
-        self.n_atoms, offsets, layouts = _scan(path)
+        with path.open("rb") as file:
+            self._file = StableFile(self.name, file.fileno(), grows=True)
+            self.n_atoms, offsets, layouts, times = _scan(file.fileno(), self._file.size, path)
         has = np.array([layout.has_positions for layout in layouts], dtype=np.bool_)
         self._numbers = np.flatnonzero(has).astype(np.int64)
-        self._offsets = offsets[has]
+        self._offsets, self._times = offsets[has], times[has]
         self._layouts = [layouts[k] for k in self._numbers.tolist()]
-        self._times = _times(path, self._offsets, self._layouts)
         self.n_frames = len(self._numbers)
         if self.n_frames < len(has):
             text = f"{len(has) - self.n_frames} of {len(has)} frames of '{path}' have no positions and are left out"
@@ -55,9 +59,10 @@ class TRRFrames:
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Read the given frames and atoms, at most `size` frames at a time."""
-        with open(self.name, "rb") as file:
+        with self._file.opened() as file:
             for piece in pieces(frames, size):
-                parts = [self._run(file, run, atoms) for run in self._runs(piece)]
+                with self._file.piece(file):
+                    parts = [self._run(file, run, atoms) for run in self._runs(piece)]
                 xyz = np.concatenate([p[0] for p in parts]) if len(parts) > 1 else parts[0][0]
                 vectors = np.concatenate([p[1] for p in parts])
                 boxes = lengths_angles(vectors) if vectors.any() else None
@@ -84,14 +89,13 @@ class TRRFrames:
                 first, count, apart = frame, 1, 0
         yield first, count, apart
 
-    def _run(self, file: IO[bytes], run: tuple[int, int, int], atoms: Int64) -> tuple[Array, Array]:
+    def _run(self, file: int, run: tuple[int, int, int], atoms: Int64) -> tuple[Array, Array]:
         """Read frames that stand evenly spaced: positions (t, n, 3) and box vectors (t, 3, 3) in Å."""
         first, count, apart = run
         layout = self._layouts[first]
-        file.seek(int(self._offsets[first]))
-        data = file.read((count - 1) * apart + layout.length)
+        data = os.pread(file, (count - 1) * apart + layout.length, int(self._offsets[first]))
         if len(data) < (count - 1) * apart + layout.length:
-            raise ReadError(f"'{self.name}' ends within frame {first}: it was changed while it was read")
+            raise self._file.changed()
         kind, real = f">f{layout.real}", layout.real
         xyz = np.ndarray((count, self.n_atoms, 3), kind, data, layout.positions, (apart, 3 * real, real))
         taken = xyz if len(atoms) == self.n_atoms and (np.diff(atoms) == 1).all() else xyz[:, atoms]
@@ -103,35 +107,54 @@ class TRRFrames:
         return out, vectors * _NM
 
 
-def _scan(path: Path) -> tuple[int, Int64, list[_Layout]]:
-    """Look at the header of every frame: number of atoms, where frames begin, and how each is laid out.
+def _scan(number: int, size: int, path: Path) -> tuple[int, Int64, list[_Layout], Float64]:
+    """Look at the header of every frame: number of atoms, where frames begin, how each is laid out, times in ps.
 
     Raises
     ------
     ReadError
         The file is cut, or a header is damaged.
     """
-    size = path.stat().st_size
     if size < _HEAD.size:
         raise ReadError(f"'{path}' cannot be read: it is empty, damaged or cut")
     known: dict[bytes, _Layout] = {}
     layouts: list[_Layout] = []
     offsets: list[int] = []
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        n_atoms, at = struct.unpack_from(">i", view, 64)[0], 0
-        while at < size:
-            head = view[at : at + 68]  # up to the number of atoms; frames of one kind share these bytes
-            layout = known.get(head)
-            if layout is None:
-                layout = known[head] = _layout(head, n_atoms, len(offsets), path)
-            offsets.append(at)
-            layouts.append(layout)
-            at += layout.length
+    window, at, times = Window(number), 0, bytearray()
+    n_atoms = int.from_bytes(window.read(64, 4), "big", signed=True)
+    while at < size:
+        found = window.read(at, _HEAD.size + 8)
+        head = found[:68]  # up to the number of atoms; frames of one kind share these bytes
+        layout = known.get(head)
+        if layout is None:
+            layout = known[head] = _layout(head, n_atoms, len(offsets), path)
+        offsets.append(at)
+        layouts.append(layout)
+        times += found[_HEAD.size : _HEAD.size + 8].ljust(8, b"\0")
+        at += layout.length
+        if window.read(at, len(head)) != head:
+            continue
+        alike = _alike(number, at, size - at, head, layout.length)
+        offsets.extend(range(at, at + len(alike) * layout.length, layout.length))
+        layouts.extend([layout] * len(alike))
+        times += alike.tobytes()
+        at += len(alike) * layout.length
     if at > size:
         raise ReadError(
             f"'{path}' ends within frame {len(offsets) - 1}: the file is cut, or was copied while it was written"
         )
-    return n_atoms, np.array(offsets, dtype=np.int64), layouts
+    return n_atoms, np.array(offsets, dtype=np.int64), layouts, _times(times, layouts)
+
+
+def _alike(number: int, at: int, left: int, head: bytes, length: int) -> NDArray[np.uint8]:
+    """Return the eight bytes of the time (t, 8) of each of the small frames from here on that have this very header."""
+    count = min(left, _LOOKED_AT) // length
+    if count < 2 or length < _HEAD.size + 8:
+        return np.empty((0, 8), dtype=np.uint8)
+    words = np.frombuffer(os.pread(number, count * length, at), dtype=np.uint8)
+    words = words[: len(words) // length * length].reshape(-1, length)
+    same = (words[:, : len(head)] == np.frombuffer(head, dtype=np.uint8)).all(axis=1)
+    return words[: len(same) if same.all() else int(np.argmin(same)), _HEAD.size : _HEAD.size + 8]
 
 
 def _layout(head: bytes, n_atoms: int, frame: int, path: Path) -> _Layout:
@@ -150,13 +173,11 @@ def _layout(head: bytes, n_atoms: int, frame: int, path: Path) -> _Layout:
     return _Layout(before + x + v + f, real, begin if box else -1, before, bool(x))
 
 
-def _times(path: Path, offsets: Int64, layouts: list[_Layout]) -> Float64:
-    """Gather the times in the headers, in ps."""
-    words = np.memmap(path, dtype=np.uint8, mode="r")
+def _times(words: bytearray, layouts: list[_Layout]) -> Float64:
+    """Decode the times in the headers, of which each is given by eight bytes, in ps."""
     real = np.array([layout.real for layout in layouts], dtype=np.int64)
-    out = np.empty(len(offsets))
+    found = np.frombuffer(words, dtype=np.uint8).reshape(-1, 8)
+    out = np.empty(len(found))
     for width in (4, 8):
-        some = real == width
-        at: NDArray[np.int64] = offsets[some][:, None] + _HEAD.size + np.arange(width)
-        out[some] = np.ascontiguousarray(words[at]).view(f">f{width}")[:, 0]
+        out[real == width] = np.ascontiguousarray(found[real == width, :width]).view(f">f{width}")[:, 0]
     return out
