@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import resource
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from MDAnalysisTests import datafiles
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers import Reading, open_source
 from trajvae.readers.formats import FORMATS, format_of
+from trajvae.readers.opening import open_topology
+from trajvae.readers.packed import check_text
 
 N, T = 12, 30
 
@@ -107,12 +110,54 @@ def test_compressed_binary_files_are_one_line(folder, tmp_path, suffix, packed):
 
 
 def test_compressed_text_is_read_within_a_limit(folder, tmp_path):
-    """An XYZ as MDAnalysis reads it; 300 MB of zeros from 300 kB are refused before they are parsed."""
+    """An XYZ as MDAnalysis reads it; 80 MB of lines from 80 kB are refused before they are parsed."""
     (tmp_path / "a.xyz.gz").write_bytes(gzip.compress((folder / "a.xyz").read_bytes()))
     np.testing.assert_allclose(read(tmp_path / "a.xyz.gz", folder).positions, np.load(folder / "x.npy"), atol=1e-3)
-    (tmp_path / "bomb.pdb.bz2").write_bytes(bz2.compress(bytes(300_000_000)))
-    with pytest.raises(ReadError, match=r"bomb.pdb.bz2' would expand to more than \d+ bytes"):
-        open_source(tmp_path / "bomb.pdb.bz2")
+    (tmp_path / "bomb.pdb.gz").write_bytes(gzip.compress(b"REMARK x\n" * 9_000_000))
+    with pytest.raises(ReadError, match=r"bomb.pdb.gz' would expand to more than \d+ bytes"):
+        open_source(tmp_path / "bomb.pdb.gz")
+
+
+@pytest.mark.parametrize("name", ["x.pdb.gz", "x.gro.bz2", "x.psf", "x.xyz", "x.pdb"])
+def test_a_text_of_one_line(tmp_path, name):
+    """Compressed by its suffix or by its contents alone, or plain: a parser would make a list of its words."""
+    content = b"1 " * 2**22
+    pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".psf": gzip.compress}.get((tmp_path / name).suffix, bytes)
+    (tmp_path / name).write_bytes(pack(content))
+    with pytest.raises(ReadError, match="cannot be read: it has a line of more than") as caught:
+        open_topology(tmp_path / name)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_lines_of_a_plain_text_may_be_long(tmp_path):
+    """Of a million bytes each, wherever the parts that are looked at begin."""
+    (tmp_path / "x.txt").write_bytes(b"\n".join(b"x" * 10**6 for _ in range(9)))
+    check_text(tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.gro", "x\n999999999999\n"),
+        ("x.gro", "x\n2000000000\n    1SOL     OW    1   0.1   0.1   0.1\n"),
+        ("x.xyz", "999999999999\n\n"),
+        ("x.psf", "PSF\n\n 1 !NTITLE\n x\n\n 1500000000 !NATOM\n"),
+        ("x.gro", "x\n"),
+        ("x.prmtop", "%VERSION  VERSION_STAMP = V0001.000  DATE = 10/21/13  17:22:29\n%FLAG TITLE\n"),
+        ("x.xml", "<a>&b;</a>"),
+        ("x.xml", '<!DOCTYPE a [<!ENTITY b "' + "c" * 999 + '">' + "".join(
+            f'<!ENTITY b{k} "' + f"&b{k - 1 if k else ''};" * 10 + '">' for k in range(9)) + "]><a>&b8;</a>"),
+    ],
+)  # fmt: skip
+def test_topologies_of_far_too_many_atoms_or_none(tmp_path, name, text):
+    """One line, and no memory: less than a gigabyte for a few bytes."""
+    (tmp_path / name).write_text(text)
+    np.save(tmp_path / "t.npy", np.zeros((5, 4, 3)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ReadError, match=rf"'.*{name}' cannot be read") as caught:
+        open_source(tmp_path / "t.npy", Reading(tmp_path / name))
+    assert len(str(caught.value).splitlines()) == 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000  # kB
 
 
 def test_formats_that_need_a_package_name_it(tmp_path):

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from typing import IO
 
 from trajvae.errors import ReadError, TrajvaeError
 
+_LEAST_MEMORY, _LEAST_SPACE, _MEMORY = 2**29, 2**31, 64  # bytes for any file, and for each byte of it
+_PARSING = threading.Lock()  # held while a limit of memory is set
+_LOOK = 0.05  # s between looks at the memory that a parser takes
 _UNREADABLE = "it is empty, damaged, or not of the format that its ending says"
 _PROGRAMMING = (LookupError, AttributeError, TypeError, StopIteration, RecursionError, UnboundLocalError)
 
@@ -62,16 +66,18 @@ def one_line(failed: str, *, prints: bool = True) -> Iterator[None]:
             raise ReadError(f"{failed}: {reason(error)}{f' ({said})' if said else ''}") from error
 
 
-class _TooLongError(Exception):
+class _StoppedError(Exception):
     """A parser was stopped."""
 
 
 @contextlib.contextmanager
 def parsing_limit(size: int) -> Iterator[None]:
-    """Stop a parser that takes far longer than a file of this size gives reason to.
+    """Stop a parser that takes far more time or memory than a file of this size gives reason to.
 
-    A damaged number may make a parser's loop in Python run for hours: a binary topology says, say, that a molecule
-    stands in it two billion times. The exception is raised in the parser's own thread, by way of CPython.
+    A damaged number may make a parser's loop in Python run for hours, or make it take memory for as many atoms: a
+    binary topology says, say, that a molecule stands in it two billion times. A single request for memory beyond the
+    limit is refused by the system; a parser that grows, or takes long, gets an exception in its own thread, by way of
+    CPython.
 
     Parameters
     ----------
@@ -81,29 +87,90 @@ def parsing_limit(size: int) -> Iterator[None]:
     Raises
     ------
     Exception
-        After 5 s, and 5 s for each MB.
+        After 5 s, and 5 s for each MB; or with 0.5 GB more than before, and 64 bytes for each of the file's.
     """
-    seconds = 5.0 * (1.0 + size / 1e6)
-    done, lock, thread = threading.Event(), threading.Lock(), ctypes.c_ulong(threading.get_ident())
-
-    def watch() -> None:
-        """Raise the exception in the parser's thread when the time is over and the parser is not done."""
-        if not done.wait(seconds):
-            with lock:
-                if not done.is_set():
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(_TooLongError))
-
-    watcher = threading.Thread(target=watch, daemon=True)
+    seconds, memory = 5.0 * (1.0 + size / 1e6), _LEAST_MEMORY + _MEMORY * size
+    reasons: list[str] = []
+    watch = _Watch(seconds, memory, reasons)
+    watcher = threading.Thread(target=watch.run, daemon=True)
     watcher.start()
     try:
-        yield
-        with lock:
-            done.set()
-    except _TooLongError:
-        raise ValueError(f"it was not parsed within {seconds:.0f} s, as files of its size are: it is damaged") from None
+        with _address_space(_LEAST_SPACE + _MEMORY * size):
+            yield
+        watch.stop()
+    except _StoppedError:
+        raise ValueError(reasons[0]) from None
     finally:
-        done.set()
+        watch.stop()
         watcher.join()
+
+
+class _Watch:
+    """Raises an exception in the thread that makes it when time or memory is over."""
+
+    def __init__(self, seconds: float, memory: int, reasons: list[str]) -> None:
+        self._seconds, self._memory, self._reasons = seconds, memory, reasons
+        self._done, self._lock = threading.Event(), threading.Lock()
+        self._thread, self._before = ctypes.c_ulong(threading.get_ident()), _resident()
+
+    def stop(self) -> None:
+        """End watching; nothing is raised from now on."""
+        with self._lock:
+            self._done.set()
+
+    def run(self) -> None:
+        """Look from time to time."""
+        ends = time.monotonic() + self._seconds
+        while not self._done.wait(_LOOK):
+            if time.monotonic() > ends:
+                self._raise(f"it was not parsed within {self._seconds:.0f} s, as files of its size are: it is damaged")
+            elif _resident() - self._before > self._memory:
+                self._raise(
+                    f"it takes more than {self._memory / 1e9:.1f} GB, as no file of its size does: it is damaged"
+                )
+
+    def _raise(self, reason: str) -> None:
+        with self._lock:
+            if not self._done.is_set():
+                self._done.set()
+                self._reasons.append(reason)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(self._thread, ctypes.py_object(_StoppedError))
+
+
+def _resident() -> int:
+    """Return the bytes of memory that this process has now; 0 where the system does not say it."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+@contextlib.contextmanager
+def _address_space(more: int) -> Iterator[None]:
+    """Let the system refuse memory beyond what the process has now and so many bytes more.
+
+    The limit is one of the whole process: where several threads parse, that of the first holds.
+    """
+    try:
+        import resource
+
+        with open("/proc/self/statm", "rb") as file:
+            limit = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE") + more
+    except (ImportError, OSError, ValueError):  # another system than Linux
+        yield
+        return
+    if not _PARSING.acquire(blocking=False):
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        free = before[0] == resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_AS, (limit if free else min(before[0], limit), before[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+        _PARSING.release()
 
 
 def _release(error: BaseException) -> None:

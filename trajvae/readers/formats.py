@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import importlib.util
-import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple
 
 from trajvae.errors import ReadError
 from trajvae.store import is_h5md
 
-_PACKED: dict[str, Callable[[Path, str], IO[bytes]]] = {
-    ".gz": lambda path, mode: cast(IO[bytes], gzip.open(path, mode)),
-    ".bz2": lambda path, mode: cast(IO[bytes], bz2.open(path, mode)),
-}
-_MAGIC = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
-_LEAST_TEXT, _EXPANSION, _PIECE = 2**26, 16, 2**20
+_PACKED = (".gz", ".bz2")
 
 
 class Format(NamedTuple):
@@ -145,8 +136,8 @@ def format_of(path: Path, name: str | None = None) -> Format:
         raise ReadError(
             f"'{path}': the format {found.name} needs a package that is missing: pip install {found.install}"
         )
-    if packed:
-        _check_packed(path, found)
+    if packed and not found.packed:
+        raise ReadError(f"'{path}': compressed files of the format {found.name} are not read: decompress it first")
     return found if packed or not path.is_file() else _by_contents(path, found)
 
 
@@ -169,23 +160,3 @@ def _by_contents(path: Path, found: Format) -> Format:
 def _is_netcdf(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(3) == b"CDF"
-
-
-def _check_packed(path: Path, found: Format) -> None:
-    """Refuse what is not read compressed, and what expands to more than such a text has cause to."""
-    if not found.packed:
-        raise ReadError(f"'{path}': compressed files of the format {found.name} are not read: decompress it first")
-    with path.open("rb") as file:
-        if not file.read(3).startswith(_MAGIC[path.suffix.lower()]):  # MDAnalysis reads such files as they are
-            return
-    limit, count = max(_LEAST_TEXT, _EXPANSION * path.stat().st_size), 0
-    try:
-        with _PACKED[path.suffix.lower()](path, "rb") as unpacked:
-            while piece := unpacked.read(_PIECE):
-                count += len(piece)
-                if count > limit:
-                    raise ReadError(f"'{path}' would expand to more than {limit} bytes: decompress it first")
-    except (OSError, EOFError, ValueError) as error:
-        raise ReadError(f"'{path}' cannot be read: it is not compressed as its suffix says, or is cut") from error
-    except zlib.error as error:
-        raise ReadError(f"'{path}' cannot be read: its compressed data are damaged") from error

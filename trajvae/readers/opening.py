@@ -22,6 +22,7 @@ from trajvae.readers.h5md import H5MDFrames
 from trajvae.readers.library import MdtrajFrames, ReaderFrames
 from trajvae.readers.mdtraj_hdf5 import load_mdtraj
 from trajvae.readers.molecules import keep
+from trajvae.readers.packed import check_text
 from trajvae.readers.to_libraries import to_universe
 from trajvae.readers.trr import TRRFrames
 from trajvae.readers.universes import open_universe
@@ -191,6 +192,8 @@ def _atoms(path: Path, name: str | None, what: str) -> Any:
         return _open_mdtraj(load_mdtraj(path)).atoms
     if _nameless(path, name):
         return _anonymous(_open_file(path, name, None).n_atoms)
+    if found.packed:
+        check_text(path)
     with one_line(f"{what} '{path}' cannot be read"), parsing_limit(path.stat().st_size):
         stat = path.stat()
         return _parsed(str(path.resolve()), stat.st_size, stat.st_mtime_ns, found.name).atoms
@@ -237,6 +240,8 @@ def _reader(path: Path, found: Format, atoms: Any) -> Any:
 
     if found.name not in _READERS:
         raise ReadError(f"'{path}' is a topology without positions: wanted a trajectory")
-    with one_line(f"'{path}' cannot be read"):
+    if found.packed:
+        check_text(path)
+    with one_line(f"'{path}' cannot be read"), parsing_limit(path.stat().st_size):
         more = {} if atoms is None else {"n_atoms": len(atoms.universe.atoms)}
         return get_reader_for(str(path), format=found.name)(str(path), **more)
