@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from trajvae.store.json_text import parse_json
 from trajvae.store.schema import open_file, present, read_tree
 
 _JSON = ("config", "summary", "reading")
@@ -66,7 +66,7 @@ def read_contents(path: Path, *, skip: Sequence[str] = (), tables: Sequence[str]
         only = present(file, tables)
         for above in only or ("/",):
             file[above].visititems(lambda name, item: marks.update({item.name.lstrip("/"): _plain(item.attrs)}))
-        attributes = {k: json.loads(v) if k in _JSON else v for k, v in _plain(file["trajvae"].attrs).items()}
+        attributes = {k: parse_json(v) if k in _JSON else v for k, v in _plain(file["trajvae"].attrs).items()}
         return Contents(attributes, read_tree(file, skip, only), marks)
 
 

@@ -5,7 +5,6 @@ mdtraj reads them through PyTables, which unpickles attributes: a file would exe
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
+from trajvae.store.json_text import parse_json
 from trajvae.store.limits import check_contents
 from trajvae.store.schema import open_hdf5, plain_attribute
 
@@ -85,7 +85,7 @@ def _topology(file: h5py.File, path: Path) -> dict[str, Any]:
     item = file["topology"]
     if not h5py.check_string_dtype(item.dtype) or item.shape != (1,):
         raise ReadError(f"'{path}': wanted one text as 'topology'")
-    found = json.loads(item[0])
+    found = parse_json(item[0])
     if not isinstance(found, dict):
         raise ReadError(f"'{path}': its topology is no JSON object")
     return found

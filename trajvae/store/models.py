@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from trajvae.errors import ModelError
 from trajvae.store.files import whole_files
+from trajvae.store.json_text import parse_json
 from trajvae.store.schema import Header, Tree, open_file, read_header, read_tree, write_header, write_tree
 from trajvae.store.writing import create_file
 
@@ -121,7 +122,7 @@ def read_model(path: Path) -> ModelRecord:
         reference = np.asarray(tree.pop("reference"), dtype=np.float64)
         if reference_hash(reference) != group["reference"].attrs["sha256"]:
             raise ModelError(f"'{path}': the reference structure does not match its hash; the file was altered")
-        config, summary = json.loads(group.attrs["config"]), json.loads(group.attrs["summary"])
+        config, summary = parse_json(group.attrs["config"]), parse_json(group.attrs["summary"])
         if not (isinstance(config, dict) and isinstance(summary, dict)):
             raise ModelError(f"'{path}' is damaged: its config and summary must be JSON objects")
         return ModelRecord(read_header(file), str(group.attrs["status"]), config, summary, reference, tree)

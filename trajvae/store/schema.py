@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from trajvae._version import __version__
 from trajvae.display import Brief
 from trajvae.errors import ReadError
+from trajvae.store.json_text import parse_json
 from trajvae.store.layouts import check_layout, datasets_of
 from trajvae.store.limits import check_contents, check_heaps, read_text
 
@@ -230,7 +230,7 @@ def describe(path: Path) -> dict[str, Any]:
     with open_file(path) as file:
         header = asdict(read_header(file))
         attributes = {k: plain_attribute(v) for k, v in file["trajvae"].attrs.items()}
-        figures: dict[str, Any] = {k: json.loads(v) for k, v in attributes.items() if k in ("config", "summary")}
+        figures: dict[str, Any] = {k: parse_json(v) for k, v in attributes.items() if k in ("config", "summary")}
         datasets = {f"/{name}": _described(item) for name, item in datasets_of(file)}
         return {**attributes, **header, **figures, "file": str(path), "datasets": datasets}
 
