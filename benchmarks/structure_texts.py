@@ -29,7 +29,8 @@ def _attribute(file: h5py.File, rng: Rng) -> None:
     key = pick([*item.attrs, "unit", "unit"], rng)
     value = pick(
         (*NUMBERS, *TEXTS, True, h5py.Empty("f8"), np.zeros((2, 2)), np.zeros(9000), np.zeros(0), [b"a", b"b"],
-         ["a", "b"], np.zeros(2, "i4,f8"), np.bytes_("\xe9".encode("latin-1")), np.void(b"\0\1"), file.ref, 1j, 10**18, "9" * 5000),
+         ["a", "b"], np.zeros(2, "i4,f8"), np.bytes_("\xe9".encode("latin-1")), np.void(b"\0\1"), file.ref,
+         1j, 10**18, "9" * 5000),
         rng,
     )  # fmt: skip
     item.attrs[key] = value
@@ -87,8 +88,8 @@ def _json_text(file: h5py.File, rng: Rng) -> None:
     text, depth = str(marks[key]), int(pick((40, 600, 5000), rng))
     marks[key] = pick(
         (text[:-1] + ', "d": ' + "[" * depth + "]" * depth + "}", text[: int(rng.integers(len(text)))], "[]", "1",
-         "null", '""', "NaN", text + text, "\ufeff" + text, text.replace("e", "\\u0065"), text[:-1] + ', "backend": "embedded"}',
-         text.replace(": ", ": -", 3), '{"a": ' * depth + "1" + "}" * depth),
+         "null", '""', "NaN", text + text, "\ufeff" + text, text.replace("e", "\\u0065"),
+         text[:-1] + ', "backend": "embedded"}', text.replace(": ", ": -", 3), '{"a": ' * depth + "1" + "}" * depth),
         rng,
     )  # fmt: skip
 

@@ -12,11 +12,12 @@ import pytest
 
 from trajvae.errors import ReadError
 from trajvae.readers.dcd import DCDFrames
+from trajvae.readers.opening import _open_file
 from trajvae.readers.trr import TRRFrames
 from trajvae.readers.window import Window
 from trajvae.readers.xtc import XTCFrames
 
-READERS = {"xtc": XTCFrames, "trr": TRRFrames, "dcd": DCDFrames}
+READERS = {"xtc": XTCFrames, "trr": TRRFrames, "dcd": DCDFrames, "nc": lambda path: _open_file(path, None, None)}
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from trajvae.readers.h5md import H5MDFrames
 from trajvae.readers.library import MdtrajFrames, ReaderFrames
 from trajvae.readers.mdtraj_hdf5 import load_mdtraj
 from trajvae.readers.molecules import keep
+from trajvae.readers.netcdf import NetCDFFrames
 from trajvae.readers.packed import check_text
 from trajvae.readers.to_libraries import to_universe
 from trajvae.readers.trr import TRRFrames
@@ -231,7 +232,8 @@ def _open_file(path: Path, name: str | None, atoms: Any) -> FrameFile:
         return _OWN[found.name](path)
     if found.reader == "mdtraj":
         return MdtrajFrames(path, found.name)
-    return ReaderFrames(_reader(path, found, atoms), str(path))
+    reader = _reader(path, found, atoms)
+    return NetCDFFrames(reader, path) if found.name == "NCDF" else ReaderFrames(reader, str(path))
 
 
 def _reader(path: Path, found: Format, atoms: Any) -> Any:
