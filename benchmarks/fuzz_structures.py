@@ -32,6 +32,7 @@ from structures import damage
 from trajvae_cli import main as trajvae
 
 SPACE, SECONDS, PATIENCE = 2 * 10**9, 10, 120  # bytes; s of a processor, and by the clock
+_SHOWN = 500  # files between lines that say how far it is
 CHAIN = str(EXAMPLES / "chain2d.npz")
 PEPTIDE = f"{EXAMPLES / 'alanine_dipeptide.xtc'} -s {EXAMPLES / 'alanine_dipeptide.pdb'} --stop 40"
 USES: dict[str, tuple[str, ...]] = {
@@ -39,7 +40,7 @@ USES: dict[str, tuple[str, ...]] = {
         "info FILE", "info FILE --json", "plot FILE -o out.png --dpi 20", "embed TRAJ -m FILE -o out.h5",
         "generate -m FILE -n 4 -o out.h5md",
         "generate -m FILE -n 4 -o out.h5md --project --novelty", "embed TRAJ -o out.h5", "train --resume -o FILE",
-        "marginals -m FILE -o out.h5", "path -m FILE --from 0 --to 5 --frames 3 -o out.h5md",
+        "marginals -m FILE -o out.h5",
     ),
     "unfinished": ("info FILE", "train TRAJ --resume -o FILE", "train TRAJ --resume -o FILE", "train --resume -o FILE",
                    "embed TRAJ -o out.h5", "generate -m FILE -n 4 -o out.h5md"),
@@ -179,6 +180,8 @@ def main() -> None:
             seed, kind = seeds[number % len(seeds)]
             use, outcome = one(seed, kind, [chosen.seed, number], chosen.keep)
             tally[outcome.text.partition(":")[0]] += 1
+            if number % _SHOWN == 0:
+                print(f"{number}: {dict(tally)}", file=sys.stderr, flush=True)
             slowest = max(slowest, outcome.seconds)
             if outcome.text not in ("read", "refused"):
                 print(f"{chosen.seed} {number} {seed.stem}: {use}: {outcome.text}", file=sys.stderr, flush=True)

@@ -66,13 +66,10 @@ def _json(file: h5py.File, rng: Rng) -> None:
     marks = file["trajvae"].attrs
     key = pick([k for k in ("config", "summary", "reading") if k in marks], rng)
     whole = json.loads(marks[key])
-    place, above = whole, []
-    while isinstance(place, dict | list) and place:
-        above.append(place)
-        index = pick(list(place) if isinstance(place, dict) else range(len(place)), rng)
-        if rng.random() < 0.3 or not isinstance(place[index], dict | list) or not place[index]:
-            break
+    place, index = {"": whole}, ""
+    while isinstance(place[index], dict | list) and place[index] and (place[index] is whole or rng.random() < 0.7):
         place = place[index]
+        index = pick(list(place) if isinstance(place, dict) else range(len(place)), rng)
     value = pick((*NUMBERS, *TEXTS, None, True, [], {}, [[]] * 3, {"a": {}}, 10**400, [0] * 5000, "9" * 5000), rng)
     if rng.random() < 0.15 and isinstance(place, dict):
         del place[index]

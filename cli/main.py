@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 import warnings
 from difflib import get_close_matches
 from typing import Any, TextIO
@@ -30,6 +31,10 @@ COMMANDS = {
 }
 
 
+# of torch, which raises RuntimeError for it
+_NO_MEMORY = re.compile("allocate memory|out of memory|bad_alloc|bad alloc", re.IGNORECASE)
+
+
 class WrongOption(click.ClickException):
     """An option whose value the library refuses."""
 
@@ -50,6 +55,12 @@ class Commands(click.Group):
             except TrajvaeError as error:
                 kind = WrongOption if isinstance(error, OptionError) else click.ClickException
                 raise kind(str(error)) from error
+            except (MemoryError, RuntimeError) as error:
+                if not (isinstance(error, MemoryError) or _NO_MEMORY.search(str(error))):
+                    raise
+                raise click.ClickException(
+                    "there is too little memory: take fewer frames (--step) or atoms (--select), or end other programs"
+                ) from error
             except OSError as error:  # the results themselves: a full disk behind stdout
                 if isinstance(error, BrokenPipeError):
                     raise

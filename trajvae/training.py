@@ -277,9 +277,9 @@ def resume(
     stored = read_model(Path(path))
     if stored.status != "training":
         raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
-    begun, at, origin = from_checkpoint(stored, device, str(path))
     given = dict((asked_for or {}).get("settings") or {})
-    check_function(str(path), begun.pipeline.config, given)
+    check_function(str(path), stored.config.get("settings"), given)
+    begun, at, origin = from_checkpoint(stored, device, str(path))
     check_asked(str(path), asked_for or {}, origin.asked)
     if not is_own(origin._asdict(), stored.config.get("origin_code")):
         check_names(str(path), source, reading, origin.reading)

@@ -88,6 +88,7 @@ ATTACKS = {
     "a link to nowhere": (lambda f: f.__setitem__("x", h5py.SoftLink("/none")), "leads elsewhere"),
     "a link to another file": (lambda f: f.__setitem__("x", h5py.ExternalLink("/etc/passwd", "/")), "leads elsewhere"),
     "a circle": (lambda f: f.__setitem__("trajvae/x", f["/"]), "no tree"),
+    "an array without a shape": (lambda f: f.create_dataset("x", data=h5py.Empty("f8")), "without a shape"),
     "fixed text that grows": (lambda f: f.create_dataset("x", (LEAST_ROOM // 400,), "S100", chunks=True), "expand"),
 }
 

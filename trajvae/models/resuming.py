@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError
 from trajvae.latents import user_function
 from trajvae.readers.reading import Reading
@@ -13,15 +13,15 @@ from trajvae.readers.reading import Reading
 _NO_FILES = (None, "none", "guess")  # values of `bonds` that name no file
 
 
-def check_function(path: str, config: TrainConfig, given: Mapping[str, Any]) -> None:
+def check_function(path: str, settings: Any, given: Mapping[str, Any]) -> None:
     """Refuse a training that needs a user's function, unless the user names the same one in this call.
 
     Parameters
     ----------
     path : str
         The checkpoint.
-    config : TrainConfig
-        As the checkpoint has it.
+    settings
+        Those of the latent space in the checkpoint, where they are a mapping.
     given : mapping
         Settings of the latent space that were given in this call.
 
@@ -30,7 +30,9 @@ def check_function(path: str, config: TrainConfig, given: Mapping[str, Any]) -> 
     OptionError
         The function was not named, or is another.
     """
-    name = user_function(config.settings)
+    name: str | None = None
+    with contextlib.suppress(OptionError):  # a manifold that is none is an error of the file
+        name = user_function(settings) if isinstance(settings, Mapping) else None
     if name is not None and given.get("manifold") != name:
         raise OptionError(
             f"the training of '{path}' draws points by the function '{name}', which is not imported because a file "

@@ -53,7 +53,10 @@ def is_h5md(path: Path) -> bool | None:
     """Return whether a file is H5MD by its contents, True; an mdtraj HDF5, False; or neither or both, None."""
     try:
         with h5py.File(path, "r") as file:
-            ours, mdtrajs = "particles" in file, "coordinates" in file and "topology" in file
+            own = [
+                isinstance(file.get(k, getlink=True), h5py.HardLink) for k in ("particles", "coordinates", "topology")
+            ]
+            ours, mdtrajs = own[0], own[1] and own[2]
     except (OSError, ValueError, RuntimeError):
         return None
     return ours if ours != mdtrajs else None

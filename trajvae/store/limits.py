@@ -145,9 +145,11 @@ def _check_dataset(item: h5py.Dataset, where: str) -> Cost:
     plan = item.id.get_create_plist()
     if item.is_virtual or plan.get_external_count():
         raise ReadError(f"{where} keeps its data in another file: refused")
-    kind = item.id.get_type()
+    kind, space = item.id.get_type(), item.id.get_space()
     each = _check_type(kind, where)
-    count = _check_space(item.id.get_space(), where)
+    if space.get_simple_extent_type() == h5s.NULL:
+        raise ReadError(f"{where} is an array without a shape: refused")
+    count = _check_space(space, where)
     for number in range(plan.get_nfilters()):
         code = plan.get_filter(number)[0]
         if code not in _FILTERS:
