@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from trajvae.errors import TrajvaeWarning, printable
+from trajvae.errors import ModelError, TrajvaeWarning, printable
 from trajvae.verdict import verdict_of
 
 from . import bars
@@ -66,8 +66,20 @@ def plain(value: Any) -> Any:
 
 
 def training_lines(figures: dict[str, Any]) -> list[str]:
-    """The figures of a training, for people."""
-    f = figures
+    """The figures of a training, for people.
+
+    Raises
+    ------
+    ModelError
+        They come from a file, and some are missing or no numbers.
+    """
+    try:
+        return [*_training_lines(figures), *verdict_of(figures)]
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"the model's summary is damaged: {error!r}") from error
+
+
+def _training_lines(f: dict[str, Any]) -> list[str]:
     trained = f.get("trained", f["frames"] - f["held_out"])
     chose = f"{f['validation']} decided when to stop, " if "validation" in f else ""
     lines = [
@@ -96,4 +108,4 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
             f"largest jump between neighbouring frames: {f['frame_jump']:.3f} Å as aligned, "
             f"{f['frame_jump_optimal']:.3f} Å optimally superposed"
         )
-    return [*lines, *verdict_of(f)]
+    return lines

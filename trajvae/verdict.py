@@ -62,7 +62,13 @@ def judged(*found: Reason | None) -> Verdict:
 
 
 def verdict_of(figures: dict[str, Any]) -> list[str]:
-    """Return the lines of a verdict that stands in figures as JSON, none where there is none."""
+    """Return the lines of a verdict that stands in figures as JSON, none where there is none.
+
+    Figures may come from a file of anyone: of what is no verdict, one line says so.
+    """
     if "verdict" not in figures:
         return []
-    return Verdict(tuple(Reason(**reason) for reason in figures["reasons"])).lines()
+    try:
+        return Verdict(tuple(Reason(**reason) for reason in figures["reasons"])).lines()
+    except (KeyError, TypeError, ValueError):
+        return ["verdict: damaged, by what the file says"]

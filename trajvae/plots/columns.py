@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, ReadError
+from trajvae.readers.npy import read_numbers
 
 Float64 = NDArray[np.float64]
 
@@ -87,7 +88,7 @@ def read_columns(path: Path) -> Table:
         raise ReadError(f"no file '{path}' of numbers to colour by")
     try:
         table = _read(path)
-    except (ValueError, OSError, EOFError, csv.Error) as error:
+    except (ValueError, TypeError, SyntaxError, OSError, EOFError, csv.Error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ReadError(
             f"'{path}' holds no columns of numbers; wanted: .npy, .csv or a COLVAR file: {reason}"
@@ -99,8 +100,8 @@ def read_columns(path: Path) -> Table:
 
 def _read(path: Path) -> Table:
     if path.suffix.lower() == ".npy":
-        array = np.load(path, allow_pickle=False)
-        if array.ndim not in (1, 2) or array.dtype.kind not in "fiub":
+        array = read_numbers(path)
+        if array.ndim not in (1, 2):
             raise ValueError(f"an array of shape {array.shape} and type {array.dtype}")
         return _named(path, None, array.reshape(len(array), -1).astype(np.float64))
     with path.open(encoding="utf-8", newline="") as file:

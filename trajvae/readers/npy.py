@@ -79,6 +79,22 @@ def read_header(stream: IO[bytes]) -> Header:
     return Header(tuple(int(n) for n in shape), bool(by_column), dtype, 8 + width + length)
 
 
+def read_numbers(path: Path) -> NDArray[np.generic]:
+    """Read a whole `.npy` file of numbers or truths.
+
+    Raises
+    ------
+    ValueError
+        See `read_header`; or something else, or fewer bytes than the shape has.
+    """
+    with path.open("rb") as file:
+        header = read_header(file)
+        if header.dtype.kind not in "fiub" or header.length + header.size > path.stat().st_size:
+            raise ValueError(f"an array of type {header.dtype} and shape {header.shape}, or one that is cut")
+        flat = np.fromfile(file, header.dtype, math.prod(header.shape))
+    return flat.reshape(header.shape, order="F" if header.by_column else "C")
+
+
 class NpyFrames(Unfiltered):
     """The frames of an `.npy` file of numbers, shape (frames, atoms, 2 or 3), in Å.
 
