@@ -17,6 +17,7 @@ from trajvae.models.fit import choose_device
 from trajvae.models.partition import HELD_OUT, TRAINING
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record
+from trajvae.models.summary import check_summary
 from trajvae.observables import built_in
 from trajvae.readers.align import Alignment
 from trajvae.store import Header, ModelRecord, Quantity, model_hash
@@ -137,7 +138,8 @@ def built(stored: ModelRecord, device: torch.device) -> Pipeline:
 @torch.inference_mode(False)
 def _assembled(stored: ModelRecord, device: torch.device) -> Parts:
     pipeline = built(stored, device)
-    record = _record(stored.groups, pipeline.topology, _figures(stored))
+    check_summary(stored.summary)
+    record = _record(stored.groups, pipeline.topology, stored.summary)
     files = stored.groups["training"]["files"].tolist()
     return Parts(pipeline, record, files, str(stored.config["selection"]), stored.header.command)
 
@@ -165,11 +167,3 @@ def _part(training: Mapping[str, Any]) -> NDArray[np.int8]:
     if not np.array_equal(part == HELD_OUT, held):
         raise ModelError("'part' and 'held_out' of its frames do not agree")
     return part
-
-
-def _figures(stored: ModelRecord) -> dict[str, Any]:
-    """The summary, if what is computed with is numbers."""
-    for name in ("epochs", "held_out_valid", *(k for k in ("prior_gap",) if stored.summary.get(k) is not None)):
-        if not isinstance(stored.summary.get(name), int | float):
-            raise ModelError(f"'{name}' of its summary is no number, but {stored.summary.get(name)!r}")
-    return stored.summary

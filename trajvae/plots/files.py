@@ -235,7 +235,8 @@ def _model(path: Path) -> StoredModel:
         model_hash=record.hash,
         reading={"select": config.get("select")},
     )
-    return StoredModel(record.groups["history"], points, record.summary)
+    history = {name: np.asarray(column, dtype=np.float64) for name, column in record.groups["history"].items()}
+    return StoredModel(history, points, record.summary)
 
 
 def _marginals(contents: Contents) -> StoredMarginals:
