@@ -260,7 +260,7 @@ def resume(
     source, reading : optional
         The frames, where they are elsewhere now, or were no files.
     asked_for : dict, optional
-        Options that must be those it began with. Where `settings` named a MODULE:FUNCTION it must be given again here.
+        Options that must be those it began with; a MODULE:FUNCTION among its settings must be given again here.
     device, every, asked, memory, regulariser, progress : optional
         As in `Model.train`.
 
