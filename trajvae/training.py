@@ -277,7 +277,7 @@ def resume(
     stored = read_model(Path(path))
     if stored.status != "training":
         raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
-    given = dict((asked_for or {}).get("settings") or {})
+    given = (asked_for or {}).get("settings") or {}
     check_function(str(path), stored.config.get("settings"), given)
     begun, at, origin = from_checkpoint(stored, device, str(path))
     check_asked(str(path), asked_for or {}, origin.asked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from h5py import h5d, h5p, h5s, h5t
 
 from trajvae.errors import ReadError
 from trajvae.store import Header, Quantity, describe, read_table, write_table
+from trajvae.store.holes import data_parts, stored_size
 from trajvae.store.limits import LEAST_ROOM, check_contents, check_heaps
 from trajvae.store.walk import places
 
@@ -111,6 +114,33 @@ def test_heaps_in_each_other(tmp_path):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(ReadError, match="heap"):
         check_heaps(tmp_path / "x")
+
+
+def test_holes_take_no_room_and_give_none(path):
+    """A file that is a gigabyte long by a hole may not expand to 16 of them, and the hole is not read."""
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("x", (2 * LEAST_ROOM // 8,), "f8", chunks=True)
+    os.truncate(path, 2**30)
+    assert stored_size(path) < 2**20
+    with pytest.raises(ReadError, match="would expand"):
+        describe(path)
+    os.truncate(path, 2**40)
+    check_heaps(path)
+
+
+def test_parts_between_holes(tmp_path):
+    """Those that were written, in blocks; a file without any is one part, or nothing."""
+    with (tmp_path / "x").open("wb") as file:
+        for at in (0, 2**22, 2**24):
+            file.seek(at)
+            file.write(b"x" * 2**16)
+        file.truncate(2**26)
+    with (tmp_path / "x").open("rb", buffering=0) as file:
+        parts = list(data_parts(file.fileno()))
+    assert [begin for begin, _ in parts] in ([0, 2**22, 2**24], [0])
+    assert stored_size(tmp_path / "x") in (3 * 2**16, 2**26)
+    (tmp_path / "x").write_bytes(b"")
+    assert stored_size(tmp_path / "x") == 0
 
 
 def test_marginals_of_many_observables_are_read(tmp_path):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trajvae.errors import ReadError
 from trajvae.readers.frames import ArrayFrames, FrameFile
 from trajvae.readers.npy import Header, NpyFrames, check_shape, read_header
-from trajvae.store import room
+from trajvae.store import room_of
 
 # what numpy, zipfile and the parser of Python's literals raise of files that are damaged
 _DAMAGED = (
@@ -142,7 +142,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> NDAr
     """Unpack an array that fits into the room there is; its bytes are counted as they come."""
     with archive.open(info) as member:
         header = read_header(member)
-        limit = room(path.stat().st_size)
+        limit = room_of(path)
         if header.size > limit:
             raise ReadError(
                 f"'{path}' would unpack to {header.size} bytes, more than {limit}: refused; unpack it to an .npy file"

@@ -4,7 +4,8 @@ from trajvae.store.conformations import conformations_file, read_conformations, 
 from trajvae.store.contents import Contents, read_contents
 from trajvae.store.files import check_outputs, whole_files
 from trajvae.store.h5md_file import H5MDParticles, describe_h5md, is_h5md, read_h5md
-from trajvae.store.limits import room
+from trajvae.store.holes import stored_size
+from trajvae.store.limits import room_of
 from trajvae.store.mdtraj_file import read_mdtraj
 from trajvae.store.models import ModelRecord, model_hash, model_status, read_model, write_model
 from trajvae.store.schema import Header, Quantity, check_hdf5, describe
@@ -30,7 +31,8 @@ __all__ = [
     "read_mdtraj",
     "read_model",
     "read_table",
-    "room",
+    "room_of",
+    "stored_size",
     "table_file",
     "whole_files",
     "write_conformations",

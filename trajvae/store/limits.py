@@ -12,7 +12,7 @@ small ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -22,6 +22,7 @@ from h5py import h5a, h5s, h5t, h5z
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
+from trajvae.store.holes import data_parts, stored_size
 from trajvae.store.texts import CHARACTER as _CHARACTER
 from trajvae.store.texts import TEXT as _TEXT
 from trajvae.store.texts import Raw
@@ -45,6 +46,11 @@ def room(size: int) -> int:
     return max(LEAST_ROOM, MOST_EXPANSION * size)
 
 
+def room_of(path: Path) -> int:
+    """Bytes that a file may expand to; its holes do not count."""
+    return room(stored_size(path))
+
+
 def check_heaps(path: Path) -> None:
     """Refuse a heap of text in which HDF5 would search for ever, or long: one with a free part of size zero.
 
@@ -56,29 +62,39 @@ def check_heaps(path: Path) -> None:
     ReadError
         There is such a heap.
     """
-    with path.open("rb") as file:
-        size, begin = path.stat().st_size, 0
-        left = _LEAST_HEAPS + 2 * size  # heaps that stand in each other would be walked again and again
-        while begin < size:
-            file.seek(begin)
-            piece = file.read(_PIECE + len(_HEAP) - 1)
-            at = piece.find(_HEAP)
-            while at >= 0:
-                file.seek(begin + at)
-                walked = _walk_heap(file, size - begin - at)
+    size = path.stat().st_size
+    with path.open("rb") as file, path.open("rb", buffering=0) as other:
+        parts = list(data_parts(other.fileno()))
+        left = _LEAST_HEAPS + 2 * sum(end - begin for begin, end in parts)  # of heaps that stand in each other
+        for begin, end in parts:
+            for at in _heaps(file, begin, end):
+                file.seek(at)
+                walked = _walk_heap(file, size - at, left)
                 left -= walked
                 if walked < 0 or left < 0:
                     raise ReadError(f"'{path}' is damaged: a heap of text has a part of no size, or no end")
-                at = piece.find(_HEAP, at + 1)
-            begin += _PIECE
 
 
-def _walk_heap(file: IO[bytes], left: int) -> int:
+def _heaps(file: IO[bytes], begin: int, end: int) -> Iterator[int]:
+    """Where heaps begin in a part of a file."""
+    while begin < end:
+        file.seek(begin)
+        piece = file.read(min(_PIECE, end - begin) + len(_HEAP) - 1)
+        at = piece.find(_HEAP)
+        while at >= 0:
+            yield begin + at
+            at = piece.find(_HEAP, at + 1)
+        begin += _PIECE
+
+
+def _walk_heap(file: IO[bytes], left: int, most: int) -> int:
     """Return the bytes of the heap that begins here; -1 where it has a free part of size zero or exceeds the file."""
     head = file.read(16)
     length = int.from_bytes(head[8:], "little")
     if not 16 <= length <= left:  # as HDF5 writes them: numbers that look so by chance are rare
         return -1 if length > left and head[5:8] == bytes(3) else 16
+    if length > most:
+        return length
     heap, at = b"GCOL" + bytes(12) + file.read(length - 16), 16
     while at + 16 <= length:
         number, size = int.from_bytes(heap[at : at + 2], "little"), int.from_bytes(heap[at + 8 : at + 16], "little")
@@ -115,14 +131,14 @@ def check_contents(file: h5py.File, path: Path, only: Sequence[str] = ()) -> Non
         Something leads out of the file, is not of the kinds that trajvae writes, or would need too much memory or
         time; see `walk` for names.
     """
-    size, chunks, stored = 0, 0, path.stat().st_size
+    size, chunks, stored = 0, 0, stored_size(path)
     limit, most = room(stored), _CHUNKS + stored // _BYTES_OF_CHUNK
     known: dict[int, Cost] = {}
     with path.open("rb") as stream:
         raw = Raw(file, stream, path)
         for place in places(file, path, only):
             if place.item is not None:
-                known[place.address] = _cost(place.item, f"'{path}': '{place.name}'", raw)
+                known[place.address] = _cost(place.item, f"'{path}': '{place.name}'", raw, limit)
             cost = known[place.address]
             size, chunks = size + cost.size, chunks + cost.chunks
             if size > limit:
@@ -131,13 +147,13 @@ def check_contents(file: h5py.File, path: Path, only: Sequence[str] = ()) -> Non
                 raise ReadError(f"'{path}' has its data in more than {most} chunks, at '{place.name}': refused")
 
 
-def _cost(item: h5py.Group | h5py.Dataset, where: str, raw: Raw) -> Cost:
-    """Check an object, and say what reading it takes."""
+def _cost(item: h5py.Group | h5py.Dataset, where: str, raw: Raw, limit: int) -> Cost:
+    """Check an object, and say what reading it takes; text is looked at where the rest is within the limit."""
     beside = _attributes(item, where) + raw.check_attributes(item)
     if isinstance(item, h5py.Group):
         return Cost(beside, 0)
     size, chunks = _check_dataset(item, where)
-    return Cost(beside + size + raw.check_dataset(item), chunks)
+    return Cost(beside + size + (raw.check_dataset(item) if size <= limit else 0), chunks)
 
 
 def _check_dataset(item: h5py.Dataset, where: str) -> Cost:
