@@ -75,8 +75,10 @@ def training_lines(figures: dict[str, Any]) -> list[str]:
     """
     try:
         return [*_training_lines(figures), *verdict_of(figures)]
+    except KeyError as error:
+        raise ModelError(f"the model's summary is damaged: it has no figure {error}") from error
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"the model's summary is damaged: {error!r}") from error
+        raise ModelError(f"the model's summary is damaged: {error}") from error
 
 
 def _training_lines(f: dict[str, Any]) -> list[str]:
