@@ -214,7 +214,7 @@ def _points(contents: Contents) -> StoredPoints:
     points = StoredPoints(_floats(latent), _geometry(latent), tangent, own["file"], time, jump, rows)
     told = {"frame": own["frame"], "files": own["files"].tolist()}
     attributes = contents.attributes
-    told |= {"model_hash": str(attributes.get("model_hash", "")), "reading": attributes.get("reading", {})}
+    told |= {"model_hash": str(attributes.get("model_hash", "")), "reading": dict(attributes.get("reading", {}))}
     return replace(points, **told)
 
 
@@ -276,7 +276,9 @@ def _sets(columns: dict[str, NDArray[Any]], prefix: str, rows: int) -> list[dict
 def _conformations(contents: Contents) -> StoredConformations:
     rows = _quantities(contents, "observables")
     latent, valid = rows.pop("latent"), rows.pop("valid").value.astype(bool)
-    summary = contents.attributes.get("summary", {})
+    summary = dict(contents.attributes.get("summary", {}))
+    drawn = [summary[key] for key in ("best_observed", "optimum", "length", "straight_length") if key in summary]
+    np.asarray([*drawn, *summary.get("quantiles", ())], dtype=np.float64)  # a ValueError where one is no number
     extra = {"path": _quantities(contents, "trajvae/path")} if "path" in contents.tree["trajvae"] else {}
     told = str(contents.attributes.get("model_hash", ""))
     return StoredConformations(_floats(latent), _geometry(latent), valid, rows, summary, extra, told)
