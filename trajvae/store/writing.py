@@ -15,6 +15,8 @@ from pathlib import Path
 
 import h5py
 
+from trajvae.store.drafts import steady
+
 _NUMBER = re.compile(r"errno = (\d+)")  # how HDF5 passes on what the system said
 
 
@@ -35,7 +37,7 @@ def create_file(path: Path) -> Iterator[h5py.File]:
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_libver_bounds(h5py.h5f.LIBVER_EARLIEST, h5py.h5f.LIBVER_LATEST)  # as h5py has it
     access.set_sieve_buf_size(0)  # small arrays are written at once, not where their dataset is closed
-    file = h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, fapl=access))
+    file = h5py.File(h5py.h5f.create(os.fsencode(steady(path)), h5py.h5f.ACC_TRUNC, fapl=access))
     try:
         yield file
         file.flush()
