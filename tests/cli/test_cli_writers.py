@@ -62,9 +62,10 @@ def test_a_training_that_runs_is_neither_gone_on_with_nor_replaced(folder: Path)
     first.communicate()
     assert status(folder / "model.h5") == "training"
     going_on = begin(folder, "train", "--resume")  # at once: the dead one holds nothing
-    time.sleep(4.0)
+    assert going_on.stderr is not None and "going on" in going_on.stderr.readline()
     going_on.send_signal(signal.SIGTERM)
-    assert "going on" in going_on.communicate(timeout=LIMIT)[1] and going_on.returncode == 128 + signal.SIGTERM
+    going_on.communicate(timeout=LIMIT)
+    assert going_on.returncode == 128 + signal.SIGTERM and status(folder / "model.h5") == "training"
     assert {p.name for p in folder.iterdir()} == {"traj.npy", "model.h5"}
 
 
@@ -89,10 +90,8 @@ def test_names_that_are_not_utf8_are_read_and_written(folder: Path) -> None:
         ("train", b"tr\xff.npy", *SHORT, "-o", model),
         ("embed", b"tr\xff.npy", "-m", model, "-o", table, "--json"),
         ("generate", "-m", model, "-n", "3", "-o", b"g\xff.h5md"),
-        ("marginals", b"tr\xff.npy", "-m", model, "-o", b"d\xff.h5"),
         ("plot", table, "-o", b"p\xff.png"),
         ("plot", table, table, "-o", b"q\xff.svg"),
-        ("info", model),
     ):
         code, _, err = run(folder, *command)
         assert code == 0, (command, err)
@@ -104,7 +103,7 @@ def test_names_that_are_not_utf8_are_read_and_written(folder: Path) -> None:
 def test_a_training_of_a_name_that_is_not_utf8_is_gone_on_with(folder: Path) -> None:
     """Without giving the trajectory again."""
     (folder / "traj.npy").rename(os.fsdecode(bytes(folder) + b"/tr\xff.npy"))
-    process = begin(folder, "train", b"tr\xff.npy", "--epochs", "150", "--hidden", "32", "--checkpoint", "0")
+    process = begin(folder, "train", b"tr\xff.npy", "--epochs", "60", "--hidden", "32", "--checkpoint", "0")
     while not (folder / "model.h5").exists() and process.poll() is None:
         time.sleep(0.02)
     process.terminate()

@@ -277,7 +277,12 @@ def _bury(path: Path, status: os.stat_result, holder: Holder | None) -> None:
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)
     moved = path.with_name(f"{PREFIX}{secrets.token_hex(8)}.lock")  # if we end here, it is removed like any other
-    os.rename(path, moved)
+    try:
+        os.rename(path, moved)
+    except PermissionError as error:
+        raise OutputError(
+            f"the lock '{path}' was left by another user, who must remove it: {error.strerror}"
+        ) from error
     if identity(_status(moved)) != identity(status):  # another one was quicker, and has a lock of its own already
         with contextlib.suppress(OSError):
             os.link(moved, path)
