@@ -13,6 +13,7 @@ from trajvae.errors import ReadError
 from trajvae.readers.cells import dcd_cells
 from trajvae.readers.failures import one_line
 from trajvae.readers.frames import Float64, FrameBlock, Int64, Unfiltered, numbers_of, pieces
+from trajvae.readers.xtc import ascii_path
 
 _CONTROL = 84  # bytes of the first record
 
@@ -29,7 +30,7 @@ class DCDFrames(Unfiltered):
 
         self.name = str(path)
         check_header(path)
-        with one_line(f"'{path}' cannot be read", prints=False), DCDFile(self.name) as file:
+        with one_line(f"'{path}' cannot be read", prints=False), ascii_path(self.name) as own, DCDFile(own) as file:
             self.n_frames, self.n_atoms = int(file.n_frames), int(file.header["natoms"])
             self._periodic = bool(file.header["is_periodic"])
             every = max(file.header["nsavc"], 1)
@@ -40,7 +41,7 @@ class DCDFrames(Unfiltered):
         """Read the given frames and atoms, at most `size` frames at a time."""
         from MDAnalysis.lib.formats.libdcd import DCDFile
 
-        with DCDFile(self.name) as file:
+        with ascii_path(self.name) as own, DCDFile(own) as file:
             for piece in pieces(frames, size):
                 with one_line(f"'{self.name}' cannot be read at frames {piece.start} to {piece[-1]}", prints=False):
                     got = file.readframes(piece.start, piece.stop, piece.step, order="fac", indices=atoms)
