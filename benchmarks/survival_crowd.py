@@ -23,7 +23,7 @@ COMMANDS = {
     "train": ("train", "traj.npy", "--epochs", "60", "--hidden", "32", "--checkpoint", "0.1", "-o", "new.h5"),
     "train -f": ("train", "traj.npy", "--epochs", "60", "--hidden", "32", "--checkpoint", "0.1", "-o", "new.h5", "-f"),
     "embed, training first": ("embed", "traj.npy", "--epochs", "40", "--hidden", "32"),
-    "generate": ("generate", "-n", "50000", "-m", "like.h5", "-o", "new.h5md"),
+    "generate": ("generate", "-n", "10000", "-m", "like.h5", "-o", "new.h5md"),
 }
 TOLD = ("is being written by", "exists", "is complete")
 
