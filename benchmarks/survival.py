@@ -25,6 +25,7 @@ from survival_runs import (
     Row,
     begin,
     different,
+    drafts,
     hidden,
     make_frames,
     run,
@@ -99,7 +100,7 @@ def timed(folder: Path, case: Case) -> Timing:
     begun, seen = time.monotonic(), []
     process = begin(folder, *case.command)
     while process.poll() is None:
-        if hidden(folder):
+        if drafts(folder):
             seen.append(time.monotonic() - begun)
         time.sleep(POLL)
     whole, (_, said) = time.monotonic() - begun, process.communicate()
@@ -115,7 +116,7 @@ def strike(folder: Path, case: Case, timing: Timing, aimed: bool, rng: np.random
     process, begun = begin(folder, *case.command), time.monotonic()
     while process.poll() is None and time.monotonic() - begun < moment:
         time.sleep(POLL)
-    while aimed and process.poll() is None and not hidden(folder):
+    while aimed and process.poll() is None and not drafts(folder):
         time.sleep(POLL)
     if aimed and len(case.before):
         time.sleep(longer)
@@ -151,7 +152,7 @@ def kills(root: Path, case: Case, count: int, pool: ThreadPoolExecutor, seed: in
         for attempt in range(5):
             folder = fresh(root / f"{case.name} {number} {attempt}", root / "start", case)
             hit = strike(folder, case, timing, aimed, rng)
-            writing = bool(hidden(folder))
+            writing = bool(drafts(folder))
             if hit:
                 break
         wrong = after(folder, whole, case)

@@ -57,6 +57,11 @@ def hidden(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.name.startswith("."))
 
 
+def drafts(folder: Path) -> list[str]:
+    """Names of outputs that are being written, without locks."""
+    return [name for name in hidden(folder) if ".part" in name]
+
+
 def unreadable(folder: Path) -> list[str]:
     """What is wrong with the files of a folder that are not hidden: each must pass the reader of its kind."""
     found = []

@@ -6,6 +6,7 @@ import functools
 import importlib
 import re
 import warnings
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, TextIO
 
@@ -15,7 +16,7 @@ from trajvae._version import __version__
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
 
 from . import bars
-from .interrupts import tidy
+from .interrupts import own_process, tidy
 
 # a module a command, of the same name, that is imported when the command is; and the first words of its help
 COMMANDS = {
@@ -43,6 +44,12 @@ class WrongOption(click.ClickException):
 
 class Commands(click.Group):
     """Imports a command when it is used; turns trajvae's errors into exit codes: 2 for an option, 1 for the rest."""
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
+        """Run the program; without `args`, those of the command line, and then the process is nothing else."""
+        if args is None:
+            own_process()
+        return super().main(args, *more, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""

@@ -215,13 +215,34 @@ def reading_of(options: dict[str, Any]) -> Any:
     return Reading(topology=options["topology"] or None, **chosen)
 
 
-def ready(outputs: list[Path], options: dict[str, Any], names: tuple[str, ...] | list[str], *, force: bool) -> None:
-    """Refuse before any work what could not be written, or would replace what is read."""
-    from trajvae.store import check_outputs
+def ready(
+    outputs: list[Path],
+    options: dict[str, Any],
+    names: tuple[str, ...] | list[str],
+    *,
+    force: bool,
+    going_on: bool = False,
+) -> None:
+    """Refuse before any work what could not be written, or would replace what is read; no other may write it then.
+
+    Parameters
+    ----------
+    outputs : list of Path
+    options : dict
+        Those that name further files that are read.
+    names : tuple or list of str
+        Files and globs that are read.
+    force : bool
+        Whether existing files may be replaced.
+    going_on : bool
+        They are this command's own, which goes on with them.
+    """
+    from trajvae.store import hold_outputs
 
     inputs = [Path(found) for name in names for found in [name, *glob.glob(name)]]
     inputs += [*options.get("topology", ()), *([options["model"]] if options.get("model") is not None else [])]
-    check_outputs(outputs, force=force, inputs=inputs)
+    held = hold_outputs(outputs, force=force, inputs=inputs, going_on=going_on)
+    click.get_current_context().with_resource(held)
 
 
 def need_trajectories(names: tuple[str, ...]) -> list[str]:
@@ -244,4 +265,6 @@ def load_model(path: Path | None, device: str) -> Any:
 
 def command_line() -> str:
     """What was typed, as it is stored in outputs."""
-    return shlex.join(["trajvae", *sys.argv[1:]])
+    from trajvae.store import storable
+
+    return storable(shlex.join(["trajvae", *sys.argv[1:]]))

@@ -96,12 +96,13 @@ def plot(
     over one map, each trajectory in its colour. Every panel is a function of trajvae.plots.
     """
     from trajvae import plots
-    from trajvae.store import check_outputs, whole_files
+    from trajvae.store import whole_files
 
     target = output or Path(f"{files[0].stem}.png")
     plots.check_format(target)
     beside = [over] if over else []
-    check_outputs([target], force=force, inputs=[*files, *beside, *choices["trajectories"], *choices["topologies"]])
+    read = [*files, *beside, *choices["trajectories"], *choices["topologies"]]
+    options.ready([target], {}, list(map(str, read)), force=force)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         panels = plots.chosen(plots.panels_of([plots.read(f) for f in files], _look(over, **choices)), only)

@@ -31,7 +31,10 @@ def train_model(
     """Read, align, train and save; `go_on` takes up the training that `path` holds."""
     from trajvae.errors import StoppedError
 
-    options.ready([path], choices, names, force=force or go_on)
+    options.ready([path], choices, names, force=force, going_on=go_on)
+    if go_on and not unfinished(path):  # another command has completed it since we looked
+        report.say(f"the training of '{path}' is complete")
+        return options.load_model(path, choices["device"])
     with stoppable() as heard:
         extra = {
             "device": choices["device"],
@@ -46,16 +49,19 @@ def train_model(
             )
         except StoppedError as error:
             raise Halt(str(error), heard()) from error
-    _save(model, path)
+        heard()  # the model is whole: it is written first
+        _save(model, path, force=force)
+        if heard():
+            raise Halt(f"stopped; the training of '{path}' is complete", heard())
     return model
 
 
-def _save(model: Any, path: Path) -> None:
+def _save(model: Any, path: Path, *, force: bool) -> None:
     """Write a model in the place of its own checkpoint; where the disk refuses, that stands."""
     from trajvae.errors import OutputError
 
     try:
-        model.save(path, force=True)
+        model.save(path, force=force)
     except OutputError as error:
         way = f"; make room, and 'trajvae train --resume -o {path}' goes on from its last checkpoint"
         raise OutputError(f"{error}{way if unfinished(path) else ''}") from error

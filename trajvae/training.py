@@ -8,6 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from trajvae.models.unfinished import Origin, from_checkpoint, to_checkpoint
 from trajvae.readers.data_set import Frames
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, own_selection
-from trajvae.store import ModelRecord, check_outputs, read_model, write_model
+from trajvae.store import ModelRecord, hold_outputs, read_model, write_model
 
 _LOGGER = logging.getLogger("trajvae")
 
@@ -85,6 +86,8 @@ class Checkpointer:
         Whether the training shall stop: it then ends at once with a checkpoint.
     written : bool
         Whether the file holds a checkpoint of this training already.
+    force : bool
+        Whether a file that stands there, and is not of this training, may be replaced.
 
     Raises
     ------
@@ -105,7 +108,9 @@ class Checkpointer:
         asked: Callable[[], bool] = lambda: False,
         *,
         written: bool = False,
+        force: bool = False,
     ) -> None:
+        self.force = force
         self.path, self.origin, self.every, self.asked = path, origin, every, asked
         self.due, self.written, self.warned = time.monotonic() + min(every, _FIRST), written, False
 
@@ -127,7 +132,7 @@ class Checkpointer:
     def _write(self, record: ModelRecord) -> str:
         """Write a checkpoint; why it could not be, where it could not."""
         try:
-            write_model(self.path, record, force=True)
+            write_model(self.path, record, force=self.force)
         except OutputError as error:
             return str(error)
         self.written = True
@@ -203,27 +208,28 @@ def train_frames(
     Raises
     ------
     OutputError
-        The checkpoint's file exists and `force` is off, or cannot be written.
+        The checkpoint's file exists and `force` is off, cannot be written, or is being written by another process.
     """
     allowed, plain = parse_memory(memory), (reading or Reading()).to_dict()
     origin = Origin(frames.names, frames.selection, command, config.to_dict(), plain, allowed)
-    keep = None
+    keep, outputs = None, []
     if checkpoint is not None:
-        check_outputs([Path(checkpoint)], force=force)
-        keep = Checkpointer(Path(checkpoint), origin, every, asked)
-    pipeline, record = fit(
-        supply,
-        frames.topology,
-        config,
-        precision=frames.precision,
-        device=device,
-        names=frames.names,
-        inputs=inputs,
-        regulariser=regulariser,
-        memory=allowed * _POOL,
-        progress=progress,
-        checkpoint=keep,
-    )
+        outputs = [Path(checkpoint)]
+        keep = Checkpointer(Path(checkpoint), origin, every, asked, force=force)
+    with hold_outputs(outputs, force=force):
+        pipeline, record = fit(
+            supply,
+            frames.topology,
+            config,
+            precision=frames.precision,
+            device=device,
+            names=frames.names,
+            inputs=inputs,
+            regulariser=regulariser,
+            memory=allowed * _POOL,
+            progress=progress,
+            checkpoint=keep,
+        )
     _log(record)
     return Parts(pipeline, record, frames.names, frames.selection, command)
 
@@ -273,14 +279,43 @@ def resume(
         Another option than it began with, or a function of a user's own that was not given again.
     ReadError
         The frames are not those that it began with.
+    OutputError
+        Another process, or another thread, trains it, or it cannot be written.
     """
-    stored = read_model(Path(path))
+    with hold_outputs([Path(path)], going_on=True):
+        return _resumed(
+            Path(path),
+            source,
+            reading,
+            asked_for=asked_for or {},
+            device=device,
+            memory=memory,
+            checkpointer=partial(Checkpointer, every=every, asked=asked, written=True),
+            regulariser=regulariser,
+            progress=progress,
+        )
+
+
+def _resumed(
+    path: Path,
+    source: Any,
+    reading: Reading | None,
+    *,
+    asked_for: dict[str, Any],
+    device: str,
+    memory: str | float | None,
+    checkpointer: Callable[[Path, Origin], Checkpointer],
+    regulariser: Regulariser | None,
+    progress: Progress | None,
+) -> Parts:
+    """Go on with the training of a file that is held."""
+    stored = read_model(path)
     if stored.status != "training":
         raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
-    given = (asked_for or {}).get("settings") or {}
+    given = asked_for.get("settings") or {}
     check_function(str(path), stored.config.get("settings"), given)
     begun, at, origin = from_checkpoint(stored, device, str(path))
-    check_asked(str(path), asked_for or {}, origin.asked)
+    check_asked(str(path), asked_for, origin.asked)
     if not is_own(origin._asdict(), stored.config.get("origin_code")):
         check_names(str(path), source, reading, origin.reading)
     reading = reading if reading is not None else Reading(**origin.reading)
@@ -290,7 +325,7 @@ def resume(
     supply = supply_of(frames, origin.asked["features"], allowed)
     if begun.mark != marks_of(supply)[1] or len(begun.parts.part) != frames.n_frames:
         raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.parts.part)})")
-    keep = Checkpointer(Path(path), origin, every, asked, written=True)
+    keep = checkpointer(path, origin)
     with importing(names_given(given)):
         pipeline, record = go_on(
             begun, supply, at=at, regulariser=regulariser, memory=allowed * _POOL, progress=progress, checkpoint=keep

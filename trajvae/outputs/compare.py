@@ -15,7 +15,7 @@ from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import ModelError, OptionError
 from trajvae.outputs.errors_of_means import FEWEST, mean_error, student
 from trajvae.outputs.trials import Trial
-from trajvae.store import Header, Quantity, write_table
+from trajvae.store import Header, Quantity, storable, write_table
 from trajvae.store.schema import Tree
 
 Float64 = NDArray[np.float64]
@@ -166,7 +166,7 @@ class Comparison(Displayed):
             }
             marks = {k: v for k, v in e.figures.items() if not isinstance(v, dict | list)}
             marks |= {f"kl_{k}": v for k, v in e.figures["kl"].items()}
-            groups[f"compare/{name.replace('/', '|')}"] = (tree, {**marks, "name": name})
+            groups[f"compare/{storable(name).replace('/', '|')}"] = (tree, {**marks, "name": name})
         write_table(
             Path(path),
             Header("compare", self.command or "compare", self.seed),

@@ -16,8 +16,9 @@ from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import OutputError
 from trajvae.readers.molecules import to_mdtraj, to_universe, write_pdb
+from trajvae.readers.pdb import same_atoms
 from trajvae.readers.structure_files import FORMATS, structure_file
-from trajvae.store import Header, Quantity, check_outputs, conformations_file, whole_files
+from trajvae.store import Header, Quantity, conformations_file, whole_files
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 
@@ -223,13 +224,11 @@ def save_pieces(
         Another ending, a file exists, or the disk refused.
     """
     files, ending = conformation_files(path), Path(path).suffix
-    check_outputs(files, force=force)
     with (
-        whole_files(*files, force=force) as parts,
+        whole_files(*files, force=force, alike=same_atoms if ending == NUMBERS else None) as parts,
         conformations_file(parts[-1], shape, topology, header, extra) as out,
         contextlib.nullcontext() if ending == NUMBERS else structure_file(parts[-2], topology, shape[0]) as structures,
     ):
-        parts[0].touch()
         for piece in pieces:
             if not out.done and len(piece.positions) and ending != ".pdb":
                 write_pdb(parts[0], topology, piece.positions[0])

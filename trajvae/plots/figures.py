@@ -13,6 +13,7 @@ from trajvae._version import __version__
 from trajvae.errors import OutputError, ReadError, TrajvaeError
 from trajvae.plots import style
 from trajvae.plots.panels import Panel
+from trajvae.store import steady
 
 FORMATS = (".png", ".svg", ".pdf")
 _FLAT = 0.75  # of a panel's height, that of one which is twice as wide
@@ -95,4 +96,4 @@ def save(figure: Figure, path: Path, *, dpi: float = 300.0, command: str = "traj
     names = {".png": ("Software", "Description"), ".svg": ("Creator", "Description"), ".pdf": ("Creator", "Subject")}
     made = dict(zip(names[ending], (maker, command), strict=True))
     with matplotlib.rc_context(style.RC):
-        figure.savefig(path, dpi=dpi, metadata={**made, **_ONCE.get(ending, {})}, format=ending[1:])
+        figure.savefig(steady(path), dpi=dpi, metadata={**made, **_ONCE.get(ending, {})}, format=ending[1:])

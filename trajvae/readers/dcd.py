@@ -14,6 +14,7 @@ from trajvae.readers.cells import dcd_cells
 from trajvae.readers.failures import one_line
 from trajvae.readers.frames import Float64, FrameBlock, Int64, Unfiltered, numbers_of, pieces
 from trajvae.readers.stable import StableFile
+from trajvae.readers.xtc import ascii_path
 
 _CONTROL = 84  # bytes of the first record
 
@@ -32,7 +33,7 @@ class DCDFrames(Unfiltered):
         with path.open("rb") as opened:
             self._file = StableFile(self.name, opened.fileno(), grows=True)
         check_header(path)
-        with one_line(f"'{path}' cannot be read", prints=False), DCDFile(self.name) as file:
+        with one_line(f"'{path}' cannot be read", prints=False), ascii_path(self.name) as own, DCDFile(own) as file:
             self.n_frames, self.n_atoms = int(file.n_frames), int(file.header["natoms"])
             self._periodic = bool(file.header["is_periodic"])
             every = max(file.header["nsavc"], 1)
@@ -43,7 +44,7 @@ class DCDFrames(Unfiltered):
         """Read the given frames and atoms, at most `size` frames at a time."""
         from MDAnalysis.lib.formats.libdcd import DCDFile
 
-        with self._file.opened() as watched, DCDFile(self.name) as file:
+        with self._file.opened() as watched, ascii_path(self.name) as own, DCDFile(own) as file:
             for piece in pieces(frames, size):
                 failed = f"'{self.name}' cannot be read at frames {piece.start} to {piece[-1]}"
                 with self._file.piece(watched), one_line(failed, prints=False):

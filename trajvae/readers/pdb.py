@@ -8,6 +8,7 @@ kept.
 
 from __future__ import annotations
 
+import io
 import itertools
 import string
 import warnings
@@ -21,12 +22,14 @@ from numpy.typing import NDArray
 
 from trajvae.errors import TrajvaeError, TrajvaeWarning
 from trajvae.readers.to_libraries import to_universe
+from trajvae.store import steady
 from trajvae.topology import Topology
 
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
 _SEGMENT, _RESIDUE = 4, 4  # columns
 _LARGEST, _SMALLEST = 9999, -999  # residue numbers of four columns
 _MOST_SERIALS = 99_999
+COORDINATES = slice(30, 54)  # columns of an atom's line where they stand
 _FALL = 5000  # MDAnalysis takes a larger fall of the residue number for a counter that began anew
 _VIRTUAL = "VS"  # mdtraj's symbol; MDAnalysis knows no such element
 
@@ -51,6 +54,8 @@ def write_pdb(path: Path, topology: Topology, positions: NDArray[np.floating[Any
     TrajvaeWarning
         Residue numbers, residue names or the number of atoms do not fit the format's columns.
     """
+    from MDAnalysis.lib.util import NamedStream
+
     _warn_of_columns(topology)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # absent cell, altLoc, occupancy: conformations have none
@@ -58,9 +63,23 @@ def write_pdb(path: Path, topology: Topology, positions: NDArray[np.floating[Any
             atoms = to_universe(labelled(topology), positions[None]).atoms
             virtual = (topology.masses == 0.0) & (topology.elements == "")
             atoms.elements = np.where(virtual, _VIRTUAL, topology.elements).astype(object)
-            atoms.write(str(path), bonds="conect" if len(topology.bonds) else None)
+            stream = NamedStream(io.StringIO(), "atoms.pdb")
+            atoms.write(stream, bonds="conect" if len(topology.bonds) else None)
+            steady(path).write_text(stream.stream.getvalue(), encoding="utf-8")
         except ValueError as error:
             raise TrajvaeError(f"the topology cannot be written as PDB: {error}") from error
+
+
+def same_atoms(one: Path, other: Path) -> bool:
+    """Whether two files of one frame differ in coordinates alone: both describe the atoms of the same conformations."""
+    texts = [path.read_bytes().splitlines() for path in (one, other)]
+    return [_unplaced(line) for line in texts[0]] == [_unplaced(line) for line in texts[1]]
+
+
+def _unplaced(line: bytes) -> bytes:
+    """A line without an atom's coordinates."""
+    atom = line.startswith((b"ATOM", b"HETATM"))
+    return line[: COORDINATES.start] + line[COORDINATES.stop :] if atom else line
 
 
 def labelled(topology: Topology) -> Topology:

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from trajvae._version import __version__
 from trajvae.errors import OutputError, TrajvaeError
-from trajvae.readers.pdb import write_pdb
+from trajvae.readers.pdb import COORDINATES, write_pdb
 from trajvae.readers.to_libraries import spatial
+from trajvae.store import steady
 from trajvae.topology import Topology
 
 Array = NDArray[np.floating[Any]]
 
 _NM = 0.1  # Å to nm
 _XTC_PRECISION = 1000.0  # steps in a nm
-_COLUMNS = slice(30, 54)  # of a PDB's atom line: where coordinates stand
 _LARGEST, _SMALLEST = 9999.999, -999.999  # that they hold
 _MODELS = 9999  # that are numbered before numbers begin anew
 _VELOCITY_SECONDS = 1.0 / 4.888821e-2  # AKMA units of time in a ps, which DCD counts in
@@ -135,7 +135,7 @@ class _Pdb:
         after = next(k for k in range(places[-1] + 1, len(lines) + 1) if lines[k : k + 1] != ["TER"])
         atoms = set(places)
         self._lines = [
-            (lines[k][: _COLUMNS.start], lines[k][_COLUMNS.stop :]) if k in atoms else (lines[k],)
+            (lines[k][: COORDINATES.start], lines[k][COORDINATES.stop :]) if k in atoms else (lines[k],)
             for k in range(places[0], after)
         ]
         head, end = (_without_models(part) for part in (lines[: places[0]], lines[after:]))
@@ -252,7 +252,7 @@ def structure_file(path: Path, topology: Topology, n: int) -> Iterator[Callable[
             f"{n} structures take about {wanted / 1e6:.4g} MB as {path.suffix[1:].upper()}, the disk has room for "
             f"{room / 1e6:.4g} MB"
         )
-    file = make(path, topology)
+    file = make(steady(path), topology)
     try:
         yield lambda positions: file.append(spatial(positions))
         file.finish()

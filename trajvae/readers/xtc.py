@@ -81,7 +81,7 @@ def _read(file: Any, piece: range, atoms: Int64, *, strided: bool) -> tuple[Arra
 
 @contextlib.contextmanager
 def ascii_path(name: str) -> Iterator[str]:
-    """Give a path that mdtraj's library can open: it takes ASCII only, so other paths get a temporary link."""
+    """Give a path that C libraries can open: some take ASCII or UTF-8 only, so other paths get a temporary link."""
     if name.isascii():
         yield name
         return

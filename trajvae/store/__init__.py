@@ -2,13 +2,14 @@
 
 from trajvae.store.conformations import conformations_file, read_conformations, write_conformations
 from trajvae.store.contents import Contents, read_contents
-from trajvae.store.files import check_outputs, whole_files
+from trajvae.store.drafts import steady
+from trajvae.store.files import check_outputs, hold_outputs, whole_files
 from trajvae.store.h5md_file import H5MDParticles, describe_h5md, is_h5md, read_h5md
 from trajvae.store.holes import stored_size
 from trajvae.store.limits import room_of
 from trajvae.store.mdtraj_file import read_mdtraj
 from trajvae.store.models import ModelRecord, model_hash, model_status, read_model, write_model
-from trajvae.store.schema import Header, Quantity, check_hdf5, describe
+from trajvae.store.schema import Header, Quantity, check_hdf5, describe, storable
 from trajvae.store.tables import read_table, table_file, write_table
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "conformations_file",
     "describe",
     "describe_h5md",
+    "hold_outputs",
     "is_h5md",
     "model_hash",
     "model_status",
@@ -32,6 +34,8 @@ __all__ = [
     "read_model",
     "read_table",
     "room_of",
+    "steady",
+    "storable",
     "stored_size",
     "table_file",
     "whole_files",

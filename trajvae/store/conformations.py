@@ -22,6 +22,8 @@ from trajvae.store.schema import (
     describe_quantity,
     open_file,
     read_tree,
+    set_attributes,
+    text_array,
     write_header,
     write_tree,
 )
@@ -99,14 +101,14 @@ class ConformationsFile:
         self._value[rows] = data
         for name, quantity in observables.items():
             text = quantity.value.dtype.kind == "U"
-            self._values(name, quantity)[rows] = quantity.value.astype(object) if text else quantity.value
+            self._values(name, quantity)[rows] = text_array(quantity.value) if text else quantity.value
         for counts in self._counts.values():
             counts[rows] = np.arange(rows.start, rows.stop)
         self.done = rows.stop
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes of `/trajvae`."""
-        self._file["trajvae"].attrs.update(attributes)
+        set_attributes(self._file["trajvae"], attributes)
 
     def _values(self, name: str, quantity: Quantity) -> h5py.Dataset:
         """The observable's dataset, made with the first piece; steps and times are one for all, by hard links."""

@@ -59,8 +59,24 @@ class Header:
 def write_header(file: h5py.File, header: Header) -> h5py.Group:
     """Create `/trajvae` with the header's attributes and return it."""
     group = file.create_group("trajvae")
-    group.attrs.update(asdict(header))
+    set_attributes(group, asdict(header))
     return group
+
+
+def storable(text: str) -> str:
+    r"""Text that can be written as UTF-8: bytes of file names that are none become such as `\xff`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def set_attributes(item: h5py.HLObject, attributes: Mapping[str, Any]) -> None:
+    """Set attributes of a group or dataset."""
+    for name, value in attributes.items():
+        item.attrs[name] = storable(value) if isinstance(value, str) else value
+
+
+def text_array(data: NDArray[Any]) -> NDArray[np.object_]:
+    """Strings as h5py takes them."""
+    return np.vectorize(storable, otypes=[object])(data) if data.size else data.astype(object)
 
 
 def write_tree(group: h5py.Group, tree: Tree) -> None:
@@ -72,7 +88,7 @@ def write_tree(group: h5py.Group, tree: Tree) -> None:
         quantity = item if isinstance(item, Quantity) else Quantity(np.asarray(item))
         data = quantity.value
         if data.dtype.kind == "U":
-            dataset = group.create_dataset(name, data=data.astype(object), dtype=h5py.string_dtype())
+            dataset = group.create_dataset(name, data=text_array(data), dtype=h5py.string_dtype())
         else:
             dataset = group.create_dataset(name, data=data)
         describe_quantity(dataset, quantity)
@@ -82,7 +98,7 @@ def describe_quantity(dataset: h5py.Dataset, quantity: Quantity) -> None:
     """Set unit and attributes of a quantity's dataset."""
     if quantity.unit:
         dataset.attrs["unit"] = quantity.unit
-    dataset.attrs.update(quantity.attributes)
+    set_attributes(dataset, quantity.attributes)
 
 
 def read_tree(group: h5py.Group, skip: Sequence[str] = (), only: Sequence[str] = ()) -> dict[str, Any]:

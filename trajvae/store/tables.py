@@ -20,6 +20,7 @@ from trajvae.store.schema import (
     describe_quantity,
     open_file,
     read_tree,
+    set_attributes,
     write_header,
     write_tree,
 )
@@ -58,7 +59,7 @@ class TableFile:
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes of `/trajvae`."""
-        self._file["trajvae"].attrs.update(attributes)
+        set_attributes(self._file["trajvae"], attributes)
 
     def _column(self, name: str, like: Quantity) -> h5py.Dataset:
         """A column's dataset, made with the first piece."""
@@ -99,7 +100,7 @@ def table_file(
     """
     with whole_files(path, force=force) as (part,), create_file(part) as file:
         group = write_header(file, header)
-        group.attrs.update(attributes or {})
+        set_attributes(group, attributes or {})
         write_tree(group, extra or {})
         out = TableFile(file, rows)
         yield out
@@ -142,7 +143,7 @@ def write_table(
     """
     with whole_files(path, force=force) as (part,), create_file(part) as file:
         group = write_header(file, header)
-        group.attrs.update(attributes or {})
+        set_attributes(group, attributes or {})
         write_tree(group, extra or {})
         if observables:
             rows = len(next(iter(observables.values())).value)
@@ -150,7 +151,7 @@ def write_table(
             TableFile(file, rows).append(observables, steps, steps.astype(np.float64) if times is None else times, {})
         for name, (tree, marks) in (groups or {}).items():
             made = file.create_group(name)
-            made.attrs.update(marks)
+            set_attributes(made, marks)
             write_tree(made, tree)
 
 

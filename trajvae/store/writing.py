@@ -15,6 +15,8 @@ from pathlib import Path
 
 import h5py
 
+from trajvae.store.drafts import steady
+
 _NUMBER = re.compile(r"errno = (\d+)")  # how HDF5 passes on what the system said
 
 
@@ -35,17 +37,27 @@ def create_file(path: Path) -> Iterator[h5py.File]:
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_libver_bounds(h5py.h5f.LIBVER_EARLIEST, h5py.h5f.LIBVER_LATEST)  # as h5py has it
     access.set_sieve_buf_size(0)  # small arrays are written at once, not where their dataset is closed
-    file = h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, fapl=access))
+    with _in_the_system_s_words():
+        file = h5py.File(h5py.h5f.create(os.fsencode(steady(path)), h5py.h5f.ACC_TRUNC, fapl=access))
+        try:
+            yield file
+            file.flush()
+            file.close()
+        except BaseException:
+            _give_up(file)
+            raise
+
+
+@contextlib.contextmanager
+def _in_the_system_s_words() -> Iterator[None]:
+    """Turn errors in which HDF5 passes on what the system said into those of the system."""
     try:
-        yield file
-        file.flush()
-        file.close()
-    except BaseException as error:
-        _give_up(file)
-        number = _NUMBER.search(str(error)) if isinstance(error, OSError | RuntimeError | ValueError) else None
-        if number is not None:
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
-        raise
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        number = _NUMBER.search(str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def _give_up(file: h5py.File) -> None:
