@@ -94,8 +94,19 @@ def written(output: Path) -> str:
     return f"{output}   numbers: {numbers}" + ("" if output == topology else f"   topology: {topology}")
 
 
+def _unverified(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Let the command read files whose checksums differ."""
+    if value:
+        from trajvae.store.checksums import verification
+
+        ctx.with_resource(verification(wanted=False))
+
+
+no_verify = _running("--no-verify", is_flag=True, expose_value=False, callback=_unverified,
+                     help="Read models and results whatever their checksums say.")  # fmt: skip
 common = _stack(
     as_json,
+    no_verify,
     _running("--seed", type=click.IntRange(0, 2**63 - 2), default=0, metavar="INTEGER", help="Of all randomness.",
              default_text="0"),
     _running("--device", default="auto", show_default=True, metavar="[auto|cpu|cuda]", help="Where to compute."),

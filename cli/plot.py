@@ -79,6 +79,7 @@ from . import grouped, options, report
 )
 @click.option("--dpi", type=click.FloatRange(20, 1200), default=300, show_default=True, help="Dots an inch.")
 @options.as_json
+@options.no_verify
 def plot(
     files: tuple[Path, ...],
     output: Path | None,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError, OutputError, ReadError, StoppedError, TrajvaeWarning
-from trajvae.models.fit import Begun, fit, go_on, marks_of
+from trajvae.models.fit import Begun, are_frames_of, fit, go_on
 from trajvae.models.looks import Regulariser
 from trajvae.models.record import Record
 from trajvae.models.saved import Parts
@@ -283,8 +283,11 @@ def resume(
     frames = open_source(origin.files if source is None else source, reading)
     allowed = origin.memory if memory is None else parse_memory(memory)
     supply = supply_of(frames, origin.asked["features"], allowed)
-    if begun.mark != marks_of(supply)[1] or len(begun.parts.part) != frames.n_frames:
-        raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.parts.part)})")
+    if len(begun.parts.part) != frames.n_frames or not are_frames_of(begun.mark, supply):
+        raise ReadError(
+            f"these are not the frames that the training of '{path}' began with ({len(begun.parts.part)}), equal to "
+            "the last bit and in the same precision: give the files that it began with, or begin anew with --force"
+        )
     keep = Checkpointer(Path(path), origin, every, asked, written=True)
     pipeline, record = go_on(
         begun, supply, at=at, regulariser=regulariser, memory=allowed * _POOL, progress=progress, checkpoint=keep

@@ -1,5 +1,6 @@
 """Everything on disk: the HDF5 schema, safe opening, whole-or-absent writing. The only importer of h5py."""
 
+from trajvae.store.checksums import verification
 from trajvae.store.conformations import conformations_file, read_conformations, write_conformations
 from trajvae.store.contents import Contents, read_contents
 from trajvae.store.files import check_outputs, whole_files
@@ -32,6 +33,7 @@ __all__ = [
     "read_table",
     "room",
     "table_file",
+    "verification",
     "whole_files",
     "write_conformations",
     "write_model",

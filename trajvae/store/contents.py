@@ -67,7 +67,7 @@ def read_contents(path: Path, *, skip: Sequence[str] = (), tables: Sequence[str]
         for above in only or ("/",):
             file[above].visititems(lambda name, item: marks.update({item.name.lstrip("/"): _plain(item.attrs)}))
         attributes = {k: json.loads(v) if k in _JSON else v for k, v in _plain(file["trajvae"].attrs).items()}
-        return Contents(attributes, read_tree(file, skip, only), marks)
+        return Contents(attributes, read_tree(file, skip, only, file.checksums), marks)
 
 
 def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:
