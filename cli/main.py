@@ -12,6 +12,7 @@ import click
 
 from trajvae._version import __version__
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
+from trajvae.system import system_reason
 
 from . import bars
 from .interrupts import tidy
@@ -36,6 +37,15 @@ class WrongOption(click.ClickException):
     exit_code = 2
 
 
+def _of_the_system(error: Exception) -> click.ClickException | None:
+    """What the system refused, as one line; of any other exception nothing: it is a defect."""
+    refused = system_reason(error)
+    if isinstance(error, OSError):
+        what = f"cannot use '{error.filename}'" if error.filename else "cannot write"  # of no name is what is printed
+        return click.ClickException(f"{what}: {refused or error.strerror or error}")
+    return click.ClickException(refused) if refused else None
+
+
 class Commands(click.Group):
     """Imports a command when it is used; turns trajvae's errors into exit codes: 2 for an option, 1 for the rest."""
 
@@ -50,10 +60,13 @@ class Commands(click.Group):
             except TrajvaeError as error:
                 kind = WrongOption if isinstance(error, OptionError) else click.ClickException
                 raise kind(str(error)) from error
-            except OSError as error:  # the results themselves: a full disk behind stdout
-                if isinstance(error, BrokenPipeError):
+            except BrokenPipeError:
+                raise
+            except (OSError, MemoryError, ImportError, RuntimeError) as error:
+                refused = _of_the_system(error)
+                if refused is None:
                     raise
-                raise click.ClickException(f"cannot write: {error.strerror or error}") from error
+                raise refused from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of their use."""

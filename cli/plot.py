@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from . import grouped, options, report
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let matplotlib be imported where no `matplotlibrc` stands: one in the working folder may be anyone's, or broken."""
+    os.environ.pop("MATPLOTLIBRC", None)
+    with contextlib.chdir("/"):
+        yield
 
 
 @click.command(
@@ -77,7 +88,7 @@ from . import grouped, options, report
     help="embed.h5 or model.h5 below: its free energy below a path or an "
     "optimisation, the density of its frames below embeddings.",
 )
-@click.option("--dpi", type=click.FloatRange(20, 1200), default=300, show_default=True, help="Dots an inch.")
+@click.option("--dpi", type=options.Number(20, 1200), default=300, show_default=True, help="Dots an inch.")
 @options.as_json
 @options.no_verify
 def plot(
@@ -96,7 +107,8 @@ def plot(
     model, of marginals.h5; conformations, optimisations, paths and comparisons, of theirs. Several embed.h5 are laid
     over one map, each trajectory in its colour. Every panel is a function of trajvae.plots.
     """
-    from trajvae import plots
+    with undisturbed():
+        from trajvae import plots
     from trajvae.store import check_outputs, whole_files
 
     target = output or Path(f"{files[0].stem}.png")

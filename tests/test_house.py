@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors",
+    "system",
     "_version",
     "keywords",
     "progress",

@@ -33,6 +33,7 @@ from trajvae.topology import Topology
 
 HEADER = Header("embedding", "trajvae test", 1, created="2026-01-01T00:00:00+00:00")
 TOPOLOGY = Topology.anonymous(4)
+MOST = 12  # arrays of a file
 FILES = ("model.h5", "embed.h5", "marginals.h5", "compare.h5", "generate.h5md", "optimize.h5md", "path.h5md")
 
 
@@ -48,7 +49,7 @@ def read_all(path: Path) -> None:
 
 
 def places_of(path: Path) -> dict[str, tuple[int, int]]:
-    """Where each array that is not empty lies in its file: the first byte, and how many there are."""
+    """Where some arrays lie in their file: the first byte, and how many there are; `benchmarks/integrity.py` has all."""
     out = {}
     with h5py.File(path) as file:
         items: list[h5py.Dataset] = []
@@ -56,7 +57,8 @@ def places_of(path: Path) -> dict[str, tuple[int, int]]:
         for item in items:
             if item.id.get_offset() is not None and item.size:
                 out[item.name] = (item.id.get_offset(), item.id.get_storage_size())
-    return out
+    names = sorted(out)
+    return {name: out[name] for name in {*names[:: -(-len(names) // MOST)], "/trajvae/checksums"}}
 
 
 def flip(content: bytes, bit: int) -> bytes:
@@ -97,14 +99,14 @@ def test_a_bit_that_flips_anywhere_is_found_or_means_nothing(written: Path, tmp_
     path, rng = tmp_path / "embed.h5", np.random.default_rng(1)
     content = (written / "embed.h5").read_bytes()
     sound, found = repr(describe(written / "embed.h5") | {"file": ""}), 0
-    for bit in rng.integers(8 * len(content), size=300):
+    for bit in rng.integers(8 * len(content), size=100):
         path.write_bytes(flip(content, int(bit)))
         try:
             assert repr(describe(path) | {"file": ""}) == sound
         except ReadError as error:
             found += 1
             assert "\n" not in str(error)
-    assert found > 200  # most bits are of arrays
+    assert found > 60  # most bits are of arrays
 
 
 def delete(name: str) -> Callable[[h5py.File], Any]:

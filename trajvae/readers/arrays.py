@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from trajvae.errors import ReadError
 from trajvae.readers.frames import ArrayFrames
 from trajvae.store import room
+from trajvae.system import system_reason
 
 # what numpy, zipfile and the parser of Python's literals raise of files that are damaged
 _DAMAGED = (
@@ -70,7 +71,7 @@ def open_array(path: Path) -> ArrayFrames:
             return frames
     except _DAMAGED as error:
         what = f"it is no whole {path.suffix} file of numpy, or holds Python objects, which are not opened"
-        raise ReadError(f"'{path}' cannot be read: {what}") from error
+        raise ReadError(f"'{path}' cannot be read: {system_reason(error) or what}") from error
 
 
 def _unpacked(archive: zipfile.ZipFile, path: Path) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from trajvae.errors import ReadError, TrajvaeError
+from trajvae.system import system_reason
 
 _UNREADABLE = "it is empty, damaged, or not of the format that its ending says"
 _PROGRAMMING = (LookupError, AttributeError, TypeError, StopIteration, RecursionError, UnboundLocalError)
@@ -23,6 +24,9 @@ def reason(error: BaseException) -> str:
     """Return the first sentence of an exception, or a general one where its text helps only programmers."""
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is: it is damaged, or too large"
+    refused = system_reason(error)
+    if refused:
+        return refused
     text = str(error).strip()
     if not text or isinstance(error, _PROGRAMMING):
         return _UNREADABLE

@@ -21,6 +21,7 @@ from trajvae.errors import ReadError
 from trajvae.store.checksums import NAME, Checksums, Sums
 from trajvae.store.layouts import check_layout, datasets_of, members
 from trajvae.store.limits import check_contents, check_heaps, read_text
+from trajvae.system import is_readable, system_reason
 
 SCHEMA = 2
 _OLDEST = {"model": 2}  # of schema 1, features did not begin with the principal components
@@ -186,19 +187,25 @@ def open_hdf5(path: Path) -> Iterator[StoredFile]:
     Raises
     ------
     ReadError
-        No such file, not HDF5, or damaged.
+        No such file, not HDF5, damaged, or refused by the system.
     """
-    if not path.is_file():
+    if not is_readable(path):
         raise ReadError(f"no file '{path}'")
     try:
         check_heaps(path)
         file = StoredFile(path, "r")
-    except OSError as error:
-        raise ReadError(f"'{path}' is no readable HDF5 file") from error
+    except (OSError, MemoryError) as error:
+        refused = system_reason(error)
+        raise ReadError(
+            f"cannot read '{path}': {refused}" if refused else f"'{path}' is no readable HDF5 file"
+        ) from error
     with file:
         try:
             yield file
         except (KeyError, OSError, ValueError, TypeError, RuntimeError, MemoryError, OverflowError) as error:
+            refused = system_reason(error)
+            if refused:
+                raise ReadError(f"cannot read '{path}': {refused}") from error
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise ReadError(f"'{path}' is damaged or incomplete: {reason}") from error
 
