@@ -22,7 +22,7 @@ from .verbosity import verbose
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is told by who reads it
 LONGEST = 1e9  # seconds
 
 

@@ -16,7 +16,7 @@ from . import grouped, options, report
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let matplotlib be imported where no `matplotlibrc` stands: one in the working folder may be anyone's, or broken."""
+    """Let matplotlib be imported where no `matplotlibrc` stands: one in the working folder may be broken."""
     os.environ.pop("MATPLOTLIBRC", None)
     with contextlib.chdir("/"):
         yield

@@ -49,7 +49,7 @@ def read_all(path: Path) -> None:
 
 
 def places_of(path: Path) -> dict[str, tuple[int, int]]:
-    """Where some arrays lie in their file: the first byte, and how many there are; `benchmarks/integrity.py` has all."""
+    """Where some arrays lie in their file: the first byte, and their number; `benchmarks/integrity.py` has all."""
     out = {}
     with h5py.File(path) as file:
         items: list[h5py.Dataset] = []
