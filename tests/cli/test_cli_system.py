@@ -11,10 +11,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.latents import LATENTS, latent_options, make_latent
+from trajvae_cli.main import main
 
 ABSURD = ("nan", "inf", "-inf", "1e300", "-1e300", "-1")
 _WITHOUT = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
@@ -121,6 +123,27 @@ def test_numbers_of_every_latent_space_have_a_range(backend: str) -> None:
         for value in ABSURD:
             with pytest.raises(OptionError, match=name):
                 make_latent(backend, 2, {name: value})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["compare", "traj.npy", "--draws"],
+        ["compare", "traj.npy", "--repeats"],
+        ["path", "--from", "0", "--to", "5", "--frames"],
+        ["plot", "embed.h5", "--temperature"],
+        ["train", "traj.npy", "-o", "new.h5", "--checkpoint"],
+        ["train", "traj.npy", "-o", "new.h5", "--batch-size"],
+    ],
+)
+def test_options_of_commands_have_ranges(folder: Path, monkeypatch: pytest.MonkeyPatch, line: list[str]) -> None:
+    """What is absurd ends at once, in one line, and nothing is written."""
+    monkeypatch.chdir(folder)
+    before = sorted(folder.iterdir())
+    for value in ("-1", "nan", "inf", str(10**300)):
+        done = CliRunner().invoke(main, [*line, value])
+        assert done.exit_code == 2 and isinstance(done.exception, SystemExit), (value, done.exception)
+    assert sorted(folder.iterdir()) == before
 
 
 def test_what_was_altered_is_read_by_a_word(folder: Path) -> None:

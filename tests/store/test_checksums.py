@@ -33,7 +33,7 @@ from trajvae.topology import Topology
 
 HEADER = Header("embedding", "trajvae test", 1, created="2026-01-01T00:00:00+00:00")
 TOPOLOGY = Topology.anonymous(4)
-MOST = 12  # arrays of a file
+MOST = 6  # arrays of a file
 FILES = ("model.h5", "embed.h5", "marginals.h5", "compare.h5", "generate.h5md", "optimize.h5md", "path.h5md")
 
 

@@ -29,7 +29,7 @@ from trajvae.store.limits import read_text
 from trajvae.store.writing import create_file
 
 NAME = "trajvae/checksums"
-_SEAL = "checksum"  # attribute of /trajvae
+SEAL = "checksum"  # attribute of /trajvae
 _PIECE = 2**24  # bytes of an array that are read at once where the array itself is not wanted
 _verifies: ContextVar[bool] = ContextVar("verifies", default=True)
 
@@ -94,7 +94,7 @@ class Sums:
             found[name] = [known.get(places[name]), _attributes_sum(item), *_references(self._file, item)]
         text = json.dumps(found, separators=(",", ":")).encode()
         self._file.create_dataset(NAME, data=np.bytes_(text))
-        self._file["trajvae"].attrs[_SEAL] = np.uint32(zlib.crc32(text))
+        self._file["trajvae"].attrs[SEAL] = np.uint32(zlib.crc32(text))
 
 
 @contextlib.contextmanager
@@ -131,7 +131,7 @@ class Checksums:
 
     def _load(self, file: h5py.File) -> Mapping[str, Any] | None:
         """By name; None for a file of an older version, which has neither the dataset nor the attribute."""
-        seal, item = file["trajvae"].attrs.get(_SEAL), file.get(NAME)
+        seal, item = file["trajvae"].attrs.get(SEAL), file.get(NAME)
         if seal is None and item is None:
             return None
         text = item[()] if isinstance(item, h5py.Dataset) and item.shape == () else None
@@ -273,7 +273,7 @@ def _attributes_sum(item: Any) -> int:
     out = 0
     for index in range(h5a.get_num_attrs(item)):
         attribute = h5a.open(item, index=index)
-        if attribute.name == _SEAL.encode():
+        if attribute.name == SEAL.encode():
             continue
         kind, shape, out = attribute.dtype, attribute.shape, zlib.crc32(attribute.name, out)
         if shape is not None:

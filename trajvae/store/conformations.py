@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trajvae._version import __version__
 from trajvae.errors import OutputError
-from trajvae.store.checksums import Sums, sealed_file
+from trajvae.store.checksums import SEAL, Sums, sealed_file
 from trajvae.store.schema import (
     Header,
     Quantity,
@@ -236,7 +236,7 @@ def read_conformations(path: Path) -> tuple[NDArray[np.float64], dict[str, Any],
         Those of `/trajvae`.
     """
     with open_file(path, "conformations") as file:
-        attributes = dict(file["trajvae"].attrs)
+        attributes = {name: value for name, value in file["trajvae"].attrs.items() if name != SEAL}
         place = "/particles/trajectory/position/value"
         stored = read_array(file[place], place, file.checksums)
         positions = stored[..., : int(attributes["dimension"])] / _NM

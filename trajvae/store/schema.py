@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trajvae._version import __version__
 from trajvae.display import Brief
 from trajvae.errors import ReadError
-from trajvae.store.checksums import NAME, Checksums, Sums
+from trajvae.store.checksums import NAME, SEAL, Checksums, Sums
 from trajvae.store.layouts import check_layout, datasets_of, members
 from trajvae.store.limits import check_contents, check_heaps, read_text
 from trajvae.system import is_readable, system_reason
@@ -273,7 +273,7 @@ def describe(path: Path) -> dict[str, Any]:
     """
     with open_file(path) as file:
         header = asdict(read_header(file))
-        attributes = {k: plain_attribute(v) for k, v in file["trajvae"].attrs.items()}
+        attributes = {k: plain_attribute(v) for k, v in file["trajvae"].attrs.items() if k != SEAL}
         figures: dict[str, Any] = {k: json.loads(v) for k, v in attributes.items() if k in ("config", "summary")}
         datasets = {}
         for name, item in datasets_of(file):
