@@ -16,6 +16,7 @@ from trajvae.system import system_reason
 
 from . import bars
 from .interrupts import tidy
+from .streams import open_streams
 
 # a module a command, of the same name, that is imported when the command is; and the first words of its help
 COMMANDS = {
@@ -51,6 +52,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
+        open_streams()
         with warnings.catch_warnings(), tidy(), bars.showing():
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", TrajvaeWarning)

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.latents import LATENTS, latent_options, make_latent
+from trajvae.store import describe
 from trajvae_cli.main import main
 
 ABSURD = ("nan", "inf", "-inf", "1e300", "-1e300", "-1")
@@ -56,6 +57,13 @@ def test_permission_denied(folder: Path, name: str, line: list[str]) -> None:
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1 and "permission denied" in last and name in last and "Traceback" not in done.stderr
     assert "damaged" not in last and "no file" not in last
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(folder: Path, closed: str) -> None:
+    """The result is written and is whole: nothing that is printed goes into it."""
+    done = run(folder, ["generate", "-n", "3", "-o", "g.h5md"], "bash", "-c", f'"$@" {closed}', "sh")
+    assert done.returncode == 0 and describe(folder / "g.h5md")["kind"] == "conformations"
 
 
 def test_a_figure_for_which_there_is_no_room(folder: Path) -> None:
