@@ -245,6 +245,18 @@ def test_arrays_larger_than_a_piece_are_compared_in_pieces(tmp_path: Path, monke
         describe(tmp_path / "t.h5")
 
 
+@pytest.mark.parametrize("value", [True, False, [True, False]])
+def test_every_bit_of_a_truth_value_counts(tmp_path: Path, value: Any) -> None:
+    """Alone or among others: seven of its eight bits say nothing, and are compared too."""
+    write_table(tmp_path / "t.h5", HEADER, extra={"x": np.asarray(value), "frame": np.arange(3)})
+    content, (first, size) = (tmp_path / "t.h5").read_bytes(), places_of(tmp_path / "t.h5")["/trajvae/x"]
+    for bit in range(8 * first, 8 * (first + size)):
+        (tmp_path / "t.h5").write_bytes(flip(content, bit))
+        for read in (describe, lambda p: read_table(p, "embedding")):
+            with pytest.raises(ReadError, match="'/trajvae/x'"):
+                read(tmp_path / "t.h5")
+
+
 def test_the_same_content_is_the_same_file(tmp_path: Path) -> None:
     """Bit for bit."""
     for name in "ab":

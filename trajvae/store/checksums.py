@@ -233,7 +233,7 @@ def _pieces(dataset: h5py.Dataset) -> Iterator[NDArray[Any]]:
         yield read_text(dataset)
         return
     if dataset.ndim == 0 or dataset.size == 0:
-        yield np.asarray(dataset[()])
+        yield np.asarray(dataset[...])  # not [()], which makes True of all bits of a lone truth value
         return
     rows = max(1, _PIECE * len(dataset) // max(1, dataset.nbytes))
     for first in range(0, len(dataset), rows):

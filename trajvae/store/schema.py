@@ -130,7 +130,7 @@ def read_array(dataset: h5py.Dataset, name: str, sums: Checksums) -> NDArray[Any
     ReadError
         It is not what was written.
     """
-    array = read_text(dataset) if h5py.check_string_dtype(dataset.dtype) else np.asarray(dataset[()])
+    array = read_text(dataset) if h5py.check_string_dtype(dataset.dtype) else np.asarray(dataset[...])
     sums.check(name, dataset, array)
     return array.astype(array.dtype.newbyteorder("="), copy=False)  # torch knows no other order
 
