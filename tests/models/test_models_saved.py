@@ -119,9 +119,11 @@ NUMBERS = {
     "another torsion that turns": ("internal", lambda f: flip(f["trajvae/weights/features.flexible"]), "flexible"),
 }
 WORDS = {
-    "a layer of a billion": ("plain", config("hidden", value=[10**9]), "more numbers than it has"),
+    "a layer of a million": ("plain", config("hidden", value=[10**6]), "more numbers than it has"),
+    "a layer of a billion": ("plain", config("hidden", value=[10**9]), "widths of 1 to 1000000"),
     "a million layers": ("plain", config("hidden", value=[1] * 10**6), "1 to 100 hidden layers"),
-    "a billion dimensions": ("plain", config("latent_dim", value=10**9), "the encoder gives 4 numbers"),
+    "ten thousand dimensions": ("plain", config("latent_dim", value=10**4), "the encoder gives 4 numbers"),
+    "a billion dimensions": ("plain", config("latent_dim", value=10**9), "latent_dim must be 1 or more, up to 100000"),
     "a product of a million": ("product", config("signature", value=",".join(["e1"] * 10**6)), "at most 100 factors"),
     "a billion centroids": ("rhvae", config("settings", "centroids", value=10**9), "more numbers than it has"),
     "a million steps": ("rhvae", config("settings", "steps", value=10**6), "steps"),
