@@ -18,6 +18,7 @@ _MOST = 40
 @click.argument("file", required=False, type=options.PATH)
 @click.option("--options", "backend", metavar="BACKEND", help="List what --set takes for a latent space.")
 @options.as_json
+@options.no_verify
 def info(file: Path | None, backend: str | None, as_json: bool) -> None:
     """Say what one of trajvae's files holds, or what a latent space can be told."""
     if backend is not None:
@@ -44,6 +45,8 @@ def _file(file: Path, as_json: bool) -> None:
     found = describe(file)
     head = f"{found['file']}: {found['kind']}, made by trajvae {found['version']} on {found['created']}"
     lines = [head, f"  command: {found['command']}   seed: {found['seed']}"]
+    if not found["verified"]:
+        lines.append("  its arrays were not compared with checksums: an older version wrote none, or --no-verify")
     summary = found.get("summary")
     if isinstance(summary, dict):
         lines += [f"  {line}" for line in verdict_of(summary)]

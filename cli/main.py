@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import re
 import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -14,9 +13,11 @@ import click
 
 from trajvae._version import __version__
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
+from trajvae.system import system_reason
 
 from . import bars
 from .interrupts import own_process, tidy
+from .streams import open_streams
 
 # a module a command, of the same name, that is imported when the command is; and the first words of its help
 COMMANDS = {
@@ -32,14 +33,19 @@ COMMANDS = {
 }
 
 
-# of torch, which raises RuntimeError for it
-_NO_MEMORY = re.compile("allocate memory|out of memory|bad_alloc|bad alloc", re.IGNORECASE)
-
-
 class WrongOption(click.ClickException):
     """An option whose value the library refuses."""
 
     exit_code = 2
+
+
+def _of_the_system(error: Exception) -> click.ClickException | None:
+    """What the system refused, as one line; of any other exception nothing: it is a defect."""
+    refused = system_reason(error)
+    if isinstance(error, OSError):
+        what = f"cannot use '{error.filename}'" if error.filename else "cannot write"  # of no name is what is printed
+        return click.ClickException(f"{what}: {refused or error.strerror or error}")
+    return click.ClickException(refused) if refused else None
 
 
 class Commands(click.Group):
@@ -53,6 +59,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
+        open_streams()
         with warnings.catch_warnings(), tidy(), bars.showing():
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", TrajvaeWarning)
@@ -62,16 +69,13 @@ class Commands(click.Group):
             except TrajvaeError as error:
                 kind = WrongOption if isinstance(error, OptionError) else click.ClickException
                 raise kind(str(error)) from error
-            except (MemoryError, RuntimeError) as error:
-                if not (isinstance(error, MemoryError) or _NO_MEMORY.search(str(error))):
+            except BrokenPipeError:
+                raise
+            except (OSError, MemoryError, ImportError, RuntimeError) as error:
+                refused = _of_the_system(error)
+                if refused is None:
                     raise
-                raise click.ClickException(
-                    "there is too little memory: take fewer frames (--step) or atoms (--select), or end other programs"
-                ) from error
-            except OSError as error:  # the results themselves: a full disk behind stdout
-                if isinstance(error, BrokenPipeError):
-                    raise
-                raise click.ClickException(f"cannot write: {error.strerror or error}") from error
+                raise refused from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of their use."""

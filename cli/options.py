@@ -22,7 +22,19 @@ from .verbosity import verbose
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is told by who reads it
+LONGEST = 1e9  # seconds
+
+
+class Number(click.FloatRange):
+    """A number within a range; nan, which is below and above nothing, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """From what is typed."""
+        found = super().convert(value, param, ctx)
+        if found != found:
+            self.fail(f"{found} is not in the range {self._describe_range()}.", param, ctx)
+        return found
 
 
 def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -94,8 +106,19 @@ def written(output: Path) -> str:
     return f"{output}   numbers: {numbers}" + ("" if output == topology else f"   topology: {topology}")
 
 
+def _unverified(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Let the command read files whose checksums differ."""
+    if value:
+        from trajvae.store.checksums import verification
+
+        ctx.with_resource(verification(wanted=False))
+
+
+no_verify = _running("--no-verify", is_flag=True, expose_value=False, callback=_unverified,
+                     help="Read models and results whatever their checksums say.")  # fmt: skip
 common = _stack(
     as_json,
+    no_verify,
     _running("--seed", type=click.IntRange(0, 2**63 - 2), default=0, metavar="INTEGER", help="Of all randomness.",
              default_text="0"),
     _running("--device", default="auto", show_default=True, metavar="[auto|cpu|cuda]", help="Where to compute."),
@@ -147,7 +170,7 @@ _networks = _stack(
 running = _stack(
     _training("--memory", metavar="AMOUNT", help="Such as 2GB: frames that take more while training are streamed "
               "through a file of features in TMPDIR.", default_text="half of this machine's"),
-    _training("--checkpoint", type=click.FloatRange(min=0.0), default=60.0, show_default=True, metavar="SECONDS",
+    _training("--checkpoint", type=Number(0.0, LONGEST), default=60.0, show_default=True, metavar="SECONDS",
               help="Time between checkpoints of a training; `train --resume` goes on from the last."),
 )  # fmt: skip
 
@@ -256,9 +279,10 @@ def load_model(path: Path | None, device: str) -> Any:
     """The model that is named, or `model.h5`."""
     from trajvae.errors import ReadError
     from trajvae.model import Model
+    from trajvae.system import is_readable
 
     found = path or Path("model.h5")
-    if not found.is_file():
+    if not is_readable(found):
         raise ReadError(f"no model '{found}': make one with 'trajvae embed TRAJ...' or 'trajvae train TRAJ...'")
     return Model.load(found, device)
 

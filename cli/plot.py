@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from . import grouped, options, report
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let matplotlib be imported where no `matplotlibrc` stands: one in the working folder may be broken."""
+    os.environ.pop("MATPLOTLIBRC", None)
+    with contextlib.chdir("/"):
+        yield
 
 
 @click.command(
@@ -77,8 +88,9 @@ from . import grouped, options, report
     help="embed.h5 or model.h5 below: its free energy below a path or an "
     "optimisation, the density of its frames below embeddings.",
 )
-@click.option("--dpi", type=click.FloatRange(20, 1200), default=300, show_default=True, help="Dots an inch.")
+@click.option("--dpi", type=options.Number(20, 1200), default=300, show_default=True, help="Dots an inch.")
 @options.as_json
+@options.no_verify
 def plot(
     files: tuple[Path, ...],
     output: Path | None,
@@ -95,7 +107,8 @@ def plot(
     model, of marginals.h5; conformations, optimisations, paths and comparisons, of theirs. Several embed.h5 are laid
     over one map, each trajectory in its colour. Every panel is a function of trajvae.plots.
     """
-    from trajvae import plots
+    with undisturbed():
+        from trajvae import plots
     from trajvae.store import whole_files
 
     target = output or Path(f"{files[0].stem}.png")

@@ -71,9 +71,10 @@ def _trained(
     path: Path, names: list[str], choices: dict[str, Any], extra: dict[str, Any], note: str | None, force: bool
 ) -> Any:
     from trajvae.config import TrainConfig
+    from trajvae.memory import parse_memory
     from trajvae.model import Model
     from trajvae.readers.sources import open_source
-    from trajvae.training import parse_memory, supply_of, train_frames
+    from trajvae.training import supply_of, train_frames
 
     config = TrainConfig(**options.given(choices), select=choices["select"], seed=choices["seed"])
     reading, memory = options.reading_of(choices), parse_memory(choices["memory"])

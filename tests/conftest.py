@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread a worker, subprocesses too: more would fight for the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,21 @@ from trajvae.errors import TrajvaeWarning
 from trajvae.models import torsions
 
 Draw = Callable[..., torch.Tensor]
+
+
+@pytest.fixture(scope="session")
+def edited() -> Callable[[Path], contextlib.AbstractContextManager[h5py.File]]:
+    """Opens a file that trajvae wrote for changes, and leaves it without checksums, as older versions wrote it."""
+
+    @contextlib.contextmanager
+    def opened(path: Path) -> Iterator[h5py.File]:
+        with h5py.File(path, "r+") as file:
+            yield file
+            if "trajvae/checksums" in file:
+                del file["trajvae/checksums"]
+                del file["trajvae"].attrs["checksum"]
+
+    return opened
 
 
 @pytest.fixture(scope="session")

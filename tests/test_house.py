@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors",
+    "memory",
+    "system",
     "_version",
     "keywords",
     "progress",
@@ -36,6 +38,7 @@ ORDER = (
     "models",
     "outputs",
     "train_options",
+    "checkpoints",
     "training",
     "model",
     "comparison",

@@ -203,18 +203,18 @@ DAMAGE: dict[str, Callable[[h5py.File], None]] = {
 }
 
 
-def test_an_older_model_says_so(saved: Path) -> None:
+def test_an_older_model_says_so(saved: Path, edited) -> None:
     """It is not called damaged, and the way out is named."""
-    with h5py.File(saved, "a") as file:
+    with edited(saved) as file:
         _attribute("schema", 1)(file)
     with pytest.raises(ReadError, match=r"older trajvae.*train it anew"):
         Model.load(saved)
 
 
 @pytest.mark.parametrize("act", DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_model_is_a_one_line_error(saved: Path, act: Callable[[h5py.File], None]) -> None:
+def test_a_damaged_model_is_a_one_line_error(saved: Path, act: Callable[[h5py.File], None], edited) -> None:
     """Whatever is missing or does not fit, loading says so in one line that names the file, without a traceback."""
-    with h5py.File(saved, "a") as file:
+    with edited(saved) as file:
         act(file)
     with pytest.raises(TrajvaeError) as caught:
         Model.load(saved)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -14,9 +16,11 @@ from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import ModelError, OptionError, OutputError, ReadError, StoppedError, TrajvaeWarning
+from trajvae.memory import parse_memory
+from trajvae.models.sanity import fingerprints
 from trajvae.readers.sources import Reading, open_source
 from trajvae.store import model_status
-from trajvae.training import parse_memory, supply_of
+from trajvae.training import supply_of
 
 Array = NDArray[np.floating[Any]]
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
@@ -154,6 +158,34 @@ def test_frames_must_be_the_same(begun: Path, chain: Array) -> None:
     assert _equal(Model.resume(begun, chain.copy(), device="cpu"), Model.train(chain.copy(), CONFIG, device="cpu"))
 
 
+def test_frames_must_be_the_same_to_the_last_bit(chain: Array, tmp_path: Path) -> None:
+    """The same numbers in another precision, one last bit of one of them, or the sign of a zero: other results."""
+    path, wide = tmp_path / "begun.h5", chain.astype(np.float64)
+    wide[3, 1, 0] = 0.0
+    with pytest.raises(StoppedError):
+        Model.train(wide.copy(), CONFIG, device="cpu", checkpoint=path, asked=_stop_after(30))
+    near, negative = wide.copy(), wide.copy()
+    near[7, 3, 1] = np.nextafter(near[7, 3, 1], np.inf)
+    negative[3, 1, 0] = -0.0
+    for frames in (wide.astype(np.float32), near, negative):
+        with pytest.raises(ReadError, match="equal to the last bit and in the same precision"):
+            Model.resume(path, frames, device="cpu")
+    assert _equal(Model.resume(path, wide.copy(), device="cpu"), Model.train(wide.copy(), CONFIG, device="cpu"))
+
+
+def test_a_training_of_an_older_version_goes_on(begun: Path, chain: Array, edited) -> None:
+    """Its fingerprint saw float32 alone: the same frames are taken, other ones refused."""
+    with edited(begun) as file:
+        config = json.loads(file["trajvae"].attrs["config"])
+        config["mark"] = sha256(fingerprints(chain).data).hexdigest()
+        file["trajvae"].attrs["config"] = json.dumps(config)
+    other = chain.copy()
+    other[7, 3, 1] += 1e-3
+    with pytest.raises(ReadError, match="not the frames"):
+        Model.resume(begun, other, device="cpu")
+    assert _equal(Model.resume(begun, chain.copy(), device="cpu"), Model.train(chain.copy(), CONFIG, device="cpu"))
+
+
 def test_options_must_be_the_same(begun: Path, chain: Array) -> None:
     """An option that differs is named; those it began with may be said again."""
     with pytest.raises(OptionError, match=r"was begun with epochs 6, got 7: --force starts anew"):
@@ -162,9 +194,9 @@ def test_options_must_be_the_same(begun: Path, chain: Array) -> None:
     assert model.figures["epochs"] <= 6
 
 
-def test_random_numbers_go_on_where_they_began(begun: Path, chain: Array) -> None:
+def test_random_numbers_go_on_where_they_began(begun: Path, chain: Array, edited) -> None:
     """A checkpoint of a GPU is not damaged on a machine that chose the CPU: the error says where it goes on."""
-    with h5py.File(begun, "r+") as file:
+    with edited(begun) as file:
         random = file["trajvae/optimiser/random"]
         del random["noise"]
         random["noise"] = np.zeros(16, dtype=np.uint8)
@@ -204,7 +236,7 @@ def test_a_training_goes_on_where_no_checkpoint_can_be_written(chain: Array, tmp
 
         def lost() -> bool:
             if path.parent.exists():
-                path.parent.rmdir()
+                shutil.rmtree(path.parent)  # with the lock in it
             return asked()
 
         return lost

@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -240,7 +239,7 @@ def test_they_survive_arrays(peptide: System, bare: Validity) -> None:
     assert OMEGA not in former.reasons(twisted) and former.test(twisted).any()
 
 
-def test_old_model_files_load(examples: Path, tmp_path: Path) -> None:
+def test_old_model_files_load(examples: Path, tmp_path: Path, edited) -> None:
     """Written whole they know two peptide bonds, in their own types; without the arrays none, and judge all else."""
     reading = Reading(topology=examples / "alanine_dipeptide.pdb", step=50)
     with warnings.catch_warnings():
@@ -253,7 +252,7 @@ def test_old_model_files_load(examples: Path, tmp_path: Path) -> None:
     assert kept.omega_forms.dtype == bool and kept.omega_forms.tolist() == [[False, True], [True, True]]
     for name in ("omega", "omega_bend", "omega_forms"):
         assert np.array_equal(getattr(kept, name), getattr(model.record.validity, name))
-    with h5py.File(tmp_path / "model.h5", "r+") as file:
+    with edited(tmp_path / "model.h5") as file:
         group = file["trajvae/validity"]
         assert group["omega_bend"].attrs["unit"] == "radian"
         for name in ("omega", "omega_bend", "omega_forms"):

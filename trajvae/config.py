@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypedDict
 
@@ -15,6 +14,9 @@ WIDTHS: dict[str, tuple[int, ...]] = {"internal": (128, 128)}
 
 
 MOST_LAYERS = 100
+MOST_WEIGHT = 1e6  # of beta, and nats of free bits: beyond it float32 has nothing left of the rest
+_MOST = {"epochs": 10**9, "batch_size": 10**9, "latent_dim": 10**5}
+_WIDEST = 10**6
 _TYPES: dict[str, tuple[type, ...]] = {"float": (int, float), "tuple": (tuple, list)}
 _NAMED: dict[str, type] = {"str": str, "int": int, "dict": dict, "None": type(None)}
 
@@ -126,16 +128,20 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         self._settle_dimension()
-        if self.hidden is not None and (not 0 < len(self.hidden) <= MOST_LAYERS or min(self.hidden) < 1):
-            raise OptionError(f"1 to {MOST_LAYERS} hidden layers need widths of 1 or more, got {list(self.hidden)}")
+        if self.hidden is not None and (
+            not 0 < len(self.hidden) <= MOST_LAYERS or not 1 <= min(self.hidden) <= max(self.hidden) <= _WIDEST
+        ):
+            raise OptionError(
+                f"1 to {MOST_LAYERS} hidden layers need widths of 1 to {_WIDEST}, got {list(self.hidden)}"
+            )
         for name in ("epochs", "batch_size", "latent_dim"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise OptionError(f"{name} must be 1 or more, got {value}")
-        if not 0.0 <= self.beta < math.inf:
-            raise OptionError(f"beta must be a number from 0 on, got {self.beta}")
-        if self.free_bits is not None and not 0.0 <= self.free_bits < math.inf:
-            raise OptionError(f"free_bits must be a number from 0 on, got {self.free_bits}")
+            if value is not None and not 1 <= value <= _MOST[name]:
+                raise OptionError(f"{name} must be 1 or more, up to {_MOST[name]}, got {value}")
+        for name in ("beta", "free_bits"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value <= MOST_WEIGHT:
+                raise OptionError(f"{name} must be a number from 0 to {MOST_WEIGHT:.0f}, got {value}")
         if self.center not in CENTERS:
             raise OptionError(f"center must be one of {', '.join(CENTERS)}, got '{self.center}'")
         if not 0 <= self.seed < 2**63 - 1:

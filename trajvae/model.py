@@ -34,7 +34,7 @@ from trajvae.outputs.path import find_ends, path
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_matching
-from trajvae.store import read_model, write_model
+from trajvae.store import read_model, verification, write_model
 from trajvae.topology import Topology
 from trajvae.train_options import ResumeOptions, RunOptions, TrainOptions, running
 from trajvae.training import resume, train, train_frames
@@ -274,17 +274,25 @@ class Model(Displayed):
         write_model(Path(path), to_record(parts), force=force)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> Model:
+    def load(cls, path: str | Path, device: str = "auto", *, verify: bool = True) -> Model:
         """Read `model.h5`.
+
+        Parameters
+        ----------
+        path : str or Path
+        device : str
+        verify : bool
+            Compare arrays and attributes with the checksums that were written with them.
 
         Raises
         ------
         ReadError
-            Missing, damaged, or no model.
+            Missing, damaged, altered since it was written, or no model.
         ModelError
             Its training did not complete, or its parts do not fit each other.
         """
-        stored = read_model(Path(path))
+        with verification(wanted=verify):
+            stored = read_model(Path(path))
         if stored.status != "complete":
             raise ModelError(
                 f"'{path}' is a model whose training did not complete: 'trajvae train --resume -o {path}' goes on"

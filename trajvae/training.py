@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
-import time
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,54 +12,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trajvae.checkpoints import CHECKPOINT_SECONDS, Checkpointer
 from trajvae.config import TrainConfig
-from trajvae.errors import ModelError, OptionError, OutputError, ReadError, StoppedError, TrajvaeWarning
+from trajvae.errors import ModelError, ReadError
 from trajvae.functions import importing, names_given
-from trajvae.models.fit import Begun, fit, go_on, marks_of
+from trajvae.memory import parse_memory
+from trajvae.models.fit import are_frames_of, fit, go_on
 from trajvae.models.looks import Regulariser
 from trajvae.models.ownership import is_own
 from trajvae.models.record import Record
 from trajvae.models.resuming import check_asked, check_function, check_names
 from trajvae.models.saved import Parts
-from trajvae.models.states import Snapshot
 from trajvae.models.supply import InMemory, Streamed, Supply
 from trajvae.models.train import Progress
-from trajvae.models.unfinished import Origin, from_checkpoint, to_checkpoint
+from trajvae.models.unfinished import Origin, from_checkpoint
 from trajvae.readers.data_set import Frames
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, own_selection
-from trajvae.store import ModelRecord, hold_outputs, read_model, write_model
+from trajvae.store import hold_outputs, read_model
 
 _LOGGER = logging.getLogger("trajvae")
 
-CHECKPOINT_SECONDS = 60.0
-_FIRST = 5.0  # seconds until the first checkpoint, at most
-_SHARE = 0.05  # of the time may be spent on checkpoints
 _BYTES = {"cartesian": 50, "internal": 110, "auto": 110}  # a coordinate that training in memory takes
 _POOL = 1 / 16  # of the memory that rows of a streamed training may take while they are shuffled
 _MOST = 50_000  # frames that a streamed training's alignment and features are fitted to
-_UNITS = {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
-
-def parse_memory(text: str | float | None) -> float:
-    """Bytes of a text such as `2GB` or `500 MiB`; None is half of this machine's memory.
-
-    Raises
-    ------
-    OptionError
-        No such amount, or too little to do anything with.
-    """
-    if text is None:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
-    number = str(text).strip().lower()
-    unit = number.lstrip("0123456789. ")
-    try:
-        value = float(number.removesuffix(unit)) * _UNITS[unit]
-    except (KeyError, ValueError) as error:
-        raise OptionError(f"memory must be an amount such as 2GB or 500MB, got '{text}'") from error
-    if not value >= 1e7:
-        raise OptionError(f"memory must be 10MB or more, got '{text}'")
-    return value
 
 
 def supply_of(frames: Frames, features: str, memory: float) -> Supply:
@@ -71,79 +44,6 @@ def supply_of(frames: Frames, features: str, memory: float) -> Supply:
     if frames.n_frames * a_frame <= memory:
         return InMemory(frames.read())
     return Streamed(frames, int(min(_MOST, memory / (4 * a_frame))))
-
-
-class Checkpointer:
-    """Writes what a training has reached to its model file, now and then.
-
-    Parameters
-    ----------
-    path : Path
-    origin : Origin
-    every : float
-        Seconds between checkpoints; the first comes after five at most.
-    asked : callable, optional
-        Whether the training shall stop: it then ends at once with a checkpoint.
-    written : bool
-        Whether the file holds a checkpoint of this training already.
-    force : bool
-        Whether a file that stands there, and is not of this training, may be replaced.
-
-    Raises
-    ------
-    StoppedError
-        It was asked to.
-
-    Warns
-    -----
-    TrajvaeWarning
-        Once, where the disk refuses a checkpoint: the training goes on, and what was written before stands.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        origin: Origin,
-        every: float = CHECKPOINT_SECONDS,
-        asked: Callable[[], bool] = lambda: False,
-        *,
-        written: bool = False,
-        force: bool = False,
-    ) -> None:
-        self.force = force
-        self.path, self.origin, self.every, self.asked = path, origin, every, asked
-        self.due, self.written, self.warned = time.monotonic() + min(every, _FIRST), written, False
-
-    def __call__(self, begun: Begun, take: Callable[[], Snapshot]) -> None:
-        """Called after every step."""
-        begins, stop = time.monotonic(), self.asked()
-        if not stop and begins < self.due:
-            return
-        at = take()
-        refused = self._write(to_checkpoint(begun, at, self.origin))
-        ends = time.monotonic()
-        self.due = ends + max(self.every, (ends - begins) / _SHARE)
-        if stop:
-            raise StoppedError(f"stopped in epoch {int(at.numbers['epoch'])}; {self._kept(refused)}")
-        if refused and not self.warned:
-            self.warned = True
-            warnings.warn(f"no checkpoint: {refused}; the training goes on", TrajvaeWarning, stacklevel=2)
-
-    def _write(self, record: ModelRecord) -> str:
-        """Write a checkpoint; why it could not be, where it could not."""
-        try:
-            write_model(self.path, record, force=self.force)
-        except OutputError as error:
-            return str(error)
-        self.written = True
-        return ""
-
-    def _kept(self, refused: str) -> str:
-        """What is left of a training that was asked to stop."""
-        if refused and not self.written:
-            return f"what was reached is lost: {refused}"
-        held = f"'{self.path}' holds " + (f"an earlier moment ({refused})" if refused else "what was reached")
-        return f"{held}: 'trajvae train --resume -o {self.path}' goes on"
 
 
 def train(
@@ -323,8 +223,11 @@ def _resumed(
     frames = open_source(origin.files if source is None else source, reading)
     allowed = origin.memory if memory is None else parse_memory(memory)
     supply = supply_of(frames, origin.asked["features"], allowed)
-    if begun.mark != marks_of(supply)[1] or len(begun.parts.part) != frames.n_frames:
-        raise ReadError(f"these are not the frames that the training of '{path}' began with ({len(begun.parts.part)})")
+    if len(begun.parts.part) != frames.n_frames or not are_frames_of(begun.mark, supply):
+        raise ReadError(
+            f"these are not the frames that the training of '{path}' began with ({len(begun.parts.part)}), equal to "
+            "the last bit and in the same precision: give the files that it began with, or begin anew with --force"
+        )
     keep = checkpointer(path, origin)
     with importing(names_given(given)):
         pipeline, record = go_on(

@@ -88,7 +88,7 @@ def check_refused(run, folder, line, codes):
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory, examples, chain, tiny_model):
+def inputs(tmp_path_factory, examples, chain, tiny_model, edited):
     """A folder with a model, its outputs, and everything that can be wrong with a file."""
     folder = tmp_path_factory.mktemp("errors")
     tiny_model.save(folder / "model.h5")
@@ -98,7 +98,7 @@ def inputs(tmp_path_factory, examples, chain, tiny_model):
     (folder / "folder").mkdir()
     _trajectories(folder, examples, chain)
     _arrays(folder, chain)
-    _models(folder)
+    _models(folder, edited)
     _objectives(folder)
     return folder
 
@@ -147,7 +147,7 @@ def _arrays(folder, chain):
     np.save(folder / "objects.npy", np.array([None, {}], dtype=object), allow_pickle=True)
 
 
-def _models(folder):
+def _models(folder, edited):
     whole = (folder / "model.h5").read_bytes()
     (folder / "garbage.h5").write_bytes(b"no HDF5 at all" * 99)
     (folder / "cut.h5").write_bytes(whole[: len(whole) // 2])
@@ -157,7 +157,7 @@ def _models(folder):
         file.create_group("trajvae").attrs.update({"kind": "embedding", "schema": 1})
     for name, change in (("half.h5", _forget_weight), ("other.h5", _other_weight), ("early.h5", _unfinished)):
         (folder / name).write_bytes(whole)
-        with h5py.File(folder / name, "a") as file:
+        with edited(folder / name) as file:
             change(file["trajvae"])
 
 

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 
-import h5py
 import pytest
 
 PANELS = {
@@ -125,7 +124,7 @@ def test_as_typed(written, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def wrong(written, tmp_path_factory):
+def wrong(written, tmp_path_factory, edited):
     """Files that are none, or of another latent space, beside good ones."""
     folder = tmp_path_factory.mktemp("wrong")
     for name in ("embed.h5", "model.h5", "marginals.h5", "path.h5md"):
@@ -137,11 +136,11 @@ def wrong(written, tmp_path_factory):
     (folder / "input.png").write_bytes(whole)  # of a wrong name, and its own default output
     for name in ("bare.h5", "curved.h5", "other.h5"):
         (folder / name).write_bytes(whole)
-    with h5py.File(folder / "bare.h5", "a") as file:
+    with edited(folder / "bare.h5") as file:
         del file["observables/latent"]
-    with h5py.File(folder / "curved.h5", "a") as file:
+    with edited(folder / "curved.h5") as file:
         file["observables/latent/value"].attrs["geometry"] = "s1:1.0"
-    with h5py.File(folder / "other.h5", "a") as file:
+    with edited(folder / "other.h5") as file:
         file["trajvae"].attrs["model_hash"] = 64 * "0"
     return folder
 

@@ -86,10 +86,10 @@ def test_colours(folder: Path, tmp_path: Path) -> None:
     assert done.stderr.count("warning: ") == 1 and said["notes"][0] in done.stderr
 
 
-def test_a_trajectory_that_moved(folder: Path, adk: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_trajectory_that_moved(folder: Path, adk: tuple[Path, Path], tmp_path: Path, edited) -> None:
     """Where the embedding names files that are gone, they are asked for; another trajectory is noticed."""
     (tmp_path / "a.h5").write_bytes((folder / "a.h5").read_bytes())
-    with h5py.File(tmp_path / "a.h5", "a") as file:
+    with edited(tmp_path / "a.h5") as file:
         file["trajvae/files"][...] = "/nowhere/run.dcd"
     words = ["plot", "a.h5", "--color", "distance:0,100", "--dpi", 60]
     done = run(tmp_path, *words)
@@ -115,10 +115,10 @@ def test_trajectories_over_one_map(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 1 and "holds embedding that trajvae wrote; wanted: a trajectory" in done.stderr
 
 
-def test_older_embeddings_are_drawn_with_a_word(folder: Path, tmp_path: Path) -> None:
+def test_older_embeddings_are_drawn_with_a_word(folder: Path, tmp_path: Path, edited) -> None:
     """Without a hash nothing says whether points belong together: that is said."""
     (tmp_path / "old.h5").write_bytes((folder / "b.h5").read_bytes())
-    with h5py.File(tmp_path / "old.h5", "a") as file:
+    with edited(tmp_path / "old.h5") as file:
         del file["trajvae"].attrs["model_hash"], file["observables/in_support"], file["observables/rg"]
     done = run(tmp_path, "plot", "old.h5", "--over", folder / "model.h5", "--dpi", 60, "--json")
     assert done.returncode == 0, done.stderr

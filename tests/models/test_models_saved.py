@@ -8,7 +8,6 @@ import shutil
 import sys
 import warnings
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -120,9 +119,11 @@ NUMBERS = {
     "another torsion that turns": ("internal", lambda f: flip(f["trajvae/weights/features.flexible"]), "flexible"),
 }
 WORDS = {
-    "a layer of a billion": ("plain", config("hidden", value=[10**9]), "more numbers than it has"),
+    "a layer of a million": ("plain", config("hidden", value=[10**6]), "more numbers than it has"),
+    "a layer of a billion": ("plain", config("hidden", value=[10**9]), "widths of 1 to 1000000"),
     "a million layers": ("plain", config("hidden", value=[1] * 10**6), "1 to 100 hidden layers"),
-    "a billion dimensions": ("plain", config("latent_dim", value=10**9), "the encoder gives 4 numbers"),
+    "ten thousand dimensions": ("plain", config("latent_dim", value=10**4), "the encoder gives 4 numbers"),
+    "a billion dimensions": ("plain", config("latent_dim", value=10**9), "latent_dim must be 1 or more, up to 100000"),
     "a product of a million": ("product", config("signature", value=",".join(["e1"] * 10**6)), "at most 100 factors"),
     "a billion centroids": ("rhvae", config("settings", "centroids", value=10**9), "more numbers than it has"),
     "a million steps": ("rhvae", config("settings", "steps", value=10**6), "steps"),
@@ -157,9 +158,9 @@ def flip(array):
     array[...] = ~array[()]
 
 
-def check_refused(path, change, words):
+def check_refused(path, change, words, edited):
     """Loading is an error of that model's, in one line, with those words."""
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         change(file)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(TrajvaeError, match=words) as caught:
@@ -170,24 +171,24 @@ def check_refused(path, change, words):
 
 
 @pytest.mark.parametrize("name, change, words", NUMBERS.values(), ids=NUMBERS)
-def test_altered_numbers(copy, name, change, words):
+def test_altered_numbers(copy, name, change, words, edited):
     """Weights, indices and ranges that are none."""
-    check_refused(copy(name), change, words)
+    check_refused(copy(name), change, words, edited)
 
 
 @pytest.mark.parametrize("name, change, words", WORDS.values(), ids=WORDS)
-def test_altered_words(copy, name, change, words):
+def test_altered_words(copy, name, change, words, edited):
     """Options and figures that are none, or that ask for more than the file has."""
-    check_refused(copy(name), change, words)
+    check_refused(copy(name), change, words, edited)
 
 
-def test_a_function_named_in_a_model_is_not_imported(copy, monkeypatch, tmp_path):
+def test_a_function_named_in_a_model_is_not_imported(copy, monkeypatch, tmp_path, edited):
     """A manifold of a user's own is imported for training, by the user's word; never by a file's."""
     (tmp_path / "canary.py").write_text("raise SystemExit('executed')")
     monkeypatch.chdir(tmp_path)
     path = copy("plain")
     settings = {"manifold": "canary:draw", "ambient": 3}
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         config("backend", value="embedded")(file)
         config("settings", value=settings)(file)
     with pytest.raises(ModelError):
@@ -202,10 +203,10 @@ def test_a_device_that_is_none_is_an_option(saved):
 
 
 @pytest.mark.filterwarnings("ignore:no topology")
-def test_weights_that_lead_nowhere_are_an_error(copy, chain):
+def test_weights_that_lead_nowhere_are_an_error(copy, chain, edited):
     """Finite ones that overflow: said when frames are encoded."""
     path = copy("plain")
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         file["trajvae/weights/decoder.head.weight"][...] = 3e38
     with pytest.raises(ModelError, match="no structure"):
         Model.load(path, device="cpu").encode(chain[:5].copy())
@@ -222,18 +223,18 @@ def test_a_budget_counts_before_it_gives(ask):
         [ask(1000) for _ in range(4)]
 
 
-def test_a_massless_atom_loads(copy):
+def test_a_massless_atom_loads(copy, edited):
     """A mass of 0 is a virtual site's."""
     path = copy("plain")
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         values("topology/masses", 0.0)(file)
     assert Model.load(path).topology.masses.tolist() == [0.0] + [1.0] * 11
 
 
-def test_a_file_without_residues_segments_and_chains_loads(copy):
+def test_a_file_without_residues_segments_and_chains_loads(copy, edited):
     """As earlier versions wrote it: the identifiers tell them."""
     path = copy("plain")
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         for name in GROUPS:
             del file[f"trajvae/topology/{name}"]
     assert Model.load(path).topology.residues.tolist() == [0] * 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,6 +24,8 @@ from trajvae.geometry.quality import Quality
 from trajvae.latents import embedded
 from trajvae.models.ownership import is_own, sign_origin
 from trajvae.store import describe
+
+Edited = Callable[[Path], contextlib.AbstractContextManager[h5py.File]]
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 Change = Callable[[str], str]
@@ -111,7 +114,8 @@ def _fields(file: h5py.File) -> list[Callable[[h5py.File, str], None]]:
                 found = list(_texts(json.loads(held))) if key in ("config", "summary") else [([], held)]
                 out.extend(attribute(name, key, keys) for keys, _ in found)
         if isinstance(item, h5py.Dataset) and h5py.check_string_dtype(item.dtype) and item.size:
-            out.append(lambda other, text: other[name].__setitem__(0, text))
+            first: Any = 0 if item.shape else ()
+            out.append(lambda other, text: other[name].__setitem__(first, text))
 
     file.visititems(visit)
     return out
@@ -139,7 +143,13 @@ def _use(path: Path, x: NDArray[Any]) -> None:
 
 @pytest.mark.parametrize("which", ["complete", "unfinished"])
 def test_names_in_every_text_of_a_model(
-    which: str, unfinished: Path, tiny_model: Model, chain: NDArray[Any], tmp_path: Path, stranger: list[str]
+    which: str,
+    unfinished: Path,
+    tiny_model: Model,
+    chain: NDArray[Any],
+    tmp_path: Path,
+    stranger: list[str],
+    edited: Edited,
 ) -> None:
     """Of a module, and of a file: nothing is imported, and nothing is opened."""
     sound = unfinished
@@ -152,7 +162,7 @@ def test_names_in_every_text_of_a_model(
     for put in fields:
         for text in ("evil:f", os.path.abspath("opened.npy")):
             shutil.copy(sound, "model.h5")
-            with h5py.File("model.h5", "r+") as file:
+            with edited(Path("model.h5")) as file:
                 put(file, text)
             _use(Path("model.h5"), chain.copy())
     assert stranger == [] and "evil" not in sys.modules
@@ -182,7 +192,9 @@ def of_function(chain: NDArray[Any], tmp_path: Path, monkeypatch: pytest.MonkeyP
     return path
 
 
-def test_a_function_must_be_given_again(of_function: Path, chain: NDArray[Any], stranger: list[str]) -> None:
+def test_a_function_must_be_given_again(
+    of_function: Path, chain: NDArray[Any], stranger: list[str], edited: Edited
+) -> None:
     """A training that draws by a user's function goes on only where that very name is given in the call."""
     again: dict[str, Any] = {"settings": {"manifold": "curve:f"}}
     with pytest.raises(StoppedError):
@@ -198,7 +210,7 @@ def test_a_function_must_be_given_again(of_function: Path, chain: NDArray[Any], 
             OptionError, match=r"by the function 'curve:f', .* give it again with --set manifold=curve:f"
         ):
             Model.resume(of_function, chain.copy(), asked_for=asked, device="cpu")
-    with h5py.File(of_function, "r+") as file:
+    with edited(of_function) as file:
         attributes = file["trajvae"].attrs
         attributes["config"] = attributes["config"].replace("curve:f", "evil:f")
     for asked in (None, again):
@@ -241,9 +253,11 @@ def test_files_of_another_s_checkpoint_must_be_given(unfinished: Path, chain: ND
         Model.resume(unfinished, tmp_path / "traj.npy", device="cpu", asked=_stop)
 
 
-def test_topologies_of_another_s_checkpoint_must_be_given(unfinished: Path, chain: NDArray[Any]) -> None:
+def test_topologies_of_another_s_checkpoint_must_be_given(
+    unfinished: Path, chain: NDArray[Any], edited: Edited
+) -> None:
     """Of one whose origin was changed, what is not given is named."""
-    with h5py.File(unfinished, "r+") as file:
+    with edited(unfinished) as file:
         config = json.loads(file["trajvae"].attrs["config"])
         config["origin"]["reading"] |= {"topology": "/etc/passwd", "bonds": "/etc/passwd"}
         file["trajvae"].attrs["config"] = json.dumps(config)

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
@@ -55,16 +54,16 @@ def test_conformations_with_units(written: Path) -> None:
 
 
 @pytest.fixture
-def older(written: Path, tmp_path: Path) -> Path:
+def older(written: Path, tmp_path: Path, edited) -> Path:
     """Files without what was added for figures."""
     for name in ("embed.h5", "model.h5", "marginals.h5", "path.h5md"):
         shutil.copy(written / name, tmp_path)
     for name in ("embed.h5", "path.h5md"):
-        with h5py.File(tmp_path / name, "a") as file:
+        with edited(tmp_path / name) as file:
             del file["observables/latent/value"].attrs["geometry"]
-    with h5py.File(tmp_path / "marginals.h5", "a") as file:
+    with edited(tmp_path / "marginals.h5") as file:
         del file["baselines"]
-    with h5py.File(tmp_path / "model.h5", "a") as file:
+    with edited(tmp_path / "model.h5") as file:
         summary = json.loads(file["trajvae"].attrs["summary"])
         del summary["geometry"]
         file["trajvae"].attrs["summary"] = json.dumps(summary)
@@ -96,10 +95,10 @@ def test_older_files_are_drawn(older: Path) -> None:
         ({"backend": "embedded", "latent_dim": 2, "kl": {"torus": 1.0}}, ""),
     ],
 )
-def test_older_models_tell_their_geometry(written: Path, tmp_path: Path, summary: dict, geometry: str) -> None:
+def test_older_models_tell_their_geometry(written: Path, tmp_path: Path, summary: dict, geometry: str, edited) -> None:
     """By backend, parts and curvatures."""
     shutil.copy(written / "model.h5", tmp_path)
-    with h5py.File(tmp_path / "model.h5", "a") as file:
+    with edited(tmp_path / "model.h5") as file:
         file["trajvae"].attrs["summary"] = json.dumps(summary)
     assert plots.read_points(tmp_path / "model.h5").geometry == geometry
 

@@ -176,9 +176,9 @@ def test_a_cut_file_is_an_error(path):
 
 
 @pytest.mark.parametrize("name", ["particles", "particles/trajectory/position/value"])
-def test_a_missing_part_is_an_error(path, name):
+def test_a_missing_part_is_an_error(path, name, edited):
     """One line."""
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         del file[name]
     with pytest.raises(ReadError, match=r"c\.h5md") as caught:
         read_conformations(path)

@@ -44,11 +44,11 @@ def test_damage_is_told(tmp_path: Path) -> None:
         read_contents(path)
 
 
-def test_links_are_followed_nowhere(tmp_path: Path) -> None:
+def test_links_are_followed_nowhere(tmp_path: Path, edited) -> None:
     """As everywhere in the store."""
     path = tmp_path / "table.h5"
     write_table(path, Header("embedding", "test", 1))
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         file["outside"] = h5py.ExternalLink("other.h5", "/x")
     with pytest.raises(ReadError, match="refused"):
         read_contents(path)

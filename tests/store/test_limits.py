@@ -93,9 +93,9 @@ def swap(file, name, data):
 
 
 @pytest.mark.parametrize("attack, words", ATTACKS.values(), ids=ATTACKS)
-def test_refused(path, attack, words):
+def test_refused(path, attack, words, edited):
     """By what it is, naming the file."""
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         attack(file)
     with pytest.raises(ReadError, match=words) as caught:
         read_table(path, "embedding")
@@ -149,24 +149,25 @@ def test_a_packed_copy_is_read(path, tmp_path):
         file.copy("trajvae", packed)
         for name in ("value", "step", "time"):
             data = file[f"observables/rmsd/{name}"][()]
-            packed.create_dataset(
+            made = packed.create_dataset(
                 f"observables/rmsd/{name}", data=data, compression="gzip", shuffle=True, fletcher32=True
             )
+            made.attrs.update(file[f"observables/rmsd/{name}"].attrs)
     assert read_table(tmp_path / "p.h5", "embedding")["observables"]["rmsd"]["value"].tolist() == [1.0] * 30
 
 
-def test_names_in_messages_are_printable(path):
+def test_names_in_messages_are_printable(path, edited):
     """A file's words do not steer a terminal, and stand in one line."""
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         file["trajvae"].attrs["kind"] = "\x1b[2J\nmodel\r\ud800".encode("utf-8", "surrogatepass")
     with pytest.raises(ReadError) as caught:
         read_table(path, "embedding")
     assert str(caught.value).isprintable() and "\\x1b" in str(caught.value)
 
 
-def test_attributes_of_any_kind_are_described(path):
+def test_attributes_of_any_kind_are_described(path, edited):
     """Arrays, bytes and empty ones, as JSON takes them."""
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         group = file["trajvae"]
         group.attrs.update({"a": np.arange(3), "b": np.bytes_("x"), "c": h5py.Empty("f8"), "d": np.array([b"y"])})
     found = describe(path)

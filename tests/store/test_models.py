@@ -83,21 +83,21 @@ def test_what_cannot_be_written_leaves_the_old_model(record, path):
     assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == ["model.h5"]
 
 
-def test_an_altered_reference_is_noticed(path):
+def test_an_altered_reference_is_noticed(path, edited):
     """One coordinate by 1e-12 Å."""
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         file["trajvae/reference"][1, 1] += 1e-12
     with pytest.raises(ModelError, match="hash"):
         read_model(path)
 
 
-def test_an_altered_hash_is_noticed(path):
+def test_an_altered_hash_is_noticed(path, edited):
     """Or one that is gone."""
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         file["trajvae/reference"].attrs["sha256"] = "0" * 64
     with pytest.raises(ModelError, match="hash"):
         read_model(path)
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         del file["trajvae/reference"].attrs["sha256"]
     with pytest.raises(TrajvaeError):
         read_model(path)
@@ -113,9 +113,9 @@ def test_the_hash_is_of_the_values():
 
 
 @pytest.mark.parametrize("missing", ["reference", "config", "summary", "status", "command", "seed", "version"])
-def test_a_missing_part_is_an_error(path, missing):
+def test_a_missing_part_is_an_error(path, missing, edited):
     """One line that names the file."""
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         group = file["trajvae"]
         if missing in group:
             del group[missing]
@@ -127,9 +127,9 @@ def test_a_missing_part_is_an_error(path, missing):
 
 
 @pytest.mark.parametrize("name, value", [("config", "{"), ("summary", "[1"), ("config", 3), ("seed", "x")])
-def test_damaged_attributes_are_errors(path, name, value):
+def test_damaged_attributes_are_errors(path, name, value, edited):
     """JSON that is none, and numbers that are none."""
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         file["trajvae"].attrs[name] = value
     with pytest.raises(TrajvaeError) as caught:
         read_model(path)

@@ -157,5 +157,5 @@ def test_marginals_of_many_observables_are_read(tmp_path):
             more[f"{k}"] = file["marginals/o0/edges"]
         found = list(places(file, path))
         check_contents(file, path)
-    assert len(found) == 3 * count + 4000 + 6
+    assert len(found) == 3 * count + 4000 + 7
     assert sum(place.item is None for place in found) == 4000

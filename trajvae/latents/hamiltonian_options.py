@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from trajvae.errors import OptionError
@@ -11,6 +10,7 @@ from trajvae.latents.euclidean import EuclideanOptions
 
 LONGEST = 0.5  # of a learned step
 MOST_STEPS = 1000
+MOST_FACTOR = 1e6
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class HamiltonianOptions:
 
     def __post_init__(self) -> None:
         for name, low in (("steps", 0), ("centroids", 2)):
-            if getattr(self, name) < low:
+            if not low <= getattr(self, name):
                 raise OptionError(f"{name} must be {low} or more, got {getattr(self, name)}")
         if self.steps > MOST_STEPS:
             raise OptionError(f"steps must be {MOST_STEPS} or less, got {self.steps}")
         for name in ("width", "regularisation"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise OptionError(f"{name} must be above 0, got {getattr(self, name)}")
+            if not 0.0 < getattr(self, name) <= MOST_FACTOR:
+                raise OptionError(f"{name} must be above 0, up to {MOST_FACTOR:.0f}, got {getattr(self, name)}")
         if not 0.0 < self.step <= LONGEST:
             raise OptionError(f"step must lie between 0 and {LONGEST}, got {self.step}")
         if not 0.0 < self.beta0 <= 1.0:
@@ -77,6 +77,6 @@ class HamiltonianOptions:
             position, momentum = (float(x) for x in getattr(self, name).split(","))
         except ValueError as error:
             raise OptionError(f"{name} wants two numbers, such as 1,0.5, got '{getattr(self, name)}'") from error
-        if not 0.0 <= min(position, momentum) <= max(position, momentum) < math.inf:
-            raise OptionError(f"{name} wants numbers from 0 on, got '{getattr(self, name)}'")
+        if not 0.0 <= min(position, momentum) <= max(position, momentum) <= MOST_FACTOR:
+            raise OptionError(f"{name} wants numbers from 0 to {MOST_FACTOR:.0f}, got '{getattr(self, name)}'")
         return position, momentum

@@ -19,6 +19,7 @@ from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Para
 from trajvae.signature import SIGNS, FactorSpec, parse_signature
 
 MOST_SAMPLES = 1024
+MOST_CURVATURE, MOST_RATE = 1e6, 1e6
 _WIDEST = 0.7  # of a posterior on a sphere of dimension 2 or more, in units of the radius
 
 
@@ -45,9 +46,10 @@ class ProductOptions:
     )
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.min_curvature < self.max_curvature:
+        if not 0.0 < self.min_curvature < self.max_curvature <= MOST_CURVATURE:
             raise OptionError(
-                f"curvatures need 0 < min_curvature < max_curvature, got {self.min_curvature} and {self.max_curvature}"
+                f"curvatures need 0 < min_curvature < max_curvature <= {MOST_CURVATURE:.0f}, "
+                f"got {self.min_curvature} and {self.max_curvature}"
             )
         if self.n_samples < 1 or (self.n_samples > 1 and self.n_samples % 2):
             raise OptionError(f"n_samples must be 1 or an even number, got {self.n_samples}")
@@ -57,8 +59,8 @@ class ProductOptions:
             raise OptionError(f"min_scale must lie between 0 and 1, got {self.min_scale}")
         if not 0.0 <= self.burn_in <= 1.0:
             raise OptionError(f"burn_in must lie between 0 and 1, got {self.burn_in}")
-        if not 0.0 <= self.curvature_rate < math.inf:
-            raise OptionError(f"curvature_rate must be 0 or above, got {self.curvature_rate}")
+        if not 0.0 <= self.curvature_rate <= MOST_RATE:
+            raise OptionError(f"curvature_rate must lie between 0 and {MOST_RATE:.0f}, got {self.curvature_rate}")
 
 
 class _Bounded(Function):

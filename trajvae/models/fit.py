@@ -28,7 +28,7 @@ from trajvae.models.looks import Regulariser
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record, make_record
-from trajvae.models.sanity import fingerprints, split, tell_unlike
+from trajvae.models.sanity import bits_of, fingerprints, split, tell_unlike
 from trajvae.models.schedule import schedule_of
 from trajvae.models.states import Snapshot
 from trajvae.models.supply import Supply
@@ -133,11 +133,21 @@ Checkpoint = Callable[[Begun, Callable[[], Snapshot]], None]
 
 
 def marks_of(supply: Supply) -> tuple[NDArray[np.uint64], str]:
-    """The fingerprint of every frame, (T,), and that of all of them."""
+    """The fingerprint of every frame, (T,), and that of all of them: their precision, and a hash of every bit."""
     a_frame = supply.some()[1][0].size
     size = max(1, _AT_ONCE // a_frame)
-    marks = np.concatenate([fingerprints(chunk.positions) for chunk in supply.chunks(size)])
-    return marks, sha256(marks.data).hexdigest()
+    marks, bits, kinds = [], [], set()
+    for chunk in supply.chunks(size):
+        marks.append(fingerprints(chunk.positions))
+        bits.append(bits_of(chunk.positions))
+        kinds.add(chunk.positions.dtype.name)
+    return np.concatenate(marks), f"{'+'.join(sorted(kinds))}:{sha256(np.concatenate(bits).data).hexdigest()}"
+
+
+def are_frames_of(mark: str, supply: Supply) -> bool:
+    """Whether frames are those of a fingerprint; one of an older version sees float32 alone."""
+    marks, own = marks_of(supply)
+    return mark == (own if ":" in mark else sha256(marks.data).hexdigest())
 
 
 def begin(

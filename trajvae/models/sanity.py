@@ -33,15 +33,26 @@ _TOLD = 2  # runs of copies that a warning names
 def fingerprints(positions: Array) -> NDArray[np.uint64]:
     """A number of each frame (T, N, D) that equal ones share and others almost surely do not, (T,).
 
-    A sum, modulo 2^64, of the bits of its float32 coordinates, each times a random odd number.
+    Of its coordinates in float32: copies in another precision are copies.
+    """
+    return _hashed(np.ascontiguousarray(positions, dtype=np.float32) + np.float32(0.0))  # no -0
+
+
+def bits_of(positions: Array) -> NDArray[np.uint64]:
+    """A number of each frame (T, N, D) that changes with every bit of it, and with its precision, (T,)."""
+    return _hashed(positions) + np.uint64(positions.dtype.itemsize)
+
+
+def _hashed(positions: Array) -> NDArray[np.uint64]:
+    """A sum, modulo 2^64, of the words of 32 bits of each frame, each times a random odd number: no change is missed.
 
     References
     ----------
     D. Lemire, O. Kaser, Comput. J. 57, 1624 (2014): multilinear hashing.
     """
-    rows = np.ascontiguousarray(positions, dtype=np.float32).reshape(len(positions), -1) + np.float32(0.0)  # no -0
+    rows = np.ascontiguousarray(positions).reshape(len(positions), -1).view(np.uint32)
     keys = np.random.default_rng(0).integers(2**64, size=rows.shape[1], dtype=np.uint64) | np.uint64(1)
-    return np.asarray(np.einsum("tk,k->t", rows.view(np.uint32), keys, dtype=np.uint64), dtype=np.uint64)
+    return np.asarray(np.einsum("tk,k->t", rows, keys, dtype=np.uint64), dtype=np.uint64)
 
 
 def first_of_kind(marks: NDArray[np.uint64]) -> Int64:

@@ -33,6 +33,7 @@ from trajvae.store import Quantity
 Float64 = NDArray[np.float64]
 
 METRICS = ("density", "pullback", "learned", "posterior", "flat")
+MOST_FRAMES = 100_000
 _CENTROID_METRICS = {"learned": learned_metric, "posterior": posterior_metric}
 _GRAPH = 1500  # training latents in the neighbour graph
 _NEIGHBOURS = 12
@@ -125,8 +126,8 @@ def path(
     Conformations
         With the observables `speed`, `energy`, `nearest_frame`, `nearest_rmsd`.
     """
-    if frames < 2:
-        raise OptionError(f"a path has 2 frames or more, got {frames}")
+    if not 2 <= frames <= MOST_FRAMES:
+        raise OptionError(f"a path has 2 frames or more, up to {MOST_FRAMES}, got {frames}")
     if metric not in METRICS:
         raise OptionError(f"no metric '{metric}': wanted {', '.join(METRICS)}")
     search = _Search(pipeline, record, metric)

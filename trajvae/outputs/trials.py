@@ -29,6 +29,7 @@ from trajvae.topology import Topology
 Float64 = NDArray[np.float64]
 
 EPOCHS = 50
+_MOST = {"draws": 10**7, "frames": 10**9, "repeats": 10**4, "jobs": 10**4}
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class Plan:
     jobs: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("draws", "frames", "repeats", "jobs"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        for name, most in _MOST.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise OptionError(f"{name} must be 1 or more, up to {most}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, ReadError
 from trajvae.readers.npy import read_numbers
+from trajvae.system import is_readable, system_reason
 
 Float64 = NDArray[np.float64]
 
@@ -64,7 +65,7 @@ class Table:
 
 def split_name(text: str) -> tuple[Path, str | None]:
     """`FILE[:COLUMN]` in its parts; a file whose own name has a colon is found."""
-    if Path(text).is_file() or ":" not in text:
+    if is_readable(text) or ":" not in text:
         return Path(text), None
     name, _, column = text.rpartition(":")
     return Path(name), column
@@ -84,11 +85,14 @@ def read_columns(path: Path) -> Table:
     ReadError
         No such file, or something else in it.
     """
-    if not path.is_file():
+    if not is_readable(path):
         raise ReadError(f"no file '{path}' of numbers to colour by")
     try:
         table = _read(path)
     except (ValueError, TypeError, SyntaxError, OSError, EOFError, csv.Error) as error:
+        refused = system_reason(error)
+        if refused:
+            raise ReadError(f"cannot read '{path}': {refused}") from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ReadError(
             f"'{path}' holds no columns of numbers; wanted: .npy, .csv or a COLVAR file: {reason}"

@@ -108,7 +108,9 @@ def validity(made: Made, *, ax: Axes | None = None) -> Axes:
     colours = [style.BLUE] + [style.FILL] * (len(names) - 1)
     bars = ax.barh(range(len(names)), share, color=colours, height=0.65)
     ax.bar_label(bars, [f"{s:.1f} %" for s in share], padding=2, fontsize=7)
-    ax.set_yticks(range(len(names)), labels=[names[0], *(f"{name} fails" for name in names[1:])])
+    ax.set_yticks(
+        range(len(names)), labels=[style.plain(names[0]), *(style.plain(f"{name} fails") for name in names[1:])]
+    )
     ax.invert_yaxis()
     ax.set(xlabel="conformations (%)", xlim=(0.0, 119.0))
     return ax

@@ -19,6 +19,7 @@ from trajvae.plots.surfaces import draw_cells, is_line
 Float64 = NDArray[np.float64]
 
 GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K, exact
+HOTTEST = 1e6  # K
 
 
 def free_energy(
@@ -120,8 +121,8 @@ def of_counts(counts: Float64, volumes: Float64, temperature: float | None = Non
 
 
 def _check_temperature(temperature: float | None) -> None:
-    if temperature is not None and not 0.0 < temperature < np.inf:
-        raise OptionError(f"the temperature must be above 0 K, got {temperature}")
+    if temperature is not None and not 0.0 < temperature <= HOTTEST:
+        raise OptionError(f"the temperature must be above 0 K, up to {HOTTEST:.0f} K, got {temperature}")
 
 
 def check_bins(bins: int | None, n: int, dim: int) -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from trajvae._version import __version__
-from trajvae.errors import OutputError, ReadError, TrajvaeError
+from trajvae.errors import OptionError, OutputError, ReadError, TrajvaeError
 from trajvae.plots import style
 from trajvae.plots.panels import Panel
 from trajvae.store import steady
 
 FORMATS = (".png", ".svg", ".pdf")
+DPI = (20.0, 1200.0)
 _FLAT = 0.75  # of a panel's height, that of one which is twice as wide
 _ONCE = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # so that one figure is one file, at any time
 
@@ -39,13 +41,15 @@ def draw(panels: Sequence[Panel], columns: int = 2) -> Figure:
     rows = -(-len(panels) // columns)
     wide = columns == 2 and len(panels) % 2 == 1
     heights = [1.0] * (rows - wide) + [_FLAT] * wide
-    with matplotlib.rc_context(style.RC):
+    with style.settings():
         size = (style.COLUMN * columns, style.PANEL_HEIGHT * sum(heights))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.add_gridspec(rows, columns, height_ratios=heights)
         for i, panel in enumerate(panels):
             place = grid[-1, :] if wide and i == len(panels) - 1 else grid[divmod(i, columns)]
             _draw_one(panel, figure.add_subplot(place))
+        for text in figure.findobj(Text):
+            text.set_text(style.plain(text.get_text()))
     return figure
 
 
@@ -90,10 +94,16 @@ def save(figure: Figure, path: Path, *, dpi: float = 300.0, command: str = "traj
     ------
     OutputError
         Another ending than png, svg or pdf.
+    OptionError
+        A number of dots that is none, or out of range.
     """
     check_format(path)
     ending, maker = path.suffix.lower(), f"trajvae {__version__}"
     names = {".png": ("Software", "Description"), ".svg": ("Creator", "Description"), ".pdf": ("Creator", "Subject")}
     made = dict(zip(names[ending], (maker, command), strict=True))
-    with matplotlib.rc_context(style.RC):
-        figure.savefig(steady(path), dpi=dpi, metadata={**made, **_ONCE.get(ending, {})}, format=ending[1:])
+    if not DPI[0] <= dpi <= DPI[1]:
+        raise OptionError(f"dpi must lie between {DPI[0]:.0f} and {DPI[1]:.0f}, got {dpi}")
+    content = io.BytesIO()  # writers of a format leave a file half closed where the disk is full
+    with style.settings():
+        figure.savefig(content, dpi=dpi, metadata={**made, **_ONCE.get(ending, {})}, format=ending[1:])
+    Path(steady(path)).write_bytes(content.getbuffer())

@@ -140,7 +140,7 @@ def reconstruction(figures: Mapping[str, Any], *, ax: Axes | None = None) -> Axe
     colours = [style.BLUE if i % 2 == 0 else style.FILL for i in range(len(rows))]
     bars = ax.barh(range(len(rows)), [value for _, value in rows], color=colours, height=0.65)
     ax.bar_label(bars, [f"{value:.3f}" for _, value in rows], padding=2, fontsize=7)
-    ax.set_yticks(range(len(rows)), labels=[text for text, _ in rows])
+    ax.set_yticks(range(len(rows)), labels=[style.plain(text) for text, _ in rows])
     ax.invert_yaxis()
     ax.set(xlabel="RMSD (Å)", xlim=(0.0, 1.3 * max(value for _, value in rows)))
     return ax

@@ -156,7 +156,9 @@ def divergences(marginals: Table, *, ax: Axes | None = None) -> Axes:
             label=label,
         )
     ax.set_xscale("log")
-    ax.set_yticks(range(len(rows)), labels=[f"{k} ({len(v)})" if len(v) > 1 else k for k, v in rows.items()])
+    ax.set_yticks(
+        range(len(rows)), labels=[style.plain(f"{k} ({len(v)})" if len(v) > 1 else k) for k, v in rows.items()]
+    )
     ax.set(xlabel="Jensen–Shannon divergence (bits)", ylim=(len(rows) - 0.5, -0.5))
     ax.grid(axis="y", color=style.FAINT, lw=0.5)
     ax.set_axisbelow(True)

@@ -7,9 +7,14 @@ M. Okabe, K. Ito, Color Universal Design (2008): the qualitative colours.
 
 from __future__ import annotations
 
+import re
 import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -60,6 +65,16 @@ _NAMES = {
 _GREEK = {"phi": "φ", "psi": "ψ", "omega": "ω"}
 
 
+@contextmanager
+def settings() -> Iterator[None]:
+    """How figures of several panels look, whatever the user's `matplotlibrc`, or one in the working folder, says."""
+    defaults = {k: v for k, v in dict.items(matplotlib.rcParamsDefault) if not k.startswith("backend")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)  # of settings that will go
+        with matplotlib.rc_context({**defaults, **RC}):
+            yield
+
+
 def own_axes(ax: Axes | None) -> Axes:
     """The axes given, or those of a new figure that belongs to no window."""
     if ax is not None:
@@ -69,13 +84,13 @@ def own_axes(ax: Axes | None) -> Axes:
 
 def unit(name: str) -> str:
     """A unit as it is printed."""
-    return _UNITS.get(name, name)
+    return plain(_UNITS.get(name, name))
 
 
 def with_unit(name: str, unit_name: str) -> str:
     """An axis' label."""
     shown = unit(unit_name)
-    return f"{name} ({shown})" if shown else name
+    return f"{plain(name)} ({shown})" if shown else plain(name)
 
 
 def readable(name: str) -> str:
@@ -84,12 +99,12 @@ def readable(name: str) -> str:
         return _NAMES[name]
     kind, _, rest = name.partition("_")
     kind = _GREEK.get(kind, kind)
-    return f"{kind} {rest.replace('-', '–').replace('_', ' ')}".strip()
+    return plain(f"{kind} {rest.replace('-', '–').replace('_', ' ')}".strip())
 
 
 def plain(text: str) -> str:
-    """A name that holds a dollar sign, such as that of a file, which would begin a formula."""
-    return text.replace("$", r"\$")
+    """Text of a file or a name as it is to be read: a dollar sign in it begins no formula; again it is the same."""
+    return re.sub(r"(?<!\\)\$", r"\\$", text)
 
 
 def legend_above(ax: Axes, columns: int = 2, size: float = 7.0) -> None:
@@ -126,7 +141,7 @@ def angle_ticks(ax: Axes, which: str) -> None:
 
 def bar(ax: Axes, shown: ScalarMappable, label: str, side: str = "right") -> None:
     """A colour bar beside the axes."""
-    look: Any = {"location": side, "label": "\n".join(textwrap.wrap(label, 38)), "pad": 0.03}
+    look: Any = {"location": side, "label": "\n".join(textwrap.wrap(plain(label), 38)), "pad": 0.03}
     if side == "bottom":
         look |= {"shrink": 0.8, "aspect": 30}
     ax.figure.colorbar(shown, ax=ax, **look)
@@ -134,7 +149,7 @@ def bar(ax: Axes, shown: ScalarMappable, label: str, side: str = "right") -> Non
 
 def note(ax: Axes, text: str) -> None:
     """A remark over the axes, in lines that are no longer than a panel is wide."""
-    ax.set_title("\n".join(textwrap.wrap(text, 52)), loc="left", fontsize=7, color=VERMILION, style="italic")
+    ax.set_title("\n".join(textwrap.wrap(plain(text), 52)), loc="left", fontsize=7, color=VERMILION, style="italic")
 
 
 def dot_size(n: int) -> float:

@@ -17,6 +17,7 @@ from trajvae.errors import ReadError
 from trajvae.readers.frames import ArrayFrames, FrameFile
 from trajvae.readers.npy import Header, NpyFrames, check_shape, read_header
 from trajvae.store import room_of
+from trajvae.system import system_reason
 
 # what numpy, zipfile and the parser of Python's literals raise of files that are damaged
 _DAMAGED = (
@@ -73,7 +74,7 @@ def open_array(path: Path) -> FrameFile:
             return frames
     except _DAMAGED as error:
         what = f"it is no whole {path.suffix} file of numpy, or holds Python objects, which are not opened"
-        raise ReadError(f"'{path}' cannot be read: {what}") from error
+        raise ReadError(f"'{path}' cannot be read: {system_reason(error) or what}") from error
 
 
 class _Narrow(io.FileIO):

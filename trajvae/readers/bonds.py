@@ -15,6 +15,7 @@ from trajvae.readers.elements import attribute, elements_of
 from trajvae.readers.molecules import bonds_of, has_names
 from trajvae.readers.residues import SEARCH
 from trajvae.readers.samples import Sample
+from trajvae.system import is_readable
 
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
@@ -88,7 +89,7 @@ def known_bonds(atoms: Any, choice: str | Path | None) -> Int64:
         return bonds_of(atoms.universe)
     from trajvae.readers.opening import open_topology
 
-    if not Path(choice).is_file():
+    if not is_readable(choice):
         raise ReadError(f"no file of bonds '{choice}': give a topology file with bonds, or one of none, guess")
     other = open_topology(choice)
     wanted, found = len(atoms.universe.atoms), len(other.atoms)

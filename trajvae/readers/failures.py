@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from trajvae.errors import ReadError, TrajvaeError
+from trajvae.system import system_reason
 
 _LEAST_MEMORY, _LEAST_SPACE, _MEMORY = 2**29, 2**31, 64  # bytes for any file, and for each byte of it
 _PARSING = threading.Lock()  # held while a limit of memory is set
@@ -27,6 +28,9 @@ def reason(error: BaseException) -> str:
     """Return the first sentence of an exception, or a general one where its text helps only programmers."""
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is: it is damaged, or too large"
+    refused = system_reason(error)
+    if refused:
+        return refused
     text = str(error).strip()
     if not text or isinstance(error, _PROGRAMMING):
         return _UNREADABLE

@@ -29,6 +29,7 @@ from trajvae.readers.trr import TRRFrames
 from trajvae.readers.universes import open_universe
 from trajvae.readers.xtc import XTCFrames
 from trajvae.store import check_hdf5
+from trajvae.system import is_readable
 
 _OWN: dict[str, Callable[[Path], FrameFile]] = {
     "XTC": XTCFrames,
@@ -144,7 +145,7 @@ def _anonymous(n_atoms: int) -> Any:
 def _expand(paths: Sequence[str | Path]) -> list[Path]:
     out: list[Path] = []
     for path in paths:
-        if Path(path).is_file() or (Path(path).is_dir() and Path(path).suffix.lower() == ".dtr"):
+        if is_readable(path) or (Path(path).is_dir() and Path(path).suffix.lower() == ".dtr"):
             out.append(Path(path))
             continue
         found = sorted(glob.glob(str(path))) if glob.has_magic(str(path)) else []
@@ -181,7 +182,7 @@ def open_topology(path: str | Path) -> Any:
     ReadError
         There is no such file, or it cannot be read.
     """
-    if not Path(path).is_file():
+    if not is_readable(path):
         raise ReadError(f"no topology file '{path}'")
     return _atoms(Path(path), None, "topology")
 

@@ -1,7 +1,9 @@
 """Everything on disk: the HDF5 schema, safe opening, whole-or-absent writing. The only importer of h5py."""
 
+from trajvae.store.checksums import verification
 from trajvae.store.conformations import conformations_file, read_conformations, write_conformations
 from trajvae.store.contents import Contents, read_contents
+from trajvae.store.describing import describe
 from trajvae.store.drafts import steady
 from trajvae.store.files import check_outputs, hold_outputs, whole_files
 from trajvae.store.h5md_file import H5MDParticles, describe_h5md, is_h5md, read_h5md
@@ -9,7 +11,7 @@ from trajvae.store.holes import stored_size
 from trajvae.store.limits import room_of
 from trajvae.store.mdtraj_file import read_mdtraj
 from trajvae.store.models import ModelRecord, model_hash, model_status, read_model, write_model
-from trajvae.store.schema import Header, Quantity, check_hdf5, describe, storable
+from trajvae.store.schema import Header, Quantity, check_hdf5, storable
 from trajvae.store.tables import read_table, table_file, write_table
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "storable",
     "stored_size",
     "table_file",
+    "verification",
     "whole_files",
     "write_conformations",
     "write_model",

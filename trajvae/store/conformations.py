@@ -15,19 +15,20 @@ from numpy.typing import NDArray
 
 from trajvae._version import __version__
 from trajvae.errors import OutputError
+from trajvae.store.checksums import SEAL, Sums, sealed_file
 from trajvae.store.schema import (
     Header,
     Quantity,
     Tree,
     describe_quantity,
     open_file,
+    read_array,
     read_tree,
     set_attributes,
     text_array,
     write_header,
     write_tree,
 )
-from trajvae.store.writing import create_file
 from trajvae.topology import Topology
 
 _NM = 0.1  # Å to nm
@@ -74,8 +75,8 @@ class ConformationsFile:
         How many are there.
     """
 
-    def __init__(self, file: h5py.File, shape: tuple[int, ...]) -> None:
-        self.done, self._file = 0, file
+    def __init__(self, file: h5py.File, shape: tuple[int, ...], sums: Sums) -> None:
+        self.done, self._file, self._sums = 0, file, sums
         self._n, self._dimension = shape[0], shape[2]
         group = file.create_group("particles/trajectory")
         box = group.create_group("box")
@@ -98,13 +99,17 @@ class ConformationsFile:
         rows = slice(self.done, self.done + len(positions))
         data = np.zeros((len(positions), *self._value.shape[1:]), dtype=np.float32)
         data[..., : self._dimension] = positions * _NM
-        self._value[rows] = data
+        self._write(self._value, rows, data)
         for name, quantity in observables.items():
             text = quantity.value.dtype.kind == "U"
-            self._values(name, quantity)[rows] = text_array(quantity.value) if text else quantity.value
+            self._write(self._values(name, quantity), rows, text_array(quantity.value) if text else quantity.value)
         for counts in self._counts.values():
-            counts[rows] = np.arange(rows.start, rows.stop)
+            self._write(counts, rows, np.arange(rows.start, rows.stop))
         self.done = rows.stop
+
+    def _write(self, dataset: h5py.Dataset, rows: slice, values: NDArray[Any]) -> None:
+        dataset[rows] = values
+        self._sums.rows(dataset, values)
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes of `/trajvae`."""
@@ -155,13 +160,13 @@ def conformations_file(
     room, wanted = shutil.disk_usage(path.absolute().parent).free, 12 * n * atoms
     if wanted > room:
         raise OutputError(f"{n} conformations take {_amount(wanted)}, the disk has room for {_amount(room)}")
-    with create_file(path) as file:
+    with sealed_file(path) as (file, sums):
         group = write_header(file, header)
         group.attrs["dimension"] = dimension
-        write_tree(group, extra or {})
+        write_tree(group, extra or {}, sums)
         _write_h5md(file)
         _write_mdtraj(file, topology)
-        out = ConformationsFile(file, shape)
+        out = ConformationsFile(file, shape, sums)
         yield out
         if out.done != n:
             raise OutputError(f"{n} conformations were to be written, {out.done} came")
@@ -233,8 +238,10 @@ def read_conformations(path: Path) -> tuple[NDArray[np.float64], dict[str, Any],
         Those of `/trajvae`.
     """
     with open_file(path, "conformations") as file:
-        attributes = dict(file["trajvae"].attrs)
-        positions = file["particles/trajectory/position/value"][()][..., : int(attributes["dimension"])] / _NM
-        groups = read_tree(file["observables"]) if "observables" in file else {}
+        attributes = {name: value for name, value in file["trajvae"].attrs.items() if name != SEAL}
+        place = "/particles/trajectory/position/value"
+        stored = read_array(file[place], place, file.checksums)
+        positions = stored[..., : int(attributes["dimension"])] / _NM
+        groups = read_tree(file["observables"], sums=file.checksums) if "observables" in file else {}
         observables = {k: v["value"] for k, v in groups.items()}
         return positions.astype(np.float64), observables, attributes

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from trajvae.store.checksums import SEAL
 from trajvae.store.json_text import parse_json
 from trajvae.store.schema import open_file, present, read_tree
 
@@ -66,8 +67,10 @@ def read_contents(path: Path, *, skip: Sequence[str] = (), tables: Sequence[str]
         only = present(file, tables)
         for above in only or ("/",):
             file[above].visititems(lambda name, item: marks.update({item.name.lstrip("/"): _plain(item.attrs)}))
-        attributes = {k: parse_json(v) if k in _JSON else v for k, v in _plain(file["trajvae"].attrs).items()}
-        return Contents(attributes, read_tree(file, skip, only), marks)
+        attributes = {
+            k: parse_json(v) if k in _JSON else v for k, v in _plain(file["trajvae"].attrs).items() if k != SEAL
+        }
+        return Contents(attributes, read_tree(file, skip, only, file.checksums), marks)
 
 
 def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from trajvae.errors import OutputError
 from trajvae.store.locks import Lock
 from trajvae.store.postponing import postponed
-from trajvae.store.targets import identity
+from trajvae.store.targets import identity, version
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 _AT_FDCWD, _NO_REPLACE = -100, 1  # of Linux' renameat2
@@ -72,7 +72,7 @@ class Draft:
             There is a file that was not made under this lock, and `force` is off; or the lock is lost.
         """
         self.lock.check()
-        if force or identity(self.target.status()) == self.lock.made:
+        if force or version(self.target.status()) == self.lock.made:
             os.replace(self.hidden, self.target.path)
         else:
             try:
@@ -82,7 +82,7 @@ class Draft:
                     f"'{self.target.name}' exists: another program made it while this command worked, and it was not "
                     "replaced; choose another name, or replace it with -f/--force (in Python: force=True)"
                 ) from error
-        self.lock.made = identity(os.fstat(self.number))
+        self.lock.made = version(os.fstat(self.number))
 
     def withdraw(self) -> None:
         """Remove it from its target's place, where it is the one that stands there."""

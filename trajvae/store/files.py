@@ -14,7 +14,7 @@ from trajvae.errors import OutputError
 from trajvae.store.drafts import Draft, appear_together
 from trajvae.store.locks import Lock, holder_of, remove_dead
 from trajvae.store.postponing import postponed
-from trajvae.store.targets import Target, find_target, identity
+from trajvae.store.targets import Target, find_target, version
 
 _BRIEF = 30.0  # seconds to wait for one that writes a single file
 _GLANCE = 0.3  # and for one that only looks whether a lock is held
@@ -79,7 +79,7 @@ def _check_absent(targets: Sequence[Target], *, force: bool, locks: Sequence[Loc
     own = {lock.target.path: lock.made for lock in locks}
     for target in targets:
         status = target.status()
-        if status is not None and not force and identity(status) != own.get(target.path):
+        if status is not None and not force and version(status) != own.get(target.path):
             raise OutputError(
                 f"'{target.name}' exists: choose another name, or replace it with -f/--force (in Python: force=True)"
             )
@@ -122,7 +122,7 @@ def hold_outputs(
         locks = [before[target.path] for target in targets]
         if going_on:
             for lock in locks:
-                lock.made = identity(lock.target.status())
+                lock.made = version(lock.target.status())
         _check_absent(targets, force=force, locks=locks)
         known = _HELD.set((*_HELD.get(), *locks))
         stack.callback(_HELD.reset, known)

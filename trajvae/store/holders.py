@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+from trajvae.store.json_text import parse_json
+
 _LONGEST_COMMAND = 300
 _TOKEN = re.compile("[0-9a-f]{16}")
 
@@ -57,7 +59,7 @@ class Holder:
     def parse(cls, text: bytes) -> Holder | None:
         """A lock file's text; None where it is none."""
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             holder = cls(**{f.name: values[f.name] for f in fields(cls)})
         except (ValueError, KeyError, TypeError, RecursionError):
             return None

@@ -49,12 +49,12 @@ class Lock:
 
     Attributes
     ----------
-    made : (int, int)
-        The identity of the target's file that was written under this lock: it may be replaced.
+    made : (int, int, int, int)
+        The version of the target's file that was written under this lock: it may be replaced.
     """
 
     def __init__(self, target: Target, *, brief: bool) -> None:
-        self.target, self.made = target, (0, 0)
+        self.target, self.made = target, (0, 0, 0, 0)
         self.path = target.folder / f"{PREFIX}{hashlib.sha256(os.fsencode(target.path.name)).hexdigest()[:16]}.lock"
         self.number, self._token, self._brief = -1, secrets.token_hex(8), brief
         self._hidden: list[Path] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import ModelError
+from trajvae.store.checksums import sealed_file
 from trajvae.store.files import whole_files
 from trajvae.store.json_text import parse_json
 from trajvae.store.schema import Header, Tree, open_file, read_header, read_tree, write_header, write_tree
-from trajvae.store.writing import create_file
 
 _DEFINING = ("backend", "latent_dim", "features", "align", "center")  # options that no array shows
 
@@ -72,9 +73,8 @@ def model_hash(config: Mapping[str, Any], reference: NDArray[np.float64], groups
     arrays |= dict(sorted(groups.get("weights", {}).items()))
     for name, array in arrays.items():
         value = np.asarray(array)
-        value = value.astype("<f4") if value.dtype.kind == "f" else value.astype("<i8")
         seal.update(f"{name} {value.shape}".encode())
-        seal.update(np.ascontiguousarray(value).tobytes())
+        seal.update(np.ascontiguousarray(value, "<f4" if value.dtype.kind == "f" else "<i8").data)
     return seal.hexdigest()
 
 
@@ -86,18 +86,21 @@ def write_model(path: Path, record: ModelRecord, *, force: bool = False) -> None
     OutputError
         The file exists and `force` is off, or the disk refused.
     """
-    with whole_files(path, force=force) as (part,), create_file(part) as file:
+    with whole_files(path, force=force) as (part,), sealed_file(part) as (file, sums), ThreadPoolExecutor(1) as beside:
+        complete = record.status == "complete"
+        hashed = beside.submit(lambda: record.hash if complete else "")  # as long as all arrays take to be written
         group = write_header(file, record.header)
         group.attrs["status"] = record.status
         group.attrs["config"] = json.dumps(record.config)
         group.attrs["summary"] = json.dumps(record.summary)
-        if record.status == "complete":
-            group.attrs["model_hash"] = record.hash
         reference = group.create_dataset("reference", data=record.reference)
         reference.attrs["unit"] = "Angstrom"
         reference.attrs["sha256"] = reference_hash(record.reference)
+        sums.whole(reference, record.reference)
         tree: Tree = record.groups
-        write_tree(group, tree)
+        write_tree(group, tree, sums)
+        if complete:
+            group.attrs["model_hash"] = hashed.result()
 
 
 def model_status(path: Path) -> str:
@@ -118,7 +121,7 @@ def read_model(path: Path) -> ModelRecord:
     """
     with open_file(path, "model") as file:
         group = file["trajvae"]
-        tree = read_tree(group)
+        tree = read_tree(group, sums=file.checksums)
         reference = np.asarray(tree.pop("reference"), dtype=np.float64)
         if reference_hash(reference) != group["reference"].attrs["sha256"]:
             raise ModelError(f"'{path}': the reference structure does not match its hash; the file was altered")

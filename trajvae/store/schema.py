@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from trajvae._version import __version__
 from trajvae.display import Brief
 from trajvae.errors import ReadError
-from trajvae.store.json_text import parse_json
-from trajvae.store.layouts import check_layout, datasets_of
+from trajvae.store.checksums import NAME, Checksums, Sums
+from trajvae.store.layouts import check_layout, members
 from trajvae.store.limits import check_contents, check_heaps, read_text
+from trajvae.system import is_readable, system_reason
 
 SCHEMA = 2
 _OLDEST = {"model": 2}  # of schema 1, features did not begin with the principal components
@@ -79,11 +81,14 @@ def text_array(data: NDArray[Any]) -> NDArray[np.object_]:
     return np.vectorize(storable, otypes=[object])(data) if data.size else data.astype(object)
 
 
-def write_tree(group: h5py.Group, tree: Tree) -> None:
-    """Write nested arrays; text as UTF-8, units and other attributes beside each dataset."""
+def write_tree(group: h5py.Group, tree: Tree, sums: Sums | None = None) -> None:
+    """Write nested arrays; text as UTF-8, units and other attributes beside each dataset.
+
+    Where `sums` are given, arrays need not be read again for their checksums.
+    """
     for name, item in tree.items():
         if isinstance(item, Mapping):
-            write_tree(group.create_group(name), item)
+            write_tree(group.create_group(name), item, sums)
             continue
         quantity = item if isinstance(item, Quantity) else Quantity(np.asarray(item))
         data = quantity.value
@@ -92,6 +97,8 @@ def write_tree(group: h5py.Group, tree: Tree) -> None:
         else:
             dataset = group.create_dataset(name, data=data)
         describe_quantity(dataset, quantity)
+        if sums is not None:
+            sums.whole(dataset, data, bare=not (quantity.unit or quantity.attributes))
 
 
 def describe_quantity(dataset: h5py.Dataset, quantity: Quantity) -> None:
@@ -101,32 +108,58 @@ def describe_quantity(dataset: h5py.Dataset, quantity: Quantity) -> None:
     set_attributes(dataset, quantity.attributes)
 
 
-def read_tree(group: h5py.Group, skip: Sequence[str] = (), only: Sequence[str] = ()) -> dict[str, Any]:
+def read_tree(
+    group: h5py.Group, skip: Sequence[str] = (), only: Sequence[str] = (), sums: Checksums | None = None
+) -> dict[str, Any]:
     """Read a group into nested dictionaries of arrays, but for some full names; text comes back as numpy strings.
 
-    Where `only` names some of the group's members, those.
+    Where `only` names some of the group's members, those. The checksums are the file's, where they are not given.
+
+    Raises
+    ------
+    ReadError
+        An array is not what was written, by its checksum.
     """
+    return _read_tree(group, {f"/{name}" for name in (NAME, *skip)}, only, sums or Checksums(group.file))
+
+
+def _read_tree(group: h5py.Group, skip: set[str], only: Sequence[str], sums: Checksums) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    for name, item in [(k, group[k]) for k in only] or group.items():
-        if item.name.lstrip("/") in skip:
+    above = group.name.rstrip("/")
+    for name, item in [(k, group[k]) for k in only] or members(group):
+        full = f"{above}/{name}"
+        if full in skip:
             continue
-        if isinstance(item, h5py.Group):
-            out[name] = read_tree(item, skip)
-        elif h5py.check_string_dtype(item.dtype):
-            out[name] = read_text(item)
-        else:
-            out[name] = _native(item[()])
+        out[name] = _read_tree(item, skip, (), sums) if isinstance(item, h5py.Group) else read_array(item, full, sums)
     return out
 
 
-def _native(value: Any) -> NDArray[Any]:
-    """In this machine's order of bytes: torch knows no other."""
-    array = np.asarray(value)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+def read_array(dataset: h5py.Dataset, name: str, sums: Checksums) -> NDArray[Any]:
+    """Read an array and compare it with the checksum of its full name.
+
+    Text comes back as numpy strings, numbers in this machine's order of bytes.
+
+    Raises
+    ------
+    ReadError
+        It is not what was written.
+    """
+    array = read_text(dataset) if h5py.check_string_dtype(dataset.dtype) else np.asarray(dataset[...])
+    sums.check(name, dataset, array)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)  # torch knows no other order
+
+
+class StoredFile(h5py.File):  # type: ignore[misc]  # h5py has no types
+    """An HDF5 file that is open for reading."""
+
+    @functools.cached_property
+    def checksums(self) -> Checksums:
+        """Those that it holds; of one of trajvae's files that passed `check_contents`."""
+        return Checksums(self)
 
 
 @contextlib.contextmanager
-def open_file(path: Path, kind: str | None = None, tables: Sequence[str] = ()) -> Iterator[h5py.File]:
+def open_file(path: Path, kind: str | None = None, tables: Sequence[str] = ()) -> Iterator[StoredFile]:
     """Open one of trajvae's files for reading.
 
     Parameters
@@ -140,8 +173,9 @@ def open_file(path: Path, kind: str | None = None, tables: Sequence[str] = ()) -
     Raises
     ------
     ReadError
-        No such file, not HDF5, not made by trajvae, of a schema that is newer or too old, of another kind, or with
-        other contents than that kind has: see `limits` and `layouts`.
+        No such file, not HDF5, not made by trajvae, of a schema that is newer or too old, of another kind, with
+        other contents than that kind has, or with other names or attributes than were written: see `limits`, `layouts`
+        and `checksums`. Arrays are compared when they are read: see `read_array`.
     """
     with open_hdf5(path) as file:
         _check_origin(file, path)
@@ -149,6 +183,7 @@ def open_file(path: Path, kind: str | None = None, tables: Sequence[str] = ()) -
         check_contents(file, path, only)
         _check_header(file, path, kind)
         check_layout(file, str(file["trajvae"].attrs["kind"]), path, only)
+        file.checksums.check_structure(file, only)
         yield file
 
 
@@ -160,25 +195,31 @@ def present(file: h5py.File, tables: Sequence[str]) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
+def open_hdf5(path: Path) -> Iterator[StoredFile]:
     """Open any HDF5 file for reading, and say what goes wrong with it in one line; its contents are not looked at.
 
     Raises
     ------
     ReadError
-        No such file, not HDF5, or damaged.
+        No such file, not HDF5, damaged, or refused by the system.
     """
-    if not path.is_file():
+    if not is_readable(path):
         raise ReadError(f"no file '{path}'")
     try:
         check_heaps(path)
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise ReadError(f"'{path}' is no readable HDF5 file") from error
+        file = StoredFile(path, "r")
+    except (OSError, MemoryError) as error:
+        refused = system_reason(error)
+        raise ReadError(
+            f"cannot read '{path}': {refused}" if refused else f"'{path}' is no readable HDF5 file"
+        ) from error
     with file:
         try:
             yield file
         except (KeyError, OSError, ValueError, TypeError, RuntimeError, MemoryError, OverflowError) as error:
+            refused = system_reason(error)
+            if refused:
+                raise ReadError(f"cannot read '{path}': {refused}") from error
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise ReadError(f"'{path}' is damaged or incomplete: {reason}") from error
 
@@ -233,25 +274,3 @@ def plain_attribute(value: Any) -> Any:
     if isinstance(value, list):
         return [plain_attribute(v) for v in value]
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
-
-
-def describe(path: Path) -> dict[str, Any]:
-    """Say what a file holds, without reading its arrays.
-
-    Returns
-    -------
-    dict
-        The header, every other attribute of `/trajvae`, and name, shape, type and unit of each dataset.
-    """
-    with open_file(path) as file:
-        header = asdict(read_header(file))
-        attributes = {k: plain_attribute(v) for k, v in file["trajvae"].attrs.items()}
-        figures: dict[str, Any] = {k: parse_json(v) for k, v in attributes.items() if k in ("config", "summary")}
-        datasets = {f"/{name}": _described(item) for name, item in datasets_of(file)}
-        return {**attributes, **header, **figures, "file": str(path), "datasets": datasets}
-
-
-def _described(item: h5py.Dataset) -> dict[str, Any]:
-    kind = "text" if h5py.check_string_dtype(item.dtype) else str(item.dtype)
-    unit = plain_attribute(item.attrs.get("unit", ""))
-    return {"shape": list(item.shape), "dtype": kind, "unit": str(unit)}

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import OutputError
+from trajvae.store.checksums import Sums, sealed_file
 from trajvae.store.files import whole_files
 from trajvae.store.schema import (
     Header,
@@ -24,7 +25,6 @@ from trajvae.store.schema import (
     write_header,
     write_tree,
 )
-from trajvae.store.writing import create_file
 
 
 class TableFile:
@@ -36,8 +36,8 @@ class TableFile:
         How many are there.
     """
 
-    def __init__(self, file: h5py.File, rows: int) -> None:
-        self.done, self._file, self._rows = 0, file, rows
+    def __init__(self, file: h5py.File, rows: int, sums: Sums) -> None:
+        self.done, self._file, self._rows, self._sums = 0, file, rows, sums
 
     def append(
         self,
@@ -54,7 +54,9 @@ class TableFile:
             columns |= {f"{above}/value": quantity, f"{above}/step": Quantity(steps)}
             columns[f"{above}/time"] = Quantity(times, "ps")
         for name, column in columns.items():
-            self._column(name, column)[rows] = column.value
+            dataset = self._column(name, column)
+            dataset[rows] = column.value
+            self._sums.rows(dataset, column.value)
         self.done = rows.stop
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
@@ -98,11 +100,11 @@ def table_file(
     OutputError
         The file exists and `force` is off, the disk refused, or fewer rows were appended.
     """
-    with whole_files(path, force=force) as (part,), create_file(part) as file:
+    with whole_files(path, force=force) as (part,), sealed_file(part) as (file, sums):
         group = write_header(file, header)
         set_attributes(group, attributes or {})
-        write_tree(group, extra or {})
-        out = TableFile(file, rows)
+        write_tree(group, extra or {}, sums)
+        out = TableFile(file, rows, sums)
         yield out
         if out.done != rows:
             raise OutputError(f"{rows} rows were to be written, {out.done} came")
@@ -141,21 +143,23 @@ def write_table(
     OutputError
         The file exists and `force` is off, or the disk refused.
     """
-    with whole_files(path, force=force) as (part,), create_file(part) as file:
+    with whole_files(path, force=force) as (part,), sealed_file(part) as (file, sums):
         group = write_header(file, header)
         set_attributes(group, attributes or {})
-        write_tree(group, extra or {})
+        write_tree(group, extra or {}, sums)
         if observables:
             rows = len(next(iter(observables.values())).value)
             steps = np.arange(rows, dtype=np.int64) if steps is None else steps
-            TableFile(file, rows).append(observables, steps, steps.astype(np.float64) if times is None else times, {})
+            TableFile(file, rows, sums).append(
+                observables, steps, steps.astype(np.float64) if times is None else times, {}
+            )
         for name, (tree, marks) in (groups or {}).items():
             made = file.create_group(name)
             set_attributes(made, marks)
-            write_tree(made, tree)
+            write_tree(made, tree, sums)
 
 
 def read_table(path: Path, kind: str) -> dict[str, Any]:
     """Read all arrays of a table as nested dictionaries."""
     with open_file(path, kind) as file:
-        return read_tree(file)
+        return read_tree(file, sums=file.checksums)

@@ -55,6 +55,11 @@ def identity(status: os.stat_result | None) -> tuple[int, int]:
     return (status.st_dev, status.st_ino) if status is not None else (0, 0)
 
 
+def version(status: os.stat_result | None) -> tuple[int, int, int, int]:
+    """Which file it is and when it was written: file systems give the number of a removed file to the next one."""
+    return (*identity(status), status.st_mtime_ns, status.st_size) if status is not None else (0, 0, 0, 0)
+
+
 def find_target(name: Path) -> Target:
     """Follow symbolic links, and refuse what could not be written or replaced in the end.
 
