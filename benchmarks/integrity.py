@@ -125,7 +125,7 @@ def beside(other: Path, folder: Path) -> None:
     for name, root in (("own", Path(__file__).parents[1]), ("other", other)):
         env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-c", SERVER, str(folder / f"{name}.h5"), str(model)]
-        servers.append(subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=env))
+        servers.append(subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=env, cwd=folder))
     print(f"a model of {model.stat().st_size / 1e6:.1f} MB, {ROUNDS} times each, in turns")
     for word in ("load", "save"):
         took: list[list[float]] = [[], []]
