@@ -93,7 +93,16 @@ def _trained(
 def _resumed(path: Path, names: list[str], choices: dict[str, Any], extra: dict[str, Any]) -> Any:
     from trajvae.model import Model
 
-    report.say(f"going on with the training that '{path}' holds")
+    heard, said = extra["asked"], list[bool]()
+
+    def asked() -> bool:
+        """Say once that the training continues: the first step is made when the file and the frames are accepted."""
+        if not said:
+            said.append(True)
+            report.say(f"going on with the training that '{path}' holds")
+        return bool(heard())
+
+    extra = {**extra, "asked": asked}
     reading = options.reading_of(choices)
     given = any(choices[name] not in (None, ()) for name in options.READING)
     asked_for = {**options.given(choices), **({"seed": choices["seed"]} if choices["seed"] else {})}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trajvae.errors import OutputError
+from trajvae.system import system_reason
 
 _MOST_LINKS = 40  # symbolic links that a name may lead over, as Linux has it
 _STREAMS = re.compile(r"/proc/(.+/)?fd|/dev/fd")  # folders whose names are descriptors of a process
@@ -85,7 +86,7 @@ def find_target(name: Path) -> Target:
 
 
 def _reason(name: Path, error: OSError | ValueError) -> str:
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    reason = system_reason(error) or (error.strerror if isinstance(error, OSError) else None) or str(error)
     longest = max(len(os.fsencode(part)) for part in name.parts) if name.parts else 0
     return f"{reason} ({longest} bytes)" if "too long" in reason else reason
 
