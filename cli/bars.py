@@ -81,7 +81,7 @@ class Display:
 
     @contextlib.contextmanager
     def stage(self, what: str, unit: str, total: int | None) -> Iterator[Tell]:
-        """See `trajvae.progress.Listener`."""
+        """Show a bar while a stage of the work lasts; yield the function that takes the units done."""
         bar = Bar(what, unit, total)
         self.begin(bar)
         try:

@@ -11,7 +11,7 @@ Params = dict[str, Tensor]
 
 
 class Likelihood(nn.Module, ABC):
-    """A distribution of targets given a decoder's outputs.
+    """Describe a distribution p(x|z) of targets, given a decoder's outputs.
 
     Parameters
     ----------
@@ -47,32 +47,32 @@ class Likelihood(nn.Module, ABC):
         self.size, self.floor, self.n_frames, self.param_sizes = size, floor, n_frames, param_sizes
 
     def given(self, targets: Tensor, params: Params) -> Params:
-        """The parameters with what depends on the targets themselves, as `log_prob` and `residual` take them."""
+        """Return the parameters that `log_prob` and `residual` take, completed by what depends on the targets."""
         return params
 
     @abstractmethod
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
-        """log p(targets | params) in nats, summed over features, (B,)."""
+        """Return log p(targets | params) in nats, summed over features, (B,)."""
 
     @abstractmethod
     def draw(self, params: Params, noise: Tensor) -> Tensor:
-        """The targets (B, F) that a noise (B, F) of `noise` stands for; differentiable in the parameters."""
+        """Return targets (B, F) made of `noise` (B, F); differentiable in the parameters."""
 
     def noise(self, n: int, generator: torch.Generator | None, device: torch.device | None = None) -> Tensor:
-        """What draws are made of, (n, F), in float64: standard normal numbers."""
+        """Return the random numbers that `draw` takes, (n, F), float64: standard normal ones."""
         return torch.randn((n, self.size), generator=generator, dtype=torch.float64, device=device)
 
     def sample(self, params: Params, generator: torch.Generator | None = None) -> Tensor:
-        """One draw for each row of params, (B, F)."""
+        """Draw targets (B, F), one for each row of the parameters."""
         like = next(iter(params.values()))
         return self.draw(params, self.noise(len(like), generator, like.device).to(like))
 
     def mean(self, params: Params) -> Tensor:
-        """The distribution's mean, (B, F)."""
+        """Return the mean of the distribution, (B, F)."""
         return params["loc"]
 
     def residual(self, targets: Tensor, params: Params) -> Tensor:
-        """What `moment` is of: targets less their mean."""
+        """Return the residuals that `moment` and `misfit` take: targets less their mean, (B, F)."""
         return targets - self.mean(params)
 
     @abstractmethod
@@ -85,7 +85,7 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def moment(self, residual: Tensor) -> Tensor:
-        """The mean over residuals of what `set_moment` takes."""
+        """Return the mean over residuals (B, ...) that `set_moment` takes."""
 
     @abstractmethod
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
