@@ -146,7 +146,7 @@ def _columns(stream: TextIO) -> int:
 
 
 def display() -> Display | None:
-    """That of the running command; None where stderr is no terminal."""
+    """Return the display of the running command, or None where stderr is not a terminal."""
     return _Shown.display
 
 

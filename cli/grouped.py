@@ -1,4 +1,4 @@
-"""Help by groups: a command whose options stand under headings, each with its default told apart from its meaning."""
+"""Help by groups: a command whose options stand under headings, each with its default after its meaning."""
 
 from __future__ import annotations
 

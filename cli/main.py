@@ -29,7 +29,7 @@ COMMANDS = {
     "path": "The way between two conformations: a geodesic of the latent space, decoded.",
     "compare": "Held-out evidence of several latent spaces, trained alike on the same frames.",
     "plot": "A figure of what one of trajvae's files holds.",
-    "info": "Say what one of trajvae's files holds, or what a latent space can be told.",
+    "info": "Say what one of trajvae's files holds, or which settings a latent space has.",
 }
 
 

@@ -57,7 +57,7 @@ def train_model(
 
 
 def _save(model: Any, path: Path, *, force: bool) -> None:
-    """Write a model in the place of its own checkpoint; where the disk refuses, that stands."""
+    """Save a model over its own checkpoint; where the disk refuses, the checkpoint stays."""
     from trajvae.errors import OutputError
 
     try:

@@ -173,7 +173,7 @@ class TrainConfig:
         return self.hidden if self.hidden is not None else WIDTHS.get(self.features, (256, 256, 256))
 
     def latent_settings(self) -> dict[str, Any]:
-        """What the latent space is told beside its dimension."""
+        """Return the settings of the latent space other than its dimension, by name."""
         return self.settings if self.signature is None else {**self.settings, "signature": self.signature}
 
     def to_dict(self) -> dict[str, Any]:

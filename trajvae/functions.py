@@ -24,7 +24,7 @@ class StoredSettings(dict[str, Any]):
 
 
 def names_given(settings: Mapping[str, Any]) -> list[str]:
-    """Return the texts among settings that a user gave; none of those that were read from a file."""
+    """Return the texts among settings that a user gave; no texts where a file gave them."""
     if isinstance(settings, StoredSettings):
         return []
     return [value for value in settings.values() if isinstance(value, str)]

@@ -114,7 +114,7 @@ class Walk:
         self.z, (self.value, self.gradient) = start, log_density(start)
 
     def run(self, iterations: int, generator: torch.Generator, *, tune: bool = False) -> Chains:
-        """Go on for so many iterations; `tune` sets the time step on the way."""
+        """Continue the chains for a number of iterations; `tune` adapts the time step on the way."""
         kept, accepted = [], 0.0
         tuning = _DualAveraging(self.longest)
         for _ in range(iterations):

@@ -73,7 +73,7 @@ class Table:
         return np.frombuffer(self._map, dtype=np.float32, count=self.rows * self.width).reshape(self.rows, self.width)
 
     def _forget(self) -> None:
-        """Leave what was looked at to the system's cache: it is no memory of this process."""
+        """Let the system drop the pages that were read: they are not to count as this process's memory."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 

@@ -159,7 +159,7 @@ def effective_draws(log_weights: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evidence(pipeline: Pipeline, positions: NDArray[np.floating[Any]], draws: int, seed: int = 0) -> Evidence:
-    """Bounds of frames (T, N, D) from so many draws of each frame's posterior, a few frames at once."""
+    """Return bounds of frames (T, N, D), by `draws` draws from each frame's posterior, a few frames at once."""
     vae, sizes = pipeline.vae, group_sizes(draws)
     exact = pipeline.targets(pipeline.alignment.apply(positions))
     inputs, targets = vae.features.inputs(exact).float(), exact.float()

@@ -79,7 +79,7 @@ def _alignment(
 
 
 def _check_dimension(config: TrainConfig, what: str, most: int) -> None:
-    """Refuse more latent dimensions than can be told apart."""
+    """Refuse more latent dimensions than training can distinguish."""
     if config.latent_dim > most:
         way = f"--latent-dim {most} is the most" if config.signature is None else "a --signature of fewer dimensions"
         raise OptionError(f"latent_dim must not be above the number of {what}, {most}, got {config.latent_dim}: {way}")

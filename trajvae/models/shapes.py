@@ -79,7 +79,7 @@ class _Orbit:
         return moved, self.volume + haar
 
     def repeated(self, times: int) -> _Orbit:
-        """Each frame so many times."""
+        """Return the orbit with each frame repeated `times` times."""
         base, middle, factor, volume = (
             x.repeat_interleave(times, dim=0) for x in (self.base, self.middle, self.factor, self.volume)
         )

@@ -1,4 +1,4 @@
-"""New conformations: drawn, judged, mended and measured batch after batch, into memory or straight to disk."""
+"""New conformations: drawn, judged, repaired and measured batch after batch, into memory or straight to disk."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ class Drawing(Displayed):
         before = self.given
 
         def told(done: int, of: int) -> None:
-            """All but the last, which is told with the whole piece."""
+            """Report progress, except of the last conformation, which is reported with the whole piece."""
             if done < of:
                 self.progress(before + done, self.n)
 
@@ -225,7 +225,7 @@ class Drawing(Displayed):
 
     @property
     def figures(self) -> dict[str, Any]:
-        """What the command line reports of those that are drawn."""
+        """Figures of the conformations drawn so far, by name, as the command line reports them."""
         given = max(self.given, 1)
         found = {
             "n": self.given,

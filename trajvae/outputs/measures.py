@@ -16,7 +16,7 @@ from trajvae.outputs.support import Support
 
 
 class Measured(NamedTuple):
-    """What is told of frames beside what the encoder says of them.
+    """Hold what is reported of frames beside what the encoder returns for them.
 
     Attributes
     ----------

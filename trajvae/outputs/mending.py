@@ -1,4 +1,4 @@
-"""One batch of draws: judged, and what is not valid mended."""
+"""One batch of draws: judged, and repaired where it is not valid."""
 
 from __future__ import annotations
 

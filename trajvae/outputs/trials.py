@@ -144,7 +144,7 @@ def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: P
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What a process is told."""
+    """Hold what a process needs to train one trial."""
 
     name: str
     config: TrainConfig

@@ -55,7 +55,7 @@ class Made(Protocol):
 
 
 def distribution(made: Made, name: str = "rg", *, ax: Axes | None = None) -> Axes:
-    """Histogram of an observable, of all conformations and of those that are valid.
+    """Plot histograms of an observable over all conformations and over the valid ones.
 
     Parameters
     ----------

@@ -147,7 +147,7 @@ def reconstruction(figures: Mapping[str, Any], *, ax: Axes | None = None) -> Axe
 
 
 def _columns(record: History, key: str, names: Sequence[str], ax: Axes | None) -> Axes:
-    """A line a column; those beyond what can be told apart, in one colour."""
+    """Draw a line for each column; columns beyond the number of distinguishable lines share one colour."""
     ax = style.own_axes(ax)
     values = np.asarray(record[key], dtype=np.float64).reshape(len(record["epoch"]), -1)
     count = values.shape[1]

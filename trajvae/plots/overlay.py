@@ -214,7 +214,7 @@ def model_of(points: Any) -> str:
 
 
 def check_alike(first: Any, other: Any) -> None:
-    """Refuse latent points of different models, and say where that cannot be told.
+    """Refuse latent points of different models, and warn where their models are unknown.
 
     Raises
     ------

@@ -165,7 +165,7 @@ def dots(ax: Axes, places: Any, **look: Any) -> Any:
 
 
 def series(count: int) -> list[str]:
-    """Colours of so many kinds: such as the colour-blind tell apart, as long as there are any."""
+    """Return `count` colours: such as the colour-blind can distinguish, as long as there are enough."""
     if count <= len(SERIES):
         return list(SERIES[:count])
     return [to_hex(colormaps["turbo"](0.05 + 0.9 * k / (count - 1))) for k in range(count)]
