@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted([*(ROOT / "trajvae").rglob("*.py"), *(ROOT / "cli").rglob("*.py")])
 MODULES = ["trajvae", *(found.name for found in pkgutil.walk_packages(trajvae.__path__, "trajvae."))]
 # what readers of these docstrings could not parse
-RIDDLES = ("what it is of", "that is none", "told", "mended", "of those that", "what is said", "in the place of")
+RIDDLES = ("what it is of", "that is none", "told", "mended", "of those that", "what is said")
 DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -65,17 +65,28 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=\.)\s", paragraph, maxsplit=1)[0]
 
 
+def riddles(text: str) -> list[str]:
+    """Return the riddles in a text, as whole words."""
+    return [phrase for phrase in RIDDLES if re.search(rf"\b{phrase}\b", text)]
+
+
 def unclear(text: str) -> list[str]:
     """Return what is wrong with the first sentence of a docstring: 'See X', and the riddles in it."""
     first = first_sentence(text)
-    found = [phrase for phrase in RIDDLES if re.search(rf"\b{phrase}\b", first)]
-    return found + (["See"] if first.startswith("See ") else [])
+    return riddles(first) + (["See"] if first.startswith("See ") else [])
 
 
 def docstrings(tree: ast.Module) -> list[tuple[int, str]]:
     """Return the docstrings of a file with their lines: of the module, and of every class and function in it."""
     nodes = [node for node in ast.walk(tree) if isinstance(node, DEFINITIONS)]
     return [(node.body[0].lineno, text) for node in nodes if (text := ast.get_docstring(node))]
+
+
+def texts(tree: ast.Module) -> list[tuple[int, str]]:
+    """Return the texts in a file's code with their lines: error messages and help, without docstrings."""
+    statements = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in statements]
+    return [(node.lineno, node.value) for node in found if isinstance(node.value, str)]
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -136,6 +147,13 @@ def function(): ...
 """
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_messages_are_plain(path):
+    """No error message, warning or help text holds a riddle."""
+    found = [(line, riddles(text)) for line, text in texts(ast.parse(path.read_text()))]
+    assert not [(line, phrases) for line, phrases in found if phrases]
+
+
 def test_the_walk_finds_what_is_missing(tmp_path, monkeypatch):
     """A method inherits a docstring of its package; one of another library's, or a dataclass's signature, is none."""
     (tmp_path / "silent_example.py").write_text(EXAMPLE)
@@ -150,4 +168,6 @@ def test_the_phrases_are_found():
     assert unclear("Return the sum\nof those that count. More.") == ["of those that"]
     assert unclear("See `Latent`: none.") == ["See"]
     assert not unclear("Return the recommended sum. The caller is told.")
-    assert docstrings(ast.parse("'''One.'''\nclass A:\n    '''Two.'''\n")) == [(1, "One."), (3, "Two.")]
+    tree = ast.parse("'''One.'''\nclass A:\n    '''Two.'''\nraise ValueError(f'{A} is told')\n")
+    assert docstrings(tree) == [(1, "One."), (3, "Two.")]
+    assert [riddles(text) for _, text in texts(tree)] == [["told"]]

@@ -88,7 +88,7 @@ class TrainConfig:
     backend: str = _option("euclidean", "latent space: euclidean, hyperspherical, product, rhvae or embedded")
     latent_dim: int = _option(None, "intrinsic dimension of the latent space", "2, or that of signature or manifold")
     signature: str | None = _option(
-        None, "factors of a product space, such as h2,s2,e2 or s2:0.5; stands in the place of the latent dimension"
+        None, "factors of a product space, such as h2,s2,e2 or s2:0.5; replaces the latent dimension"
     )
     features: str = _option(
         "cartesian",

@@ -214,7 +214,7 @@ class Internal(Features):
 def _refuse_lines(coordinates: Coordinates, dimension: int) -> None:
     straight = coordinates.angles.sin().abs().median(dim=0).values
     if dimension == 3 and bool((straight < _STRAIGHT).any()):
-        raise OptionError("atoms stand in one line, about which no torsion can be told: use --features cartesian")
+        raise OptionError("atoms lie on one line, about which no torsion is defined: use --features cartesian")
 
 
 def _flexible(angles: Tensor) -> tuple[Tensor, Tensor]:

@@ -203,7 +203,7 @@ def _shape_figures(
         return {"elbo_shape": None, "elbo_shape_note": "none of the frames that are kept in memory is held out"}
     bound = shape_bound(pipeline, training, held, mean_structure(training, pipeline.alignment.weights))
     if bound is None:
-        return {"elbo_shape": None, "elbo_shape_note": "atoms stand in one line, about which no turn can be told"}
+        return {"elbo_shape": None, "elbo_shape_note": "atoms lie on one line, about which no rotation is defined"}
     return {"elbo_shape": float(bound.mean()), "elbo_shape_note": None}
 
 

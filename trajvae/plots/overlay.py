@@ -234,8 +234,8 @@ def check_alike(first: Any, other: Any) -> None:
     if not all(hashes):
         silent = names[0] if not hashes[0] else names[1]
         warnings.warn(
-            f"{silent} does not say which model made it, as files of older versions do not: whether the latent points "
-            "belong together cannot be told",
+            f"{silent} does not say which model made it, as files of older versions do not: the latent points may be "
+            "of different models",
             TrajvaeWarning,
             stacklevel=3,
         )
