@@ -69,7 +69,7 @@ class NodeCurve(Curve):
 
 
 class NeuralCurve(Curve):
-    """(1 - t) start + t end + t (1 - t) h(t), with h a network of the time: both ends are exact.
+    """Add a network h of the time to a line: (1 - t) start + t end + t (1 - t) h(t); both ends are exact.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ class _KernelSums(Function):
 
 
 class Expansion(NamedTuple):
-    """An inverse metric at a place, to first order.
+    """Hold an inverse metric at a point, to first order.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class Expansion(NamedTuple):
 
 
 def factor_of(inverse: Tensor) -> Tensor:
-    """The Cholesky factor of an inverse metric, (B, d, d).
+    """Return the Cholesky factor of an inverse metric, (B, d, d).
 
     Raises
     ------
@@ -165,7 +165,7 @@ def factor_of(inverse: Tensor) -> Tensor:
 
 
 class CentroidMetric:
-    """The metric whose inverse is the sum over centroids of L_i L_i^T exp(-|z - c_i|^2 / T^2), plus lambda I.
+    """Define a metric by its inverse: the sum over centroids of L_i L_i^T exp(-|z - c_i|^2 / T^2), plus lambda I.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ class CentroidMetric:
         return sums
 
     def inverse(self, z: Tensor) -> Tensor:
-        """G^-1, (B, d) to (B, d, d)."""
+        """Return G^-1 at points z (B, d), (B, d, d)."""
         return self._inverse(z).to(z)
 
     def _inverse(self, z: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ class CentroidMetric:
         return factor_of(self._inverse(z))
 
     def expansion(self, z: Tensor) -> Expansion:
-        """G^-1 and its derivatives, of which each is the sum of -2 (z - c_i)_k / T^2 w_i L_i L_i^T."""
+        """Return G^-1 and its derivatives, each the sum of -2 (z - c_i)_k / T^2 w_i L_i L_i^T."""
         d, place = self.dim, z.double()
         sums = self._sums(z, self._moments)
         whole, first = sums[:, : d * d].view(-1, 1, d, d), sums[:, d * d :].view(-1, d, d, d)

@@ -15,7 +15,7 @@ from trajvae.latents.densities import PRIORS, StandardNormal, check_prior
 
 @dataclass(frozen=True)
 class EuclideanOptions:
-    """What a user may set with `--set`."""
+    """Collect what a user may set with `--set`."""
 
     min_scale: float = field(
         default=1e-4, metadata={"unit": "", "help": "smallest standard deviation of the posterior"}
@@ -36,7 +36,7 @@ def _divergence(loc: Tensor, log_scale: Tensor, scale: Tensor) -> Tensor:
 
 
 class Euclidean(Latent):
-    """R^dim with q(z|x) = N(loc, diag scale^2) and p(z) = N(0, I), or another prior by name.
+    """Describe R^dim with q(z|x) = N(loc, diag scale^2) and p(z) = N(0, I), or another prior by name.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ class _Terms(NamedTuple):
 
 
 class RiemannianHamiltonian(Latent):
-    """R^dim with a standard normal prior and a posterior that Hamiltonian dynamics moves towards p(z|x).
+    """Describe R^dim with a standard normal prior and a posterior that Hamiltonian dynamics moves towards p(z|x).
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ class RiemannianHamiltonian(Latent):
         }
 
     def kl(self, params: Params) -> Tensor | None:
-        """Return KL(q || p), (B, 2), or None unless there is no flow and the prior is normal."""
+        """Return KL(q || p) in closed form, (B, 2), where the flow has no steps and the prior is normal; else None."""
         if self.options.steps:
             return None
         closed = self.base.kl(params)

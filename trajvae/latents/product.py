@@ -25,7 +25,7 @@ _WIDEST = 0.7  # of a posterior on a sphere of dimension 2 or more, in units of 
 
 @dataclass(frozen=True)
 class ProductOptions:
-    """What a user may set with `--set`; but `signature`, which has an option of its own."""
+    """Collect what a user may set with `--set`, and `signature`, which has an option of its own."""
 
     signature: str = field(default="", metadata={"own": True, "help": "the option --signature; default: s1,e<rest>"})
     learn_curvature: bool = field(default=True, metadata={"unit": "", "help": "learn curvatures that are not given"})

@@ -21,7 +21,7 @@ POSTERIORS: dict[str, type[PowerSpherical] | type[VonMisesFisher]] = {
 
 @dataclass(frozen=True)
 class SphereOptions:
-    """What a user may set with `--set`."""
+    """Collect what a user may set with `--set`."""
 
     posterior: str = field(
         default="power_spherical", metadata={"unit": "", "help": "its family: power_spherical or von_mises_fisher"}

@@ -18,7 +18,7 @@ _EPOCHS = 4  # without a better ELBO, at least, where an epoch is long
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train.
+    """Set how to train.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Schedule:
 
 
 def default_decay(n_train: int) -> float:
-    """Weight decay that keeps the weights of a model of few frames small: about as much say as 30 frames have.
+    """Return a weight decay that keeps the weights of a model of few frames small: about the weight of 30 frames.
 
     The loss is a mean over frames, so a prior on weights that is worth a fixed number of frames falls as one over their
     number. Without it a decoder of a hundred frames is off between them.
