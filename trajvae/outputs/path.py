@@ -47,7 +47,7 @@ End = int | str | Path
 
 @dataclass(frozen=True, repr=False)
 class Ends(Brief):
-    """Where a path begins and ends.
+    """Hold where a path begins and ends.
 
     Attributes
     ----------

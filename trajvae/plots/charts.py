@@ -164,7 +164,7 @@ class Disc:
         return Rings.of_disc(max(reach, 1e-9), max(3, round(0.5 * bins)), self.within)
 
     def frame(self, ax: Axes, inner: Float64) -> None:
-        """Outline, and rings at equal distances from the origin."""
+        """Draw the outline, and rings at equal distances from the origin."""
         style.bare(ax)
         t = np.linspace(-np.pi, np.pi, 181)
         reach = float(inner[:, 0].max())
