@@ -57,7 +57,7 @@ def result(figures: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Without numbers that JSON does not know."""
+    """Return values without numbers that JSON does not know."""
     if isinstance(value, dict):
         return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -66,7 +66,7 @@ def plain(value: Any) -> Any:
 
 
 def training_lines(figures: dict[str, Any]) -> list[str]:
-    """The figures of a training, for people.
+    """Return the figures of a training, for people.
 
     Raises
     ------

@@ -19,7 +19,7 @@ OF_TRAINING = ("elbo_shape", "copies", "unlike_blocks")  # says nothing of frame
 
 
 def unfinished(path: Path) -> bool:
-    """Whether a model file holds a training that stopped."""
+    """Return whether a model file holds a training that stopped."""
     from trajvae.store import model_status
 
     return path.exists() and model_status(path) == "training"
