@@ -73,8 +73,9 @@ class Features(nn.Module, ABC):
     Attributes
     ----------
     kind : str
-        Its name.
+        Name of the kind of features, as users choose it.
     shape : Shape
+        Sizes of the arrays.
     """
 
     kind: str
@@ -126,7 +127,7 @@ class Features(nn.Module, ABC):
     def affine(self) -> tuple[Tensor, Tensor] | None:
         """Return the matrix (N D, I) and the mean frame (N D,), float64, of inputs linear in aligned frames.
 
-        Inputs are the frame less the mean one, times the matrix; None where they are not linear.
+        Inputs are the frame minus the mean frame, times the matrix. None where they are not linear.
         """
         return None
 
@@ -138,5 +139,5 @@ class Features(nn.Module, ABC):
     def log_jacobian(self, targets: Tensor) -> Tensor:
         """Return the log volume of shape space per volume of targets, (B,): 0 where the map is an isometry.
 
-        The log-density of targets less this is the log-density of shapes, in which kinds of features compare.
+        The log-density of targets minus this is the log-density of shapes, by which kinds of features compare.
         """

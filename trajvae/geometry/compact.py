@@ -22,14 +22,15 @@ class Compact(Protocol):
     Attributes
     ----------
     dim, ambient_dim : int
+        Intrinsic dimension, and the number of coordinates of a point.
     raw_dim : int
-        Numbers that `lift` takes.
+        Number of coordinates that `lift` takes.
     group_size : int
-        Numbers that `act` takes; 0 where no group is known.
+        Number of coordinates that `act` takes; 0 where no group of isometries is known.
     log_volume : float or None
-        Of the metric that the ambient space induces; None where it is not known.
+        Log of the volume by the metric that the ambient space induces; None where it is not known.
     exact : bool
-        Whether `from_uniform` is there.
+        Whether `from_uniform` is available.
     """
 
     dim: int
@@ -73,7 +74,7 @@ class Spheres:
     Parameters
     ----------
     dims : tuple of int
-        Dimension of each.
+        Dimension of each sphere.
     """
 
     def __init__(self, dims: tuple[int, ...]) -> None:
@@ -140,7 +141,7 @@ class Sampled(nn.Module):
     ----------
     dim, ambient_dim : int
     draw : callable, optional
-        (n, generator) to draws (n, ambient) of the target; a model that is loaded has none, and needs none.
+        Maps (n, generator) to draws (n, ambient) from the target; a loaded model has no such function.
     """
 
     centres: Tensor

@@ -22,7 +22,7 @@ class LatentSample(NamedTuple):
     ----------
     z : Tensor, shape (B, ambient)
     log_ratio : Tensor, shape (B, parts)
-        log q(z|x) - log p(z), one column a named part.
+        log q(z|x) - log p(z) in nats, one column for each of `Latent.parts`.
     """
 
     z: Tensor
@@ -36,9 +36,9 @@ class LatentDraw(NamedTuple):
     ----------
     z : Tensor, shape (B, ambient)
     kl : Tensor, shape (B, parts)
-        An unbiased estimate of KL(q || p), exact where there is a closed form.
+        An unbiased estimate of KL(q || p) in nats, exact where there is a closed form.
     penalty : Tensor, optional, shape (B, parts)
-        What training minimises in its place, where a user has weighted its terms.
+        What training minimises instead of `kl`, where a user has weighted its terms.
     """
 
     z: Tensor
@@ -55,11 +55,11 @@ class Context:
     generator : torch.Generator, optional
         Source of randomness.
     log_likelihood : callable, optional
-        z (B, ambient) to log p(x|z) (B,).
+        Maps z (B, ambient) to log p(x|z) in nats, (B,).
     encode : callable, optional
-        Frames in the networks' inputs to posterior parameters.
+        Maps inputs of the encoder (B, I) to the posterior's parameters.
     progress : float
-        Share of the epochs that are done.
+        Share of the training's epochs that are done, 0 to 1.
     """
 
     generator: torch.Generator | None = None
@@ -74,26 +74,26 @@ class Latent(nn.Module, ABC):
     Attributes
     ----------
     options_type : type
-        A frozen dataclass with every number a user may set; `metadata` of its fields holds unit and help.
+        A frozen dataclass of the options that a user may set; `metadata` of its fields holds unit and help.
     param_sizes : dict of str to int
-        The heads an encoder grows.
+        Sizes of the encoder's heads, which are the posterior's parameters, by name.
     dim, ambient_dim : int
-        Intrinsic dimension, and that of z.
+        Intrinsic dimension, and the number of coordinates of z.
     parts : tuple of str
         Names of the columns of `log_ratio` and `kl`.
     coordinates : str
-        What z is, in words.
+        A description of the coordinates of z, in words.
     own_rate : float
         Learning rate of the latent's own parameters (curvatures), in units of the networks'.
     burn_in : float
-        Share of the epochs over which they stay as they start.
+        Share of the epochs during which these parameters keep their initial values.
     settled : float
-        Share of the epochs before which the ELBO is not yet what it will be of.
+        Share of the epochs after which ELBOs compare: before it the posterior is still of another form.
     flat : bool
         Whether z and the head `loc` are Cartesian coordinates of order one: networks then start as the principal
         components.
     rows_at_once : int
-        Frames that memory is asked for at once.
+        Most frames that are computed at once, so that memory suffices.
     """
 
     options_type: ClassVar[type[Any]]
@@ -198,7 +198,8 @@ class Latent(nn.Module, ABC):
     def chords(self, z: Tensor) -> Tensor | None:
         """Return coordinates (B, m) whose Euclidean distances never exceed `distance`, for neighbour searches.
 
-        None where nobody knows any, as in a latent space with a distance of its own: then all distances are measured.
+        None where no such coordinates are known, as in a latent space that overrides `distance` alone: a search then
+        computes all distances.
         """
         return z if type(self).distance is Latent.distance else None
 

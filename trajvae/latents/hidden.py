@@ -31,7 +31,7 @@ class Hidden(Protocol):
     Attributes
     ----------
     sizes : dict of str to int
-        The heads an encoder grows.
+        Sizes of the encoder's heads, which are the posterior's parameters, by name.
     """
 
     sizes: dict[str, int]

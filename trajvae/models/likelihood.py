@@ -20,21 +20,21 @@ class Likelihood(nn.Module, ABC):
     floor : float
         Smallest standard deviation in Å: the precision of the file.
     n_frames : int
-        Training frames, for shrinkage.
+        Number of training frames, by which a covariance is shrunk.
     param_sizes : dict of str to int
-        The heads a decoder grows.
+        Sizes of the decoder's heads, which are the distribution's parameters, by name.
 
     Attributes
     ----------
     structured : bool
-        Whether the covariance has a structure that training lets in gradually.
+        Whether training introduces the covariance gradually, see `set_moment`.
     free_bits : float
-        Nats of divergence that training leaves the latent without a price: the more a likelihood explains by itself,
-        the likelier it is that the latent is left unused.
+        Nats of KL divergence that training does not penalise: the more a likelihood explains by itself, the likelier
+        it is that the latent stays unused.
     warmup : float
-        Share of the epochs over which the divergence's weight rises, at least.
+        Smallest share of the epochs over which the weight of the KL divergence rises.
     steps : int
-        Optimiser steps that the default number of epochs aims at.
+        Number of optimiser steps that the default number of epochs aims at.
     """
 
     structured = False
@@ -79,8 +79,8 @@ class Likelihood(nn.Module, ABC):
     def misfit(self, residual: Tensor) -> Tensor:
         """Return the mean square of residuals (B, ...) in units of the covariance, over their number: 1 where it fits.
 
-        Frames that the networks were fitted to have smaller residuals than others; the misfit of validation frames says
-        by how much the covariance of the former is too small.
+        Frames that the networks were fitted to have smaller residuals than others: the misfit of validation frames
+        shows by how much a covariance of training frames is too small.
         """
 
     @abstractmethod
@@ -94,7 +94,8 @@ class Likelihood(nn.Module, ABC):
         Parameters
         ----------
         moment : Tensor
+            As `moment` returns it.
         structure : float
-            0 for a spherical covariance of the same mean variance, 1 for the moment's own. A training that starts
-            spherical spends the latent on large motions, which a covariance could also explain but not reconstruct.
+            0 for a spherical covariance of the same mean variance, 1 for the moment's own. Training starts with 0, so
+            that the latent learns large motions, which a covariance could also explain but not reconstruct.
         """

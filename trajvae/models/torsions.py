@@ -112,11 +112,11 @@ class TorsionModel(nn.Module, ABC):
     Parameters
     ----------
     n : int
-        K.
+        Number of torsions, K.
     components : int
-        M, of each mixture.
+        Number of components of each mixture, M.
     param_sizes : dict of str to int
-        The heads a decoder grows.
+        Sizes of the decoder's heads, which are the distribution's parameters, by name.
     """
 
     start: Tensor
