@@ -218,7 +218,7 @@ class Model(Displayed):
         search: Search | None = None,
         progress: Callable[[int, int, float], None] | None = None,
     ) -> Conformations:
-        """Structures that optimise an observable.
+        """Find structures that optimise an observable.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ class Model(Displayed):
         reading: Reading | None = None,
         progress: Callable[[int, int, float], None] | None = None,
     ) -> Conformations:
-        """The geodesic between two conformations, decoded.
+        """Find the geodesic between two conformations, and decode it.
 
         Parameters
         ----------

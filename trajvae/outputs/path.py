@@ -99,7 +99,7 @@ def path(
     seed: int = 0,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Conformations:
-    """The shortest path between two latent points, decoded.
+    """Find the shortest path between two latent points, and decode it.
 
     Parameters
     ----------
