@@ -21,7 +21,7 @@ _OFTEN = 0.1  # seconds between two lines at least
 
 @dataclass(eq=False)
 class Bar:
-    """One stage of the work."""
+    """Hold one stage of the work."""
 
     what: str
     unit: str = ""
@@ -31,7 +31,7 @@ class Bar:
     since: float = field(default_factory=time.monotonic)
 
     def line(self, columns: int) -> str:
-        """What is shown of it."""
+        """Return the line that shows the stage."""
         from tqdm import tqdm
 
         spent = time.monotonic() - self.since
@@ -43,7 +43,7 @@ class Bar:
 
 
 class Display:
-    """The bar of what is being done, in one line: the innermost stage; between stages a clock.
+    """Show the bar of the innermost stage of the work in one line, and a clock between stages.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Display:
             self._bars.append(bar)
 
     def update(self, bar: Bar, done: int, figure: float | None = None) -> None:
-        """How far a bar's stage is, with a figure beside it."""
+        """Set how far a bar's stage is, with a figure beside it."""
         with self._lock:
             bar.done = done
             if figure is not None and math.isfinite(figure):
@@ -81,7 +81,7 @@ class Display:
 
     @contextlib.contextmanager
     def stage(self, what: str, unit: str, total: int | None) -> Iterator[Tell]:
-        """See `trajvae.progress.Listener`."""
+        """Show a bar while a stage of the work lasts; yield the function that takes the units done."""
         bar = Bar(what, unit, total)
         self.begin(bar)
         try:
@@ -91,7 +91,7 @@ class Display:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """No bar on the terminal meanwhile: something else is printed."""
+        """Hide the bar while something else is printed."""
         with self._lock:
             self._clear()
             yield
@@ -146,7 +146,7 @@ def _columns(stream: TextIO) -> int:
 
 
 def display() -> Display | None:
-    """That of the running command; None where stderr is no terminal."""
+    """Return the display of the running command, or None where stderr is not a terminal."""
     return _Shown.display
 
 
@@ -170,7 +170,7 @@ def showing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def aside() -> Iterator[None]:
-    """No bar on the terminal meanwhile."""
+    """Hide the bar meanwhile."""
     shown = _Shown.display
     with shown.aside() if shown is not None else contextlib.nullcontext():
         yield

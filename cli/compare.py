@@ -38,7 +38,7 @@ def compare(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Held-out evidence of several latent spaces, trained alike on the same frames.
+    """Compare latent spaces by held-out evidence, trained alike on the same frames.
 
     The importance-weighted bound (IWAE) is the closest to the log-likelihood of frames that no model has seen. Training
     ends after 50 epochs at most unless --epochs says otherwise.

@@ -28,7 +28,7 @@ from .train import CONTRACT, OF_TRAINING, train_model, unfinished
 def embed(
     trajectories: tuple[str, ...], model: Path | None, output: Path, force: bool, as_json: bool, **choices: Any
 ) -> None:
-    """Latent coordinates of every frame.
+    """Write latent coordinates of every frame.
 
     With -m that model is applied; else model.h5 of this folder; where there is none, it is trained first, and where its
     training stopped, that goes on.

@@ -58,7 +58,7 @@ def generate(
     as_json: bool,
     **mending: Any,
 ) -> None:
-    """New conformations, drawn from the model."""
+    """Draw new conformations from the model."""
     from trajvae.errors import OptionError
     from trajvae.outputs.conformations import conformation_files
 

@@ -1,4 +1,4 @@
-"""Help by groups: a command whose options stand under headings, each with its default told apart from its meaning."""
+"""Help by groups: a command whose options stand under headings, each with its default after its meaning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ORDER = (INPUT, MODEL, TRAINING, OUTPUT, RUNNING)  # those of the command itself
 
 
 class GroupedOption(click.Option):
-    """An option that knows its group, and the default that its user gets.
+    """Describe an option that knows its group, and the default that its user gets.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class GroupedOption(click.Option):
         self.group, self.default_text = group, default_text
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Its names, and its help with the default in words."""
+        """Return the option's names, and its help with the default in words."""
         record = super().get_help_record(ctx)
         if record is None or not self.default_text:
             return record
@@ -39,7 +39,7 @@ class GroupedOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose help has its options under headings."""
+    """Show a command's options under headings in its help."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, group by group; those of no group are the command's own."""
@@ -55,14 +55,14 @@ class GroupedCommand(click.Command):
 
 
 def group_of(option: click.Parameter) -> str:
-    """The heading that an option stands under; empty for one of the command's own."""
+    """Return the heading that an option stands under; empty for one of the command's own."""
     if isinstance(option, GroupedOption):
         return option.group
     return RUNNING if "--help" in option.opts else ""
 
 
 def default_of(option: click.Option) -> str:
-    """The default that a user gets, as text; empty where an option is off, or none."""
+    """Return the default that a user gets, as text; empty where an option is off, or none."""
     if isinstance(option, GroupedOption) and option.default_text:
         return option.default_text
     plain = isinstance(option.default, int | float | str) or hasattr(option.default, "__fspath__")

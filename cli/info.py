@@ -20,7 +20,7 @@ _MOST = 40
 @options.as_json
 @options.no_verify
 def info(file: Path | None, backend: str | None, as_json: bool) -> None:
-    """Say what one of trajvae's files holds, or what a latent space can be told."""
+    """Say what one of trajvae's files holds, or which settings a latent space has."""
     if backend is not None:
         _backend(backend, as_json)
     elif file is not None:

@@ -22,19 +22,19 @@ from .streams import open_streams
 # a module a command, of the same name, that is imported when the command is; and the first words of its help
 COMMANDS = {
     "train": "Read, align and train; write a model.",
-    "embed": "Latent coordinates of every frame.",
-    "generate": "New conformations, drawn from the model.",
-    "marginals": "Simulation against model, observable by observable.",
-    "optimize": "Structures that optimise an observable, where the simulation has been.",
-    "path": "The way between two conformations: a geodesic of the latent space, decoded.",
-    "compare": "Held-out evidence of several latent spaces, trained alike on the same frames.",
-    "plot": "A figure of what one of trajvae's files holds.",
-    "info": "Say what one of trajvae's files holds, or what a latent space can be told.",
+    "embed": "Write latent coordinates of every frame.",
+    "generate": "Draw new conformations from the model.",
+    "marginals": "Compare simulation and model, observable by observable.",
+    "optimize": "Find structures that optimise an observable, where the simulation has been.",
+    "path": "Find the way between two conformations: a geodesic of the latent space, decoded.",
+    "compare": "Compare latent spaces by held-out evidence, trained alike on the same frames.",
+    "plot": "Draw a figure of what one of trajvae's files holds.",
+    "info": "Say what one of trajvae's files holds, or which settings a latent space has.",
 }
 
 
 class WrongOption(click.ClickException):
-    """An option whose value the library refuses."""
+    """Report an option whose value the library refuses."""
 
     exit_code = 2
 
@@ -49,7 +49,7 @@ def _of_the_system(error: Exception) -> click.ClickException | None:
 
 
 class Commands(click.Group):
-    """Imports a command when it is used; turns trajvae's errors into exit codes: 2 for an option, 1 for the rest."""
+    """Import a command when it is used; turn trajvae's errors into exit codes: 2 for an option, 1 for the rest."""
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
         """Run the program; without `args`, those of the command line, and then the process is nothing else."""
@@ -78,13 +78,13 @@ class Commands(click.Group):
                 raise refused from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of their use."""
+        """Return the commands in the order of their use."""
         return list(COMMANDS)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first word names; of a mistyped one, those that are like it."""
+        """Return the command that the first word names; for a mistyped one, suggest those like it."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             like = get_close_matches(name, COMMANDS, n=2)
@@ -94,14 +94,14 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name."""
+        """Return the command of a name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(f".{cmd_name}", __package__), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without importing them."""
+        """Write the list of commands, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 

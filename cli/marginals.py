@@ -22,7 +22,7 @@ _UNITS = {"Angstrom": "Å", "degree": "°"}
 def marginals(
     trajectories: tuple[str, ...], model: Path | None, output: Path, force: bool, as_json: bool, **choices: Any
 ) -> None:
-    """Simulation against model, observable by observable.
+    """Compare simulation and model, observable by observable.
 
     Every divergence stands beside its noise floor: the same figure between two halves of the simulation. Bonds, angles,
     torsions, pair distances and the like are judged each by themselves, the worst first. Without a trajectory, the

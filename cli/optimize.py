@@ -56,7 +56,7 @@ def optimize(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Structures that optimise an observable, where the simulation has been.
+    """Find structures that optimise an observable, where the simulation has been.
 
     The optimum is reported beside the simulation's best frame; with a trajectory (and its -s, --select, ...), beside
     the best of all its frames.

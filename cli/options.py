@@ -27,10 +27,10 @@ LONGEST = 1e9  # seconds
 
 
 class Number(click.FloatRange):
-    """A number within a range; nan, which is below and above nothing, is refused."""
+    """Take a number within a range; nan, which no range holds, is refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """From what is typed."""
+        """Return the number of what is typed."""
         found = super().convert(value, param, ctx)
         if found != found:
             self.fail(f"{found} is not in the range {self._describe_range()}.", param, ctx)
@@ -79,7 +79,7 @@ as_json = _output("--json", "as_json", is_flag=True, help="Print one JSON object
 
 
 def output(default: str) -> Callable[[F], F]:
-    """`-o` and `-f`, with the command's default name."""
+    """Add `-o` and `-f`, with the command's default name."""
     return _stack(
         _output("-o", "--output", type=PATH, default=default, show_default=True, help="File to write."),
         _output("-f", "--force", is_flag=True, help="Replace the output if it exists."),
@@ -87,7 +87,7 @@ def output(default: str) -> Callable[[F], F]:
 
 
 def structures(default: str) -> Callable[[F], F]:
-    """`-o` and `-f` of commands that write structures."""
+    """Add `-o` and `-f` of commands that write structures."""
     text = (
         "File to write: NAME.h5md, which opens in MDAnalysis with NAME.pdb, and in mdtraj; or NAME.xtc, NAME.dcd, "
         "NAME.nc (AMBER's NetCDF) or NAME.pdb (one model a structure), beside NAME.h5md, which keeps the numbers."
@@ -99,7 +99,7 @@ def structures(default: str) -> Callable[[F], F]:
 
 
 def written(output: Path) -> str:
-    """The files that structures were written to, and what each is."""
+    """Return the files that structures were written to, and what each is."""
     topology, numbers = output.with_suffix(".pdb"), output.with_suffix(".h5md")
     if output == numbers:
         return f"{output}   topology: {topology}"
@@ -219,7 +219,7 @@ TRAINING = (
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
-    """The training options that stand on the command line."""
+    """Return the training options that stand on the command line."""
     from trajvae.errors import OptionError
 
     if options.get("latent_dim") is not None and options.get("signature") is not None:
@@ -231,7 +231,7 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def reading_of(options: dict[str, Any]) -> Any:
-    """The reading options as `Reading`."""
+    """Return the reading options as `Reading`."""
     from trajvae.readers.sources import Reading
 
     chosen = {name: options[name] for name in READING if name != "topology"}
@@ -269,14 +269,14 @@ def ready(
 
 
 def need_trajectories(names: tuple[str, ...]) -> list[str]:
-    """At least one trajectory."""
+    """Return the trajectories; refuse none."""
     if not names:
         raise click.UsageError("wanted at least one trajectory, as in: trajvae embed traj.dcd -s top.psf")
     return list(names)
 
 
 def load_model(path: Path | None, device: str) -> Any:
-    """The model that is named, or `model.h5`."""
+    """Return the model that is named, or `model.h5`."""
     from trajvae.errors import ReadError
     from trajvae.model import Model
     from trajvae.system import is_readable
@@ -288,7 +288,7 @@ def load_model(path: Path | None, device: str) -> Any:
 
 
 def command_line() -> str:
-    """What was typed, as it is stored in outputs."""
+    """Return what was typed, as it is stored in outputs."""
     from trajvae.store import storable
 
     return storable(shlex.join(["trajvae", *sys.argv[1:]]))

@@ -45,7 +45,7 @@ def path(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """The way between two conformations: a geodesic of the latent space, decoded.
+    """Find the way between two conformations: a geodesic of the latent space, decoded.
 
     Frame numbers count the frames that the model was trained on, or those of the trajectory given here.
     """

@@ -101,7 +101,7 @@ def plot(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """A figure of what one of trajvae's files holds.
+    """Draw a figure of what one of trajvae's files holds.
 
     Latent coordinates in time and their free energy, of embed.h5; how a training went, of model.h5; simulation against
     model, of marginals.h5; conformations, optimisations, paths and comparisons, of theirs. Several embed.h5 are laid

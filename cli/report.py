@@ -19,7 +19,7 @@ _PARTS = 8  # of the divergence that are listed
 
 
 def bar(what: str, unit: str) -> Callable[..., None]:
-    """A progress callback (done, total[, figure]); silent where stderr is no terminal."""
+    """Return a progress callback (done, total[, figure]); it shows nothing where stderr is not a terminal."""
     started: list[bars.Bar] = []
 
     def show(done: int, total: int, figure: float | None = None) -> None:
@@ -37,13 +37,13 @@ def bar(what: str, unit: str) -> Callable[..., None]:
 
 
 def say(text: str) -> None:
-    """A note on stderr."""
+    """Write a note to stderr."""
     with bars.aside():
         click.echo(printable(text), err=True)
 
 
 def notes(said: list[warnings.WarningMessage]) -> list[str]:
-    """Of warnings that were caught, those of trajvae, each once; they are told on stderr too."""
+    """Return the texts of caught warnings of trajvae, each once, and write them to stderr."""
     found = dict.fromkeys(str(w.message) for w in said if issubclass(w.category, TrajvaeWarning))
     for text in found:
         say(f"warning: {text}")
@@ -57,7 +57,7 @@ def result(figures: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Without numbers that JSON does not know."""
+    """Return values without numbers that JSON does not know."""
     if isinstance(value, dict):
         return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -66,7 +66,7 @@ def plain(value: Any) -> Any:
 
 
 def training_lines(figures: dict[str, Any]) -> list[str]:
-    """The figures of a training, for people.
+    """Return the figures of a training, for people.
 
     Raises
     ------

@@ -19,7 +19,7 @@ OF_TRAINING = ("elbo_shape", "copies", "unlike_blocks")  # says nothing of frame
 
 
 def unfinished(path: Path) -> bool:
-    """Whether a model file holds a training that stopped."""
+    """Return whether a model file holds a training that stopped."""
     from trajvae.store import model_status
 
     return path.exists() and model_status(path) == "training"
@@ -57,7 +57,7 @@ def train_model(
 
 
 def _save(model: Any, path: Path, *, force: bool) -> None:
-    """Write a model in the place of its own checkpoint; where the disk refuses, that stands."""
+    """Save a model over its own checkpoint; where the disk refuses, the checkpoint stays."""
     from trajvae.errors import OutputError
 
     try:

@@ -19,7 +19,7 @@ _SHARE = 0.05  # of the time may be spent on checkpoints
 
 
 class Checkpointer:
-    """Writes what a training has reached to its model file, now and then.
+    """Write what a training has reached to its model file, now and then.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Checkpointer:
         self.due, self.written, self.warned = time.monotonic() + min(every, _FIRST), written, False
 
     def __call__(self, begun: Begun, take: Callable[[], Snapshot]) -> None:
-        """Called after every step."""
+        """Write a checkpoint if one is due; called after every step."""
         begins, stop = time.monotonic(), self.asked()
         if not stop and begins < self.due:
             return

@@ -21,7 +21,7 @@ from trajvae.readers.neighbours import at_usual_stride
 
 
 class Collect(Displayed, AnalysisBase):  # type: ignore[misc]
-    """Copies the coordinates that a `Frames` plan reads."""
+    """Copy the coordinates that a `Frames` plan reads."""
 
     _analysis_algorithm_is_parallelizable = True
 
@@ -36,11 +36,11 @@ class Collect(Displayed, AnalysisBase):  # type: ignore[misc]
 
     @classmethod
     def get_supported_backends(cls) -> tuple[str, ...]:
-        """Backends of MDAnalysis' `run`."""
+        """Return the backends of MDAnalysis' `run`."""
         return ("serial", "multiprocessing", "dask")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Workers copy coordinates only: they need no model and draw no progress bar."""
+        """Return the state without model and progress bar: workers copy coordinates only."""
         return {**self.__dict__, "model": None, "embedding": None, "_progress": None, "_read": None}
 
     def run(

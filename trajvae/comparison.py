@@ -26,7 +26,7 @@ def candidates(
     settings: Mapping[str, Any] | None = None,
     **options: Unpack[CandidateOptions],
 ) -> dict[str, TrainConfig]:
-    """Configurations that differ in their latent space alone.
+    """Return configurations that differ in their latent space alone.
 
     Parameters
     ----------

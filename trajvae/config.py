@@ -44,7 +44,7 @@ def _option(default: Any, text: str, depends: str = "") -> Any:
 
 
 class AlikeOptions(TypedDict, total=False):
-    """Options of training that latent spaces which are compared have alike; see `TrainConfig`."""
+    """Hold options of training that compared latent spaces share, as `TrainConfig` explains them."""
 
     signature: str | None
     features: str
@@ -60,20 +60,20 @@ class AlikeOptions(TypedDict, total=False):
 
 
 class NetworkOptions(AlikeOptions, total=False):
-    """Options of training beside the latent space, the atoms and the seed; see `TrainConfig`."""
+    """Hold options of training beside the latent space, the atoms and the seed, as `TrainConfig` explains them."""
 
     settings: dict[str, Any]
 
 
 class CandidateOptions(AlikeOptions, total=False):
-    """Options of training beside the latent space; see `TrainConfig`."""
+    """Hold options of training beside the latent space, as `TrainConfig` explains them."""
 
     select: str | None
     seed: int
 
 
 class TrainingOptions(NetworkOptions, total=False):
-    """All options of training by name; see `TrainConfig`, whose fields they are."""
+    """Hold all options of training by name, as `TrainConfig` explains them."""
 
     backend: str
     latent_dim: int | None
@@ -83,12 +83,15 @@ class TrainingOptions(NetworkOptions, total=False):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Options of `trajvae train`; the same names in Python. None stands for a default that depends on the data."""
+    """Set the options of `trajvae train`, by the same names in Python.
+
+    None stands for a default that depends on the data.
+    """
 
     backend: str = _option("euclidean", "latent space: euclidean, hyperspherical, product, rhvae or embedded")
     latent_dim: int = _option(None, "intrinsic dimension of the latent space", "2, or that of signature or manifold")
     signature: str | None = _option(
-        None, "factors of a product space, such as h2,s2,e2 or s2:0.5; stands in the place of the latent dimension"
+        None, "factors of a product space, such as h2,s2,e2 or s2:0.5; replaces the latent dimension"
     )
     features: str = _option(
         "cartesian",
@@ -169,20 +172,20 @@ class TrainConfig:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Of the hidden layers: those given, or the default of the features."""
+        """Widths of the hidden layers: those given, or the default of the features."""
         return self.hidden if self.hidden is not None else WIDTHS.get(self.features, (256, 256, 256))
 
     def latent_settings(self) -> dict[str, Any]:
-        """What the latent space is told beside its dimension."""
+        """Return the settings of the latent space other than its dimension, by name."""
         return self.settings if self.signature is None else {**self.settings, "signature": self.signature}
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return the options as JSON takes them."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """The inverse of `to_dict`, for files; names that this version does not know are ignored."""
+        """Return the options of `to_dict`, for files; names that this version does not know are ignored."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         check_types(cls, known)
         if "settings" in known:

@@ -14,7 +14,7 @@ _LONGEST = 80  # characters of a cell
 
 
 class Summary(NamedTuple):
-    """What a result says of itself.
+    """Hold what a result shows of itself.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Summary(NamedTuple):
 
 
 class Displayed(ABC):
-    """A result that shows what it holds, never the numbers themselves."""
+    """Show what a result holds, never the numbers themselves."""
 
     @abstractmethod
     def _summary(self) -> Summary:
@@ -47,7 +47,7 @@ class Displayed(ABC):
 
 
 class Brief:
-    """A dataclass whose line tells the sizes of what it holds, never the numbers themselves."""
+    """Show the sizes of what a dataclass holds in one line, never the numbers themselves."""
 
     def __repr__(self) -> str:
         held = vars(self).items()
@@ -79,7 +79,7 @@ def html_table(summary: Summary) -> str:
 
 
 def scalars(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The figures that are one number or text each, as rows of a table."""
+    """Return the figures that are one number or text each, as rows of a table."""
     return [(name, value) for name, value in figures.items() if isinstance(value, str | Real)]
 
 

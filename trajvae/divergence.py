@@ -15,7 +15,7 @@ _TWO = 4  # values of which one at each end can be left out
 
 
 def bin_edges(samples: list[Float64], period: float = 0.0) -> Float64:
-    """Edges of 50 equal bins over the samples, the outer two of which are open; of angles one period from -period/2.
+    """Return edges of 50 equal bins over the samples, the outer two open; for angles, one period from -period/2.
 
     The bins cover every sample but for its far values: half a percent at each end, or one value where that is less, can
     widen the bins by no more than half of what the rest of that sample spans. Few far values so hide nothing; they are
@@ -51,23 +51,23 @@ def _range(sample: Float64) -> tuple[float, float]:
 
 
 def histogram(sample: Float64, edges: Float64) -> Float64:
-    """Share of a sample in each bin; what lies beyond the edges counts in the outermost bins."""
+    """Return the share of a sample in each bin; what lies beyond the edges counts in the outermost bins."""
     return np.asarray(np.histogram(np.clip(sample, edges[0], edges[-1]), edges)[0] / len(sample))
 
 
 def jensen_shannon(p: Float64, q: Float64) -> Float64:
-    """Jensen-Shannon divergence of histograms along the last axis, in bits."""
+    """Return the Jensen-Shannon divergence of histograms along the last axis, in bits."""
     return np.asarray(scipy.spatial.distance.jensenshannon(p, q, base=2, axis=-1) ** 2)
 
 
 def histogram_divergence(a: Float64, b: Float64, period: float = 0.0, edges: Float64 | None = None) -> float:
-    """Jensen-Shannon divergence of two samples' histograms in bits: of 50 bins over both, or of the bins given."""
+    """Return the Jensen-Shannon divergence of two samples' histograms, in bits, of 50 bins or those given."""
     edges = bin_edges([a, b], period) if edges is None else edges
     return float(jensen_shannon(histogram(a, edges), histogram(b, edges)))
 
 
 def circular_wasserstein(a: Float64, b: Float64, period: float) -> float:
-    """Wasserstein-1 distance of two samples on a circle.
+    """Return the Wasserstein-1 distance of two samples on a circle.
 
     References
     ----------

@@ -12,7 +12,7 @@ class TrajvaeError(Exception):
 
 
 def printable(text: str) -> str:
-    """Text with everything that is no printable character escaped: a file's words may steer a terminal."""
+    """Return text with every unprintable character escaped: a file's words may steer a terminal."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

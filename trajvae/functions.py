@@ -20,11 +20,11 @@ _GIVEN: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
 
 
 class StoredSettings(dict[str, Any]):
-    """Settings that were read from a file: `names_given` finds no name in them."""
+    """Hold settings that were read from a file: `names_given` finds no name in them."""
 
 
 def names_given(settings: Mapping[str, Any]) -> list[str]:
-    """Return the texts among settings that a user gave; none of those that were read from a file."""
+    """Return the texts among settings that a user gave; no texts where a file gave them."""
     if isinstance(settings, StoredSettings):
         return []
     return [value for value in settings.values() if isinstance(value, str)]
@@ -41,7 +41,7 @@ def importing(names: Iterable[str]) -> Iterator[None]:
 
 
 def imported(text: str, what: str, wanted: str) -> Callable[..., Any]:
-    """The function that a text names; its module may stand in the working folder.
+    """Return the function that a text names; its module may stand in the working folder.
 
     Parameters
     ----------
@@ -75,5 +75,5 @@ def imported(text: str, what: str, wanted: str) -> Callable[..., Any]:
 
 
 def one_line(error: Exception) -> str:
-    """An error in one line."""
+    """Return an error in one line."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -10,7 +10,7 @@ _UNITS = {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "m
 
 
 def parse_memory(text: str | float | None) -> float:
-    """Bytes of a text such as `2GB` or `500 MiB`; None is half of this machine's memory.
+    """Return the bytes that a text such as `2GB` or `500 MiB` means; for None, half of this machine's memory.
 
     Raises
     ------

@@ -41,7 +41,7 @@ from trajvae.training import resume, train, train_frames
 
 
 class Model(Displayed):
-    """A trained model; `Model.train`, `Model.load` and `Model.resume` give one.
+    """Use a trained model; `Model.train`, `Model.load` and `Model.resume` return one.
 
     Examples
     --------
@@ -142,22 +142,22 @@ class Model(Displayed):
 
     @property
     def config(self) -> TrainConfig:
-        """The options it was made with."""
+        """Options that the model was made with."""
         return self.pipeline.config
 
     @property
     def topology(self) -> Topology:
-        """Of the selected atoms."""
+        """Topology of the selected atoms."""
         return self.pipeline.topology
 
     @property
     def figures(self) -> dict[str, Any]:
-        """What training reported: held-out ELBO, RMSD and the like."""
+        """Figures that training reported: held-out ELBO, RMSD and the like."""
         return self.record.figures
 
     @property
     def history(self) -> TrainingHistory:
-        """How its training went: columns by name, a row an evaluation."""
+        """History of the training: columns by name, a row an evaluation."""
         return TrainingHistory(self.record.history, self.pipeline.vae.latent.parts)
 
     def open(self, source: Any, reading: Reading | None = None) -> Frames:
@@ -180,7 +180,7 @@ class Model(Displayed):
         *,
         rmsd: bool = True,
     ) -> Embedding:
-        """Latent coordinates of every frame of a source, which may be all that `Model.train` takes.
+        """Return latent coordinates of every frame of a source, which may be all that `Model.train` takes.
 
         Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables
         and no flags of the support, and latents are the same, in a third of the time from memory or DCD.
@@ -188,21 +188,21 @@ class Model(Displayed):
         return embed(self.pipeline, self.open(source, reading), progress, rmsd=rmsd, record=self.record)
 
     def decode(self, latent: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""
+        """Return mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""
         return self.pipeline.decode(latent)
 
     @spelled_out(DrawingOptions, DRAWING_DEFAULTS)
     def generate(self, n: int, **options: Unpack[DrawingOptions]) -> Conformations:
-        """New conformations in memory; the options are those of `trajvae.outputs.generate.Drawing`."""
+        """Return new conformations in memory; the options are those of `trajvae.outputs.generate.Drawing`."""
         return Drawing(self.pipeline, self.record, n, **options).collect()
 
     @spelled_out(DrawingOptions, DRAWING_DEFAULTS)
     def drawing(self, n: int, **options: Unpack[DrawingOptions]) -> Drawing:
-        """What `generate` gives, not drawn yet: iterate over pieces, or `save` as many as the disk holds."""
+        """Return what `generate` draws, not drawn yet: iterate over pieces, or `save` as many as the disk holds."""
         return Drawing(self.pipeline, self.record, n, **options)
 
     def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
-        """Simulation against model; without a source, on the frames the model keeps."""
+        """Compare simulation and model, observable by observable; without a source, on the frames the model keeps."""
         positions = None if source is None else self.open(source, reading).read().positions
         return marginals(self.pipeline, self.record, positions, seed=seed)
 
@@ -218,7 +218,7 @@ class Model(Displayed):
         search: Search | None = None,
         progress: Callable[[int, int, float], None] | None = None,
     ) -> Conformations:
-        """Structures that optimise an observable.
+        """Find structures that optimise an observable.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ class Model(Displayed):
         reading: Reading | None = None,
         progress: Callable[[int, int, float], None] | None = None,
     ) -> Conformations:
-        """The geodesic between two conformations, decoded.
+        """Find the geodesic between two conformations, and decode it.
 
         Parameters
         ----------

@@ -20,7 +20,7 @@ MAX_PAIRS = 2000  # pair distances that are compared, at most
 
 @dataclass(frozen=True)
 class Observable:
-    """A named function of positions.
+    """Name a function of positions.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Observable:
 
 
 def radius_of_gyration(x: Tensor, masses: Tensor) -> Tensor:
-    """Mass-weighted radius of gyration, (B, N, D) to (B,), as `AtomGroup.radius_of_gyration()`."""
+    """Return mass-weighted radii of gyration in Å, (B, N, D) to (B,), as `AtomGroup.radius_of_gyration()`."""
     w = (masses / masses.sum()).to(x)
     centred = x - torch.einsum("bnd,n->bd", x, w)[:, None]
     square: Tensor = torch.einsum("bnd,bnd,n->b", centred, centred, w)
@@ -49,20 +49,20 @@ def radius_of_gyration(x: Tensor, masses: Tensor) -> Tensor:
 
 
 def distance(x: Tensor, i: int, j: int) -> Tensor:
-    """Distance of two atoms, (B, N, D) to (B,)."""
+    """Return the distance of two atoms in Å, (B, N, D) to (B,)."""
     length: Tensor = torch.linalg.vector_norm(x[:, i] - x[:, j], dim=-1)
     return length
 
 
 def angle(x: Tensor, i: int, j: int, k: int) -> Tensor:
-    """Angle at j in degrees, (B, N, D) to (B,)."""
+    """Return the angle at j in degrees, (B, N, D) to (B,)."""
     a, b = x[:, i] - x[:, j], x[:, k] - x[:, j]
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=-1, eps=1e-12)
     return torch.rad2deg(torch.arccos(cosine.clamp(-1.0, 1.0)))
 
 
 def dihedral(x: Tensor, i: int, j: int, k: int, m: int) -> Tensor:
-    """Dihedral angle in degrees, IUPAC sign, in (-180, 180]; (B, N, 3) to (B,)."""
+    """Return the dihedral angle in degrees, IUPAC sign, in (-180, 180]; (B, N, 3) to (B,)."""
     a, b, c = x[:, j] - x[:, i], x[:, k] - x[:, j], x[:, m] - x[:, k]
     n1, n2 = torch.linalg.cross(a, b), torch.linalg.cross(b, c)
     along = torch.linalg.vector_norm(b, dim=-1) * (a * n2).sum(dim=-1)
@@ -70,7 +70,7 @@ def dihedral(x: Tensor, i: int, j: int, k: int, m: int) -> Tensor:
 
 
 def superposed_rmsd(x: Tensor, reference: Tensor) -> Tensor:
-    """RMSD after optimal proper superposition, unweighted; (B, N, D) and (N, D) to (B,).
+    """Return the RMSD after optimal proper superposition, unweighted; (B, N, D) and (N, D) to (B,).
 
     The singular values of the covariance say the optimum without the rotation, so that gradients stay finite.
     """
@@ -85,7 +85,7 @@ def superposed_rmsd(x: Tensor, reference: Tensor) -> Tensor:
 
 
 def built_in(topology: Topology) -> dict[str, Observable]:
-    """The observables that every molecule has and every model keeps of its training frames."""
+    """Return the observables that every molecule has and every model keeps of its training frames."""
     masses = torch.from_numpy(topology.masses)
     last = topology.n_atoms - 1
     return {
@@ -95,7 +95,7 @@ def built_in(topology: Topology) -> dict[str, Observable]:
 
 
 def angles_of(bonds: NDArray[np.int64], n_atoms: int) -> NDArray[np.int64]:
-    """All angles i - j - k of a bond graph, shape (A, 3), i < k."""
+    """Return all angles i - j - k of a bond graph, (A, 3), i < k."""
     around: list[list[int]] = [[] for _ in range(n_atoms)]
     for a, b in bonds.tolist():
         around[a].append(b)
@@ -105,7 +105,7 @@ def angles_of(bonds: NDArray[np.int64], n_atoms: int) -> NDArray[np.int64]:
 
 
 def ramachandran(topology: Topology) -> dict[str, tuple[int, int, int, int]]:
-    """phi and psi of every residue whose backbone atoms, and those of its neighbour, are selected."""
+    """Return phi and psi of every residue whose backbone atoms, and those of its neighbour, are selected."""
     place: dict[tuple[int, str], int] = {}
     for index, key in enumerate(zip(topology.residues.tolist(), topology.names.tolist(), strict=True)):
         place.setdefault(key, index)
@@ -130,7 +130,7 @@ def _in_sequence(topology: Topology, i: int, j: int) -> bool:
 
 
 def pair_observables(n_atoms: int, most: int = MAX_PAIRS) -> list[Observable]:
-    """Distances `distance_i-j` of all pairs of atoms, or of an even selection of them."""
+    """Return distances `distance_i-j` of all pairs of atoms, or of an even selection of them."""
     i, j = np.triu_indices(n_atoms, 1)
     keep = np.unique(np.linspace(0, len(i) - 1, min(most, len(i))).astype(np.int64))
     pairs = zip(i[keep].tolist(), j[keep].tolist(), strict=True)
@@ -138,7 +138,7 @@ def pair_observables(n_atoms: int, most: int = MAX_PAIRS) -> list[Observable]:
 
 
 def catalogue(topology: Topology, dimension: int) -> list[Observable]:
-    """Everything whose marginals are compared, but for pair distances.
+    """Return all observables whose marginals are compared, except pair distances.
 
     Bonds and angles where the topology has bonds, dihedrals phi and psi where it has a protein's backbone.
     """
@@ -161,14 +161,14 @@ def _bound(function: Callable[..., Tensor], *atoms: int) -> Function:
 
 
 def evaluate(observable: Observable, positions: NDArray[np.floating], chunk: int = 4096) -> NDArray[np.float64]:
-    """Values of an observable for frames (T, N, D), shape (T,)."""
+    """Return values of an observable for frames (T, N, D), (T,)."""
     return evaluate_all([observable], positions, chunk)[observable.name]
 
 
 def evaluate_all(
     observables: Sequence[Observable], positions: NDArray[np.floating], chunk: int = 4096
 ) -> dict[str, NDArray[np.float64]]:
-    """Values of several observables for frames (T, N, D), each of shape (T,); the frames are converted once."""
+    """Return values (T,) of several observables for frames (T, N, D), which are converted once."""
     out = {o.name: np.empty(len(positions)) for o in observables}
     for i in range(0, len(positions), chunk):
         x = torch.from_numpy(np.ascontiguousarray(positions[i : i + chunk], dtype=np.float64))

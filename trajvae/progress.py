@@ -1,4 +1,4 @@
-"""How far long work has come: whoever listens is told of every stage, and nobody is by default."""
+"""Progress of long work: a listener hears of every stage; by default nobody listens."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Tell = Callable[[int], None]
 
 
 class Listener(Protocol):
-    """What shows stages, from any thread."""
+    """Show the stages of the work, from any thread."""
 
     def stage(self, what: str, unit: str, total: int | None) -> contextlib.AbstractContextManager[Tell]:
-        """A stage that begins and ends with the context; what it gives is called with how many units are done."""
+        """Show a stage while the context lasts; it yields the function that takes the number of units done."""
         ...
 
 
@@ -26,7 +26,7 @@ class _Heard:
 
 @contextlib.contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Tell a listener of all stages meanwhile."""
+    """Report all stages to a listener meanwhile."""
     before, _Heard.listener = _Heard.listener, listener
     try:
         yield
@@ -36,7 +36,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stage(what: str, unit: str = "", total: int | None = None) -> Iterator[Tell]:
-    """A piece of work that may take long.
+    """Report a piece of work that may take long.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def stage(what: str, unit: str = "", total: int | None = None) -> Iterator[Tell]
 
 
 def counted(items: Iterable[Item], what: str, unit: str, total: int) -> Iterator[Item]:
-    """Items one by one, as a stage; each counts one."""
+    """Yield items one by one, as a stage; each counts one."""
     with stage(what, unit, total) as tell:
         for done, item in enumerate(items, start=1):
             yield item
@@ -68,7 +68,7 @@ def counted(items: Iterable[Item], what: str, unit: str, total: int) -> Iterator
 
 
 def measured(pieces: Iterable[Item], size: Callable[[Item], Sized], what: str, unit: str, total: int) -> Iterator[Item]:
-    """Pieces one by one, as a stage; each counts as many as the length of what `size` says."""
+    """Yield pieces one by one, as a stage; each counts the length of what `size` returns."""
     done = 0
     with stage(what, unit, total) as tell:
         for piece in pieces:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class ProgressBar:
-    """A bar on standard error, or in a notebook; call it with what is done.
+    """Show a bar on standard error, or in a notebook; call it with what is done.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ _FACTOR = re.compile(r"([hse])([1-9]\d{0,4})(?::([0-9.eE+-]+))?")
 
 @dataclass(frozen=True)
 class FactorSpec:
-    """One factor of a signature: letter, dimension, and its curvature if that is fixed."""
+    """Hold one factor of a signature: letter, dimension, and its curvature if that is fixed."""
 
     letter: str
     dim: int
@@ -27,12 +27,12 @@ class FactorSpec:
 
     @property
     def name(self) -> str:
-        """As in the signature."""
+        """Letter and dimension, as in the signature."""
         return f"{self.letter}{self.dim}"
 
 
 def parse_signature(text: str) -> list[FactorSpec]:
-    """From "h2,s2:0.5,e2" to factors.
+    """Return the factors of a signature such as "h2,s2:0.5,e2".
 
     Raises
     ------
@@ -68,14 +68,14 @@ def _curvature(text: str, letter: str, given: str) -> float:
 
 @dataclass(frozen=True)
 class ManifoldSpec:
-    """A compact manifold by name: its kind, and its dimension where the name says it."""
+    """Hold a compact manifold by name: its kind, and its dimension where the name says it."""
 
     kind: str
     dim: int | None
 
 
 def parse_manifold(text: str) -> ManifoldSpec:
-    """From "circle", "torus:2", "sphere:3", "so3" or "MODULE:FUNCTION".
+    """Return the manifold that "circle", "torus:2", "sphere:3", "so3" or "MODULE:FUNCTION" names.
 
     Raises
     ------

@@ -15,7 +15,7 @@ Array = NDArray[np.floating[Any]]
 
 
 def columns(x: Array) -> Float64:
-    """Frames (T, N, D) in float64, laid out so that one coordinate of one atom of all frames is one piece of memory.
+    """Return frames (T, N, D) in float64, with one coordinate of one atom of all frames contiguous in memory.
 
     What is computed term by term runs several times as fast on such frames as on those that a reader gives.
     """
@@ -23,7 +23,7 @@ def columns(x: Array) -> Float64:
 
 
 def scalar_products(a: Float64, b: Float64) -> Float64:
-    """Of vectors (T, K, D) in columns, (T, K)."""
+    """Return scalar products of vectors (T, K, D) in columns, (T, K)."""
     out: Float64 = a[..., 0] * b[..., 0]
     for d in range(1, a.shape[-1]):
         out += a[..., d] * b[..., d]
@@ -37,20 +37,20 @@ def _apart(x: Array, to: NDArray[np.int64], start: NDArray[np.int64]) -> Float64
 
 
 def bond_lengths(x: Array, bonds: NDArray[np.int64]) -> Float64:
-    """Lengths in Å, (T, N, D) to (T, B)."""
+    """Return bond lengths in Å, (T, N, D) to (T, B)."""
     apart = _apart(x, bonds[:, 0], bonds[:, 1])
     return np.sqrt(scalar_products(apart, apart))
 
 
 def bond_angles(x: Array, angles: NDArray[np.int64]) -> Float64:
-    """Angles in radians, (T, N, D) to (T, A)."""
+    """Return bond angles in radians, (T, N, D) to (T, A)."""
     a, b = (_apart(x, angles[:, end], angles[:, 1]) for end in (0, 2))
     size = np.sqrt(scalar_products(a, a)) * np.sqrt(scalar_products(b, b))
     return np.asarray(np.arccos(np.clip(scalar_products(a, b) / np.maximum(size, 1e-12), -1.0, 1.0)))
 
 
 def signed_volumes(x: Array, centres: NDArray[np.int64]) -> Float64:
-    """Triple product of the unit bonds from each centre to three neighbours, (T, N, 3) to (T, C)."""
+    """Return triple products of the unit bonds from each centre to three neighbours, (T, N, 3) to (T, C)."""
     first, second, third = (_unit(_apart(x, centres[:, k], centres[:, 0])) for k in (1, 2, 3))
     across = np.stack(
         [second[..., i - 2] * third[..., i - 1] - second[..., i - 1] * third[..., i - 2] for i in range(3)]
@@ -63,7 +63,7 @@ def _unit(vectors: Float64) -> Float64:
 
 
 def omegas(x: Array, fours: NDArray[np.int64]) -> Float64:
-    """Torsions of peptide bonds in radians, (T, N, 3) to (T, O)."""
+    """Return torsions of peptide bonds in radians, (T, N, 3) to (T, O)."""
     if not len(fours):
         return np.empty((len(x), 0))
     positions = torch.from_numpy(np.ascontiguousarray(x[:, fours.ravel()], dtype=np.float64))

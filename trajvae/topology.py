@@ -40,7 +40,7 @@ def _unknown_indices() -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Topology(Brief):
-    """The selected atoms.
+    """Hold the selected atoms.
 
     Attributes
     ----------
@@ -103,13 +103,13 @@ class Topology(Brief):
 
     @classmethod
     def anonymous(cls, n_atoms: int) -> Topology:
-        """Atoms of which nothing but their number is known: unit masses, no names, no bonds."""
+        """Return atoms of which only the number is known: unit masses, no names, no bonds."""
         empty = np.full(n_atoms, "")
         one = np.ones(n_atoms, dtype=np.int64)
         return cls(empty, empty, empty, empty, one, np.ones(n_atoms), np.empty((0, 2), dtype=np.int64))
 
     def subset(self, indices: NDArray[np.int64]) -> Topology:
-        """The topology of some of the atoms, with the bonds among them renumbered."""
+        """Return the topology of some of the atoms, with the bonds among them renumbered."""
         place = np.full(self.n_atoms, -1, dtype=np.int64)
         place[indices] = np.arange(len(indices))
         bonds = place[self.bonds]
@@ -120,12 +120,12 @@ class Topology(Brief):
         return Topology(**arrays, bonds=kept)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """All fields by name."""
+        """Return all fields by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[np.generic]]) -> Topology:
-        """The inverse of `to_arrays`; bonds keep their (B, 2) shape when empty.
+        """Return the topology of `to_arrays`; bonds keep their (B, 2) shape when empty.
 
         Files of earlier versions lack the arrays named in `GROUPS`, which then take their defaults.
         """
@@ -146,7 +146,7 @@ class Topology(Brief):
         )
 
     def backbone_bonds(self) -> NDArray[np.int64]:
-        """The bonds if there are any, otherwise consecutive atoms of the same segment.
+        """Return the bonds if there are any, otherwise consecutive atoms of the same segment.
 
         Returns
         -------

@@ -17,7 +17,7 @@ from trajvae.readers.reading import Reading, ReadingOptions
 
 
 class RunOptions(TypedDict, total=False):
-    """How a training is run: what is computed where, what is called and written meanwhile."""
+    """Hold how a training is run: what is computed where, what is called and written meanwhile."""
 
     device: str
     regulariser: Regulariser | None
@@ -32,7 +32,7 @@ class RunOptions(TypedDict, total=False):
 
 
 class ResumeOptions(TypedDict, total=False):
-    """How a training is gone on with."""
+    """Hold how a training is continued."""
 
     asked_for: dict[str, Any] | None
     device: str
@@ -45,7 +45,7 @@ class ResumeOptions(TypedDict, total=False):
 
 
 class TrainOptions(TrainingOptions, ReadingOptions, RunOptions, total=False):
-    """All options of `Model.train`."""
+    """Hold all options of `Model.train`."""
 
     latent: str
     reading: Reading | None
@@ -65,7 +65,7 @@ TRAIN_DEFAULTS = {**CONFIG_DEFAULTS, **RUN_DEFAULTS}
 
 
 def config_of(config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
-    """The configuration with the options that are given beside it.
+    """Return the configuration with the options that are given beside it.
 
     Raises
     ------
@@ -85,14 +85,14 @@ def config_of(config: TrainConfig | None, options: Mapping[str, Any]) -> TrainCo
 
 
 def reading_of(options: Mapping[str, Any]) -> Reading:
-    """The reading with the options that are given beside it."""
+    """Return the reading with the options that are given beside it."""
     own = {name: options[name] for name in ReadingOptions.__annotations__ if name in options}
     return dataclasses.replace(options.get("reading") or Reading(), **own)
 
 
 @contextlib.contextmanager
 def running(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The options of the run itself; where `verbose` asks for it they hold a progress bar, which ends with this."""
+    """Yield the options of the run itself, with a progress bar where `verbose` asks for it, which ends with this."""
     own = {name: value for name, value in options.items() if name in RunOptions.__annotations__ or name == "asked_for"}
     shown = bool(own.pop("verbose", False)) and own.get("progress") is None
     with ProgressBar("training", "epoch", shown=shown) as bar:

@@ -39,7 +39,7 @@ _MOST = 50_000  # frames that a streamed training's alignment and features are f
 
 
 def supply_of(frames: Frames, features: str, memory: float) -> Supply:
-    """Frames as training takes them: read at once where they fit into memory (bytes), else streamed."""
+    """Return frames as training takes them: read at once where they fit into memory (bytes), else streamed."""
     a_frame = frames.topology.n_atoms * len(frames.axes) * _BYTES.get(features, max(_BYTES.values()))
     if frames.n_frames * a_frame <= memory:
         return InMemory(frames.read())

@@ -26,7 +26,7 @@ REASONS = ("valid", "bond", "angle", "contact", "chirality", "omega")
 
 
 def widened_range(values: Float64) -> tuple[Float64, Float64]:
-    """Smallest and largest value of each term (T, K), widened by a quarter of the range or five robust deviations."""
+    """Return smallest and largest values of terms (T, K), widened by a quarter of the range or five deviations."""
     low, high = values.min(axis=0), values.max(axis=0)
     robust = 1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0)
     margin = np.maximum((high - low) / 4.0, 5.0 * robust)
@@ -35,7 +35,7 @@ def widened_range(values: Float64) -> tuple[Float64, Float64]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Validity(Brief):
-    """The test of DESIGN 6.4, learned from simulated frames.
+    """Test conformations against ranges learned from simulated frames.
 
     Attributes
     ----------
@@ -93,18 +93,18 @@ class Validity(Brief):
         return cls(**{**blank.to_arrays(), "contact": CONTACT * contact, "contact_14": CONTACT * contact_14})
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """All fields by name."""
+        """Return all fields by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Validity:
-        """The inverse of `to_arrays`; where peptide bonds were not looked at, all of theirs are absent."""
+        """Return the test of `to_arrays`; where peptide bonds were not looked at, all of theirs are absent."""
         looked_at = any(name.startswith("omega") for name in arrays)
         out = cls(**{f.name: arrays[f.name] for f in fields(cls) if looked_at or not f.name.startswith("omega")})
         return replace(out, omega_forms=out.omega_forms.astype(bool))
 
     def reasons(self, positions: Array) -> NDArray[np.int64]:
-        """The first test that each frame (T, N, D) fails, as an index into `REASONS`; 0 for valid, shape (T,)."""
+        """Return the first test that each frame (T, N, D) fails, as an index into `REASONS`, (T,); 0 for valid."""
         step = max(_FEWEST, _AT_ONCE // max(positions[:1].size, 1))
         parts = [self._first_failures(positions[i : i + step]) for i in range(0, len(positions), step)]
         return np.concatenate([np.empty(0, dtype=np.int64), *parts])
@@ -123,7 +123,7 @@ class Validity(Brief):
         return out
 
     def test(self, positions: Array) -> NDArray[np.bool_]:
-        """Whether each frame (T, N, D) is valid, shape (T,)."""
+        """Return whether each frame (T, N, D) is valid, (T,)."""
         return np.asarray(self.reasons(positions) == 0)
 
     def _stretched(self, positions: Array) -> NDArray[np.bool_]:
@@ -242,7 +242,7 @@ def _planarity(omega: Float64) -> tuple[Float64, NDArray[np.bool_]]:
 
 
 def peptide_bonds(topology: Topology) -> NDArray[np.int64]:
-    """The torsions C-C-N-C of all bonds between a C and an N of different residues, shape (O, 4)."""
+    """Return the torsions C-C-N-C of all bonds between a C and an N of different residues, (O, 4)."""
     around: list[list[int]] = [[] for _ in range(topology.n_atoms)]
     for a, b in topology.bonds.tolist():
         around[a].append(b)

@@ -15,7 +15,7 @@ _RANKS = (GOOD, CARE, UNUSABLE)
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason not to trust something.
+    """Hold one reason not to trust something.
 
     Attributes
     ----------
@@ -37,21 +37,21 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement with its reasons, worst first."""
+    """Hold a judgement with its reasons, worst first."""
 
     reasons: tuple[Reason, ...] = ()
 
     @property
     def verdict(self) -> str:
-        """`good`, `usable with care` or `not usable`."""
+        """Word of the judgement: `good`, `usable with care` or `not usable`."""
         return max((r.severity for r in self.reasons), key=_RANKS.index, default=GOOD)
 
     def to_json(self) -> dict[str, Any]:
-        """The keys `verdict` and `reasons`, as JSON takes them."""
+        """Return the keys `verdict` and `reasons`, as JSON takes them."""
         return {"verdict": self.verdict, "reasons": [dict(vars(reason)) for reason in self.reasons]}
 
     def lines(self) -> list[str]:
-        """The judgement for people, a line for each reason."""
+        """Return the judgement for people, a line for each reason."""
         return [f"verdict: {self.verdict}", *(f"  - {r.text}; next: {r.step}" for r in self.reasons)]
 
 

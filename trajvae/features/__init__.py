@@ -10,7 +10,7 @@ FEATURES: dict[str, type[Features]] = {"cartesian": ShapeSpace, "internal": Inte
 
 
 def features_of(kind: str) -> type[Features]:
-    """The class of a kind.
+    """Return the class of a kind of features.
 
     Raises
     ------

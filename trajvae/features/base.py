@@ -22,7 +22,7 @@ _MOST_INPUTS = 512
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """What features are fitted to.
+    """Hold what features are fitted to.
 
     Attributes
     ----------
@@ -43,13 +43,13 @@ class Lesson:
     latent_dim: int
 
     def inputs_of(self, size: int) -> int:
-        """How many of so many inputs are kept: at most one for four frames, so that few are not memorised."""
+        """Return how many of `size` inputs to keep: at most one for four frames, so that few are not memorised."""
         return min(size, max(self.latent_dim, len(self.frames) // 4, 1), max(_MOST_INPUTS, self.latent_dim))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers that fix a kind's arrays, for one that is filled from a file.
+    """Hold the numbers that fix the shapes of the features' arrays, so that a file can fill them.
 
     Attributes
     ----------
@@ -66,13 +66,16 @@ class Shape:
 
 
 class Features(nn.Module, ABC):
-    """Coordinates of a frame: what the networks see (inputs) and what the likelihood is over (targets).
+    """Describe the coordinates of a frame that a model works in.
+
+    The networks see `inputs`; the likelihood is a density of `targets`.
 
     Attributes
     ----------
     kind : str
-        Its name.
+        Name of the kind of features, as users choose it.
     shape : Shape
+        Sizes of the arrays.
     """
 
     kind: str
@@ -81,60 +84,60 @@ class Features(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def fitted(cls, lesson: Lesson) -> Self:
-        """Features of training frames."""
+        """Make features and fit them to training frames."""
 
     @classmethod
     @abstractmethod
     def blank(cls, alignment: Alignment, shape: Shape) -> Self:
-        """Features whose buffers will be loaded."""
+        """Make features whose buffers are to be loaded from a file."""
 
     @property
     @abstractmethod
     def size(self) -> int:
-        """Number of targets, F: the degrees of freedom."""
+        """Number of targets, F: the degrees of freedom of a frame."""
 
     @property
     def input_size(self) -> int:
-        """Number of inputs, I."""
+        """Number of inputs of the encoder, I."""
         return self.shape.n_inputs
 
     @property
     def n_linear(self) -> int:
-        """Number of targets that are no angles of a whole turn; they come first."""
+        """Number of targets that are lengths or narrow angles; the angles of a whole turn follow them."""
         return self.size - self.shape.n_angular
 
     @property
     def definition(self) -> bytes:
-        """What the targets are beside the alignment: log-densities of them compare where it is equal."""
+        """Bytes that define the targets beside the alignment: log-densities compare where these are equal."""
         return b""
 
     @property
     @abstractmethod
     def shape_space(self) -> ShapeSpace:
-        """Shape space with its principal components: what PCA is measured in."""
+        """Shape space with its principal components, in which the PCA baseline is measured."""
 
     @abstractmethod
     def targets(self, x: Tensor) -> Tensor:
-        """Aligned frames (B, N, D) in Å to targets (B, F)."""
+        """Return the targets (B, F) of aligned frames (B, N, D) in Å."""
 
     @abstractmethod
     def inputs(self, targets: Tensor) -> Tensor:
-        """Targets (B, F) to what an encoder reads, (B, I), of order one."""
+        """Return the inputs of an encoder, (B, I), of order one, for targets (B, F)."""
 
     def affine(self) -> tuple[Tensor, Tensor] | None:
-        """The matrix (N D, I) and the mean frame (N D,), in float64, of inputs that are linear in aligned frames.
+        """Return the matrix (N D, I) and the mean frame (N D,), float64, of inputs linear in aligned frames.
 
-        Inputs are the frame less the mean one, times the matrix; None where they are not linear.
+        Inputs are the frame minus the mean frame, times the matrix. None where they are not linear.
         """
         return None
 
     @abstractmethod
     def positions(self, targets: Tensor) -> Tensor:
-        """Targets (B, F) to frames (B, N, D) in Å, superposed on the reference; differentiable."""
+        """Return frames (B, N, D) in Å, superposed on the reference, for targets (B, F); differentiable."""
 
     @abstractmethod
     def log_jacobian(self, targets: Tensor) -> Tensor:
-        """Log of the volume of shape space per volume of targets, (B,): 0 where the map is an isometry.
+        """Return the log volume of shape space per volume of targets, (B,): 0 where the map is an isometry.
 
-        The log-density of targets less this is the log-density of shapes, in which kinds of features compare.
+        The log-density of targets minus this is the log-density of shapes, by which kinds of features compare.
         """

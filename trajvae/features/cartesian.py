@@ -36,7 +36,7 @@ _RANK = 1e-6  # share of the largest singular value below which an equation is r
 
 
 def constraints(reference: Float64, weights: Float64, kind: str) -> Float64:
-    """The linear equations that aligned frames obey.
+    """Return the linear equations that aligned frames obey.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def constraints(reference: Float64, weights: Float64, kind: str) -> Float64:
 
 
 def householder(rows: Float64) -> tuple[Float64, Float64]:
-    """Reflections Q = I - V T V^T whose first columns are the given orthonormal rows.
+    """Return reflections Q = I - V T V^T whose first columns are the given orthonormal rows.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def householder(rows: Float64) -> tuple[Float64, Float64]:
 
 
 class ShapeSpace(Features):
-    """Cartesian features of aligned frames.
+    """Describe aligned frames by orthonormal coordinates of shape space.
 
     Parameters
     ----------
@@ -144,7 +144,6 @@ class ShapeSpace(Features):
 
     @classmethod
     def fitted(cls, lesson: Lesson) -> Self:
-        """See `Features`."""
         a = lesson.alignment
         size = cls(a.reference, a.weights, a.kind, 1).size
         out = cls(a.reference, a.weights, a.kind, lesson.inputs_of(size))
@@ -154,26 +153,22 @@ class ShapeSpace(Features):
 
     @classmethod
     def blank(cls, alignment: Alignment, shape: Shape) -> Self:
-        """See `Features`."""
         return cls(alignment.reference, alignment.weights, alignment.kind, shape.n_inputs)
 
     @property
     def size(self) -> int:
-        """Number of targets."""
         return int(self.mean.shape[0])
 
     @property
     def shape_space(self) -> ShapeSpace:
-        """See `Features`."""
         return self
 
     @property
     def axes(self) -> Tensor:
-        """The principal axes that are kept, in targets, (F, I): the first unit vectors."""
+        """Principal axes that are kept, in targets, (F, I): the first unit vectors."""
         return torch.eye(self.size, self.input_size, dtype=torch.float64, device=self.mean.device)
 
     def targets(self, x: Tensor) -> Tensor:
-        """See `Features`."""
         return self._turned(x.flatten(1))
 
     def _turned(self, flat: Tensor) -> Tensor:
@@ -181,34 +176,31 @@ class ShapeSpace(Features):
         return (flat - (flat @ v) @ t @ v.T)[:, self.rank :]
 
     def positions(self, targets: Tensor) -> Tensor:
-        """See `Features`."""
         flat = torch.nn.functional.pad(targets, (self.rank, 0))
         v, t = self.v.to(targets), self.t.to(targets)
         return (flat - (flat @ v) @ t.T @ v.T).view(-1, *self.frame)
 
     def inputs(self, targets: Tensor) -> Tensor:
-        """See `Features`."""
         kept = self.input_size
         return (targets[:, :kept] - self.mean[:kept].to(targets)) / self.scale.to(targets)
 
     def affine(self) -> tuple[Tensor, Tensor]:
-        """See `Features`."""
         seen = torch.nn.functional.pad(self.axes / self.scale, (0, 0, self.rank, 0))
         return seen - self.v @ (self.t @ (self.v.T @ seen)), self.positions(self.mean[None]).flatten()
 
     def expand(self, outputs: Tensor) -> Tensor:
-        """Outputs of order one, (B, I), to targets (B, F); the way back of `inputs`."""
+        """Return targets (B, F) of outputs of order one, (B, I): the inverse of `inputs`."""
         mean, scale = self.mean.to(outputs), self.scale.to(outputs)
         if self.size == self.input_size:
             return torch.addcmul(mean, outputs, scale)
         return mean + torch.nn.functional.pad(outputs * scale, (0, self.size - self.input_size))
 
     def project(self, targets: Tensor, k: int) -> Tensor:
-        """Targets (B, F) projected on the first k principal components."""
+        """Project targets (B, F) on the first k principal components."""
         return torch.cat([targets[:, :k], self.mean[k:].to(targets).expand(len(targets), -1)], dim=1)
 
     def log_jacobian(self, targets: Tensor) -> Tensor:
-        """See `Features`: shape space is an isometry."""
+        """Return zeros (B,): shape space is an isometry of the frames."""
         return targets.new_zeros(len(targets))
 
     def fit(self, targets: Tensor, n_inputs: int, floor: float) -> Tensor:
@@ -238,7 +230,7 @@ class ShapeSpace(Features):
 
 
 def principal_components(targets: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (F,), principal axes (F, k) and standard deviations (k,) of targets (T, F), largest first.
+    """Return mean (F,), principal axes (F, k) and standard deviations (k,) of targets (T, F), largest first.
 
     The thinner side of the data is diagonalised: the covariance for few features, the Gram matrix for few frames; where
     both are large, a randomised decomposition with four power iterations.

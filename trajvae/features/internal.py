@@ -35,7 +35,7 @@ def _wrapped(angle: Tensor) -> Tensor:
 
 
 class Internal(Features):
-    """Bonds, angles and torsions of aligned or unaligned frames.
+    """Describe frames by bonds, angles and torsions.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Internal(Features):
 
     @classmethod
     def fitted(cls, lesson: Lesson) -> Self:
-        """See `Features`.
+        """Make features and fit them to training frames.
 
         Raises
         ------
@@ -139,7 +139,6 @@ class Internal(Features):
 
     @classmethod
     def blank(cls, alignment: Alignment, shape: Shape) -> Self:
-        """See `Features`."""
         return cls(alignment, shape)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -152,21 +151,18 @@ class Internal(Features):
 
     @property
     def size(self) -> int:
-        """Number of targets."""
         return self._size
 
     @property
     def definition(self) -> bytes:
-        """See `Features`: the tree."""
+        """Bytes of the spanning tree, int64."""
         return np.ascontiguousarray(self.plan.references, dtype="<i8").tobytes()
 
     @property
     def shape_space(self) -> ShapeSpace:
-        """See `Features`."""
         return self._shape_space
 
     def targets(self, x: Tensor) -> Tensor:
-        """See `Features`."""
         bonds, angles, torsions = measure(x, self.plan)
         plane = x.shape[2] == 2
         turning = _wrapped((angles if plane else torsions) - self.centre.to(x))
@@ -174,7 +170,7 @@ class Internal(Features):
         return torch.cat([*straight, turning[:, ~self.flexible], turning[:, self.flexible]], dim=1)
 
     def coordinates(self, targets: Tensor) -> Coordinates:
-        """Targets (B, F) in the order of the tree."""
+        """Return the bonds, angles and torsions of targets (B, F) in the order of the tree."""
         plane = self.references.shape[1] == 2
         n = len(self.references)
         bonds, rest = targets[:, : n - 1], targets[:, n - 1 :]
@@ -184,13 +180,12 @@ class Internal(Features):
         return Coordinates(bonds, turning, angles) if plane else Coordinates(bonds, angles, turning)
 
     def positions(self, targets: Tensor) -> Tensor:
-        """See `Features`."""
         built = rebuild(self.coordinates(targets), self.plan)
         reference, weights = (torch.from_numpy(a).to(built) for a in (self.alignment.reference, self.alignment.weights))
         return superposed(built, reference, weights)
 
     def standardised(self, targets: Tensor) -> Tensor:
-        """The linear targets in units of their spread, (B, F - angular)."""
+        """Return the linear targets in units of their spread, (B, F - angular)."""
         return (targets[:, : self.n_linear] - self.middle.to(targets)) / self.spread.to(targets)
 
     def _embedded(self, targets: Tensor) -> Tensor:
@@ -198,11 +193,12 @@ class Internal(Features):
         return torch.cat([self.standardised(targets), torsions.cos(), torsions.sin()], dim=1)
 
     def inputs(self, targets: Tensor) -> Tensor:
-        """See `Features`."""
         return ((self._embedded(targets) - self.mean.to(targets)) @ self.axes.to(targets)) / self.scale.to(targets)
 
     def log_jacobian(self, targets: Tensor) -> Tensor:
-        """See `Features`: the volume of all positions, less that of turning the superposed frame.
+        """Return the log volume of shape space per volume of targets, (B,).
+
+        It is that of all positions, less that of turning the superposed frame.
 
         Positions are a superposed frame, turned and shifted: d^3N x = |det K| d(shape) d(turn) d(shift), where K says
         how the conditions of superposition, normalised, change under turn and shift.
@@ -218,7 +214,7 @@ class Internal(Features):
 def _refuse_lines(coordinates: Coordinates, dimension: int) -> None:
     straight = coordinates.angles.sin().abs().median(dim=0).values
     if dimension == 3 and bool((straight < _STRAIGHT).any()):
-        raise OptionError("atoms stand in one line, about which no torsion can be told: use --features cartesian")
+        raise OptionError("atoms lie on one line, about which no torsion is defined: use --features cartesian")
 
 
 def _flexible(angles: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def moves(x: Tensor) -> Tensor:
-    """How frames (B, N, D) move when shifted along and turned about each axis, (B, moves, N, D); shifts come first."""
+    """Return how frames (B, N, D) move when shifted along, then turned about, each axis, (B, moves, N, D)."""
     dimension = x.shape[2]
     shifts = torch.eye(dimension, dtype=x.dtype, device=x.device)[:, None, :].expand(-1, x.shape[1], -1)
     parts = [shifts.expand(len(x), -1, -1, -1)]

@@ -22,7 +22,7 @@ Vector = tuple[Tensor, Tensor, Tensor]
 
 
 class Coordinates(NamedTuple):
-    """Internal coordinates of frames.
+    """Hold internal coordinates of frames.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Coordinates(NamedTuple):
 
 
 class Plan:
-    """References (N, D), sorted into what each kind of coordinate needs and into generations."""
+    """Sort references (N, D) by the kind of coordinate that needs them, and into generations."""
 
     def __init__(self, references: NDArray[np.int64]) -> None:
         self.dimension = references.shape[1]
@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def complete(self) -> bool:
-        """Whether there is one root, and every other atom has as many different references as it can have."""
+        """Whether one root exists, and every other atom has as many different references as it can have."""
         n, ordered = len(self.references), np.sort(self.references, axis=1)
         counts = [len(self.bonded), len(self.angled), len(self.turned)][: self.dimension]
         same = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any()
@@ -72,7 +72,7 @@ def _difference(x: Tensor, i: NDArray[np.int64], j: NDArray[np.int64]) -> Tensor
 
 
 def measure(x: Tensor, plan: Plan) -> Coordinates:
-    """Positions (B, N, D) in Å to internal coordinates, in the order of placement."""
+    """Return internal coordinates of positions (B, N, D) in Å, in the order of placement."""
     r = plan.references
     bonds = torch.linalg.vector_norm(_difference(x, plan.bonded, r[plan.bonded, 0]), dim=-1)
     u = _difference(x, plan.angled, r[plan.angled, 0])
@@ -102,7 +102,7 @@ def _minus(a: Sequence[Tensor], b: Sequence[Tensor]) -> Vector:
 
 
 def rebuild(coordinates: Coordinates, plan: Plan) -> Tensor:
-    """Internal coordinates to positions (B, N, D) in Å; the root at the origin, its first child along x.
+    """Return positions (B, N, D) in Å of internal coordinates; the root at the origin, its first child along x.
 
     Components are kept apart, frames innermost, so that every operation runs over contiguous memory.
     """
@@ -173,7 +173,7 @@ def _place(steps: list[Step], directed: Sequence[Tensor], placed: dict[int, Sequ
 
 
 def log_volume(coordinates: Coordinates, dimension: int) -> Tensor:
-    """Log of the volume of all positions per internal coordinate, translation and rotation, (B,).
+    """Return the log volume of all positions per internal coordinate, translation and rotation, (B,).
 
     In space the sum of 2 ln b over all bonds and of ln sin a over all angles; in the plane that of ln b.
     """

@@ -31,7 +31,7 @@ _FEW = 20  # of them for the distances of fragments
 
 
 def link_fragments(bonds: Index, positions: Array) -> Index:
-    """Bonds, with one more for each further fragment: its nearest pair of atoms in the mean over frames (T, N, D)."""
+    """Return bonds, with one more for each further fragment: its nearest atoms in the mean over frames (T, N, D)."""
     n = positions.shape[1]
     count, label = scipy.sparse.csgraph.connected_components(_graph(bonds, n), directed=False)
     if count == 1:
@@ -214,7 +214,7 @@ def spanning_tree(bonds: Index, positions: Array, heavy: NDArray[np.bool_]) -> I
 
 
 def generations(references: Index) -> list[Index]:
-    """Atoms that can be placed at once, in the order of placement; the first generation is the root alone."""
+    """Return atoms that can be placed at once, in the order of placement; the first generation is the root alone."""
     n = len(references)
     depth = np.full(n, -1, dtype=np.int64)
     depth[references[:, 0] < 0] = 0

@@ -17,19 +17,20 @@ Draw = Callable[[int, torch.Generator], Tensor]
 
 
 class Compact(Protocol):
-    """A manifold that a hidden variable is mapped on to.
+    """Describe a manifold that a hidden variable is mapped on to.
 
     Attributes
     ----------
     dim, ambient_dim : int
+        Intrinsic dimension, and the number of coordinates of a point.
     raw_dim : int
-        Numbers that `lift` takes.
+        Number of coordinates that `lift` takes.
     group_size : int
-        Numbers that `act` takes; 0 where no group is known.
+        Number of coordinates that `act` takes; 0 where no group of isometries is known.
     log_volume : float or None
-        Of the metric that the ambient space induces; None where it is not known.
+        Log of the volume by the metric that the ambient space induces; None where it is not known.
     exact : bool
-        Whether `from_uniform` is there.
+        Whether `from_uniform` is available.
     """
 
     dim: int
@@ -40,40 +41,40 @@ class Compact(Protocol):
     exact: bool
 
     def lift(self, raw: Tensor) -> Tensor:
-        """Outputs of a network (..., raw) to points (..., ambient), smoothly."""
+        """Map outputs of a network (..., raw) smoothly to points (..., ambient)."""
 
     def project(self, z: Tensor) -> Tensor:
-        """Ambient coordinates (..., ambient) to the nearest point."""
+        """Return the nearest points of the manifold to ambient coordinates (..., ambient)."""
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Draws from the target, the uniform distribution, (n, ambient)."""
+        """Draw n points from the target, the uniform distribution, (n, ambient)."""
 
     def from_uniform(self, u: Tensor) -> Tensor:
-        """Numbers of the unit cube (..., dim) to points that are uniform if those are; one-to-one inside."""
+        """Map points of the unit cube (..., dim) one-to-one so that uniform ones give uniform points (..., ambient)."""
 
     def act(self, head: Tensor, z: Tensor) -> Tensor:
-        """Points (B, ambient) moved by the isometries that the numbers (B, group) stand for."""
+        """Move points (B, ambient) by the isometries that the numbers (B, group) encode."""
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Between all rows of a (A, ambient) and b (B, ambient), (A, B)."""
+        """Return the distances between all rows of a (A, ambient) and b (B, ambient), (A, B)."""
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """Points between a and b (ambient,) at times t (K,)."""
+        """Return points of the geodesic from a to b (ambient,) at times t (K,) in [0, 1], (K, ambient)."""
 
     def tangent(self, z: Tensor) -> Tensor:
-        """The logarithm at an origin, (B, dim)."""
+        """Return the logarithm at an origin, (B, dim)."""
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """Move along the geodesic of an ambient step's tangent part, as far as that is long."""
+        """Move points along the geodesic of an ambient step's tangent part, by the length of that part."""
 
 
 class Spheres:
-    """Unit spheres side by side: circle (1,), torus (1, ..., 1), sphere (n,).
+    """Combine unit spheres side by side: circle (1,), torus (1, ..., 1), sphere (n,).
 
     Parameters
     ----------
     dims : tuple of int
-        Dimension of each.
+        Dimension of each sphere.
     """
 
     def __init__(self, dims: tuple[int, ...]) -> None:
@@ -89,26 +90,26 @@ class Spheres:
         self.exact = all(d == 2 or d % 2 for d in dims)
 
     def lift(self, raw: Tensor) -> Tensor:
-        """See `Compact`: each factor to unit length."""
+        """Scale each factor's coordinates to unit length, (..., ambient)."""
         parts = torch.split(raw, self._sizes, dim=-1)
         return torch.cat([torch.nn.functional.normalize(p, dim=-1) for p in parts], dim=-1)
 
     def project(self, z: Tensor) -> Tensor:
-        """See `Compact`."""
+        """Return the nearest points of the spheres to ambient coordinates (..., ambient)."""
         return self.lift(z)
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """See `Compact`; on the generator's device."""
+        """Draw n uniform points, (n, ambient), on the generator's device."""
         device = generator.device if generator is not None else None
         return self.lift(torch.randn(n, self.ambient_dim, generator=generator, device=device))
 
     def from_uniform(self, u: Tensor) -> Tensor:
-        """See `Compact`."""
+        """Map points of the unit cube (..., dim) to the spheres with equal volumes, (..., ambient)."""
         parts = torch.split(inside(u), list(self.dims), dim=-1)
         return torch.cat([_band(p) if d == 2 else _odd(p) for d, p in zip(self.dims, parts, strict=True)], dim=-1)
 
     def act(self, head: Tensor, z: Tensor) -> Tensor:
-        """See `Compact`: each sphere turned by an element of SO(n + 1)."""
+        """Turn each sphere's points (B, ambient) by the element of SO(n + 1) that its numbers encode."""
         heads, points = torch.split(head, self._heads, dim=-1), torch.split(z, self._sizes, dim=-1)
         turned = [
             torch.einsum("...ij,...i->...j", special_orthogonal(h.reshape(*h.shape[:-1], d, d + 1)), p)
@@ -117,30 +118,30 @@ class Spheres:
         return torch.cat(turned, dim=-1)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """See `Compact`: root of the sum of squared angles."""
+        """Return the roots of the sums of squared angles between all rows of a and b, (A, B), in radians."""
         return self.space.pairwise(a, b)
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """See `Compact`: arcs of great circles."""
+        """Return points of great-circle arcs from a to b (ambient,) at times t (K,), (K, ambient)."""
         return self.space.geodesic(a, b, t)
 
     def tangent(self, z: Tensor) -> Tensor:
-        """See `Compact`: at (1, 0, ...) of each factor."""
+        """Return the logarithm at (1, 0, ...) of each factor, (B, dim)."""
         return self.space.log0(z)
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """See `Compact`."""
+        """Move points along the geodesic of an ambient step's tangent part, by the length of that part."""
         return self.space.move(z, step)
 
 
 class Sampled(nn.Module):
-    """A manifold of which there are only samples: an atlas of flat charts at some of them; chords for distances.
+    """Describe a manifold known by samples alone: flat charts at some of them, chords for distances.
 
     Parameters
     ----------
     dim, ambient_dim : int
     draw : callable, optional
-        (n, generator) to draws (n, ambient) of the target; a model that is loaded has none, and needs none.
+        Maps (n, generator) to draws (n, ambient) from the target; a loaded model has no such function.
     """
 
     centres: Tensor
@@ -168,7 +169,7 @@ class Sampled(nn.Module):
         self.bases.copy_(axes[..., : self.dim])
 
     def lift(self, raw: Tensor) -> Tensor:
-        """See `Compact`: on to the chart whose centre is nearest."""
+        """Project points (B, ambient) on to the chart whose centre is nearest."""
         centres, bases = self.centres.to(raw), self.bases.to(raw)
         nearest = torch.cdist(raw.detach(), centres).argmin(dim=1)
         centre, basis = centres[nearest], bases[nearest]
@@ -176,37 +177,37 @@ class Sampled(nn.Module):
         return centre + (basis @ along[..., None]).squeeze(-1)
 
     def project(self, z: Tensor) -> Tensor:
-        """See `Compact`."""
+        """Project points (B, ambient) on to the chart whose centre is nearest."""
         return self.lift(z)
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """See `Compact`."""
+        """Draw n points from the user's function, (n, ambient)."""
         if self.draw is None:
             raise ValueError("the samples of a loaded model's manifold are not at hand")
         return self.draw(n, generator or torch.Generator())
 
     def from_uniform(self, u: Tensor) -> Tensor:
-        """Not known."""
+        """Raise ValueError: samples give no exact map."""
         raise ValueError("a manifold of samples has no exact map")
 
     def act(self, head: Tensor, z: Tensor) -> Tensor:
-        """See `Compact`: no group."""
+        """Return the points unchanged: no group of isometries is known."""
         return z
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """See `Compact`: the chord."""
+        """Return the chords between all rows of a (A, ambient) and b (B, ambient), (A, B)."""
         return torch.cdist(a, b)
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """See `Compact`: the chord."""
+        """Return points of the chord from a to b (ambient,) at times t (K,), (K, ambient)."""
         return a + t[:, None] * (b - a)
 
     def tangent(self, z: Tensor) -> Tensor:
-        """The first coordinates: no origin is known."""
+        """Return the first `dim` coordinates, (B, dim): no origin is known."""
         return z[..., : self.dim]
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """See `Compact`: the step, projected."""
+        """Add the step and project the sum on to the nearest chart, (B, ambient)."""
         return self.lift(z + step)
 
 
@@ -223,15 +224,15 @@ def _entropy(radius: Tensor, k: int, dim: int) -> float:
 
 
 def inside(u: Tensor) -> Tensor:
-    """Hidden numbers off the cube's faces by the precision of their kind; at the edge itself the slope is one."""
+    """Move numbers of the cube off its faces by the precision of their dtype; the slope is one everywhere."""
     edge = torch.finfo(u.dtype).eps
     return u.clamp(edge, 1.0 - edge)
 
 
 def special_orthogonal(rows: Tensor) -> Tensor:
-    """The rotation (..., n, n) whose first rows are those given (..., n - 1, n) by Gram and Schmidt.
+    """Complete rows (..., n - 1, n) to rotations (..., n, n) by Gram and Schmidt.
 
-    The last is their cross product: everywhere continuous, but where rows are linearly dependent.
+    The last row is the cross product of the others: continuous, except where they are linearly dependent.
     """
     done: list[Tensor] = []
     for row in rows.unbind(dim=-2):

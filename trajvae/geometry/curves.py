@@ -16,16 +16,16 @@ CURVES = ("spline", "discrete", "neural")
 
 
 class Curve(nn.Module):
-    """Times (T,) in [0, 1] to points (T, ambient); `start` and `end` are met exactly."""
+    """Map times (T,) in [0, 1] to points (T, ambient); `start` and `end` are met exactly."""
 
     def velocity(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Points and their derivatives by time, by forward-mode differentiation."""
+        """Return points (T, ambient) and their derivatives by time (T, ambient), by forward-mode differentiation."""
         moved: Any = torch.func.jvp(self, (t,), (torch.ones_like(t),))
         return moved[0], moved[1]
 
 
 class NodeCurve(Curve):
-    """Through nodes at equal times: a cubic spline, or straight pieces.
+    """Interpolate nodes at equal times, by a cubic spline or by straight pieces.
 
     Parameters
     ----------
@@ -58,18 +58,18 @@ class NodeCurve(Curve):
         return torch.cat([self.ends[:1], self.inner, self.ends[1:]])
 
     def forward(self, t: Tensor) -> Tensor:
-        """Points at times."""
+        """Return points (T, ambient) at times t (T,)."""
         return self._basis(t)[0] @ self._nodes()
 
     def velocity(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Curve`; in closed form."""
+        """Return points (T, ambient) and their derivatives by time (T, ambient), in closed form."""
         basis, slope = self._basis(t)
         nodes = self._nodes()
         return basis @ nodes, slope @ nodes
 
 
 class NeuralCurve(Curve):
-    """(1 - t) start + t end + t (1 - t) h(t), with h a network of the time: both ends are exact.
+    """Add a network h of the time to a line: (1 - t) start + t end + t (1 - t) h(t); both ends are exact.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class NeuralCurve(Curve):
         self.network = network if network is not None else _network(start, seed)
 
     def forward(self, t: Tensor) -> Tensor:
-        """Points at times."""
+        """Return points (T, ambient) at times t (T,)."""
         s = t[:, None]
         bend: Tensor = self.network(s)
         return (1.0 - s) * self.start + s * self.end + s * (1.0 - s) * bend
@@ -106,7 +106,7 @@ def _network(like: Tensor, seed: int) -> nn.Module:
 
 
 def make_curve(kind: str, path: Tensor, seed: int = 0) -> Curve:
-    """A curve that begins as a given one.
+    """Make a curve whose initial shape is a given path.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def make_curve(kind: str, path: Tensor, seed: int = 0) -> Curve:
 
 
 def equal_times(path: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """n points at equal chord distances along a polygon (M, ambient)."""
+    """Return n points (n, ambient) at equal chord distances along a polygon (M, ambient)."""
     run = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     at = np.linspace(0.0, run[-1], n)
     return np.stack([np.interp(at, run, column) for column in path.T], axis=1)

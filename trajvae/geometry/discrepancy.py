@@ -19,7 +19,7 @@ SCALES = (0.05, 0.2, 1.0, 5.0)  # of the inverse multiquadric kernels, in units 
 
 
 def multiquadric(square: Tensor, spread: float) -> Tensor:
-    """The mean over scales of C / (C + d^2), of squared distances."""
+    """Return the mean over scales of C / (C + d^2) for squared distances."""
     total = torch.zeros_like(square)
     for scale in SCALES:
         total += (square * (1.0 / (scale * spread)) + 1.0).reciprocal_()
@@ -66,7 +66,7 @@ class _Discrepancy(Function):
 
 
 def discrepancy(x: Tensor, y: Tensor, spread: float) -> Tensor:
-    """The unbiased estimate of MMD^2 between samples x (n, d) and y (m, d), but for what depends on y alone.
+    """Return the unbiased estimate of MMD^2 between samples x (n, d) and y (m, d), without terms of y alone.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def discrepancy(x: Tensor, y: Tensor, spread: float) -> Tensor:
 def null_quantile(
     x: Tensor, y: Tensor, spread: float, generator: torch.Generator, share: float = 0.95, times: int = 200
 ) -> tuple[float, float]:
-    """MMD^2 of two samples of equal size (n, d), and the point below which a share of its null lies, by permutation."""
+    """Return MMD^2 of two samples of equal size (n, d), and a quantile of its null distribution, by permutation."""
     n = len(x)
     pooled = torch.cat([x, y]).double()
     kernel = multiquadric(torch.cdist(pooled, pooled).square(), spread).fill_diagonal_(0.0)

@@ -23,28 +23,28 @@ _PLACES, _STEPS, _AROUND = 100, 1000, 0.4
 
 
 class Embedding(Protocol):
-    """A map of the unit cube on to a manifold."""
+    """Describe a map of the unit cube on to a manifold."""
 
     def points(self, u: Tensor) -> Tensor:
-        """Hidden numbers (B, dim) in the unit cube to points (B, ambient)."""
+        """Map hidden numbers (B, dim) in the unit cube to points (B, ambient)."""
 
     def excess(self, u: Tensor) -> Tensor:
-        """log p_f - log p_M (B,): the logarithm of the density of the map's points over the uniform one."""
+        """Return log p_f - log p_M (B,): the log density of the map's points over the uniform one."""
 
 
 def jacobian(embedding: Embedding, u: Tensor) -> Tensor:
-    """dz/du, (B, ambient, dim), of a map of the cube."""
+    """Return dz/du of a map of the cube at u (B, dim), (B, ambient, dim)."""
     return columns(embedding.points, inside(u))
 
 
 def columns(points: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
-    """Jacobians (B, outputs, inputs) by forward-mode differentiation; differentiable in turn."""
+    """Return Jacobians (B, outputs, inputs) by forward-mode differentiation; they are differentiable in turn."""
     directions = torch.eye(at.shape[-1]).to(at)
     return torch.stack([torch.func.jvp(points, (at,), (d.expand_as(at),))[1] for d in directions], dim=-1)
 
 
 def log_stretch(jacobians: Tensor, softening: float = 0.0) -> Tensor:
-    """1/2 log det J^T J of Jacobians (B, ambient, dim), (B,).
+    """Return 1/2 log det J^T J of Jacobians (B, ambient, dim), (B,).
 
     Found by QR of J in float64: J^T J would square the condition number and lose a thin direction to rounding.
     A softening, in units of the mean of the diagonal and of one, is added to the diagonal: it keeps gradients finite
@@ -61,7 +61,7 @@ def log_stretch(jacobians: Tensor, softening: float = 0.0) -> Tensor:
 
 @torch.no_grad()
 def smoothest(embedding: Embedding, dim: int, generator: torch.Generator) -> Tensor:
-    """The place (dim,) of the cube about which a map is most even.
+    """Return the point (dim,) of the cube about which a map is most even.
 
     A learned map may tear: cross part of the manifold in next to no part of the cube, where no test of its law sees it.
     Of some places the one is taken about which the density varies least in the worst of many steps.
@@ -76,23 +76,25 @@ def smoothest(embedding: Embedding, dim: int, generator: torch.Generator) -> Ten
 
 
 class ExactMap(nn.Module):
-    """The manifold's own map, which carries the uniform distribution exactly."""
+    """Map the cube by the manifold's own map, which carries the uniform distribution exactly."""
 
     def __init__(self, manifold: Compact) -> None:
         super().__init__()
         self.manifold = manifold
 
     def points(self, u: Tensor) -> Tensor:
-        """See `Embedding`."""
+        """Map hidden numbers (B, dim) in the unit cube to points (B, ambient)."""
         return self.manifold.from_uniform(u)
 
     def excess(self, u: Tensor) -> Tensor:
-        """See `Embedding`: zero."""
+        """Return zeros (B,): the map's points are uniform."""
         return torch.zeros_like(u[:, 0])
 
 
 class LearnedMap(nn.Module):
-    """A network on the cube, lifted on to the manifold. Its weights are buffers: a model is trained on top of it.
+    """Map the cube by a network that is lifted on to the manifold.
+
+    Its weights are buffers, since a model is trained on top of it.
 
     The network sees the cube's numbers as standard normal ones, for which its faces are far away.
 
@@ -111,31 +113,31 @@ class LearnedMap(nn.Module):
             self.register_buffer(f"bias{i}", torch.zeros(b))
 
     def take(self, other: LearnedMap) -> None:
-        """Keep another map's weights."""
+        """Copy another map's weights."""
         for name, buffer in other.named_buffers():
             self.get_buffer(name).copy_(buffer)
 
     def load(self, layers: list[nn.Linear]) -> None:
-        """Keep the weights of a trained network."""
+        """Copy the weights of a trained network."""
         with torch.no_grad():
             for i, layer in enumerate(layers):
                 self.get_buffer(f"weight{i}").copy_(layer.weight)
                 self.get_buffer(f"bias{i}").copy_(layer.bias)
 
     def points(self, u: Tensor) -> Tensor:
-        """See `Embedding`."""
+        """Map hidden numbers (B, dim) in the unit cube to points (B, ambient)."""
         weights = [(self.get_buffer(f"weight{i}").to(u), self.get_buffer(f"bias{i}").to(u)) for i in range(DEPTH + 1)]
         return self.manifold.lift(network(torch.special.ndtri(inside(u)), weights))
 
     def excess(self, u: Tensor) -> Tensor:
-        """See `Embedding`: log Vol - 1/2 log det J^T J, the cube having density one."""
+        """Return log Vol - 1/2 log det J^T J, (B,): the density of the cube is one."""
         if self.manifold.log_volume is None:
             return torch.zeros_like(u[:, 0])
         return (self.manifold.log_volume - log_stretch(jacobian(self, u.double()))).to(u)
 
 
 def network(h: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Layers of tanh on numbers (B, inputs)."""
+    """Apply a network with tanh layers to numbers (B, inputs)."""
     for i, (weight, bias) in enumerate(weights):
         h = torch.nn.functional.linear(h, weight, bias)
         h = h.tanh() if i + 1 < len(weights) else h

@@ -13,7 +13,7 @@ _LEAST = 1e-12
 
 
 def entropy(z: Tensor, generator: torch.Generator) -> float:
-    """Differential entropy in nats of the distribution that points (n, d) are drawn from.
+    """Return the differential entropy in nats of the distribution that points (n, d) are drawn from.
 
     That of the normal distribution with the sample's covariance, less what nearest neighbours in whitened coordinates
     find the sample to be short of it. Neighbours' own bias, which grows with d, is measured by samples of a normal

@@ -28,7 +28,7 @@ _FINE = 2000  # times at which lengths are integrated
 
 @dataclass(frozen=True)
 class Geodesic:
-    """A curve with its measure.
+    """Hold a curve with its measure.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Geodesic:
 
 
 class Problem:
-    """Curves on a manifold measured by a metric.
+    """Measure curves on a manifold by a metric.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ class Problem:
         self.metric, self.project = metric, project
 
     def point(self, curve: Curve, t: Tensor) -> Tensor:
-        """The curve on the manifold."""
+        """Return the points of the curve on the manifold at times t (T,), (T, ambient)."""
         z: Tensor = curve(t)
         return z if self.project is None else self.project(z)
 
     def square(self, curve: Curve, t: Tensor) -> Tensor:
-        """Squared speeds at times, (T,)."""
+        """Return the squared speeds at times t (T,), (T,)."""
         z, v = curve.velocity(t)
         if self.project is not None:
             moved: Any = torch.func.jvp(self.project, (z,), (v,))
@@ -80,16 +80,16 @@ class Problem:
 
     @torch.no_grad()
     def speeds(self, curve: Curve, like: Tensor, n: int = _FINE) -> tuple[Tensor, Tensor]:
-        """Midpoints of n equal intervals of time, and the speeds there."""
+        """Return the midpoints of n equal intervals of time, and the speeds there, both (n,)."""
         t = (torch.arange(n, dtype=like.dtype, device=like.device) + 0.5) / n
         return t, self.square(curve, t).clamp(min=0.0).sqrt()
 
     def length(self, curve: Curve, like: Tensor) -> float:
-        """The integral of the speed."""
+        """Return the length of a curve: the integral of its speed."""
         return float(self.speeds(curve, like)[1].double().mean())
 
     def resample(self, curve: Curve, like: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-        """Points at equal distances along the curve, both ends included, and the speeds there."""
+        """Return points at equal distances along the curve, both ends included, and the speeds there."""
         t, speed = self.speeds(curve, like)
         at = torch.linspace(0.0, 1.0, len(t) + 1, dtype=torch.float64).numpy()
         run = np.concatenate([[0.0], np.cumsum(speed.double().cpu().numpy())])
@@ -102,7 +102,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Descent:
-    """How a curve is bent.
+    """Set how a curve is optimised.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ def bend(
     descent: Descent | None = None,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Curve:
-    """Lower the energy or length of a curve by Adam; the best state is left in it, and it is given back.
+    """Lower the energy or length of a curve by Adam, leave the best state in it, and return it.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def bend(
 def geodesic(
     problem: Problem, path: Tensor, straight: Tensor, frames: int = 50, kind: str = "spline", **options: Any
 ) -> Geodesic:
-    """The shortest curve that a descent finds from a first guess, never longer than the straight one.
+    """Return the shortest curve that a descent finds from a first guess, never longer than the straight one.
 
     Parameters
     ----------

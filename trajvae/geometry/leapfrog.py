@@ -29,17 +29,17 @@ _TOGETHER, _MOST = 1, 4  # Newton steps after the first: of all rows at once, an
 
 
 class Expanded(Protocol):
-    """A metric that knows its inverse to first order."""
+    """Describe a metric that knows its inverse to first order."""
 
     def inverse(self, z: Tensor) -> Tensor:
-        """G^-1 at z (B, d), (B, d, d)."""
+        """Return G^-1 at z (B, d), (B, d, d)."""
 
     def expansion(self, z: Tensor) -> Expansion:
-        """G^-1 (B, d, d) and its derivatives (B, d, d, d) at z (B, d)."""
+        """Return G^-1 (B, d, d) and its derivatives (B, d, d, d) at z (B, d)."""
 
 
 class Place(NamedTuple):
-    """What a Hamiltonian knows at a position.
+    """Hold the metric and the density at a position.
 
     Attributes
     ----------
@@ -59,25 +59,25 @@ class Place(NamedTuple):
     push: Tensor
 
     def factor(self) -> Tensor:
-        """The Cholesky factor of G^-1, (B, d, d)."""
+        """Return the Cholesky factor of G^-1, (B, d, d)."""
         return factor_of(self.inverse)
 
     def log_det(self) -> Tensor:
-        """log det G, (B,)."""
+        """Return log det G, (B,)."""
         return -2.0 * self.factor().diagonal(dim1=-1, dim2=-2).log().sum(dim=-1)
 
     def kinetic(self, momentum: Tensor) -> Tensor:
-        """1/2 rho^T G^-1 rho, (B,)."""
+        """Return the kinetic energy 1/2 rho^T G^-1 rho, (B,)."""
         return 0.5 * (_times(self.inverse, momentum) * momentum).sum(dim=-1)
 
     def momentum(self, noise: Tensor) -> Tensor:
-        """N(0, G) from standard normal noise, (B, d)."""
+        """Return momenta of N(0, G) made of standard normal noise, (B, d)."""
         made: Tensor = torch.linalg.solve_triangular(self.factor().mT, noise[..., None], upper=True)
         return made.squeeze(-1)
 
 
 class State(NamedTuple):
-    """A position with a momentum, and what is known of the way there.
+    """Hold a position with a momentum, and the record of the steps that led there.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class State(NamedTuple):
 
 
 class Hamiltonian:
-    """A density on a Riemannian space, as a potential with a kinetic energy.
+    """Describe a density on a Riemannian space by a potential and a kinetic energy.
 
     Parameters
     ----------
@@ -113,14 +113,14 @@ class Hamiltonian:
         self.log_density, self.metric = log_density, metric
 
     def at(self, z: Tensor) -> Place:
-        """All that a step asks of a position; differentiable where gradients are on."""
+        """Return what a step needs of a position; differentiable where gradients are on."""
         value, gradient = self._log_density(z)
         inverse, slope = self.metric.expansion(z)
         trace = _times(slope.flatten(-2), torch.linalg.inv(inverse).flatten(1))
         return Place(z, value, inverse, slope, -gradient - 0.5 * trace)
 
     def energy(self, place: Place, momentum: Tensor) -> Tensor:
-        """H, (B,)."""
+        """Return the Hamiltonian H, (B,)."""
         return place.kinetic(momentum) + 0.5 * place.log_det() - place.log_density
 
     def _log_density(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,13 +138,13 @@ class Hamiltonian:
 
 
 def start(place: Place, momentum: Tensor) -> State:
-    """A state that has gone no way yet."""
+    """Return a state before its first step."""
     clean = torch.zeros_like(place.log_density)
     return State(place, momentum, place.z, torch.ones_like(clean, dtype=torch.bool), clean)
 
 
 def step(hamiltonian: Hamiltonian, state: State, size: Tensor) -> State:
-    """One generalised leapfrog step.
+    """Return the state after one generalised leapfrog step.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ from trajvae.geometry.trigonometry import arc_ratio, cosine_and_sine, sine_ratio
 
 
 class Shot(NamedTuple):
-    """Where a tangent vector v leads, and what its length says of the volume there.
+    """Hold the point that a tangent vector v leads to, and the volume factor there.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Shot(NamedTuple):
 
 
 class ConstantCurvature(nn.Module):
-    """The simply connected space of one dimension and one curvature.
+    """Describe the simply connected space of one dimension and one curvature.
 
     Parameters
     ----------
@@ -81,19 +81,22 @@ class ConstantCurvature(nn.Module):
 
     @property
     def sign(self) -> int:
-        """Of the curvature: 1, 0 or -1; on a GPU that of when it was set, since every look waits for the device."""
+        """Sign of the curvature: 1, 0 or -1.
+
+        On a GPU it is that of when it was set, since every look waits for the device.
+        """
         return self._look() if self.curvature.is_cpu else self._sign
 
     def origin(self) -> Tensor:
-        """The point (1, 0), shape (dim + 1,)."""
+        """Return the point (1, 0), (dim + 1,)."""
         return torch.nn.functional.pad(torch.ones(1, dtype=torch.float64), (0, self.dim))
 
     def exp0(self, v: Tensor) -> Tensor:
-        """Exponential map at the origin, (..., dim) to (..., dim + 1)."""
+        """Return the exponential map at the origin, (..., dim) to (..., dim + 1)."""
         return maps.from_origin(v.double(), self.curvature, self.sign).to(v)
 
     def log0(self, z: Tensor) -> Tensor:
-        """Logarithm at the origin, (..., dim + 1) to (..., dim); at a sphere's antipode one of many."""
+        """Return the logarithm at the origin, (..., dim + 1) to (..., dim); at a sphere's antipode one of many."""
         c, s = _split(z.double())
         antipode = (c < 0) & (s == 0).all(dim=-1, keepdim=True)
         if bool(antipode.any()):
@@ -101,11 +104,11 @@ class ConstantCurvature(nn.Module):
         return (self.stretch0(torch.cat([c, s], dim=-1))[0].unsqueeze(-1) * s).to(z)
 
     def stretch0(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance from the origin over |s|, and |s|^2, both (...)."""
+        """Return the distance from the origin over |s|, and |s|^2, both (...)."""
         return maps.stretch(z.double(), self.curvature, self.sign)
 
     def transport0(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Parallel transport of v (..., dim) from the origin to z: the tangent vector (b, u) there."""
+        """Return the tangent vector (b, u) at z that parallel transport of v (..., dim) from the origin gives."""
         c, s = _split(z.double())
         u = v.double()
         along = (s * u).sum(dim=-1, keepdim=True)
@@ -116,18 +119,18 @@ class ConstantCurvature(nn.Module):
         return maps.share(c, self.curvature * s.square().sum(dim=-1, keepdim=True), self.sign)
 
     def exp(self, z: Tensor, b: Tensor, u: Tensor) -> Tensor:
-        """Exponential map at z of the tangent vector (b, u)."""
+        """Return the exponential map at z of the tangent vector (b, u)."""
         point, b, u = z.double(), b.double(), u.double()
         cosine, sine = cosine_and_sine(self.curvature * self.norm(b, u).square())
         return (cosine * point + sine * torch.cat([-self.curvature * b, u], dim=-1)).to(z)
 
     def shoot(self, z: Tensor, v: Tensor) -> Shot:
-        """`exp` at z of the vector v (..., dim) carried there from the origin, in one go."""
+        """Return `exp` at z of the vector v (..., dim) transported there from the origin, in one step."""
         end, log_sine, square = maps.shoot(z.double(), v.double(), self.curvature, self.sign)
         return Shot(end.to(z), log_sine, square)
 
     def aim(self, z: Tensor, target: Tensor) -> Tensor:
-        """The inverse of `shoot`: the vector at the origin that, carried to z, leads to the target."""
+        """Return the vector at the origin that, transported to z, leads to the target: the inverse of `shoot`."""
         first, second = self._exact(z.double()), self._exact(target.double())
         (c, s), (d, t) = _split(first), _split(second)
         cosine = 1.0 - 0.5 * self.curvature * self._chord(first, second).unsqueeze(-1)
@@ -135,7 +138,7 @@ class ConstantCurvature(nn.Module):
         return ((t - s * (cosine + d) * self._share(c, s)) / sine).to(target)
 
     def log(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Logarithm at a of the point b, both (..., dim + 1): the tangent vector at a that `exp` carries to b.
+        """Return the tangent vector at a that `exp` carries to b, both points (..., dim + 1).
 
         Not unique where b is the antipode of a on a sphere.
         """
@@ -149,7 +152,7 @@ class ConstantCurvature(nn.Module):
         return (ratio * beta).to(a), (ratio * u).to(a)
 
     def transport(self, a: Tensor, b: Tensor, beta: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Parallel transport of the tangent vector (beta, u) at a to b along their geodesic."""
+        """Return the parallel transport of the tangent vector (beta, u) at a to b along their geodesic."""
         (c, s), (d, t) = _split(self._exact(a.double())), _split(self._exact(b.double()))
         beta, v = beta.double(), u.double()
         cosine_ab = c * d + self.curvature * (s * t).sum(dim=-1, keepdim=True)
@@ -157,7 +160,7 @@ class ConstantCurvature(nn.Module):
         return (beta + along * (c + d)).to(u), (v - self.curvature * along * (s + t)).to(u)
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """The geodesic from a to b, both (dim + 1,), at the times t (T,) of (0, 1): shape (T, dim + 1).
+        """Return points of the geodesic from a to b, both (dim + 1,), at times t (T,) in (0, 1), (T, dim + 1).
 
         By the sines of the two parts of the way, which meets both ends however far out they are; between antipodes of
         a sphere, one of many.
@@ -178,12 +181,12 @@ class ConstantCurvature(nn.Module):
         return self.exp(a.expand(len(times), -1), size * b, size * u)
 
     def norm(self, b: Tensor, u: Tensor) -> Tensor:
-        """Length of a tangent vector, (..., 1)."""
+        """Return the length of a tangent vector, (..., 1)."""
         square = u.square().sum(dim=-1, keepdim=True) + self.curvature.to(u) * b.square()
         return safe_root(square)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Geodesic distance of points of equal shape (..., dim + 1), shape (...); accurate near and far.
+        """Return geodesic distances (...) of points of equal shape (..., dim + 1), accurate near and far.
 
         From the chord q, sin_K(d / 2) = sqrt(q) / 2; on spheres the complementary chord takes over beyond 90 degrees.
         """
@@ -202,7 +205,7 @@ class ConstantCurvature(nn.Module):
         return near.to(a)
 
     def chords(self, z: Tensor) -> Tensor:
-        """Coordinates (..., m) whose Euclidean distances are never above the geodesic ones, and near them close by.
+        """Return coordinates (..., m) whose Euclidean distances never exceed geodesic ones, and are near short ones.
 
         The sphere in its ambient space; of the hyperboloid the tangent space at the origin, from which the exponential
         map only stretches.
@@ -213,7 +216,7 @@ class ConstantCurvature(nn.Module):
         return (s if self.sign >= 0 else self.log0(z.double())).to(z)
 
     def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distances between all rows of a (A, dim + 1) and b (B, dim + 1), shape (A, B), in as much memory."""
+        """Return distances (A, B) between all rows of a (A, dim + 1) and b (B, dim + 1), in memory of that size."""
         (c, s), (d, t) = _split(self._exact(a.double())), _split(self._exact(b.double()))
         q = torch.cdist(s, t, compute_mode="donot_use_mm_for_euclid_dist").square()
         total = c + d.T
@@ -245,7 +248,7 @@ class ConstantCurvature(nn.Module):
         return spatial + torch.where(total.abs() > 0.5, by_sum, direct)
 
     def gradient(self, z: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-        """The Riemannian gradient at z, a tangent vector, from the gradient g in the coordinates (c, s)."""
+        """Return the Riemannian gradient at z, a tangent vector, of the gradient g in the coordinates (c, s)."""
         (c, s), (h, v) = _split(z.double()), _split(g.double())
         along = (s * v).sum(dim=-1, keepdim=True) + c * h
         return (c * along - h).to(g), (v - self.curvature * along * s).to(g)
@@ -259,7 +262,7 @@ class ConstantCurvature(nn.Module):
         return self.project(self.exp(z.double(), share * b, share * u)).to(z)
 
     def project(self, z: Tensor) -> Tensor:
-        """The point with the same s (hyperboloid, plane) or the same direction (sphere) that obeys the constraint."""
+        """Return the point on the manifold with the same s (hyperboloid, plane) or direction (sphere)."""
         if self.sign > 0:  # in plain steps, for geodesics are differentiated forwards too
             c, s = _split(z.double())
             square = c.square() + self.curvature * s.square().sum(dim=-1, keepdim=True)
@@ -272,7 +275,7 @@ def _split(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def safe_root(square: Tensor) -> Tensor:
-    """Square root with gradient zero at zero, instead of infinite."""
+    """Return the square root, with gradient zero at zero instead of infinite."""
     positive = square > 0
     root = torch.where(positive, square, torch.ones_like(square)).sqrt()
     return torch.where(positive, root, torch.zeros_like(square))

@@ -20,12 +20,12 @@ _LEAST = 1e-140  # of K |s|^2 beyond an equator
 
 
 def in_rows(x: Tensor) -> Tensor:
-    """Coordinates as the first axis."""
+    """Return the tensor with coordinates as its first axis."""
     return x.movedim(-1, 0).contiguous()
 
 
 def out_of_rows(x: Tensor) -> Tensor:
-    """Coordinates as the last axis again, without a copy."""
+    """Return the tensor with coordinates as its last axis again, without a copy."""
     return x.movedim(0, -1)
 
 
@@ -38,7 +38,7 @@ def _join(c: Tensor, s: Tensor) -> Tensor:
 
 
 def share(c: Tensor, y: Tensor | None, sign: int) -> Tensor:
-    """1 / (1 + c); beyond a sphere's equator from 1 - c^2 = y = K |s|^2, which keeps its digits at the antipode."""
+    """Return 1 / (1 + c); beyond a sphere's equator from 1 - c^2 = y = K |s|^2, exact at the antipode."""
     if sign <= 0 or y is None:
         return 1.0 / (1.0 + c)
     beyond = c < 0
@@ -178,25 +178,25 @@ class _Stretch(Function):
 
 
 def apart(x: Tensor) -> Tensor:
-    """The same tensor with its last axis as the slowest in memory."""
+    """Return the same tensor with its last axis as the slowest in memory."""
     out: Tensor = _Apart.apply(x)  # type: ignore[no-untyped-call]
     return out
 
 
 def from_origin(v: Tensor, curvature: Tensor, sign: int) -> Tensor:
-    """Exponential map at the origin, (..., dim) to (..., dim + 1)."""
+    """Return the exponential map at the origin, (..., dim) to (..., dim + 1)."""
     out: Tensor = _FromOrigin.apply(v, curvature, sign)  # type: ignore[no-untyped-call]
     return out
 
 
 def on_sphere(z: Tensor, curvature: Tensor) -> Tensor:
-    """The point of a sphere in the direction of z, both (..., dim + 1)."""
+    """Return the point of a sphere in the direction of z, both (..., dim + 1)."""
     out: Tensor = _OnSphere.apply(z, curvature)  # type: ignore[no-untyped-call]
     return out
 
 
 def shoot(point: Tensor, v: Tensor, curvature: Tensor, sign: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Exponential map at a point (..., dim + 1) of v (..., dim) carried there from the origin by parallel transport.
+    """Return the exponential map at a point (..., dim + 1) of v (..., dim), transported there from the origin.
 
     Returns
     -------
@@ -210,6 +210,6 @@ def shoot(point: Tensor, v: Tensor, curvature: Tensor, sign: int) -> tuple[Tenso
 
 
 def stretch(z: Tensor, curvature: Tensor, sign: int) -> tuple[Tensor, Tensor]:
-    """Distance from the origin over |s|, and |s|^2, both (...): from sine, and on spheres from cosine too."""
+    """Return the distance from the origin over |s|, and |s|^2, both (...): from sine, on spheres from cosine too."""
     arc, square = _Stretch.apply(z, curvature, sign)  # type: ignore[no-untyped-call]
     return arc, square

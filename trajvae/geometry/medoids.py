@@ -11,7 +11,7 @@ _MOST_POINTS = 5000
 
 
 def medoids(points: Tensor, n: int, seed: int) -> Tensor:
-    """Indices of at most n of the points (N, F): those nearest the means of a k-means clustering, each once.
+    """Return indices of at most n points (N, F): those nearest the means of a k-means clustering, each once.
 
     Parameters
     ----------

@@ -27,14 +27,14 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 class Metric(Protocol):
-    """Anything that measures speeds."""
+    """Measure the speed of a moving point."""
 
     def square(self, z: Tensor, v: Tensor) -> Tensor:
-        """Squared speeds of points z (B, ambient) with velocities v (B, ambient), shape (B,)."""
+        """Return squared speeds (B,) of points z (B, ambient) with velocities v (B, ambient)."""
 
 
 class Pullback:
-    """The metric J^T J that a map brings back from its target: lengths are those of the mapped curve.
+    """Measure speeds by J^T J, the metric that a map pulls back from its target: lengths are those of mapped curves.
 
     Parameters
     ----------
@@ -50,19 +50,19 @@ class Pullback:
         self.decode = decode
 
     def square(self, z: Tensor, v: Tensor) -> Tensor:
-        """See `Metric`."""
+        """Return squared speeds (B,) of the mapped points, for velocities v (B, ambient) at z (B, ambient)."""
         moved: Any = torch.func.jvp(self.decode, (z,), (v,))
         speed: Tensor = moved[1]
         return speed.square().sum(dim=-1)
 
     def tensor(self, z: Tensor) -> Tensor:
-        """G(z), (B, ambient) to (B, ambient, ambient)."""
+        """Return G(z) of points (B, ambient), (B, ambient, ambient)."""
         jacobian: Tensor = torch.func.vmap(torch.func.jacfwd(lambda x: self.decode(x[None])[0]))(z)
         return jacobian.transpose(-1, -2) @ jacobian
 
 
 class KernelDensity:
-    """How many of given points lie near: the sum of exp(-d^2 / width^2) over them.
+    """Count the given points nearby: the sum of exp(-d^2 / width^2) over them.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ class KernelDensity:
         self.points, self.width, self.distance = points, width, distance
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Points (B, ambient) to (B,)."""
+        """Return the sums (B,) at points z (B, ambient)."""
         return torch.exp(-(self.distance(z, self.points.to(z)) / self.width).square()).sum(dim=-1)
 
 
 class Dense:
-    """A metric made longer where points are sparse: divided by q + floor, with q = 1 - exp(-density).
+    """Lengthen a metric where points are sparse: divide by q + floor, with q = 1 - exp(-density).
 
     A geodesic of a pullback metric takes short cuts off the data, where a decoder knows nothing.
 
@@ -97,7 +97,7 @@ class Dense:
         self.metric, self.density, self.floor = metric, density, floor
 
     def square(self, z: Tensor, v: Tensor) -> Tensor:
-        """See `Metric`."""
+        """Return squared speeds (B,) of the other metric, divided by q + floor."""
         return self.metric.square(z, v) / (self.floor - torch.expm1(-self.density(z)))
 
 
@@ -135,7 +135,7 @@ class _KernelSums(Function):
 
 
 class Expansion(NamedTuple):
-    """An inverse metric at a place, to first order.
+    """Hold an inverse metric at a point, to first order.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class Expansion(NamedTuple):
 
 
 def factor_of(inverse: Tensor) -> Tensor:
-    """The Cholesky factor of an inverse metric, (B, d, d).
+    """Return the Cholesky factor of an inverse metric, (B, d, d).
 
     Raises
     ------
@@ -165,7 +165,7 @@ def factor_of(inverse: Tensor) -> Tensor:
 
 
 class CentroidMetric:
-    """The metric whose inverse is the sum over centroids of L_i L_i^T exp(-|z - c_i|^2 / T^2), plus lambda I.
+    """Define a metric by its inverse: the sum over centroids of L_i L_i^T exp(-|z - c_i|^2 / T^2), plus lambda I.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ class CentroidMetric:
         return sums
 
     def inverse(self, z: Tensor) -> Tensor:
-        """G^-1, (B, d) to (B, d, d)."""
+        """Return G^-1 at points z (B, d), (B, d, d)."""
         return self._inverse(z).to(z)
 
     def _inverse(self, z: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ class CentroidMetric:
         return factor_of(self._inverse(z))
 
     def expansion(self, z: Tensor) -> Expansion:
-        """G^-1 and its derivatives, of which each is the sum of -2 (z - c_i)_k / T^2 w_i L_i L_i^T."""
+        """Return G^-1 and its derivatives, each the sum of -2 (z - c_i)_k / T^2 w_i L_i L_i^T."""
         d, place = self.dim, z.double()
         sums = self._sums(z, self._moments)
         whole, first = sums[:, : d * d].view(-1, 1, d, d), sums[:, d * d :].view(-1, d, d, d)
@@ -228,25 +228,25 @@ class CentroidMetric:
         return Expansion((whole[:, 0] + self.floor).to(z), slope.to(z))
 
     def factor(self, z: Tensor) -> Tensor:
-        """The Cholesky factor of G^-1, (B, d) to (B, d, d)."""
+        """Return the Cholesky factor of G^-1 at points z (B, d), (B, d, d)."""
         return self._factor(z).to(z)
 
     def log_det(self, z: Tensor) -> Tensor:
-        """log det G, (B, d) to (B,)."""
+        """Return log det G at points z (B, d), (B,)."""
         return -2.0 * self._factor(z).diagonal(dim1=-1, dim2=-2).log().sum(dim=-1).to(z)
 
     def tensor(self, z: Tensor) -> Tensor:
-        """G, (B, d) to (B, d, d)."""
+        """Return G at points z (B, d), (B, d, d)."""
         inverse: Tensor = torch.cholesky_inverse(self._factor(z))
         return inverse.to(z)
 
     def square(self, z: Tensor, v: Tensor) -> Tensor:
-        """See `Metric`."""
+        """Return squared speeds (B,) v^T G(z) v of points z (B, d) with velocities v (B, d)."""
         whitened: Tensor = torch.linalg.solve_triangular(self._factor(z), v.double()[..., None], upper=False)
         return whitened.square().sum(dim=(-1, -2)).to(z)
 
     def gradients(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
-        """Closed-form gradients with respect to z of log det G and of p^T G^-1 p, both (B, d).
+        """Return the gradients by z of log det G and of p^T G^-1 p in closed form, both (B, d).
 
         That of log det G is minus the trace of G times the derivative of G^-1.
         """
@@ -256,7 +256,7 @@ class CentroidMetric:
 
 
 def spacing(points: Tensor, distance: Distance = torch.cdist) -> float:
-    """Median distance of a point (N, ambient) to its nearest other."""
+    """Return the median distance of points (N, ambient) to their nearest neighbours."""
     between = distance(points, points)
     between.fill_diagonal_(torch.inf)
     return float(between.min(dim=1).values.median())

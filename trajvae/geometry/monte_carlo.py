@@ -25,7 +25,7 @@ _SHRINK, _DELAY, _FORGET = 0.2, 10, 0.75
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to run.
+    """Set how long to run.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Plan:
 
 
 class Chains(NamedTuple):
-    """What the chains went through.
+    """Hold the states of the chains, and their acceptance.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class _DualAveraging:
 
 
 class Walk:
-    """Chains that can be gone on with.
+    """Run chains that can be continued.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Walk:
         self.z, (self.value, self.gradient) = start, log_density(start)
 
     def run(self, iterations: int, generator: torch.Generator, *, tune: bool = False) -> Chains:
-        """Go on for so many iterations; `tune` sets the time step on the way."""
+        """Continue the chains for a number of iterations; `tune` adapts the time step on the way."""
         kept, accepted = [], 0.0
         tuning = _DualAveraging(self.longest)
         for _ in range(iterations):
@@ -147,7 +147,7 @@ class Walk:
 
 
 def effective_sample_size(samples: Tensor) -> float:
-    """Of the coordinate that mixes worst.
+    """Return the effective sample size of the coordinate that mixes worst.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from trajvae.geometry.manifolds import ConstantCurvature, safe_root
 
 
 class ProductSpace(nn.Module):
-    """Factors side by side: (c, s) of each that is or may become curved, Cartesian coordinates of each flat one.
+    """Combine factors: (c, s) of each that is or may become curved, Cartesian coordinates of each flat one.
 
     Parameters
     ----------
@@ -31,50 +31,50 @@ class ProductSpace(nn.Module):
         return [s for s in self.spaces if isinstance(s, ConstantCurvature)]
 
     def vectors(self, v: Tensor) -> list[Tensor]:
-        """Tangent coordinates (..., dim) of each factor."""
+        """Return the tangent coordinates (..., dim) of each factor."""
         return list(torch.split(v, self._dims, dim=-1))
 
     def points(self, z: Tensor, flat: float = 1.0) -> list[Tensor]:
-        """Points (..., ambient) of each factor; flat ones get their c back (steps: no change of it)."""
+        """Return the points (..., ambient) of each factor; flat ones get their c back (of steps: no change of it)."""
         parts = torch.split(z, self._sizes, dim=-1)
         return [nn.functional.pad(p, (1, 0), value=flat) if e else p for p, e in zip(parts, self.flat, strict=True)]
 
     def join(self, points: list[Tensor]) -> Tensor:
-        """The factors' points side by side, (..., ambient)."""
+        """Return the factors' points side by side, (..., ambient)."""
         return torch.cat([p[..., 1:] if e else p for p, e in zip(points, self.flat, strict=True)], dim=-1)
 
     def exp0(self, v: Tensor) -> Tensor:
-        """Exponential map at the origin, (..., dim) to (..., ambient)."""
+        """Return the exponential map at the origin, (..., dim) to (..., ambient)."""
         return self.join([s.exp0(p) for s, p in zip(self.factors, self.vectors(v), strict=True)])
 
     def log0(self, z: Tensor) -> Tensor:
-        """Logarithm at the origin, (..., ambient) to (..., dim)."""
+        """Return the logarithm at the origin, (..., ambient) to (..., dim)."""
         return torch.cat([s.log0(p) for s, p in zip(self.factors, self.points(z), strict=True)], dim=-1)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Root of the sum of the factors' squared distances, (..., ambient) to (...)."""
+        """Return the root of the sum of the factors' squared distances, (..., ambient) to (...)."""
         pairs = zip(self.factors, self.points(a), self.points(b), strict=True)
         return safe_root(torch.stack([s.distance(x, y).square() for s, x, y in pairs]).sum(dim=0))
 
     def chords(self, z: Tensor) -> Tensor:
-        """Those of the factors side by side, see `ConstantCurvature.chords`."""
+        """Return the factors' `ConstantCurvature.chords` side by side."""
         return torch.cat([s.chords(p) for s, p in zip(self.factors, self.points(z), strict=True)], dim=-1)
 
     def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distances between all rows of a (A, ambient) and b (B, ambient), shape (A, B)."""
+        """Return distances (A, B) between all rows of a (A, ambient) and b (B, ambient)."""
         pairs = zip(self.factors, self.points(a), self.points(b), strict=True)
         return safe_root(torch.stack([s.pairwise(x, y).square() for s, x, y in pairs]).sum(dim=0))
 
     def project(self, z: Tensor) -> Tensor:
-        """Each factor's constraint obeyed again."""
+        """Project each factor's coordinates on to its manifold."""
         return self.join([s.project(p) for s, p in zip(self.factors, self.points(z), strict=True)])
 
     def move(self, z: Tensor, step: Tensor) -> Tensor:
-        """Along a multiple of a gradient in the coordinates, factor by factor; see `ConstantCurvature.move`."""
+        """Move along a multiple of a gradient in the coordinates, factor by factor, as `ConstantCurvature.move`."""
         parts = zip(self.factors, self.points(z), self.points(step, 0.0), strict=True)
         return self.join([s.move(p, d) for s, p, d in parts])
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """The geodesic from a to b, both (ambient,), at the times t (T,) of (0, 1): shape (T, ambient)."""
+        """Return points of the geodesic from a to b, both (ambient,), at times t (T,) in (0, 1), (T, ambient)."""
         parts = zip(self.factors, self.points(a), self.points(b), strict=True)
         return self.join([s.geodesic(x, y, t) for s, x, y in parts])

@@ -28,7 +28,7 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Quality:
-    """Figures of a map.
+    """Hold figures of a map's quality.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Quality:
     singular_high: float
 
     def failures(self) -> list[str]:
-        """What is not good enough, in words."""
+        """Return what is not good enough, in words."""
         checks = [
             (
                 self.mmd <= self.mmd_null,
@@ -66,7 +66,7 @@ class Quality:
         return [text for good, text in checks if not good]
 
     def figures(self) -> dict[str, float]:
-        """By name."""
+        """Return the figures by name."""
         return asdict(self)
 
 

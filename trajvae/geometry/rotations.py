@@ -13,7 +13,7 @@ _ROOT8 = 2.0 * math.sqrt(2.0)
 
 
 class Rotations:
-    """SO(3) in R^9: matrices row by row.
+    """Describe SO(3) in R^9: rotation matrices, row by row.
 
     Distances are angles of rotation. The ambient space's metric has sqrt 2 of that for a length, and so
     log_volume = log(8 pi^2) + 3/2 log 2.
@@ -24,11 +24,11 @@ class Rotations:
     _quaternions = Spheres((3,))
 
     def lift(self, raw: Tensor) -> Tensor:
-        """See `Compact`: two rows by Gram and Schmidt, the third their product."""
+        """Map outputs of a network (..., 6) to rotations (..., 9): two rows by Gram and Schmidt, then their product."""
         return special_orthogonal(raw.reshape(*raw.shape[:-1], 2, 3)).flatten(-2)
 
     def project(self, z: Tensor) -> Tensor:
-        """See `Compact`: the polar factor with determinant +1; gradients are those at rotations."""
+        """Return the polar factor with determinant +1, (..., 9), with the gradients that hold at rotations."""
         matrix = _matrix(z)
         u, _, vt = torch.linalg.svd(matrix.detach())
         ones = torch.ones_like(z[..., 0])
@@ -39,36 +39,42 @@ class Rotations:
         return (nearest + nearest @ (0.5 * (off - off.mT))).flatten(-2)
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """See `Compact`: of uniform quaternions."""
+        """Draw n uniform rotations, (n, 9), from uniform quaternions."""
         return _of_quaternion(self._quaternions.sample(n, generator))
 
     def from_uniform(self, u: Tensor) -> Tensor:
-        """See `Compact`: quaternions whose last angle makes half a turn, since q and -q are one rotation."""
+        """Map points of the unit cube (..., 3) to rotations with equal volumes, (..., 9), by quaternions.
+
+        The last angle of a quaternion makes half a turn only, since q and -q are one rotation.
+        """
         return _of_quaternion(self._quaternions.from_uniform(u * u.new_tensor([1.0, 1.0, 0.5])))
 
     def act(self, head: Tensor, z: Tensor) -> Tensor:
-        """See `Compact`: a rotation after that of the point."""
+        """Turn rotations (B, 9) further by the rotations that the numbers (B, 6) encode."""
         return (_matrix(self.lift(head)) @ _matrix(z)).flatten(-2)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """See `Compact`: the angle between rotations, whose chord is sqrt 8 times the sine of its half."""
+        """Return the angles in radians between all rows of a (A, 9) and b (B, 9), (A, B).
+
+        The chord of two rotations is sqrt 8 times the sine of half their angle.
+        """
         chord = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
         sine = (chord / _ROOT8).clamp(max=1.0 - torch.finfo(a.dtype).eps)  # its arc has no slope at half a turn
         return 2.0 * torch.asin(sine)
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """See `Compact`: about one axis."""
+        """Return rotations from a to b (9,) about one axis at times t (K,), (K, 9)."""
         start = _matrix(a)
         way = _vector(start.mT @ _matrix(b))
         turned: Tensor = start @ _turn(t[:, None] * way)
         return turned.flatten(-2)
 
     def tangent(self, z: Tensor) -> Tensor:
-        """See `Compact`: rotation vectors."""
+        """Return rotation vectors in radians, (B, 3)."""
         return _vector(_matrix(z))
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """See `Compact`."""
+        """Turn rotations (B, 9) about the axis of an ambient step's tangent part, by the length of that part."""
         at = _matrix(z)
         inner = at.mT @ _matrix(step)
         skew = 0.5 * (inner - inner.mT)

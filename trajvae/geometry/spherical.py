@@ -24,7 +24,7 @@ from torch.distributions.utils import broadcast_all
 
 
 def log_sphere_area(m: int) -> float:
-    """Log of the area of the unit sphere in R^m: log 2 + (m / 2) log pi - log Gamma(m / 2)."""
+    """Return the log of the area of the unit sphere in R^m: log 2 + (m / 2) log pi - log Gamma(m / 2)."""
     return math.log(2.0) + 0.5 * m * math.log(math.pi) - math.lgamma(0.5 * m)
 
 
@@ -33,7 +33,7 @@ def _normals(shape: Size, like: Tensor, generator: torch.Generator | None) -> Te
 
 
 def beta_draws(a: Tensor, b: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draws from Beta(a, b) with unbiased gradients, in float64 and above zero.
+    """Return draws from Beta(a, b) with unbiased gradients, in float64 and above zero.
 
     As g / (g + h) of two gamma draws: `torch.distributions.Beta` has biased gradients at extreme parameters.
     """
@@ -73,7 +73,7 @@ class _AtAngle(Function):
 
 
 def at_angle(loc: Tensor, cosine: Tensor, sine: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draws at an angle from loc, uniform around it and smooth in loc everywhere.
+    """Return draws at an angle from loc, uniform around it and smooth in loc everywhere.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def at_angle(loc: Tensor, cosine: Tensor, sine: Tensor, generator: torch.Generat
 
 
 class SphereUniform(Distribution):
-    """The uniform distribution on the unit sphere in R^m.
+    """Describe the uniform distribution on the unit sphere in R^m.
 
     Parameters
     ----------
@@ -111,12 +111,12 @@ class SphereUniform(Distribution):
         return constraints.real_vector
 
     def sample(self, sample_shape: Any = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
-        """Draws, (*sample_shape, m)."""
+        """Return draws, (*sample_shape, m)."""
         x = _normals(self._extended_shape(Size(sample_shape)), self._like, generator)
         return torch.nn.functional.normalize(x, dim=-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Minus the log of the area."""
+        """Return minus the log of the area."""
         return torch.full_like(value[..., 0], -log_sphere_area(self.event_shape[0]))
 
     @property
@@ -130,7 +130,7 @@ class SphereUniform(Distribution):
         return self._like.new_full(self.event_shape, 1.0 / self.event_shape[0])
 
     def entropy(self) -> Tensor:
-        """The log of the area."""
+        """Return the log of the area, in nats."""
         return torch.full((), log_sphere_area(self.event_shape[0]), dtype=self._like.dtype, device=self._like.device)
 
 
@@ -182,7 +182,7 @@ class _PowerEntropy(Function):
 
 
 class AboutDirection(Distribution):
-    """What distributions about a direction share: a unit vector `loc` (..., m), m >= 2, and a concentration (...)."""
+    """Share the code of distributions about a unit vector `loc` (..., m), m >= 2, with a concentration (...)."""
 
     arg_constraints: dict[str, Any] = {  # noqa: RUF012  (torch's own convention)
         "loc": constraints.real_vector,
@@ -198,13 +198,13 @@ class AboutDirection(Distribution):
         super().__init__(spread.shape, Size([self.m]), validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
-        """The same distribution over a larger batch."""
+        """Return the same distribution over a larger batch."""
         shape = Size(batch_shape)
         return type(self)(self.loc.expand(*shape, self.m), self.concentration.expand(shape), validate_args=False)
 
 
 class PowerSpherical(AboutDirection):
-    """Density proportional to (1 + loc.x)^concentration on the unit sphere in R^m, m >= 2.
+    """Describe the density proportional to (1 + loc.x)^concentration on the unit sphere in R^m, m >= 2.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ class PowerSpherical(AboutDirection):
         return b + self.concentration.double(), b
 
     def rsample(self, sample_shape: Any = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
-        """Draws with pathwise gradients, (*sample_shape, *batch, m)."""
+        """Return draws with pathwise gradients, (*sample_shape, *batch, m)."""
         shape = self._extended_shape(Size(sample_shape))
         concentration = self.concentration.double().expand(shape[:-1]).unsqueeze(-1)
         along, around = _PowerAngle.apply(concentration, self.m, generator)  # type: ignore[no-untyped-call]
@@ -238,16 +238,16 @@ class PowerSpherical(AboutDirection):
         return -((a + b) * math.log(2.0) + torch.lgamma(a) - torch.lgamma(a + b) + b * math.log(math.pi))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log density with respect to the sphere's area, (*shape, *batch)."""
+        """Return the log density with respect to the sphere's area, (*shape, *batch)."""
         cosine = (self.loc.double() * value.double()).sum(dim=-1).clamp(min=-1.0 + 1e-15)
         return (self._log_normaliser() + self.concentration.double() * torch.log1p(cosine)).to(value)
 
     def entropy(self) -> Tensor:
-        """In nats, in closed form."""
+        """Return the entropy in nats, in closed form."""
         return self.exact_entropy().to(self.loc)
 
     def exact_entropy(self) -> Tensor:
-        """The entropy in float64."""
+        """Return the entropy in nats, in float64."""
         entropy: Tensor = _PowerEntropy.apply(self.concentration.double(), self.m)  # type: ignore[no-untyped-call]
         return entropy
 

@@ -54,17 +54,17 @@ _ARC: tuple[_Functions, _Functions] = (
 
 
 def cosine_and_sine_values(x: Tensor, sign: int | None = None) -> list[Tensor]:
-    """`cosine_and_sine` off the graph; that all of x has the sign +1, or none has, spares a look at it."""
+    """Return `cosine_and_sine` off the graph; a sign that all of x shares saves reading x."""
     return _by_sign(x, *_CIRCULAR, sign)
 
 
 def sine_slope(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """The derivative of `sine_ratio`; that of `cosine` is -sine / 2."""
+    """Return the derivative of `sine_ratio`; that of `cosine` is -sine / 2."""
     return _over_twice(cosine - sine, x, (-1 / 6, 1 / 60, -1 / 1680, 1 / 90720))
 
 
 def arc_values(c: Tensor, y: Tensor, sign: int) -> Tensor:
-    """`wide_arc_ratio` for the sign +1, else `arc_ratio` of y <= 0, off the graph."""
+    """Return `wide_arc_ratio` for the sign +1, else `arc_ratio` of y <= 0, off the graph."""
     if sign <= 0:
         return _by_sign(y, *_ARC, sign)[0]
     root = y.clamp(min=1e-300).sqrt_()
@@ -72,7 +72,7 @@ def arc_values(c: Tensor, y: Tensor, sign: int) -> Tensor:
 
 
 def arc_slopes(c: Tensor, y: Tensor, arc: Tensor, sign: int) -> tuple[Tensor | None, Tensor]:
-    """Derivatives of `arc_values` by c and by y.
+    """Return the derivatives of `arc_values` by c and by y.
 
     By y alone where c follows from it well enough; near and beyond a sphere's equator by both.
     """
@@ -132,28 +132,28 @@ class _WideArcRatio(Function):
 
 
 def cosine_and_sine(x: Tensor) -> tuple[Tensor, Tensor]:
-    """`cosine` and `sine_ratio` at once."""
+    """Return `cosine` and `sine_ratio` at once."""
     cos, sin = _CosineAndSine.apply(x)  # type: ignore[no-untyped-call]
     return cos, sin
 
 
 def cosine(x: Tensor) -> Tensor:
-    """cos(sqrt x), cosh(sqrt -x)."""
+    """Return cos(sqrt x), or cosh(sqrt -x) for x < 0."""
     return cosine_and_sine(x)[0]
 
 
 def sine_ratio(x: Tensor) -> Tensor:
-    """sin(sqrt x) / sqrt x, sinh(sqrt -x) / sqrt -x: the generalised sine of r over r, for x = K r^2."""
+    """Return sin(sqrt x) / sqrt x, or sinh(sqrt -x) / sqrt -x: the generalised sine of r over r, for x = K r^2."""
     return cosine_and_sine(x)[1]
 
 
 def arc_ratio(y: Tensor) -> Tensor:
-    """asin(sqrt y) / sqrt y, asinh(sqrt -y) / sqrt -y: an arc over its generalised sine, for y = K s^2 <= 1."""
+    """Return asin(sqrt y) / sqrt y, or asinh(sqrt -y) / sqrt -y: an arc over its sine, for y = K s^2 <= 1."""
     out: Tensor = _ArcRatio.apply(y)  # type: ignore[no-untyped-call]
     return out
 
 
 def wide_arc_ratio(c: Tensor, y: Tensor) -> Tensor:
-    """`arc_ratio` for arcs of up to half a turn, by their cosine c and the square y >= 0 of their sine."""
+    """Return `arc_ratio` for arcs of up to half a turn, by their cosine c and the square y >= 0 of their sine."""
     out: Tensor = _WideArcRatio.apply(c, y)  # type: ignore[no-untyped-call]
     return out

@@ -19,7 +19,7 @@ SHORT = 1e-20  # squared length below which a tangent vector has no direction
 
 
 def summed(energy: Tensor, square: Tensor, curvature: Tensor, power: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Log of the sum of exp(-f^2 energy) |f|^power over turns, f being the factors by which they lengthen a vector.
+    """Return the log of the sum of exp(-f^2 energy) |f|^power over turns, f lengthening the vector.
 
     Returns
     -------
@@ -64,7 +64,7 @@ class _Turns(Function):
 
 
 def turns_that_matter(curvature: Tensor, power: int, energy: Tensor, square: Tensor, largest: float) -> int:
-    """How many to either side; none where the nearest is negligible for all."""
+    """Return how many turns to either side matter; 0 where the nearest is negligible for all."""
     turn = 2.0 * math.pi / math.sqrt(curvature.item())
     nearest = energy * ((1.0 - turn * square.rsqrt()).square_() - 1.0)
     if nearest.min().item() > _NEGLIGIBLE:
@@ -79,7 +79,7 @@ def turns_that_matter(curvature: Tensor, power: int, energy: Tensor, square: Ten
 
 
 def fold(curvature: Tensor, power: int, energy: Tensor, square: Tensor, scale: Tensor) -> Tensor:
-    """Log of the sum over a sphere's turns of exp(-energy) times the volume's share, all of shape (...).
+    """Return the log of the sum over a sphere's turns of exp(-energy) times the volume factor, of shape (...).
 
     The tangent vectors that end where one of squared length `square` does are that one, made longer by whole turns:
     by a factor f, with energy f^2 times as high and a volume f^power times as large, power being dim - 1.

@@ -71,7 +71,7 @@ def _log_normaliser(kappa: Tensor, power: float) -> tuple[Tensor, Tensor]:
 
 
 def log_bessel(order: float, x: Tensor) -> Tensor:
-    """log of the modified Bessel function I_order(x), for x > 0 and orders 0, 1/2, 1, ...; no underflow, no overflow.
+    """Return log I_order(x) of the modified Bessel function, x > 0, orders 0, 1/2, 1, ..., without over- or underflow.
 
     References
     ----------
@@ -84,7 +84,7 @@ def log_bessel(order: float, x: Tensor) -> Tensor:
 
 
 class VonMisesFisher(AboutDirection):
-    """Density proportional to exp(concentration loc.x) on the unit sphere in R^m, m >= 2.
+    """Describe the density proportional to exp(concentration loc.x) on the unit sphere in R^m, m >= 2.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class VonMisesFisher(AboutDirection):
         return _log_normaliser(self.concentration.double(), float(self.m - 2))
 
     def rsample(self, sample_shape: Any = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
-        """Draws with pathwise gradients, (*sample_shape, *batch, m)."""
+        """Return draws with pathwise gradients, (*sample_shape, *batch, m)."""
         shape = self._extended_shape(Size(sample_shape))
         kappa = self.concentration.double().expand(shape[:-1])
         mean = self._moments[1].detach().expand(shape[:-1])  # taken with its graph: densities use it again
@@ -145,7 +145,7 @@ class VonMisesFisher(AboutDirection):
         return torch.where(below, -mass, mass)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log density with respect to the sphere's area, (*shape, *batch)."""
+        """Return the log density with respect to the sphere's area, (*shape, *batch)."""
         half = 0.5 * (value.double() - self.loc.double()).square().sum(dim=-1)  # 1 - loc.x, with its digits
         return (-self.concentration.double() * half - self._log_z()).to(value)
 
@@ -169,11 +169,11 @@ class VonMisesFisher(AboutDirection):
         return ((1.0 + self._moments[1]) / self.concentration.double()).to(self.loc)
 
     def exact_entropy(self) -> Tensor:
-        """The entropy in float64."""
+        """Return the entropy in nats, in float64."""
         return self._log_z() - self.concentration.double() * self._moments[1]
 
     def entropy(self) -> Tensor:
-        """In nats."""
+        """Return the entropy in nats."""
         return self.exact_entropy().to(self.loc)
 
 

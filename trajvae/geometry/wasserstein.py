@@ -32,7 +32,7 @@ _WORST = 3.0  # nats of log density that are followed
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a map is learned.
+    """Set how a map is learned.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ def _loss(
 
 
 def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> LearnedMap:
-    """A map of the unit cube on to the manifold.
+    """Return a learned map of the unit cube on to the manifold.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def learn(manifold: Compact, seed: int, recipe: Recipe | None = None) -> Learned
 
 
 def learn_well(manifold: Compact, seed: int, attempts: int = 3) -> tuple[LearnedMap, Quality]:
-    """A map and its quality; learned again with other random numbers, a few times, while that is not good enough."""
+    """Return a map and its quality, learned again a few times with other random numbers while not good enough."""
     generator = torch.Generator().manual_seed(seed)
     for attempt in range(attempts):
         learned = learn(manifold, seed + attempt)

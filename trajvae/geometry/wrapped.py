@@ -32,7 +32,7 @@ _POSITIVE_VECTOR = constraints.independent(constraints.positive, 1)  # type: ign
 
 
 class Draw(NamedTuple):
-    """A draw: the point (..., dim + 1), and the log density there (...) in float64."""
+    """Hold draws: the points (..., dim + 1), and the log density there (...) in float64."""
 
     z: Tensor
     log_prob: Tensor
@@ -62,7 +62,7 @@ def _normaliser(scale: Tensor) -> Tensor:
 
 
 def log_density(space: ConstantCurvature, v: Tensor, scale: Tensor) -> Tensor:
-    """Log density with respect to the space's volume at the end of the tangent vector v.
+    """Return the log density, by the space's volume, at the end of the tangent vector v.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def draw(space: ConstantCurvature, loc: Tensor, scale: Tensor, noise: Tensor) ->
 
 
 def land(space: ConstantCurvature, loc: Tensor, v: Tensor, energy: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Where v (..., dim) leads from loc, and the log density there (...) but for the normal distribution's constant.
+    """Return where v (..., dim) leads from loc, and the log density there (...) without the normal's constant.
 
     Parameters
     ----------
@@ -159,18 +159,18 @@ class _Prior(Function):
 
 
 def prior_exponent(space: ConstantCurvature, z: Tensor) -> Tensor:
-    """`log_prior` but for the normal distribution's constant, in float64."""
+    """Return `log_prior` without the normal distribution's constant, in float64."""
     exponent: Tensor = _Prior.apply(z.double(), space.curvature, space.sign)  # type: ignore[no-untyped-call]
     return exponent
 
 
 def log_prior(space: ConstantCurvature, z: Tensor) -> Tensor:
-    """Log density of the wrapped standard normal at the origin, (..., dim + 1) to (...)."""
+    """Return the log density of the wrapped standard normal at the origin, (..., dim + 1) to (...)."""
     return (prior_exponent(space, z) - 0.5 * space.dim * math.log(2.0 * math.pi)).to(z)
 
 
 class WrappedNormal(Distribution):
-    """A normal distribution in a tangent space, carried on to a space of constant curvature.
+    """Describe a normal distribution in a tangent space, carried on to a space of constant curvature.
 
     Parameters
     ----------
@@ -195,20 +195,20 @@ class WrappedNormal(Distribution):
         super().__init__(Size(batch), Size([space.dim + 1]), validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> WrappedNormal:
-        """The same distribution over a larger batch."""
+        """Return the same distribution over a larger batch."""
         shape, dim = Size(batch_shape), self.space.dim
         loc, scale = self.loc.expand(*shape, dim + 1), self.scale.expand(*shape, dim)
         return WrappedNormal(self.space, loc, scale, validate_args=False)
 
     def rsample(self, sample_shape: Any = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
-        """Draws with pathwise gradients, also to the curvature, (*sample_shape, *batch, dim + 1)."""
+        """Return draws with pathwise gradients, also to the curvature, (*sample_shape, *batch, dim + 1)."""
         shape = self._extended_shape(Size(sample_shape))[:-1]
         like = self.scale
         noise = torch.randn(*shape, self.space.dim, dtype=like.dtype, device=like.device, generator=generator)
         return draw(self.space, self.loc.expand(*shape, self.space.dim + 1), self.scale, noise).z.to(self.loc)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log density with respect to the space's volume, (*shape, *batch)."""
+        """Return the log density with respect to the space's volume, (*shape, *batch)."""
         v = self.space.aim(self.loc.double(), value.double())
         return log_density(self.space, v, self.scale).to(value)
 

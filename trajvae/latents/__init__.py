@@ -44,7 +44,7 @@ __all__ = [
 
 
 def latent_options(backend: str) -> list[dict[str, Any]]:
-    """Every option of a backend: name, type, unit, default, help.
+    """Return every option of a backend: name, type, unit, default, help.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
 
 
 def resolve_settings(backend: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as a model keeps them; see `Latent.resolve`."""
+    """Return the settings as a model keeps them, completed by `Latent.resolve`."""
     return _latent_class(backend).resolve(settings)
 
 

@@ -16,13 +16,13 @@ Params = dict[str, Tensor]
 
 
 class LatentSample(NamedTuple):
-    """A draw from the posterior.
+    """Hold draws from the posterior.
 
     Attributes
     ----------
     z : Tensor, shape (B, ambient)
     log_ratio : Tensor, shape (B, parts)
-        log q(z|x) - log p(z), one column a named part.
+        log q(z|x) - log p(z) in nats, one column for each of `Latent.parts`.
     """
 
     z: Tensor
@@ -30,15 +30,15 @@ class LatentSample(NamedTuple):
 
 
 class LatentDraw(NamedTuple):
-    """A draw for the ELBO.
+    """Hold draws from the posterior with the divergence that the ELBO counts.
 
     Attributes
     ----------
     z : Tensor, shape (B, ambient)
     kl : Tensor, shape (B, parts)
-        An unbiased estimate of KL(q || p), exact where there is a closed form.
+        An unbiased estimate of KL(q || p) in nats, exact where there is a closed form.
     penalty : Tensor, optional, shape (B, parts)
-        What training minimises in its place, where a user has weighted its terms.
+        What training minimises instead of `kl`, where a user has weighted its terms.
     """
 
     z: Tensor
@@ -48,18 +48,18 @@ class LatentDraw(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """What only some latents look at.
+    """Pass a latent space what only some of them need.
 
     Attributes
     ----------
     generator : torch.Generator, optional
         Source of randomness.
     log_likelihood : callable, optional
-        z (B, ambient) to log p(x|z) (B,).
+        Maps z (B, ambient) to log p(x|z) in nats, (B,).
     encode : callable, optional
-        Frames in the networks' inputs to posterior parameters.
+        Maps inputs of the encoder (B, I) to the posterior's parameters.
     progress : float
-        Share of the epochs that are done.
+        Share of the training's epochs that are done, 0 to 1.
     """
 
     generator: torch.Generator | None = None
@@ -69,31 +69,31 @@ class Context:
 
 
 class Latent(nn.Module, ABC):
-    """A latent space with its posterior and prior.
+    """Describe a latent space: its manifold, its posterior and its prior.
 
     Attributes
     ----------
     options_type : type
-        A frozen dataclass with every number a user may set; `metadata` of its fields holds unit and help.
+        A frozen dataclass of the options that a user may set; `metadata` of its fields holds unit and help.
     param_sizes : dict of str to int
-        The heads an encoder grows.
+        Sizes of the encoder's heads, which are the posterior's parameters, by name.
     dim, ambient_dim : int
-        Intrinsic dimension, and that of z.
+        Intrinsic dimension, and the number of coordinates of z.
     parts : tuple of str
         Names of the columns of `log_ratio` and `kl`.
     coordinates : str
-        What z is, in words.
+        A description of the coordinates of z, in words.
     own_rate : float
         Learning rate of the latent's own parameters (curvatures), in units of the networks'.
     burn_in : float
-        Share of the epochs over which they stay as they start.
+        Share of the epochs during which these parameters keep their initial values.
     settled : float
-        Share of the epochs before which the ELBO is not yet what it will be of.
+        Share of the epochs after which ELBOs compare: before it the posterior is still of another form.
     flat : bool
         Whether z and the head `loc` are Cartesian coordinates of order one: networks then start as the principal
         components.
     rows_at_once : int
-        Frames that memory is asked for at once.
+        Most frames that are computed at once, so that memory suffices.
     """
 
     options_type: ClassVar[type[Any]]
@@ -110,68 +110,80 @@ class Latent(nn.Module, ABC):
 
     @classmethod
     def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """Settings with what must be found out before a model is made; the only place that imports a user's module."""
+        """Complete the settings with what must be known before a model is made.
+
+        Only this method imports a user's module. By default settings are returned as they are.
+        """
         return settings
 
     @abstractmethod
     def rsample(self, params: Params, context: Context) -> LatentSample:
-        """A reparameterised draw from q(z|x)."""
+        """Draw z from q(z|x), reparameterised, with log q(z|x) - log p(z)."""
 
     @abstractmethod
     def kl(self, params: Params) -> Tensor | None:
-        """KL(q || p) in closed form, (B, parts), or None where there is none."""
+        """Return KL(q || p) in closed form, (B, parts), or None where no closed form is known."""
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
-        """A draw with the KL(q || p) that training uses: in closed form, or the log ratio of the draw."""
+        """Draw z with the KL(q || p) that training uses: in closed form, or else the log ratio of the draw."""
         sample, closed = self.rsample(params, context), self.kl(params)
         return LatentDraw(sample.z, sample.log_ratio if closed is None else closed)
 
     @abstractmethod
     def mean(self, params: Params) -> Tensor:
-        """The point (B, ambient) that stands for the posterior."""
+        """Return the point that stands for the posterior, (B, ambient)."""
 
     @abstractmethod
     def scale(self, params: Params) -> Tensor:
-        """The posterior's standard deviations along the intrinsic directions, (B, dim)."""
+        """Return the posterior's standard deviations along the intrinsic directions, (B, dim)."""
 
     @abstractmethod
     def log_prior(self, z: Tensor) -> Tensor:
-        """log p(z), (B,)."""
+        """Return log p(z) of points (B, ambient), in nats, (B,)."""
 
     @abstractmethod
     def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draws from the prior, (n, ambient)."""
+        """Draw n points from the prior, (n, ambient), on the generator's device."""
 
     def prepare(self, inputs: Tensor, seed: int) -> None:
-        """Called before training with all training frames in the networks' inputs. Nothing by default."""
+        """Prepare the latent space before training.
+
+        Nothing by default.
+
+        Parameters
+        ----------
+        inputs : Tensor, shape (T, I)
+            All training frames, as inputs of the encoder.
+        seed : int
+        """
 
     def update(self, context: Context) -> None:
-        """Called after every step, for latents with bounds to keep or data to remember. Nothing by default."""
+        """Adjust the latent space after each optimiser step, such as to clamp a parameter. Nothing by default."""
 
     def finish(self, context: Context) -> None:
-        """Called after training, with the weights that are kept. Nothing by default."""
+        """Store what the final weights encode, once training is over. Nothing by default."""
 
     def memory(self) -> dict[str, float]:
-        """Numbers beside the state that a training goes on from. None by default."""
+        """Return the numbers that a resumed training needs beside the state dict. None by default."""
         return {}
 
     def remember(self, numbers: dict[str, float]) -> None:
-        """Take back what `memory` gave. Nothing by default."""
+        """Restore the numbers that `memory` returned. Nothing by default."""
 
     def diagnostics(self) -> dict[str, float]:
-        """Figures of how the latent fared, for those who look. None by default."""
+        """Return figures by name that describe how training this latent space went. None by default."""
         return {}
 
     def learned_metric(self) -> CentroidMetric | None:
-        """The Riemannian metric that was learned beside the latent space, if any was."""
+        """Return the Riemannian metric that was learned with the latent space, or None where none was learned."""
         return None
 
     def curvatures(self) -> dict[str, float]:
-        """The curvature of each curved part. None by default."""
+        """Return the curvature of each curved part, by the part's name. None by default."""
         return {}
 
     def geometry(self) -> str:
-        """What space z is a point of, factor by factor in the order of its coordinates, for those who draw it.
+        """Return the signature of the latent space, factor by factor in the order of its coordinates, for plots.
 
         In the grammar of signatures, with every curvature as it is now ("h2:0.73,s1:1.0,e2"): (c, s) with
         c^2 + K |s|^2 = 1 of curved factors, Cartesian coordinates of flat ones; or "so3" for rotation matrices, or
@@ -180,28 +192,29 @@ class Latent(nn.Module, ABC):
         return f"e{self.dim}"
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distances between all rows of a (A, ambient) and b (B, ambient): the ambient chord, shape (A, B)."""
+        """Return all distances between rows of a (A, ambient) and b (B, ambient), (A, B): by default chords."""
         return torch.cdist(a, b)
 
     def chords(self, z: Tensor) -> Tensor | None:
-        """Coordinates (B, m) whose Euclidean distances are nowhere above `distance`: what searches of neighbours use.
+        """Return coordinates (B, m) whose Euclidean distances never exceed `distance`, for neighbour searches.
 
-        None where nobody knows any, as in a latent space with a distance of its own: then all distances are measured.
+        None where no such coordinates are known, as in a latent space that overrides `distance` alone: a search then
+        computes all distances.
         """
         return z if type(self).distance is Latent.distance else None
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """Move by a step in the ambient coordinates, such as a multiple of a gradient there; stay on the manifold."""
+        """Move points by a step in ambient coordinates, such as a scaled gradient, and stay on the manifold."""
         return z + step
 
     def project(self, z: Tensor) -> Tensor:
-        """Ambient coordinates (B, ambient) back on to the manifold."""
+        """Project ambient coordinates (B, ambient) on to the manifold."""
         return z
 
     def tangent(self, z: Tensor) -> Tensor:
-        """Coordinates in the tangent space at the origin, (B, dim)."""
+        """Return coordinates in the tangent space at the origin, (B, dim)."""
         return z
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """Points between a and b (ambient,) at times t (K,) in [0, 1], shape (K, ambient)."""
+        """Return points of the geodesic from a to b (ambient,) at times t (K,) in [0, 1], (K, ambient)."""
         return a + t[:, None] * (b - a)

@@ -17,30 +17,30 @@ from trajvae.geometry.leapfrog import Place
 
 
 class Prior(Protocol):
-    """A density of R^d."""
+    """Describe a density of R^d."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Of z (B, d) columns (B, d) that sum to log p(z): where coordinates are independent, that of each."""
+        """Return columns (B, d) that sum to log p(z) of z (B, d): one a coordinate where those are independent."""
 
     def sample(self, n: int, dim: int, generator: torch.Generator | None) -> Tensor:
-        """Draws, (n, dim), on the generator's device."""
+        """Draw n points, (n, dim), on the generator's device."""
 
 
 class StandardNormal:
-    """N(0, I), against which the divergence of a normal posterior is closed."""
+    """Describe N(0, I), against which the divergence of a normal posterior has a closed form."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """See `Prior`."""
+        """Return the log density of each coordinate, (B, d)."""
         return -0.5 * (z.square() + math.log(2.0 * math.pi))
 
     def sample(self, n: int, dim: int, generator: torch.Generator | None) -> Tensor:
-        """See `Prior`."""
+        """Draw n points of independent normal numbers, (n, dim), on the generator's device."""
         device = generator.device if generator is not None else None
         return torch.randn(n, dim, generator=generator, device=device)
 
 
 class StudentT:
-    """Independent Student distributions of unit scale: rare states may lie far out.
+    """Describe independent Student distributions of unit scale, in whose tails rare states may lie.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ class StudentT:
         self._constant -= 0.5 * math.log(freedom * math.pi)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """See `Prior`."""
+        """Return the log density of each coordinate, (B, d)."""
         return self._constant - 0.5 * (self.freedom + 1.0) * torch.log1p(z.square() / self.freedom)
 
     def sample(self, n: int, dim: int, generator: torch.Generator | None) -> Tensor:
-        """See `Prior`: a normal number over the root of a chi-square one's share."""
+        """Draw n points, (n, dim): normal numbers over roots of chi-square ones divided by their degrees of freedom."""
         device = generator.device if generator is not None else None
         half = torch.full((n, dim), 0.5 * self.freedom, device=device)
         gamma = torch._standard_gamma(half, generator=generator)
@@ -66,12 +66,12 @@ class StudentT:
 
 
 def riemannian(place: Place, momentum: Tensor) -> Tensor:
-    """log N(momentum; 0, G(z)) but for d/2 log 2 pi, (B,)."""
+    """Return log N(momentum; 0, G(z)) without its constant d/2 log 2 pi, (B,)."""
     return -place.kinetic(momentum) - 0.5 * place.log_det()
 
 
 def spherical(place: Place, momentum: Tensor) -> Tensor:
-    """log N(momentum; 0, I) but for d/2 log 2 pi, (B,)."""
+    """Return log N(momentum; 0, I) without its constant d/2 log 2 pi, (B,)."""
     return -0.5 * momentum.square().sum(dim=-1)
 
 

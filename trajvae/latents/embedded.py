@@ -27,7 +27,7 @@ _KNOWN = "circle, torus:K, sphere:N or so3"
 
 @dataclass(frozen=True)
 class EmbeddedOptions:
-    """What a user may set with `--set`; but `ambient`, which is found out."""
+    """Collect what a user may set with `--set`, and `ambient`, which is found out."""
 
     manifold: str = field(
         default="",
@@ -89,7 +89,7 @@ def _manifold(name: str, dim: int, ambient: int) -> Compact:
 
 
 class Embedded(Latent):
-    """A compact manifold with a uniform prior; the posterior comes through a map from the unit cube.
+    """Describe a compact manifold with a uniform prior, whose posterior is mapped from the unit cube.
 
     Parameters
     ----------
@@ -136,14 +136,14 @@ class Embedded(Latent):
 
     @classmethod
     def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """See `Latent`: how many coordinates a user's samples have."""
+        """Complete the settings with the number of coordinates of a user's samples."""
         name = str(settings.get("manifold", ""))
         if not name or parse_manifold(name).kind != "function":
             return settings
         return {**settings, "ambient": _samples(name)(2, torch.Generator().manual_seed(0)).shape[1]}
 
     def prepare(self, inputs: Tensor, seed: int) -> None:
-        """See `Latent`: learns the map where there is no exact one, and measures it.
+        """Learn the map where no exact one is known, and measure its quality.
 
         Raises
         ------
@@ -173,11 +173,10 @@ class Embedded(Latent):
         self.centre.copy_(self.hidden.locate(place))
 
     def diagnostics(self) -> dict[str, float]:
-        """See `Latent`: the map's quality."""
+        """Return the figures of the map's quality."""
         return {} if self.quality is None else self.quality.figures()
 
     def geometry(self) -> str:
-        """See `Latent`."""
         if isinstance(self.manifold, Spheres):
             return ",".join(f"s{d}:1.0" for d in self.manifold.dims)
         return "so3" if isinstance(self.manifold, Rotations) else ""
@@ -199,65 +198,60 @@ class Embedded(Latent):
         return self.manifold.act(params["group"], z) if self.grouped else z
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
-        """See `Latent`."""
         u, ratio = self.hidden.draw(self._inner(params), context.generator)
         ratio = ratio + self.map.excess(u) if self._counted else ratio
         return LatentSample(self._placed(u, params), ratio.unsqueeze(-1))
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
-        """See `Latent`: the hidden divergence in closed form."""
+        """Draw z with KL(q || p): the hidden posterior's in closed form, plus the map's log density where it counts."""
         inner = self._inner(params)
         u, kl = self.hidden.draw(inner, context.generator).u, self.hidden.kl(inner)
         kl = kl + self.map.excess(u) if self._counted else kl
         return LatentDraw(self._placed(u, params), kl.unsqueeze(-1))
 
     def kl(self, params: Params) -> Tensor | None:
-        """See `Latent`: closed where the map's density does not enter."""
+        """Return KL(q || p) in closed form, (B, 1); None where the map's density enters."""
         return None if self._counted else self.hidden.kl(self._inner(params)).unsqueeze(-1)
 
     def mean(self, params: Params) -> Tensor:
-        """See `Latent`: the hidden posterior's centre, mapped."""
+        """Return the image of the hidden posterior's centre, (B, ambient)."""
         return self._placed(self.hidden.mean(self._inner(params)), params)
 
     def scale(self, params: Params) -> Tensor:
-        """See `Latent`: along the images of the cube's directions, to first order."""
+        """Return standard deviations along the images of the cube's directions, to first order, (B, dim)."""
         inner = self._inner(params)
         columns = jacobian(self.map, self.hidden.mean(inner))
         return columns.square().sum(dim=1).sqrt() * self.hidden.spread(inner)
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """See `Latent`: of the uniform distribution, with respect to the ambient space's volume."""
+        """Return the log density of the uniform distribution, by the volume of the ambient space's metric, (B,)."""
         if isinstance(self.manifold, Sampled) or self.manifold.log_volume is None:
             raise OptionError(f"the density of manifold '{self.name}' is not known")
         return torch.full_like(z[..., 0], -self.manifold.log_volume)
 
     def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """See `Latent`: uniform; without a group action by the map."""
+        """Draw n points, (n, ambient): uniform ones, or, without a group action, images of the uniform cube."""
         if self.grouped:
             return self.manifold.sample(n, generator)
         device = generator.device if generator is not None else None
         return self.map.points(torch.rand(n, self.dim, generator=generator, device=device))
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """See `Latent`: angles; of a manifold of samples the chord."""
+        """Return all distances, (A, B): angles in radians; chords on a manifold of samples."""
         return self.manifold.distance(a, b)
 
     def chords(self, z: Tensor) -> Tensor | None:
-        """See `Latent`: sqrt 2 times the angle of a rotation is never below its matrix's chord."""
+        """Return coordinates whose chords never exceed `distance`: points, but rotation matrices over sqrt 2."""
         return z / 2.0**0.5 if isinstance(self.manifold, Rotations) else z
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """See `Latent`."""
         return self.manifold.retract(z, step)
 
     def project(self, z: Tensor) -> Tensor:
-        """See `Latent`."""
         return self.manifold.project(z)
 
     def tangent(self, z: Tensor) -> Tensor:
-        """See `Latent`."""
         return self.manifold.tangent(z)
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """See `Latent`."""
         return self.manifold.geodesic(a, b, t)

@@ -15,7 +15,7 @@ from trajvae.latents.densities import PRIORS, StandardNormal, check_prior
 
 @dataclass(frozen=True)
 class EuclideanOptions:
-    """What a user may set with `--set`."""
+    """Collect what a user may set with `--set`."""
 
     min_scale: float = field(
         default=1e-4, metadata={"unit": "", "help": "smallest standard deviation of the posterior"}
@@ -36,7 +36,7 @@ def _divergence(loc: Tensor, log_scale: Tensor, scale: Tensor) -> Tensor:
 
 
 class Euclidean(Latent):
-    """R^dim with q(z|x) = N(loc, diag scale^2) and p(z) = N(0, I), or another prior by name.
+    """Describe R^dim with q(z|x) = N(loc, diag scale^2) and p(z) = N(0, I), or another prior by name.
 
     Parameters
     ----------
@@ -66,7 +66,6 @@ class Euclidean(Latent):
         return torch.randn(loc.shape, dtype=loc.dtype, device=loc.device, generator=context.generator)
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
-        """See `Latent`."""
         loc, log_scale = params["loc"], self._log_scale(params)
         noise = self._noise(loc, context)
         z = torch.addcmul(loc, log_scale.exp(), noise)
@@ -74,7 +73,7 @@ class Euclidean(Latent):
         return LatentSample(z, encoded - self.prior.log_prob(z))
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
-        """See `Latent`: where the divergence is closed, nothing is computed for the log ratio of the draw."""
+        """Draw z with KL(q || p); against a normal prior in closed form, without the log ratio of the draw."""
         if not isinstance(self.prior, StandardNormal):
             return super().draw(params, context)
         loc, log_scale = params["loc"], self._log_scale(params)
@@ -82,24 +81,20 @@ class Euclidean(Latent):
         return LatentDraw(torch.addcmul(loc, scale, self._noise(loc, context)), _divergence(loc, log_scale, scale))
 
     def kl(self, params: Params) -> Tensor | None:
-        """See `Latent`: closed against a normal prior."""
+        """Return KL(q || p) in closed form, (B, dim); None unless the prior is normal."""
         if not isinstance(self.prior, StandardNormal):
             return None
         log_scale = self._log_scale(params)
         return _divergence(params["loc"], log_scale, log_scale.exp())
 
     def mean(self, params: Params) -> Tensor:
-        """See `Latent`."""
         return params["loc"]
 
     def scale(self, params: Params) -> Tensor:
-        """See `Latent`."""
         return self._log_scale(params).exp()
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """See `Latent`."""
         return self.prior.log_prob(z).sum(dim=-1)
 
     def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """See `Latent`; drawn on the generator's device."""
         return self.prior.sample(n, self.dim, generator)

@@ -41,7 +41,7 @@ class _Terms(NamedTuple):
 
 
 class RiemannianHamiltonian(Latent):
-    """R^dim with a standard normal prior and a posterior that Hamiltonian dynamics moves towards p(z|x).
+    """Describe R^dim with a standard normal prior and a posterior that Hamiltonian dynamics moves towards p(z|x).
 
     Parameters
     ----------
@@ -104,14 +104,14 @@ class RiemannianHamiltonian(Latent):
         self._flown, self._cut, self._recent, self._residual = 0, 0.0, 0.0, 0.0
 
     def prepare(self, inputs: Tensor, seed: int) -> None:
-        """See `Latent`: chooses the centroids' frames."""
+        """Choose the frames that the metric's centroids are encoded from."""
         self._frames = inputs[medoids(inputs, self.options.centroids, seed)]
 
     @torch.no_grad()
     def update(self, context: Context) -> None:
-        """See `Latent`: begins the flow once the warm-up is over; keeps the step in bounds, and where draws are cut.
+        """Start the flow once the warm-up is over, and keep the step size in bounds.
 
-        What is cut has no gradient that would say so: a learned step is shortened while more than a few are.
+        A learned step is shortened while more than a few draws are cut, since those have no gradient to shorten it.
         """
         if self.options.learn_step and self._recent > _MOST_CUT:
             self.log_step.sub_(_SHORTER)
@@ -122,11 +122,10 @@ class RiemannianHamiltonian(Latent):
             self._begin(context.encode(self._frames))
 
     def memory(self) -> dict[str, float]:
-        """See `Latent`: what the flow has done so far."""
+        """Return the counts and residuals of the flow so far."""
         return {name: float(getattr(self, name)) for name in _COUNTS}
 
     def remember(self, numbers: dict[str, float]) -> None:
-        """See `Latent`."""
         for name, value in numbers.items():
             setattr(self, name, value)
 
@@ -144,7 +143,7 @@ class RiemannianHamiltonian(Latent):
 
     @torch.no_grad()
     def finish(self, context: Context) -> None:
-        """See `Latent`: keeps the centroids and factors that the final weights encode."""
+        """Store the centroids and factors that the final weights encode."""
         if self._frames is not None and context.encode is not None:
             params = context.encode(self._frames)
             self.centroids.zero_()
@@ -163,18 +162,18 @@ class RiemannianHamiltonian(Latent):
         return self.unit[:, None] * lower
 
     def metric(self, context: Context | None = None) -> CentroidMetric:
-        """The learned metric; while training that of the present weights."""
+        """Return the learned metric; while training, that of the present weights."""
         if self._frames is None or context is None or context.encode is None:
             return CentroidMetric(self.centroids, self.factors, self.temperature, self.floor)
         params = context.encode(self._frames)
         return CentroidMetric(params["loc"], self._factors(params), self.temperature, self.floor)
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
-        """See `Latent`; without a likelihood to follow a draw of the encoded posterior."""
+        """Draw z from q(z|x), reparameterised; from the encoded posterior where the context has no likelihood."""
         return self._drawn(params, context, None)[0]
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
-        """See `Latent`; the divergence is known in closed form where the flow begins, and it adds what it changes."""
+        """Draw z by the flow, with KL(q || p): the encoded posterior's in closed form, plus what the flow changes."""
         sample, penalty = self._drawn(params, context, self.base.kl(params))
         return LatentDraw(*sample, penalty)
 
@@ -247,11 +246,10 @@ class RiemannianHamiltonian(Latent):
         return [after / before for before, after in itertools.pairwise(heat)]
 
     def learned_metric(self) -> CentroidMetric | None:
-        """See `Latent`: none before the flow began."""
+        """Return the learned metric, or None before the flow has started."""
         return self.metric() if bool(self.active) else None
 
     def diagnostics(self) -> dict[str, float]:
-        """See `Latent`."""
         if not self._flown:
             return {}
         used = self.centroids[self.factors.abs().sum(dim=(1, 2)) > 0.0]
@@ -266,7 +264,7 @@ class RiemannianHamiltonian(Latent):
         }
 
     def kl(self, params: Params) -> Tensor | None:
-        """See `Latent`: closed only without a flow, against a normal prior."""
+        """Return KL(q || p) in closed form, (B, 2), where the flow has no steps and the prior is normal; else None."""
         if self.options.steps:
             return None
         closed = self.base.kl(params)
@@ -275,17 +273,15 @@ class RiemannianHamiltonian(Latent):
         return torch.stack([closed.sum(dim=-1), torch.zeros_like(closed[:, 0])], dim=-1)
 
     def mean(self, params: Params) -> Tensor:
-        """See `Latent`: of the encoded posterior, where the flow begins."""
+        """Return the mean of the encoded posterior, where the flow starts, (B, dim)."""
         return self.base.mean(params)
 
     def scale(self, params: Params) -> Tensor:
-        """See `Latent`: of the encoded posterior."""
+        """Return the standard deviations of the encoded posterior, (B, dim)."""
         return self.base.scale(params)
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """See `Latent`."""
         return self.base.log_prior(z)
 
     def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """See `Latent`."""
         return self.base.prior_sample(n, generator)

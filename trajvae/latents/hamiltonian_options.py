@@ -15,7 +15,7 @@ MOST_FACTOR = 1e6
 
 @dataclass(frozen=True)
 class HamiltonianOptions:
-    """What a user may set with `--set`."""
+    """Collect what a user may set with `--set`."""
 
     steps: int = field(default=3, metadata={"unit": "", "help": "leapfrog steps, K; 0 for the Euclidean backend"})
     step: float = field(
@@ -72,7 +72,7 @@ class HamiltonianOptions:
             self.weights(name)
 
     def weights(self, name: str) -> tuple[float, float]:
-        """The two numbers of `log_p` or `log_q`."""
+        """Return the two numbers of `log_p` or `log_q`."""
         try:
             position, momentum = (float(x) for x in getattr(self, name).split(","))
         except ValueError as error:

@@ -19,19 +19,19 @@ _STEEPEST = 10.0  # of the logarithm of mean over rest
 
 
 class HiddenDraw(NamedTuple):
-    """A draw u (B, dim) in the cube, with log q(u|x) - log p(u), (B,)."""
+    """Hold draws u (B, dim) in the cube, with log q(u|x) - log p(u), (B,)."""
 
     u: Tensor
     log_ratio: Tensor
 
 
 class Hidden(Protocol):
-    """A posterior on the unit cube.
+    """Describe a posterior on the unit cube.
 
     Attributes
     ----------
     sizes : dict of str to int
-        The heads an encoder grows.
+        Sizes of the encoder's heads, which are the posterior's parameters, by name.
     """
 
     sizes: dict[str, int]
@@ -39,19 +39,19 @@ class Hidden(Protocol):
     def __init__(self, dim: int, min_scale: float) -> None: ...
 
     def draw(self, params: Params, generator: torch.Generator | None) -> HiddenDraw:
-        """A reparameterised draw."""
+        """Draw u from the posterior, reparameterised, with its log density."""
 
     def locate(self, u: Tensor) -> Tensor:
-        """The head `loc` of a posterior about u (dim,)."""
+        """Return the head `loc` (dim,) whose posterior is centred on u (dim,)."""
 
     def kl(self, params: Params) -> Tensor:
-        """KL to the uniform distribution, (B,)."""
+        """Return the KL divergence from the uniform distribution, in nats, (B,)."""
 
     def mean(self, params: Params) -> Tensor:
-        """A point that stands for it, (B, dim)."""
+        """Return the point that stands for the posterior, (B, dim)."""
 
     def spread(self, params: Params) -> Tensor:
-        """Standard deviations in the cube's coordinates, (B, dim)."""
+        """Return standard deviations in the cube's coordinates, (B, dim)."""
 
 
 def _cdf(h: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def _cdf(h: Tensor) -> Tensor:
 
 
 class HiddenNormal:
-    """u = Phi(h) with h from N(loc, scale^2): uniform where that is N(0, 1), and the KL is that of normals.
+    """Map normal numbers to the cube: u = Phi(h) with h from N(loc, scale^2), uniform where that is N(0, 1).
 
     The head is the logarithm of the scale, plus 1: a posterior that is uniform is blind to a group action.
     """
@@ -73,34 +73,34 @@ class HiddenNormal:
         return (params["log_scale"] - _NARROWER).clamp(self._low, 5.0)
 
     def draw(self, params: Params, generator: torch.Generator | None) -> HiddenDraw:
-        """See `Hidden`."""
+        """Draw u from the posterior, reparameterised, with log q(u|x), (B,)."""
         loc, log_scale = params["loc"], self._log_scale(params)
         noise = torch.randn(loc.shape, dtype=loc.dtype, device=loc.device, generator=generator)
         h = loc + log_scale.exp() * noise
         return HiddenDraw(_cdf(h), (0.5 * (h.square() - noise.square()) - log_scale).sum(dim=-1))
 
     def locate(self, u: Tensor) -> Tensor:
-        """See `Hidden`."""
+        """Return the normal quantiles of u, (dim,)."""
         h: Tensor = torch.special.ndtri(u)
         return h
 
     def kl(self, params: Params) -> Tensor:
-        """See `Hidden`."""
+        """Return the divergence of the normal numbers from N(0, I), in nats, (B,)."""
         log_scale = self._log_scale(params)
         return (0.5 * (params["loc"].square() + (2.0 * log_scale).exp() - 1.0) - log_scale).sum(dim=-1)
 
     def mean(self, params: Params) -> Tensor:
-        """See `Hidden`: the median."""
+        """Return the median of each coordinate, (B, dim)."""
         return _cdf(params["loc"])
 
     def spread(self, params: Params) -> Tensor:
-        """See `Hidden`: to first order."""
+        """Return standard deviations in the cube's coordinates, to first order, (B, dim)."""
         density = torch.exp(-0.5 * params["loc"].square()) / math.sqrt(2.0 * math.pi)
         return density * self._log_scale(params).exp()
 
 
 class HiddenBeta:
-    """Beta distributions, by the logit of the mean and the logarithm of the concentration over 2, less 2.
+    """Describe beta distributions, by the logit of the mean and the logarithm of the concentration over 2, less 2.
 
     A draw is a share of two gamma draws in float64: pathwise gradients of those are unbiased where torch's own Beta
     has a bias, and nothing is lost at 0 and 1.
@@ -120,7 +120,7 @@ class HiddenBeta:
         return (total * logit.sigmoid()).clamp(min=_LOW), (total * (-logit).sigmoid()).clamp(min=_LOW)
 
     def draw(self, params: Params, generator: torch.Generator | None) -> HiddenDraw:
-        """See `Hidden`."""
+        """Draw u from the posterior, reparameterised, with log q(u|x), (B,)."""
         a, b = self._parameters(params)
         first, second = (torch._standard_gamma(x, generator=generator) for x in (a, b))
         total = first + second
@@ -131,11 +131,11 @@ class HiddenBeta:
         return HiddenDraw(u.to(like), ratio.sum(dim=-1).to(like))
 
     def locate(self, u: Tensor) -> Tensor:
-        """See `Hidden`."""
+        """Return the logits of u, (dim,)."""
         return torch.logit(u)
 
     def kl(self, params: Params) -> Tensor:
-        """See `Hidden`."""
+        """Return the KL divergence from the uniform distribution in closed form, in nats, (B,)."""
         a, b = self._parameters(params)
         total = a + b
         normalisation = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(total)
@@ -143,12 +143,12 @@ class HiddenBeta:
         return (means - normalisation).sum(dim=-1).to(params["loc"])
 
     def mean(self, params: Params) -> Tensor:
-        """See `Hidden`."""
+        """Return the mean of each coordinate, (B, dim)."""
         a, b = self._parameters(params)
         return (a / (a + b)).to(params["loc"])
 
     def spread(self, params: Params) -> Tensor:
-        """See `Hidden`."""
+        """Return standard deviations in the cube's coordinates, (B, dim)."""
         a, b = self._parameters(params)
         return ((a * b / (a + b + 1.0)).sqrt() / (a + b)).to(params["loc"])
 

@@ -25,7 +25,7 @@ _WIDEST = 0.7  # of a posterior on a sphere of dimension 2 or more, in units of 
 
 @dataclass(frozen=True)
 class ProductOptions:
-    """What a user may set with `--set`; but `signature`, which has an option of its own."""
+    """Collect what a user may set with `--set`, and `signature`, which has an option of its own."""
 
     signature: str = field(default="", metadata={"own": True, "help": "the option --signature; default: s1,e<rest>"})
     learn_curvature: bool = field(default=True, metadata={"unit": "", "help": "learn curvatures that are not given"})
@@ -104,7 +104,7 @@ def _flat_kl(mu: Tensor, sigma: Tensor) -> Tensor:
 
 
 class Product(Latent):
-    """A product of constant-curvature spaces with a wrapped normal posterior and prior in each.
+    """Combine constant-curvature spaces, each with a wrapped normal posterior and prior.
 
     Parameters
     ----------
@@ -163,12 +163,10 @@ class Product(Latent):
         return ConstantCurvature(factor.dim, curvature, learnable=learn)
 
     def curvatures(self) -> dict[str, float]:
-        """See `Latent`."""
         factors = zip(self.parts, self.space.factors, self.space.flat, strict=True)
         return {name: float(s.curvature.detach()) for name, s, flat in factors if not flat}
 
     def geometry(self) -> str:
-        """See `Latent`."""
         factors = zip(self.signature, self.space.factors, self.space.flat, strict=True)
         return ",".join(f.name if flat else f"{f.name}:{abs(float(s.curvature.detach()))}" for f, s, flat in factors)
 
@@ -221,17 +219,16 @@ class Product(Latent):
         return sample, (torch.stack(divergences, dim=-1) - self._half).to(like)
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
-        """See `Latent`."""
         return self._sample(params, self._noise(1, params, context))[0]
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
-        """See `Latent`: KL of flat factors in closed form, of curved ones over antithetic pairs of draws."""
+        """Draw z with KL(q || p): in closed form for flat factors, estimated over antithetic pairs for curved ones."""
         half = self._noise((self.options.n_samples + 1) // 2, params, context)
         sample, kl = self._sample(params, torch.cat([half, -half])[: self.options.n_samples])
         return LatentDraw(sample.z, kl)
 
     def kl(self, params: Params) -> Tensor | None:
-        """See `Latent`: closed only where every factor is flat."""
+        """Return KL(q || p) in closed form, (B, parts); None unless every factor is flat."""
         if not all(self.space.flat):
             return None
         split = (self.space.vectors(x) for x in (params["loc"].double(), self._scale(params)))
@@ -239,50 +236,46 @@ class Product(Latent):
         return kl.to(params["loc"])
 
     def mean(self, params: Params) -> Tensor:
-        """See `Latent`: the posterior's centre."""
+        """Return the posterior's centre, (B, ambient)."""
         return torch.cat(self._centres(params), dim=-1).to(params["loc"])
 
     def scale(self, params: Params) -> Tensor:
-        """See `Latent`: in the tangent space at the centre."""
+        """Return the posterior's standard deviations in the tangent space at its centre, (B, dim)."""
         return self._scale(params).to(params["log_scale"])
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """See `Latent`."""
         parts = zip(self.space.factors, self.space.points(z), strict=True)
         return torch.stack([wrapped.log_prior(s, p) for s, p in parts]).sum(dim=0)
 
     def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """See `Latent`; drawn on the generator's device."""
         device = generator.device if generator is not None else None
         return self.space.exp0(torch.randn(n, self.dim, generator=generator, device=device))
 
     def update(self, context: Context) -> None:
-        """See `Latent`: keeps learned curvatures within their bounds."""
+        """Clamp learned curvatures to their bounds."""
         low, high = self.options.min_curvature, self.options.max_curvature
         for factor, space in zip(self.signature, self.space.factors, strict=True):
             if isinstance(space.curvature, nn.Parameter):
                 space.curvature.data.clamp_(*((low, high) if SIGNS[factor.letter] > 0 else (-high, -low)))
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """See `Latent`: root of the sum of the factors' squared distances."""
+        """Return distances (A, B) between all rows of a and b: roots of the sums of the factors' squared ones."""
         return self.space.pairwise(a, b)
 
     def chords(self, z: Tensor) -> Tensor | None:
-        """See `Latent`."""
         return self.space.chords(z)
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """See `Latent`: the geodesic of each factor."""
+        """Return points of the geodesic from a to b, which is a geodesic in each factor, (K, ambient)."""
         return self.space.geodesic(a, b, t)
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """See `Latent`: along each factor's geodesic in the step's Riemannian direction, as far as that is long."""
+        """Move points along each factor's geodesic in the step's Riemannian direction, by that vector's length."""
         return self.space.move(z, step)
 
     def project(self, z: Tensor) -> Tensor:
-        """See `Latent`."""
         return self.space.project(z)
 
     def tangent(self, z: Tensor) -> Tensor:
-        """See `Latent`: the factors' logarithms at their origins, side by side."""
+        """Return the factors' logarithms at their origins side by side, (B, dim)."""
         return self.space.log0(z)

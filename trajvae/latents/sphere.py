@@ -21,7 +21,7 @@ POSTERIORS: dict[str, type[PowerSpherical] | type[VonMisesFisher]] = {
 
 @dataclass(frozen=True)
 class SphereOptions:
-    """What a user may set with `--set`."""
+    """Collect what a user may set with `--set`."""
 
     posterior: str = field(
         default="power_spherical", metadata={"unit": "", "help": "its family: power_spherical or von_mises_fisher"}
@@ -44,7 +44,7 @@ class SphereOptions:
 
 
 class Sphere(Latent):
-    """The unit sphere of intrinsic dimension `dim`; points are unit vectors in R^(dim + 1).
+    """Describe the unit sphere of intrinsic dimension `dim`; points are unit vectors in R^(dim + 1).
 
     Parameters
     ----------
@@ -77,68 +77,62 @@ class Sphere(Latent):
         return family(self.mean(params), log_concentration.clamp(low, high).exp(), validate_args=False)
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
-        """See `Latent`."""
         posterior = self._posterior(params)
         z = posterior.rsample(generator=context.generator)
         ratio = posterior.log_prob(z) - self.prior.log_prob(z)
         return LatentSample(z, ratio.unsqueeze(-1))
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
-        """See `Latent`."""
         posterior = self._posterior(params)
         z = posterior.rsample(generator=context.generator)
         return LatentDraw(z, torch.distributions.kl_divergence(posterior, self.prior).unsqueeze(-1))
 
     def geometry(self) -> str:
-        """See `Latent`: unit vectors are (c, s) of curvature 1."""
+        """Return the signature of the sphere: its unit vectors are (c, s) of curvature 1."""
         return f"s{self.dim}:1.0"
 
     def kl(self, params: Params) -> Tensor:
-        """See `Latent`."""
         return torch.distributions.kl_divergence(self._posterior(params), self.prior).unsqueeze(-1)
 
     def mean(self, params: Params) -> Tensor:
-        """See `Latent`: the posterior's mean direction."""
+        """Return the posterior's mean direction, a unit vector, (B, dim + 1)."""
         return torch.nn.functional.normalize(params["loc"], dim=-1, eps=1e-12)
 
     def scale(self, params: Params) -> Tensor:
-        """See `Latent`: in radians, equal in all directions."""
+        """Return the posterior's standard deviations in radians, equal in all directions, (B, dim)."""
         variance = self._posterior(params).tangent_variance
         return variance.sqrt().unsqueeze(-1).expand(*variance.shape, self.dim)
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """See `Latent`."""
         return self.prior.log_prob(z)
 
     def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """See `Latent`; drawn on the generator's device."""
         device = generator.device if generator is not None else None
         x = torch.randn(n, self.dim + 1, generator=generator, device=device)
         return torch.nn.functional.normalize(x, dim=-1)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """See `Latent`: angles in radians."""
+        """Return the angles in radians between all rows of a (A, ambient) and b (B, ambient), (A, B)."""
         return self.space.pairwise(a, b)
 
     def chords(self, z: Tensor) -> Tensor | None:
-        """See `Latent`: an arc is never shorter than its chord."""
+        """Return the unit vectors themselves: a chord is never longer than its arc."""
         return z
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """See `Latent`: along the great circle of the step's tangent part, as far as that is long."""
+        """Move points along the great circle of the step's tangent part, by the length of that part."""
         tangent = step - (step * z).sum(dim=-1, keepdim=True) * z
         length = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)
         moved = length.cos() * z + torch.sinc(length / torch.pi) * tangent
         return torch.nn.functional.normalize(moved, dim=-1)
 
     def project(self, z: Tensor) -> Tensor:
-        """See `Latent`."""
         return torch.nn.functional.normalize(z, dim=-1)
 
     def tangent(self, z: Tensor) -> Tensor:
-        """See `Latent`: the logarithm at (1, 0, ...)."""
+        """Return the logarithm at (1, 0, ...), (B, dim)."""
         return self.space.log0(z)
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """See `Latent`: the shorter arc, at constant speed."""
+        """Return points of the shorter arc from a to b at constant speed, (K, ambient)."""
         return self.space.geodesic(a, b, t)

@@ -23,7 +23,7 @@ _SAMPLE = 20_000  # rows that a latent space is prepared with
 
 
 class Table:
-    """Rows of float32 numbers in an unnamed file: it is gone with the process, however that ends.
+    """Store rows of float32 numbers in an unnamed file, which is gone with the process, however that ends.
 
     Parameters
     ----------
@@ -54,13 +54,13 @@ class Table:
         self.rows, self.width, self._filled = rows, width, 0
 
     def append(self, values: NDArray[np.float32]) -> None:
-        """Write the next rows."""
+        """Write the next rows (t, width)."""
         self._view()[self._filled : self._filled + len(values)] = values
         self._filled += len(values)
         self._forget()
 
     def read(self, spans: list[tuple[int, int]]) -> Tensor:
-        """A copy of the rows of some spans, one after the other."""
+        """Return a copy of the rows of some spans, one after the other."""
         view, done = self._view(), 0
         out = np.empty((sum(b - a for a, b in spans), self.width), dtype=np.float32)
         for a, b in spans:
@@ -73,7 +73,7 @@ class Table:
         return np.frombuffer(self._map, dtype=np.float32, count=self.rows * self.width).reshape(self.rows, self.width)
 
     def _forget(self) -> None:
-        """Leave what was looked at to the system's cache: it is no memory of this process."""
+        """Let the system drop the pages that were read: they are not to count as this process's memory."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
@@ -87,7 +87,7 @@ def _reserve(number: int, size: int) -> None:
 
 
 class Cached:
-    """Data in tables; training rows are read in random blocks, a pool at a time, and shuffled within it.
+    """Provide data from tables: training rows are read in random blocks, a pool at a time, and shuffled within it.
 
     Parameters
     ----------
@@ -105,16 +105,16 @@ class Cached:
 
     @property
     def n_train(self) -> int:
-        """See `Data`."""
+        """Number of training frames."""
         return self.train.rows
 
     @property
     def n_validation(self) -> int:
-        """See `Data`."""
+        """Number of validation frames."""
         return self.validation.rows
 
     def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
-        """See `Data`: pools of whole batches, but for the last block's."""
+        """Yield training rows in a random order, by pools of whole batches except that of the last block."""
         block = size * max(1, _BLOCK // size)
         starts = torch.randperm(-(-self.n_train // block), generator=generator) * block
         for firsts in torch.split(starts, max(1, self._pool // block)):
@@ -131,13 +131,13 @@ class Cached:
             yield self._pair(pool.index_select(0, rows))
 
     def pieces(self, rows: int, *, validation: bool) -> Iterator[Pair]:
-        """See `Data`."""
+        """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
         table = self.validation if validation else self.train
         for first in range(0, table.rows, rows):
             yield self._pair(table.read([(first, min(first + rows, table.rows))]))
 
     def sample(self) -> Tensor:
-        """See `Data`: blocks that are evenly spread."""
+        """Return inputs of evenly spread blocks of training frames."""
         count = min(-(-self.n_train // _BLOCK), max(1, _SAMPLE // _BLOCK))
         firsts = np.unique(np.linspace(0, max(0, self.n_train - _BLOCK), count).astype(int))
         return self._pair(self.train.read([(a, min(a + _BLOCK, self.n_train)) for a in firsts.tolist()]))[0]
@@ -150,7 +150,7 @@ class Cached:
 def cached(
     rows: Iterator[Pair], parts: Partition, shape: tuple[int, int], device: torch.device, memory: float
 ) -> Cached:
-    """Fill tables with inputs and targets as they come.
+    """Fill tables with inputs and targets as they come, and return the data that read them.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def damaged(path: str) -> Iterator[None]:
 
 
 class Budget(TorchFunctionMode):
-    """Within it tensors are made only while their numbers, in all, are not above a limit.
+    """Limit how many numbers the tensors that are made within it may hold.
 
     The options of a model say how large its networks are. With twice the numbers of its weights, masks and the like
     have room, and options that ask for other networks take no memory.
@@ -79,12 +79,12 @@ class Budget(TorchFunctionMode):
 
 
 def numbers_in(weights: Mapping[str, Any]) -> int:
-    """How many there are in all arrays."""
+    """Return how many numbers all arrays hold."""
     return sum(int(np.size(w)) for w in weights.values())
 
 
 def flat(groups: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
-    """All arrays of nested groups with their names."""
+    """Yield all arrays of nested groups with their names."""
     for name, item in groups.items():
         if isinstance(item, Mapping):
             yield from flat(item, f"{place}{name}/")

@@ -53,7 +53,7 @@ def choose_features(config: TrainConfig, lesson: Lesson) -> tuple[TrainConfig, d
 
 
 def divergences(lesson: Lesson, likelihood: str | None = None) -> dict[str, float]:
-    """Mean Jensen-Shannon divergence of pair distances, in bits, of normal draws in each kind of features."""
+    """Return mean Jensen-Shannon divergences of pair distances, in bits, of normal draws in each kind of features."""
     kinds = [kind for kind in FEATURES if likelihood is None or likelihood in LIKELIHOODS[kind]]
     if lesson.topology.n_atoms > _ATOMS and "cartesian" in kinds:
         kinds = ["cartesian"]

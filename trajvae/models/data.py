@@ -13,11 +13,11 @@ Pair = tuple[Tensor, Tensor]
 
 
 class Data(Protocol):
-    """Inputs (B, I) and targets (B, F) in float32, on the device, wherever they lie before."""
+    """Provide inputs (B, I) and targets (B, F) in float32 on the device, wherever they are stored."""
 
     @property
     def device(self) -> torch.device:
-        """Where batches come out."""
+        """Device of the batches."""
         ...
 
     @property
@@ -31,21 +31,21 @@ class Data(Protocol):
         ...
 
     def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
-        """Inputs and targets of all training frames in a random order, but for the first `skip` batches."""
+        """Yield inputs and targets of all training frames in a random order, without the first `skip` batches."""
         ...
 
     def pieces(self, rows: int, *, validation: bool) -> Iterator[Pair]:
-        """Inputs and targets of all training frames, or of all validation ones, in their order."""
+        """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
         ...
 
     def sample(self) -> Tensor:
-        """Inputs of training frames, as many as a latent space may look at before training."""
+        """Return inputs of training frames, as many as a latent space may be prepared with."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Data that lie on the device, indexed by a permutation."""
+    """Hold data on the device, indexed by a permutation."""
 
     train_inputs: Tensor
     train_targets: Tensor
@@ -54,27 +54,27 @@ class Split:
 
     @property
     def device(self) -> torch.device:
-        """See `Data`."""
+        """Device of the batches."""
         return self.train_inputs.device
 
     @property
     def n_train(self) -> int:
-        """See `Data`."""
+        """Number of training frames."""
         return len(self.train_inputs)
 
     @property
     def n_validation(self) -> int:
-        """See `Data`."""
+        """Number of validation frames."""
         return len(self.validation_inputs)
 
     def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
-        """See `Data`."""
+        """Yield inputs and targets of all training frames in a random order, without the first `skip` batches."""
         order = torch.randperm(self.n_train, generator=generator).to(self.device)
         for rows in torch.split(order, size)[skip:]:
             yield self.train_inputs.index_select(0, rows), self.train_targets.index_select(0, rows)
 
     def pieces(self, rows: int, *, validation: bool) -> Iterator[Pair]:
-        """See `Data`."""
+        """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
         trained, other = (
             (self.train_inputs, self.train_targets),
             (self.validation_inputs, self.validation_targets),
@@ -83,5 +83,5 @@ class Split:
         yield from zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True)
 
     def sample(self) -> Tensor:
-        """See `Data`: all of them."""
+        """Return the inputs of all training frames."""
         return self.train_inputs

@@ -12,7 +12,7 @@ Float64 = NDArray[np.float64]
 
 
 class Encoded(NamedTuple):
-    """What the encoder says of frames; all of shape (T, ...).
+    """Hold what the encoder returns for frames; all of shape (T, ...).
 
     Attributes
     ----------
@@ -37,12 +37,12 @@ class Encoded(NamedTuple):
 
 
 def join(parts: Sequence[Encoded]) -> Encoded:
-    """Concatenate chunks."""
+    """Return the concatenation of chunks."""
     return Encoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 class Columns:
-    """Arrays of as many rows as there are frames, filled piece by piece: no piece is kept beside them.
+    """Fill arrays of as many rows as there are frames piece by piece, without keeping a piece beside them.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Columns:
         self._arrays: dict[str, NDArray[Any]] = {}
 
     def add(self, values: Mapping[str, NDArray[Any]]) -> None:
-        """The next rows of every column."""
+        """Write the next rows of every column."""
         for name, part in values.items():
             if name not in self._arrays:
                 self._arrays[name] = np.empty((self.rows, *part.shape[1:]), dtype=part.dtype)
@@ -62,5 +62,5 @@ class Columns:
         self.done += max(map(len, values.values()))
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """A column, as far as it is filled."""
+        """Return a column, as far as it is filled."""
         return self._arrays[name][: self.done]

@@ -22,7 +22,7 @@ Key = tuple[tuple[int, int], ...]
 
 
 class Entrance(NamedTuple):
-    """The short way into an encoder.
+    """Encode aligned frames by one matrix product in place of features and first layer.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Entrance(NamedTuple):
     onward: Callable[[Tensor], Params]
 
     def __call__(self, frames: Tensor) -> Params:
-        """Aligned frames, float32 (B, N, D), to the posterior's parameters; by blocks that stay in cache."""
+        """Return the posterior's parameters of aligned frames, float32 (B, N, D), by blocks that stay in cache."""
         parts = [
             self.onward(torch.addmm(self.bias, block - self.centre, self.weight))
             for block in torch.split(frames.flatten(1), _ROWS)
@@ -48,7 +48,7 @@ class Entrance(NamedTuple):
 
 
 def entrance_of(vae: VAE) -> Entrance | None:
-    """The short way into a VAE's encoder; None where its inputs are not linear in aligned frames."""
+    """Return the `Entrance` of a VAE; None where its inputs are not linear in aligned frames."""
     affine = vae.features.affine()
     if affine is None:
         return None
@@ -64,7 +64,7 @@ def entrance_of(vae: VAE) -> Entrance | None:
 
 
 def key_of(vae: VAE) -> Key:
-    """What changes when the numbers an entrance is made of do."""
+    """Return a key that changes with the numbers that an entrance is made of."""
     first, space = vae.encoder.first, vae.features.shape_space
     tensors = (first.weight, first.bias, space.mean, space.v, space.t, space.scale)
     return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors)

@@ -24,7 +24,7 @@ _ACTIVE = 0.01  # variance of a posterior's mean over frames, in tangent coordin
 
 
 class Evidence(NamedTuple):
-    """Bounds of frames' log-likelihoods in nats, each frame's on its own.
+    """Hold bounds of frames' log-likelihoods in nats, each frame's on its own.
 
     Attributes
     ----------
@@ -44,12 +44,12 @@ class Evidence(NamedTuple):
 
     @property
     def iwae(self) -> Float64:
-        """The tightest bound, (T,)."""
+        """Tightest bound of each frame in nats, (T,)."""
         return self.bounds[:, -1]
 
 
 def active_units(pipeline: Pipeline, latent: Float64, kl: Float64) -> int:
-    """Intrinsic dimensions in which latent points (T, ambient) of frames vary: those that say something of a frame.
+    """Return the number of intrinsic dimensions in which latent points (T, ambient) of frames vary.
 
     None do where the whole divergence kl (T, parts) is nothing: a posterior that is the prior may have a centre that
     wanders, as on spheres and under a group action.
@@ -65,7 +65,7 @@ def active_units(pipeline: Pipeline, latent: Float64, kl: Float64) -> int:
 
 @torch.no_grad()
 def mutual_information(pipeline: Pipeline, positions: NDArray[np.floating[Any]], seed: int = 0) -> float:
-    """What latent points say of frames (T, N, D), in nats.
+    """Return the mutual information of frames (T, N, D) and their latent points, in nats.
 
     The mean of log q(z|x) - log mean q(z|x') over draws of each frame's posterior, x' all the frames. That mean cannot
     be above log T, and is low where posteriors are so narrow that each frame's own is most of the mixture. There, on
@@ -105,7 +105,7 @@ def _smooth(z: Tensor) -> bool:
 
 @torch.no_grad()
 def prior_gap(pipeline: Pipeline, positions: NDArray[np.floating[Any]], seed: int = 0) -> float:
-    """The divergence in nats of the posteriors together from the prior, from one draw of each frame's (T, N, D).
+    """Return the divergence in nats of the posteriors together from the prior, by one draw of each frame's (T, N, D).
 
     On flat latent spaces the mean log density of the prior at the draws, and their entropy by nearest neighbours:
     within a few per cent for 1000 independent frames and up to eight dimensions; frames of a slow simulation, which are
@@ -134,13 +134,13 @@ def _neighbours_gap(latent: Latent, z: Tensor, prior: Tensor) -> float:
 
 
 def group_sizes(draws: int) -> tuple[int, ...]:
-    """Powers of ten that divide the number of draws, and that number."""
+    """Return the powers of ten that divide the number of draws, and that number."""
     powers = [10**i for i in range(len(str(draws))) if draws % 10**i == 0 and 10**i < draws]
     return (*powers, draws)
 
 
 def nested_bounds(log_weights: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """The mean over groups of log mean w in each, (T, K) to (T, len(sizes)); groups of one pool lie within each other.
+    """Return the means over groups of log mean w in each, (T, K) to (T, len(sizes)); larger groups join smaller ones.
 
     References
     ----------
@@ -153,13 +153,13 @@ def nested_bounds(log_weights: Tensor, sizes: tuple[int, ...]) -> Tensor:
 
 
 def effective_draws(log_weights: Tensor) -> Tensor:
-    """(sum w)^2 / sum w^2 of each row, (T, K) to (T,)."""
+    """Return (sum w)^2 / sum w^2 of each row, (T, K) to (T,)."""
     return torch.exp(2.0 * torch.logsumexp(log_weights, dim=-1) - torch.logsumexp(2.0 * log_weights, dim=-1))
 
 
 @torch.no_grad()
 def evidence(pipeline: Pipeline, positions: NDArray[np.floating[Any]], draws: int, seed: int = 0) -> Evidence:
-    """Bounds of frames (T, N, D) from so many draws of each frame's posterior, a few frames at once."""
+    """Return bounds of frames (T, N, D), by `draws` draws from each frame's posterior, a few frames at once."""
     vae, sizes = pipeline.vae, group_sizes(draws)
     exact = pipeline.targets(pipeline.alignment.apply(positions))
     inputs, targets = vae.features.inputs(exact).float(), exact.float()

@@ -41,7 +41,7 @@ _AT_ONCE = 2**21  # coordinates that are looked at for copies
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto`, `cpu` or `cuda` to a device.
+    """Return the device of `auto`, `cpu` or `cuda`.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _alignment(
 
 
 def _check_dimension(config: TrainConfig, what: str, most: int) -> None:
-    """Refuse more latent dimensions than can be told apart."""
+    """Refuse more latent dimensions than training can distinguish."""
     if config.latent_dim > most:
         way = f"--latent-dim {most} is the most" if config.signature is None else "a --signature of fewer dimensions"
         raise OptionError(f"latent_dim must not be above the number of {what}, {most}, got {config.latent_dim}: {way}")
@@ -103,7 +103,7 @@ def _sizes(config: TrainConfig, features: Features, precision: float, n_train: i
 
 @dataclass(frozen=True, eq=False)
 class Begun:
-    """A training between reading and the last step.
+    """Hold a training between reading and its last step.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ Checkpoint = Callable[[Begun, Callable[[], Snapshot]], None]
 
 
 def marks_of(supply: Supply) -> tuple[NDArray[np.uint64], str]:
-    """The fingerprint of every frame, (T,), and that of all of them: their precision, and a hash of every bit."""
+    """Return fingerprints of every frame, (T,), and one of all: their precision, and a hash of every bit."""
     a_frame = supply.some()[1][0].size
     size = max(1, _AT_ONCE // a_frame)
     marks, bits, kinds = [], [], set()
@@ -145,7 +145,7 @@ def marks_of(supply: Supply) -> tuple[NDArray[np.uint64], str]:
 
 
 def are_frames_of(mark: str, supply: Supply) -> bool:
-    """Whether frames are those of a fingerprint; one of an older version sees float32 alone."""
+    """Return whether frames have a fingerprint; one of an older version sees float32 alone."""
     marks, own = marks_of(supply)
     return mark == (own if ":" in mark else sha256(marks.data).hexdigest())
 

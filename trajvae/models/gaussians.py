@@ -26,7 +26,7 @@ _LOG_2PI = math.log(2.0 * math.pi)
 
 
 class Isotropic(Likelihood):
-    """N(loc, sigma^2 I), one sigma in Å for all features."""
+    """Describe N(loc, sigma^2 I), with one sigma in Å for all features."""
 
     sigma: Tensor
     _slope: Tensor
@@ -46,31 +46,27 @@ class Isotropic(Likelihood):
         self._peak = -self.size * (self.sigma.log() + 0.5 * _LOG_2PI)
 
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
-        """See `Likelihood`."""
         square = (targets - params["loc"]).square().sum(dim=-1)
         return torch.addcmul(self._peak, square, self._slope)
 
     def draw(self, params: Params, noise: Tensor) -> Tensor:
-        """See `Likelihood`."""
         return params["loc"] + self.sigma.to(noise) * noise
 
     def misfit(self, residual: Tensor) -> Tensor:
-        """See `Likelihood`."""
         return self.moment(residual) / self.sigma.square()
 
     def moment(self, residual: Tensor) -> Tensor:
-        """See `Likelihood`: the mean square."""
+        """Return the mean square of the residuals (B, F)."""
         square: Tensor = torch.linalg.vector_norm(residual, dtype=torch.float64).square()
         return square / residual.numel()
 
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
-        """See `Likelihood`."""
         self.sigma = moment.clamp(min=self.floor**2).sqrt()
         self._settle()
 
 
 class Full(Likelihood):
-    """N(loc, C) with one covariance of the residual, kept as the Cholesky factors of C and of its inverse."""
+    """Describe N(loc, C) with one covariance of the residual, by the Cholesky factors of C and of its inverse."""
 
     structured = True
     cholesky: Tensor
@@ -86,26 +82,26 @@ class Full(Likelihood):
         self.register_buffer("whitening", torch.eye(size, dtype=torch.float64))
 
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
-        """See `Likelihood`."""
         white = (targets - params["loc"]) @ self.whitening.to(targets)
         log_det = self.whitening.diagonal().log().sum().to(targets)
         return -0.5 * (white.square().sum(dim=-1) + self.size * _LOG_2PI) + log_det
 
     def draw(self, params: Params, noise: Tensor) -> Tensor:
-        """See `Likelihood`."""
         return params["loc"] + noise @ self.cholesky.T.to(noise)
 
     def misfit(self, residual: Tensor) -> Tensor:
-        """See `Likelihood`."""
         return (residual.double() @ self.whitening).square().mean()
 
     def moment(self, residual: Tensor) -> Tensor:
-        """See `Likelihood`: the mean outer product, (F, F)."""
+        """Return the mean outer product of the residuals (B, F), (F, F)."""
         residual = residual.double()
         return residual.T @ residual / len(residual)
 
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
-        """See `Likelihood`; shrunk towards its mean variance where frames are few, and floored."""
+        """Set the covariance from the mean outer product (F, F) of the residuals.
+
+        It is shrunk towards its mean variance where frames are few, and its eigenvalues are floored.
+        """
         identity = torch.eye(self.size, dtype=moment.dtype, device=moment.device)
         if self.n_frames < FRAMES_A_FEATURE * self.size:
             structure = structure * self.n_frames / (self.size + self.n_frames)

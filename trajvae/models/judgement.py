@@ -18,7 +18,7 @@ ORDER, ATOMS = 3.0, 20  # times the distance to the nearest atom, of the next on
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the verdict on a training is found from.
+    """Hold the figures that the verdict on a training is found from.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ Params = dict[str, Tensor]
 
 
 class Likelihood(nn.Module, ABC):
-    """A distribution of targets given a decoder's outputs.
+    """Describe a distribution p(x|z) of targets, given a decoder's outputs.
 
     Parameters
     ----------
@@ -20,21 +20,21 @@ class Likelihood(nn.Module, ABC):
     floor : float
         Smallest standard deviation in Å: the precision of the file.
     n_frames : int
-        Training frames, for shrinkage.
+        Number of training frames, by which a covariance is shrunk.
     param_sizes : dict of str to int
-        The heads a decoder grows.
+        Sizes of the decoder's heads, which are the distribution's parameters, by name.
 
     Attributes
     ----------
     structured : bool
-        Whether the covariance has a structure that training lets in gradually.
+        Whether training introduces the covariance gradually, see `set_moment`.
     free_bits : float
-        Nats of divergence that training leaves the latent without a price: the more a likelihood explains by itself,
-        the likelier it is that the latent is left unused.
+        Nats of KL divergence that training does not penalise: the more a likelihood explains by itself, the likelier
+        it is that the latent stays unused.
     warmup : float
-        Share of the epochs over which the divergence's weight rises, at least.
+        Smallest share of the epochs over which the weight of the KL divergence rises.
     steps : int
-        Optimiser steps that the default number of epochs aims at.
+        Number of optimiser steps that the default number of epochs aims at.
     """
 
     structured = False
@@ -47,45 +47,45 @@ class Likelihood(nn.Module, ABC):
         self.size, self.floor, self.n_frames, self.param_sizes = size, floor, n_frames, param_sizes
 
     def given(self, targets: Tensor, params: Params) -> Params:
-        """The parameters with what depends on the targets themselves, as `log_prob` and `residual` take them."""
+        """Return the parameters that `log_prob` and `residual` take, completed by what depends on the targets."""
         return params
 
     @abstractmethod
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
-        """log p(targets | params) in nats, summed over features, (B,)."""
+        """Return log p(targets | params) in nats, summed over features, (B,)."""
 
     @abstractmethod
     def draw(self, params: Params, noise: Tensor) -> Tensor:
-        """The targets (B, F) that a noise (B, F) of `noise` stands for; differentiable in the parameters."""
+        """Return targets (B, F) made of `noise` (B, F); differentiable in the parameters."""
 
     def noise(self, n: int, generator: torch.Generator | None, device: torch.device | None = None) -> Tensor:
-        """What draws are made of, (n, F), in float64: standard normal numbers."""
+        """Return the random numbers that `draw` takes, (n, F), float64: standard normal ones."""
         return torch.randn((n, self.size), generator=generator, dtype=torch.float64, device=device)
 
     def sample(self, params: Params, generator: torch.Generator | None = None) -> Tensor:
-        """One draw for each row of params, (B, F)."""
+        """Draw targets (B, F), one for each row of the parameters."""
         like = next(iter(params.values()))
         return self.draw(params, self.noise(len(like), generator, like.device).to(like))
 
     def mean(self, params: Params) -> Tensor:
-        """The distribution's mean, (B, F)."""
+        """Return the mean of the distribution, (B, F)."""
         return params["loc"]
 
     def residual(self, targets: Tensor, params: Params) -> Tensor:
-        """What `moment` is of: targets less their mean."""
+        """Return the residuals that `moment` and `misfit` take: targets less their mean, (B, F)."""
         return targets - self.mean(params)
 
     @abstractmethod
     def misfit(self, residual: Tensor) -> Tensor:
         """Return the mean square of residuals (B, ...) in units of the covariance, over their number: 1 where it fits.
 
-        Frames that the networks were fitted to have smaller residuals than others; the misfit of validation frames says
-        by how much the covariance of the former is too small.
+        Frames that the networks were fitted to have smaller residuals than others: the misfit of validation frames
+        shows by how much a covariance of training frames is too small.
         """
 
     @abstractmethod
     def moment(self, residual: Tensor) -> Tensor:
-        """The mean over residuals of what `set_moment` takes."""
+        """Return the mean over residuals (B, ...) that `set_moment` takes."""
 
     @abstractmethod
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
@@ -94,7 +94,8 @@ class Likelihood(nn.Module, ABC):
         Parameters
         ----------
         moment : Tensor
+            As `moment` returns it.
         structure : float
-            0 for a spherical covariance of the same mean variance, 1 for the moment's own. A training that starts
-            spherical spends the latent on large motions, which a covariance could also explain but not reconstruct.
+            0 for a spherical covariance of the same mean variance, 1 for the moment's own. Training starts with 0, so
+            that the latent learns large motions, which a covariance could also explain but not reconstruct.
         """

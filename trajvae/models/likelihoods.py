@@ -36,7 +36,7 @@ RELATIVE_FLOOR = 1e-2  # of internal coordinates' linear targets, whose spread h
 
 
 def default_likelihood(features: Features, n_frames: int) -> str:
-    """`full` where the frames suffice to learn it, else `isotropic`; `lowrank` where features are very many."""
+    """Return `full` where the frames suffice to learn it, else `isotropic`; `lowrank` for very many features."""
     if features.kind == "internal":
         return "full" if features.n_linear <= MAX_FULL else "isotropic"
     if features.size > MAX_FULL:

@@ -17,7 +17,7 @@ _DRAWS = 400  # of posteriors, for the ELBO of the validation frames
 
 
 class Look(NamedTuple):
-    """Means over the validation frames.
+    """Hold means over the validation frames.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Look(NamedTuple):
 
     @property
     def score(self) -> float:
-        """What decides which weights are kept: the ELBO less what a regulariser takes."""
+        """Score that decides which weights are kept: the ELBO less what a regulariser takes, in nats."""
         return self.elbo - self.penalty
 
 
@@ -71,7 +71,7 @@ def look(
 
 @torch.no_grad()
 def mean_moment(vae: VAE, data: Data, generator: torch.Generator, rows: int = 0) -> Tensor:
-    """The residuals' moment over all training frames."""
+    """Return the residuals' mean moment over all training frames."""
     total: Tensor | float = 0.0
     for x, y in data.pieces(rows or vae.latent.rows_at_once, validation=False):
         residual = vae.terms(x, y, generator).residual

@@ -16,53 +16,53 @@ _COUPLED = 40  # components whose correlations a decoder gives
 
 
 class Basis(Protocol):
-    """F numbers of which the first I are principal components with scales (I,), such as features have them."""
+    """Describe F numbers of which the first I are principal components with scales (I,), as features have them."""
 
     @property
     def axes(self) -> Tensor:
-        """The components' directions, (F, I): the first unit vectors."""
+        """Directions of the components, (F, I): the first unit vectors."""
         ...
 
     @property
     def scale(self) -> Tensor:
-        """Standard deviations."""
+        """Standard deviations of the components, (I,)."""
         ...
 
     @property
     def size(self) -> int:
-        """F."""
+        """Number of all numbers, F."""
         ...
 
     @property
     def input_size(self) -> int:
-        """I."""
+        """Number of principal components, I."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """The basis of numbers that are of order one already."""
+    """Describe numbers that are of order one already, each its own component."""
 
     size: int
 
     @property
     def input_size(self) -> int:
-        """All of them."""
+        """Number of components: all of them."""
         return self.size
 
     @property
     def axes(self) -> Tensor:
-        """The identity."""
+        """Directions of the components: the identity, (F, F)."""
         return torch.eye(self.size, dtype=torch.float64)
 
     @property
     def scale(self) -> Tensor:
-        """Ones."""
+        """Standard deviations of the components: ones, (F,)."""
         return torch.ones(self.size, dtype=torch.float64)
 
 
 def split(basis: Basis, residual: Tensor) -> tuple[Tensor, Tensor]:
-    """Components (B, I) of residuals (B, F), and the square of what they leave (B,): exactly none where I is F."""
+    """Return components (B, I) of residuals (B, F), and the square of the rest (B,): zero where I is F."""
     kept = basis.input_size
     return residual[:, :kept], residual[:, kept:].square().sum(dim=-1)
 
@@ -73,7 +73,7 @@ def _joined(components: Tensor, rest: Tensor) -> Tensor:
 
 
 class LowRank(Likelihood):
-    """N(loc, diag(v, s, ..., s)): a variance for each principal component, and one for the rest.
+    """Describe N(loc, diag(v, s, ..., s)): a variance for each principal component, and one for the rest.
 
     Parameters
     ----------
@@ -96,7 +96,6 @@ class LowRank(Likelihood):
         return split(self._basis[0], residual)
 
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
-        """See `Likelihood`."""
         components, rest = self._parts(targets - params["loc"])
         v = self.variance.to(targets)
         square = (components.square() / v[:-1]).sum(dim=-1) + rest / v[-1]
@@ -104,31 +103,28 @@ class LowRank(Likelihood):
         return -0.5 * (square + v[:-1].log().sum() + others * v[-1].log() + self.size * _LOG_2PI)
 
     def draw(self, params: Params, noise: Tensor) -> Tensor:
-        """See `Likelihood`."""
         deviation, kept = self.variance.sqrt().to(noise), len(self.variance) - 1
         return params["loc"] + _joined(noise[:, :kept] * deviation[:-1], noise * deviation[-1])
 
     def misfit(self, residual: Tensor) -> Tensor:
-        """See `Likelihood`."""
         components, rest = self._parts(residual.double())
         square = (components.square() / self.variance[:-1]).sum(dim=-1) + rest / self.variance[-1]
         return square.mean() / self.size
 
     def moment(self, residual: Tensor) -> Tensor:
-        """See `Likelihood`: mean squares of the components, and of each direction that is left."""
+        """Return mean squares (I + 1,): of each component, and of each direction of the rest."""
         components, rest = self._parts(residual.double())
         others = max(self.size - components.shape[1], 1)
         return torch.cat([components.square().mean(dim=0), rest.mean()[None] / others])
 
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
-        """See `Likelihood`."""
         kept = len(moment) - 1
         whole = (moment[:-1].sum() + (self.size - kept) * moment[-1]) / self.size
         self.variance = (structure * moment + (1.0 - structure) * whole).clamp(min=self.floor**2)
 
 
 class Conditional(Likelihood):
-    """N(loc, C(z)): a decoder gives the covariance of the principal components too, and one variance is of the rest.
+    """Describe N(loc, C(z)): a decoder gives the covariance of the principal components; the rest has one variance.
 
     Parameters
     ----------
@@ -170,7 +166,6 @@ class Conditional(Likelihood):
         return out + torch.eye(k, dtype=out.dtype, device=out.device)
 
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
-        """See `Likelihood`."""
         features, residual = self._basis[0], targets - params["loc"]
         components, rest = split(features, residual)
         w, log_scale = components / features.scale.to(residual), self._deviation(params)
@@ -182,7 +177,6 @@ class Conditional(Likelihood):
         return -0.5 * (square + rest / variance + others * variance.log() + self.size * _LOG_2PI) - log_det
 
     def draw(self, params: Params, noise: Tensor) -> Tensor:
-        """See `Likelihood`."""
         features, k = self._basis[0], self._coupled
         white = noise[:, : features.input_size] * self._deviation(params).exp()
         first = torch.linalg.solve_triangular(self._mixing(params), white[:, :k, None], upper=False, unitriangular=True)
@@ -190,16 +184,15 @@ class Conditional(Likelihood):
         return params["loc"] + _joined(w, self.variance.sqrt().to(noise) * noise)
 
     def misfit(self, residual: Tensor) -> Tensor:
-        """See `Likelihood`: of what the components leave; the covariance of those is the decoder's."""
+        """Return the mean square of the rest over its variance: the decoder gives the components' covariance."""
         if self.size == self._basis[0].input_size:
             return torch.ones((), dtype=torch.float64, device=residual.device)
         return self.moment(residual) / self.variance
 
     def moment(self, residual: Tensor) -> Tensor:
-        """See `Likelihood`: the mean square of each direction that the components leave."""
+        """Return the mean square of each direction of the rest."""
         components, rest = split(self._basis[0], residual.double())
         return rest.mean() / max(self.size - components.shape[1], 1)
 
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
-        """See `Likelihood`."""
         self.variance = moment.clamp(min=self.floor**2)

@@ -15,7 +15,7 @@ _WIDTHS = (128, 128)
 
 
 class Molecular(Likelihood):
-    """p(torsions | z) p(bonds, angles, stiff torsions | z, torsions).
+    """Describe p(torsions | z) p(bonds, angles, stiff torsions | z, torsions).
 
     Parameters
     ----------
@@ -53,7 +53,6 @@ class Molecular(Likelihood):
         return features.standardised(targets), targets[:, features.n_linear :]
 
     def given(self, targets: Tensor, params: Params) -> Params:
-        """See `Likelihood`."""
         return self._at(self._split(targets)[1], params)
 
     def _at(self, torsions: Tensor, params: Params) -> Params:
@@ -67,39 +66,35 @@ class Molecular(Likelihood):
         return torch.cat([features.middle.to(linear) + linear * features.spread.to(linear), torsions], dim=1)
 
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
-        """See `Likelihood`."""
         linear, torsions = self._split(targets)
         units = self._features[0].spread.log().sum().to(targets)
         return self.torsions.log_prob(torsions, params) + self.rest.log_prob(linear, params) - units
 
     def noise(self, n: int, generator: torch.Generator | None, device: torch.device | None = None) -> Tensor:
-        """See `Likelihood`: normal numbers, and for the torsions uniform ones in (0, 1)."""
+        """Return the random numbers that `draw` takes, (n, F): normal ones, then uniform ones for torsions."""
         uniform = torch.rand((n, self.torsions.n), generator=generator, dtype=torch.float64, device=device)
         return torch.cat([self.rest.noise(n, generator, device), uniform], dim=1)
 
     def draw(self, params: Params, noise: Tensor) -> Tensor:
-        """See `Likelihood`."""
         torsions = self.torsions.draw(params, noise[:, self._features[0].n_linear :])
         linear = self.rest.draw(self._at(torsions, params), noise[:, : self._features[0].n_linear])
         return self._join(linear, torsions)
 
     def mean(self, params: Params) -> Tensor:
-        """Mean directions of the torsions, and the mean of all else there."""
+        """Return mean directions of the torsions, and the mean of all other targets there, (B, F)."""
         torsions = self.torsions.mean(params)
         return self._join(self.rest.mean(self._at(torsions, params)), torsions)
 
     def residual(self, targets: Tensor, params: Params) -> Tensor:
-        """See `Likelihood`: of the standardised linear targets."""
+        """Return the residuals of the standardised linear targets, (B, F - angular)."""
         return self._split(targets)[0] - self.rest.mean(params)
 
     def misfit(self, residual: Tensor) -> Tensor:
-        """See `Likelihood`: of the linear targets."""
+        """Return the misfit of the linear targets: 1 where their covariance fits."""
         return self.rest.misfit(residual)
 
     def moment(self, residual: Tensor) -> Tensor:
-        """See `Likelihood`."""
         return self.rest.moment(residual)
 
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
-        """See `Likelihood`."""
         self.rest.set_moment(moment, structure)

@@ -47,13 +47,13 @@ class _SlopeOfSiLU(Function):
 
 
 def twice_silu(x: Tensor) -> Tensor:
-    """SiLU, for those who differentiate its gradient: its second derivative in a third of torch's passes."""
+    """Return SiLU with a fast second derivative, for callers who differentiate its gradient."""
     out: Tensor = _SiLU.apply(x)  # type: ignore[no-untyped-call]
     return out
 
 
 class MLP(nn.Module):
-    """A trunk of SiLU layers and a linear head, split into named parameters.
+    """Apply a trunk of SiLU layers and a linear head that is split into named parameters.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class MLP(nn.Module):
         last[first : first + n, : 2 * n] = torch.kron(eye, pair[None])
 
     def forward(self, x: Tensor, *, twice: bool = False) -> dict[str, Tensor]:
-        """Inputs (B, I) to each head's outputs (B, size).
+        """Return each head's outputs (B, size) of inputs (B, I).
 
         Parameters
         ----------
@@ -123,11 +123,11 @@ class MLP(nn.Module):
 
     @property
     def first(self) -> nn.Linear:
-        """The first layer."""
+        """First layer."""
         return cast(nn.Linear, self.trunk[0])
 
     def after_first(self, x: Tensor, *, twice: bool = False) -> dict[str, Tensor]:
-        """As `forward`, from what the first layer gives before its SiLU, (B, width)."""
+        """Return what `forward` returns, from the first layer's outputs before its SiLU, (B, width)."""
         silu = twice_silu if twice else nn.functional.silu
         for weight, bias in self._layers[1:]:  # a module's call would cost 10 us more
             x = nn.functional.linear(silu(x), weight, bias)

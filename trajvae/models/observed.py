@@ -120,7 +120,7 @@ def order_of(frame: Array) -> float:
 
 @dataclass(frozen=True)
 class Measured:
-    """What is measured on the frames that a model keeps and on its draws; the units are those of `Evidence`.
+    """Hold what is measured on the frames that a model keeps and on its draws, in the units of `Evidence`.
 
     Attributes
     ----------

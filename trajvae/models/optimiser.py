@@ -18,12 +18,15 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def room(p: Tensor) -> int:
-    """Numbers that a parameter takes: products are faster, and their last bits the same, where each begins aligned."""
+    """Return the numbers that a parameter takes when the next begins aligned.
+
+    Products of aligned parameters are faster, and their last bits the same.
+    """
     return -(-p.numel() // _ALIGNED) * _ALIGNED
 
 
 class Optimiser:
-    """Descends on networks, and on a latent's own parameters with a rate of their own.
+    """Optimise networks, and a latent's own parameters with a learning rate of their own.
 
     Parameters
     ----------
@@ -62,7 +65,7 @@ class Optimiser:
         self.moments: dict[int, dict[str, Tensor]] = {}
 
     def step(self, loss: Tensor, rate: float, own_rate: float) -> None:
-        """One step down the gradient of a loss, at these learning rates."""
+        """Make one step down the gradient of a loss, at these learning rates."""
         self.gradient.zero_()
         for p in self.own:
             p.grad = None
@@ -138,7 +141,7 @@ class Optimiser:
             p.grad, p.data = None, p.data.clone()
 
     def state(self) -> dict[str, Tensor]:
-        """What the steps so far have left beside the weights, by name."""
+        """Return the state of the optimiser beside the weights, by name."""
         moments = {f"{i}.{name}": m[name] for i, m in sorted(self.moments.items()) for name in _MOMENTS}
         return {**moments, "average": self.average, "steps": torch.tensor(self.steps)}
 

@@ -21,7 +21,7 @@ _GAPS = 0.03  # of all frames may lie in gaps, where a gap is more than one fram
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """What each frame of a training is used for.
+    """Hold what each frame of a training is used for.
 
     Attributes
     ----------
@@ -35,17 +35,17 @@ class Partition:
 
     @property
     def training(self) -> NDArray[np.bool_]:
-        """The frames that the networks learn from, (T,)."""
+        """Whether the networks learn from each frame, (T,)."""
         return np.asarray(self.part == TRAINING)
 
     @property
     def validation(self) -> NDArray[np.bool_]:
-        """The frames that decide when training stops, (T,)."""
+        """Whether each frame helps decide when training stops, (T,)."""
         return np.asarray(self.part == VALIDATION)
 
     @property
     def held_out(self) -> NDArray[np.bool_]:
-        """The frames that the reported figures come from, (T,)."""
+        """Whether the reported figures come from each frame, (T,)."""
         return np.asarray(self.part == HELD_OUT)
 
 

@@ -35,7 +35,7 @@ _FAR = 1e30  # Å
 
 @dataclass(frozen=True)
 class Sizes:
-    """What fixes the arrays' shapes, beside the options: of the features, and of the likelihood."""
+    """Hold the sizes of features and likelihood that, with the options, fix the arrays' shapes."""
 
     n_inputs: int
     likelihood: str
@@ -52,12 +52,12 @@ class Sizes:
 
     @property
     def shape(self) -> Shape:
-        """Of the features."""
+        """Sizes of the features."""
         return Shape(self.n_inputs, self.n_angular, self.baseline)
 
 
 def build_vae(config: TrainConfig, alignment: Alignment, sizes: Sizes, features: Features | None = None) -> VAE:
-    """A VAE with fresh weights drawn from the config's seed; without features, with blank ones that will be loaded."""
+    """Return a VAE with fresh weights drawn from the config's seed; without features, with blank ones to be loaded."""
     features = features or features_of(config.features).blank(alignment, sizes.shape)
     generator = torch.Generator().manual_seed(config.seed)
     latent = make_latent(config.backend, config.latent_dim, config.latent_settings())
@@ -72,7 +72,7 @@ def build_vae(config: TrainConfig, alignment: Alignment, sizes: Sizes, features:
 
 
 class Pipeline:
-    """A trained VAE with all that leads to it and back.
+    """Hold a trained VAE with the steps from frames to latent points and back.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Pipeline:
 
     @property
     def dimension(self) -> int:
-        """D, of space."""
+        """Number of spatial dimensions, D."""
         return int(self.alignment.reference.shape[1])
 
     @property
@@ -112,11 +112,11 @@ class Pipeline:
 
     @property
     def chunk(self) -> int:
-        """Frames that are worked on at once."""
+        """Number of frames that are computed at once."""
         return int(np.clip(_CHUNK_NUMBERS // self.alignment.reference.size, 1, self.vae.latent.rows_at_once))
 
     def comparison_hash(self) -> str:
-        """SHA-256 of features, alignment, reference and weights: ELBOs compare where it is equal."""
+        """Return the SHA-256 of features, alignment, reference and weights: ELBOs compare where it is equal."""
         seal = hashlib.sha256(f"{self.config.features} {self.alignment.kind}".encode())
         for array in (self.alignment.reference, self.alignment.weights):
             seal.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
@@ -133,12 +133,12 @@ class Pipeline:
         return self._double
 
     def targets(self, aligned: Array) -> Tensor:
-        """Aligned frames (T, N, D) to targets (T, F), computed in float64."""
+        """Return the targets (T, F) of aligned frames (T, N, D), computed in float64."""
         return self.vae.features.targets(self._tensor(aligned))
 
     @torch.no_grad()
     def log_jacobian(self, aligned: Array) -> Float64:
-        """Of aligned frames (T, N, D), (T,): what an ELBO is less of, so that kinds of features compare."""
+        """Return the log Jacobian of aligned frames (T, N, D), (T,): an ELBO less it compares between features."""
         pieces = [aligned[i : i + self.chunk] for i in range(0, len(aligned), self.chunk)]
         return np.concatenate([_numpy(self.vae.features.log_jacobian(self.targets(x))) for x in pieces])
 
@@ -214,7 +214,7 @@ class Pipeline:
 
     @torch.no_grad()
     def posterior_sample(self, positions: Array, generator: torch.Generator) -> Tensor:
-        """A draw from the posterior of each frame (T, N, D), (T, ambient)."""
+        """Draw a latent point from the posterior of each frame (T, N, D), (T, ambient)."""
         exact = self.targets(self.alignment.apply(positions))
         inputs = self.vae.features.inputs(exact).float()
         return self.vae.posterior_sample(inputs, exact.float(), generator)
@@ -229,7 +229,7 @@ class Pipeline:
 
     @torch.no_grad()
     def decode(self, z: Array, generator: torch.Generator | None = None) -> Float64:
-        """Latent points to positions.
+        """Return positions of latent points.
 
         Parameters
         ----------
@@ -248,18 +248,18 @@ class Pipeline:
 
     @torch.no_grad()
     def parameters(self, z: Array) -> dict[str, Tensor]:
-        """Those of p(x|z) at some latent points (n, ambient), each of shape (n, ...)."""
+        """Return the parameters of p(x|z) at latent points (n, ambient), each of shape (n, ...)."""
         return self.vae.decode(torch.from_numpy(np.asarray(z, dtype=np.float32)).to(self.device))
 
     @torch.no_grad()
     def place(self, params: dict[str, Tensor], generator: torch.Generator | None = None) -> Float64:
-        """Positions (n, N, D) in Å: draws from p(x|z) with a generator, else its mean."""
+        """Return positions (n, N, D) in Å: draws from p(x|z) with a generator, else its mean."""
         if generator is None:
             return self._frames(self.vae.likelihood.mean(params))
         return self._frames(self.vae.likelihood.sample({k: v.double() for k, v in params.items()}, generator))
 
     def tangent(self, z: Array) -> Float64:
-        """Latent points (T, ambient) in the tangent space at the manifold's origin, (T, dim)."""
+        """Return latent points (T, ambient) in the tangent space at the manifold's origin, (T, dim)."""
         points = torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.device)
         return _numpy(self.vae.latent.tangent(points))
 

@@ -33,7 +33,7 @@ _TOLD = 1000  # frames of which mutual information is estimated
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Record(Brief):
-    """What a model keeps of its training frames.
+    """Hold what a model keeps of its training frames.
 
     Attributes
     ----------
@@ -66,12 +66,12 @@ class Record(Brief):
 
     @property
     def parts(self) -> Partition:
-        """What each of the T frames was used for."""
+        """Use of each of the T frames."""
         return Partition(self.part)
 
     @property
     def held_out(self) -> NDArray[np.bool_]:
-        """The frames that nothing of the training has seen, (T,)."""
+        """Whether the training has seen nothing of each frame, (T,)."""
         return self.parts.held_out
 
 
@@ -203,7 +203,7 @@ def _shape_figures(
         return {"elbo_shape": None, "elbo_shape_note": "none of the frames that are kept in memory is held out"}
     bound = shape_bound(pipeline, training, held, mean_structure(training, pipeline.alignment.weights))
     if bound is None:
-        return {"elbo_shape": None, "elbo_shape_note": "atoms stand in one line, about which no turn can be told"}
+        return {"elbo_shape": None, "elbo_shape_note": "atoms lie on one line, about which no rotation is defined"}
     return {"elbo_shape": float(bound.mean()), "elbo_shape_note": None}
 
 
@@ -263,7 +263,7 @@ def _use_of_latent(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[
 
 
 def jumps(aligned: NDArray[np.floating[Any]], follows: NDArray[np.bool_]) -> tuple[float | None, float | None]:
-    """Largest RMSD in Å between frames and the ones that they follow, as aligned and as optimally superposed."""
+    """Return the largest RMSD in Å between frames and their predecessors, as aligned and as optimally superposed."""
     next_to = np.flatnonzero(follows)
     if not len(next_to):
         return None, None

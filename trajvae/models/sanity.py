@@ -31,7 +31,7 @@ _TOLD = 2  # runs of copies that a warning names
 
 
 def fingerprints(positions: Array) -> NDArray[np.uint64]:
-    """A number of each frame (T, N, D) that equal ones share and others almost surely do not, (T,).
+    """Return a number of each frame (T, N, D) that equal frames share and others almost surely do not, (T,).
 
     Of its coordinates in float32: copies in another precision are copies.
     """
@@ -39,7 +39,7 @@ def fingerprints(positions: Array) -> NDArray[np.uint64]:
 
 
 def bits_of(positions: Array) -> NDArray[np.uint64]:
-    """A number of each frame (T, N, D) that changes with every bit of it, and with its precision, (T,)."""
+    """Return a number of each frame (T, N, D) that changes with every bit of it, and with its precision, (T,)."""
     return _hashed(positions) + np.uint64(positions.dtype.itemsize)
 
 
@@ -56,7 +56,7 @@ def _hashed(positions: Array) -> NDArray[np.uint64]:
 
 
 def first_of_kind(marks: NDArray[np.uint64]) -> Int64:
-    """The first frame that equals each frame, by fingerprints (T,); its own number where a frame is the first."""
+    """Return the index of the first frame that equals each frame, by fingerprints (T,)."""
     _, first, kind = np.unique(marks, return_index=True, return_inverse=True)
     return np.asarray(first[kind], dtype=np.int64)
 
@@ -138,13 +138,13 @@ def _span(rows: Int64, file: Int64, frame: Int64, names: Sequence[str]) -> str:
 
 
 def blocks_of(mask: Bool) -> list[Int64]:
-    """The runs of neighbours for which a mask (T,) holds, as indices."""
+    """Return the runs of neighbours for which a mask (T,) holds, as indices."""
     rows = np.flatnonzero(mask)
     return [run for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(run)]
 
 
 def distance_elsewhere(sample: Array, index: Int64, held: Bool) -> Float64:
-    """RMSD in Å of frames, optimally superposed, to the nearest training frame that lies elsewhere in the trajectory.
+    """Return the RMSD in Å of frames, optimally superposed, to the nearest training frame elsewhere in the trajectory.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def distance_elsewhere(sample: Array, index: Int64, held: Bool) -> Float64:
 
 
 def unlike_blocks(elbo: Float64, held: Bool, sample: Array, index: Int64) -> list[dict[str, Any]]:
-    """Held-out blocks whose conformations are met nowhere else in the trajectory.
+    """Return held-out blocks whose conformations occur nowhere else in the trajectory.
 
     A model knows them from their neighbours in time alone, so that their ELBO need not fall. What tells them apart is
     the distance to the nearest training frame elsewhere, against that of stretches of training frames of their length.

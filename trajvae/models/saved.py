@@ -36,7 +36,7 @@ _VALIDITY_UNITS = {
 
 
 class Parts(NamedTuple):
-    """All that makes a model.
+    """Hold all that makes a model.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Parts(NamedTuple):
 
 
 def groups_of(pipeline: Pipeline) -> dict[str, Any]:
-    """Weights, and what frames are aligned by."""
+    """Return the weights, and what frames are aligned by."""
     return {
         "weights": {k: v.detach().cpu().numpy() for k, v in pipeline.vae.state_dict().items()},
         "weighting": pipeline.alignment.weights,
@@ -67,17 +67,17 @@ def groups_of(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def hash_of(pipeline: Pipeline) -> str:
-    """What tells this model from all others: see `store.models.model_hash`."""
+    """Return the hash that distinguishes this model from all others, by `store.models.model_hash`."""
     return model_hash(pipeline.config.to_dict(), pipeline.alignment.reference, groups_of(pipeline))
 
 
 def config_of(pipeline: Pipeline, selection: str) -> dict[str, Any]:
-    """What JSON says of a model."""
+    """Return the options of a model as JSON takes them."""
     return {**pipeline.config.to_dict(), "sizes": dataclasses.asdict(pipeline.sizes), "selection": selection}
 
 
 def to_record(parts: Parts) -> ModelRecord:
-    """What is written of a model."""
+    """Return what is written of a model."""
     pipeline, record = parts.pipeline, parts.record
     training: Tree = {
         "latent": record.latent,
@@ -102,7 +102,7 @@ def to_record(parts: Parts) -> ModelRecord:
 
 
 def from_record(stored: ModelRecord, device: str, path: str) -> Parts:
-    """A model from what was read of a file.
+    """Return a model made of what was read of a file.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def from_record(stored: ModelRecord, device: str, path: str) -> Parts:
 
 
 def built(stored: ModelRecord, device: torch.device) -> Pipeline:
-    """The pipeline that a file's options and weights make."""
+    """Return the pipeline that a file's options and weights make."""
     check_types(Sizes, stored.config["sizes"])
     check_values(stored.groups)
     config = TrainConfig.from_dict(stored.config)

@@ -18,7 +18,7 @@ _EPOCHS = 4  # without a better ELBO, at least, where an epoch is long
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train.
+    """Set how to train.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Schedule:
 
 
 def default_decay(n_train: int) -> float:
-    """Weight decay that keeps the weights of a model of few frames small: about as much say as 30 frames have.
+    """Return a weight decay that keeps the weights of a model of few frames small: about the weight of 30 frames.
 
     The loss is a mean over frames, so a prior on weights that is worth a fixed number of frames falls as one over their
     number. Without it a decoder of a hundred frames is off between them.
@@ -63,17 +63,17 @@ def default_decay(n_train: int) -> float:
 
 
 def default_batch(n_train: int) -> int:
-    """A batch size between 16 and 128 that leaves about 20 batches an epoch or more."""
+    """Return a batch size between 16 and 128 that leaves about 20 batches an epoch or more."""
     return int(np.clip(2 ** round(math.log2(max(n_train / 20, 1))), 16, 128))
 
 
 def default_epochs(n_train: int, batch_size: int, steps: int = 8000) -> int:
-    """Epochs that make about so many steps."""
+    """Return the number of epochs that make about `steps` optimiser steps, between 20 and 2000."""
     return int(np.clip(steps // max(1, -(-n_train // batch_size)), 20, 2000))
 
 
 def default_warmup(steps: int, share: float, usual: int) -> int:
-    """Optimiser steps over which the KL's weight rises.
+    """Return the number of optimiser steps over which the KL's weight rises.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def default_warmup(steps: int, share: float, usual: int) -> int:
 
 
 def default_patience(epochs: int, batches: int) -> int:
-    """Optimiser steps without a better ELBO after which a training of so many epochs and batches an epoch ends."""
+    """Return the number of optimiser steps without a better ELBO after which a training ends."""
     return round(min(max(PATIENCE, _EPOCHS * batches), max(LEAST_PATIENCE, _SHARE * epochs * batches)))
 
 

@@ -79,7 +79,7 @@ class _Orbit:
         return moved, self.volume + haar
 
     def repeated(self, times: int) -> _Orbit:
-        """Each frame so many times."""
+        """Return the orbit with each frame repeated `times` times."""
         base, middle, factor, volume = (
             x.repeat_interleave(times, dim=0) for x in (self.base, self.middle, self.factor, self.volume)
         )
@@ -149,7 +149,7 @@ class _Proposals:
 
 
 def bounds(weights: Tensor) -> Tensor:
-    """Log of the mean of exponentials (B, draws), (B,)."""
+    """Return the log of the mean of exponentials of rows (B, draws), (B,)."""
     return torch.logsumexp(weights, dim=1) - math.log(weights.shape[1])
 
 
@@ -157,7 +157,7 @@ def bounds(weights: Tensor) -> Tensor:
 def shape_bound(
     pipeline: Pipeline, training: Array, judged: Array, reference: Float64, seed: int = 0
 ) -> Float64 | None:
-    """A lower bound of the log density of shapes, in nats, of frames of a model that does not superpose.
+    """Return a lower bound of the log density of shapes, in nats, for frames of a model that does not superpose.
 
     Parameters
     ----------

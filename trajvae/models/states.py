@@ -14,7 +14,7 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class History:
-    """What happened, one entry for each look at the validation frames.
+    """Record a training, one entry for each look at the validation frames.
 
     Attributes
     ----------
@@ -38,13 +38,13 @@ class History:
     inflation: list[float] = field(default_factory=list)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All columns as arrays."""
+        """Return all columns as arrays."""
         return {name: np.asarray(column) for name, column in vars(self).items()}
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All that a training goes on from, between two steps.
+    """Hold all that a training continues from, between two steps.
 
     Attributes
     ----------
@@ -73,5 +73,5 @@ class Snapshot:
 
 
 def copied(weights: Weights) -> Weights:
-    """Tensors of their own."""
+    """Return copies of the weights."""
     return {name: value.detach().clone() for name, value in weights.items()}

@@ -16,7 +16,7 @@ Array = NDArray[np.floating[Any]]
 
 
 class Supply(Protocol):
-    """Frames (T, N, D) in Å, and where each comes from.
+    """Provide frames (T, N, D) in Å, and the place that each comes from.
 
     Attributes
     ----------
@@ -38,11 +38,11 @@ class Supply(Protocol):
         ...
 
     def some(self) -> tuple[NDArray[np.int64], Array]:
-        """Frames that alignment and features are fitted to, and which of the T they are: all, or evenly spread ones."""
+        """Return the indices and the frames that alignment and features are fitted to: all, or evenly spread ones."""
         ...
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """All frames, at most so many at once."""
+        """Yield all frames, at most `size` at a time."""
         ...
 
 
@@ -53,33 +53,33 @@ def _told(chunks: Iterator[Chunk], total: int) -> Iterator[Chunk]:
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """Frames that were read already."""
+    """Provide frames that were read already."""
 
     chunk: Chunk
     streamed = False
 
     @property
     def file(self) -> NDArray[np.int64]:
-        """See `Supply`."""
+        """Number of each frame's file."""
         return self.chunk.file
 
     @property
     def frame(self) -> NDArray[np.int64]:
-        """See `Supply`."""
+        """Number of each frame in its file."""
         return self.chunk.frame
 
     def some(self) -> tuple[NDArray[np.int64], Array]:
-        """See `Supply`: all of them."""
+        """Return the indices of all frames, and the frames."""
         return np.arange(len(self.chunk.positions)), self.chunk.positions
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """See `Supply`."""
+        """Yield all frames, at most `size` at a time."""
         c, starts = self.chunk, range(0, len(self.chunk.positions), size)
         yield from _told((c[i : i + size] for i in starts), len(c.positions))
 
 
 class Streamed:
-    """Frames that do not fit into memory.
+    """Provide frames that do not fit into memory.
 
     Parameters
     ----------
@@ -96,12 +96,15 @@ class Streamed:
         self._some: Array | None = None
 
     def some(self) -> tuple[NDArray[np.int64], Array]:
-        """See `Supply`: every so many-th; read once, since that may take as long as to read all."""
+        """Return the indices of evenly spread frames, and the frames.
+
+        They are read once, since that may take as long as to read all.
+        """
         step = -(-len(self.file) // self.most)
         if self._some is None:
             self._some = self.frames.every(step).read().positions
         return np.arange(0, len(self.file), step), self._some
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """See `Supply`."""
+        """Yield all frames, at most `size` at a time."""
         return _told(self.frames.chunks(size), len(self.file))

@@ -29,7 +29,7 @@ def small_work(multiplications: float) -> Iterator[None]:
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result, None, None]:
-    """Results of a function of items, in the items' order, computed by several threads.
+    """Yield results of a function of items, in the items' order, computed by several threads.
 
     Items are taken when there is room for them, two a thread at most, so that memory holds no more; with one worker no
     thread is started. What was begun is ended when the iterator is closed, and what was not is dropped.

@@ -26,7 +26,7 @@ _START = 1.5  # concentration of the components before training, spread evenly o
 
 
 def mixture_terms(numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Log weights (..., M) and concentration vectors (..., M, 2) of mixtures given by numbers (..., M, 3)."""
+    """Return log weights (..., M) and concentration vectors (..., M, 2) of mixtures of numbers (..., M, 3)."""
     vector = numbers[..., 1:]
     size = torch.sqrt(vector.square().sum(dim=-1, keepdim=True) + 1e-12)
     weight = numbers[..., 0]  # log_softmax has no forward derivative of its own
@@ -36,7 +36,7 @@ def mixture_terms(numbers: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def log_density(numbers: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Log density of angles given by cosine and sine, both (...), under mixtures (..., M, 3), (...)."""
+    """Return the log density (...) under mixtures (..., M, 3) of angles given by cosine and sine, both (...)."""
     log_weight, vector = mixture_terms(numbers)
     size = torch.sqrt(vector.square().sum(dim=-1) + 1e-12)
     along = vector[..., 0] * cosine[..., None] + vector[..., 1] * sine[..., None]
@@ -45,7 +45,7 @@ def log_density(numbers: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 
 def mean_direction(numbers: Tensor) -> Tensor:
-    """The angle of the mean of (cos, sin) under mixtures (..., M, 3), (...)."""
+    """Return the angle of the mean of (cos, sin) under mixtures (..., M, 3), in radians, (...)."""
     log_weight, vector = mixture_terms(numbers)
     size = torch.sqrt(vector.square().sum(dim=-1) + 1e-12)
     length = torch.special.i1e(size) / torch.special.i0e(size)
@@ -68,7 +68,7 @@ def _on_grid(numbers: Tensor, points: Tensor) -> Tensor:
 
 
 def inverse(numbers: Tensor, share: Tensor) -> Tensor:
-    """The angles in [-pi, pi) up to which mixtures (..., M, 3) have the given shares (...) of their mass.
+    """Return the angles in [-pi, pi) up to which mixtures (..., M, 3) have the given shares (...) of their mass.
 
     Mass is counted from the point opposite to the mean direction, where there is least of it. The density is taken at
     points of a grid and is linear between them; differentiable in the mixtures, so that draws made with the same shares
@@ -107,16 +107,16 @@ def _turned(numbers: Tensor, centre: Tensor) -> Tensor:
 
 
 class TorsionModel(nn.Module, ABC):
-    """A distribution of K torsions, each a mixture of von Mises distributions.
+    """Describe a distribution of K torsions, each by a mixture of von Mises distributions.
 
     Parameters
     ----------
     n : int
-        K.
+        Number of torsions, K.
     components : int
-        M, of each mixture.
+        Number of components of each mixture, M.
     param_sizes : dict of str to int
-        The heads a decoder grows.
+        Sizes of the decoder's heads, which are the distribution's parameters, by name.
     """
 
     start: Tensor
@@ -130,22 +130,22 @@ class TorsionModel(nn.Module, ABC):
 
     @abstractmethod
     def numbers(self, params: Params, torsions: Tensor, group: slice = slice(None)) -> Tensor:
-        """The mixtures (B, K, M, 3) of a group, given the torsions (B, K) that they depend on."""
+        """Return the mixtures (B, K, M, 3) of a group, given the torsions (B, K) that they depend on."""
 
     @abstractmethod
     def groups(self) -> list[slice]:
-        """Torsions that can be drawn at once, in order."""
+        """Return the groups of torsions that are drawn together, in the order of drawing."""
 
     def log_prob(self, torsions: Tensor, params: Params) -> Tensor:
-        """Log density of torsions (B, K), (B,)."""
+        """Return the log density of torsions (B, K) in radians, (B,)."""
         return log_density(self.numbers(params, torsions), torsions.cos(), torsions.sin()).sum(dim=-1)
 
     def draw(self, params: Params, share: Tensor) -> Tensor:
-        """The torsions that numbers (B, K) uniform in (0, 1) stand for."""
+        """Return torsions (B, K) in radians made of numbers (B, K) uniform in (0, 1)."""
         return self._walk(params, lambda numbers, group: inverse(numbers, share[:, group]), share)
 
     def mean(self, params: Params) -> Tensor:
-        """Mean directions, each given those before it, (B, K)."""
+        """Return mean directions in radians, each given those before it, (B, K)."""
         like = next(iter(params.values()))
         blank = torch.zeros(len(like), self.n, dtype=like.dtype, device=like.device)
         return self._walk(params, lambda numbers, group: mean_direction(numbers), blank)
@@ -159,24 +159,23 @@ class TorsionModel(nn.Module, ABC):
 
 
 class Independent(TorsionModel):
-    """Torsions that are independent given z: what they have in common the latent must say."""
+    """Describe torsions that are independent given z: only the latent correlates them."""
 
     def __init__(self, n: int, generator: torch.Generator, components: int = 3) -> None:
         super().__init__(n, components, {"torsions": n * components * NUMBERS} if n else {})
 
     def numbers(self, params: Params, torsions: Tensor, group: slice = slice(None)) -> Tensor:
-        """See `TorsionModel`."""
         if not self.n:
             return torsions.new_zeros(len(torsions), 0, self.components, NUMBERS)
         return params["torsions"].view(-1, self.n, self.components, NUMBERS)[:, group] + self.start.to(torsions)
 
     def groups(self) -> list[slice]:
-        """See `TorsionModel`: a few at once, whose grids are what memory is for."""
+        """Return groups of a few torsions, since their grids decide how much memory drawing takes."""
         return [slice(k, min(k + _AT_ONCE, self.n)) for k in range(0, self.n, _AT_ONCE)]
 
 
 class Autoregressive(TorsionModel):
-    """Each torsion given z and those before it, by a network with masks."""
+    """Describe each torsion given z and those before it, by a network with masks."""
 
     first_mask: Tensor
     second_mask: Tensor
@@ -206,7 +205,6 @@ class Autoregressive(TorsionModel):
             nn.init.zeros_(layer.bias)
 
     def numbers(self, params: Params, torsions: Tensor, group: slice = slice(None)) -> Tensor:
-        """See `TorsionModel`."""
         x = torch.cat([params["torsion_context"], torsions.cos(), torsions.sin()], dim=1)
         x = x.to(self.last.weight.dtype)  # draws are in double precision
         x = nn.functional.silu(nn.functional.linear(x, self.first.weight * self.first_mask, self.first.bias))
@@ -218,7 +216,7 @@ class Autoregressive(TorsionModel):
         return x.view(-1, last - first, self.components, NUMBERS) + self.start.to(torsions)
 
     def groups(self) -> list[slice]:
-        """See `TorsionModel`."""
+        """Return one group for each torsion, in order."""
         return [slice(k, k + 1) for k in range(self.n)]
 
 

@@ -67,7 +67,7 @@ class Trainer:
             raise TrajvaeError(_FAILED.format(0, "not finite")) from error
 
     def snapshot(self) -> Snapshot:
-        """Where the training stands, between two steps."""
+        """Return the state of the training, between two steps."""
         numbers: dict[str, float] = {"epoch": self.epoch, "done": self.done, "best_epoch": self.best_epoch}
         numbers["inflation"] = self.inflation
         if self.best_epoch:

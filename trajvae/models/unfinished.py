@@ -28,7 +28,7 @@ _STATES = {5056: "cpu", 16: "cuda"}  # bytes of the state of a device's random n
 
 
 class Origin(NamedTuple):
-    """Where a training came from: enough to read its frames again.
+    """Hold where a training came from: enough to read its frames again.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Origin(NamedTuple):
 
 
 def to_checkpoint(begun: Begun, at: Snapshot, origin: Origin) -> ModelRecord:
-    """What is written of a training that goes on."""
+    """Return what is written of a training that is not complete."""
     pipeline = begun.pipeline
     tensors = {k: {n: t.cpu().numpy() for n, t in getattr(at, k).items()} for k in _TENSORS}
     state: dict[str, Any] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
@@ -78,7 +78,7 @@ def _tensors(arrays: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def from_checkpoint(stored: ModelRecord, device: str, path: str) -> tuple[Begun, Snapshot, Origin]:
-    """A training from what was read of a file.
+    """Return a training made of what was read of a file.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from trajvae.models.networks import MLP
 
 
 class Terms(NamedTuple):
-    """The parts of the ELBO, in nats a frame.
+    """Hold the parts of the ELBO, in nats a frame.
 
     Attributes
     ----------
@@ -32,18 +32,18 @@ class Terms(NamedTuple):
     penalty: Tensor | None = None
 
     def elbo(self, beta: float = 1.0) -> Tensor:
-        """log-likelihood - beta KL, (B,)."""
+        """Return log-likelihood - beta KL in nats, (B,)."""
         return self._less(self.kl, beta)
 
     def objective(self, beta: float = 1.0) -> Tensor:
-        """What training maximises, (B,): the ELBO, or that with a user's weights of its terms."""
+        """Return what training maximises, (B,): the ELBO, or that with a user's weights of its terms."""
         return self._less(self.kl if self.penalty is None else self.penalty, beta)
 
     def _less(self, charge: Tensor, beta: float) -> Tensor:
         return torch.sub(self.log_likelihood, charge.sum(dim=-1), alpha=beta)
 
     def loss(self, beta: float = 1.0, free_bits: float = 0.0) -> Tensor:
-        """What training minimises: the mean of -objective, where each part of the KL has its share of nats for nothing.
+        """Return what training minimises: the mean of -objective, each part of the KL having its free nats.
 
         References
         ----------
@@ -77,7 +77,7 @@ class _LogLikelihood:
 
 
 class VAE(nn.Module):
-    """A variational autoencoder by composition; no subclass per backend.
+    """Compose a variational autoencoder of features, networks, latent space and likelihood.
 
     Parameters
     ----------
@@ -99,12 +99,12 @@ class VAE(nn.Module):
         self.likelihood = likelihood
 
     def encode(self, inputs: Tensor) -> Params:
-        """Inputs (B, I) to the posterior's parameters."""
+        """Return the posterior's parameters of inputs (B, I)."""
         out: Params = self.encoder(inputs)
         return out
 
     def decode(self, z: Tensor, *, twice: bool = False) -> Params:
-        """Latent points (B, ambient) to the likelihood's parameters over targets; `twice` is the network's.
+        """Return the likelihood's parameters over targets of latent points (B, ambient); `twice` is the network's.
 
         A head `loc` is of order one, in the principal components of linear features.
         """
@@ -112,25 +112,25 @@ class VAE(nn.Module):
         return {**out, "loc": self.features.shape_space.expand(out["loc"])} if "loc" in out else out
 
     def terms(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Terms:
-        """One reparameterised draw of the ELBO's parts."""
+        """Return one reparameterised draw of the ELBO's parts."""
         return self.terms_at(self.encode(inputs), targets, generator)
 
     def terms_at(self, params: Params, targets: Tensor, generator: torch.Generator | None = None) -> Terms:
-        """As `terms`, from the posterior's parameters."""
+        """Return what `terms` returns, from the posterior's parameters."""
         log_likelihood = _LogLikelihood(self, targets)
         z, kl, penalty = self.latent.draw(params, Context(generator, log_likelihood, self.encode))
         decoded, value = log_likelihood.decode(z)
         return Terms(value, kl, self.likelihood.residual(targets, decoded), penalty)
 
     def posterior_sample(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """A draw from q(z|x) for each frame, (B, ambient)."""
+        """Draw z from q(z|x) for each frame, (B, ambient)."""
         context = Context(generator, _LogLikelihood(self, targets), self.encode)
         return self.latent.rsample(self.encode(inputs), context).z
 
     def log_weights(
         self, inputs: Tensor, targets: Tensor, draws: int, generator: torch.Generator | None = None
     ) -> Tensor:
-        """log p(x, z) / q(z|x) at draws from the posterior, (B, draws).
+        """Return log p(x, z) / q(z|x) at draws from the posterior, (B, draws).
 
         Their mean is the ELBO of each frame, the log of the mean of their exponentials the importance-weighted bound.
 

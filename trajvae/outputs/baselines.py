@@ -16,7 +16,7 @@ Float64 = NDArray[np.float64]
 
 
 class Frames(NamedTuple):
-    """Simulated frames (T, N, D), and which of them the model held out and which its networks learned from, (T,)."""
+    """Hold simulated frames (T, N, D), and which of them the model held out and its networks learned from, (T,)."""
 
     positions: Array
     held_out: NDArray[np.bool_]
@@ -24,7 +24,7 @@ class Frames(NamedTuple):
 
 
 def known_frames(pipeline: Pipeline, record: Record, positions: Array | None) -> Frames:
-    """Those that are given if the model was trained on them, else those that it keeps."""
+    """Return the given frames if the model was trained on them, else those that it keeps."""
     parts, index = record.parts, record.sample_index
     if positions is not None and len(positions) == len(parts.part):
         kept = pipeline.alignment.apply(positions[record.sample_index])
@@ -34,17 +34,17 @@ def known_frames(pipeline: Pipeline, record: Record, positions: Array | None) ->
 
 
 def evenly(positions: Array, n: int) -> Array:
-    """n frames, evenly taken."""
+    """Return n evenly spread frames."""
     return positions[np.linspace(0, len(positions) - 1, min(n, len(positions))).astype(np.int64)]
 
 
 def resampled(positions: Array, n: int, seed: int) -> Array:
-    """n frames drawn with replacement: what a model would give that had learned them by heart."""
+    """Return n frames drawn with replacement: what a model that knew them by heart would draw."""
     return positions[np.random.default_rng(seed).integers(len(positions), size=n)]
 
 
 def principal_draws(pipeline: Pipeline, frames: Array, n: int, seed: int) -> Float64:
-    """Draws of probabilistic PCA with as many components as the latent space has dimensions.
+    """Return draws of probabilistic PCA with as many components as the latent space has dimensions.
 
     Parameters
     ----------

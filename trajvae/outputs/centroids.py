@@ -18,7 +18,7 @@ _FLOOR = 0.1  # lambda, in units of the median posterior variance
 
 
 def posterior_metric(pipeline: Pipeline, record: Record, width: float, wanted: str) -> CentroidMetric:
-    """The metric whose inverse is the posterior's variance at training frames, evenly spread.
+    """Return the metric whose inverse is the posterior's variance at training frames, evenly spread.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def posterior_metric(pipeline: Pipeline, record: Record, width: float, wanted: s
 
 
 def learned_metric(pipeline: Pipeline, record: Record, width: float, wanted: str) -> CentroidMetric:
-    """The latent space's own metric where it has one, with a warning if that is flat; of the posterior elsewhere."""
+    """Return the latent space's own metric, with a warning if that is flat; without one, the posterior's."""
     own = pipeline.vae.latent.learned_metric()
     if own is None:
         return posterior_metric(pipeline, record, width, wanted)

@@ -25,7 +25,7 @@ _FEW = 10.0  # effective draws
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Entry(Displayed):
-    """One candidate: means over its trainings of what each frame has, and figures in nats and Å.
+    """Hold one candidate: means over its trainings of what each frame has, and figures in nats and Å.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Entry(Displayed):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Displayed):
-    """Candidates side by side.
+    """Hold candidates side by side.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class Comparison(Displayed):
 
     @property
     def best(self) -> str:
-        """The name of the highest importance-weighted bound."""
+        """Name of the candidate with the highest importance-weighted bound."""
         return next(iter(self.entries))
 
     @property
@@ -124,23 +124,23 @@ class Comparison(Displayed):
 
     @property
     def behind_over_frames(self) -> list[str]:
-        """Others that these very trainings put behind the best by more than the 95 % interval."""
+        """Names of the others that these very trainings put behind the best by more than the 95 % interval."""
         figures = {name: e.figures for name, e in self.entries.items() if name != self.best}
         return [name for name, f in figures.items() if f["behind"] > f["behind_interval"]]
 
     @property
     def different(self) -> list[str]:
-        """Others that are behind the best, beyond what frames and trainings leave open; none of one training each."""
+        """Names of the others behind the best beyond the errors of frames and trainings; none of one training each."""
         return self.behind_over_frames if self.training_variance and not self.few_blocks else []
 
     @property
     def within_error(self) -> list[str]:
-        """Others that are not known to be behind the best."""
+        """Names of the others that are not known to be behind the best."""
         return [name for name in self.entries if name != self.best and name not in self.different]
 
     @property
     def figures(self) -> dict[str, Any]:
-        """What `compare --json` prints."""
+        """Figures that `compare --json` prints."""
         table = {name: e.figures for name, e in self.entries.items()}
         return {
             "backends": table,

@@ -26,7 +26,7 @@ NUMBERS = ".h5md"  # the file that keeps latent points, verdicts and observables
 
 
 def conformation_files(path: str | Path) -> list[Path]:
-    """The files that conformations consist of: topology, structures in another format where one is named, and numbers.
+    """Return the files of conformations: topology, structures in another format if one is named, and numbers.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def conformation_files(path: str | Path) -> list[Path]:
 
 
 class Piece(NamedTuple):
-    """Some conformations of a set.
+    """Hold some conformations of a set.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Piece(NamedTuple):
 
 
 def gather(n: int, pieces: Iterable[Piece]) -> Piece:
-    """All n conformations of a set, of which there is one piece at least; memory holds them once, and a piece."""
+    """Return all n conformations of a set of one piece or more; memory holds them once, and a piece."""
     done, whole = 0, None
     for piece in pieces:
         if whole is None:
@@ -88,7 +88,7 @@ def _room(n: int, like: Piece) -> Piece:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Conformations(Displayed):
-    """Conformations with their latent points.
+    """Hold conformations with their latent points.
 
     Attributes
     ----------
@@ -144,11 +144,11 @@ class Conformations(Displayed):
         return len(self.positions)
 
     def universe(self) -> Any:
-        """An in-memory MDAnalysis Universe; z = 0 in two dimensions."""
+        """Return an in-memory MDAnalysis Universe; z = 0 in two dimensions."""
         return to_universe(self.topology, self.positions)
 
     def to_mdtraj(self) -> Any:
-        """An `mdtraj.Trajectory`, in nm."""
+        """Return an `mdtraj.Trajectory`, in nm."""
         return to_mdtraj(self.topology, self.positions)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:

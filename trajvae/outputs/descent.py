@@ -19,14 +19,14 @@ _RATE = 0.05
 
 
 class Descent:
-    """Descends from many starts with Adam, moving by the latent's retraction."""
+    """Minimise an objective from many starts with Adam, moving by the latent's retraction."""
 
     def __init__(self, pipeline: Pipeline, objective: Observable, goal: Goal, scale: float, support: Support) -> None:
         self.pipeline, self.objective, self.goal = pipeline, objective, goal
         self.scale, self.support = scale, support
 
     def expected(self, z: Tensor, noise: Tensor | None) -> Tensor:
-        """Mean of the objective over the draws that noise (K, F) stands for, or at means, (B, ambient) to (B,)."""
+        """Return the mean objective (B,) at points (B, ambient) over draws of `noise` (K, F), or at decoded means."""
         vae = self.pipeline.vae
         params = vae.decode(z)
         if noise is None:
@@ -36,7 +36,7 @@ class Descent:
         return self.objective.function(vae.features.positions(draws)).view(len(z), len(noise)).mean(dim=1)
 
     def penalty(self, z: Tensor) -> Tensor:
-        """Rises from zero where the k-th nearest training latent is further than most are from theirs."""
+        """Return a penalty that rises from zero where the k-th nearest training latent is unusually far."""
         excess = self.support.distance(z) / max(self.support.radius, 1e-12) - _MARGIN
         return _PENALTY * excess.clamp(min=0.0).square()
 

@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 class Origin(NamedTuple):
-    """Where frames come from.
+    """Hold where frames come from.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Applied:
-    """Which model was applied to what: attributes of the file, by which `plot` finds the trajectory again.
+    """Hold which model was applied to what: attributes of the file, by which `plot` finds the trajectory again.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Applied:
     reading: Reading = field(default_factory=Reading)
 
     def attributes(self) -> dict[str, str]:
-        """As they stand in the file; the reading as JSON."""
+        """Return the attributes as they stand in the file, the reading as JSON."""
         opened: dict[str, Any] = {name: getattr(self.reading, name) for name in ("select", "bonds", "format")}
         opened = {"topology": list(self.reading.topologies), **opened}
         return {"model_hash": self.model_hash, "model": self.model, "reading": json.dumps(opened, default=str)}
@@ -72,7 +72,7 @@ class Applied:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Embedding(Displayed):
-    """What `embed` gives.
+    """Hold what `embed` returns.
 
     Attributes
     ----------
@@ -145,7 +145,7 @@ class Embedding(Displayed):
             out.append(self.observables(), self.frame, self.time, {"file": self.file, "frame": self.frame})
 
     def observables(self) -> Mapping[str, Quantity]:
-        """What the file has of every frame."""
+        """Return the observables of every frame that the file has, by name."""
         observables = {
             "latent": Quantity(self.latent, attributes={"coordinates": self.coordinates, "geometry": self.geometry}),
             "latent_scale": Quantity(self.latent_scale),

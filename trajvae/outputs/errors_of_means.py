@@ -14,7 +14,7 @@ FEWEST = 5.0  # independent frames below which a standard error is not to be tru
 
 
 class MeanError(NamedTuple):
-    """How well a mean is known.
+    """Hold the standard error of a mean.
 
     Attributes
     ----------
@@ -33,17 +33,17 @@ class MeanError(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Of the 95 % interval, by Student's t for as many independent values."""
+        """Half width of the 95 % interval, by Student's t for as many independent values."""
         return self.value * student(self.independent)
 
 
 def student(n: float) -> float:
-    """The factor from a standard error of n independent values to the half width of their mean's 95 % interval."""
+    """Return the ratio of the half width of a mean's 95 % interval to its standard error, for n independent values."""
     return float(scipy.stats.t.ppf(0.975, max(n - 1.0, 1.0)))
 
 
 def mean_error(values: Float64, rows: NDArray[np.int64]) -> MeanError:
-    """Standard error of a mean of correlated values at known frames.
+    """Return the standard error of a mean of correlated values at known frames.
 
     The variance of the mean is the mean autocovariance over all pairs of frames, summed over lags up to the first at
     which sums over lags, doubled in width, are no longer positive; it is freed of what the mean itself takes away.

@@ -15,7 +15,7 @@ Float64 = NDArray[np.float64]
 
 
 def explain(validity: Validity, topology: Topology, structure: NDArray[np.floating[Any]]) -> str:
-    """The term that is furthest from what the simulation allows, of the first kind that fails.
+    """Return the term furthest from what the simulation allows, of the first kind that fails, in words.
 
     Parameters
     ----------

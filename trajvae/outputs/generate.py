@@ -1,4 +1,4 @@
-"""New conformations: drawn, judged, mended and measured batch after batch, into memory or straight to disk."""
+"""New conformations: drawn, judged, repaired and measured batch after batch, into memory or straight to disk."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _WORKERS = 4  # threads at most: each holds a batch
 def draw(
     pipeline: Pipeline, record: Record, n: int, *, seed: int = 0, mean: bool = False, sampler: str = "prior"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
-    """As `generate`, without a look at what was drawn: latent points, positions, and what the sampler says."""
+    """Draw latent points and positions without judging them, and return them with the sampler's figures."""
     points = Points(pipeline, record, sampler, seed)
     latent, positions = [], []
     starts = range(0, n, pipeline.chunk)
@@ -61,7 +61,7 @@ class _Looked(NamedTuple):
 
 
 class Drawing(Displayed):
-    """New conformations that are not drawn yet: z from a sampler, and x from p(x|z).
+    """Draw new conformations when asked for: z from a sampler, and x from p(x|z).
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Drawing(Displayed):
 
     @property
     def given(self) -> int:
-        """How many conformations there are by now."""
+        """Number of conformations so far."""
         return self.reasons.total()
 
     def __iter__(self) -> Iterator[Piece]:
@@ -213,7 +213,7 @@ class Drawing(Displayed):
         before = self.given
 
         def told(done: int, of: int) -> None:
-            """All but the last, which is told with the whole piece."""
+            """Report progress, except of the last conformation, which is reported with the whole piece."""
             if done < of:
                 self.progress(before + done, self.n)
 
@@ -225,7 +225,7 @@ class Drawing(Displayed):
 
     @property
     def figures(self) -> dict[str, Any]:
-        """What the command line reports of those that are drawn."""
+        """Figures of the conformations drawn so far, by name, as the command line reports them."""
         given = max(self.given, 1)
         found = {
             "n": self.given,
@@ -240,7 +240,7 @@ class Drawing(Displayed):
         return {**found, **judge_generation(self.record.figures, found).to_json()}
 
     def collect(self) -> Conformations:
-        """All of them in memory."""
+        """Return all conformations in memory."""
         whole = gather(self.n, self)
         return Conformations(
             whole.positions,
@@ -286,7 +286,7 @@ class Drawing(Displayed):
 
 
 def generate(pipeline: Pipeline, record: Record, n: int, **options: Any) -> Conformations:
-    """New conformations in memory; see `Drawing`, which draws them.
+    """Return new conformations in memory; `Drawing` draws them.
 
     Returns
     -------

@@ -15,7 +15,7 @@ Float64 = NDArray[np.float64]
 
 
 class Wide(NamedTuple):
-    """Histograms (50,) as in `Marginal`, in bins that cover the model as well: they are for drawing."""
+    """Hold histograms (50,) as in `Marginal`, in bins that cover the model as well, for drawing."""
 
     edges: Float64
     simulation: Float64
@@ -26,7 +26,7 @@ class Wide(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Marginal(Displayed):
-    """One observable's histograms and figures.
+    """Hold one observable's histograms and figures.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ def compare(a: Float64, b: Float64, model: Float64, unit: str, period: float = 0
 
 
 def outside(sample: Float64, edges: Float64) -> float:
-    """Share of a sample beyond the edges."""
+    """Return the share of a sample beyond the edges."""
     return float(((sample < edges[0]) | (sample > edges[-1])).mean())
 
 

@@ -13,7 +13,7 @@ from trajvae.display import Displayed, Summary
 
 
 class TrainingHistory(Displayed, dict[str, NDArray[Any]]):
-    """Columns of a training's history by name: a dict of arrays, one row an evaluation.
+    """Hold the columns of a training's history by name: a dict of arrays, one row an evaluation.
 
     Parameters
     ----------

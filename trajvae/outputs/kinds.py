@@ -49,7 +49,7 @@ _PREFIXES = {
 
 @dataclass(frozen=True)
 class Kind:
-    """The observables of one kind.
+    """Hold the figures of the observables of one kind.
 
     Attributes
     ----------
@@ -84,15 +84,15 @@ class Kind:
 
 
 class Compared(Protocol):
-    """One observable's figures: `outputs.histograms.Marginal`."""
+    """Describe one observable's figures, as `outputs.histograms.Marginal` has them."""
 
     @property
     def unit(self) -> str:
-        """Of `w1`."""
+        """Unit of `w1`."""
 
     @property
     def edges(self) -> Float64:
-        """Of the histogram's bins."""
+        """Edges of the histogram's bins."""
 
     @property
     def jsd(self) -> float:
@@ -108,12 +108,12 @@ class Compared(Protocol):
 
 
 def kind_of(name: str) -> str:
-    """The kind that an observable belongs to; one that is of none is its own."""
+    """Return the kind that an observable belongs to; an observable without a kind is its own."""
     return next((kind for prefix, kind in _PREFIXES.items() if name.startswith(prefix)), name)
 
 
 def divisions(blocks: int, seed: int = 0) -> NDArray[np.bool_]:
-    """Which of the blocks are in the first half: 100 random divisions, and every one into two runs in time.
+    """Return which blocks are in the first half: 100 random divisions, and every one into two runs in time.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def divisions(blocks: int, seed: int = 0) -> NDArray[np.bool_]:
 
 
 def floors(values: Float64, block: NDArray[np.int64], edges: Float64, first: NDArray[np.bool_]) -> Float64:
-    """Divergences in bits between the halves of each division.
+    """Return divergences in bits between the halves of each division.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def _far(marginal: Compared) -> bool:
 
 
 def atoms_of(observable: Observable, topology: Topology) -> str:
-    """An observable's atoms by residue, such as `ALA2 C, ALA3 N-CA-C`; empty where the topology does not name them."""
+    """Return an observable's atoms by residue, such as `ALA2 C, ALA3 N-CA-C`; empty without names in the topology."""
     atoms = list(observable.atoms)
     if not all(topology.names[atoms].tolist()):
         return ""

@@ -55,7 +55,7 @@ _NOVEL = 1000  # conformations whose nearest frames are looked for, and frames t
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Marginals(Displayed):
-    """All marginals.
+    """Hold all marginals.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ def _rows(rows: list[dict[str, Any]]) -> dict[str, NDArray[np.generic]]:
 
 
 def halves(n: int, most: int = MOST) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two disjoint, equally large sets of interleaved blocks of n frames.
+    """Return two disjoint, equally large sets of interleaved blocks of n frames.
 
     Raises
     ------

@@ -31,7 +31,7 @@ _LATE = 1e-3  # ps, and share of the time: a frame that is later than told is of
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Which frames of which files, each of shape (T,).
+    """Hold which frames of which files are meant, each of shape (T,).
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Places:
 
 @dataclass(frozen=True, eq=False)
 class Geometric:
-    """A number of each frame, its unit, and its period or 0."""
+    """Hold a number of each frame, its unit, and its period or 0."""
 
     values: NDArray[np.float64]
     unit: str

@@ -16,7 +16,7 @@ from trajvae.outputs.support import Support
 
 
 class Measured(NamedTuple):
-    """What is told of frames beside what the encoder says of them.
+    """Hold what is reported of frames beside what the encoder returns for them.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Measured(NamedTuple):
 
 
 class FrameMeasures:
-    """Measures frames as they come, beside what the encoder says of them."""
+    """Measure frames as they come, beside what the encoder returns for them."""
 
     def __init__(self, pipeline: Pipeline, record: Record | None, *, observables: bool) -> None:
         self._wanted = list(built_in(pipeline.topology).values()) if observables else []
@@ -41,7 +41,7 @@ class FrameMeasures:
         self._parts: list[Measured] = []
 
     def measure(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> Measured:
-        """The built-in observables of some frames, and whether they are in support."""
+        """Return the built-in observables of some frames, and whether they are in support."""
         inside = None if self._support is None else self._support.inside(encoded.latent)
         return Measured(evaluate_all(self._wanted, aligned) if self._wanted else {}, inside)
 
@@ -50,7 +50,7 @@ class FrameMeasures:
         self._parts.append(self.measure(encoded, aligned))
 
     def gathered(self) -> Measured:
-        """What was found of all frames that were added."""
+        """Return the measures of all frames that were added."""
         values = {o.name: np.concatenate([part.observables[o.name] for part in self._parts]) for o in self._wanted}
         found = [part.in_support for part in self._parts if part.in_support is not None]
         return Measured(values, np.concatenate(found) if found else None)

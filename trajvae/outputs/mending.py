@@ -1,4 +1,4 @@
-"""One batch of draws: judged, and what is not valid mended."""
+"""One batch of draws: judged, and repaired where it is not valid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Float64 = NDArray[np.float64]
 
 
 class MendingOptions(TypedDict, total=False):
-    """What is done about draws that are not valid; see `Mending`, whose fields they are."""
+    """Hold what to do about draws that are not valid, as `Mending` explains."""
 
     redraws: int
     project: bool
@@ -30,7 +30,7 @@ class MendingOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Mending:
-    """What is done about draws that are not valid.
+    """Set what to do about draws that are not valid.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Mending:
 
 
 class DrawingOptions(MendingOptions, total=False):
-    """How conformations are drawn; see `trajvae.outputs.generate.Drawing`."""
+    """Hold how conformations are drawn, as `trajvae.outputs.generate.Drawing` explains."""
 
     seed: int
     mean: bool
@@ -73,7 +73,7 @@ DRAWING_DEFAULTS = {**MENDING_DEFAULTS, "seed": 0, "mean": False, "sampler": "au
 
 
 class Batch(NamedTuple):
-    """Conformations with why they are not valid, as drawn and after mending, how often x was drawn, how far moved."""
+    """Hold conformations with their failures, as drawn and after repair, the number of draws, and how far x moved."""
 
     latent: Float64
     positions: Float64
@@ -83,11 +83,11 @@ class Batch(NamedTuple):
     moved: Float64
 
     def take(self, rows: Any) -> Batch:
-        """Some of them."""
+        """Return some of the conformations."""
         return Batch(*(column[rows] for column in self))
 
     def tally(self) -> dict[str, int]:
-        """What `generate` counts of all draws."""
+        """Return the counts of all draws that `generate` adds up."""
         return {
             "drawn": len(self.raw),
             "valid_raw": int((self.raw == 0).sum()),

@@ -21,7 +21,7 @@ _ROUNDING = 1e-9
 
 
 class Neighbours:
-    """Latent points among which neighbours are looked for.
+    """Find neighbours among latent points.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Neighbours:
 
     @torch.no_grad()
     def kth(self, z: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The k-th nearest point of each row of z (B, ambient): its number and its distance, both (B,)."""
+        """Return index and distance of the k-th nearest point to each row of z (B, ambient), both (B,)."""
         z = z.detach().to(self.points)
         index = torch.zeros(len(z), dtype=torch.int64, device=z.device)
         distance = torch.zeros(len(z), dtype=z.dtype, device=z.device)
@@ -92,7 +92,7 @@ class Neighbours:
         return out
 
     def to(self, z: Tensor, index: Tensor) -> Tensor:
-        """Distances of each row of z (B, ambient) to the point of a number (B,), differentiable, (B,)."""
+        """Return distances of each row of z (B, ambient) to the points of given indices (B,), differentiable, (B,)."""
         points = self.points.to(z)[index]
         blocks = zip(torch.split(z, _BLOCK), torch.split(points, _BLOCK), strict=True)
         return torch.cat([self.latent.distance(a, b).diagonal() for a, b in blocks])

@@ -23,7 +23,7 @@ _AT_ONCE = 2**16  # pairs of frames: what a cache holds
 
 
 def nearest(positions: Array, simulated: Array) -> tuple[NDArray[np.int64], Float64]:
-    """Of each structure (n, N, D) the nearest simulated frame (T, N, D), and its RMSD after superposition in Å."""
+    """Return the nearest simulated frames (T, N, D) to structures (n, N, D), and superposed RMSDs in Å, both (n,)."""
     index, least = np.empty(len(positions), dtype=np.int64), np.empty(len(positions))
     step = max(1, _AT_ONCE // max(len(simulated), 1))
     starts = range(0, len(positions), step)
@@ -35,7 +35,7 @@ def nearest(positions: Array, simulated: Array) -> tuple[NDArray[np.int64], Floa
 
 
 def coverage(drawn: Array, frames: Array, others: Array) -> float:
-    """Share of frames (T, N, D) that have a draw nearer than their k-th nearest of the other frames."""
+    """Return the share of frames (T, N, D) that have a draw nearer than their k-th nearest of the other frames."""
     table = rmsd_matrix(frames, others)
     k = min(NEIGHBOURS, table.shape[1]) - 1
     radius = np.partition(table, k, axis=1)[:, k]
@@ -43,7 +43,7 @@ def coverage(drawn: Array, frames: Array, others: Array) -> float:
 
 
 def novelty(drawn: Array, held: Array, train: Array) -> dict[str, Any]:
-    """Distances of draws to the nearest training frames, and coverage of held-out frames, beside those of frames.
+    """Return distances of draws to training frames, and the coverage of held-out frames, beside those of frames.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ KNOWN = "rg, end-to-end, distance:i,j, rmsd:FILE, or module:function"
 
 @dataclass(frozen=True)
 class Goal:
-    """Which way: the minimum, the maximum, or a value."""
+    """Set which way to optimise: to the minimum, the maximum, or a value."""
 
     text: str
 
@@ -37,7 +37,7 @@ class Goal:
                 raise OptionError(f"goal must be a finite number, got '{self.text}'")
 
     def cost(self, values: Any, scale: float) -> Any:
-        """What is minimised, in units of the simulation's spread; for arrays and tensors.
+        """Return what is minimised, in units of the simulation's spread; for arrays and tensors.
 
         Towards a value it is sqrt(1 + d^2) of the distance d: a parabola near it, and a slope of one however far.
         """
@@ -51,7 +51,7 @@ class Goal:
 def parse_objective(
     text: str | Callable[[Tensor], Tensor], pipeline: Pipeline, topology: str | Path | None = None
 ) -> Observable:
-    """From its name to a differentiable function of positions.
+    """Return the differentiable function of positions that an objective's name stands for.
 
     Parameters
     ----------

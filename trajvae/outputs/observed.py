@@ -20,7 +20,7 @@ Int64 = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """The objective over simulated frames.
+    """Hold the objective over simulated frames.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Observed:
 
     @classmethod
     def of_record(cls, record: Record, objective: Observable, files: list[str]) -> Observed:
-        """Over the frames that the model keeps; of a built-in objective, over all that it was trained on."""
+        """Return it over the frames that the model keeps; of a built-in objective, over all that it was trained on."""
         kept = objective.name.replace("-", "_")
         number = np.arange(len(record.latent)) if kept in record.observables else record.sample_index
         value = record.observables[kept] if kept in record.observables else evaluate(objective, record.sample)
@@ -46,14 +46,14 @@ class Observed:
 
     @classmethod
     def of_frames(cls, frames: Frames, objective: Observable) -> Observed:
-        """Over all frames of a source."""
+        """Return it over all frames of a source."""
         columns = Columns(frames.n_frames)
         for c in frames.chunks():
             columns.add({"value": evaluate(objective, c.positions), "file": c.file, "frame": c.frame})
         return cls(columns["value"], np.arange(columns.done), columns["file"], columns["frame"], frames.names)
 
     def figures(self, goal: Goal) -> dict[str, Any]:
-        """The best frame: its value, its number, its number in its file, and the file."""
+        """Return the best frame: its value, its number, its number in its file, and the file."""
         best = int(np.argmin(goal.cost(self.value, 1.0)))
         file = int(self.file[best])
         return {

@@ -46,7 +46,7 @@ _REPORTED = 4096  # draws in the expectation that is reported
 
 @dataclass(frozen=True)
 class Search:
-    """How `Model.optimize` searches.
+    """Set how `Model.optimize` searches.
 
     Attributes
     ----------

@@ -47,7 +47,7 @@ End = int | str | Path
 
 @dataclass(frozen=True, repr=False)
 class Ends(Brief):
-    """Where a path begins and ends.
+    """Hold where a path begins and ends.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ def path(
     seed: int = 0,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Conformations:
-    """The shortest path between two latent points, decoded.
+    """Find the shortest path between two latent points, and decode it.
 
     Parameters
     ----------

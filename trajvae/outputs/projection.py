@@ -39,7 +39,7 @@ class _Ends:
         self.share = (first + second).T  # of a term's moves by atom
 
     def pull(self, x: Float64, low: Float64, high: Float64) -> tuple[Float64, Float64]:
-        """Summed moves (t, N, D) of frames, and how many terms move each atom (t, N)."""
+        """Return summed moves (t, N, D) of frames, and the number of terms that move each atom (t, N)."""
         apart = x[:, self.pairs[:, 0]] - x[:, self.pairs[:, 1]]
         length = np.linalg.norm(apart, axis=-1)
         wrong = np.clip(length, low, high) - length
@@ -58,7 +58,7 @@ class _Bonds:
         self.low, self.high = _inner(validity.bond_low, validity.bond_high)
 
     def pull(self, x: Float64) -> tuple[Float64, Float64]:
-        """See `_Ends`."""
+        """Return summed moves (t, N, D) of frames that bring bonds into their ranges, and terms an atom (t, N)."""
         return self.ends.pull(x, self.low, self.high)
 
 
@@ -72,7 +72,7 @@ class _Angles:
         self.cosines = np.cos(low), np.cos(high)
 
     def pull(self, x: Float64) -> tuple[Float64, Float64]:
-        """See `_Ends`."""
+        """Return summed moves (t, N, D) of frames that bring angles into their ranges, and terms an atom (t, N)."""
         i, j, k = self.triples.T
         a, b = (np.linalg.norm(x[:, end] - x[:, j], axis=-1) for end in (i, k))
         low, high = (np.sqrt(np.maximum(a**2 + b**2 - 2.0 * a * b * c, 0.0)) for c in self.cosines)

@@ -28,7 +28,7 @@ _LOOKED_AT, _TOGETHER = 2000, 250  # candidates that are looked at for `keep` di
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Structures that were found, with what was measured of each; arrays of shape (n, ...).
+    """Hold structures that were found, with what was measured of each; arrays of shape (n, ...).
 
     Attributes
     ----------
@@ -58,26 +58,26 @@ class Candidates:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Whether each passes the validity test."""
+        """Whether each structure passes the validity test, (n,)."""
         return np.asarray(self.reason == 0)
 
     @property
     def good(self) -> NDArray[np.bool_]:
-        """Valid, and in support."""
+        """Whether each structure is valid and in support, (n,)."""
         return self.valid & self.inside
 
     def take(self, rows: NDArray[np.int64]) -> Candidates:
-        """Some of them."""
+        """Return some of the structures."""
         return Candidates(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def join(self, other: Candidates) -> Candidates:
-        """Both."""
+        """Return these structures and others."""
         return Candidates(*(np.concatenate([getattr(c, f.name) for c in (self, other)]) for f in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """What is given back of many candidates.
+    """Hold what is returned of many candidates.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Ranked:
 
 
 def familiar(positions: Float64, record: Record) -> NDArray[np.bool_]:
-    """Whether every bond and angle lies in the range of the frames that the model keeps, not widened, (n,)."""
+    """Return whether every bond and angle lies in the range of the frames that the model keeps, not widened, (n,)."""
     out = np.ones(len(positions), dtype=bool)
     for terms, atoms in ((bond_lengths, record.validity.bonds), (bond_angles, record.validity.angles)):
         known, mine = terms(record.sample, atoms), terms(positions, atoms)
@@ -107,7 +107,7 @@ def familiar(positions: Float64, record: Record) -> NDArray[np.bool_]:
 
 
 def rank(found: Candidates, record: Record, topology: Topology, wanted: float, keep: int) -> Ranked:
-    """The best candidates: valid and in support before others, then with familiar bonds, then by the objective.
+    """Return the best candidates: valid and in support first, then with familiar bonds, then by the objective.
 
     The best of many draws is best partly because its noise shrank bonds as far as the validity test lets it; among
     valid draws those come first whose every bond and angle the kept frames have too, as far as they reach what was
@@ -160,7 +160,7 @@ def _different(
 def rejections(
     found: Candidates, better: NDArray[np.int64], record: Record, topology: Topology
 ) -> list[dict[str, Any]]:
-    """Why candidates that are better were put behind.
+    """Return why candidates with better objectives were ranked behind.
 
     Returns
     -------

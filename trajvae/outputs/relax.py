@@ -28,7 +28,7 @@ RESTRAINT = 500.0  # kJ/mol/nm^2; holds the selected atoms near where they were 
 
 
 class Relaxed(NamedTuple):
-    """What minimisation gave.
+    """Hold minimised conformations with their energies.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Relaxed(NamedTuple):
 
 
 class Relaxation:
-    """A molecule in a force field, ready to minimise conformations of its selected atoms.
+    """Minimise conformations of selected atoms in a force field.
 
     Parameters
     ----------

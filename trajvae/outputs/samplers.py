@@ -23,32 +23,32 @@ _WIDTH = 2.0  # of the metric's kernels, in units of the centroids' spacing
 
 
 class Sampler(Protocol):
-    """Latent points in batches, each with a generator of its own."""
+    """Draw latent points in batches, each with a generator of its own."""
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """The next n points, (n, ambient)."""
+        """Draw the next n points, (n, ambient)."""
 
     def figures(self, n: int) -> dict[str, Any]:
-        """What it says of itself after n points."""
+        """Return figures by name that describe the sampler after n points."""
 
 
 class Prior:
-    """Draws from the prior."""
+    """Draw latent points from the prior."""
 
     def __init__(self, pipeline: Pipeline, record: Record) -> None:
         self.latent = pipeline.vae.latent
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """See `Sampler`."""
+        """Draw n points from the prior, (n, ambient)."""
         return self.latent.prior_sample(n, generator)
 
     def figures(self, n: int) -> dict[str, Any]:
-        """See `Sampler`."""
+        """Return no figures."""
         return {}
 
 
 class Aggregate:
-    """Draws from the posteriors of training frames, taken at random from those that the model keeps."""
+    """Draw latent points from posteriors of training frames, taken at random from those that the model keeps."""
 
     def __init__(self, pipeline: Pipeline, record: Record) -> None:
         self.pipeline, self.vae = pipeline, pipeline.vae
@@ -58,18 +58,18 @@ class Aggregate:
         self.inputs, self.targets = self.vae.features.inputs(exact).float(), exact.float()
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """See `Sampler`."""
+        """Draw n points, each from the posterior of a random training frame, (n, ambient)."""
         rows = torch.randint(len(self.inputs), (n,), generator=generator, device=self.pipeline.device)
         parts = torch.split(rows, self.pipeline.chunk)
         return torch.cat([self.vae.posterior_sample(self.inputs[k], self.targets[k], generator) for k in parts])
 
     def figures(self, n: int) -> dict[str, Any]:
-        """See `Sampler`."""
+        """Return no figures."""
         return {}
 
 
 class Metric:
-    """Hamiltonian Monte Carlo on the metric's volume, sqrt(det G^-1), which is high where posteriors are.
+    """Draw latent points by Hamiltonian Monte Carlo on the metric's volume, sqrt(det G^-1), high where posteriors are.
 
     That volume alone has a flat tail and no finite integral: it stands under a Gaussian envelope with the mean and the
     covariance of the training latents. One set of chains goes on from batch to batch; how much of it is independent is
@@ -89,7 +89,7 @@ class Metric:
         self.independent, self.accepted, self.iterations = 1.0, 0.0, 0
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """See `Sampler`."""
+        """Draw n points by continuing the chains, (n, ambient)."""
         first = self.walk is None
         if self.walk is None:
             rows = torch.randint(len(self.known), (min(_CHAINS, n),), generator=generator, device=self.known.device)
@@ -103,7 +103,7 @@ class Metric:
         return samples.flatten(0, 1)[-n:]
 
     def figures(self, n: int) -> dict[str, Any]:
-        """See `Sampler`."""
+        """Return the share of accepted moves, and the effective sample size of n points."""
         return {
             "acceptance": self.accepted / max(self.iterations, 1),
             "effective_sample_size": n * self.independent,
@@ -136,7 +136,7 @@ SAMPLERS: dict[str, Callable[[Pipeline, Record], Sampler]] = {
 
 
 def settle(record: Record, name: str) -> str:
-    """The sampler that `auto` stands for: the prior, unless the frames' posteriors together are something else.
+    """Return the sampler that `auto` stands for: the prior, unless the frames' posteriors together differ from it.
 
     Where frames are few, or run along a curve, they leave most of the prior empty, and what a decoder makes of empty
     places is anybody's guess.
@@ -154,7 +154,7 @@ def settle(record: Record, name: str) -> str:
 
 
 class Points:
-    """Latent points in batches that a seed decides.
+    """Draw latent points in batches that a seed decides.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ class Points:
             self.sampler = SAMPLERS[name](pipeline, record)
 
     def next(self, n: int) -> tuple[NDArray[np.float64], torch.Generator]:
-        """The next n, and the generator that goes on."""
+        """Draw the next n points (n, ambient), and return them with the generator in its present state."""
         generator = torch.Generator(self.device).manual_seed(_seed(self.seed, self.batches))
         self.batches += 1
         with torch.no_grad():
@@ -192,7 +192,7 @@ class Points:
         return np.asarray(drawn.double().cpu().numpy(), dtype=np.float64), generator
 
     def figures(self, n: int) -> dict[str, Any]:
-        """The sampler's name, and what it says of itself after n points."""
+        """Return the sampler's name and its figures after n points."""
         return {"sampler": self.name, **self.sampler.figures(n)}
 
 

@@ -16,7 +16,7 @@ from trajvae.readers.sources import open_matching
 
 
 def read_structure(file: str | Path, pipeline: Pipeline, topology: str | Path | None = None) -> NDArray[Any]:
-    """The file's first frame (N, D) in Å, in the model's selection; a file of just the selected atoms is taken whole.
+    """Return the file's first frame (N, D) in Å, in the model's selection, or whole if it has just those atoms.
 
     Raises
     ------

@@ -24,7 +24,7 @@ _SHARES = 20  # of training latents that are counted before neighbours are looke
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Support(Brief):
-    """The training latents and how far each is from its k-th nearest other.
+    """Hold the training latents and how far each is from its k-th nearest other.
 
     Attributes
     ----------
@@ -63,11 +63,11 @@ class Support(Brief):
         return cls(latent, kept, k, float(torch.quantile(own, QUANTILE)), known)
 
     def distance(self, z: Tensor) -> Tensor:
-        """Distance to the k-th nearest training latent, (B, ambient) to (B,); differentiable."""
+        """Return the distance (B,) of points (B, ambient) to their k-th nearest training latent; differentiable."""
         return self.known.to(z, self.known.kth(z, self.k)[0])
 
     def inside(self, z: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether points (B, ambient) are as near to the training latents as those are to each other, (B,)."""
+        """Return whether points (B, ambient) are as near to the training latents as those are to each other, (B,)."""
         points = torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.points.device)
         with torch.no_grad():
             parts = [self._inside(points[i : i + _ROWS]) for i in range(0, len(z), _ROWS)]

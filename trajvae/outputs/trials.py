@@ -34,7 +34,7 @@ _MOST = {"draws": 10**7, "frames": 10**9, "repeats": 10**4, "jobs": 10**4}
 
 @dataclass(frozen=True)
 class Plan:
-    """How models are compared.
+    """Set how models are compared.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Plan:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trial(Brief):
-    """One trained model on the held-out frames.
+    """Hold one trained model's figures on the held-out frames.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ def check_frames(name: str, pipeline: Pipeline, record: Record, chunk: Chunk) ->
 
 
 def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: Plan, seed: int = 0) -> Trial:
-    """Evidence of a model on the frames that it held out of those it was trained on."""
+    """Return the evidence of a model on the frames that it held out of those it was trained on."""
     held = np.flatnonzero(record.held_out)
     some = np.unique(np.linspace(0, len(held) - 1, min(plan.frames, len(held))).round().astype(np.int64))
     rows, block = held[some], np.concatenate([[0], np.cumsum(np.diff(held) > 1)])[some]
@@ -144,7 +144,7 @@ def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: P
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What a process is told."""
+    """Hold what a process needs to train one trial."""
 
     name: str
     config: TrainConfig

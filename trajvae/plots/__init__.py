@@ -1,4 +1,4 @@
-"""Figures of everything that trajvae gives: functions that take what it is of, and an `Axes` if there is one.
+"""Figures of everything that trajvae returns: functions that take the data and, if wanted, an `Axes`.
 
     from trajvae import plots
     ax = plots.free_energy(model.encode(universe), temperature=310)

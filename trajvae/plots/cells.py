@@ -19,7 +19,7 @@ _STEPS = 6  # of which a side of a sector's outline is made
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Cells between the edges of one coordinate or two, with the volumes of flat space.
+    """Count points in cells between the edges of one coordinate or two, with the volumes of flat space.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Grid:
 
     @classmethod
     def over(cls, shown: Float64, bins: int, periods: tuple[float, ...]) -> Grid:
-        """Over all points shown (T, 1 or 2), or one period from -period/2 where a coordinate has one."""
+        """Return cells over all points shown (T, 1 or 2), or one period from -period/2 where a coordinate has one."""
         edges = []
         for column, period in zip(shown.T, periods, strict=True):
             margin = _MARGIN * float(np.ptp(column)) + 1e-9
@@ -41,18 +41,18 @@ class Grid:
 
     @property
     def volumes(self) -> Float64:
-        """One number a cell, in the shape of `count`."""
+        """Volume of each cell, in the shape of `count`."""
         widths = [np.diff(e) for e in self.edges]
         return widths[0] if len(widths) == 1 else np.outer(*widths)
 
     def count(self, shown: Float64) -> Float64:
-        """Points in each cell, (bins,) or (bins, bins)."""
+        """Return the number of points in each cell, (bins,) or (bins, bins)."""
         return np.histogramdd(shown, list(self.edges))[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Rings:
-    """Cells between radii, or latitudes, and within angles.
+    """Count points in cells between radii, or latitudes, and within angles.
 
     Attributes
     ----------
@@ -69,14 +69,14 @@ class Rings:
 
     @classmethod
     def of_disc(cls, radius: float, rings: int, within: Callable[[Float64], Float64]) -> Rings:
-        """A disc about the origin."""
+        """Return the cells of a disc about the origin."""
         edges = np.linspace(0.0, radius, rings + 1)
         sectors = np.maximum(4, np.round(2.0 * np.pi * (np.arange(rings) + 0.5))).astype(np.int64)
         return cls(edges, sectors, within)
 
     @classmethod
     def of_sphere(cls, rings: int, curvature: float) -> Rings:
-        """A whole sphere, by latitude."""
+        """Return the cells of a whole sphere, by latitude."""
         edges = np.linspace(-0.5 * np.pi, 0.5 * np.pi, rings + 1)
         middle = 0.5 * (edges[1:] + edges[:-1])
         sectors = np.maximum(4, np.round(2.0 * rings * np.cos(middle))).astype(np.int64)
@@ -84,11 +84,11 @@ class Rings:
 
     @property
     def volumes(self) -> Float64:
-        """One number a cell, (cells,)."""
+        """Volume of each cell, (cells,)."""
         return np.repeat(2.0 * np.pi * np.diff(self.within(self.edges)) / self.sectors, self.sectors)
 
     def count(self, shown: Float64) -> Float64:
-        """Points, (T, 2) as radius and angle, in each cell, (cells,)."""
+        """Return the number of points, (T, 2) as radius and angle, in each cell, (cells,)."""
         ring = np.clip(np.searchsorted(self.edges, shown[:, 0], side="right") - 1, 0, len(self.sectors) - 1)
         turn = (shown[:, 1] + np.pi) / (2.0 * np.pi) % 1.0
         sector = np.minimum((turn * self.sectors[ring]).astype(np.int64), self.sectors[ring] - 1)
@@ -96,7 +96,7 @@ class Rings:
         return np.bincount(first[ring] + sector, minlength=int(self.sectors.sum())).astype(np.float64)
 
     def outlines(self) -> tuple[Float64, Float64]:
-        """Radii, or latitudes, and angles of each cell's outline, both (cells, corners)."""
+        """Return radii, or latitudes, and angles of each cell's outline, both (cells, corners)."""
         t = np.linspace(0.0, 1.0, _STEPS)
         across = np.concatenate([0.0 * t, t, 0.0 * t + 1.0, t[::-1]])
         along = np.concatenate([t, 0.0 * t + 1.0, t[::-1], 0.0 * t])

@@ -19,7 +19,7 @@ _ZOOM = 0.5  # of the disc's radius: points that lie within less are shown large
 
 @dataclass(frozen=True)
 class Coordinate:
-    """One number of a latent point.
+    """Describe one number of a latent point.
 
     Attributes
     ----------
@@ -40,40 +40,40 @@ class Coordinate:
 
 @dataclass(frozen=True)
 class Flat:
-    """One coordinate or two at right angles: lines, circles, planes, cylinders and tori."""
+    """Show one coordinate or two at right angles: lines, circles, planes, cylinders and tori."""
 
     coordinates: tuple[Coordinate, ...]
     bar = "right"
 
     @property
     def labels(self) -> list[str]:
-        """Of the axes."""
+        """Labels of the axes."""
         return [c.label for c in self.coordinates]
 
     @property
     def own(self) -> bool:
-        """See `Coordinate`."""
+        """Whether equal steps have equal volume in the space itself, not in a tangent space of it."""
         return all(c.own for c in self.coordinates)
 
     @property
     def periods(self) -> tuple[float, ...]:
-        """Of the coordinates; 0 of those that have none."""
+        """Periods of the coordinates; 0 for those without one."""
         return tuple(c.period for c in self.coordinates)
 
     def inner(self, latent: Float64) -> Float64:
-        """Latent points in the coordinates that cells are counted in, (T, 1 or 2)."""
+        """Return latent points in the coordinates that cells are counted in, (T, 1 or 2)."""
         return np.stack([c.values(latent) for c in self.coordinates], axis=-1)
 
     def shown(self, inner: Float64) -> Float64:
-        """Where those lie in the figure."""
+        """Return the places in the figure of such coordinates."""
         return inner
 
     def cells(self, inner: Float64, bins: int) -> Grid:
-        """That hold all points."""
+        """Return a grid of cells that hold all points."""
         return Grid.over(inner, bins, self.periods)
 
     def frame(self, ax: Axes, inner: Float64) -> None:
-        """Labels, and the whole period of angles."""
+        """Draw labels, and the whole period of angles."""
         ax.set_xlabel(self.labels[0])
         if len(self.coordinates) > 1:
             ax.set_ylabel(self.labels[1])
@@ -86,7 +86,7 @@ class Flat:
 
 @dataclass(frozen=True)
 class Globe:
-    """A sphere of two dimensions in an equal-area map."""
+    """Show a sphere of two dimensions in an equal-area map."""
 
     label: str
     columns: slice
@@ -96,23 +96,23 @@ class Globe:
 
     @property
     def labels(self) -> list[str]:
-        """Of the axes."""
+        """Labels of the axes."""
         return [f"{self.label}: equal-area map (°)"]
 
     def inner(self, latent: Float64) -> Float64:
-        """See `Flat`: latitude and longitude."""
+        """Return the latitudes and longitudes of latent points in radians, (T, 2)."""
         return np.stack(projections.on_sphere(latent[:, self.columns], self.curvature), axis=-1)
 
     def shown(self, inner: Float64) -> Float64:
-        """See `Flat`."""
+        """Return the places in the figure of latitudes and longitudes."""
         return projections.hammer(inner[..., 0], inner[..., 1])
 
     def cells(self, inner: Float64, bins: int) -> Rings:
-        """Of the whole sphere."""
+        """Return rings of cells on the whole sphere."""
         return Rings.of_sphere(max(4, round(0.6 * bins)), self.curvature)
 
     def frame(self, ax: Axes, inner: Float64) -> None:
-        """Outline and graticule."""
+        """Draw outline and graticule."""
         style.bare(ax)
         t = np.linspace(-0.5 * np.pi, 0.5 * np.pi, 91)
         for degrees in range(-180, 181, 60):
@@ -136,7 +136,7 @@ class Globe:
 
 @dataclass(frozen=True)
 class Disc:
-    """A disc: the hyperbolic plane by Poincare's model, or two coordinates of the unit vectors of a larger sphere."""
+    """Show a disc: Poincare's model of the hyperbolic plane, or two coordinates of a larger sphere's unit vectors."""
 
     label: str
     place: Callable[[Float64], tuple[Float64, Float64]]
@@ -147,24 +147,24 @@ class Disc:
 
     @property
     def labels(self) -> list[str]:
-        """Of the axes."""
+        """Labels of the axes."""
         return [self.label]
 
     def inner(self, latent: Float64) -> Float64:
-        """See `Flat`: radius and angle."""
+        """Return the radii and angles of latent points, (T, 2)."""
         return np.stack(self.place(latent), axis=-1)
 
     def shown(self, inner: Float64) -> Float64:
-        """See `Flat`."""
+        """Return the places in the figure of radii and angles."""
         return projections.polar(inner[..., 0], inner[..., 1])
 
     def cells(self, inner: Float64, bins: int) -> Rings:
-        """As far out as there are points; of a sphere's shadow, of all of it."""
+        """Return rings of cells as far out as there are points; for a sphere, over all of it."""
         reach = float(inner[:, 0].max()) * (1.0 + 1e-9) if self.curvature else 1.0
         return Rings.of_disc(max(reach, 1e-9), max(3, round(0.5 * bins)), self.within)
 
     def frame(self, ax: Axes, inner: Float64) -> None:
-        """Outline, and rings at equal distances from the origin."""
+        """Draw the outline, and rings at equal distances from the origin."""
         style.bare(ax)
         t = np.linspace(-np.pi, np.pi, 181)
         reach = float(inner[:, 0].max())

@@ -24,7 +24,7 @@ _SAME = 1e-3  # of the spacing of frames: rows of a file and frames that are so 
 
 
 class Colour(NamedTuple):
-    """Numbers of frames to colour by.
+    """Hold numbers of frames to colour by.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Colour(NamedTuple):
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Where the frames' atoms are read from.
+    """Hold where the frames' atoms are read from.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ def _held(points: StoredPoints | StoredConformations, text: str) -> Colour | Non
 
 
 def short_names(files: Sequence[str]) -> list[str]:
-    """Names of files without their folders, where those tell them apart."""
+    """Return names of files without their folders, where those are distinct."""
     short = [Path(file).name for file in files]
     return short if len(set(short)) == len(short) else list(files)
 

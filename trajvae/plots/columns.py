@@ -25,7 +25,7 @@ _FIELDS = re.compile(r"#!\s*FIELDS\s+(.+)")
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Columns of numbers.
+    """Hold columns of numbers.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Table:
     periods: dict[str, float]
 
     def column(self, name: str | None) -> tuple[str, Float64]:
-        """A column by its name or its number; without one the only column, but for those that number rows.
+        """Return a column by its name or number; without one the only column that does not number the rows.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class Table:
 
 
 def split_name(text: str) -> tuple[Path, str | None]:
-    """`FILE[:COLUMN]` in its parts; a file whose own name has a colon is found."""
+    """Return the parts of `FILE[:COLUMN]`; a file whose own name has a colon is found."""
     if is_readable(text) or ":" not in text:
         return Path(text), None
     name, _, column = text.rpartition(":")

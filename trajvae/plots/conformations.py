@@ -19,43 +19,43 @@ _FLAT = {"flat": "prior widths", "posterior": "posterior widths"}
 
 
 class Valued(Protocol):
-    """An array with its unit: `store.Quantity`."""
+    """Describe an array with its unit, as `store.Quantity`."""
 
     @property
     def value(self) -> NDArray[Any]:
-        """The array."""
+        """Array of values."""
 
     @property
     def unit(self) -> str:
-        """Its unit."""
+        """Unit of the values."""
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Other marks."""
+        """Other attributes."""
 
 
 class Made(Protocol):
-    """`Conformations`, or what a file holds of them."""
+    """Describe `Conformations`, or what a file holds of them."""
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Of each conformation."""
+        """Whether each conformation is valid, (n,)."""
 
     @property
     def observables(self) -> Mapping[str, Valued]:
-        """One row a conformation."""
+        """Observables by name, one row a conformation."""
 
     @property
     def figures(self) -> Mapping[str, Any]:
-        """What the command line reported."""
+        """Figures that the command line reported."""
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """Other arrays."""
+        """Other arrays by name."""
 
 
 def distribution(made: Made, name: str = "rg", *, ax: Axes | None = None) -> Axes:
-    """Histogram of an observable, of all conformations and of those that are valid.
+    """Plot histograms of an observable over all conformations and over the valid ones.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def distribution(made: Made, name: str = "rg", *, ax: Axes | None = None) -> Axe
 
 
 def validity(made: Made, *, ax: Axes | None = None) -> Axes:
-    """How many conformations pass the validity test, and which of its parts the others fail first.
+    """Plot how many conformations pass the validity test, and which of its parts the others fail first.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def validity(made: Made, *, ax: Axes | None = None) -> Axes:
 
 
 def optimisation(made: Made, *, ax: Axes | None = None) -> Axes:
-    """The expected objective along the descent, beside the simulation's best frame and its middle 98 %.
+    """Plot the expected objective along the descent, beside the simulation's best frame and its middle 98 %.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def optimisation(made: Made, *, ax: Axes | None = None) -> Axes:
 
 
 def path_speed(made: Made, *, ax: Axes | None = None) -> Axes:
-    """Speed along a path in the metric that was minimised: constant along a geodesic.
+    """Plot the speed along a path in the metric that was minimised: constant along a geodesic.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def path_speed(made: Made, *, ax: Axes | None = None) -> Axes:
 
 
 def path_distance(made: Made, *, ax: Axes | None = None) -> Axes:
-    """RMSD of each conformation of a path to the nearest simulated frame; those that are not valid are marked.
+    """Plot the RMSD of each conformation of a path to the nearest simulated frame, and mark those not valid.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def path_distance(made: Made, *, ax: Axes | None = None) -> Axes:
 
 
 def along(made: Made, name: str, *, ax: Axes | None = None, bottom: float | None = None) -> Axes:
-    """An observable along a path.
+    """Plot an observable along a path.
 
     Parameters
     ----------

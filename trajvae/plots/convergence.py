@@ -34,7 +34,7 @@ _COMPARED = 10  # frames of a cell, in both halves together: counting alone make
 
 @dataclass(frozen=True)
 class Convergence:
-    """What there is to say of a free energy on a map.
+    """Judge a free energy on a map.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Convergence:
 
     @property
     def reason(self) -> str:
-        """Why there is no free energy; empty where there is one."""
+        """Reason why no free energy can be shown; empty where one can."""
         found = []
         if self.frames_a_cell < LEAST_A_CELL:
             found.append(f"{self.frames_a_cell:.1f} frames a cell ({LEAST_A_CELL:g} wanted)")
@@ -73,7 +73,7 @@ class Convergence:
 
     @property
     def doubt(self) -> str:
-        """Why a free energy is not converged; empty where the halves agree."""
+        """Reason why a free energy is not converged; empty where the halves agree."""
         if not self.apart > MOST_APART:
             return ""
         return f"halves of the trajectory differ by {self.apart:.1f} kT (RMS)"
@@ -99,7 +99,7 @@ def convergence(points: Latents, part: Chart, inner: Float64, cells: Grid | Ring
 
 
 def runs_of(points: Latents) -> list[Rows]:
-    """Rows of each run in the order of time: the frames of one file."""
+    """Return the rows of each run in the order of time: the frames of one file."""
     rows = np.arange(len(points.latent), dtype=np.int64)
     file: Any = getattr(points, "file", None)
     if file is None:
@@ -110,7 +110,7 @@ def runs_of(points: Latents) -> list[Rows]:
 
 
 def straight(part: Chart, inner: Float64) -> Float64:
-    """The points of a map as vectors without a seam, (T, 1 to 4): angles as points of circles and spheres."""
+    """Return the points of a map as vectors without a seam, (T, 1 to 4): angles as points of circles and spheres."""
     if isinstance(part, Flat):
         columns = [
             [x] if not period else [np.cos(2.0 * np.pi * x / period), np.sin(2.0 * np.pi * x / period)]
@@ -124,7 +124,7 @@ def straight(part: Chart, inner: Float64) -> Float64:
 
 
 def fewest_crossings(vectors: Float64, runs: list[Rows]) -> int:
-    """How often the runs go from one end to the other, along the direction in which they do so the least.
+    """Return how often the runs go from end to end, along the direction in which they do so the least.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def _crossings(along: Float64, runs: list[Rows]) -> int:
 
 
 def halves(cells: Grid | Rings, inner: Float64, runs: list[Rows]) -> tuple[float, float]:
-    """How far the free energies of the halves are apart in kT, and the share of frames in cells that both have seen.
+    """Return how far the halves' free energies differ in kT, and the share of frames in cells that both saw.
 
     The worse of the ways to halve. A cell that one half has never seen counts as half a frame there.
     """

@@ -30,7 +30,7 @@ def free_energy(
     bins: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """F = -kT ln p, p being the density of latent points with respect to the volume of the latent space.
+    """Plot F = -kT ln p, p being the density of latent points with respect to the volume of the latent space.
 
     Uniform points have no free energy anywhere, on a sphere or a hyperbolic plane of any curvature too. Of more
     dimensions than are shown, p is that of those shown. Of an RHVAE the volume is that of the flat space, whatever
@@ -105,7 +105,7 @@ def _instead(part: Chart, inner: Float64, cells: Grid | Rings, found: Convergenc
 
 
 def of_counts(counts: Float64, volumes: Float64, temperature: float | None = None) -> Float64:
-    """Free energies of cells from the minimum, in kT, or in kJ/mol at a temperature; NaN where nothing was counted.
+    """Return free energies of cells from the minimum, in kT, or in kJ/mol at a temperature; NaN without counts.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def _check_temperature(temperature: float | None) -> None:
 
 
 def check_bins(bins: int | None, n: int, dim: int) -> int:
-    """Cells along an axis: those asked for, or a number that suits n points.
+    """Return the number of cells along an axis: that asked for, or one that suits n points.
 
     Raises
     ------

@@ -12,27 +12,27 @@ from trajvae.plots import style
 
 
 class Figures(Protocol):
-    """One latent space: `outputs.compare.Entry`."""
+    """Describe one latent space, as `outputs.compare.Entry`."""
 
     @property
     def figures(self) -> Mapping[str, Any]:
-        """In nats and Å."""
+        """Figures by name, in nats and Å."""
 
 
 class Compared(Protocol):
-    """All of them: `outputs.compare.Comparison`."""
+    """Describe all latent spaces, as `outputs.compare.Comparison`."""
 
     @property
     def entries(self) -> Mapping[str, Figures]:
-        """By name, best first."""
+        """Latent spaces by name, best first."""
 
     @property
     def sizes(self) -> Sequence[int]:
-        """Draws of each of the bounds."""
+        """Numbers of draws of the bounds."""
 
 
 def evidence(comparison: Compared, *, ax: Axes | None = None) -> Axes:
-    """How far each latent space is behind the best in the importance-weighted bound, with its standard error.
+    """Plot how far each latent space is behind the best in the importance-weighted bound, with its standard error.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def evidence(comparison: Compared, *, ax: Axes | None = None) -> Axes:
 
 
 def bounds(comparison: Compared, *, ax: Axes | None = None) -> Axes:
-    """Importance-weighted bounds against the number of draws: from the ELBO towards log p(x).
+    """Plot importance-weighted bounds against the number of draws: from the ELBO towards log p(x).
 
     Parameters
     ----------

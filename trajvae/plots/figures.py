@@ -23,7 +23,7 @@ _ONCE = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # so that one 
 
 
 def draw(panels: Sequence[Panel], columns: int = 2) -> Figure:
-    """Panels side by side, each as wide as a printed column; where one of two is left over, it has a row for itself.
+    """Draw panels side by side, each as wide as a printed column; a single last one has a row for itself.
 
     Parameters
     ----------

@@ -153,7 +153,7 @@ def read(path: str | Path) -> Stored:
 
 
 def read_points(path: str | Path) -> StoredPoints:
-    """The latent points of an embedding or of a model's training frames.
+    """Return the latent points of an embedding or of a model's training frames.
 
     Raises
     ------

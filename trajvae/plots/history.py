@@ -24,7 +24,7 @@ History = Mapping[str, NDArray[Any]]
 
 
 def history(record: History, *, kept: int | None = None, ax: Axes | None = None) -> Axes:
-    """ELBO of training frames and of held-out frames, and the epoch whose weights were kept.
+    """Plot the ELBO of training frames and of held-out frames, and the epoch whose weights were kept.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def _most_of(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
 
 
 def divergence(record: History, names: Sequence[str] = (), *, ax: Axes | None = None) -> Axes:
-    """KL divergence from the prior, part by part of the latent space.
+    """Plot the KL divergence from the prior, part by part of the latent space.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def divergence(record: History, names: Sequence[str] = (), *, ax: Axes | None = 
 
 
 def curvature(record: History, names: Sequence[str] = (), *, ax: Axes | None = None) -> Axes:
-    """Curvatures of the factors of a product.
+    """Plot the curvatures of the factors of a product.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def curvature(record: History, names: Sequence[str] = (), *, ax: Axes | None = N
 
 
 def reconstruction(figures: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
-    """RMSD of held-out frames to their decoded means beside PCA's, and the largest jump beside the smallest possible.
+    """Plot RMSDs of held-out frames to decoded means and by PCA, and the largest jump beside the smallest possible.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def reconstruction(figures: Mapping[str, Any], *, ax: Axes | None = None) -> Axe
 
 
 def _columns(record: History, key: str, names: Sequence[str], ax: Axes | None) -> Axes:
-    """A line a column; those beyond what can be told apart, in one colour."""
+    """Draw a line for each column; columns beyond the number of distinguishable lines share one colour."""
     ax = style.own_axes(ax)
     values = np.asarray(record[key], dtype=np.float64).reshape(len(record["epoch"]), -1)
     count = values.shape[1]

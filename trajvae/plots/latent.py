@@ -43,7 +43,7 @@ def latent(
     categories: Sequence[str] = (),
     ax: Axes | None = None,
 ) -> Axes:
-    """Latent points, coloured by time.
+    """Plot latent points, coloured by time.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def latent(
 
 
 def way(points: Latents, *, chart: int = 0, ax: Axes | None = None) -> Axes:
-    """Latent points as a way from a first to a last, such as a path's; may be drawn over a free-energy surface.
+    """Plot latent points as a way from first to last, such as a path's; a free-energy surface may lie under it.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def way(points: Latents, *, chart: int = 0, ax: Axes | None = None) -> Axes:
 
 
 def frame_jumps(points: Any, *, ax: Axes | None = None) -> Axes:
-    """RMSD between neighbouring frames after alignment, against time: seams of the features stand out.
+    """Plot the RMSD between neighbouring frames after alignment, against time: seams of the features stand out.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def frame_jumps(points: Any, *, ax: Axes | None = None) -> Axes:
 
 
 def clock(points: Any) -> tuple[Float64, str]:
-    """What stands for time and its label: the time of one file's frames, else the number of the row."""
+    """Return the times of one file's frames, else the numbers of the rows, with a label."""
     time, file = getattr(points, "time", None), getattr(points, "file", None)
     one_file = file is None or not np.any(np.asarray(file) != np.asarray(file)[:1])
     if time is None or not one_file:

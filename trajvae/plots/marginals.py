@@ -27,35 +27,35 @@ _LEAST = 1e-4  # bits, the left end of the axis
 
 
 class Shares(Protocol):
-    """Histograms of one observable."""
+    """Describe histograms of one observable."""
 
     @property
     def edges(self) -> Float64:
-        """Of the bins, (bins + 1,)."""
+        """Edges of the bins, (bins + 1,)."""
 
     @property
     def simulation(self) -> Float64:
-        """Probability of each bin."""
+        """Probability of each bin in the simulation."""
 
     @property
     def model(self) -> Float64:
-        """The same of the model."""
+        """Probability of each bin in the model."""
 
     @property
     def second(self) -> Float64 | None:
-        """The same of the simulation's other half."""
+        """Probability of each bin in the simulation's other half."""
 
     @property
     def pca(self) -> Float64 | None:
-        """The same of the baseline."""
+        """Probability of each bin in the PCA baseline."""
 
 
 class Histograms(Shares, Protocol):
-    """One observable: `outputs.histograms.Marginal`."""
+    """Describe one observable, as `outputs.histograms.Marginal`."""
 
     @property
     def unit(self) -> str:
-        """Of the edges."""
+        """Unit of the edges."""
 
     @property
     def jsd(self) -> float:
@@ -75,15 +75,15 @@ class Histograms(Shares, Protocol):
 
 
 class Table(Protocol):
-    """All observables: `outputs.marginals.Marginals`."""
+    """Describe all observables, as `outputs.marginals.Marginals`."""
 
     @property
     def table(self) -> Mapping[str, Histograms]:
-        """By name."""
+        """Histograms by name."""
 
 
 def marginal(marginals: Table, name: str, *, ax: Axes | None = None) -> Axes:
-    """One observable's histograms: two halves of the simulation, the model, and PCA.
+    """Plot one observable's histograms: two halves of the simulation, the model, and PCA.
 
     What the halves differ by is noise. The legend has Jensen-Shannon divergences from the first half in bits.
 
@@ -127,7 +127,7 @@ def marginal(marginals: Table, name: str, *, ax: Axes | None = None) -> Axes:
 
 
 def divergences(marginals: Table, *, ax: Axes | None = None) -> Axes:
-    """Jensen-Shannon divergences, means over each family of observables, beside noise floors and baselines.
+    """Plot Jensen-Shannon divergences, means over each family of observables, beside noise floors and baselines.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def divergences(marginals: Table, *, ax: Axes | None = None) -> Axes:
 
 
 def notable(marginals: Table) -> list[str]:
-    """Names worth a panel: the first that stand for the whole molecule, and the pair distance that is furthest off."""
+    """Return names worth a panel: the first that describe the whole molecule, and the pair distance furthest off."""
     names = _ordered(list(marginals.table))
     alone = [n for n in names if not n.startswith(("distance_", "bond_", "angle_"))]
     pairs = [n for n in names if n.startswith("distance_")]

@@ -32,7 +32,7 @@ _DARKEST = 2.2  # times the highest density: what lies below stays light
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """A trajectory on the map.
+    """Hold a trajectory on the map.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def overlay(
     bins: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Trajectories on one map, each in its colour; crosses are frames outside the support of the training frames.
+    """Plot trajectories on one map, each in its colour; crosses are frames outside the training frames' support.
 
     Parameters
     ----------
@@ -209,12 +209,12 @@ def _rows(points: Latents, name: str, rows: NDArray[np.int64]) -> Float64 | None
 
 
 def model_of(points: Any) -> str:
-    """The hash of the model that made latent points; empty where that is not known."""
+    """Return the hash of the model that made latent points; empty where that is not known."""
     return str(getattr(points, "model_hash", "") or getattr(getattr(points, "applied", None), "model_hash", ""))
 
 
 def check_alike(first: Any, other: Any) -> None:
-    """Refuse latent points of different models, and say where that cannot be told.
+    """Refuse latent points of different models, and warn where their models are unknown.
 
     Raises
     ------
@@ -234,15 +234,15 @@ def check_alike(first: Any, other: Any) -> None:
     if not all(hashes):
         silent = names[0] if not hashes[0] else names[1]
         warnings.warn(
-            f"{silent} does not say which model made it, as files of older versions do not: whether the latent points "
-            "belong together cannot be told",
+            f"{silent} does not say which model made it, as files of older versions do not: the latent points may be "
+            "of different models",
             TrajvaeWarning,
             stacklevel=3,
         )
 
 
 def joined(parts: Sequence[StoredPoints]) -> StoredPoints:
-    """The frames of several embeddings as those of one; observables that all of them hold."""
+    """Return the frames of several embeddings as those of one; with the observables that all of them hold."""
     if len(parts) == 1:
         return parts[0]
     common = [k for k in parts[0].observables if all(k in p.observables for p in parts)]

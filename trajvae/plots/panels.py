@@ -36,7 +36,7 @@ Panel: TypeAlias = tuple[str, Callable[..., Axes]]
 
 @dataclass(frozen=True)
 class Look:
-    """What may be said of a figure.
+    """Set what users may choose of a figure.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Look:
 
 
 def panels_of(stored: Stored | Sequence[Stored], look: Look | None = None) -> list[Panel]:
-    """The panels that suit what a file holds, each with the name of the function that draws it.
+    """Return the panels that suit what a file holds, each with the name of the function that draws it.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _suiting(stored: Stored, look: Look) -> list[Panel]:
 
 
 def chosen(panels: Sequence[Panel], names: Sequence[str]) -> list[Panel]:
-    """The panels of some names; all where none is given.
+    """Return the panels of some names; all where no name is given.
 
     Raises
     ------

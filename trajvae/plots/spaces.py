@@ -18,7 +18,7 @@ _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Latents(Protocol):
-    """What has latent points: `Embedding`, `Conformations`, and the results of `TrajVAE` and `Embed`."""
+    """Describe what has latent points: `Embedding`, `Conformations`, and the results of `TrajVAE` and `Embed`."""
 
     @property
     def latent(self) -> Float64:
@@ -26,11 +26,11 @@ class Latents(Protocol):
 
     @property
     def geometry(self) -> str:
-        """As `Latent.geometry` has it."""
+        """Signature of the latent space, as `Latent.geometry` returns it."""
 
 
 def charts_of(points: Latents) -> list[Chart]:
-    """The parts of a latent space, each a chart: curved planes by themselves, single coordinates in pairs.
+    """Return the parts of a latent space, each a chart: curved planes by themselves, single coordinates in pairs.
 
     Where the geometry is not known (files of older versions, manifolds of a user's own), the tangent coordinates in
     pairs if there are any, else those of the points themselves.
@@ -50,7 +50,7 @@ def charts_of(points: Latents) -> list[Chart]:
 
 
 def chart_of(points: Latents, number: int) -> tuple[Chart, Float64]:
-    """A chart by its number, and the points in its coordinates.
+    """Return a chart by its number, and the points in its coordinates.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def chart_of(points: Latents, number: int) -> tuple[Chart, Float64]:
 
 
 def coordinates(points: Latents) -> Float64:
-    """What charts are of: latent points; of a space without a name their tangent coordinates, where there are any."""
+    """Return what charts show: latent points, or tangent coordinates of a space without a name."""
     known = points.geometry != ""
     return points.latent if known else np.asarray(getattr(points, "tangent", points.latent))
 

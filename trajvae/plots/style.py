@@ -67,7 +67,7 @@ _GREEK = {"phi": "φ", "psi": "ψ", "omega": "ω"}
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """How figures of several panels look, whatever the user's `matplotlibrc`, or one in the working folder, says."""
+    """Set how figures of several panels look, whatever any `matplotlibrc` says."""
     defaults = {k: v for k, v in dict.items(matplotlib.rcParamsDefault) if not k.startswith("backend")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)  # of settings that will go
@@ -76,25 +76,25 @@ def settings() -> Iterator[None]:
 
 
 def own_axes(ax: Axes | None) -> Axes:
-    """The axes given, or those of a new figure that belongs to no window."""
+    """Return the axes given, or those of a new figure that belongs to no window."""
     if ax is not None:
         return ax
     return Figure(figsize=(COLUMN, PANEL_HEIGHT), layout="constrained").add_subplot()
 
 
 def unit(name: str) -> str:
-    """A unit as it is printed."""
+    """Return a unit as it is printed."""
     return plain(_UNITS.get(name, name))
 
 
 def with_unit(name: str, unit_name: str) -> str:
-    """An axis' label."""
+    """Return an axis' label."""
     shown = unit(unit_name)
     return f"{plain(name)} ({shown})" if shown else plain(name)
 
 
 def readable(name: str) -> str:
-    """An observable's name in words: "distance_0-5" to "distance 0–5", "phi_2" to "φ 2"."""
+    """Return an observable's name in words: "distance_0-5" as "distance 0–5", "phi_2" as "φ 2"."""
     if name in _NAMES:
         return _NAMES[name]
     kind, _, rest = name.partition("_")
@@ -103,12 +103,12 @@ def readable(name: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text of a file or a name as it is to be read: a dollar sign in it begins no formula; again it is the same."""
+    """Return text with its dollar signs escaped, so that none begins a formula; a second call changes nothing."""
     return re.sub(r"(?<!\\)\$", r"\\$", text)
 
 
 def legend_above(ax: Axes, columns: int = 2, size: float = 7.0) -> None:
-    """A legend over the axes, where it covers no data; inside them where a note stands over them."""
+    """Draw a legend over the axes, where it covers no data; inside them where a note stands over them."""
     if ax.get_title(loc="left"):
         ax.legend(fontsize=size, ncols=columns, loc="best", handlelength=1.4, columnspacing=1.0, framealpha=0.7)
         return
@@ -127,20 +127,20 @@ def legend_above(ax: Axes, columns: int = 2, size: float = 7.0) -> None:
 
 
 def bare(ax: Axes) -> None:
-    """No frame and no ticks, for maps that have an outline of their own."""
+    """Hide frame and ticks, for maps that have an outline of their own."""
     ax.set(xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_visible(False)
 
 
 def angle_ticks(ax: Axes, which: str) -> None:
-    """One turn from -pi to pi on the axis x or y."""
+    """Show one turn from -pi to pi on the axis x or y."""
     ax.set(**{f"{which}lim": (-np.pi, np.pi)})
     ticks, labels = np.linspace(-np.pi, np.pi, 5), ["−π", "−π/2", "0", "π/2", "π"]
     (ax.xaxis if which == "x" else ax.yaxis).set_ticks(ticks, labels=labels)
 
 
 def bar(ax: Axes, shown: ScalarMappable, label: str, side: str = "right") -> None:
-    """A colour bar beside the axes."""
+    """Draw a colour bar beside the axes."""
     look: Any = {"location": side, "label": "\n".join(textwrap.wrap(plain(label), 38)), "pad": 0.03}
     if side == "bottom":
         look |= {"shrink": 0.8, "aspect": 30}
@@ -148,30 +148,30 @@ def bar(ax: Axes, shown: ScalarMappable, label: str, side: str = "right") -> Non
 
 
 def note(ax: Axes, text: str) -> None:
-    """A remark over the axes, in lines that are no longer than a panel is wide."""
+    """Write a remark over the axes, in lines that are no longer than a panel is wide."""
     ax.set_title("\n".join(textwrap.wrap(plain(text), 52)), loc="left", fontsize=7, color=VERMILION, style="italic")
 
 
 def dot_size(n: int) -> float:
-    """Of n dots, in square points: the more, the smaller."""
+    """Return the size of each of n dots, in square points: the more, the smaller."""
     return float(np.clip(6000.0 / max(n, 1), 1.5, 14.0))
 
 
 def dots(ax: Axes, places: Any, **look: Any) -> Any:
-    """One dot a row of (T, 2), in the size that suits their number."""
+    """Draw one dot a row of (T, 2), in the size that suits their number."""
     return ax.scatter(
         *places.T, **{"s": dot_size(len(places)), "linewidths": 0, "rasterized": True, "zorder": 2, **look}
     )
 
 
 def series(count: int) -> list[str]:
-    """Colours of so many kinds: such as the colour-blind tell apart, as long as there are any."""
+    """Return `count` colours: such as the colour-blind can distinguish, as long as there are enough."""
     if count <= len(SERIES):
         return list(SERIES[:count])
     return [to_hex(colormaps["turbo"](0.05 + 0.9 * k / (count - 1))) for k in range(count)]
 
 
 def write_over(ax: Axes, x: float, y: float, text: str) -> None:
-    """Small text that stands out from what it covers."""
+    """Write small text that stands out from what it covers."""
     halo = [withStroke(linewidth=1.6, foreground="white")]
     ax.text(x, y, text, ha="center", va="center", fontsize=6, color=LINE, zorder=3, path_effects=halo)

@@ -15,7 +15,7 @@ Float64 = NDArray[np.float64]
 
 
 def is_line(cells: Grid | Rings) -> bool:
-    """Whether they are of one coordinate."""
+    """Return whether cells are of one coordinate."""
     return isinstance(cells, Grid) and len(cells.edges) == 1
 
 

@@ -75,7 +75,7 @@ def read_header(stream: IO[bytes]) -> Header:
     parse = npy.read_array_header_1_0 if width == 2 else npy.read_array_header_2_0
     shape, by_column, dtype = parse(io.BytesIO(prefix + body), max_header_size=_LONGEST)
     if dtype.hasobject or any(not 0 <= n <= _MOST for n in shape):
-        raise ValueError("Python objects, or a shape that is none")
+        raise ValueError("Python objects, or no valid shape")
     return Header(tuple(int(n) for n in shape), bool(by_column), dtype, 8 + width + length)
 
 

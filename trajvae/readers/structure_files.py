@@ -45,7 +45,7 @@ class StructureFile(Protocol):
         ...
 
 
-class _Xtc:
+class _Xtc(StructureFile):
     """GROMACS' compressed coordinates, to 0.01 Å, without a box."""
 
     def __init__(self, path: Path, topology: Topology) -> None:
@@ -55,18 +55,16 @@ class _Xtc:
         self._file = XTCFile(str(path), "w")
 
     def append(self, positions: Array) -> None:
-        """See `StructureFile`."""
         box = np.zeros((3, 3), dtype=np.float32)
         for x in (positions * _NM).astype(np.float32):
             self._file.write(x, box, self.done, float(self.done), precision=_XTC_PRECISION)
             self.done += 1
 
     def close(self) -> None:
-        """See `StructureFile`."""
         self._file.close()
 
     def finish(self) -> None:
-        """See `StructureFile`; the last frame is read again, since the library is silent where a disk is full."""
+        """Close, and read the last frame again: the library says nothing where a disk is full."""
         self._file.close()
         with self._open(str(self._path)) as file:
             if len(file) == self.done:
@@ -76,7 +74,7 @@ class _Xtc:
         raise OSError("the disk took a part of the structures only")
 
 
-class _Dcd:
+class _Dcd(StructureFile):
     """CHARMM's and NAMD's binary coordinates in single precision, without a box."""
 
     def __init__(self, path: Path, topology: Topology) -> None:
@@ -88,23 +86,20 @@ class _Dcd:
         self._head = path.stat().st_size
 
     def append(self, positions: Array) -> None:
-        """See `StructureFile`."""
         for x in positions.astype(np.float32):
             self._file.write(x)
             self.done += 1
 
     def close(self) -> None:
-        """See `StructureFile`."""
         self._file.close()
 
     def finish(self) -> None:
-        """See `StructureFile`."""
         self._file.close()
         if self._path.stat().st_size < self.done * self._a_frame:
             raise OSError("the disk took a part of the structures only")
 
 
-class _Pdb:
+class _Pdb(StructureFile):
     """Models of a PDB file: the lines of the first one, with other coordinates."""
 
     def __init__(self, path: Path, topology: Topology) -> None:
@@ -113,7 +108,6 @@ class _Pdb:
         self._lines: list[tuple[str, ...]] = []  # before and behind coordinates, or a line that has none
 
     def append(self, positions: Array) -> None:
-        """See `StructureFile`."""
         for x in positions:
             if not self.done:
                 self._begin(x)
@@ -144,11 +138,9 @@ class _Pdb:
         self._file.write("\n".join([*head, ""]))
 
     def close(self) -> None:
-        """See `StructureFile`."""
         self._file.close()
 
     def finish(self) -> None:
-        """See `StructureFile`."""
         self._file.write(self._end)
         self._file.close()
 
@@ -165,7 +157,7 @@ def _without_models(lines: list[str]) -> list[str]:
 _VARIABLES = (("coordinates", ("frame", "atom", "spatial"), "angstrom"), ("time", ("frame",), "picosecond"))
 
 
-class _NetCdf:
+class _NetCdf(StructureFile):
     """AMBER's NetCDF, in single precision: the head by SciPy, then a record a structure.
 
     SciPy alone would hold all records in memory.
@@ -195,7 +187,6 @@ class _NetCdf:
         self._file.truncate()
 
     def append(self, positions: Array) -> None:
-        """See `StructureFile`."""
         records = np.zeros(len(positions), dtype=self._record)
         records["coordinates"] = positions
         records["time"] = np.arange(self.done, self.done + len(positions))
@@ -203,11 +194,9 @@ class _NetCdf:
         self.done += len(positions)
 
     def close(self) -> None:
-        """See `StructureFile`."""
         self._file.close()
 
     def finish(self) -> None:
-        """See `StructureFile`."""
         self._file.seek(4)
         self._file.write(struct.pack(">i", self.done))
         self._file.close()

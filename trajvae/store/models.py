@@ -48,7 +48,7 @@ class ModelRecord:
 
     @property
     def hash(self) -> str:
-        """See `model_hash`."""
+        """SHA-256 of what decides which latent point a frame has, by `model_hash`."""
         return model_hash(self.config, self.reference, self.groups)
 
 
