@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from trajvae.outputs.objective_table import file_of, objective_help
 from trajvae.verdict import verdict_of
 
 from . import options, report
@@ -25,15 +26,14 @@ _PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the
 @click.option(
     "--objective",
     required=True,
-    help="rg, end-to-end, distance:i,j (atoms from 0, within the selection), rmsd:FILE (its first frame), or "
-    "module:function, a torch function of positions (B, N, D) in Å to (B,); the module may lie in this folder.",
+    help=objective_help(),
 )
 @click.option(
     "--goal",
     default="min",
     show_default=True,
     metavar="[min|max|VALUE]",
-    help="Minimise, maximise, or come near to a value.",
+    help="Minimise, maximise, or come near to a value; a periodic objective takes a value alone.",
 )
 @click.option(
     "--of",
@@ -66,8 +66,9 @@ def optimize(
 
     Goal(goal)
     read = {**choices, "model": model or Path("model.h5")}
-    reference = [objective.removeprefix("rmsd:")] if objective.startswith("rmsd:") else []
-    options.ready(conformation_files(output), read, [*trajectories, *reference], force=force)
+    reference = file_of(objective)
+    sources = [*trajectories, *([] if reference is None else [reference])]
+    options.ready(conformation_files(output), read, sources, force=force)
     trained = options.load_model(model, choices["device"])
     found = trained.optimize(
         objective,
@@ -85,7 +86,7 @@ def optimize(
 def _lines(f: dict[str, Any], output: Path) -> list[str]:
     verdict = "valid" if f["valid"] else f"NOT VALID ({f['failure']})"
     place = "in the simulation's support" if f["in_support"] else "OUTSIDE the simulation's support"
-    away = "" if f["goal"] in ("min", "max") else f", {abs(f['optimum'] - float(f['goal'])):.4f} from the goal"
+    away = "" if f["away"] is None else f", {f['away']:.4f} from the goal"
     moved = "; it is a draw that was moved into the simulation's ranges of bonds, angles and contacts"
     lines = [
         f"{f['objective']}, goal {f['goal']}, of {f['of']}: {f['optimum']:.4f}{away} "

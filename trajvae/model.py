@@ -21,13 +21,14 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record, encode_all
 from trajvae.models.saved import Parts, from_record, to_record
 from trajvae.models.supply import InMemory
+from trajvae.observables import Observable
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.embed import Embedding, embed
 from trajvae.outputs.generate import Drawing
 from trajvae.outputs.history import TrainingHistory
 from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.mending import DRAWING_DEFAULTS, DrawingOptions
-from trajvae.outputs.objectives import parse_objective
+from trajvae.outputs.objectives import Goal, parse_objective
 from trajvae.outputs.observed import Observed
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.path import find_ends, path
@@ -208,7 +209,7 @@ class Model(Displayed):
 
     def optimize(
         self,
-        objective: str | Callable[[torch.Tensor], torch.Tensor],
+        objective: str | Observable | Callable[[torch.Tensor], torch.Tensor],
         *,
         goal: str | float = "min",
         of: str = "sample",
@@ -222,15 +223,17 @@ class Model(Displayed):
 
         Parameters
         ----------
-        objective : str or callable
+        objective : str, Observable or callable
             See `parse_objective`.
         goal : {"min", "max"} or float
+            A number for a periodic objective, such as a dihedral angle.
         of : {"sample", "mean"}
         source : optional
             Simulated frames to compare with, beside those that the model keeps.
         """
         reading, observed = reading or Reading(), None
         followed = parse_objective(objective, self.pipeline, reading.first_topology)
+        Goal(str(goal), followed.period)  # a wrong one is refused before the source is read
         if source is not None:
             observed = Observed.of_frames(self.open(source, reading), followed)
         extra: dict[str, Any] = {"of": of, "seed": seed, "search": search, "observed": observed, "progress": progress}
