@@ -40,19 +40,20 @@ _TAKEN = (
 
 @dataclass(frozen=True)
 class Observable:
-    """A named function of positions.
+    """A number for each frame: a named, differentiable function of positions.
 
     Attributes
     ----------
     name, unit : str
+        The unit as files hold it, such as Angstrom or degree; empty for a pure number.
     function : callable
         Positions (B, N, D) in Å to values (B,).
     period : float
-        0, or the period of an angle.
+        0, or the period of an angle in the unit.
     atoms : tuple of int
-        That it is of, from 0 within the selection; empty for one of the whole molecule.
+        The atoms that it depends on, from 0 within the selection; empty for one of the whole molecule.
     key : str
-        Its name in `OBSERVABLES`, under which models keep its values; empty for any other observable.
+        Its name in the table of observables, under which models keep its values; empty for any other observable.
     """
 
     name: str

@@ -95,7 +95,7 @@ class Embedding(Displayed):
     figures : dict
         Means over the frames.
     frame_observables : mapping of str to Quantity
-        Values (T,) of the observables of `OBSERVABLES` (radius of gyration, end-to-end distance, and what was added)
+        Values (T,) of the observables that models keep (radius of gyration, end-to-end distance, and what you add),
         with unit and period; empty where nothing was decoded.
     in_support : ndarray of bool, shape (T,), or None
         Whether a frame's latent point lies where those of training frames are: not further from the

@@ -75,7 +75,7 @@ class ObjectiveKind:
         As files hold it, such as Angstrom or degree; empty for a pure number.
     make : callable, optional
         Make the function of positions (B, N, D) in Å to values (B,) of a `Request`; without one the name is that of an
-        observable that models keep, see `observables.OBSERVABLES`.
+        observable that models keep.
     arguments : str
         How the text after the colon is written, such as `i,j`; empty where there is none.
     period : float

@@ -73,10 +73,10 @@ def parse_objective(
     Parameters
     ----------
     text : str, Observable or callable
-        An objective of `objective_table.OBJECTIVES`: `rg`, `end-to-end`, `distance:i,j`, `angle:i,j,k`,
-        `dihedral:i,j,k,l` (atoms from 0, within the selection), `rmsd:FILE` (the file's first frame); an observable of
-        `observables.OBSERVABLES`; or `module:function`, a function of a tensor (B, N, D) in Å that returns (B,). Or
-        such a function itself, or an `Observable`, which gives it a unit and a period.
+        `rg`, `end-to-end`, `distance:i,j`, `angle:i,j,k`, `dihedral:i,j,k,l` (atoms from 0, within the selection),
+        `rmsd:FILE` (the file's first frame), or another entry of the table of objectives; an observable that models
+        keep; or `module:function`, a function of a tensor (B, N, D) in Å that returns (B,). Or such a function itself,
+        or an `Observable`, which gives it a unit and a period.
     pipeline : Pipeline
     topology : str or Path, optional
         For `rmsd:FILE` where the file carries none.
