@@ -22,6 +22,7 @@ from trajvae.outputs.objective_table import OBJECTIVES, ObjectiveKind, Request, 
 from trajvae.outputs.optimize import Search
 from trajvae.plots.panels import panels_of
 from trajvae.store import read_contents, read_model
+from trajvae.store.checksums import NAME, SEAL
 from trajvae.topology import Topology
 
 Array = NDArray[np.floating]
@@ -133,7 +134,7 @@ def test_a_model_without_observables_loads(tiny_model: Model, tmp_path: Path) ->
 
     tiny_model.save(tmp_path / "model.h5")
     with h5py.File(tmp_path / "model.h5", "a") as file:
-        del file["trajvae/training/observables"]
+        del file["trajvae/training/observables"], file[NAME], file["trajvae"].attrs[SEAL]  # as of an earlier version
     old = Model.load(tmp_path / "model.h5")
     assert old.record.observables == {}
     assert old.optimize("rg", search=SEARCH).figures["unit"] == "Angstrom"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from trajvae import train_options
@@ -21,14 +20,13 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record, encode_all
 from trajvae.models.saved import Parts, from_record, to_record
 from trajvae.models.supply import InMemory
-from trajvae.observables import Observable
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.embed import Embedding, embed
 from trajvae.outputs.generate import Drawing
 from trajvae.outputs.history import TrainingHistory
 from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.mending import DRAWING_DEFAULTS, DrawingOptions
-from trajvae.outputs.objectives import Goal, parse_objective
+from trajvae.outputs.objectives import Goal, Objective, parse_objective
 from trajvae.outputs.observed import Observed
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.path import find_ends, path
@@ -209,7 +207,7 @@ class Model(Displayed):
 
     def optimize(
         self,
-        objective: str | Observable | Callable[[torch.Tensor], torch.Tensor],
+        objective: Objective,
         *,
         goal: str | float = "min",
         of: str = "sample",
@@ -225,8 +223,7 @@ class Model(Displayed):
         ----------
         objective : str, Observable or callable
             See `parse_objective`.
-        goal : {"min", "max"} or float
-            A number for a periodic objective, such as a dihedral angle.
+        goal : {"min", "max"} or float, a float for a periodic objective
         of : {"sample", "mean"}
         source : optional
             Simulated frames to compare with, beside those that the model keeps.
@@ -236,9 +233,8 @@ class Model(Displayed):
         Goal(str(goal), followed.period)  # a wrong one is refused before the source is read
         if source is not None:
             observed = Observed.of_frames(self.open(source, reading), followed)
-        extra: dict[str, Any] = {"of": of, "seed": seed, "search": search, "observed": observed, "progress": progress}
-        extra["files"] = self.files
-        return optimize(self.pipeline, self.record, followed, goal=str(goal), **extra)
+        extra: dict[str, Any] = {"of": of, "seed": seed, "search": search, "progress": progress, "files": self.files}
+        return optimize(self.pipeline, self.record, followed, goal=str(goal), observed=observed, **extra)
 
     def path(
         self,

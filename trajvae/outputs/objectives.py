@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -16,6 +16,8 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.observables import Function, Observable, built_in
 from trajvae.outputs.circle import wrapped
 from trajvae.outputs.objective_table import OBJECTIVES, Request, known_objectives
+
+Objective: TypeAlias = str | Observable | Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,7 @@ class Goal:
         return (1.0 + (wrapped(values - float(self.text), self.period) / scale) ** 2) ** 0.5
 
 
-def parse_objective(
-    text: str | Observable | Callable[[Tensor], Tensor], pipeline: Pipeline, topology: str | Path | None = None
-) -> Observable:
+def parse_objective(text: Objective, pipeline: Pipeline, topology: str | Path | None = None) -> Observable:
     """Return the differentiable function of positions that a text names, with its unit and period.
 
     Parameters
