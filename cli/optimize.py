@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from trajvae.display import unit_symbol
 from trajvae.outputs.objective_table import file_of, objective_help
 from trajvae.verdict import verdict_of
 
@@ -19,6 +20,7 @@ _PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the
 @click.command(
     cls=options.GroupedCommand,
     epilog="Examples: trajvae optimize --objective rg;  trajvae optimize --objective distance:0,9 --goal 5.5;  "
+    "trajvae optimize --objective dihedral:0,1,3,4 --goal 180;  "
     "trajvae optimize --objective my_module:my_function --goal max;  trajvae optimize --objective rg -o compact.pdb",
 )
 @options.optional_trajectories
@@ -88,8 +90,9 @@ def _lines(f: dict[str, Any], output: Path) -> list[str]:
     place = "in the simulation's support" if f["in_support"] else "OUTSIDE the simulation's support"
     away = "" if f["away"] is None else f", {f['away']:.4f} from the goal"
     moved = "; it is a draw that was moved into the simulation's ranges of bonds, angles and contacts"
+    unit = f" {unit_symbol(f['unit'])}".rstrip()
     lines = [
-        f"{f['objective']}, goal {f['goal']}, of {f['of']}: {f['optimum']:.4f}{away} "
+        f"{f['objective']}, goal {f['goal']}, of {f['of']}: {f['optimum']:.4f}{unit}{away} "
         f"(expected there {f['expected']:.4f}; start {f['initial']:.4f}), {verdict}, {place}"
         f"{moved if f['projected'] else ''}",
         *_simulation(f, ratio=not away),
@@ -110,9 +113,10 @@ def _simulation(f: dict[str, Any], *, ratio: bool) -> list[str]:
     where = f"number {f['best_observed_frame']}" + (
         f", frame {f['best_observed_file_frame']} of {file}" if file else ""
     )
+    unit = f" {unit_symbol(f['unit'])}".rstrip()
     share = f", ratio {f['ratio']:.3f}" if ratio and f["ratio"] is not None else ""
     lines = [
-        f"simulation: best frame {f['best_observed']:.4f} ({where}{share}), "
+        f"simulation: best frame {f['best_observed']:.4f}{unit} ({where}{share}), "
         f"1 % and 99 % quantiles {f['quantiles'][0]:.4f} and {f['quantiles'][1]:.4f}"
     ]
     if not f["better_than_observed"] and f["valid"] and f["in_support"]:
