@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from . import options, report
+from trajvae.display import unit_symbol
 
-_UNITS = {"Angstrom": "Å", "degree": "°"}
+from . import options, report
 
 
 @click.command(cls=options.GroupedCommand, epilog="Example: trajvae marginals traj.dcd -s top.psf")
@@ -60,7 +60,7 @@ def _table(kinds: Any) -> list[str]:
     for k in kinds:
         title = f"{k.count} {k.kind}" if k.count > 1 else k.kind
         row = f"  {title:22s} {k.jsd:7.4f} {k.noise_floor:7.4f}  {k.verdict:14s}  {k.worst_jsd:7.4f} "
-        row += f"{k.worst_noise_floor:7.4f} {k.worst_w1:7.3f} {_UNITS.get(k.unit, k.unit)}"
+        row += f"{k.worst_noise_floor:7.4f} {k.worst_w1:7.3f} {unit_symbol(k.unit)}"
         lines.append(f"{row}  {k.worst}{': ' if k.worst_atoms else ''}{k.worst_atoms}")
     return lines
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from trajvae.display import unit_symbol
+from trajvae.outputs.objective_table import file_of, objective_help
 from trajvae.verdict import verdict_of
 
 from . import options, report
@@ -18,6 +20,7 @@ _PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the
 @click.command(
     cls=options.GroupedCommand,
     epilog="Examples: trajvae optimize --objective rg;  trajvae optimize --objective distance:0,9 --goal 5.5;  "
+    "trajvae optimize --objective dihedral:0,1,3,4 --goal 180;  "
     "trajvae optimize --objective my_module:my_function --goal max;  trajvae optimize --objective rg -o compact.pdb",
 )
 @options.optional_trajectories
@@ -25,15 +28,14 @@ _PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the
 @click.option(
     "--objective",
     required=True,
-    help="rg, end-to-end, distance:i,j (atoms from 0, within the selection), rmsd:FILE (its first frame), or "
-    "module:function, a torch function of positions (B, N, D) in Å to (B,); the module may lie in this folder.",
+    help=objective_help(),
 )
 @click.option(
     "--goal",
     default="min",
     show_default=True,
     metavar="[min|max|VALUE]",
-    help="Minimise, maximise, or come near to a value.",
+    help="Minimise, maximise, or come near to a value; a periodic objective takes a value alone.",
 )
 @click.option(
     "--of",
@@ -66,8 +68,9 @@ def optimize(
 
     Goal(goal)
     read = {**choices, "model": model or Path("model.h5")}
-    reference = [objective.removeprefix("rmsd:")] if objective.startswith("rmsd:") else []
-    options.ready(conformation_files(output), read, [*trajectories, *reference], force=force)
+    reference = file_of(objective)
+    sources = [*trajectories, *([] if reference is None else [reference])]
+    options.ready(conformation_files(output), read, sources, force=force)
     trained = options.load_model(model, choices["device"])
     found = trained.optimize(
         objective,
@@ -85,10 +88,11 @@ def optimize(
 def _lines(f: dict[str, Any], output: Path) -> list[str]:
     verdict = "valid" if f["valid"] else f"NOT VALID ({f['failure']})"
     place = "in the simulation's support" if f["in_support"] else "OUTSIDE the simulation's support"
-    away = "" if f["goal"] in ("min", "max") else f", {abs(f['optimum'] - float(f['goal'])):.4f} from the goal"
+    away = "" if f["away"] is None else f", {f['away']:.4f} from the goal"
     moved = "; it is a draw that was moved into the simulation's ranges of bonds, angles and contacts"
+    unit = f" {unit_symbol(f['unit'])}".rstrip()
     lines = [
-        f"{f['objective']}, goal {f['goal']}, of {f['of']}: {f['optimum']:.4f}{away} "
+        f"{f['objective']}, goal {f['goal']}, of {f['of']}: {f['optimum']:.4f}{unit}{away} "
         f"(expected there {f['expected']:.4f}; start {f['initial']:.4f}), {verdict}, {place}"
         f"{moved if f['projected'] else ''}",
         *_simulation(f, ratio=not away),
@@ -109,9 +113,10 @@ def _simulation(f: dict[str, Any], *, ratio: bool) -> list[str]:
     where = f"number {f['best_observed_frame']}" + (
         f", frame {f['best_observed_file_frame']} of {file}" if file else ""
     )
+    unit = f" {unit_symbol(f['unit'])}".rstrip()
     share = f", ratio {f['ratio']:.3f}" if ratio and f["ratio"] is not None else ""
     lines = [
-        f"simulation: best frame {f['best_observed']:.4f} ({where}{share}), "
+        f"simulation: best frame {f['best_observed']:.4f}{unit} ({where}{share}), "
         f"1 % and 99 % quantiles {f['quantiles'][0]:.4f} and {f['quantiles'][1]:.4f}"
     ]
     if not f["better_than_observed"] and f["valid"] and f["in_support"]:

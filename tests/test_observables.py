@@ -18,6 +18,7 @@ from torch import Tensor
 
 from trajvae.observables import (
     MAX_PAIRS,
+    OBSERVABLES,
     Function,
     angle,
     angles_of,
@@ -210,7 +211,7 @@ def test_the_catalogue_has_each_bond_and_angle_once(topology: Topology, frames: 
     """Names are unique, units are stated, and every value equals its own atoms' function."""
     items = catalogue(topology, 3)
     names = [o.name for o in items]
-    assert len(set(names)) == len(names) == 2 + 21 + len(angles_of(topology.bonds, 22)) + 2
+    assert len(set(names)) == len(names) == len(OBSERVABLES) + 21 + len(angles_of(topology.bonds, 22)) + 2
     assert {o.unit for o in items} == {"Angstrom", "degree"}
     assert {o.name for o in items if o.period} == {"phi_2", "psi_2"}
     bonds = np.stack([evaluate(o, frames) for o in items if o.name.startswith("bond_")], axis=1)

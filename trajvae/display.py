@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 _ROWS = 12  # of a table that are shown
 _LINE = 200  # characters of a title
 _LONGEST = 80  # characters of a cell
+_SYMBOLS = {"Angstrom": "Å", "degree": "°", "radian": "rad", "nat": "nats"}
 
 
 class Summary(NamedTuple):
@@ -90,3 +91,8 @@ def _cell(value: Any) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def unit_symbol(unit: str) -> str:
+    """Return a unit as it is printed, such as Å for the Angstrom of files; one that has no symbol stays as it is."""
+    return _SYMBOLS.get(unit, unit)

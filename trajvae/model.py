@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from trajvae import train_options
@@ -27,7 +26,7 @@ from trajvae.outputs.generate import Drawing
 from trajvae.outputs.history import TrainingHistory
 from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.mending import DRAWING_DEFAULTS, DrawingOptions
-from trajvae.outputs.objectives import parse_objective
+from trajvae.outputs.objectives import Goal, Objective, parse_objective
 from trajvae.outputs.observed import Observed
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.path import find_ends, path
@@ -208,7 +207,7 @@ class Model(Displayed):
 
     def optimize(
         self,
-        objective: str | Callable[[torch.Tensor], torch.Tensor],
+        objective: Objective,
         *,
         goal: str | float = "min",
         of: str = "sample",
@@ -222,20 +221,20 @@ class Model(Displayed):
 
         Parameters
         ----------
-        objective : str or callable
+        objective : str, Observable or callable
             See `parse_objective`.
-        goal : {"min", "max"} or float
+        goal : {"min", "max"} or float, a float for a periodic objective
         of : {"sample", "mean"}
         source : optional
             Simulated frames to compare with, beside those that the model keeps.
         """
         reading, observed = reading or Reading(), None
         followed = parse_objective(objective, self.pipeline, reading.first_topology)
+        Goal(str(goal), followed.period)  # a wrong one is refused before the source is read
         if source is not None:
             observed = Observed.of_frames(self.open(source, reading), followed)
-        extra: dict[str, Any] = {"of": of, "seed": seed, "search": search, "observed": observed, "progress": progress}
-        extra["files"] = self.files
-        return optimize(self.pipeline, self.record, followed, goal=str(goal), **extra)
+        extra: dict[str, Any] = {"of": of, "seed": seed, "search": search, "progress": progress, "files": self.files}
+        return optimize(self.pipeline, self.record, followed, goal=str(goal), observed=observed, **extra)
 
     def path(
         self,

@@ -3,34 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trajvae.errors import OptionError
+from trajvae.store import Quantity
 from trajvae.topology import Topology
 
 Function = Callable[[Tensor], Tensor]
 
 PAIR_PREFIX = "distance_"
 MAX_PAIRS = 2000  # pair distances that are compared, at most
+_SMALLEST = 1e-30  # products of squared lengths below it are those of atoms that coincide
+# columns that files have beside observables; an observable of such a name would replace one
+_TAKEN = (
+    *(
+        "latent",
+        "latent_scale",
+        "latent_tangent",
+        "rmsd",
+        "frame_jump",
+        "in_support",
+        "time",
+        "trajectory",
+        "file",
+        "frame",
+    ),
+    *("valid", "invalid_reason", "redraws", "energy", "energy_drawn", "nearest_frame", "nearest_rmsd"),
+    *("objective", "projected", "merged", "speed", "elbo", "kl"),
+)
 
 
 @dataclass(frozen=True)
 class Observable:
-    """Name a function of positions.
+    """A number for each frame: a named, differentiable function of positions.
 
     Attributes
     ----------
     name, unit : str
+        The unit as files hold it, such as Angstrom or degree; empty for a pure number.
     function : callable
         Positions (B, N, D) in Å to values (B,).
     period : float
-        0, or the period of an angle.
+        0, or the period of an angle in the unit.
     atoms : tuple of int
-        That it is of, from 0 within the selection; empty for one of the whole molecule.
+        The atoms that it depends on, from 0 within the selection; empty for one of the whole molecule.
+    key : str
+        Its name in the table of observables, under which models keep its values; empty for any other observable.
     """
 
     name: str
@@ -38,6 +61,11 @@ class Observable:
     function: Function
     period: float = 0.0
     atoms: tuple[int, ...] = ()
+    key: str = ""
+
+    def quantity(self, values: NDArray[np.float64]) -> Quantity:
+        """Return values of this observable as files hold them: with its unit, and with its period if it has one."""
+        return Quantity(values, self.unit, {"period": self.period} if self.period else {})
 
 
 def radius_of_gyration(x: Tensor, masses: Tensor) -> Tensor:
@@ -54,19 +82,35 @@ def distance(x: Tensor, i: int, j: int) -> Tensor:
     return length
 
 
+def safe_atan2(y: Tensor, x: Tensor) -> Tensor:
+    """Return the angle of vectors (x, y) in radians; 0, with a derivative of 0, where both are almost 0."""
+    known = ~(x.detach().square() + y.detach().square() <= _SMALLEST)  # what is not finite stays so
+    return torch.atan2(torch.where(known, y, torch.zeros_like(y)), torch.where(known, x, torch.ones_like(x)))
+
+
 def angle(x: Tensor, i: int, j: int, k: int) -> Tensor:
-    """Return the angle at j in degrees, (B, N, D) to (B,)."""
+    """Return the angle at atom j in degrees, from 0 to 180; (B, N, D) to (B,).
+
+    The gradient is finite everywhere. It is 0 where the atoms are in line, as the angle has its minimum or maximum
+    there, and where atom j coincides with one of the others, where the angle is 0 by convention.
+    """
     a, b = x[:, i] - x[:, j], x[:, k] - x[:, j]
-    cosine = torch.nn.functional.cosine_similarity(a, b, dim=-1, eps=1e-12)
-    return torch.rad2deg(torch.arccos(cosine.clamp(-1.0, 1.0)))
+    if x.shape[-1] == 2:
+        across = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).abs()
+    else:
+        across = torch.linalg.vector_norm(torch.linalg.cross(a, b), dim=-1)
+    return torch.rad2deg(safe_atan2(across, (a * b).sum(dim=-1)))
 
 
 def dihedral(x: Tensor, i: int, j: int, k: int, m: int) -> Tensor:
-    """Return the dihedral angle in degrees, IUPAC sign, in (-180, 180]; (B, N, 3) to (B,)."""
+    """Return the dihedral angle in degrees, IUPAC sign, in (-180, 180]; (B, N, 3) to (B,).
+
+    Where three neighbouring atoms are in line there is no dihedral angle: it is 0 by convention, with a gradient of 0.
+    """
     a, b, c = x[:, j] - x[:, i], x[:, k] - x[:, j], x[:, m] - x[:, k]
     n1, n2 = torch.linalg.cross(a, b), torch.linalg.cross(b, c)
     along = torch.linalg.vector_norm(b, dim=-1) * (a * n2).sum(dim=-1)
-    return torch.rad2deg(torch.atan2(along, (n1 * n2).sum(dim=-1)))
+    return torch.rad2deg(safe_atan2(along, (n1 * n2).sum(dim=-1)))
 
 
 def superposed_rmsd(x: Tensor, reference: Tensor) -> Tensor:
@@ -84,14 +128,43 @@ def superposed_rmsd(x: Tensor, reference: Tensor) -> Tensor:
     return square.clamp(min=1e-16).sqrt()
 
 
-def built_in(topology: Topology) -> dict[str, Observable]:
-    """Return the observables that every molecule has and every model keeps of its training frames."""
+def _radius_of_gyration(topology: Topology) -> Observable:
     masses = torch.from_numpy(topology.masses)
+    return Observable("rg", "Angstrom", lambda x: radius_of_gyration(x, masses))
+
+
+def _end_to_end(topology: Topology) -> Observable:
     last = topology.n_atoms - 1
-    return {
-        "rg": Observable("rg", "Angstrom", lambda x: radius_of_gyration(x, masses)),
-        "end_to_end": Observable("end_to_end", "Angstrom", lambda x: distance(x, 0, last)),
-    }
+    return Observable("end_to_end", "Angstrom", lambda x: distance(x, 0, last))
+
+
+# The observables that every model keeps of its training frames, by name: each makes one for a molecule, or returns None
+# where a molecule has no such observable. A new entry is kept, stored, drawn, compared and optimised as these are.
+OBSERVABLES: dict[str, Callable[[Topology], Observable | None]] = {
+    "rg": _radius_of_gyration,
+    "end_to_end": _end_to_end,
+}
+
+
+def built_in(topology: Topology) -> dict[str, Observable]:
+    """Return the observables of `OBSERVABLES` that a molecule has, by name.
+
+    Raises
+    ------
+    OptionError
+        A name is none that a column of a file can have.
+    """
+    found = {}
+    for name, make in OBSERVABLES.items():
+        if not name.isidentifier() or name in _TAKEN:
+            raise OptionError(
+                f"an observable cannot be named '{name}': expected letters, digits and underscores, and none of the "
+                f"columns that files have beside observables ({', '.join(_TAKEN)}); choose another name"
+            )
+        observable = make(topology)
+        if observable is not None:
+            found[name] = replace(observable, name=name, key=name)
+    return found
 
 
 def angles_of(bonds: NDArray[np.int64], n_atoms: int) -> NDArray[np.int64]:

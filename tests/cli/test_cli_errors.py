@@ -338,6 +338,8 @@ OBJECTIVES = {
     "distance out of range": ("--objective distance:0,99", 2, ["distance:0,99", "11"]),
     "distance of one atom": ("--objective distance:3,3", 2, ["distance:3,3"]),
     "distance of nothing": ("--objective distance:a", 2, ["distance:a"]),
+    "an angle of two atoms": ("--objective angle:0,4", 2, ["angle:0,4", "3 different atom numbers"]),
+    "a dihedral in the plane": ("--objective dihedral:0,1,2,3 --goal 60", 2, ["dihedral:0,1,2,3", "plane"]),
     "missing reference": ("--objective rmsd:missing.pdb", 1, ["missing.pdb"]),
     "reference of another molecule": ("--objective rmsd:alanine_dipeptide.pdb", 1, ["alanine_dipeptide.pdb"]),
     "unknown module": ("--objective nomodule:f", 2, ["nomodule:f"]),

@@ -105,7 +105,8 @@ def test_a_disk_that_refuses(folder: Path) -> None:
     options = ("train", "traj.npy", "--epochs", "4", "--hidden", "8", "--checkpoint", "0")
     process = _begin(folder, *options, preexec_fn=limit)
     lines = process.communicate(timeout=LIMIT)[1].splitlines()
-    assert process.returncode == 1 and lines[-1].startswith("Error: cannot write 'model.h5': the file would be larger than allowed")
+    assert process.returncode == 1
+    assert lines[-1].startswith("Error: cannot write 'model.h5': the file would be larger than allowed")
     assert sum("no checkpoint" in line for line in lines) == 1 and not any("Traceback" in line for line in lines)
     assert {p.name for p in folder.iterdir()} == {"traj.npy"}
 

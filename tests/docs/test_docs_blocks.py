@@ -85,3 +85,10 @@ def test_every_fenced_block_of_code_is_found():
         ]
         directives = [line for line in fences if line.startswith("```{")]
         assert len(fences) == 2 * (len(RUNNER.blocks(page)) + len(directives)), page
+
+
+def test_each_extension_is_thirty_lines():
+    """What is added to the package, and how, stands on as much as one sees at a time."""
+    sections = RUNNER.source("extending").read_text().split("\n## ")[1:]
+    assert [section.splitlines()[0] for section in sections][:2] == ["An observable", "An objective"]
+    assert max(len(section.rstrip().splitlines()) for section in sections) <= 30

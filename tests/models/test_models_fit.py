@@ -17,6 +17,7 @@ from trajvae.models.fit import choose_device, fit
 from trajvae.models.partition import partition
 from trajvae.models.record import jumps
 from trajvae.models.supply import InMemory
+from trajvae.observables import OBSERVABLES
 from trajvae.readers.data_set import Chunk
 from trajvae.topology import Topology
 
@@ -65,7 +66,7 @@ def test_the_record_keeps_every_training_frame_s_latent(tiny_model: Model, chain
     encoded, aligned = tiny_model.pipeline.encode(chain)
     np.testing.assert_allclose(record.latent, encoded.latent, atol=1e-6)
     assert record.frame.tolist() == list(range(400))
-    assert set(record.observables) == {"rg", "end_to_end"}
+    assert set(record.observables) == set(OBSERVABLES)
     np.testing.assert_allclose(
         record.observables["end_to_end"], np.linalg.norm(chain[:, 0] - chain[:, -1], axis=1), rtol=1e-5
     )

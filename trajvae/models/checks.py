@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
 from trajvae.errors import ModelError, TrajvaeError
+from trajvae.store import Quantity
 from trajvae.topology import GROUPS
 from trajvae.validity import NEAR
 
@@ -89,7 +90,7 @@ def flat(groups: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, NDAr
         if isinstance(item, Mapping):
             yield from flat(item, f"{place}{name}/")
         else:
-            yield place + name, np.asarray(item)
+            yield place + name, np.asarray(item.value if isinstance(item, Quantity) else item)
 
 
 def check_values(groups: Mapping[str, Any]) -> None:

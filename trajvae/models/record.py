@@ -24,6 +24,7 @@ from trajvae.models.supply import Supply
 from trajvae.observables import built_in, evaluate_all
 from trajvae.readers.align import frame_jump, mean_structure, pairwise_rmsd
 from trajvae.readers.data_set import Chunk
+from trajvae.store import Quantity
 from trajvae.validity import Validity
 
 SAMPLE_FRAMES, SAMPLE_BYTES = 2000, 64e6
@@ -41,8 +42,8 @@ class Record(Brief):
     part : ndarray of int8, shape (T,)
         What each frame was used for; see `Partition`.
     file, frame : ndarray of int64, shape (T,)
-    observables : dict of ndarray, shape (T,)
-        The built-in ones.
+    frame_observables : dict of Quantity
+        Values (T,) of the observables that were in `OBSERVABLES` when the model was trained, with unit and period.
     sample : ndarray of float32, shape (S, N, D)
         Aligned frames, evenly spread, in Å.
     sample_index : ndarray of int64, shape (S,)
@@ -57,12 +58,17 @@ class Record(Brief):
     part: NDArray[np.int8]
     file: NDArray[np.int64]
     frame: NDArray[np.int64]
-    observables: dict[str, NDArray[np.float64]]
+    frame_observables: dict[str, Quantity]
     sample: NDArray[np.float32]
     sample_index: NDArray[np.int64]
     history: dict[str, NDArray[Any]]
     validity: Validity
     figures: dict[str, Any]
+
+    @property
+    def observables(self) -> dict[str, NDArray[np.float64]]:
+        """The values (T,) of each observable."""
+        return {name: np.asarray(q.value, dtype=np.float64) for name, q in self.frame_observables.items()}
 
     @property
     def parts(self) -> Partition:
@@ -87,6 +93,7 @@ class _Tally:
 
     def __init__(self, pipeline: Pipeline, validity: Validity, parts: Partition) -> None:
         self.pipeline, self.validity, self.parts = pipeline, validity, parts
+        self.observables = built_in(pipeline.topology)
         self.held = held = parts.held_out
         per_frame = 4 * pipeline.alignment.reference.size
         most = int(max(2, min(SAMPLE_FRAMES, SAMPLE_BYTES // per_frame, len(held))))
@@ -112,7 +119,7 @@ class _Tally:
             self.judged.add(own)
         if first < last:
             self.sample.add({"sample": aligned[self.index[first:last] - done].astype(np.float32)})
-        measured = evaluate_all(list(built_in(self.pipeline.topology).values()), aligned)
+        measured = evaluate_all(list(self.observables.values()), aligned)
         told: dict[str, Any] = {"latent": encoded.latent, "elbo": encoded.elbo, "kl": encoded.kl.astype(np.float32)}
         told["rmsd"] = encoded.rmsd
         self.frames.add({**told, **measured})
@@ -150,13 +157,31 @@ def make_record(pipeline: Pipeline, supply: Supply, parts: Partition, history: d
         parts.part,
         supply.file,
         supply.frame,
-        {name: tally.frames[name] for name in built_in(pipeline.topology)},
+        _kept_observables(tally),
         tally.sample["sample"],
         tally.index,
         history,
         validity,
         figures,
     )
+
+
+def _kept_observables(tally: _Tally) -> dict[str, Quantity]:
+    """The observables of all frames; one that is not finite in all of them is left out with a warning."""
+    out = {}
+    for name, observable in tally.observables.items():
+        values = np.asarray(tally.frames[name], dtype=np.float64)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            warnings.warn(
+                f"the model does not keep the observable '{name}': it is not finite in {len(bad)} of {len(values)} "
+                f"frames, such as frame {bad[0]}; make it finite there, and train again",
+                TrajvaeWarning,
+                stacklevel=2,
+            )
+        else:
+            out[name] = observable.quantity(values)
+    return out
 
 
 def _judged(

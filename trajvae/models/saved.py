@@ -18,14 +18,13 @@ from trajvae.models.partition import HELD_OUT, TRAINING
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
 from trajvae.models.record import Record
 from trajvae.models.summary import check_summary
-from trajvae.observables import built_in
 from trajvae.readers.align import Alignment
 from trajvae.store import Header, ModelRecord, Quantity, model_hash
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 from trajvae.validity import Validity
 
-_UNITS = {"rg": "Angstrom", "end_to_end": "Angstrom", "sample": "Angstrom", "masses": "u"}
+_UNITS = {"masses": "u"}
 _VALIDITY_UNITS = {
     "bond_low": "Angstrom",
     "bond_high": "Angstrom",
@@ -88,7 +87,7 @@ def to_record(parts: Parts) -> ModelRecord:
         "files": np.array(parts.files),
         "sample": Quantity(record.sample, "Angstrom"),
         "sample_index": record.sample_index,
-        "observables": {k: Quantity(v, _UNITS[k]) for k, v in record.observables.items()},
+        "observables": record.frame_observables,
     }
     groups = {
         **groups_of(pipeline),
@@ -139,19 +138,19 @@ def built(stored: ModelRecord, device: torch.device) -> Pipeline:
 def _assembled(stored: ModelRecord, device: torch.device) -> Parts:
     pipeline = built(stored, device)
     check_summary(stored.summary)
-    record = _record(stored.groups, pipeline.topology, stored.summary)
+    record = _record(stored.groups, stored.summary)
     files = stored.groups["training"]["files"].tolist()
     return Parts(pipeline, record, files, str(stored.config["selection"]), stored.header.command)
 
 
-def _record(groups: Mapping[str, Any], topology: Topology, figures: dict[str, Any]) -> Record:
+def _record(groups: Mapping[str, Any], figures: dict[str, Any]) -> Record:
     training = groups["training"]
     return Record(
         np.asarray(training["latent"], dtype=np.float64),
         _part(training),
         training["file"],
         training["frame"],
-        {k: training["observables"][k] for k in built_in(topology)},
+        dict(training.get("observables", {})),  # as the file has them, whatever this version knows
         training["sample"],
         training["sample_index"],
         groups["history"],

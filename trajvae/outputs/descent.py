@@ -10,6 +10,7 @@ from torch import Tensor
 from trajvae.errors import TrajvaeError
 from trajvae.models.pipeline import Pipeline
 from trajvae.observables import Observable
+from trajvae.outputs.circle import mean
 from trajvae.outputs.objectives import Goal
 from trajvae.outputs.support import Support
 
@@ -26,14 +27,18 @@ class Descent:
         self.scale, self.support = scale, support
 
     def expected(self, z: Tensor, noise: Tensor | None) -> Tensor:
-        """Return the mean objective (B,) at points (B, ambient) over draws of `noise` (K, F), or at decoded means."""
+        """Return the mean objective (B,) at points (B, ambient) over draws of `noise` (K, F), or at decoded means.
+
+        The mean of a periodic objective is the mean direction.
+        """
         vae = self.pipeline.vae
         params = vae.decode(z)
         if noise is None:
             return self.objective.function(vae.features.positions(vae.likelihood.mean(params)))
         repeated = {name: value.repeat_interleave(len(noise), dim=0) for name, value in params.items()}
         draws = vae.likelihood.draw(repeated, noise.repeat(len(z), 1))
-        return self.objective.function(vae.features.positions(draws)).view(len(z), len(noise)).mean(dim=1)
+        values = self.objective.function(vae.features.positions(draws)).view(len(z), len(noise))
+        return mean(values, self.objective.period, dim=1)
 
     def penalty(self, z: Tensor) -> Tensor:
         """Return a penalty that rises from zero where the k-th nearest training latent is unusually far."""
@@ -69,7 +74,7 @@ class Descent:
                 unit = (first / (1 - 0.9 ** (step + 1))) / ((second / (1 - 0.99 ** (step + 1))).sqrt() + 1e-12)
                 z = self.pipeline.vae.latent.retract(z, -_RATE * (1.0 - step / (steps + 1)) * unit)
             if progress is not None:
-                progress(step, steps, float(values[-1].mean()))
+                progress(step, steps, float(mean(values[-1], self.objective.period, dim=0)))
         return best.detach(), torch.stack(path).detach(), torch.stack(values)
 
     def _slope(self, z: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

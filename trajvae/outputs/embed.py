@@ -94,8 +94,9 @@ class Embedding(Displayed):
     files : list of str
     figures : dict
         Means over the frames.
-    measured : mapping of str to ndarray, shape (T,)
-        The built-in observables (radius of gyration, end-to-end distance) in Å; empty where nothing was decoded.
+    frame_observables : mapping of str to Quantity
+        Values (T,) of the observables that models keep (radius of gyration, end-to-end distance, and what you add),
+        with unit and period; empty where nothing was decoded.
     in_support : ndarray of bool, shape (T,), or None
         Whether a frame's latent point lies where those of training frames are: not further from the
         fifth nearest than 99 % of these are.
@@ -116,9 +117,14 @@ class Embedding(Displayed):
     command: str = "Model.encode"
     figures: dict[str, Any] = field(default_factory=dict)
     geometry: str = ""
-    measured: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    frame_observables: Mapping[str, Quantity] = field(default_factory=dict)
     in_support: NDArray[np.bool_] | None = None
     applied: Applied = field(default_factory=Applied)
+
+    @property
+    def measured(self) -> Mapping[str, NDArray[np.float64]]:
+        """The values (T,) of each observable of `frame_observables`."""
+        return {name: np.asarray(q.value, dtype=np.float64) for name, q in self.frame_observables.items()}
 
     def _summary(self) -> Summary:
         n, width = self.latent.shape
@@ -154,7 +160,7 @@ class Embedding(Displayed):
         }
         if self.tangent.shape != self.latent.shape:
             observables["latent_tangent"] = Quantity(self.tangent)
-        observables |= {name: Quantity(values, "Angstrom") for name, values in self.measured.items()}
+        observables |= self.frame_observables
         if self.in_support is not None:
             observables["in_support"] = Quantity(self.in_support.astype(np.int8))
         return observables
@@ -215,7 +221,7 @@ def embed_to(
             origin = Origin(chunk.file, chunk.frame, chunk.time, frames.names)
             found = look.measure(encoded, aligned)
             piece = assemble(pipeline, encoded, origin, jump, measured=False)
-            piece = replace(piece, measured=found.observables, in_support=found.in_support)
+            piece = replace(piece, frame_observables=found.observables, in_support=found.in_support)
             out.append(piece.observables(), piece.frame, piece.time, {"file": piece.file, "frame": piece.frame})
             sums = {name: total + float(getattr(encoded, name).sum()) for name, total in sums.items()}
             inside += 0 if found.in_support is None else int(found.in_support.sum())
@@ -237,7 +243,8 @@ def _complete(embedding: Embedding, found: Measured, applied: Applied) -> Embedd
     """The embedding of all frames, with what was measured of them."""
     inside = found.in_support
     figures = embedding.figures if inside is None else {**embedding.figures, "in_support": float(inside.mean())}
-    return replace(embedding, measured=found.observables, in_support=inside, applied=applied, figures=figures)
+    more: dict[str, Any] = {"in_support": inside, "applied": applied, "figures": figures}
+    return replace(embedding, frame_observables=found.observables, **more)
 
 
 def _pieces(

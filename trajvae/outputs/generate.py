@@ -182,7 +182,7 @@ class Drawing(Displayed):
 
     def _measured(self, kept: Batch) -> dict[str, Quantity]:
         values = evaluate_all(list(self.built_in.values()), kept.positions)
-        out = {name: Quantity(values[name], o.unit) for name, o in self.built_in.items()}
+        out = {name: o.quantity(values[name]) for name, o in self.built_in.items()}
         out["invalid_reason"] = Quantity(kept.reasons.astype(np.int8), attributes={"meaning": ", ".join(REASONS)})
         out["redraws"] = Quantity(kept.redraws.astype(np.int32))
         if self.novelty:

@@ -13,6 +13,7 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
 from trajvae.observables import built_in, evaluate_all
 from trajvae.outputs.support import Support
+from trajvae.store import Quantity
 
 
 class Measured(NamedTuple):
@@ -20,13 +21,13 @@ class Measured(NamedTuple):
 
     Attributes
     ----------
-    observables : mapping of str to ndarray, shape (T,)
-        The built-in ones, in Å.
+    observables : mapping of str to Quantity
+        Values (T,) of those of `OBSERVABLES`, with unit and period.
     in_support : ndarray of bool, shape (T,), or None
         None where no training frames were given.
     """
 
-    observables: Mapping[str, NDArray[np.float64]]
+    observables: Mapping[str, Quantity]
     in_support: NDArray[np.bool_] | None
 
 
@@ -43,7 +44,8 @@ class FrameMeasures:
     def measure(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> Measured:
         """Return the built-in observables of some frames, and whether they are in support."""
         inside = None if self._support is None else self._support.inside(encoded.latent)
-        return Measured(evaluate_all(self._wanted, aligned) if self._wanted else {}, inside)
+        values = evaluate_all(self._wanted, aligned) if self._wanted else {}
+        return Measured({o.name: o.quantity(values[o.name]) for o in self._wanted}, inside)
 
     def add(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> None:
         """Measure the next frames, and keep what is found."""
@@ -51,6 +53,9 @@ class FrameMeasures:
 
     def gathered(self) -> Measured:
         """Return the measures of all frames that were added."""
-        values = {o.name: np.concatenate([part.observables[o.name] for part in self._parts]) for o in self._wanted}
+        values = {
+            o.name: o.quantity(np.concatenate([part.observables[o.name].value for part in self._parts]))
+            for o in self._wanted
+        }
         found = [part.in_support for part in self._parts if part.in_support is not None]
         return Measured(values, np.concatenate(found) if found else None)

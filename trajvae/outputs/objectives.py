@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.functions import imported, importing, one_line
 from trajvae.models.pipeline import Pipeline
-from trajvae.observables import Function, Observable, built_in, distance, superposed_rmsd
-from trajvae.outputs.structures import read_structure
+from trajvae.observables import Function, Observable, built_in
+from trajvae.outputs.circle import wrapped
+from trajvae.outputs.objective_table import OBJECTIVES, Request, known_objectives
 
-KNOWN = "rg, end-to-end, distance:i,j, rmsd:FILE, or module:function"
+Objective: TypeAlias = str | Observable | Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Set which way to optimise: to the minimum, the maximum, or a value."""
+    """Set which way to optimise: to the minimum, the maximum, or a value.
+
+    Attributes
+    ----------
+    text : str
+        `min`, `max` or a number.
+    period : float
+        That of the objective, or 0. A periodic objective has neither minimum nor maximum, and its distance to a value
+        is the shorter way round the circle.
+    """
 
     text: str
+    period: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.text not in ("min", "max"):
-            try:
-                value = float(self.text)
-            except ValueError as error:
-                raise OptionError(f"goal must be min, max or a number, got '{self.text}'") from error
-            if not np.isfinite(value):
-                raise OptionError(f"goal must be a finite number, got '{self.text}'")
+        if self.text in ("min", "max"):
+            if self.period:
+                raise OptionError(
+                    f"goal must be a number for a periodic objective, found '{self.text}': on a circle there is no "
+                    "minimum and no maximum; give a value, as in --goal -60"
+                )
+            return
+        try:
+            value = float(self.text)
+        except ValueError as error:
+            raise OptionError(f"goal must be min, max or a number, got '{self.text}'") from error
+        if not np.isfinite(value):
+            raise OptionError(f"goal must be a finite number, got '{self.text}'")
+
+    def away(self, value: float) -> float | None:
+        """Return how far a value is from the goal; None where the goal is no value."""
+        return None if self.text in ("min", "max") else abs(wrapped(value - float(self.text), self.period))
 
     def cost(self, values: Any, scale: float) -> Any:
         """Return what is minimised, in units of the simulation's spread; for arrays and tensors.
@@ -45,19 +64,19 @@ class Goal:
             return values / scale
         if self.text == "max":
             return -values / scale
-        return (1.0 + ((values - float(self.text)) / scale) ** 2) ** 0.5
+        return (1.0 + (wrapped(values - float(self.text), self.period) / scale) ** 2) ** 0.5
 
 
-def parse_objective(
-    text: str | Callable[[Tensor], Tensor], pipeline: Pipeline, topology: str | Path | None = None
-) -> Observable:
-    """Return the differentiable function of positions that an objective's name stands for.
+def parse_objective(text: Objective, pipeline: Pipeline, topology: str | Path | None = None) -> Observable:
+    """Return the differentiable function of positions that a text names, with its unit and period.
 
     Parameters
     ----------
-    text : str or callable
-        `rg`, `end-to-end`, `distance:i,j` (from 0, within the selection), `rmsd:FILE` (the file's first frame), or
-        `module:function`, a function of a tensor (B, N, D) in Å that returns (B,); or such a function itself.
+    text : str, Observable or callable
+        `rg`, `end-to-end`, `distance:i,j`, `angle:i,j,k`, `dihedral:i,j,k,l` (atoms from 0, within the selection),
+        `rmsd:FILE` (the file's first frame), or another entry of the table of objectives; an observable that models
+        keep; or `module:function`, a function of a tensor (B, N, D) in Å that returns (B,). Or such a function itself,
+        or an `Observable`, which gives it a unit and a period.
     pipeline : Pipeline
     topology : str or Path, optional
         For `rmsd:FILE` where the file carries none.
@@ -67,37 +86,30 @@ def parse_objective(
     OptionError
         None of these, atoms that are not there, or a function that cannot be imported.
     """
+    if isinstance(text, Observable):
+        return replace(text, function=_checked(text.function, text.name))
     if callable(text):
         name = getattr(text, "__name__", "function")
         return Observable(name, "", _checked(text, name))
-    known = built_in(pipeline.topology)
+    kept = built_in(pipeline.topology)
     plain = text.replace("-", "_")
-    if plain in known:
-        return dataclasses.replace(known[plain], name=text)
-    kind, _, rest = text.partition(":")
-    if kind == "distance":
-        return _distance(text, rest, pipeline.n_atoms)
-    if kind == "rmsd" and rest:
-        return _rmsd(text, rest, pipeline, topology)
-    if rest:
+    if plain in kept:
+        return replace(kept[plain], name=text, function=_checked(kept[plain].function, text))
+    name, _, arguments = text.partition(":")
+    kind = OBJECTIVES.get(name)
+    if kind is not None and kind.make is not None and (arguments or not kind.reads_file):
+        function = kind.make(Request(text, arguments, pipeline, topology))
+        return Observable(text, kind.unit, _checked(function, text), kind.period)
+    if arguments:
         with importing([text]):
-            return Observable(text, "", _checked(imported(text, "objective", KNOWN), text))
-    raise OptionError(f"no objective '{text}': wanted {KNOWN}")
+            return Observable(text, "", _checked(imported(text, "objective", known_objectives()), text))
+    raise OptionError(f"no objective '{text}': expected {_known(kept)}")
 
 
-def _distance(text: str, rest: str, n_atoms: int) -> Observable:
-    try:
-        i, j = (int(part) for part in rest.split(","))
-    except ValueError as error:
-        raise OptionError(f"objective '{text}': wanted two atom numbers, as in distance:0,9") from error
-    if not (0 <= i < n_atoms and 0 <= j < n_atoms) or i == j:
-        raise OptionError(f"objective '{text}': wanted two different atoms between 0 and {n_atoms - 1}")
-    return Observable(text, "Angstrom", lambda x: distance(x, i, j))
-
-
-def _rmsd(text: str, file: str, pipeline: Pipeline, topology: str | Path | None) -> Observable:
-    target = torch.from_numpy(read_structure(file, pipeline, topology).astype(np.float64))
-    return Observable(text, "Angstrom", lambda x: superposed_rmsd(x, target))
+def _known(kept: dict[str, Observable]) -> str:
+    """All that can be named: the table, and before it observables that a user has added."""
+    added = [name for name in kept if name not in OBJECTIVES and name.replace("_", "-") not in OBJECTIVES]
+    return ", ".join([*added, known_objectives()])
 
 
 def _checked(function: Callable[[Tensor], Any], name: str) -> Function:

@@ -39,9 +39,9 @@ class Observed:
     @classmethod
     def of_record(cls, record: Record, objective: Observable, files: list[str]) -> Observed:
         """Return it over the frames that the model keeps; of a built-in objective, over all that it was trained on."""
-        kept = objective.name.replace("-", "_")
-        number = np.arange(len(record.latent)) if kept in record.observables else record.sample_index
-        value = record.observables[kept] if kept in record.observables else evaluate(objective, record.sample)
+        kept = record.observables.get(objective.key)
+        number = record.sample_index if kept is None else np.arange(len(record.latent))
+        value = evaluate(objective, record.sample) if kept is None else kept
         return cls(value, number, record.file[number], record.frame[number], files)
 
     @classmethod

@@ -23,6 +23,7 @@ from trajvae.models.record import Record
 from trajvae.models.saved import hash_of
 from trajvae.models.threads import small_work
 from trajvae.observables import Observable, evaluate
+from trajvae.outputs.circle import quantiles, spread
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.descent import Descent
 from trajvae.outputs.failures import explain
@@ -98,7 +99,7 @@ def optimize(
     record : Record
     objective : Observable
     goal : str
-        `min`, `max`, or a number to come near to.
+        `min`, `max`, or a number to come near to, which alone a periodic objective can have; see `Goal`.
     of : {"sample", "mean"}
         Follow the expectation under p(x|z) and return valid draws, or follow the decoded mean and return it.
     seed : int
@@ -117,10 +118,10 @@ def optimize(
     """
     if of not in ("sample", "mean"):
         raise OptionError(f"of must be sample or mean, got '{of}'")
-    aim, search = Goal(goal), search or Search()
+    aim, search = Goal(goal, objective.period), search or Search()
     known = Observed.of_record(record, objective, files or [])
     simulated = known if observed is None else observed
-    scale = float(np.std(simulated.value)) or 1.0
+    scale = spread(simulated.value, objective.period) or 1.0
     support = Support.of(pipeline, record)
     generator = torch.Generator(pipeline.device).manual_seed(seed)
     descent = Descent(pipeline, objective, aim, scale, support)
@@ -213,12 +214,12 @@ class _Result:
         """The structures, best first, with the way of the best start."""
         judge, kept = self.judge, self.ranked.kept
         z, path, way = self.descended
-        best, unit = int(kept.start[0]), judge.objective.unit
+        best, quantity = int(kept.start[0]), judge.objective.quantity
         with torch.no_grad():
             expected = float(descent.expected(z[best : best + 1], noise)[0])
         found = {"initial": float(way[0, best]), "expected": expected, "steps": len(path) - 1}
         observables = {
-            "objective": Quantity(kept.value, unit),
+            "objective": quantity(kept.value),
             "in_support": Quantity(kept.inside.astype(np.int8)),
             "projected": Quantity(kept.projected.astype(np.int8)),
             "merged": Quantity(self.ranked.merged),
@@ -226,7 +227,7 @@ class _Result:
         extra = {
             "path": {
                 "latent": Quantity(path[:, best].double().cpu().numpy()),
-                "expected": Quantity(way[:, best].double().cpu().numpy(), unit),
+                "expected": quantity(way[:, best].double().cpu().numpy()),
             }
         }
         command = (
@@ -248,12 +249,15 @@ class _Result:
             "objective": judge.objective.name,
             "goal": judge.goal.text,
             "of": self.of,
+            "unit": judge.objective.unit,
+            "period": judge.objective.period,
             **found,
             "optimum": optimum,
+            "away": judge.goal.away(optimum),
             **observed,
             "better_than_observed": bool(cost[0] < cost[1] and kept.good[0]),
-            "ratio": optimum / best if best else None,
-            "quantiles": [float(q) for q in np.quantile(simulated.value, [0.01, 0.99])],
+            "ratio": optimum / best if best and not judge.objective.period else None,
+            "quantiles": quantiles(simulated.value, [0.01, 0.99], judge.objective.period),
             "in_support": bool(kept.inside[0]),
             "valid": bool(kept.valid[0]),
             "failure": explain(record.validity, judge.pipeline.topology, kept.positions[0]),

@@ -253,7 +253,7 @@ def _result(
     }
     speed = found.speed.double().cpu().numpy()
     observables = {
-        **{k: Quantity(evaluate(o, positions), o.unit) for k, o in built_in(pipeline.topology).items()},
+        **{k: o.quantity(evaluate(o, positions)) for k, o in built_in(pipeline.topology).items()},
         "speed": Quantity(speed),
         "energy": Quantity(0.5 * speed**2),
         "nearest_frame": Quantity(frame),

@@ -100,7 +100,7 @@ def _held(points: StoredPoints | StoredConformations, text: str) -> Colour | Non
         values = np.asarray(found.value, dtype=np.float64)
         if text == "in_support":
             return Colour(1.0 - values, style.readable(text), categories=_INSIDE)
-        return Colour(values, style.with_unit(style.readable(text), found.unit))
+        return Colour(values, style.with_unit(style.readable(text), found.unit), found.period)
     if text == "time":
         return Colour(*clock(points))
     if text == "trajectory" and isinstance(points, StoredPoints):

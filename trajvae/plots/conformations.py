@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
+from trajvae.outputs.circle import wrapped
 from trajvae.plots import style
 
 Float64 = NDArray[np.float64]
@@ -32,6 +33,10 @@ class Valued(Protocol):
     @property
     def attributes(self) -> Mapping[str, Any]:
         """Other attributes."""
+
+    @property
+    def period(self) -> float:
+        """The period of an angle, or 0."""
 
 
 class Made(Protocol):
@@ -137,20 +142,31 @@ def optimisation(made: Made, *, ax: Axes | None = None) -> Axes:
     f = made.figures
     if "objective" not in f or "path" not in made.extra:
         raise OptionError("these conformations are of no optimisation")
-    way = made.extra["path"]["expected"]
-    values, unit = np.asarray(way.value, dtype=np.float64), made.observables["objective"].unit
+    way, objective = made.extra["path"]["expected"], made.observables["objective"]
+    goal = None if f["goal"] in ("min", "max") else float(f["goal"])
+    values = _near(np.asarray(way.value, dtype=np.float64), goal, objective.period)
+    low, high, best, found = _near(
+        np.array([*f["quantiles"], f["best_observed"], f["optimum"]]), goal, objective.period
+    )
     ax = style.own_axes(ax)
-    ax.axhspan(*f["quantiles"], color=style.FAINT, lw=0, label="1 to 99 % of frames")
-    ax.axhline(f["best_observed"], color=style.LINE, ls="--", lw=0.9, label="best frame")
-    if f["goal"] not in ("min", "max"):
-        ax.axhline(float(f["goal"]), color=style.GREEN, ls=":", label="goal")
+    ax.axhspan(
+        low, high if high >= low else high + objective.period, color=style.FAINT, lw=0, label="1 to 99 % of frames"
+    )
+    ax.axhline(best, color=style.LINE, ls="--", lw=0.9, label="best frame")
+    if goal is not None:
+        ax.axhline(goal, color=style.GREEN, ls=":", label="goal")
     ax.plot(np.arange(len(values)), values, color=style.BLUE, label="expected")
     look: Any = {"color": style.VERMILION, "ms": 7, "mew": 0, "clip_on": False, "zorder": 5}
-    ax.plot(len(values) - 1, f["optimum"], "*", label="found" if f["valid"] else "found, not valid", **look)
+    ax.plot(len(values) - 1, found, "*", label="found" if f["valid"] else "found, not valid", **look)
     name = style.readable(str(f["objective"]))
-    ax.set(xlabel="step", ylabel=style.with_unit(name, unit), xlim=(0, max(1, len(values) - 1)))
+    ax.set(xlabel="step", ylabel=style.with_unit(name, objective.unit), xlim=(0, max(1, len(values) - 1)))
     style.legend_above(ax)
     return ax
+
+
+def _near(values: Float64, goal: float | None, period: float) -> Float64:
+    """Return values moved by whole periods to within half a period of the goal, where both are given."""
+    return values if goal is None else goal + wrapped(values - goal, period)
 
 
 def path_speed(made: Made, *, ax: Axes | None = None) -> Axes:

@@ -221,14 +221,13 @@ def _points(contents: Contents) -> StoredPoints:
 def _model(path: Path) -> StoredModel:
     record = read_model(path)
     training = record.groups["training"]
-    rows = {k: Quantity(v, "Angstrom") for k, v in training["observables"].items()}
     latent, config = training["latent"], record.config
     points = StoredPoints(
         latent,
         _named(record.summary),
         latent,
         training["file"],
-        observables=rows,
+        observables=training.get("observables", {}),
         frame=training["frame"],
         files=training["files"].tolist(),
         name=str(path),

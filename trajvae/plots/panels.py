@@ -182,7 +182,7 @@ def _training(model: StoredModel, look: Look) -> list[Panel]:
         ("history", partial(history, record, kept=_kept(f))),
         ("divergence", partial(divergence, record, list(f.get("kl", ())))),
     ]
-    look = replace(look, observables=look.observables or (() if look.colours else ("rg",)))
+    look = replace(look, observables=look.observables or (() if look.colours else _usual(model.points.observables)))
     colours = _colours(model.points, look)
     for chart in range(min(len(charts_of(model.points)), _CHARTS)):
         out += [_dots(model.points, colour, chart) for colour in colours]
@@ -190,6 +190,11 @@ def _training(model: StoredModel, look: Look) -> list[Panel]:
     if np.size(record.get("curvature", ())):
         out.append(("curvature", partial(curvature, record, list(f.get("curvatures", ())))))
     return [*out, ("reconstruction", partial(reconstruction, f))]
+
+
+def _usual(observables: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is drawn where nothing is asked for: the radius of gyration, of a file that has it."""
+    return ("rg",) if "rg" in observables else ()
 
 
 def _kept(figures: Mapping[str, Any]) -> int | None:
@@ -201,7 +206,7 @@ def _kept(figures: Mapping[str, Any]) -> int | None:
 def _made(made: StoredConformations, look: Look) -> list[Panel]:
     """Of a path, of an optimisation, or of new conformations."""
     if "speed" in made.observables:
-        more = look.observables or ("rg",)
+        more = look.observables or _usual(made.observables)
         return [
             *_ways(made, look),
             ("path_distance", partial(path_distance, made)),
@@ -224,7 +229,7 @@ def _made(made: StoredConformations, look: Look) -> list[Panel]:
 
 def _drawn(made: StoredConformations, look: Look) -> list[Panel]:
     """Latent points of new conformations, coloured by their radius of gyration."""
-    names = look.colours or [name for name in ("rg",) if name in made.observables]
+    names = look.colours or _usual(made.observables)
     return [_dots(made, colour_of(made, name, look.trajectory)) for name in names] or [
         ("latent", partial(latent, made))
     ]

@@ -23,6 +23,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from trajvae.display import unit_symbol
+
 COLUMN = 3.5  # inches, the width of a printed column
 PANEL_HEIGHT = 2.75
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
@@ -50,7 +52,6 @@ RC: Any = {  # every key is one of matplotlib's own
     "svg.hashsalt": "trajvae",
 }
 
-_UNITS = {"Angstrom": "Å", "degree": "°", "radian": "rad", "nat": "nats"}
 _NAMES = {
     "rg": "radius of gyration",
     "end_to_end": "end-to-end distance",
@@ -84,7 +85,7 @@ def own_axes(ax: Axes | None) -> Axes:
 
 def unit(name: str) -> str:
     """Return a unit as it is printed."""
-    return plain(_UNITS.get(name, name))
+    return plain(unit_symbol(name))
 
 
 def with_unit(name: str, unit_name: str) -> str:

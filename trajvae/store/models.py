@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +18,16 @@ from trajvae.errors import ModelError
 from trajvae.store.checksums import sealed_file
 from trajvae.store.files import whole_files
 from trajvae.store.json_text import parse_json
-from trajvae.store.schema import Header, Tree, open_file, read_header, read_tree, write_header, write_tree
+from trajvae.store.schema import (
+    Header,
+    Tree,
+    open_file,
+    read_header,
+    read_quantity,
+    read_tree,
+    write_header,
+    write_tree,
+)
 
 _DEFINING = ("backend", "latent_dim", "features", "align", "center")  # options that no array shows
 
@@ -36,7 +46,7 @@ class ModelRecord:
         The structure frames are superposed on, in Å.
     groups : mapping
         `weights`, `topology`, `history`, and `training`, `validity` of a complete model, `optimiser` of another: nested
-        arrays by name.
+        arrays by name. What is read of `training/observables` are `Quantity`, with the units and periods of the file.
     """
 
     header: Header
@@ -103,6 +113,18 @@ def write_model(path: Path, record: ModelRecord, *, force: bool = False) -> None
             group.attrs["model_hash"] = hashed.result()
 
 
+def _add_units(tree: dict[str, Any], group: h5py.Group) -> None:
+    """Turn the observables among what was read into quantities; groups among them, of later versions, are left out."""
+    training = tree.get("training")
+    read = training.get("observables") if isinstance(training, dict) else None
+    if isinstance(training, dict) and isinstance(read, dict):
+        training["observables"] = {
+            name: read_quantity(group[f"training/observables/{name}"], value)
+            for name, value in read.items()
+            if not isinstance(value, dict)
+        }
+
+
 def model_status(path: Path) -> str:
     """`training` or `complete`, without reading the model."""
     with open_file(path, "model") as file:
@@ -122,6 +144,7 @@ def read_model(path: Path) -> ModelRecord:
     with open_file(path, "model") as file:
         group = file["trajvae"]
         tree = read_tree(group, sums=file.checksums)
+        _add_units(tree, group)
         reference = np.asarray(tree.pop("reference"), dtype=np.float64)
         if reference_hash(reference) != group["reference"].attrs["sha256"]:
             raise ModelError(f"'{path}': the reference structure does not match its hash; the file was altered")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +34,12 @@ class Quantity(Brief):
     value: NDArray[np.generic]
     unit: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def period(self) -> float:
+        """The period of an angle, in the unit; 0 where there is none, or where a file says no positive number."""
+        found = self.attributes.get("period")
+        return float(found) if isinstance(found, int | float) and 0.0 < found < math.inf else 0.0
 
 
 Tree: TypeAlias = Mapping[str, "Quantity | NDArray[np.generic] | Tree"]
@@ -106,6 +113,13 @@ def describe_quantity(dataset: h5py.Dataset, quantity: Quantity) -> None:
     if quantity.unit:
         dataset.attrs["unit"] = quantity.unit
     set_attributes(dataset, quantity.attributes)
+
+
+def read_quantity(dataset: h5py.Dataset, value: NDArray[Any]) -> Quantity:
+    """Return what was read of a dataset with its unit and its other attributes."""
+    attributes = {name: plain_attribute(item) for name, item in dataset.attrs.items()}
+    known = {name: item for name, item in attributes.items() if item is not None}
+    return Quantity(value, str(known.pop("unit", "")), known)
 
 
 def read_tree(
