@@ -108,7 +108,8 @@ def test_a_training_with_options_of_reading_is_resumed(folder: Path) -> None:
     while (folder / "long.h5").stat().st_mtime_ns == before and again.poll() is None:
         pass
     again.terminate()
-    assert b"going on" in again.communicate(timeout=60)[1] and again.returncode == 143
+    assert b"going on" in again.communicate(timeout=60)[1]
+    assert again.returncode in (143, -15)  # the latter if the training had ended, and the interpreter is ending
 
 
 def test_compressed_and_optional_formats_are_one_line(folder: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_training_that_runs_is_neither_gone_on_with_nor_replaced(folder: Path)
     first.communicate()
     assert status(folder / "model.h5") == "training"
     going_on = begin(folder, "train", "--resume")  # at once: the dead one holds nothing
-    assert going_on.stderr is not None and "going on" in going_on.stderr.readline()
+    assert going_on.stderr is not None and any("going on" in line for line in going_on.stderr)
     going_on.send_signal(signal.SIGTERM)
     going_on.communicate(timeout=LIMIT)
     assert going_on.returncode == 128 + signal.SIGTERM and status(folder / "model.h5") == "training"

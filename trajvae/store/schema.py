@@ -100,7 +100,9 @@ def write_tree(group: h5py.Group, tree: Tree, sums: Sums | None = None) -> None:
         quantity = item if isinstance(item, Quantity) else Quantity(np.asarray(item))
         data = quantity.value
         if data.dtype.kind == "U":
-            dataset = group.create_dataset(name, data=text_array(data), dtype=h5py.string_dtype())
+            stored = text_array(data)
+            data = stored.astype(str)  # the checksum is that of what is written
+            dataset = group.create_dataset(name, data=stored, dtype=h5py.string_dtype())
         else:
             dataset = group.create_dataset(name, data=data)
         describe_quantity(dataset, quantity)
