@@ -39,7 +39,7 @@ class Halt(click.ClickException):
         self.exit_code = 128 + number  # type: ignore[misc]  # click has it on the class
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the line, without the word `Error`; a closed terminal is no failure."""
+        """Print the line without the word `Error`, and ignore a terminal that was closed."""
         with contextlib.suppress(OSError):
             click.echo(self.message, file=file, err=True)
 

@@ -184,6 +184,7 @@ def shape_bound(
     draws = int(np.clip(_NUMBERS // (_FRAMES * n * dimension), 16, _DRAWS))
 
     def orbit(frames: Array, most: int) -> _Orbit:
+        """Return at most `most` of the frames with their shapes and turns."""
         frames = frames[np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(np.int64))]
         frames = frames.astype(np.float64)
         seen, shapes = pipeline.alignment.apply(frames), superpose(frames, reference, weights)

@@ -52,7 +52,7 @@ class Goal:
             raise OptionError(f"goal must be a finite number, got '{self.text}'")
 
     def away(self, value: float) -> float | None:
-        """Return how far a value is from the goal; None where the goal is no value."""
+        """Return how far a value is from the goal, or None for the goals `min` and `max`."""
         return None if self.text in ("min", "max") else abs(wrapped(value - float(self.text), self.period))
 
     def cost(self, values: Any, scale: float) -> Any:

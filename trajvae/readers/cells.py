@@ -11,7 +11,7 @@ Float64 = NDArray[np.float64]
 
 
 def lengths_angles(vectors: NDArray[np.floating[Any]]) -> Float64:
-    """Convert box vectors (T, 3, 3) to lengths and angles in degrees (T, 6); zeros where there is no box."""
+    """Convert box vectors (T, 3, 3) to lengths in Å and angles in degrees (T, 6), zero for frames without a box."""
     v = vectors.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):  # of a damaged file; who uses boxes checks them
         return _lengths_angles(v)

@@ -152,7 +152,7 @@ def _resident() -> int:
 
 @contextlib.contextmanager
 def _address_space(more: int) -> Iterator[None]:
-    """Let the system refuse memory beyond what the process has now and so many bytes more.
+    """Limit the memory of the process to what it has now and `more` bytes.
 
     The limit is one of the whole process: where several threads parse, that of the first holds.
     """

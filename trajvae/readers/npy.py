@@ -170,7 +170,7 @@ class NpyFrames(Unfiltered):
         return out
 
     def _fill(self, number: int, at: int, out: NDArray[np.generic]) -> None:
-        """Read numbers into an array, from so many bytes behind the header on."""
+        """Fill an array with the numbers that begin `at` bytes behind the header."""
         view, done = memoryview(out.reshape(-1).view(np.uint8)), 0  # type: ignore[arg-type]
         while done < len(view):
             got = os.preadv(number, [view[done:]], self._header.length + at + done)

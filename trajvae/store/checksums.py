@@ -202,6 +202,7 @@ def _places(file: h5py.File, only: Sequence[str] = ()) -> dict[str, Any]:
     found: dict[str, Any] = {"/": None, **{f"/{top}": None for top in only}}
 
     def note(name: bytes, link: Any) -> None:
+        """Note the address that a name stands for."""
         found[begin + name.decode(errors="surrogateescape")] = link.u
 
     for begin in [f"/{top}/" for top in only] or ["/"]:

@@ -41,7 +41,7 @@ class Contents:
         return str(self.attributes["kind"])
 
     def unit(self, name: str) -> str:
-        """The unit of a dataset; empty for a pure number, or where there is no such dataset."""
+        """Return the unit of a dataset, or an empty text if it has none or does not exist."""
         return str(self.marks.get(name, {}).get("unit", ""))
 
 

@@ -114,7 +114,7 @@ def steady(path: Path) -> Path:
 
 
 def _leads_to(path: Path, number: int) -> bool:
-    """Whether a name stands for the file of a descriptor, and is no symbolic link."""
+    """Return whether a path is the very file of an open descriptor, and not a symbolic link to it."""
     try:
         return identity(os.lstat(path)) == identity(os.fstat(number))
     except OSError:

@@ -42,7 +42,7 @@ _HEAP, _LEAST_HEAPS = b"GCOL\x01", 2**24
 
 
 def room(size: int) -> int:
-    """Bytes that the datasets of a file of so many bytes may expand to."""
+    """Return how many bytes the datasets of a file of `size` bytes may take in memory."""
     return max(LEAST_ROOM, MOST_EXPANSION * size)
 
 

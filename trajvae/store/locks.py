@@ -107,7 +107,7 @@ class Lock:
         return identity(_status(self.path)) == identity(os.fstat(self.number))
 
     def check(self) -> None:
-        """Raise where the lock is no longer ours.
+        """Check that this process still holds the lock.
 
         Raises
         ------

@@ -22,6 +22,7 @@ def postponed() -> Iterator[None]:
     came: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
+        """Note a signal, which is raised again later."""
         came.append(number)
 
     before = {n: h for n in signal.valid_signals() if callable(h := signal.getsignal(n))}

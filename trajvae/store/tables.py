@@ -28,7 +28,7 @@ from trajvae.store.schema import (
 
 
 class TableFile:
-    """An open table with room for so many rows, which are appended piece by piece; nothing is written twice.
+    """A table that is open for writing: rows are appended in pieces, up to a number that is known from the start.
 
     Attributes
     ----------
