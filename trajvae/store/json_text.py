@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _DEPTH = 32  # a topology of mdtraj's has six
+_DIGITS = 100  # of an integer; floats hold up to 308
 
 
 def parse_json(text: Any) -> Any:
@@ -17,15 +18,22 @@ def parse_json(text: Any) -> Any:
     Raises
     ------
     ValueError, TypeError
-        No JSON, or nested deeper than 32 times.
+        No JSON, nested deeper than 32 times, or with an integer of more than 100 digits.
     """
-    value = json.loads(text)
+    value = json.loads(text, parse_int=_integer)
     level: list[Any] = [value]
     for _ in range(_DEPTH):
         level = [inner for item in level for inner in _inside(item)]
         if not level:
             return value
     raise ValueError(f"JSON is nested more than {_DEPTH} times")
+
+
+def _integer(text: str) -> int:
+    """Return an integer that a float can hold."""
+    if len(text) > _DIGITS:
+        raise ValueError(f"an integer has more than {_DIGITS} digits")
+    return int(text)
 
 
 def _inside(item: Any) -> Iterable[Any]:
