@@ -53,6 +53,11 @@ def system_reason(error: BaseException | None) -> str | None:
     return None
 
 
+def refusal(error: OSError) -> str:
+    """Return what the system refused: with a way out where one is known, else in the system's own words."""
+    return system_reason(error) or error.strerror or str(error)
+
+
 def _number_of(error: BaseException) -> int | None:
     """The system's number of an error, by its type, its own number, or its text."""
     if isinstance(error, MemoryError):
@@ -83,5 +88,5 @@ def is_readable(path: str | Path) -> bool:
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a null character is no file's
         return False
     except OSError as error:
-        raise ReadError(f"cannot read '{path}': {system_reason(error) or error.strerror}") from error
+        raise ReadError(f"cannot read '{path}': {refusal(error)}") from error
     return True

@@ -17,6 +17,7 @@ from torch import Tensor
 from trajvae.errors import OutputError
 from trajvae.models.data import Pair
 from trajvae.models.partition import Partition
+from trajvae.system import refusal
 
 _BLOCK = 1024  # rows that stay neighbours until they are shuffled within a pool
 _SAMPLE = 20_000  # rows that a latent space is prepared with
@@ -49,7 +50,7 @@ class Table:
             try:
                 _reserve(file.fileno(), size)
             except OSError as error:
-                raise OutputError(f"no file of features in '{folder}': {error.strerror or error}") from error
+                raise OutputError(f"no file of features in '{folder}': {refusal(error)}") from error
             self._map = mmap.mmap(file.fileno(), size)
         self.rows, self.width, self._filled = rows, width, 0
 

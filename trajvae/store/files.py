@@ -15,7 +15,7 @@ from trajvae.store.drafts import Draft, appear_together
 from trajvae.store.locks import Lock, holder_of, remove_dead
 from trajvae.store.postponing import postponed
 from trajvae.store.targets import Target, find_target, version
-from trajvae.system import system_reason
+from trajvae.system import refusal
 
 _BRIEF = 30.0  # seconds to wait for one that writes a single file
 _GLANCE = 0.3  # and for one that only looks whether a lock is held
@@ -54,9 +54,7 @@ def check_outputs(paths: Sequence[Path], *, force: bool, inputs: Sequence[Path] 
             with tempfile.TemporaryFile(dir=target.folder):
                 pass
         except OSError as error:
-            raise OutputError(
-                f"cannot write '{target.name}': {system_reason(error) or error.strerror or error}"
-            ) from error
+            raise OutputError(f"cannot write '{target.name}': {refusal(error)}") from error
     return targets
 
 
@@ -151,7 +149,7 @@ def _taken(target: Target, stack: contextlib.ExitStack, *, brief: bool) -> Lock:
                     )
                 time.sleep(_PAUSE)
     except OSError as error:
-        raise OutputError(f"cannot write '{target.name}': {system_reason(error) or error.strerror or error}") from error
+        raise OutputError(f"cannot write '{target.name}': {refusal(error)}") from error
 
 
 def _released(lock: Lock) -> None:
@@ -194,6 +192,4 @@ def whole_files(*paths: Path, force: bool, alike: Callable[[Path, Path], bool] |
             apart = alike is None or first.target.status() is None or not alike(first.target.path, first.hidden)
             appear_together(drafts, force=force, apart=apart)
         except OSError as error:
-            raise OutputError(
-                f"cannot write '{paths[-1]}': {system_reason(error) or error.strerror or error}"
-            ) from error
+            raise OutputError(f"cannot write '{paths[-1]}': {refusal(error)}") from error

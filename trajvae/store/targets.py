@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trajvae.errors import OutputError
-from trajvae.system import system_reason
+from trajvae.system import refusal
 
 _MOST_LINKS = 40  # symbolic links that a name may lead over, as Linux has it
 _STREAMS = re.compile(r"/proc/(.+/)?fd|/dev/fd")  # folders whose names are descriptors of a process
@@ -86,7 +86,7 @@ def find_target(name: Path) -> Target:
 
 
 def _reason(name: Path, error: OSError | ValueError) -> str:
-    reason = system_reason(error) or (error.strerror if isinstance(error, OSError) else None) or str(error)
+    reason = refusal(error) if isinstance(error, OSError) else str(error)
     longest = max(len(os.fsencode(part)) for part in name.parts) if name.parts else 0
     return f"{reason} ({longest} bytes)" if "too long" in reason else reason
 
