@@ -22,12 +22,12 @@ from speed.setting import Setting
 import trajvae
 from trajvae import Model, Reading, TrainConfig, compare
 from trajvae.geometry.geodesic import Descent
-from trajvae.models.fit import begin, go_on
-from trajvae.models.schedule import default_batch
-from trajvae.models.supply import InMemory
+from trajvae.outputs.judging.trials import Plan
 from trajvae.outputs.optimize import Search
-from trajvae.outputs.trials import Plan
 from trajvae.readers.sources import open_source
+from trajvae.training.fit import begin, go_on
+from trajvae.training.frame_source import InMemory
+from trajvae.training.schedule import default_batch
 
 LIBRARY = Path(trajvae.__file__).parent
 EPOCHS, LOOKED, STEPS = 10, 7, 10  # of a training; the epoch that is looked at; its steps that count

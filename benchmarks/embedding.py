@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from trajvae.geometry.compact import Compact, Sampled, Spheres
-from trajvae.geometry.embedding import Embedding, ExactMap
-from trajvae.geometry.quality import measure
+from trajvae.geometry.cube_maps.cube_map import Embedding, ExactMap
+from trajvae.geometry.cube_maps.map_quality import measure
+from trajvae.geometry.cube_maps.wasserstein import learn_well
 from trajvae.geometry.rotations import Rotations
-from trajvae.geometry.wasserstein import learn_well
 
 MANIFOLDS: dict[str, Compact] = {
     "circle": Spheres((1,)),

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 
 from trajvae import Model, Reading, TrainConfig
-from trajvae.divergence import histogram_divergence
 from trajvae.features.rebuild import Coordinates, Plan, measure, rebuild
 from trajvae.features.tree import spanning_tree
-from trajvae.observables import built_in, catalogue, evaluate_all, pair_observables
-from trajvae.outputs.baselines import principal_draws
-from trajvae.outputs.projection import project
+from trajvae.molecule.divergence import histogram_divergence
+from trajvae.molecule.observables import built_in, catalogue, evaluate_all, pair_observables
+from trajvae.outputs.drawing.projection import project
+from trajvae.outputs.judging.baselines import principal_draws
 from trajvae.readers import open_source, pairwise_rmsd
 
 Row = tuple[str, str, str, bool]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from trajvae import TrainConfig, compare
-from trajvae.outputs.trials import Plan
+from trajvae.outputs.judging.trials import Plan
 
 Float64 = NDArray[np.float64]
 

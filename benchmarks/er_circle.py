@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae import TrainConfig, compare
-from trajvae.models.gaussians import Isotropic
-from trajvae.models.likelihoods import LIKELIHOODS
+from trajvae.likelihoods import LIKELIHOODS
+from trajvae.likelihoods.gaussians import Isotropic
 from trajvae.outputs.compare import Comparison
-from trajvae.outputs.trials import Plan
+from trajvae.outputs.judging.trials import Plan
 
 POINTS, WIDTH, SIGMA = 5000, 100, 0.1
 NETWORKS, SEEDS = range(3), 5

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from trajvae.readers.contacts import Sample
-from trajvae.readers.lattice import box_vectors
-from trajvae.readers.periodic import ImageHistory, Unwrapper
+from trajvae.periodic.contacts import Sample
+from trajvae.periodic.lattice import box_vectors
+from trajvae.periodic.unwrapper import ImageHistory, Unwrapper
 
 CELLS = {
     "cubic": (1.0, 1.0, 1.0, 90.0, 90.0, 90.0),

@@ -19,11 +19,11 @@ import numpy as np
 from trajvae import Model, plots
 from trajvae.errors import StoppedError, TrajvaeError
 from trajvae.geometry.geodesic import Descent
-from trajvae.models.unfinished import from_checkpoint
 from trajvae.outputs.optimize import Search
 from trajvae.readers.sources import Reading, open_source
 from trajvae.store import describe, read_conformations, read_model, read_table
-from trajvae.training import resume
+from trajvae.training.checkpoint_file import from_checkpoint
+from trajvae.training.session import resume
 
 FRAMES = np.load(Path(__file__).parents[1] / "examples" / "trajectories" / "chain2d.npz")["positions"][:60].copy()
 ROOM = 16 * 2**30  # bytes of address space beyond what the libraries take: far above what counts, which is what is used

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from trajvae import Model, TrainConfig, compare
 from trajvae.errors import StoppedError
 from trajvae.geometry.geodesic import Descent
+from trajvae.outputs.judging.trials import Plan
 from trajvae.outputs.optimize import Search
-from trajvae.outputs.trials import Plan
-from trajvae.training import train
+from trajvae.training.session import train
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"
 BACKENDS: dict[str, dict[str, Any]] = {

@@ -14,8 +14,8 @@ import MDAnalysis as mda
 import numpy as np
 
 from trajvae import Model
-from trajvae.models.unfinished import from_checkpoint
 from trajvae.store import describe, model_status, read_contents, read_model
+from trajvae.training.checkpoint_file import from_checkpoint
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"
 PATIENCE = 300.0

@@ -20,7 +20,7 @@ from MDAnalysisTests.datafiles import DCD, DCD2, GRO, PSF, XTC
 from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
-from trajvae.outputs.judgement import judge_embedding
+from trajvae.outputs.judging.verdicts import judge_embedding
 from trajvae.verdict import CARE, GOOD, UNUSABLE
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from trajvae.progress import Tell, listening
+from trajvae.runtime.progress import Tell, listening
 
 _BEAT = 0.5  # seconds between looks at the clock
 _SHORT = 0.4  # seconds that work may take without a bar

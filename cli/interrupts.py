@@ -113,7 +113,7 @@ def _on_its_way(handled: BaseException | None) -> bool:
 
 def _leave(number: int) -> None:
     """End the process at once, without what is hidden."""
-    locks = sys.modules.get("trajvae.store.locks")
+    locks = sys.modules.get("trajvae.store.output.locks")
     with contextlib.suppress(BaseException):
         getattr(locks, "remove_hidden", lambda: None)()
     os._exit(128 + number)

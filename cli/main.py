@@ -13,7 +13,7 @@ import click
 
 from trajvae._version import __version__
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
-from trajvae.system import system_reason
+from trajvae.runtime.system import system_reason
 
 from . import bars
 from .interrupts import own_process, tidy
@@ -97,7 +97,7 @@ class Commands(click.Group):
         """Return the command of a name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f".{cmd_name}", __package__), cmd_name)
+        command: click.Command = getattr(importlib.import_module(f".commands.{cmd_name}", __package__), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

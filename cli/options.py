@@ -279,7 +279,7 @@ def load_model(path: Path | None, device: str) -> Any:
     """Return the model that is named, or `model.h5`."""
     from trajvae.errors import ReadError
     from trajvae.model import Model
-    from trajvae.system import is_readable
+    from trajvae.runtime.system import is_readable
 
     found = path or Path("model.h5")
     if not is_readable(found):

@@ -20,7 +20,7 @@ from MDAnalysisTests.datafiles import DCD, PSF
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import TrajvaeWarning
-from trajvae.models import torsions
+from trajvae.likelihoods import torsions
 
 Draw = Callable[..., torch.Tensor]
 
@@ -98,8 +98,8 @@ def at_fixed_cuts(monkeypatch: pytest.MonkeyPatch) -> Callable[[Draw], Draw]:
 def made(chain, tiny_model) -> dict[str, Any]:
     """What `tiny_model` gives, by the file it is saved in."""
     from trajvae import compare
+    from trajvae.outputs.judging.trials import Plan
     from trajvae.outputs.optimize import Search
-    from trajvae.outputs.trials import Plan
 
     search = Search(starts=4, steps=10, noise=4, draws=16, keep=3)
     small = {name: TrainConfig(backend=name, epochs=1, hidden=(8,)) for name in ("euclidean", "hyperspherical")}

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from trajvae import Model, TrainConfig, plots
 from trajvae.errors import OptionError, TrajvaeWarning
-from trajvae.observables import OBSERVABLES, Function, Observable, angle
+from trajvae.molecule.observables import OBSERVABLES, Function, Observable, angle
 from trajvae.outputs.embed import embed_to
-from trajvae.outputs.objective_table import OBJECTIVES, ObjectiveKind, Request, objective_help
 from trajvae.outputs.optimize import Search
+from trajvae.outputs.searching.objective_table import OBJECTIVES, ObjectiveKind, Request, objective_help
 from trajvae.plots.panels import panels_of
 from trajvae.store import read_contents, read_model
 from trajvae.store.checksums import NAME, SEAL
@@ -202,7 +202,7 @@ def test_the_command_line_takes_them(chain: Array, tmp_path: Path) -> None:
     """Where a program imports its additions before it; `info` and `plot` say the unit without them."""
     np.save(tmp_path / "traj.npy", chain)
     (tmp_path / "own.py").write_text(
-        "from trajvae.observables import OBSERVABLES, Observable, angle\n"
+        "from trajvae.molecule.observables import OBSERVABLES, Observable, angle\n"
         "OBSERVABLES['bend'] = lambda t: Observable('bend', 'degree', lambda x: angle(x, 0, 6, 11))\n"
     )
     own = [sys.executable, "-c", "import own; from trajvae_cli import main; main()"]

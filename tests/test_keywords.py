@@ -10,8 +10,8 @@ import pytest
 from trajvae import Embed, Model, Reading, TrainConfig, TrajVAE
 from trajvae.comparison import candidates
 from trajvae.errors import OptionError, TrajvaeError
+from trajvae.outputs.drawing.repair import Mending
 from trajvae.outputs.generate import Drawing
-from trajvae.outputs.mending import Mending
 
 TRAINING = {f.name for f in dataclasses.fields(TrainConfig)}
 READING = {f.name for f in dataclasses.fields(Reading)}

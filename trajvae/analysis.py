@@ -11,19 +11,19 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from trajvae.collecting import Collect
+from trajvae.alignment.align import frame_jump
+from trajvae.analysis_base import Collect
 from trajvae.config import NetworkOptions
 from trajvae.errors import OptionError
 from trajvae.keywords import spelled_out
 from trajvae.model import Model
-from trajvae.models.record import encode_all
-from trajvae.models.train import Progress
+from trajvae.models.encoding import encode_all
 from trajvae.outputs.embed import Embedding, Origin, assemble
-from trajvae.readers.align import frame_jump
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, own_selection
-from trajvae.train_options import CONFIG_DEFAULTS, config_of
+from trajvae.training.options import CONFIG_DEFAULTS, config_of
+from trajvae.training.trainer import Progress
 
 
 class TrajVAE(Collect):

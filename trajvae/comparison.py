@@ -8,15 +8,15 @@ from typing import Any, Unpack
 
 from trajvae.config import CandidateOptions, TrainConfig
 from trajvae.errors import OptionError
-from trajvae.functions import importing, names_given
 from trajvae.keywords import spelled_out
 from trajvae.latents import LATENTS, latent_options, make_latent, resolve_settings
 from trajvae.model import Model
 from trajvae.outputs.compare import Comparison
-from trajvae.outputs.trials import Plan, check_frames, examine, train_all
+from trajvae.outputs.judging.trials import Plan, check_frames, examine, train_all
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, own_selection
-from trajvae.train_options import CONFIG_DEFAULTS
+from trajvae.training.options import CONFIG_DEFAULTS
+from trajvae.user_functions import importing, names_given
 
 
 @spelled_out(CandidateOptions, CONFIG_DEFAULTS)

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypedDict
 
 from trajvae.errors import OptionError
-from trajvae.functions import StoredSettings
 from trajvae.signature import parse_manifold, parse_signature
+from trajvae.user_functions import StoredSettings
 
 CENTERS = ("geometry", "mass")
 WIDTHS: dict[str, tuple[int, ...]] = {"internal": (128, 128)}

@@ -9,34 +9,35 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from trajvae import train_options
 from trajvae.config import TrainConfig
 from trajvae.display import Displayed, Summary
 from trajvae.errors import ModelError
 from trajvae.geometry.geodesic import Descent
 from trajvae.keywords import spelled_out
-from trajvae.models.identity import check_molecule
+from trajvae.models.encoding import encode_all
+from trajvae.models.model_file import Parts, from_record, to_record
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record, encode_all
-from trajvae.models.saved import Parts, from_record, to_record
-from trajvae.models.supply import InMemory
+from trajvae.models.record import Record
+from trajvae.models.same_molecule import check_molecule
 from trajvae.outputs.conformations import Conformations
+from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, DrawingOptions
 from trajvae.outputs.embed import Embedding, embed
 from trajvae.outputs.generate import Drawing
 from trajvae.outputs.history import TrainingHistory
 from trajvae.outputs.marginals import Marginals, marginals
-from trajvae.outputs.mending import DRAWING_DEFAULTS, DrawingOptions
-from trajvae.outputs.objectives import Goal, Objective, parse_objective
-from trajvae.outputs.observed import Observed
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.path import find_ends, path
+from trajvae.outputs.searching.best_frame import Observed
+from trajvae.outputs.searching.objectives import Goal, Objective, parse_objective
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_matching
 from trajvae.store import read_model, verification, write_model
 from trajvae.topology import Topology
-from trajvae.train_options import ResumeOptions, RunOptions, TrainOptions, running
-from trajvae.training import resume, train, train_frames
+from trajvae.training import options as train_options
+from trajvae.training.frame_source import InMemory
+from trajvae.training.options import ResumeOptions, RunOptions, TrainOptions, running
+from trajvae.training.session import resume, train, train_frames
 
 
 class Model(Displayed):

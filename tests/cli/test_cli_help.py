@@ -137,7 +137,7 @@ def test_only_the_command_that_is_used_is_imported():
         "import sys, trajvae_cli\n"
         "try:\n    trajvae_cli.main(sys.argv[1:])\n"
         "except SystemExit:\n    pass\n"
-        "sys.stderr.write(' '.join(n.split('.')[1] for n in sys.modules if n.startswith('trajvae_cli.')))\n"
+        "sys.stderr.write(' '.join(n.split('.')[-1] for n in sys.modules if n.startswith('trajvae_cli.')))\n"
     )
     for arguments, wanted in ((["--help"], set()), (["path", "--help"], {"path"})):
         full = [sys.executable, "-c", code, *arguments]

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae import TrainConfig
+from trajvae.alignment.align import Alignment
 from trajvae.features import FEATURES, Internal, Lesson
 from trajvae.latents import LATENTS, Context
+from trajvae.likelihoods.internal import Molecular
 from trajvae.models.evidence import group_sizes, nested_bounds
-from trajvae.models.molecular import Molecular
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.vae import VAE
-from trajvae.readers.align import Alignment
 from trajvae.topology import Topology
 
 CASES: list[dict[str, Any]] = [

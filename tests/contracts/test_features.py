@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trajvae.alignment.align import Alignment
 from trajvae.errors import OptionError, ReadError
 from trajvae.features import FEATURES, Features, Lesson, ShapeSpace, features_of
 from trajvae.features.cartesian import constraints, householder, principal_components
-from trajvae.readers.align import Alignment
 from trajvae.topology import Topology
 
 Float64 = NDArray[np.float64]

@@ -13,10 +13,10 @@ from torch import distributions as td
 
 from trajvae.errors import OptionError
 from trajvae.features import ShapeSpace
-from trajvae.models.gaussians import FRAMES_A_FEATURE, MAX_FULL, Full, Isotropic
-from trajvae.models.likelihood import Likelihood
-from trajvae.models.likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
-from trajvae.models.lowrank import LowRank
+from trajvae.likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
+from trajvae.likelihoods.base import Likelihood
+from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL, Full, Isotropic
+from trajvae.likelihoods.principal import LowRank
 
 SIZE = 4
 FLOOR = 1e-3

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.func import jacfwd, jacrev, jvp, vjp
 
+from trajvae.alignment.align import Alignment, pairwise_rmsd, rmsd
 from trajvae.errors import ReadError
 from trajvae.features.cartesian import ShapeSpace, constraints, householder, principal_components
-from trajvae.readers.align import Alignment, pairwise_rmsd, rmsd
 
 # torch itself scripts its decompositions when forward mode is first used
 FORWARD_MODE = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")

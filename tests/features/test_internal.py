@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.stats import circmean, circstd, norm
 from torch import Tensor
 
+from trajvae.alignment.align import Alignment
 from trajvae.errors import OptionError
 from trajvae.features import Internal, Lesson
 from trajvae.features.internal import STIFF
 from trajvae.features.rebuild import Coordinates, Plan, measure, rebuild
 from trajvae.readers import Reading, open_source
-from trajvae.readers.align import Alignment
 from trajvae.topology import Topology
 
 Float64 = NDArray[np.float64]

@@ -14,11 +14,11 @@ from MDAnalysisTests.datafiles import DCD, DCD2, PSF
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trajvae.alignment.align import center, optimal_rotations, pairwise_rmsd
 from trajvae.errors import TrajvaeWarning
 from trajvae.features.rebuild import Coordinates, Plan, log_volume, measure, rebuild
 from trajvae.features.tree import spanning_tree
 from trajvae.readers import Reading, open_source
-from trajvae.readers.align import center, optimal_rotations, pairwise_rmsd
 
 SOURCES = {
     "dipeptide": lambda e: (e / "alanine_dipeptide.xtc", Reading(topology=e / "alanine_dipeptide.pdb", select="all")),

@@ -10,10 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from trajvae.alignment.align import pairwise_rmsd
 from trajvae.features.rebuild import Plan, measure, rebuild
 from trajvae.features.tree import generations, link_fragments, spanning_tree
 from trajvae.readers import Reading, open_source
-from trajvae.readers.align import pairwise_rmsd
 from trajvae.topology import Topology
 
 Index = NDArray[np.int64]

@@ -9,7 +9,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from trajvae.geometry.compact import Compact, Sampled, Spheres, special_orthogonal
-from trajvae.geometry.embedding import ExactMap, jacobian, log_stretch
+from trajvae.geometry.cube_maps.cube_map import ExactMap, jacobian, log_stretch
 from trajvae.geometry.rotations import Rotations
 
 MANIFOLDS: dict[str, Compact] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trajvae.geometry.discrepancy import SCALES, discrepancy, multiquadric, null_quantile
+from trajvae.geometry.cube_maps.discrepancy import SCALES, discrepancy, multiquadric, null_quantile
 
 
 def _sample(n: int, seed: int, shift: float = 0.0) -> torch.Tensor:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from trajvae.geometry.compact import Compact, Sampled, Spheres
-from trajvae.geometry.embedding import ExactMap, LearnedMap
-from trajvae.geometry.quality import Quality, measure
-from trajvae.geometry.wasserstein import Recipe, learn
+from trajvae.geometry.cube_maps.cube_map import ExactMap, LearnedMap
+from trajvae.geometry.cube_maps.map_quality import Quality, measure
+from trajvae.geometry.cube_maps.wasserstein import Recipe, learn
 
 CIRCLE = Spheres((1,))
 

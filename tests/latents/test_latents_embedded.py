@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, TrajvaeError
-from trajvae.geometry import wasserstein
 from trajvae.geometry.compact import Spheres
-from trajvae.geometry.embedding import LearnedMap, jacobian, log_stretch, smoothest
-from trajvae.geometry.quality import Quality, measure
+from trajvae.geometry.cube_maps import wasserstein
+from trajvae.geometry.cube_maps.cube_map import LearnedMap, jacobian, log_stretch, smoothest
+from trajvae.geometry.cube_maps.map_quality import Quality, measure
 from trajvae.latents import Context, Embedded, embedded, latent_options, make_latent
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from trajvae import TrainConfig
+from trajvae.alignment.align import Alignment
 from trajvae.geometry.medoids import medoids
 from trajvae.latents import Context, RiemannianHamiltonian, make_latent
 from trajvae.latents.densities import MOMENTA
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.vae import VAE
-from trajvae.readers.align import Alignment
 
 
 def _made(backend: str = "rhvae", frames: int = 60, **settings: Any) -> tuple[VAE, Tensor, Tensor]:

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae import Model
+from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig
-from trajvae.models.entrance import entrance_of
+from trajvae.models.fused_encoder import entrance_of
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.vae import VAE
-from trajvae.readers.align import Alignment
 
 Array = NDArray[np.floating]
 

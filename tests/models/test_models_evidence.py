@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from trajvae import TrainConfig
+from trajvae.alignment.align import Alignment
 from trajvae.models.evidence import effective_draws, evidence, group_sizes, nested_bounds
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
-from trajvae.readers.align import Alignment
 from trajvae.topology import Topology
 
 

@@ -15,11 +15,11 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from trajvae import Model, TrainConfig
+from trajvae.alignment.align import Alignment
 from trajvae.errors import TrajvaeWarning
 from trajvae.latents import Params
 from trajvae.models.evidence import mutual_information, prior_gap
 from trajvae.models.pipeline import Pipeline, Sizes, build_vae
-from trajvae.readers.align import Alignment
 from trajvae.topology import Topology
 
 Array = NDArray[np.floating]

@@ -7,11 +7,11 @@ import pytest
 
 from trajvae.errors import OptionError
 from trajvae.features import Internal, Shape, ShapeSpace
-from trajvae.models.gaussians import MAX_FULL, Full, Isotropic
-from trajvae.models.likelihood import Likelihood
-from trajvae.models.likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
-from trajvae.models.lowrank import Conditional, LowRank
-from trajvae.models.molecular import Molecular
+from trajvae.likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
+from trajvae.likelihoods.base import Likelihood
+from trajvae.likelihoods.gaussians import MAX_FULL, Full, Isotropic
+from trajvae.likelihoods.internal import Molecular
+from trajvae.likelihoods.principal import Conditional, LowRank
 from trajvae.readers import Alignment
 
 CLASSES: dict[str, type[Likelihood]] = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trajvae.errors import OptionError
-from trajvae.models.networks import MLP
+from trajvae.networks import MLP
 
 
 def _mlp(seed: int = 0, hidden: tuple[int, ...] = (300, 400)) -> MLP:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from scipy.stats import special_ortho_group
 
 from trajvae import Model, TrainConfig
+from trajvae.alignment.align import Alignment
 from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.models.encoded import join
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.vae import VAE
-from trajvae.readers.align import Alignment
 
 Array = NDArray[np.floating]
 

@@ -14,7 +14,7 @@ import torch
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import ModelError, OptionError, TrajvaeError
-from trajvae.models.checks import Budget
+from trajvae.models.model_file_checks import Budget
 from trajvae.topology import GROUPS
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from trajvae import Model, TrainConfig
+from trajvae.alignment.align import mean_structure, superpose
+from trajvae.alignment.moves import moves
 from trajvae.features.cartesian import constraints
-from trajvae.features.moves import moves
-from trajvae.models.shapes import shape_bound
-from trajvae.readers.align import mean_structure, superpose
+from trajvae.models.shape_evidence import shape_bound
 
 Float64 = NDArray[np.float64]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from trajvae import Model, TrainConfig, compare, plots
 from trajvae.comparison import candidates
 from trajvae.errors import ModelError, OptionError, StoppedError, TrajvaeError
-from trajvae.geometry import wasserstein
-from trajvae.geometry.quality import Quality
+from trajvae.geometry.cube_maps import wasserstein
+from trajvae.geometry.cube_maps.map_quality import Quality
 from trajvae.latents import embedded
-from trajvae.models.ownership import is_own, sign_origin
 from trajvae.store import describe
+from trajvae.training.checkpoint_ownership import is_own, sign_origin
 
 Edited = Callable[[Path], contextlib.AbstractContextManager[h5py.File]]
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch import distributions as td
 
 from trajvae import Model, TrainConfig
+from trajvae.alignment.align import Alignment
 from trajvae.latents import Context
 from trajvae.models.pipeline import Sizes, build_vae
 from trajvae.models.vae import VAE
-from trajvae.readers.align import Alignment
 
 FRAMES = 6
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
-from trajvae.outputs.baselines import evenly, known_frames, principal_draws, resampled
+from trajvae.outputs.judging.baselines import evenly, known_frames, principal_draws, resampled
 
 Array = NDArray[np.floating]
 DRAWS = 40_000

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import circmean
 
-from trajvae.outputs.circle import mean, quantiles, spread, wrapped
+from trajvae.outputs.searching.circular_statistics import mean, quantiles, spread, wrapped
 
 ANGLES = np.random.default_rng(0).normal(175.0, 20.0, size=(3, 500))
 

@@ -15,7 +15,7 @@ from trajvae.errors import ModelError, OptionError
 from trajvae.latents import LATENTS
 from trajvae.models.evidence import Evidence
 from trajvae.outputs.compare import Comparison
-from trajvae.outputs.trials import Plan, Trial
+from trajvae.outputs.judging.trials import Plan, Trial
 from trajvae.store.tables import read_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")

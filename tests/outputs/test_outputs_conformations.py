@@ -14,8 +14,8 @@ import pytest
 
 from trajvae import Conformations, Model
 from trajvae.errors import OutputError
+from trajvae.molecule.from_mdanalysis import bonds_of, topology_of
 from trajvae.outputs.conformations import conformation_files
-from trajvae.readers.molecules import bonds_of, topology_of
 from trajvae.topology import Topology
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OutputError, TrajvaeWarning
-from trajvae.models.saved import hash_of
+from trajvae.models.model_file import hash_of
 from trajvae.outputs.embed import Embedding, embed, embed_to
 from trajvae.store import read_model, read_table
 

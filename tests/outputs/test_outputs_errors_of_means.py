@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from trajvae.outputs.errors_of_means import mean_error
+from trajvae.outputs.judging.errors_of_means import mean_error
 
 Float64 = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import torch
 
 from trajvae import Model
 from trajvae.errors import OptionError
-from trajvae.validity import REASONS
+from trajvae.molecule.validity import REASONS
 
 
 def test_shapes_and_figures(tiny_model: Model) -> None:

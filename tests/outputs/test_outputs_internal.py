@@ -15,10 +15,10 @@ from trajvae.errors import ModelError
 from trajvae.geometry.geodesic import Descent
 from trajvae.latents import LATENTS
 from trajvae.models.evidence import evidence
+from trajvae.molecule.validity import REASONS, bond_lengths
+from trajvae.outputs.judging.trials import Plan
 from trajvae.outputs.optimize import Search
-from trajvae.outputs.trials import Plan
 from trajvae.readers import Reading
-from trajvae.validity import REASONS, bond_lengths
 
 Array = NDArray[np.floating[Any]]
 

@@ -18,11 +18,11 @@ from scipy.spatial.distance import cdist
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.geometry.geodesic import Descent
-from trajvae.models.likelihoods import LIKELIHOODS
-from trajvae.models.torsions import TORSIONS
+from trajvae.likelihoods import LIKELIHOODS
+from trajvae.likelihoods.torsions import TORSIONS
+from trajvae.molecule.validity import REASONS, bond_angles, bond_lengths
 from trajvae.outputs.optimize import Search
 from trajvae.readers import Reading
-from trajvae.validity import REASONS, bond_angles, bond_lengths
 
 Array = NDArray[np.floating[Any]]
 

@@ -13,10 +13,10 @@ from scipy.signal import lfilter
 from scipy.spatial.distance import jensenshannon
 
 from trajvae import Model, Reading, TrainConfig
-from trajvae.divergence import bin_edges, histogram
-from trajvae.outputs.errors_of_means import mean_error
-from trajvae.outputs.histograms import Marginal, compare
-from trajvae.outputs.kinds import VERDICTS, Kind, divisions, floors, judge, kind_of
+from trajvae.molecule.divergence import bin_edges, histogram
+from trajvae.outputs.judging.errors_of_means import mean_error
+from trajvae.outputs.judging.histograms import Marginal, compare
+from trajvae.outputs.judging.observable_kinds import VERDICTS, Kind, divisions, floors, judge, kind_of
 from trajvae.outputs.marginals import Marginals, halves
 
 Float64 = NDArray[np.float64]

@@ -15,11 +15,11 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy, ks_2samp, wasserstein_distance
 
 from trajvae import Model, Reading, TrainConfig
-from trajvae.divergence import BINS, circular_wasserstein
 from trajvae.errors import OutputError, ReadError
 from trajvae.models.partition import HELD_OUT, TRAINING
+from trajvae.molecule.divergence import BINS, circular_wasserstein
 from trajvae.outputs import marginals as module
-from trajvae.outputs.histograms import compare
+from trajvae.outputs.judging.histograms import compare
 from trajvae.outputs.marginals import COMPARED, Marginals, halves
 
 Float64 = NDArray[np.float64]

@@ -11,7 +11,7 @@ from MDAnalysis.lib.distances import calc_angles, calc_dihedrals
 
 from trajvae import Reading
 from trajvae.errors import OptionError, ReadError, SelectionError
-from trajvae.outputs.measure import Places, measure
+from trajvae.outputs.atom_measures import Places, measure
 
 FRAMES = np.array([3, 5, 7, 50, 97])
 

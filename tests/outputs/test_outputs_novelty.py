@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from trajvae import Model
-from trajvae.outputs import novelty as module
+from trajvae.alignment.align import pairwise_rmsd
+from trajvae.outputs.drawing import novelty as module
+from trajvae.outputs.drawing.novelty import NEIGHBOURS, coverage, nearest, novelty
 from trajvae.outputs.generate import generate
-from trajvae.outputs.novelty import NEIGHBOURS, coverage, nearest, novelty
-from trajvae.readers.align import pairwise_rmsd
 
 Array = NDArray[np.floating]
 

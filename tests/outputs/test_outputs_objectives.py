@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OptionError, ReadError
-from trajvae.observables import Observable, superposed_rmsd
-from trajvae.outputs.objectives import Goal, parse_objective
+from trajvae.molecule.observables import Observable, superposed_rmsd
 from trajvae.outputs.optimize import Search, optimize
+from trajvae.outputs.searching.objectives import Goal, parse_objective
 
 Array = NDArray[np.floating]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from trajvae import Conformations, Model, TrainConfig
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
-from trajvae.observables import Observable, built_in, evaluate
+from trajvae.molecule.observables import Observable, built_in, evaluate
+from trajvae.molecule.validity import bond_lengths
 from trajvae.outputs.optimize import Search, familiar, optimize
-from trajvae.outputs.support import Support
-from trajvae.validity import bond_lengths
+from trajvae.outputs.searching.support import Support
 
 Array = NDArray[np.floating]
 SEARCH = Search(starts=8, steps=60, noise=16, draws=64, keep=6)

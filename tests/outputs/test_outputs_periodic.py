@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OptionError
-from trajvae.observables import OBSERVABLES, Observable, angle, dihedral, evaluate
-from trajvae.outputs.objective_table import OBJECTIVES, known_objectives, objective_help, written
-from trajvae.outputs.objectives import Goal, parse_objective
+from trajvae.molecule.observables import OBSERVABLES, Observable, angle, dihedral, evaluate
 from trajvae.outputs.optimize import Search
+from trajvae.outputs.searching.objective_table import OBJECTIVES, known_objectives, objective_help, written
+from trajvae.outputs.searching.objectives import Goal, parse_objective
 
 Array = NDArray[np.floating]
 SEARCH = Search(starts=4, steps=20, noise=8, draws=32, keep=3)

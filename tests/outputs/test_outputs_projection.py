@@ -9,10 +9,10 @@ import pytest
 from MDAnalysisTests.datafiles import DCD, PSF
 from numpy.typing import NDArray
 
-from trajvae.outputs.projection import project
+from trajvae.molecule.validity import Validity
+from trajvae.outputs.drawing.projection import project
 from trajvae.readers.sources import Reading, open_source
 from trajvae.topology import Topology
-from trajvae.validity import Validity
 
 Array = NDArray[np.float64]
 

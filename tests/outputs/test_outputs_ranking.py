@@ -11,15 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
+from trajvae.alignment.distances import rmsd_matrix
 from trajvae.errors import TrajvaeWarning
-from trajvae.observables import built_in, evaluate
-from trajvae.outputs.failures import explain
+from trajvae.molecule.observables import built_in, evaluate
+from trajvae.molecule.validity import REASONS
 from trajvae.outputs.optimize import Search
-from trajvae.outputs.ranking import Candidates, rank
-from trajvae.outputs.support import Support
-from trajvae.readers.distances import rmsd_matrix
+from trajvae.outputs.searching.failures import explain
+from trajvae.outputs.searching.ranking import Candidates, rank
+from trajvae.outputs.searching.support import Support
 from trajvae.readers.reading import Reading
-from trajvae.validity import REASONS
 
 Array = NDArray[np.floating[Any]]
 EXAMPLES = Path(__file__).parents[2] / "examples" / "trajectories"

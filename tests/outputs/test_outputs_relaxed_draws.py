@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from trajvae import Model, Reading, TrainConfig
+from trajvae.alignment.align import pairwise_rmsd
 from trajvae.outputs.conformations import Conformations
-from trajvae.outputs.relax import Relaxation
-from trajvae.readers.align import pairwise_rmsd
+from trajvae.outputs.drawing.relax import Relaxation
 
 
 @pytest.fixture(scope="module")

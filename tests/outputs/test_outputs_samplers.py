@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError
-from trajvae.outputs.centroids import posterior_metric
+from trajvae.outputs.drawing.samplers import SAMPLERS, settle
 from trajvae.outputs.generate import generate
 from trajvae.outputs.marginals import marginals
-from trajvae.outputs.samplers import SAMPLERS, settle
+from trajvae.outputs.searching.latent_metrics import posterior_metric
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 

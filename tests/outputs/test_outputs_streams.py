@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trajvae import Model
 from trajvae.errors import OptionError, OutputError
-from trajvae.outputs.support import Support
+from trajvae.outputs.searching.support import Support
 from trajvae.store import read_conformations
 
 BATCH = 32

@@ -17,8 +17,8 @@ import pytest
 
 from trajvae import Conformations, Model
 from trajvae.errors import OutputError, TrajvaeError
+from trajvae.molecule.structure_files import structure_file
 from trajvae.outputs.conformations import Piece, save_pieces
-from trajvae.readers.structure_files import structure_file
 from trajvae.store import Header
 from trajvae.topology import Topology
 
@@ -139,7 +139,7 @@ import numpy as np
 warnings.simplefilter("ignore")
 from pathlib import Path
 from trajvae.errors import OutputError
-from trajvae.readers.structure_files import structure_file
+from trajvae.molecule.structure_files import structure_file
 from trajvae.store import whole_files
 from trajvae.topology import Topology
 import MDAnalysis.lib.formats.libdcd, MDAnalysis.lib.formats.libmdaxdr

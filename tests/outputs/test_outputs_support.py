@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from trajvae import Model
 from trajvae.latents import Latent, make_latent
-from trajvae.outputs.support import NEIGHBOURS, QUANTILE, Support
+from trajvae.outputs.searching.support import NEIGHBOURS, QUANTILE, Support
 
 
 @pytest.fixture

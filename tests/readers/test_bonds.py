@@ -14,9 +14,9 @@ from MDAnalysisTests.datafiles import DCD, GRO, PSF, TPR, XTC
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import ReadError, TrajvaeWarning
+from trajvae.molecule.elements import elements_of
 from trajvae.readers import Reading, open_source
 from trajvae.readers.bonds import Bonds, guess_bonds
-from trajvae.readers.elements import elements_of
 from trajvae.readers.samples import Sample
 
 

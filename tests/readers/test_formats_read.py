@@ -16,9 +16,9 @@ from MDAnalysisTests import datafiles
 
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers import Reading, open_source
+from trajvae.readers.file_formats.packed_text import check_text
 from trajvae.readers.formats import FORMATS, format_of
 from trajvae.readers.opening import open_topology
-from trajvae.readers.packed import check_text
 
 N, T = 12, 30
 

@@ -12,12 +12,12 @@ from MDAnalysisTests import datafiles
 
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers import Reading, open_source
-from trajvae.readers.dcd import DCDFrames
-from trajvae.readers.library import ReaderFrames
-from trajvae.readers.netcdf import NetCDFFrames
+from trajvae.readers.file_formats.dcd import DCDFrames
+from trajvae.readers.file_formats.library import ReaderFrames
+from trajvae.readers.file_formats.netcdf import NetCDFFrames
+from trajvae.readers.file_formats.trr import TRRFrames
+from trajvae.readers.file_formats.xtc import XTCFrames
 from trajvae.readers.opening import open_any
-from trajvae.readers.trr import TRRFrames
-from trajvae.readers.xtc import XTCFrames
 
 FILES = {
     "DCD": (datafiles.PSF, datafiles.DCD),

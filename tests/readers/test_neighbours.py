@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trajvae.errors import TrajvaeWarning
-from trajvae.readers.neighbours import Succession, at_usual_stride
+from trajvae.readers.consecutive import Succession, at_usual_stride
 
 
 def follows(*times, size=None):

@@ -124,7 +124,7 @@ def test_links_that_somebody_plants_are_not_followed(tmp_path: Path) -> None:
     import h5py
 
     from trajvae.errors import OutputError
-    from trajvae.store.writing import create_file
+    from trajvae.store.hdf5_writer import create_file
 
     (tmp_path / "victim").write_text("precious")
     with (

@@ -9,7 +9,7 @@ from h5py import h5d, h5p, h5s, h5t, h5z
 
 from trajvae.errors import ReadError
 from trajvae.store import Header, Quantity, describe, read_table, write_table
-from trajvae.store.limits import LEAST_ROOM, check_heaps, room
+from trajvae.store.untrusted_hdf5 import LEAST_ROOM, check_heaps, room
 
 
 @pytest.fixture

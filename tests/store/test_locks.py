@@ -18,8 +18,8 @@ import pytest
 
 from trajvae.errors import OutputError
 from trajvae.store import hold_outputs, whole_files
-from trajvae.store.holders import Holder
-from trajvae.store.locks import TIME_TO_LIVE
+from trajvae.store.output.lock_holders import Holder
+from trajvae.store.output.locks import TIME_TO_LIVE
 
 HOLDING = """
 import sys

@@ -16,7 +16,7 @@ from trajvae.errors import OutputError
 from trajvae.store import check_outputs, whole_files
 
 AS_ANOTHER = """
-import os, sys, trajvae.store.files
+import os, sys, trajvae.store.output.atomic_output
 from pathlib import Path
 from trajvae.store import check_outputs
 os.setuid(2345)

@@ -11,9 +11,9 @@ from h5py import h5d, h5p, h5s, h5t
 
 from trajvae.errors import ReadError
 from trajvae.store import Header, Quantity, describe, read_table, write_table
-from trajvae.store.holes import data_parts, stored_size
-from trajvae.store.limits import LEAST_ROOM, check_contents, check_heaps
-from trajvae.store.walk import places
+from trajvae.store.disk_usage import data_parts, stored_size
+from trajvae.store.name_walk import places
+from trajvae.store.untrusted_hdf5 import LEAST_ROOM, check_contents, check_heaps
 
 
 @pytest.fixture

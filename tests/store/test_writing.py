@@ -11,13 +11,13 @@ import h5py
 import numpy as np
 import pytest
 
-from trajvae.store.writing import create_file
+from trajvae.store.hdf5_writer import create_file
 
 REFUSED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from trajvae.store.writing import create_file
+from trajvae.store.hdf5_writer import create_file
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 try:
     with create_file(Path(sys.argv[2])) as file:

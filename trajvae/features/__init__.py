@@ -1,10 +1,10 @@
 """Frames in the coordinates that are modelled. A new kind is one class here and one line in `FEATURES`."""
 
+from trajvae.alignment.differentiable import NO_STRUCTURE
 from trajvae.errors import OptionError
 from trajvae.features.base import LEAST_FLOOR, Features, Lesson, Shape
 from trajvae.features.cartesian import ShapeSpace
 from trajvae.features.internal import Internal
-from trajvae.features.superposition import NO_STRUCTURE
 
 FEATURES: dict[str, type[Features]] = {"cartesian": ShapeSpace, "internal": Internal}
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trajvae.readers.align import Alignment
+from trajvae.alignment.align import Alignment
 from trajvae.topology import Topology
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trajvae.alignment.align import Alignment
 from trajvae.errors import ReadError
 from trajvae.features.base import Features, Lesson, Shape
-from trajvae.readers.align import Alignment
 
 Float64 = NDArray[np.float64]
 

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trajvae.alignment.align import Alignment
+from trajvae.alignment.differentiable import superposed
+from trajvae.alignment.moves import moves
 from trajvae.errors import OptionError
 from trajvae.features.base import LEAST_FLOOR, Features, Lesson, Shape
 from trajvae.features.cartesian import SCALE_FLOOR, ShapeSpace, constraints, principal_components
-from trajvae.features.moves import moves
 from trajvae.features.rebuild import Coordinates, Plan, log_volume, measure, rebuild
-from trajvae.features.superposition import superposed
 from trajvae.features.tree import spanning_tree
-from trajvae.readers.align import Alignment
 
 STIFF = 0.45  # radians; circular standard deviation below which a torsion counts with the linear coordinates
 _STRAIGHT = 0.02  # sine of an angle that is straight in the median frame

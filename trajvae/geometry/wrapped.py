@@ -26,7 +26,7 @@ from trajvae.errors import TrajvaeError
 from trajvae.geometry.manifolds import ConstantCurvature
 from trajvae.geometry.maps import in_rows, out_of_rows
 from trajvae.geometry.trigonometry import arc_slopes, arc_values, sine_ratio
-from trajvae.geometry.turns import SHORT, fold, summed, turns_that_matter
+from trajvae.geometry.windings import SHORT, fold, summed, turns_that_matter
 
 _POSITIVE_VECTOR = constraints.independent(constraints.positive, 1)  # type: ignore[no-untyped-call]
 

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError, TrajvaeError
-from trajvae.functions import imported, one_line
 from trajvae.geometry.compact import Compact, Sampled, Spheres
-from trajvae.geometry.embedding import ExactMap, LearnedMap, jacobian, smoothest
-from trajvae.geometry.quality import Quality, measure
+from trajvae.geometry.cube_maps.cube_map import ExactMap, LearnedMap, jacobian, smoothest
+from trajvae.geometry.cube_maps.map_quality import Quality, measure
+from trajvae.geometry.cube_maps.wasserstein import learn_well
 from trajvae.geometry.rotations import Rotations
-from trajvae.geometry.wasserstein import learn_well
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.latents.hidden import HIDDEN
 from trajvae.signature import parse_manifold
+from trajvae.user_functions import imported, one_line
 
 _MAPS = ("auto", "exact", "learned")
 _KNOWN = "circle, torus:K, sphere:N or so3"

@@ -1,1 +1,1 @@
-"""Networks, likelihoods, the VAE and its training."""
+"""Data and networks of the VAE: its parts put together, the evidence it finds, and what its file holds."""

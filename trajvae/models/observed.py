@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trajvae.alignment.align import pairwise_rmsd
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
-from trajvae.readers.align import pairwise_rmsd
+from trajvae.molecule.validity import Validity
 from trajvae.topology import Topology
-from trajvae.validity import Validity
 
 Array = NDArray[np.floating[Any]]
 

@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trajvae.alignment.align import Alignment, pairwise_rmsd
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError
 from trajvae.features import NO_STRUCTURE, Features, Shape, features_of
 from trajvae.latents import Params, make_latent
+from trajvae.likelihoods import make_likelihood
 from trajvae.models.encoded import Encoded
-from trajvae.models.entrance import Entrance, Key, entrance_of, key_of
-from trajvae.models.likelihoods import make_likelihood
-from trajvae.models.networks import MLP
+from trajvae.models.fused_encoder import Entrance, Key, entrance_of, key_of
 from trajvae.models.vae import VAE
-from trajvae.readers.align import Alignment, pairwise_rmsd
+from trajvae.networks import MLP
 from trajvae.topology import Topology
 
 Array = NDArray[np.floating[Any]]

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from trajvae.features import Features
 from trajvae.latents import Context, Latent, Params
-from trajvae.models.likelihood import Likelihood
-from trajvae.models.networks import MLP
+from trajvae.likelihoods.base import Likelihood
+from trajvae.networks import MLP
 
 
 class Terms(NamedTuple):

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import ModelError, OptionError
-from trajvae.outputs.errors_of_means import FEWEST, mean_error, student
-from trajvae.outputs.trials import Trial
+from trajvae.outputs.judging.errors_of_means import FEWEST, mean_error, student
+from trajvae.outputs.judging.trials import Trial
 from trajvae.store import Header, Quantity, storable, write_table
 from trajvae.store.schema import Tree
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import OutputError
-from trajvae.readers.molecules import to_mdtraj, to_universe, write_pdb
-from trajvae.readers.pdb import same_atoms
-from trajvae.readers.structure_files import FORMATS, structure_file
+from trajvae.molecule.from_mdanalysis import to_mdtraj, to_universe, write_pdb
+from trajvae.molecule.pdb import same_atoms
+from trajvae.molecule.structure_files import FORMATS, structure_file
 from trajvae.store import Header, Quantity, conformations_file, whole_files
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology

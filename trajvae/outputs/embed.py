@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trajvae.alignment.align import frame_jump
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.models.encoded import Columns, Encoded
+from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
-from trajvae.models.saved import hash_of
-from trajvae.outputs.judgement import judge_embedding
-from trajvae.outputs.measures import FrameMeasures, Measured
-from trajvae.readers.align import frame_jump
+from trajvae.outputs.frame_measures import FrameMeasures, Measured
+from trajvae.outputs.judging.verdicts import judge_embedding
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
 from trajvae.store import Header, Quantity, table_file

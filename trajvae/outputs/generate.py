@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from trajvae.display import Displayed, Summary
 from trajvae.errors import OptionError
 from trajvae.keywords import spelled_out
+from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
-from trajvae.models.saved import hash_of
-from trajvae.models.threads import in_order, small_work
-from trajvae.observables import built_in, evaluate_all
+from trajvae.molecule.observables import built_in, evaluate_all
+from trajvae.molecule.validity import REASONS
 from trajvae.outputs.conformations import Conformations, Piece, gather, median_of, save_pieces
-from trajvae.outputs.judgement import judge_generation
-from trajvae.outputs.mending import MENDING_DEFAULTS, Batch, Mending, MendingOptions, draw_batch
-from trajvae.outputs.novelty import nearest
-from trajvae.outputs.relax import Relaxation
-from trajvae.outputs.samplers import Points, settle
-from trajvae.outputs.support import Support
-from trajvae.progress import counted
+from trajvae.outputs.drawing.novelty import nearest
+from trajvae.outputs.drawing.relax import Relaxation
+from trajvae.outputs.drawing.repair import MENDING_DEFAULTS, Batch, Mending, MendingOptions, draw_batch
+from trajvae.outputs.drawing.samplers import Points, settle
+from trajvae.outputs.judging.verdicts import judge_generation
+from trajvae.outputs.searching.support import Support
+from trajvae.runtime.progress import counted
+from trajvae.runtime.threads import in_order, small_work
 from trajvae.store import Header, Quantity
-from trajvae.validity import REASONS
 
 Progress = Callable[[int, int], None]
 

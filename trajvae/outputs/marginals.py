@@ -20,19 +20,19 @@ from numpy.typing import NDArray
 
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
-from trajvae.divergence import bin_edges, histogram, histogram_divergence
 from trajvae.errors import ReadError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
-from trajvae.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
-from trajvae.outputs.baselines import evenly, known_frames, principal_draws, resampled
-from trajvae.outputs.errors_of_means import mean_error
+from trajvae.molecule.divergence import bin_edges, histogram, histogram_divergence
+from trajvae.molecule.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
+from trajvae.outputs.drawing.novelty import novelty
+from trajvae.outputs.drawing.samplers import settle
 from trajvae.outputs.generate import draw
-from trajvae.outputs.histograms import Marginal, Wide, compare, outside
-from trajvae.outputs.kinds import Kind, atoms_of, divisions, floors, judge
-from trajvae.outputs.novelty import novelty
-from trajvae.outputs.samplers import settle
-from trajvae.progress import counted
+from trajvae.outputs.judging.baselines import evenly, known_frames, principal_draws, resampled
+from trajvae.outputs.judging.errors_of_means import mean_error
+from trajvae.outputs.judging.histograms import Marginal, Wide, compare, outside
+from trajvae.outputs.judging.observable_kinds import Kind, atoms_of, divisions, floors, judge
+from trajvae.runtime.progress import counted
 from trajvae.store import Header, Quantity, write_table
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology

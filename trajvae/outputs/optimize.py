@@ -18,23 +18,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import OptionError
+from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import Record
-from trajvae.models.saved import hash_of
-from trajvae.models.threads import small_work
-from trajvae.observables import Observable, evaluate
-from trajvae.outputs.circle import quantiles, spread
+from trajvae.molecule.bonded_terms import bond_lengths
+from trajvae.molecule.observables import Observable, evaluate
 from trajvae.outputs.conformations import Conformations
-from trajvae.outputs.descent import Descent
-from trajvae.outputs.failures import explain
-from trajvae.outputs.judgement import judge_optimum
-from trajvae.outputs.objectives import Goal
-from trajvae.outputs.observed import Observed
-from trajvae.outputs.projection import project
-from trajvae.outputs.ranking import Candidates, Ranked, familiar, rank
-from trajvae.outputs.support import Support
+from trajvae.outputs.drawing.projection import project
+from trajvae.outputs.judging.verdicts import judge_optimum
+from trajvae.outputs.searching.best_frame import Observed
+from trajvae.outputs.searching.circular_statistics import quantiles, spread
+from trajvae.outputs.searching.descent import Descent
+from trajvae.outputs.searching.failures import explain
+from trajvae.outputs.searching.objectives import Goal
+from trajvae.outputs.searching.ranking import Candidates, Ranked, familiar, rank
+from trajvae.outputs.searching.support import Support
+from trajvae.runtime.threads import small_work
 from trajvae.store import Quantity
-from trajvae.terms import bond_lengths
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]

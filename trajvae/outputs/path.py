@@ -18,16 +18,17 @@ from trajvae.errors import OptionError
 from trajvae.geometry.curves import NodeCurve, equal_times
 from trajvae.geometry.geodesic import Descent, Geodesic, Problem, geodesic
 from trajvae.geometry.metric import Dense, KernelDensity, Metric, Pullback, spacing
+from trajvae.models.encoding import encode_all
+from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record, encode_all
-from trajvae.models.saved import hash_of
-from trajvae.models.threads import small_work
-from trajvae.observables import built_in, evaluate
-from trajvae.outputs.centroids import learned_metric, posterior_metric
+from trajvae.models.record import Record
+from trajvae.molecule.observables import built_in, evaluate
 from trajvae.outputs.conformations import Conformations
-from trajvae.outputs.novelty import nearest
-from trajvae.outputs.structures import read_structure
-from trajvae.progress import counted
+from trajvae.outputs.drawing.novelty import nearest
+from trajvae.outputs.searching.latent_metrics import learned_metric, posterior_metric
+from trajvae.outputs.searching.structures import read_structure
+from trajvae.runtime.progress import counted
+from trajvae.runtime.threads import small_work
 from trajvae.store import Quantity
 
 Float64 = NDArray[np.float64]

@@ -149,7 +149,7 @@ def _measured(points: StoredPoints | StoredConformations, text: str, trajectory:
     files = list(trajectory.files) or [_found(name, beside, points.name) for name in points.files]
     known = [str(name) for name in points.reading.get("topology", ())]
     tops = list(trajectory.topologies) or [_found(name, beside, points.name, "-s") for name in known]
-    from trajvae.outputs.measure import Places, measure  # torch and MDAnalysis, which no other figure waits for
+    from trajvae.outputs.atom_measures import Places, measure  # torch and MDAnalysis, which no other figure waits for
     from trajvae.readers.reading import Reading
 
     told = {name: points.reading.get(name) for name in ("select", "bonds", "format")}

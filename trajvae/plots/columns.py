@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, ReadError
-from trajvae.readers.npy import read_numbers
-from trajvae.system import is_readable, system_reason
+from trajvae.readers.file_formats.npy import read_numbers
+from trajvae.runtime.system import is_readable, system_reason
 
 Float64 = NDArray[np.float64]
 

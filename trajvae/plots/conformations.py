@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
-from trajvae.outputs.circle import wrapped
+from trajvae.outputs.searching.circular_statistics import wrapped
 from trajvae.plots import style
 
 Float64 = NDArray[np.float64]

@@ -1,8 +1,8 @@
 """From files and objects to chunks of frames: opening, selecting, making whole, aligning."""
 
-from trajvae.readers.align import Alignment, frame_jump, pairwise_rmsd, principal, superpose
+from trajvae.alignment.align import Alignment, frame_jump, pairwise_rmsd, principal, superpose
+from trajvae.molecule.from_mdanalysis import to_mdtraj, to_universe, write_pdb
 from trajvae.readers.data_set import Chunk, Frames
-from trajvae.readers.molecules import to_mdtraj, to_universe, write_pdb
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source
 

@@ -11,11 +11,11 @@ import scipy
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
-from trajvae.readers.elements import attribute, elements_of
-from trajvae.readers.molecules import bonds_of, has_names
-from trajvae.readers.residues import SEARCH
+from trajvae.molecule.elements import attribute, elements_of
+from trajvae.molecule.from_mdanalysis import bonds_of, has_names
+from trajvae.molecule.residues import SEARCH
 from trajvae.readers.samples import Sample
-from trajvae.system import is_readable
+from trajvae.runtime.system import is_readable
 
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from trajvae.display import Brief
 from trajvae.errors import ReadError
-from trajvae.progress import measured
-from trajvae.readers.bond_check import BondCheck
+from trajvae.molecule.long_bonds import BondCheck
+from trajvae.periodic.unwrapper import ImageHistory, Unwrapper
+from trajvae.readers.consecutive import Succession
 from trajvae.readers.frames import Array, FrameBlock, FrameFile
-from trajvae.readers.neighbours import Succession
-from trajvae.readers.periodic import ImageHistory, Unwrapper
-from trajvae.readers.sanity import FARTHEST, check_spread, usable_boxes
+from trajvae.readers.plausibility import FARTHEST, check_spread, usable_boxes
+from trajvae.runtime.progress import measured
 from trajvae.topology import Topology
 
 _CHUNK_NUMBERS = 2**21  # coordinates in a chunk: 16 MB in float64

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from trajvae.errors import ReadError, TrajvaeError
-from trajvae.system import system_reason
+from trajvae.runtime.system import system_reason
 
 _LEAST_MEMORY, _LEAST_SPACE, _MEMORY = 2**29, 2**31, 64  # bytes for any file, and for each byte of it
 _PARSING = threading.Lock()  # held while a limit of memory is set

@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 
 from trajvae.errors import ReadError
-from trajvae.readers.arrays import array_frames, open_array
-from trajvae.readers.dcd import DCDFrames
+from trajvae.molecule.from_mdanalysis import keep
+from trajvae.molecule.from_mdtraj import topology_from_mdtraj
+from trajvae.molecule.to_libraries import to_universe
 from trajvae.readers.failures import one_line, parsing_limit
+from trajvae.readers.file_formats.arrays import array_frames, open_array
+from trajvae.readers.file_formats.dcd import DCDFrames
+from trajvae.readers.file_formats.h5md import H5MDFrames
+from trajvae.readers.file_formats.library import MdtrajFrames, ReaderFrames
+from trajvae.readers.file_formats.mdtraj_hdf5 import load_mdtraj
+from trajvae.readers.file_formats.netcdf import NetCDFFrames
+from trajvae.readers.file_formats.packed_text import check_text
+from trajvae.readers.file_formats.trr import TRRFrames
+from trajvae.readers.file_formats.xtc import XTCFrames
 from trajvae.readers.formats import Format, format_of
 from trajvae.readers.frames import ArrayFrames, FrameFile
-from trajvae.readers.from_mdtraj import topology_from_mdtraj
-from trajvae.readers.h5md import H5MDFrames
-from trajvae.readers.library import MdtrajFrames, ReaderFrames
-from trajvae.readers.mdtraj_hdf5 import load_mdtraj
-from trajvae.readers.molecules import keep
-from trajvae.readers.netcdf import NetCDFFrames
-from trajvae.readers.packed import check_text
-from trajvae.readers.to_libraries import to_universe
-from trajvae.readers.trr import TRRFrames
 from trajvae.readers.universes import open_universe
-from trajvae.readers.xtc import XTCFrames
+from trajvae.runtime.system import is_readable
 from trajvae.store import check_hdf5
-from trajvae.system import is_readable
 
 _OWN: dict[str, Callable[[Path], FrameFile]] = {
     "XTC": XTCFrames,

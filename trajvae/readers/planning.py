@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import TrajvaeWarning
-from trajvae.readers.bond_check import BondCheck, are_beads, longest_bond
+from trajvae.molecule.elements import attribute, elements_of
+from trajvae.molecule.from_mdanalysis import has_names, is_kept, topology_of
+from trajvae.molecule.long_bonds import BondCheck, are_beads, longest_bond
+from trajvae.molecule.selection import select_atoms
+from trajvae.periodic.contacts import Sample as Snapshot
+from trajvae.periodic.unwrapper import Unwrapper
 from trajvae.readers.bonds import Bonds, complete_bonds, known_bonds, molecules_of
-from trajvae.readers.contacts import Sample as Snapshot
 from trajvae.readers.data_set import AtomPlan
-from trajvae.readers.elements import attribute, elements_of
 from trajvae.readers.frames import Array, FrameFile
-from trajvae.readers.molecules import has_names, is_kept, topology_of
-from trajvae.readers.periodic import Unwrapper
+from trajvae.readers.plausibility import check_units
 from trajvae.readers.reading import Reading
 from trajvae.readers.samples import FEW, Sample, look_at
-from trajvae.readers.sanity import check_units
-from trajvae.readers.selection import select_atoms
 from trajvae.topology import Topology
 
 Int64 = NDArray[np.int64]

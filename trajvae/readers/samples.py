@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.readers.frames import Array, FrameFile, a_few
-from trajvae.readers.sanity import FARTHEST, is_box
+from trajvae.readers.plausibility import FARTHEST, is_box
 
 Int64 = NDArray[np.int64]
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from trajvae.errors import OptionError, ReadError, SelectionError, TrajvaeWarning
+from trajvae.molecule.masses import warn_of_masses
+from trajvae.molecule.selection import atom_groups, has_names, own_selection
 from trajvae.readers.data_set import Chunk, Frames, correspond
 from trajvae.readers.frames import FrameFile
-from trajvae.readers.masses import warn_of_masses
 from trajvae.readers.opening import OpenedTrajectory, open_any
 from trajvae.readers.planning import Selected, plan_reading, select_from
 from trajvae.readers.reading import Reading
-from trajvae.readers.selection import atom_groups, has_names, own_selection
 
 _LOGGER = logging.getLogger("trajvae")
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from trajvae.errors import ReadError, TrajvaeWarning
-from trajvae.readers.dcd import DCDFrames
+from trajvae.readers.file_formats.dcd import DCDFrames
+from trajvae.readers.file_formats.library import ReaderFrames
+from trajvae.readers.file_formats.trr import TRRFrames
+from trajvae.readers.file_formats.xtc import XTCFrames
 from trajvae.readers.frames import ArrayFrames, FrameFile, Int64, numbers_of
-from trajvae.readers.library import ReaderFrames
-from trajvae.readers.trr import TRRFrames
-from trajvae.readers.xtc import XTCFrames
 
 _FAST: dict[str, Callable[[Path], FrameFile]] = {"DCD": DCDFrames, "XTC": XTCFrames, "TRR": TRRFrames}
 

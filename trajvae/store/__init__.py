@@ -3,16 +3,16 @@
 from trajvae.store.checksums import verification
 from trajvae.store.conformations import conformations_file, read_conformations, write_conformations
 from trajvae.store.contents import Contents, read_contents
-from trajvae.store.describing import describe
-from trajvae.store.drafts import steady
-from trajvae.store.files import check_outputs, hold_outputs, whole_files
+from trajvae.store.description import describe
+from trajvae.store.disk_usage import stored_size
 from trajvae.store.h5md_file import H5MDParticles, describe_h5md, is_h5md, read_h5md
-from trajvae.store.holes import stored_size
-from trajvae.store.limits import room_of
 from trajvae.store.mdtraj_file import read_mdtraj
 from trajvae.store.models import ModelRecord, model_hash, model_status, read_model, write_model
+from trajvae.store.output.atomic_output import check_outputs, hold_outputs, whole_files
+from trajvae.store.output.drafts import steady
 from trajvae.store.schema import Header, Quantity, check_hdf5, storable
 from trajvae.store.tables import read_table, table_file, write_table
+from trajvae.store.untrusted_hdf5 import room_of
 
 __all__ = [
     "Contents",

@@ -25,9 +25,9 @@ from h5py import h5a, h5d, h5o
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
+from trajvae.store.hdf5_writer import create_file
 from trajvae.store.json_text import parse_json
-from trajvae.store.limits import read_text
-from trajvae.store.writing import create_file
+from trajvae.store.untrusted_hdf5 import read_text
 
 NAME = "trajvae/checksums"
 SEAL = "checksum"  # attribute of /trajvae

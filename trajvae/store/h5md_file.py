@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
-from trajvae.store.limits import check_contents
 from trajvae.store.schema import open_hdf5, plain_attribute
+from trajvae.store.untrusted_hdf5 import check_contents
 
 Float64 = NDArray[np.float64]
 

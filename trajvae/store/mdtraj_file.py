@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.store.json_text import parse_json
-from trajvae.store.limits import check_contents
 from trajvae.store.schema import open_hdf5, plain_attribute
+from trajvae.store.untrusted_hdf5 import check_contents
 
 # what one unit is in nm, ps and degrees, by the names that mdtraj and those who write its files use
 _LENGTHS = {"nanometers": 1.0, "nanometer": 1.0, "nm": 1.0, "angstroms": 0.1, "angstrom": 0.1}

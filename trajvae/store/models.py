@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from trajvae.errors import ModelError
 from trajvae.store.checksums import sealed_file
-from trajvae.store.files import whole_files
 from trajvae.store.json_text import parse_json
+from trajvae.store.output.atomic_output import whole_files
 from trajvae.store.schema import (
     Header,
     Tree,

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from trajvae._version import __version__
 from trajvae.display import Brief
 from trajvae.errors import ReadError
+from trajvae.runtime.system import is_readable, system_reason
 from trajvae.store.checksums import NAME, Checksums, Sums
-from trajvae.store.layouts import check_layout, members
-from trajvae.store.limits import check_contents, check_heaps, read_text
-from trajvae.system import is_readable, system_reason
+from trajvae.store.file_layouts import check_layout, members
+from trajvae.store.untrusted_hdf5 import check_contents, check_heaps, read_text
 
 SCHEMA = 2
 _OLDEST = {"model": 2}  # of schema 1, features did not begin with the principal components

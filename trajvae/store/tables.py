@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trajvae.errors import OutputError
 from trajvae.store.checksums import Sums, sealed_file
-from trajvae.store.files import whole_files
+from trajvae.store.output.atomic_output import whole_files
 from trajvae.store.schema import (
     Header,
     Quantity,

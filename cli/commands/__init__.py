@@ -1,0 +1,1 @@
+"""The commands, one module for each; the module has the name of its command."""

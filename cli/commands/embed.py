@@ -1,0 +1,91 @@
+"""`trajvae embed`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trajvae.verdict import verdict_of
+
+from .. import options, report
+from .train import CONTRACT, OF_TRAINING, train_model, unfinished
+
+
+@click.command(
+    cls=options.GroupedCommand, epilog='Example: trajvae embed traj.dcd -s top.psf --select "name CA" -o ca.h5'
+)
+@options.trajectories
+@options.reading
+@options.model
+@options.training
+@options.running
+@options.output("embed.h5")
+@options.common
+def embed(
+    trajectories: tuple[str, ...], model: Path | None, output: Path, force: bool, as_json: bool, **choices: Any
+) -> None:
+    """Write latent coordinates of every frame.
+
+    With -m that model is applied; else model.h5 of this folder; where there is none, it is trained first, and where its
+    training stopped, that goes on.
+    """
+    from trajvae.outputs.embed import embed_to
+
+    since = time.monotonic()
+    names = options.need_trajectories(trajectories)
+    path = model or Path("model.h5")
+    options.ready([output], {**choices, "model": path}, names, force=force)
+    begun = model is None and unfinished(path)
+    existing = path.exists() and not begun
+    if existing or model is not None:
+        trained, frames = _apply(model, names, choices)
+    else:
+        note = f"no model in this folder: training '{path}' first"
+        trained = train_model(names, choices, path, force=False, note=note, go_on=begun)
+        frames = trained.open(names, options.reading_of(choices))
+    bar = report.bar("embedding", "frame")
+    said: dict[str, Any] = {"command": options.command_line(), "seed": choices["seed"]}
+    said |= {"record": trained.record, "applied": _applied(trained, path, choices)}
+    embedded = embed_to(output, trained.pipeline, frames, bar, **said, force=force)
+    own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
+    applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
+    figures = {**own, **(applied if existing else {}), "in_support": embedded["in_support"]}
+    figures |= {"model": str(path), "model_hash": said["applied"].model_hash, "output": str(output)}
+    lines = [] if existing else report.training_lines(trained.figures)
+    lines += [
+        f"embedded {embedded['frames']} frames: RMSD {embedded['rmsd']:.3f} Å "
+        f"(PCA of the same dimension {embedded['pca_rmsd']:.3f} Å)",
+        f"in the support of the training frames: {100.0 * embedded['in_support']:.1f} % of them",
+        *(verdict_of(embedded) if existing else []),
+        f"model: {path}   latent coordinates: {output}",
+    ]
+    report.result(figures, lines, as_json=as_json)
+
+
+def _applied(trained: Any, path: Path, choices: dict[str, Any]) -> Any:
+    """Which model is applied and how trajectories are opened, for the file."""
+    from trajvae.models.model_file import hash_of
+    from trajvae.outputs.embed import Applied
+
+    reading = options.reading_of(choices)
+    reading = replace(reading, select=reading.select if reading.select is not None else trained.config.select)
+    return Applied(hash_of(trained.pipeline), str(path), reading)
+
+
+def _apply(model: Path | None, names: list[str], choices: dict[str, Any]) -> tuple[Any, Any]:
+    path = model or Path("model.h5")
+    trained = options.load_model(path, choices["device"])
+    if options.given(choices) and trained.command != options.command_line():  # else it was stopped while it embedded
+        flags = ", ".join("--" + name.replace("_", "-").replace("settings", "set") for name in options.given(choices))
+        raise click.UsageError(
+            f"{flags} would need a training, but '{path}' exists: use 'trajvae train' for a new model"
+        )
+    frames = trained.open(names, options.reading_of(choices))
+    if model is None:
+        report.say(f"using the model '{path}' of this folder (trained by: {trained.command})")
+    report.say(f"selected: {frames.selection} ({frames.topology.n_atoms} atoms, {frames.n_frames} frames)")
+    return trained, frames

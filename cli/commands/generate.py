@@ -1,0 +1,138 @@
+"""`trajvae generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trajvae.verdict import verdict_of
+
+from .. import options, report
+
+_MANY = 0.98  # of draws that are valid as drawn
+
+
+@click.command(
+    cls=options.GroupedCommand,
+    epilog="Examples: trajvae generate -n 1000 -o new.h5md   (opens in MDAnalysis with new.pdb, and in mdtraj);  "
+    "trajvae generate -n 1000 -o new.xtc   (new.xtc with new.pdb opens anywhere; new.h5md keeps the numbers)",
+)
+@click.option("-n", "--number", type=int, default=1000, show_default=True, help="How many conformations.")
+@click.option("--mean", is_flag=True, help="Decode the mean of p(x|z) instead of drawing from it.")
+@click.option(
+    "--sampler",
+    default="auto",
+    show_default=True,
+    help="Where latent points come from: prior, aggregate (posteriors of simulated frames), metric (Hamiltonian Monte "
+    "Carlo where posteriors are; flat latent spaces), or auto: prior, but aggregate where much of the prior is empty.",
+)
+@click.option(
+    "--redraws",
+    type=int,
+    default=2,
+    show_default=True,
+    help="Draw x again at the same z where it is not valid, at most.",
+)
+@click.option("--project", is_flag=True, help="Move draws into the simulation's ranges of bonds, angles and contacts.")
+@click.option("--valid-only", is_flag=True, help="Go on until N are valid.")
+@click.option(
+    "--budget", type=int, default=50, show_default=True, help="Draws for each of N, at most, with --valid-only."
+)
+@click.option("--relax", is_flag=True, help="Minimise what is kept in a force field (Amber14, OBC2; needs OpenMM).")
+@click.option("--novelty", is_flag=True, help="Say how far each is from the nearest simulated frame.")
+@options.model
+@options.structures("generate.h5md")
+@options.common
+def generate(
+    number: int,
+    mean: bool,
+    sampler: str,
+    novelty: bool,
+    model: Path | None,
+    output: Path,
+    force: bool,
+    seed: int,
+    device: str,
+    as_json: bool,
+    **mending: Any,
+) -> None:
+    """Draw new conformations from the model."""
+    from trajvae.errors import OptionError
+    from trajvae.outputs.conformations import conformation_files
+
+    if number < 1:
+        raise OptionError(f"-n must be 1 or more, got {number}")
+    options.ready(conformation_files(output), {"model": model or Path("model.h5")}, [], force=force)
+    trained = options.load_model(model, device)
+    drawing = trained.drawing(
+        number,
+        seed=seed,
+        mean=mean,
+        sampler=sampler,
+        novelty=novelty,
+        progress=report.bar("generating", "conformation"),
+        **mending,
+    )
+    found = drawing.save(output, force=force, command=options.command_line())
+    lines = [
+        f"{number} conformations, {found['valid']} of them valid ({100 * found['valid'] / number:.1f} %; of held-out "
+        f"simulated frames {100 * trained.figures['held_out_valid']:.1f} %)",
+        *_mended(found),
+        *_drawn(found),
+        *_further(found),
+        *_advice(found, drawing.reasons, mean, trained.config.features),
+        *verdict_of(found),
+        f"positions: {options.written(output)}",
+    ]
+    report.result({**found, "output": str(output)}, lines, as_json=as_json)
+
+
+def _mended(figures: dict[str, Any]) -> list[str]:
+    """How many were valid as drawn, and what was done about the others."""
+    f = figures
+    if f["valid_raw"] == f["drawn"]:
+        return []
+    text = f"valid as drawn: {f['valid_raw']} of {f['drawn']}"
+    if "moved" in f:
+        text += f"; projected, by {f['moved']:.3f} Å of RMSD in the mean"
+    if f["redrawn"]:
+        text += f"; drawn again: {f['redrawn']}"
+    return [text]
+
+
+def _further(figures: dict[str, Any]) -> list[str]:
+    """Energies and distances to simulated frames, where they were asked for."""
+    lines = []
+    if "energy" in figures:
+        lines.append(
+            f"relaxed: potential energy {figures['energy']:.0f} kJ/mol in the median, "
+            f"{figures['energy_drawn']:.0f} as drawn"
+        )
+    if "nearest_rmsd" in figures:
+        lines.append(f"nearest frame that the model keeps: {figures['nearest_rmsd']:.3f} Å of RMSD in the median")
+    return lines
+
+
+def _drawn(figures: dict[str, Any]) -> list[str]:
+    """What a sampler says of itself."""
+    text = f"sampler {figures['sampler']}: {100 * figures['off_data']:.1f} % of latent points off the data"
+    if "acceptance" in figures:
+        size = figures["effective_sample_size"]
+        text += f", acceptance {100 * figures['acceptance']:.0f} %, worth {size:.0f} independent draws"
+    return [text]
+
+
+def _advice(figures: dict[str, Any], reasons: dict[str, int], mean: bool, features: str) -> list[str]:
+    """What to do where draws are no molecules."""
+    from trajvae.molecule.validity import REASONS
+
+    if figures["valid"] * 2 > figures["n"]:
+        some = features == "cartesian" and figures["valid_raw"] < _MANY * figures["drawn"]
+        return ["train with --features auto for bonds and angles as the simulation has them"] if some else []
+    counts = ", ".join(f"{reasons[name]} {name}" for name in REASONS[1:] if reasons.get(name))
+    way = "" if mean else "; --project moves draws into the allowed ranges, --mean decodes averages"
+    if features == "cartesian":
+        way += "; 'trajvae train --features auto' may suit the molecule better"
+    return [f"most are not valid (first failure: {counts}){way}"]

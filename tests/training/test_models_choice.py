@@ -1,0 +1,170 @@
+"""Which features suit a molecule."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from trajvae import TrainConfig
+from trajvae.errors import OptionError
+from trajvae.features import FEATURES, Lesson
+from trajvae.likelihoods import LIKELIHOODS
+from trajvae.molecule.divergence import histogram_divergence
+from trajvae.readers import Alignment, Reading, open_source
+from trajvae.topology import Topology
+from trajvae.training.choose_features import choose_features, divergences
+
+Array = NDArray[np.floating]
+
+
+def _lesson(x: Array, topology: Topology | None = None, floor: float = 1e-3) -> Lesson:
+    alignment = Alignment.fit("superpose", x, np.ones(x.shape[1]))
+    return Lesson(alignment, topology or Topology.anonymous(x.shape[1]), alignment.apply(x), floor, 2)
+
+
+@pytest.fixture(scope="module")
+def dipeptide(examples: Path) -> Lesson:
+    """500 frames of alanine dipeptide's heavy atoms."""
+    reading = Reading(examples / "alanine_dipeptide.pdb", "not element H", step=20)
+    frames = open_source(str(examples / "alanine_dipeptide.xtc"), reading)
+    return _lesson(frames.read().positions, frames.topology, frames.precision)
+
+
+@pytest.fixture(scope="module")
+def kinase(adk: tuple[Path, Path]) -> Lesson:
+    """The C-alphas of adenylate kinase."""
+    frames = open_source(str(adk[1]), Reading(adk[0], "name CA"))
+    return _lesson(frames.read().positions, frames.topology)
+
+
+def _two_atoms() -> Array:
+    x = np.zeros((60, 2, 3))
+    x[:, 1, 0] = 1.5 + 0.1 * np.random.default_rng(0).normal(size=60)
+    return x
+
+
+def _line(noise: float) -> Array:
+    """Five atoms in a line that stretches as a whole."""
+    random = np.random.default_rng(0)
+    x = np.arange(5.0)[None, :, None] * np.array([1.5, 0.0, 0.0]) * (1.0 + 0.05 * random.normal(size=(60, 1, 1)))
+    return np.asarray(x + noise * random.normal(size=x.shape))
+
+
+def test_a_small_flexible_molecule_is_internal(dipeptide: Lesson) -> None:
+    """`auto` takes internal coordinates for alanine dipeptide, by far, and leaves all other options alone."""
+    given = TrainConfig(features="auto", latent_dim=3, seed=5)
+    config, found = choose_features(given, dipeptide)
+    assert config == replace(given, features="internal")
+    assert set(found) == {"feature_choice"}
+    assert set(found["feature_choice"]) == set(FEATURES)
+    assert found["feature_choice"]["internal"] < 0.5 * found["feature_choice"]["cartesian"]
+
+
+def test_a_folded_protein_is_cartesian(kinase: Lesson) -> None:
+    """`auto` takes shape space for the C-alphas of a protein, where internal coordinates swing by their levers."""
+    config, found = choose_features(TrainConfig(features="auto"), kinase)
+    assert config.features == "cartesian"
+    assert found["feature_choice"]["cartesian"] < 0.8 * found["feature_choice"]["internal"]
+
+
+@pytest.mark.parametrize("x", [_two_atoms(), _line(0.0), _line(1e-3)], ids=["two atoms", "a line", "nearly a line"])
+def test_where_internal_coordinates_are_impossible(x: Array) -> None:
+    """Two atoms, or atoms in a line, fall back to shape space without an error; nothing is said of the other kind."""
+    config, found = choose_features(TrainConfig(features="auto", latent_dim=1), _lesson(x))
+    assert config.features == "cartesian"
+    assert set(found["feature_choice"]) == {"cartesian"}
+
+
+@pytest.mark.parametrize("kind", ["cartesian", "internal", "no_such"])
+def test_what_a_user_said_stays(kind: str) -> None:
+    """Any other word than `auto` is left as it is, unseen frames and all: later code refuses what there is not."""
+    given = TrainConfig(features=kind)
+    config, found = choose_features(given, _lesson(_two_atoms()))
+    assert config is given
+    assert found == {}
+
+
+def test_a_kind_without_the_likelihood_is_left_out(dipeptide: Lesson) -> None:
+    """`lowrank`, which internal coordinates lack, makes `auto` take shape space where they would win by far."""
+    given = TrainConfig(features="auto", likelihood="lowrank")
+    config, found = choose_features(given, dipeptide)
+    assert config == replace(given, features="cartesian")
+    assert found == {"feature_choice": {"cartesian": divergences(dipeptide)["cartesian"]}}
+
+
+@pytest.mark.parametrize("name", sorted({name for names in LIKELIHOODS.values() for name in names}))
+def test_kinds_with_the_likelihood_stay(dipeptide: Lesson, name: str) -> None:
+    """The figures of kinds that have the likelihood are those without a word about it; others have none."""
+    short = replace(dipeptide, frames=dipeptide.frames[:60])
+    every = divergences(short)
+    assert set(every) == set(FEATURES)
+    assert divergences(short, name) == {kind: every[kind] for kind in FEATURES if name in LIKELIHOODS[kind]}
+
+
+def test_a_likelihood_of_no_kind_is_refused(dipeptide: Lesson) -> None:
+    """`auto` of a likelihood that there is not is an OptionError that names it and those there are."""
+    with pytest.raises(OptionError, match=r"no_such.*isotropic, full, lowrank, conditional"):
+        choose_features(TrainConfig(features="auto", likelihood="no_such"), dipeptide)
+
+
+def test_divergences_are_of_pair_distances(dipeptide: Lesson) -> None:
+    """Shape space's figure is that of normal draws with the frames' mean and covariance, made here by numpy."""
+    x = dipeptide.frames.astype(np.float64).reshape(len(dipeptide.frames), -1)
+    drawn = np.random.default_rng(1).multivariate_normal(x.mean(axis=0), np.cov(x.T), size=len(x), method="eigh")
+    frames = (a.reshape(len(x), -1, 3) for a in (x, drawn))
+    i, j = np.triu_indices(dipeptide.topology.n_atoms, 1)
+    real, made = (np.linalg.norm(a[:, i] - a[:, j], axis=-1) for a in frames)
+    expected = np.mean([histogram_divergence(a, b) for a, b in zip(real.T, made.T, strict=True)])
+    assert divergences(dipeptide)["cartesian"] == pytest.approx(expected, rel=0.03)
+
+
+def test_flexible_torsions_are_drawn_alone() -> None:
+    """What two torsions have in common is lost in the draws: it is worse for such a chain than for one without."""
+    random = np.random.default_rng(0)
+    turns = random.uniform(-2.5, 2.5, size=(1000, 2))
+    found = []
+    for second in (turns[:, 0], turns[:, 1]):
+        heading = np.cumsum(np.stack([np.zeros(1000), turns[:, 0], second], axis=1), axis=1)
+        steps = np.stack([np.cos(heading), np.sin(heading)], axis=2) * (1.5 + 0.02 * random.normal(size=(1000, 3, 1)))
+        found.append(divergences(_lesson(np.cumsum(np.pad(steps, ((0, 0), (1, 0), (0, 0))), axis=1)))["internal"])
+    assert found[0] > 1.5 * found[1]
+
+
+def test_the_choice_is_the_same_each_time(dipeptide: Lesson) -> None:
+    """The draws have a seed of their own: figures repeat, and torch's own generator is where it was."""
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    first = divergences(dipeptide)
+    assert divergences(dipeptide) == first
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_large_molecule_is_cartesian_untried() -> None:
+    """Above 2000 atoms internal coordinates are not fitted at all."""
+    random = np.random.default_rng(0)
+    x = 20.0 * random.normal(size=(2001, 3)) + 0.1 * random.normal(size=(6, 2001, 3))
+    alignment = Alignment("superpose", x[0] - x[0].mean(axis=0), np.ones(2001))
+    lesson = Lesson(alignment, Topology.anonymous(2001), alignment.apply(x), 1e-3, 2)
+    assert set(divergences(lesson)) == {"cartesian"}
+
+
+def test_long_trajectories_are_thinned() -> None:
+    """Of more than 2000 frames an even selection is looked at: frames between them say nothing."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(4001, 3, 2)) * 0.1 + [[0.0, 0.0], [1.5, 0.0], [1.5, 1.5]]
+    lesson = _lesson(x)
+    other = lesson.frames.copy()
+    other[np.arange(4001) % 3 != 0] = 99.0
+    assert divergences(replace(lesson, frames=other)) == divergences(lesson)
+
+
+def test_frames_in_the_plane_have_a_choice(chain: Array) -> None:
+    """In two dimensions both kinds are tried, and both are a number of bits between 0 and 1."""
+    found = divergences(_lesson(chain))
+    assert set(found) == set(FEATURES)
+    assert all(0.0 < value < 1.0 for value in found.values())

@@ -1,0 +1,1 @@
+"""Superposition of frames: centring, optimal rotations, distances between frames, and their derivatives."""

@@ -1,0 +1,68 @@
+"""Distances between all frames of two sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.alignment.align import center
+
+Array = NDArray[np.floating[Any]]
+Float64 = NDArray[np.float64]
+
+
+def rmsd_matrix(a: Array, b: Array) -> Float64:
+    """RMSD between all frames of two sets after optimal proper superposition, unweighted.
+
+    Parameters
+    ----------
+    a : ndarray, shape (A, N, D)
+    b : ndarray, shape (B, N, D)
+
+    Returns
+    -------
+    ndarray, shape (A, B)
+        To about 1e-6 of the frames' size: singular values come from the closed form of eigenvalues.
+    """
+    ones = np.ones(a.shape[1])
+    left, right = (np.asarray(center(x.astype(np.float64), ones)) for x in (a, b))
+    dims = a.shape[2]
+    rows = left.transpose(0, 2, 1).reshape(-1, a.shape[1])
+    columns = right.transpose(1, 0, 2).reshape(a.shape[1], -1)
+    covariance = (rows @ columns).reshape(len(a), dims, len(b), dims).transpose(1, 3, 0, 2)
+    overlap = _overlap_plane(covariance) if dims == 2 else _overlap_space(covariance)
+    square = np.square(left).sum(axis=(1, 2))[:, None] + np.square(right).sum(axis=(1, 2)) - 2.0 * overlap
+    return np.asarray(np.sqrt(np.maximum(square, 0.0) / a.shape[1]))
+
+
+def _overlap_plane(c: Float64) -> Float64:
+    """The largest trace of a turned covariance (2, 2, ...)."""
+    return np.asarray(np.hypot(c[0, 0] + c[1, 1], c[0, 1] - c[1, 0]))
+
+
+def _overlap_space(c: Float64) -> Float64:
+    """The largest trace of a covariance (3, 3, ...) turned properly: singular values, the least with det's sign.
+
+    References
+    ----------
+    O. K. Smith, Commun. ACM 4, 168 (1961): eigenvalues of a symmetric 3 x 3 matrix.
+    """
+    gram = np.einsum("ki...,kj...->ij...", c, c)
+    mean = (gram[0, 0] + gram[1, 1] + gram[2, 2]) / 3.0
+    d0, d1, d2 = (gram[i, i] - mean for i in range(3))
+    x, y, z = gram[0, 1], gram[0, 2], gram[1, 2]
+    p = np.sqrt(np.maximum((d0**2 + d1**2 + d2**2 + 2.0 * (x**2 + y**2 + z**2)) / 6.0, 1e-200))
+    half = (d0 * (d1 * d2 - z * z) - x * (x * d2 - y * z) + y * (x * z - y * d1)) / (2.0 * p**3)
+    angle = np.arccos(np.clip(half, -1.0, 1.0)) / 3.0
+    first = mean + 2.0 * p * np.cos(angle)
+    cofactors = [
+        c[i - 2, j - 2] * c[i - 1, j - 1] - c[i - 2, j - 1] * c[i - 1, j - 2] for i in range(3) for j in range(3)
+    ]
+    det = c[0, 0] * cofactors[0] + c[0, 1] * cofactors[1] + c[0, 2] * cofactors[2]
+    # from the largest alone, which is sure: (s2 + s3)^2 by the squares of the products of two, and the determinant
+    largest = np.sqrt(np.maximum(first, 1e-200))
+    products = sum(np.square(m) for m in cofactors)
+    rest = (products - np.square(det / largest)) / np.square(largest) + 2.0 * det / largest
+    return np.asarray(largest + np.sqrt(np.maximum(rest, 0.0)))

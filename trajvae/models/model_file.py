@@ -1,0 +1,168 @@
+"""Between a model and what `model.h5` holds of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trajvae.alignment.align import Alignment
+from trajvae.config import TrainConfig, check_types
+from trajvae.errors import ModelError
+from trajvae.models.devices import choose_device
+from trajvae.models.model_file_checks import Budget, check_values, damaged, numbers_in
+from trajvae.models.partition import HELD_OUT, TRAINING
+from trajvae.models.pipeline import Pipeline, Sizes, build_vae
+from trajvae.models.record import Record
+from trajvae.models.summary import check_summary
+from trajvae.molecule.validity import Validity
+from trajvae.store import Header, ModelRecord, Quantity, model_hash
+from trajvae.store.schema import Tree
+from trajvae.topology import Topology
+
+_UNITS = {"masses": "u"}
+_VALIDITY_UNITS = {
+    "bond_low": "Angstrom",
+    "bond_high": "Angstrom",
+    "angle_low": "radian",
+    "angle_high": "radian",
+    "omega_bend": "radian",
+}
+
+
+class Parts(NamedTuple):
+    """Hold all that makes a model.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+    record : Record
+    files : list of str
+        The trajectories it was trained on.
+    selection : str
+        The atoms in words.
+    command : str
+        The call that made it.
+    """
+
+    pipeline: Pipeline
+    record: Record
+    files: list[str]
+    selection: str
+    command: str
+
+
+def groups_of(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the weights, and what frames are aligned by."""
+    return {
+        "weights": {k: v.detach().cpu().numpy() for k, v in pipeline.vae.state_dict().items()},
+        "weighting": pipeline.alignment.weights,
+        "topology": {k: Quantity(v, _UNITS.get(k, "")) for k, v in pipeline.topology.to_arrays().items()},
+    }
+
+
+def hash_of(pipeline: Pipeline) -> str:
+    """Return the hash that distinguishes this model from all others, by `store.models.model_hash`."""
+    return model_hash(pipeline.config.to_dict(), pipeline.alignment.reference, groups_of(pipeline))
+
+
+def config_of(pipeline: Pipeline, selection: str) -> dict[str, Any]:
+    """Return the options of a model as JSON takes them."""
+    return {**pipeline.config.to_dict(), "sizes": dataclasses.asdict(pipeline.sizes), "selection": selection}
+
+
+def to_record(parts: Parts) -> ModelRecord:
+    """Return what is written of a model."""
+    pipeline, record = parts.pipeline, parts.record
+    training: Tree = {
+        "latent": record.latent,
+        "held_out": record.held_out,
+        "part": record.part,
+        "file": record.file,
+        "frame": record.frame,
+        "files": np.array(parts.files),
+        "sample": Quantity(record.sample, "Angstrom"),
+        "sample_index": record.sample_index,
+        "observables": record.frame_observables,
+    }
+    groups = {
+        **groups_of(pipeline),
+        "history": record.history,
+        "training": training,
+        "validity": {k: Quantity(v, _VALIDITY_UNITS.get(k, "")) for k, v in record.validity.to_arrays().items()},
+    }
+    config = {**config_of(pipeline, parts.selection), "elbo_of": pipeline.comparison_hash()}
+    header = Header("model", parts.command, pipeline.config.seed)
+    return ModelRecord(header, "complete", config, record.figures, pipeline.alignment.reference, groups)
+
+
+def from_record(stored: ModelRecord, device: str, path: str) -> Parts:
+    """Return a model made of what was read of a file.
+
+    Raises
+    ------
+    ModelError
+        Its parts are missing, or do not fit each other.
+    OptionError
+        There is no such device.
+    """
+    at = choose_device(device)
+    with damaged(path):
+        return _assembled(stored, at)
+
+
+def built(stored: ModelRecord, device: torch.device) -> Pipeline:
+    """Return the pipeline that a file's options and weights make."""
+    check_types(Sizes, stored.config["sizes"])
+    check_values(stored.groups)
+    config = TrainConfig.from_dict(stored.config)
+    sizes = Sizes(**stored.config["sizes"])
+    groups, known = stored.groups, len(stored.groups["weights"]["encoder.head.bias"])
+    if config.latent_dim > known:  # every latent space has a number for each dimension from the encoder
+        raise ModelError(
+            f"its latent space cannot have {config.latent_dim} dimensions: the encoder gives {known} numbers"
+        )
+    alignment = Alignment(config.align, stored.reference, np.asarray(groups["weighting"], dtype=np.float64))
+    with Budget(numbers_in(groups["weights"])):
+        vae = build_vae(config, alignment, sizes)
+    vae.load_state_dict({k: torch.as_tensor(np.asarray(v)) for k, v in groups["weights"].items()})
+    topology = Topology.from_arrays(groups["topology"])
+    return Pipeline(config, sizes, topology, alignment, vae, device)
+
+
+@torch.inference_mode(False)
+def _assembled(stored: ModelRecord, device: torch.device) -> Parts:
+    pipeline = built(stored, device)
+    check_summary(stored.summary)
+    record = _record(stored.groups, stored.summary)
+    files = stored.groups["training"]["files"].tolist()
+    return Parts(pipeline, record, files, str(stored.config["selection"]), stored.header.command)
+
+
+def _record(groups: Mapping[str, Any], figures: dict[str, Any]) -> Record:
+    training = groups["training"]
+    return Record(
+        np.asarray(training["latent"], dtype=np.float64),
+        _part(training),
+        training["file"],
+        training["frame"],
+        dict(training.get("observables", {})),  # as the file has them, whatever this version knows
+        training["sample"],
+        training["sample_index"],
+        groups["history"],
+        Validity.from_arrays(groups["validity"]),
+        figures,
+    )
+
+
+def _part(training: Mapping[str, Any]) -> NDArray[np.int8]:
+    """What each frame was used for; files from before there were validation frames say only which were held out."""
+    held = training["held_out"].astype(bool)
+    part = np.asarray(training.get("part", np.where(held, HELD_OUT, TRAINING)), dtype=np.int8)
+    if not np.array_equal(part == HELD_OUT, held):
+        raise ModelError("'part' and 'held_out' of its frames do not agree")
+    return part

@@ -1,0 +1,1 @@
+"""Molecules: atoms, bonds, observables, bonded terms, validity, and conversion to other libraries."""

@@ -1,0 +1,1 @@
+"""Drawing of conformations: samplers, repair, relaxation in a force field, and novelty."""

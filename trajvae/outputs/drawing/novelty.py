@@ -1,0 +1,68 @@
+"""How new generated conformations are, and how much of the simulation they cover.
+
+References
+----------
+M. F. Naeem, S. J. Oh, Y. Uh, Y. Choi, J. Yoo, ICML 2020, eq. 4: coverage.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.alignment.distances import rmsd_matrix
+from trajvae.runtime.progress import counted
+
+Array = NDArray[np.floating[Any]]
+Float64 = NDArray[np.float64]
+
+NEIGHBOURS = 5
+_AT_ONCE = 2**16  # pairs of frames: what a cache holds
+
+
+def nearest(positions: Array, simulated: Array) -> tuple[NDArray[np.int64], Float64]:
+    """Return the nearest simulated frames (T, N, D) to structures (n, N, D), and superposed RMSDs in Å, both (n,)."""
+    index, least = np.empty(len(positions), dtype=np.int64), np.empty(len(positions))
+    step = max(1, _AT_ONCE // max(len(simulated), 1))
+    starts = range(0, len(positions), step)
+    for first in counted(starts, "looking for the nearest frames", "piece", len(starts)):
+        part = slice(first, first + step)
+        table = rmsd_matrix(positions[part], simulated)
+        index[part], least[part] = table.argmin(axis=1), table.min(axis=1)
+    return index, least
+
+
+def coverage(drawn: Array, frames: Array, others: Array) -> float:
+    """Return the share of frames (T, N, D) that have a draw nearer than their k-th nearest of the other frames."""
+    table = rmsd_matrix(frames, others)
+    k = min(NEIGHBOURS, table.shape[1]) - 1
+    radius = np.partition(table, k, axis=1)[:, k]
+    return float((nearest(frames, drawn)[1] <= radius).mean())
+
+
+def novelty(drawn: Array, held: Array, train: Array) -> dict[str, Any]:
+    """Return distances of draws to training frames, and the coverage of held-out frames, beside those of frames.
+
+    Parameters
+    ----------
+    drawn : ndarray, shape (n, N, D)
+    held, train : ndarray, shape (H, N, D) and (T, N, D)
+        Held-out and training frames of the simulation.
+
+    Returns
+    -------
+    dict
+        `nearest` and `nearest_held_out`: median RMSD in Å to the nearest of the training frames. `coverage`, and
+        `coverage_train` of as many training frames in the place of the draws: the share of held-out frames that have
+        one nearer than their fifth nearest of as many others.
+    """
+    size = min(len(drawn), len(train) // 2)
+    others, twin = train[0 : 2 * size : 2], train[1 : 2 * size : 2]
+    return {
+        "nearest": float(np.median(nearest(drawn, train)[1])),
+        "nearest_held_out": float(np.median(nearest(held, train)[1])),
+        "coverage": coverage(drawn[:size], held, others),
+        "coverage_train": coverage(twin, held, others),
+    }

@@ -1,0 +1,130 @@
+"""One batch of draws: judged, and repaired where it is not valid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trajvae.errors import OptionError
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
+from trajvae.outputs.drawing.projection import project
+
+Float64 = NDArray[np.float64]
+
+
+class MendingOptions(TypedDict, total=False):
+    """Hold what to do about draws that are not valid, as `Mending` explains."""
+
+    redraws: int
+    project: bool
+    valid_only: bool
+    budget: int
+    relax: bool
+
+
+@dataclass(frozen=True)
+class Mending:
+    """Set what to do about draws that are not valid.
+
+    Attributes
+    ----------
+    redraws : int
+        Times that x is drawn again at the same z, at most. None where means are decoded.
+    project : bool
+        Move draws into the allowed ranges of bonds, angles and contacts.
+    valid_only : bool
+        Go on until all that are given are valid, before they are relaxed.
+    budget : int
+        Draws at most for each that is wanted, where only valid ones are.
+    relax : bool
+        Minimise what is kept in a force field, with OpenMM.
+    """
+
+    redraws: int = 2
+    project: bool = False
+    valid_only: bool = False
+    budget: int = 50
+    relax: bool = False
+
+    def __post_init__(self) -> None:
+        for name, low in (("redraws", 0), ("budget", 1)):
+            if getattr(self, name) < low:
+                raise OptionError(f"{name} must be {low} or more, got {getattr(self, name)}")
+
+
+class DrawingOptions(MendingOptions, total=False):
+    """Hold how conformations are drawn, as `trajvae.outputs.generate.Drawing` explains."""
+
+    seed: int
+    mean: bool
+    sampler: str
+    novelty: bool
+    progress: Callable[[int, int], None] | None
+
+
+MENDING_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Mending)}
+DRAWING_DEFAULTS = {**MENDING_DEFAULTS, "seed": 0, "mean": False, "sampler": "auto", "novelty": False}
+
+
+class Batch(NamedTuple):
+    """Hold conformations with their failures, as drawn and after repair, the number of draws, and how far x moved."""
+
+    latent: Float64
+    positions: Float64
+    raw: NDArray[np.int64]
+    reasons: NDArray[np.int64]
+    redraws: NDArray[np.int64]
+    moved: Float64
+
+    def take(self, rows: Any) -> Batch:
+        """Return some of the conformations."""
+        return Batch(*(column[rows] for column in self))
+
+    def tally(self) -> dict[str, int]:
+        """Return the counts of all draws that `generate` adds up."""
+        return {
+            "drawn": len(self.raw),
+            "valid_raw": int((self.raw == 0).sum()),
+            "redrawn": int((self.redraws > 0).sum()),
+        }
+
+
+def draw_batch(
+    pipeline: Pipeline, record: Record, z: Float64, generator: torch.Generator | None, mending: Mending
+) -> Batch:
+    """Draw x from p(x|z) at some latent points (n, ambient), or decode its mean without a generator, and mend it.
+
+    The decoder is asked once: what is drawn again is drawn from the parameters that it gave.
+    """
+    params, n = pipeline.parameters(z), len(z)
+    positions, moved = pipeline.place(params, generator), np.zeros(n)
+    raw = record.validity.reasons(positions)
+    reasons = raw.copy()
+    if mending.project:
+        positions, moved = _projected(record, positions)
+        reasons = record.validity.reasons(positions)
+    made = Batch(z, positions, raw, reasons, np.zeros(n, dtype=np.int64), moved)
+    for _ in range(mending.redraws if generator is not None else 0):
+        bad = np.flatnonzero(made.reasons)
+        if not len(bad):
+            break
+        rows = torch.from_numpy(bad).to(pipeline.device)
+        again, moved = pipeline.place({k: v[rows] for k, v in params.items()}, generator), np.zeros(len(bad))
+        if mending.project:
+            again, moved = _projected(record, again)
+        good = record.validity.test(again)
+        made.redraws[bad] += 1
+        made.positions[bad[good]], made.moved[bad[good]], made.reasons[bad[good]] = again[good], moved[good], 0
+    return made
+
+
+def _projected(record: Record, positions: Float64) -> tuple[Float64, Float64]:
+    """Positions in the allowed ranges, and how far they were moved in Å."""
+    placed = project(record.validity, positions)
+    return placed, np.sqrt(np.square(placed - positions).sum(axis=-1).mean(axis=-1))

@@ -1,0 +1,203 @@
+"""Where new latent points come from. A new sampler is one class and one line in `SAMPLERS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trajvae.errors import OptionError
+from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
+from trajvae.models.observed import GAP
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
+from trajvae.outputs.searching.latent_metrics import posterior_metric
+
+_CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
+_BURN_IN, _LEAPS = 200, 15
+_WIDTH = 2.0  # of the metric's kernels, in units of the centroids' spacing
+
+
+class Sampler(Protocol):
+    """Draw latent points in batches, each with a generator of its own."""
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw the next n points, (n, ambient)."""
+
+    def figures(self, n: int) -> dict[str, Any]:
+        """Return figures by name that describe the sampler after n points."""
+
+
+class Prior:
+    """Draw latent points from the prior."""
+
+    def __init__(self, pipeline: Pipeline, record: Record) -> None:
+        self.latent = pipeline.vae.latent
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n points from the prior, (n, ambient)."""
+        return self.latent.prior_sample(n, generator)
+
+    def figures(self, n: int) -> dict[str, Any]:
+        """Return no figures."""
+        return {}
+
+
+class Aggregate:
+    """Draw latent points from posteriors of training frames, taken at random from those that the model keeps."""
+
+    def __init__(self, pipeline: Pipeline, record: Record) -> None:
+        self.pipeline, self.vae = pipeline, pipeline.vae
+        # held-out frames judge what is drawn: none may be drawn from
+        trained = record.parts.training[record.sample_index]
+        exact = pipeline.targets(pipeline.alignment.apply(record.sample[trained]))
+        self.inputs, self.targets = self.vae.features.inputs(exact).float(), exact.float()
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n points, each from the posterior of a random training frame, (n, ambient)."""
+        rows = torch.randint(len(self.inputs), (n,), generator=generator, device=self.pipeline.device)
+        parts = torch.split(rows, self.pipeline.chunk)
+        return torch.cat([self.vae.posterior_sample(self.inputs[k], self.targets[k], generator) for k in parts])
+
+    def figures(self, n: int) -> dict[str, Any]:
+        """Return no figures."""
+        return {}
+
+
+class Metric:
+    """Draw latent points by Hamiltonian Monte Carlo on the metric's volume, sqrt(det G^-1), high where posteriors are.
+
+    That volume alone has a flat tail and no finite integral: it stands under a Gaussian envelope with the mean and the
+    covariance of the training latents. One set of chains goes on from batch to batch; how much of it is independent is
+    found of the first, since autocorrelations of all would cost the square of their length.
+
+    Raises
+    ------
+    OptionError
+        The latent space is curved.
+    """
+
+    def __init__(self, pipeline: Pipeline, record: Record) -> None:
+        self.known = torch.from_numpy(record.latent[record.parts.training]).to(pipeline.device)
+        self.scale = 0.3 * self.known.var(dim=0).sqrt()
+        self.log_density = _under_envelope(pipeline, record, self.known)
+        self.walk: Walk | None = None
+        self.independent, self.accepted, self.iterations = 1.0, 0.0, 0
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n points by continuing the chains, (n, ambient)."""
+        first = self.walk is None
+        if self.walk is None:
+            rows = torch.randint(len(self.known), (min(_CHAINS, n),), generator=generator, device=self.known.device)
+            self.walk = Walk(self.log_density, self.known[rows], self.scale, _LEAPS)
+            self.walk.run(_BURN_IN, generator, tune=True)
+        iterations = max(_ITERATIONS if first else 1, -(-n // len(self.walk.z)))
+        samples, acceptance = self.walk.run(iterations, generator)
+        self.accepted, self.iterations = self.accepted + acceptance * iterations, self.iterations + iterations
+        if first:
+            self.independent = min(1.0, effective_sample_size(samples) / samples[..., 0].numel())
+        return samples.flatten(0, 1)[-n:]
+
+    def figures(self, n: int) -> dict[str, Any]:
+        """Return the share of accepted moves, and the effective sample size of n points."""
+        return {
+            "acceptance": self.accepted / max(self.iterations, 1),
+            "effective_sample_size": n * self.independent,
+        }
+
+
+def _under_envelope(pipeline: Pipeline, record: Record, known: Tensor) -> LogDensity:
+    """The log density that `Metric` draws from, with its gradient."""
+    wanted = "sampler 'metric' needs a flat latent space: use prior or aggregate"
+    metric = posterior_metric(pipeline, record, _WIDTH, wanted)
+    mean, covariance = known.mean(dim=0), known.T.cov().view(known.shape[1], -1)
+    precision = torch.linalg.inv(covariance + 1e-9 * covariance.diagonal().mean() * torch.eye(len(mean)).to(known))
+    rest = torch.zeros_like(mean)
+
+    def log_density(z: Tensor) -> tuple[Tensor, Tensor]:
+        """Volume and envelope."""
+        off = z - mean
+        pull = off @ precision
+        volume = -0.5 * metric.log_det(z)
+        return volume - 0.5 * (off * pull).sum(dim=-1), -0.5 * metric.gradients(z, rest.expand_as(z))[0] - pull
+
+    return log_density
+
+
+SAMPLERS: dict[str, Callable[[Pipeline, Record], Sampler]] = {
+    "prior": Prior,
+    "aggregate": Aggregate,
+    "metric": Metric,
+}
+
+
+def settle(record: Record, name: str) -> str:
+    """Return the sampler that `auto` stands for: the prior, unless the frames' posteriors together differ from it.
+
+    Where frames are few, or run along a curve, they leave most of the prior empty, and what a decoder makes of empty
+    places is anybody's guess.
+
+    Parameters
+    ----------
+    record : Record
+        Whose figures say by how many nats prior and posteriors differ.
+    name : str
+        `auto`, or a sampler, which is given back.
+    """
+    if name != "auto":
+        return name
+    return "aggregate" if (record.figures.get("prior_gap") or 0.0) > GAP else "prior"
+
+
+class Points:
+    """Draw latent points in batches that a seed decides.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    record : Record
+    name : str
+        Of the sampler; `auto` is none.
+    seed : int
+
+    Raises
+    ------
+    OptionError
+        No such sampler, or none for this latent space.
+
+    Notes
+    -----
+    Batches are as many as the pipeline works on at once, and each has a generator of its own, which goes on to draw x:
+    what a batch holds depends on the seed and its number, not on how many there are.
+    """
+
+    def __init__(self, pipeline: Pipeline, record: Record, name: str, seed: int) -> None:
+        if name not in SAMPLERS:
+            raise OptionError(f"no sampler '{name}'; there are auto, {', '.join(SAMPLERS)}")
+        self.name, self.seed, self.batches = name, seed, 0
+        self.chunk, self.device = pipeline.chunk, pipeline.device
+        with torch.no_grad():
+            self.sampler = SAMPLERS[name](pipeline, record)
+
+    def next(self, n: int) -> tuple[NDArray[np.float64], torch.Generator]:
+        """Draw the next n points (n, ambient), and return them with the generator in its present state."""
+        generator = torch.Generator(self.device).manual_seed(_seed(self.seed, self.batches))
+        self.batches += 1
+        with torch.no_grad():
+            drawn = self.sampler.draw(n, generator)
+        return np.asarray(drawn.double().cpu().numpy(), dtype=np.float64), generator
+
+    def figures(self, n: int) -> dict[str, Any]:
+        """Return the sampler's name and its figures after n points."""
+        return {"sampler": self.name, **self.sampler.figures(n)}
+
+
+def _seed(seed: int, batch: int) -> int:
+    """Of a batch: the first takes the seed itself, the others numbers that no seed near it leads to."""
+    if not batch:
+        return seed
+    return int(np.random.SeedSequence((seed % 2**64, batch)).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,61 @@
+"""Numbers of each frame beside its latent point: the built-in observables, and whether it is in support."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajvae.models.encoded import Encoded
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
+from trajvae.molecule.observables import built_in, evaluate_all
+from trajvae.outputs.searching.support import Support
+from trajvae.store import Quantity
+
+
+class Measured(NamedTuple):
+    """Hold what is reported of frames beside what the encoder returns for them.
+
+    Attributes
+    ----------
+    observables : mapping of str to Quantity
+        Values (T,) of those of `OBSERVABLES`, with unit and period.
+    in_support : ndarray of bool, shape (T,), or None
+        None where no training frames were given.
+    """
+
+    observables: Mapping[str, Quantity]
+    in_support: NDArray[np.bool_] | None
+
+
+class FrameMeasures:
+    """Measure frames as they come, beside what the encoder returns for them."""
+
+    def __init__(self, pipeline: Pipeline, record: Record | None, *, observables: bool) -> None:
+        self._wanted = list(built_in(pipeline.topology).values()) if observables else []
+        self._support: Support | None = None
+        if record is not None:
+            self._support = Support.of(pipeline, record)
+        self._parts: list[Measured] = []
+
+    def measure(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> Measured:
+        """Return the built-in observables of some frames, and whether they are in support."""
+        inside = None if self._support is None else self._support.inside(encoded.latent)
+        values = evaluate_all(self._wanted, aligned) if self._wanted else {}
+        return Measured({o.name: o.quantity(values[o.name]) for o in self._wanted}, inside)
+
+    def add(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> None:
+        """Measure the next frames, and keep what is found."""
+        self._parts.append(self.measure(encoded, aligned))
+
+    def gathered(self) -> Measured:
+        """Return the measures of all frames that were added."""
+        values = {
+            o.name: o.quantity(np.concatenate([part.observables[o.name].value for part in self._parts]))
+            for o in self._wanted
+        }
+        found = [part.in_support for part in self._parts if part.in_support is not None]
+        return Measured(values, np.concatenate(found) if found else None)

@@ -1,0 +1,214 @@
+"""Trainings that are compared: each candidate on the same frames, and what it says of those it held out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trajvae.config import TrainConfig
+from trajvae.display import Brief
+from trajvae.errors import ModelError, OptionError
+from trajvae.models.evidence import Evidence, active_units, evidence
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import Record
+from trajvae.readers.data_set import Chunk
+from trajvae.runtime.progress import stage
+from trajvae.runtime.threads import small_work
+from trajvae.topology import Topology
+from trajvae.training.fit import fit
+from trajvae.training.frame_source import InMemory
+
+Float64 = NDArray[np.float64]
+
+EPOCHS = 50
+_MOST = {"draws": 10**7, "frames": 10**9, "repeats": 10**4, "jobs": 10**4}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Set how models are compared.
+
+    Attributes
+    ----------
+    draws : int
+        Of each frame's posterior, for the importance-weighted bound.
+    frames : int
+        Held-out frames at most, evenly taken.
+    repeats : int
+        Trainings of each, with seeds that follow each other.
+    jobs : int
+        Trainings at once, each in a process.
+    """
+
+    draws: int = 500
+    frames: int = 1000
+    repeats: int = 1
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        for name, most in _MOST.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise OptionError(f"{name} must be 1 or more, up to {most}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trial(Brief):
+    """Hold one trained model's figures on the held-out frames.
+
+    Attributes
+    ----------
+    name : str
+    dim : int
+        Intrinsic, of the latent space.
+    seal : str
+        Equal where ELBOs compare: of features, reference and weights.
+    rows, block : ndarray of int64, shape (n,)
+        Which frames, and the number of the held-out block that each lies in.
+    found : Evidence
+    rmsd, pca_rmsd : ndarray, shape (n,)
+        Å.
+    active : int
+        Intrinsic dimensions in which the posterior's mean varies.
+    kl : dict of float
+        Nats, by part of the latent space.
+    epochs : int
+    seconds : float
+    """
+
+    name: str
+    dim: int
+    seal: str
+    rows: NDArray[np.int64]
+    block: NDArray[np.int64]
+    found: Evidence
+    rmsd: Float64
+    pca_rmsd: Float64
+    active: int
+    kl: dict[str, float]
+    epochs: int
+    seconds: float
+
+
+def check_frames(name: str, pipeline: Pipeline, record: Record, chunk: Chunk) -> None:
+    """Refuse to judge a model by frames that it was not trained on.
+
+    Raises
+    ------
+    ModelError
+        Another number of frames, or others than those that the model keeps.
+    """
+    if len(record.held_out) != len(chunk.positions):
+        raise ModelError(
+            f"'{name}' was trained on {len(record.held_out)} frames, these are {len(chunk.positions)}: "
+            "models compare on the frames they held out"
+        )
+    kept = pipeline.alignment.apply(chunk.positions[record.sample_index])
+    if not np.allclose(kept, record.sample, atol=1e-2):
+        raise ModelError(f"'{name}' was trained on other frames: models compare on the frames they held out")
+
+
+def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: Plan, seed: int = 0) -> Trial:
+    """Return the evidence of a model on the frames that it held out of those it was trained on."""
+    held = np.flatnonzero(record.held_out)
+    some = np.unique(np.linspace(0, len(held) - 1, min(plan.frames, len(held))).round().astype(np.int64))
+    rows, block = held[some], np.concatenate([[0], np.cumsum(np.diff(held) > 1)])[some]
+    positions = chunk.positions[rows]
+    with small_work(3.0 * pipeline.vae.latent.rows_at_once * sum(p.numel() for p in pipeline.vae.parameters())):
+        found = evidence(pipeline, positions, plan.draws, seed)
+        encoded = pipeline.encode(positions)[0]
+    kl = dict(zip(pipeline.vae.latent.parts, encoded.kl.mean(axis=0).tolist(), strict=True))
+    done = record.figures
+    return Trial(
+        name,
+        pipeline.vae.latent.dim,
+        pipeline.comparison_hash(),
+        rows,
+        block,
+        found,
+        encoded.rmsd,
+        encoded.pca_rmsd,
+        active_units(pipeline, encoded.latent, encoded.kl),
+        kl,
+        int(done["epochs"]),
+        float(done["seconds"]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """Hold what a process needs to train one trial."""
+
+    name: str
+    config: TrainConfig
+    chunk: Chunk
+    topology: Topology
+    precision: float
+    device: str
+    plan: Plan
+    at_once: int
+
+
+def _work(job: _Job) -> Trial:
+    with stage(f"training {job.name}", "epoch") as tell:
+        extra: dict[str, Any] = {"precision": job.precision, "device": job.device}
+        supply = InMemory(job.chunk)
+        pipeline, record = fit(supply, job.topology, job.config, **extra, progress=lambda done, *_: tell(done))
+    return examine(job.name, pipeline, record, job.chunk, job.plan, job.config.seed)
+
+
+def _alone(job: _Job) -> Trial:
+    torch.set_num_threads(max(1, torch.get_num_threads() // job.at_once))
+    return _work(job)
+
+
+def _trials(jobs: list[_Job], at_once: int) -> Iterator[Trial]:
+    if at_once == 1:
+        yield from map(_work, jobs)
+        return
+    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_alone, jobs)
+
+
+def train_all(
+    chunk: Chunk,
+    topology: Topology,
+    candidates: dict[str, TrainConfig],
+    plan: Plan,
+    *,
+    precision: float = 0.0,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Trial]:
+    """Train and examine every candidate, as often as the plan says.
+
+    Parameters
+    ----------
+    chunk : Chunk
+    topology : Topology
+    candidates : dict of TrainConfig
+        By the name that results will have; epochs that are not given are at most 50.
+    plan : Plan
+    precision, device
+        See `fit`.
+    progress : callable, optional
+        Called with (models done, models in all).
+    """
+    jobs, at_once = [], max(1, min(plan.jobs, plan.repeats * len(candidates)))
+    for repeat in range(plan.repeats):
+        for name, config in candidates.items():
+            config = dataclasses.replace(config, epochs=config.epochs or EPOCHS, seed=config.seed + repeat)
+            jobs.append(_Job(name, config, chunk, topology, precision, device, plan, at_once))
+    done = []
+    for trial in _trials(jobs, at_once):
+        done.append(trial)
+        if progress is not None:
+            progress(len(done), len(jobs))
+    return done

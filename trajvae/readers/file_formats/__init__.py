@@ -1,0 +1,1 @@
+"""Readers of trajectory files, one module for each format."""

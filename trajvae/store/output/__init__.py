@@ -1,0 +1,1 @@
+"""Output files that are whole or absent: names, locks, drafts, and their replacement."""

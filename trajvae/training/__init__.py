@@ -1,0 +1,1 @@
+"""Training: from frames to a trained model, with checkpoints."""

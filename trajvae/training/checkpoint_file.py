@@ -1,0 +1,130 @@
+"""Between a training that goes on and what `model.h5` holds of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trajvae.config import TrainConfig, check_types
+from trajvae.errors import ModelError, OptionError
+from trajvae.models.devices import choose_device
+from trajvae.models.model_file import built, config_of, groups_of
+from trajvae.models.model_file_checks import damaged
+from trajvae.models.partition import Partition
+from trajvae.readers.reading import Reading
+from trajvae.store import Header, ModelRecord
+from trajvae.training.checkpoint_checks import check_snapshot
+from trajvae.training.checkpoint_ownership import sign_origin
+from trajvae.training.fit import Begun
+from trajvae.training.state import Snapshot
+
+_TENSORS = ("best", "optimiser", "random", "sums")  # of a snapshot, beside the weights
+_STATES = {5056: "cpu", 16: "cuda"}  # bytes of the state of a device's random numbers
+
+
+class Origin(NamedTuple):
+    """Hold where a training came from: enough to read its frames again.
+
+    Attributes
+    ----------
+    files : list of str
+        As they were given.
+    selection, command : str
+    asked : dict
+        The options as they were given, before the data settled them.
+    reading : dict
+        Fields of `Reading`.
+    memory : float
+        Bytes that it was allowed: what is read at once depends on them.
+    """
+
+    files: list[str]
+    selection: str
+    command: str
+    asked: dict[str, Any]
+    reading: dict[str, Any]
+    memory: float
+
+
+def to_checkpoint(begun: Begun, at: Snapshot, origin: Origin) -> ModelRecord:
+    """Return what is written of a training that is not complete."""
+    pipeline = begun.pipeline
+    tensors = {k: {n: t.cpu().numpy() for n, t in getattr(at, k).items()} for k in _TENSORS}
+    state: dict[str, Any] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
+    groups = {**groups_of(pipeline), "history": at.history, "optimiser": state, "part": begun.parts.part}
+    config = {
+        **config_of(pipeline, origin.selection),
+        "origin": origin._asdict(),
+        "origin_code": sign_origin(origin._asdict()),
+        "mark": begun.mark,
+        "names": begun.names,
+    }
+    summary = {"found": begun.found, "seconds": time.monotonic() - begun.since}
+    header = Header("model", origin.command, pipeline.config.seed)
+    return ModelRecord(header, "training", config, summary, pipeline.alignment.reference, groups)
+
+
+def _arrays(numbers: dict[str, float]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.asarray(value, dtype=np.float64) for name, value in numbers.items()}
+
+
+def _tensors(arrays: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: torch.as_tensor(np.asarray(value)) for name, value in arrays.items()}
+
+
+def from_checkpoint(stored: ModelRecord, device: str, path: str) -> tuple[Begun, Snapshot, Origin]:
+    """Return a training made of what was read of a file.
+
+    Raises
+    ------
+    ModelError
+        Its parts are missing, or do not fit each other.
+    OptionError
+        There is no such device, or another than it began on.
+    """
+    at = choose_device(device)
+    with damaged(path):
+        noise = np.asarray(stored.groups["optimiser"]["random"]["noise"])
+    first = _STATES.get(noise.size, at.type)
+    if first != at.type:
+        raise OptionError(f"'{path}' began on {first}, whose random numbers go on nowhere else: use --device {first}")
+    with damaged(path):
+        return _restored(stored, at)
+
+
+@torch.inference_mode(False)
+def _restored(stored: ModelRecord, device: torch.device) -> tuple[Begun, Snapshot, Origin]:
+    pipeline, state = built(stored, device), stored.groups["optimiser"]
+    since = time.monotonic() - float(stored.summary["seconds"])
+    parts = Partition(np.asarray(stored.groups["part"]).astype(np.int8))
+    if parts.part.ndim != 1 or not (parts.training.any() and parts.validation.any() and parts.held_out.any()):
+        raise ModelError("its frames are not divided into training, validation and held-out ones")
+    names, mark = [str(name) for name in stored.config["names"]], str(stored.config["mark"])
+    begun = Begun(pipeline, parts, dict(stored.summary["found"]), names, mark, since)
+    numbers: dict[str, Any] = {k: {n: float(v) for n, v in state.get(k, {}).items()} for k in ("numbers", "latent")}
+    tensors: dict[str, Any] = {k: _tensors(state.get(k, {})) for k in _TENSORS}
+    at = Snapshot(weights=pipeline.vae.state_dict(), history=stored.groups["history"], **tensors, **numbers)
+    check_snapshot(at, pipeline.vae, device)
+    _check_origin(stored.config["origin"])
+    return begun, at, Origin(**stored.config["origin"])
+
+
+def _check_origin(values: dict[str, Any]) -> None:
+    """Types of what JSON says of where a training came from."""
+    origin = Origin(**values)
+    listed = isinstance(origin.files, list) and all(isinstance(name, str) for name in origin.files)
+    plain = isinstance(origin.memory, int | float) and 0.0 < origin.memory < math.inf
+    if not (listed and plain and isinstance(origin.selection, str) and isinstance(origin.command, str)):
+        raise ModelError("its origin must be files, a selection, a command and an amount of memory")
+    TrainConfig.from_dict(origin.asked)
+    check_types(Reading, origin.reading)
+    if not all(isinstance(name, str) for name in Reading(**origin.reading).topologies):
+        raise ModelError("its topologies must be names of files")
+    if "features" not in origin.asked or "select" not in origin.reading:
+        raise ModelError("its origin lacks the features or the selection that were asked for")

@@ -1,0 +1,91 @@
+"""Checkpoints: what a training has reached, written to its model file now and then."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from trajvae.errors import OutputError, StoppedError, TrajvaeWarning
+from trajvae.store import ModelRecord, write_model
+from trajvae.training.checkpoint_file import Origin, to_checkpoint
+from trajvae.training.fit import Begun
+from trajvae.training.state import Snapshot
+
+CHECKPOINT_SECONDS = 60.0
+_FIRST = 5.0  # seconds until the first checkpoint, at most
+_SHARE = 0.05  # of the time may be spent on checkpoints
+
+
+class Checkpointer:
+    """Write what a training has reached to its model file, now and then.
+
+    Parameters
+    ----------
+    path : Path
+    origin : Origin
+    every : float
+        Seconds between checkpoints; the first comes after five at most.
+    asked : callable, optional
+        Whether the training shall stop: it then ends at once with a checkpoint.
+    written : bool
+        Whether the file holds a checkpoint of this training already.
+    force : bool
+        Whether a file that stands there, and is not of this training, may be replaced.
+
+    Raises
+    ------
+    StoppedError
+        It was asked to.
+
+    Warns
+    -----
+    TrajvaeWarning
+        Once, where the disk refuses a checkpoint: the training goes on, and what was written before stands.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        origin: Origin,
+        every: float = CHECKPOINT_SECONDS,
+        asked: Callable[[], bool] = lambda: False,
+        *,
+        written: bool = False,
+        force: bool = False,
+    ) -> None:
+        self.force = force
+        self.path, self.origin, self.every, self.asked = path, origin, every, asked
+        self.due, self.written, self.warned = time.monotonic() + min(every, _FIRST), written, False
+
+    def __call__(self, begun: Begun, take: Callable[[], Snapshot]) -> None:
+        """Write a checkpoint if one is due; called after every step."""
+        begins, stop = time.monotonic(), self.asked()
+        if not stop and begins < self.due:
+            return
+        at = take()
+        refused = self._write(to_checkpoint(begun, at, self.origin))
+        ends = time.monotonic()
+        self.due = ends + max(self.every, (ends - begins) / _SHARE)
+        if stop:
+            raise StoppedError(f"stopped in epoch {int(at.numbers['epoch'])}; {self._kept(refused)}")
+        if refused and not self.warned:
+            self.warned = True
+            warnings.warn(f"no checkpoint: {refused}; the training goes on", TrajvaeWarning, stacklevel=2)
+
+    def _write(self, record: ModelRecord) -> str:
+        """Write a checkpoint; why it could not be, where it could not."""
+        try:
+            write_model(self.path, record, force=self.force)
+        except OutputError as error:
+            return str(error)
+        self.written = True
+        return ""
+
+    def _kept(self, refused: str) -> str:
+        """What is left of a training that was asked to stop."""
+        if refused and not self.written:
+            return f"what was reached is lost: {refused}"
+        held = f"'{self.path}' holds " + (f"an earlier moment ({refused})" if refused else "what was reached")
+        return f"{held}: 'trajvae train --resume -o {self.path}' goes on"

@@ -1,0 +1,281 @@
+"""From frames to a trained pipeline: reference, features, split, training, and the record that a model keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trajvae.alignment.align import Alignment
+from trajvae.config import TrainConfig
+from trajvae.errors import OptionError, ReadError
+from trajvae.features import LEAST_FLOOR, Features, Lesson, features_of
+from trajvae.latents import resolve_settings
+from trajvae.likelihoods import default_likelihood
+from trajvae.models.devices import choose_device
+from trajvae.models.partition import Partition
+from trajvae.models.pipeline import Pipeline, Sizes, build_vae
+from trajvae.models.record import Record
+from trajvae.topology import Topology
+from trajvae.training.batches import Data, Pair, Split
+from trajvae.training.choose_features import choose_features
+from trajvae.training.evaluation import Regulariser
+from trajvae.training.frame_source import Supply
+from trajvae.training.schedule import schedule_of
+from trajvae.training.state import Snapshot
+from trajvae.training.streamed_batches import cached
+from trajvae.training.summary import make_record
+from trajvae.training.trainer import Progress, Trainer
+from trajvae.training.unlike_blocks import bits_of, fingerprints, split, tell_unlike
+from trajvae.user_functions import importing, names_given
+
+REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
+_AT_ONCE = 2**21  # coordinates that are looked at for copies
+
+
+def _check(positions: NDArray[np.floating[Any]]) -> None:
+    """Refuse what cannot be learned from."""
+    if positions.shape[1] < 2:
+        raise ReadError(f"training needs at least 2 atoms, got {positions.shape[1]}: one atom has no shape")
+    if len(positions) < 5:
+        raise ReadError(f"training needs at least 5 frames, got {len(positions)}")
+    if float(np.ptp(positions, axis=0).max()) == 0.0:
+        raise ReadError(
+            f"all {len(positions)} frames are equal: there is nothing to learn; were the selected atoms held fixed?"
+        )
+    if float(np.ptp(positions[0], axis=0).max()) == 0.0:
+        raise ReadError("all atoms of the first frame stand at one point")
+
+
+def _alignment(
+    config: TrainConfig, positions: NDArray[np.floating[Any]], topology: Topology, train: NDArray[np.int64]
+) -> Alignment:
+    """The reference comes from training frames alone: held-out figures must not depend on what they are held from."""
+    step = max(1, -(-len(train) // REFERENCE_FRAMES))
+    weights = topology.masses if config.center == "mass" else (topology.masses > 0.0).astype(float)
+    return Alignment.fit(config.align, positions[train[::step]], weights)
+
+
+def _check_dimension(config: TrainConfig, what: str, most: int) -> None:
+    """Refuse more latent dimensions than training can distinguish."""
+    if config.latent_dim > most:
+        way = f"--latent-dim {most} is the most" if config.signature is None else "a --signature of fewer dimensions"
+        raise OptionError(f"latent_dim must not be above the number of {what}, {most}, got {config.latent_dim}: {way}")
+
+
+def _learn_features(config: TrainConfig, lesson: Lesson) -> Features:
+    """Features of the training frames."""
+    _check_dimension(config, "training frames", len(lesson.frames))
+    features = features_of(config.features).fitted(lesson)
+    _check_dimension(config, "features", features.size)
+    return features
+
+
+def _sizes(config: TrainConfig, features: Features, precision: float, n_train: int) -> Sizes:
+    """Numbers that the data decide."""
+    likelihood = config.likelihood or default_likelihood(features, n_train)
+    shape = features.shape
+    floor = max(precision, LEAST_FLOOR)
+    return Sizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, shape.baseline)
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """Hold a training between reading and its last step.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+        Its options are settled, its features are fitted, its weights are those of the moment.
+    parts : Partition
+        What each frame is used for.
+    found : dict
+        What was found out on the way, for the figures of training.
+    names : list of str
+        Of the files.
+    mark : str
+        The fingerprint of all frames.
+    since : float
+        When it began, by the monotonic clock.
+    """
+
+    pipeline: Pipeline
+    parts: Partition
+    found: dict[str, Any]
+    names: list[str]
+    mark: str
+    since: float
+
+
+Checkpoint = Callable[[Begun, Callable[[], Snapshot]], None]
+
+
+def marks_of(supply: Supply) -> tuple[NDArray[np.uint64], str]:
+    """Return fingerprints of every frame, (T,), and one of all: their precision, and a hash of every bit."""
+    a_frame = supply.some()[1][0].size
+    size = max(1, _AT_ONCE // a_frame)
+    marks, bits, kinds = [], [], set()
+    for chunk in supply.chunks(size):
+        marks.append(fingerprints(chunk.positions))
+        bits.append(bits_of(chunk.positions))
+        kinds.add(chunk.positions.dtype.name)
+    return np.concatenate(marks), f"{'+'.join(sorted(kinds))}:{sha256(np.concatenate(bits).data).hexdigest()}"
+
+
+def are_frames_of(mark: str, supply: Supply) -> bool:
+    """Return whether frames have a fingerprint; one of an older version sees float32 alone."""
+    marks, own = marks_of(supply)
+    return mark == (own if ":" in mark else sha256(marks.data).hexdigest())
+
+
+def begin(
+    supply: Supply, topology: Topology, config: TrainConfig, precision: float, device: str, names: Sequence[str] = ()
+) -> Begun:
+    """Settle options, fit alignment and features, make fresh weights.
+
+    Parameters
+    ----------
+    supply : Supply
+    topology : Topology
+    config : TrainConfig
+    precision : float
+        Resolution of the coordinates in Å; the likelihood's noise is never finer.
+    device : str
+    names : sequence of str
+        Of the files, for messages.
+
+    Raises
+    ------
+    ReadError
+        Too few frames or atoms, or frames that are all equal.
+    """
+    since = time.monotonic()
+    index, some = supply.some()
+    _check(some)
+    marks, mark = marks_of(supply)
+    config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
+    parts, copies = split(marks, supply.file, supply.frame, names)
+    train = parts.training[index]
+    alignment = _alignment(config, some, topology, np.flatnonzero(train))
+    lesson = Lesson(alignment, topology, alignment.apply(some)[train], precision, config.latent_dim)
+    config, choice = choose_features(config, lesson)
+    config = dataclasses.replace(config, hidden=config.widths)
+    features = _learn_features(config, lesson)
+    sizes = _sizes(config, features, precision, int(parts.training.sum()))
+    vae = build_vae(config, alignment, sizes, features)
+    pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
+    return Begun(pipeline, parts, {**choice, **copies}, list(names), mark, since)
+
+
+def fit(
+    supply: Supply,
+    topology: Topology,
+    config: TrainConfig,
+    *,
+    precision: float = 0.0,
+    device: str = "auto",
+    names: Sequence[str] = (),
+    **extra: Any,
+) -> tuple[Pipeline, Record]:
+    """Train on frames: `begin`, then `go_on`, which takes `extra`."""
+    with importing(names_given(config.settings)):
+        return go_on(begin(supply, topology, config, precision, device, names), supply, **extra)
+
+
+def go_on(
+    begun: Begun,
+    supply: Supply,
+    *,
+    at: Snapshot | None = None,
+    inputs: NDArray[np.floating[Any]] | None = None,
+    regulariser: Regulariser | None = None,
+    memory: float = math.inf,
+    progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Pipeline, Record]:
+    """Train what was begun to its end.
+
+    Parameters
+    ----------
+    begun : Begun
+    supply : Supply
+        The same frames.
+    at : Snapshot, optional
+        Where an earlier run of this training stood.
+    inputs : ndarray, shape (T, N, D), optional
+        What the encoder sees in the place of each frame, such as the frame with noise: the model learns to denoise.
+    regulariser : callable, optional
+        (VAE, Terms) to a scalar in nats a frame that is added to the loss.
+    memory : float
+        Bytes that streamed frames may take at once.
+    progress : callable, optional
+        See `Trainer.run`.
+    checkpoint : callable, optional
+        Called after every step with `begun` and a function that takes a snapshot.
+
+    Raises
+    ------
+    ReadError
+        Inputs of another shape.
+    """
+    pipeline = begun.pipeline
+    data = _data(pipeline, supply, inputs, begun.parts, memory)
+    schedule = schedule_of(pipeline.config, pipeline.vae.likelihood, data.n_train)
+    pipeline.vae.train().requires_grad_(True)
+    trainer = Trainer(pipeline.vae, data, schedule, regulariser)
+    if at is not None:
+        trainer.restore(at)
+    report = None if checkpoint is None else partial(checkpoint, begun)
+    history, kept = trainer.run(progress, report).arrays(), trainer.best_epoch
+    del trainer, data
+    p = pipeline
+    trained = Pipeline(p.config, p.sizes, p.topology, p.alignment, p.vae, p.device)
+    record = make_record(trained, supply, begun.parts, history)
+    seconds = round(time.monotonic() - begun.since, 2)
+    record.figures.update(epochs=int(history["epoch"][-1]), kept_epoch=kept, seconds=seconds)
+    record.figures.update(batch_size=schedule.batch_size)
+    record.figures.update(likelihood=p.sizes.likelihood, **begun.found)
+    unlike = tell_unlike(record.figures["unlike_blocks"], supply.file, supply.frame, begun.names)
+    record.figures["unlike_blocks"] = unlike
+    return trained, record
+
+
+def _rows(pipeline: Pipeline, supply: Supply, inputs: NDArray[np.floating[Any]] | None) -> Iterator[Pair]:
+    """Inputs and targets of all frames, some at a time."""
+    done = 0
+    for chunk in supply.chunks(pipeline.chunk):
+        targets = pipeline.targets(pipeline.alignment.apply(chunk.positions))
+        seen = targets
+        if inputs is not None:
+            seen = pipeline.targets(pipeline.alignment.apply(inputs[done : done + len(targets)]))
+        done += len(targets)
+        yield pipeline.vae.features.inputs(seen).float(), targets.float()
+
+
+def _data(
+    pipeline: Pipeline,
+    supply: Supply,
+    inputs: NDArray[np.floating[Any]] | None,
+    parts: Partition,
+    memory: float,
+) -> Data:
+    """What is trained on, on the device or, where frames are streamed, in a mapped file."""
+    if inputs is not None and (supply.streamed or inputs.shape != supply.some()[1].shape):
+        wanted = (len(parts.part), pipeline.n_atoms, pipeline.dimension)
+        raise ReadError(f"inputs need the frames' shape {wanted}, in memory, got {inputs.shape}")
+    rows = _rows(pipeline, supply, inputs)
+    if supply.streamed:
+        features = pipeline.vae.features
+        return cached(rows, parts, (features.input_size, features.size), pipeline.device, memory)
+    seen, targets = (torch.cat(column) for column in zip(*rows, strict=True))
+    training, validation = (torch.from_numpy(m).to(targets.device) for m in (parts.training, parts.validation))
+    return Split(seen[training], targets[training], seen[validation], targets[validation])

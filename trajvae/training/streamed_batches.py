@@ -1,0 +1,176 @@
+"""Features in a file that is mapped, for trainings whose frames do not fit into memory."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trajvae.errors import OutputError
+from trajvae.models.partition import Partition
+from trajvae.runtime.system import refusal
+from trajvae.training.batches import Pair
+
+_BLOCK = 1024  # rows that stay neighbours until they are shuffled within a pool
+_SAMPLE = 20_000  # rows that a latent space is prepared with
+
+
+class Table:
+    """Store rows of float32 numbers in an unnamed file, which is gone with the process, however that ends.
+
+    Parameters
+    ----------
+    rows, width : int
+    folder : Path
+        On whose disk it lies.
+
+    Raises
+    ------
+    OutputError
+        Too little space is left there.
+    """
+
+    def __init__(self, rows: int, width: int, folder: Path) -> None:
+        size = max(rows * width * 4, 1)
+        free = shutil.disk_usage(folder).free
+        if size > 0.95 * free:
+            raise OutputError(
+                f"features of {rows} frames take {size / 1e9:.1f} GB on disk, '{folder}' has {free / 1e9:.1f} GB left: "
+                "set TMPDIR to another folder, take fewer frames with --step, or allow more with --memory"
+            )
+        with tempfile.TemporaryFile(dir=folder) as file:
+            try:
+                _reserve(file.fileno(), size)
+            except OSError as error:
+                raise OutputError(f"no file of features in '{folder}': {refusal(error)}") from error
+            self._map = mmap.mmap(file.fileno(), size)
+        self.rows, self.width, self._filled = rows, width, 0
+
+    def append(self, values: NDArray[np.float32]) -> None:
+        """Write the next rows (t, width)."""
+        self._view()[self._filled : self._filled + len(values)] = values
+        self._filled += len(values)
+        self._forget()
+
+    def read(self, spans: list[tuple[int, int]]) -> Tensor:
+        """Return a copy of the rows of some spans, one after the other."""
+        view, done = self._view(), 0
+        out = np.empty((sum(b - a for a, b in spans), self.width), dtype=np.float32)
+        for a, b in spans:
+            out[done : done + b - a] = view[a:b]
+            done += b - a
+            self._forget()
+        return torch.from_numpy(out)
+
+    def _view(self) -> NDArray[np.float32]:
+        return np.frombuffer(self._map, dtype=np.float32, count=self.rows * self.width).reshape(self.rows, self.width)
+
+    def _forget(self) -> None:
+        """Let the system drop the pages that were read: they are not to count as this process's memory."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _reserve(number: int, size: int) -> None:
+    """Make a file of that size whose room on the disk is taken: writing to a map where there is none ends a process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(number, 0, size)
+    else:
+        os.truncate(number, size)
+
+
+class Cached:
+    """Provide data from tables: training rows are read in random blocks, a pool at a time, and shuffled within it.
+
+    Parameters
+    ----------
+    train, validation : Table
+        Rows of inputs followed by targets.
+    n_inputs : int
+    device : torch.device
+    memory : float
+        Bytes that a pool may take.
+    """
+
+    def __init__(self, train: Table, validation: Table, n_inputs: int, device: torch.device, memory: float) -> None:
+        self.train, self.validation, self.n_inputs, self.device = train, validation, n_inputs, device
+        self._pool = max(_BLOCK, int(memory / (4 * train.width)))
+
+    @property
+    def n_train(self) -> int:
+        """Number of training frames."""
+        return self.train.rows
+
+    @property
+    def n_validation(self) -> int:
+        """Number of validation frames."""
+        return self.validation.rows
+
+    def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
+        """Yield training rows in a random order, by pools of whole batches except that of the last block."""
+        block = size * max(1, _BLOCK // size)
+        starts = torch.randperm(-(-self.n_train // block), generator=generator) * block
+        for firsts in torch.split(starts, max(1, self._pool // block)):
+            spans = [(a, min(a + block, self.n_train)) for a in firsts.tolist()]
+            order = torch.randperm(sum(b - a for a, b in spans), generator=generator)
+            parts = torch.split(order, size)
+            if skip < len(parts):
+                yield from self._shuffled(self.train.read(spans), parts[skip:])
+            skip = max(0, skip - len(parts))
+
+    def _shuffled(self, pool: Tensor, parts: Sequence[Tensor]) -> Iterator[Pair]:
+        """Batches of a pool, which is gone with the last of them, before the next is read."""
+        for rows in parts:
+            yield self._pair(pool.index_select(0, rows))
+
+    def pieces(self, rows: int, *, validation: bool) -> Iterator[Pair]:
+        """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
+        table = self.validation if validation else self.train
+        for first in range(0, table.rows, rows):
+            yield self._pair(table.read([(first, min(first + rows, table.rows))]))
+
+    def sample(self) -> Tensor:
+        """Return inputs of evenly spread blocks of training frames."""
+        count = min(-(-self.n_train // _BLOCK), max(1, _SAMPLE // _BLOCK))
+        firsts = np.unique(np.linspace(0, max(0, self.n_train - _BLOCK), count).astype(int))
+        return self._pair(self.train.read([(a, min(a + _BLOCK, self.n_train)) for a in firsts.tolist()]))[0]
+
+    def _pair(self, rows: Tensor) -> Pair:
+        rows = rows.to(self.device)
+        return rows[:, : self.n_inputs].contiguous(), rows[:, self.n_inputs :].contiguous()
+
+
+def cached(
+    rows: Iterator[Pair], parts: Partition, shape: tuple[int, int], device: torch.device, memory: float
+) -> Cached:
+    """Fill tables with inputs and targets as they come, and return the data that read them.
+
+    Parameters
+    ----------
+    rows : iterator of (Tensor, Tensor)
+        Shapes (t, I) and (t, F).
+    parts : Partition
+        What each of the frames is used for; held-out and unused ones are left out.
+    shape : tuple of int
+        I and F.
+    device : torch.device
+    memory : float
+        Bytes that a training may hold at once.
+    """
+    folder, width, done = Path(tempfile.gettempdir()), sum(shape), 0
+    masks = parts.training, parts.validation
+    tables = [Table(int(mask.sum()), width, folder) for mask in masks]
+    for inputs, targets in rows:
+        values = torch.cat([inputs, targets], dim=1).float().cpu().numpy()
+        for table, mask in zip(tables, masks, strict=True):
+            table.append(values[mask[done : done + len(values)]])
+        done += len(values)
+    return Cached(tables[0], tables[1], shape[0], device, memory)
