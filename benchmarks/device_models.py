@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import StoppedError
-from trajvae.geometry.geodesic import Descent
+from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.outputs.optimize import Search
 
 Row = tuple[str, str, str, bool]
@@ -181,7 +181,7 @@ class Trained:
 
     def paths(self) -> tuple[str, bool]:
         """The latent space's own geodesic, and one in the density's metric."""
-        how: dict[str, Any] = {"frames": 10, "descent": Descent(steps=20)}
+        how: dict[str, Any] = {"frames": 10, "descent": GeodesicOptions(steps=20)}
         flat, bent = (
             [m.path(0, 500, metric=metric, **how) for m in (self.whole, self.loaded)] for metric in ("flat", "density")
         )

@@ -21,12 +21,12 @@ from speed.setting import Setting
 
 import trajvae
 from trajvae import Model, Reading, TrainConfig, compare
-from trajvae.geometry.geodesic import Descent
-from trajvae.outputs.judging.trials import Plan
+from trajvae.geometry.geodesic import GeodesicOptions
+from trajvae.outputs.judging.trials import ComparisonPlan
 from trajvae.outputs.optimize import Search
 from trajvae.readers.sources import open_source
-from trajvae.training.fit import begin, go_on
-from trajvae.training.frame_source import InMemory
+from trajvae.training.fit import continue_training, prepare
+from trajvae.training.frame_source import InMemoryFrames
 from trajvae.training.schedule import default_batch
 
 LIBRARY = Path(trajvae.__file__).parent
@@ -79,15 +79,15 @@ class _Watch:
 def _watched(case: Case, device: str) -> Counter[str]:
     """Where some steps wait once flows and learned curvatures have begun, within an epoch, and how often in all."""
     frames = open_source(SOURCE, READING)
-    supply = InMemory(frames.read())
-    begun = begin(supply, frames.topology, case.config(epochs=EPOCHS), frames.precision, device, frames.names)
+    supply = InMemoryFrames(frames.read())
+    begun = prepare(supply, frames.topology, case.config(epochs=EPOCHS), frames.precision, device, frames.names)
     n_train = int((~begun.held).sum())
     watch = _Watch(first=-(-n_train // default_batch(n_train)) * (LOOKED - 1) + 5)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = watch.told
         try:
-            go_on(begun, supply, checkpoint=watch)
+            continue_training(begun, supply, checkpoint=watch)
         except _Enough:
             return watch.places
         finally:
@@ -153,7 +153,7 @@ def _streamed(device: str) -> tuple[str, bool]:
 def _ways(device: str) -> tuple[str, bool]:
     """Every sampler, metric and curve, and objectives that hold numbers of their own."""
     model = Model.train(SOURCE, TrainConfig(epochs=2), reading=FEW, device=device)
-    how: dict[str, Any] = {"frames": 5, "descent": Descent(steps=30)}
+    how: dict[str, Any] = {"frames": 5, "descent": GeodesicOptions(steps=30)}
     done = [model.generate(50, sampler=name).positions for name in ("prior", "aggregate", "metric")]
     done += [model.path(0, 100, metric=name, **how).positions for name in ("pullback", "learned", "posterior")]
     done += [model.path(0, 100, curve=name, **how).positions for name in ("discrete", "neural")]
@@ -165,7 +165,9 @@ def _ways(device: str) -> tuple[str, bool]:
 
 def _evidence(device: str) -> tuple[str, bool]:
     """Importance-weighted bounds of a model that is trained for it."""
-    found = compare(SOURCE, {"a": TrainConfig(epochs=2)}, reading=FEW, plan=Plan(draws=100, frames=20), device=device)
+    found = compare(
+        SOURCE, {"a": TrainConfig(epochs=2)}, reading=FEW, plan=ComparisonPlan(draws=100, frames=20), device=device
+    )
     bounds = np.concatenate([entry.iwae for entry in found.entries.values()])
     return f"mean {bounds.mean():.1f} nats", bool(np.isfinite(bounds).all())
 

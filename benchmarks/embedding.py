@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from trajvae.geometry.compact import Compact, Sampled, Spheres
-from trajvae.geometry.cube_maps.cube_map import Embedding, ExactMap
+from trajvae.geometry.cube_maps.cube_map import CubeMap, ExactMap
 from trajvae.geometry.cube_maps.map_quality import measure
 from trajvae.geometry.cube_maps.wasserstein import learn_well
 from trajvae.geometry.rotations import Rotations
@@ -61,12 +61,12 @@ class Bent:
         angle = 2.0 * torch.pi * self.turns * u
         return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
-    def excess(self, u: Tensor) -> Tensor:
+    def log_density_ratio(self, u: Tensor) -> Tensor:
         """See `Embedding`."""
         return torch.zeros_like(u[:, 0])
 
 
-def row(name: str, manifold: Compact, embedding: Embedding, seconds: float) -> list[str]:
+def row(name: str, manifold: Compact, embedding: CubeMap, seconds: float) -> list[str]:
     """Print one row; what failed."""
     q = measure(manifold, embedding, torch.Generator().manual_seed(1))
     failures = q.failures()

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 
 from trajvae import Model, Reading, TrainConfig
-from trajvae.features.rebuild import Coordinates, Plan, measure, rebuild
+from trajvae.features.rebuild import Coordinates, RebuildPlan, measure, rebuild
 from trajvae.features.tree import spanning_tree
 from trajvae.molecule.divergence import histogram_divergence
 from trajvae.molecule.observables import built_in, catalogue, evaluate_all, pair_observables
@@ -187,7 +187,7 @@ def rebuilding() -> Iterator[Row]:
     ):
         frames = open_source(source, reading)
         x = frames.read().positions.astype(np.float64)
-        plan = Plan(spanning_tree(frames.topology.backbone_bonds(), x, frames.topology.elements != "H"))
+        plan = RebuildPlan(spanning_tree(frames.topology.backbone_bonds(), x, frames.topology.elements != "H"))
         coordinates = measure(torch.from_numpy(x), plan)
         off = pairwise_rmsd(rebuild(coordinates, plan).numpy(), x, np.ones(x.shape[1])).max()
         yield f"rebuild, {name}, {len(x)} frames", f"{off:.1e} Å", "<= 1e-10 Å", bool(off <= 1e-10)
@@ -195,7 +195,7 @@ def rebuilding() -> Iterator[Row]:
             yield rebuild_speed(coordinates, plan)
 
 
-def rebuild_speed(coordinates: Coordinates, plan: Plan) -> Row:
+def rebuild_speed(coordinates: Coordinates, plan: RebuildPlan) -> Row:
     """Frames of 22 atoms a second, in pieces of 2048, and of BAT.Cartesian on some of them."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from trajvae import TrainConfig, compare
-from trajvae.outputs.judging.trials import Plan
+from trajvae.outputs.judging.trials import ComparisonPlan
 
 Float64 = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def pair(correlation_time: float, number: int) -> tuple[bool, bool]:
         for name, first in (("first", 0), ("second", 500))
     }
     frames = trajectory(correlation_time, number)
-    found = compare(frames, configs, plan=Plan(draws=50, repeats=REPEATS), device="cpu")
+    found = compare(frames, configs, plan=ComparisonPlan(draws=50, repeats=REPEATS), device="cpu")
     return bool(found.different), bool(found.behind_over_frames)
 
 

@@ -21,7 +21,7 @@ from trajvae import TrainConfig, compare
 from trajvae.likelihoods import LIKELIHOODS
 from trajvae.likelihoods.gaussians import Isotropic
 from trajvae.outputs.compare import Comparison
-from trajvae.outputs.judging.trials import Plan
+from trajvae.outputs.judging.trials import ComparisonPlan
 
 POINTS, WIDTH, SIGMA = 5000, 100, 0.1
 NETWORKS, SEEDS = range(3), 5
@@ -84,7 +84,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     good = True
     for network in NETWORKS:
-        found = compare(points(network), rows(), plan=Plan(repeats=SEEDS, jobs=2))
+        found = compare(points(network), rows(), plan=ComparisonPlan(repeats=SEEDS, jobs=2))
         print(
             f"data network {network}\n| model | ELBO | IWAE, 500 draws | behind the best | effective draws below 10 |"
         )

@@ -128,7 +128,7 @@ def _attempt(path: Path, topology: Path | None) -> str:
             frames = open_source(path, Reading(topology, "index 0:50", stop=50))
         for _ in frames.chunks(10):
             pass
-        frames.times(*frames.places())
+        frames.times(*frames.origins())
     except TrajvaeError as error:
         return "refused" if len(str(error).splitlines()) == 1 else f"many lines: {error}"
     except BaseException as error:

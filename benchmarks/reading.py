@@ -18,7 +18,7 @@ import numpy as np
 
 from trajvae import Model, plots
 from trajvae.errors import StoppedError, TrajvaeError
-from trajvae.geometry.geodesic import Descent
+from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.outputs.optimize import Search
 from trajvae.readers.sources import Reading, open_source
 from trajvae.store import describe, read_conformations, read_model, read_table
@@ -73,7 +73,7 @@ def use_model_wholly(path: Path) -> None:
     model = Model.load(path, device="cpu")
     model.marginals()
     model.optimize("rg", search=Search(starts=2, steps=2, draws=16, keep=2))
-    model.path(0, 5, frames=3, descent=Descent(steps=2))
+    model.path(0, 5, frames=3, descent=GeodesicOptions(steps=2))
     model.generate(3, novelty=True, sampler="aggregate", project=True)
     plot(path)
 

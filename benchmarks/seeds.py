@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig, compare
 from trajvae.errors import StoppedError
-from trajvae.geometry.geodesic import Descent
-from trajvae.outputs.judging.trials import Plan
+from trajvae.geometry.geodesic import GeodesicOptions
+from trajvae.outputs.judging.trials import ComparisonPlan
 from trajvae.outputs.optimize import Search
 from trajvae.training.session import train
 
@@ -85,7 +85,7 @@ def _results(folder: Path, x: NDArray[np.float64]) -> dict[Path, str]:
     conformations = {
         "generate": model.generate(5),
         "optimize": model.optimize("rg", search=Search(starts=2, steps=2, draws=16, keep=2)),
-        "path": model.path(0, 5, frames=3, descent=Descent(steps=2)),
+        "path": model.path(0, 5, frames=3, descent=GeodesicOptions(steps=2)),
     }
     for name, made in conformations.items():
         made.save(folder / f"{name}.h5md", force=True)
@@ -93,6 +93,6 @@ def _results(folder: Path, x: NDArray[np.float64]) -> dict[Path, str]:
     model.encode(peptide).save(folder / "embed.h5", force=True)
     model.marginals().save(folder / "marginals.h5", force=True)
     two = {name: Model.load(folder / f"{name}.h5", device="cpu") for name in ("euclidean", "embedded")}
-    compare(x, models=two, plan=Plan(draws=20), device="cpu").save(folder / "compare.h5", force=True)
+    compare(x, models=two, plan=ComparisonPlan(draws=20), device="cpu").save(folder / "compare.h5", force=True)
     out = {folder / "internal.h5": "model"} | {folder / f"{name}.h5md": "h5md" for name in conformations}
     return out | {folder / f"{name}.h5": "result" for name in ("embed", "marginals", "compare")}

@@ -31,7 +31,7 @@ class Terminated(KeyboardInterrupt):
     """A signal other than Ctrl-C, as Python has Ctrl-C."""
 
 
-class Halt(click.ClickException):
+class Stopped(click.ClickException):
     """The end that a signal made: one line, and the exit code that shells give it."""
 
     def __init__(self, message: str, number: int) -> None:
@@ -141,7 +141,7 @@ def own_process() -> None:
 
 
 @contextlib.contextmanager
-def tidy() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
     """Let signals unwind the stack, so that nothing half written is left; a second signal ends the process at once.
 
     Signals that are ignored, as SIGHUP is below `nohup`, or that have a handler of somebody's, keep it.
@@ -155,13 +155,13 @@ def tidy() -> Iterator[None]:
         with _silent():
             yield
             if _heard.first:
-                raise Halt("stopped; the results were written", _heard.first)
-    except Halt:
+                raise Stopped("stopped; the results were written", _heard.first)
+    except Stopped:
         raise
     except (KeyboardInterrupt, Exception) as error:
         if not _heard.first:
             raise
-        raise Halt("stopped; what was not finished was not written", _heard.first) from error
+        raise Stopped("stopped; what was not finished was not written", _heard.first) from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         for number, handler in before.items():

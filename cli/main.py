@@ -16,7 +16,7 @@ from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
 from trajvae.runtime.system import system_reason
 
 from . import bars
-from .interrupts import own_process, tidy
+from .interrupts import own_process, sigterm_as_interrupt
 from .streams import open_streams
 
 # a module a command, of the same name, that is imported when the command is; and the first words of its help
@@ -60,7 +60,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         open_streams()
-        with warnings.catch_warnings(), tidy(), bars.showing():
+        with warnings.catch_warnings(), sigterm_as_interrupt(), bars.showing():
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", TrajvaeWarning)
             warnings.showwarning = functools.partial(_show, set())

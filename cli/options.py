@@ -218,7 +218,7 @@ TRAINING = (
 )
 
 
-def given(options: dict[str, Any]) -> dict[str, Any]:
+def options_given(options: dict[str, Any]) -> dict[str, Any]:
     """Return the training options that stand on the command line."""
     from trajvae.errors import OptionError
 
@@ -238,7 +238,7 @@ def reading_of(options: dict[str, Any]) -> Any:
     return Reading(topology=options["topology"] or None, **chosen)
 
 
-def ready(
+def check_before_work(
     outputs: list[Path],
     options: dict[str, Any],
     names: tuple[str, ...] | list[str],

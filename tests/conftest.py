@@ -98,7 +98,7 @@ def at_fixed_cuts(monkeypatch: pytest.MonkeyPatch) -> Callable[[Draw], Draw]:
 def made(chain, tiny_model) -> dict[str, Any]:
     """What `tiny_model` gives, by the file it is saved in."""
     from trajvae import compare
-    from trajvae.outputs.judging.trials import Plan
+    from trajvae.outputs.judging.trials import ComparisonPlan
     from trajvae.outputs.optimize import Search
 
     search = Search(starts=4, steps=10, noise=4, draws=16, keep=3)
@@ -112,7 +112,7 @@ def made(chain, tiny_model) -> dict[str, Any]:
             "marginals.h5": tiny_model.marginals(),
             "optimize.h5md": tiny_model.optimize("rg", search=search),
             "path.h5md": tiny_model.path(0, 97, frames=8, metric="flat"),
-            "compare.h5": compare(chain.copy(), small, plan=Plan(20, 40)),
+            "compare.h5": compare(chain.copy(), small, plan=ComparisonPlan(20, 40)),
         }
 
 

@@ -154,7 +154,7 @@ def test_figures_are_labelled_with_the_unit(extended: Path) -> None:
     points = plots.read(extended / "embed.h5")
     assert plots.distribution(plots.read(extended / "generate.h5md"), "bend").get_xlabel() == "bend (°)"
     assert plots.optimisation(plots.read(extended / "optimize.h5md")).get_ylabel() == "bend (°)"
-    look = plots.Look(observables=("bend", "turn"))
+    look = plots.FigureOptions(observables=("bend", "turn"))
     drawn = [panel for name, panel in panels_of(points, look) if name == "latent"]
     labels = [axes.get_ylabel() for panel in drawn for axes in panel().figure.axes]
     assert {"bend (°)", "turn (°)"} <= set(labels)

@@ -10,8 +10,8 @@ import pytest
 from trajvae import Embed, Model, Reading, TrainConfig, TrajVAE
 from trajvae.comparison import candidates
 from trajvae.errors import OptionError, TrajvaeError
-from trajvae.outputs.drawing.repair import Mending
-from trajvae.outputs.generate import Drawing
+from trajvae.outputs.drawing.repair import RepairOptions
+from trajvae.outputs.generate import ConformationStream
 
 TRAINING = {f.name for f in dataclasses.fields(TrainConfig)}
 READING = {f.name for f in dataclasses.fields(Reading)}
@@ -20,10 +20,13 @@ SPELLED = {
     Model.train: TRAINING | READING | RUN | {"latent", "reading"},
     Model.fit: RUN - {"inputs"},
     Model.resume: {"source", "reading", "asked_for"} | RUN - {"inputs", "checkpoint", "force"},
-    Model.generate: {f.name for f in dataclasses.fields(Mending)} | {"seed", "mean", "sampler", "novelty", "progress"},
-    Model.drawing: {f.name for f in dataclasses.fields(Mending)} | {"seed", "mean", "sampler", "novelty", "progress"},
+    Model.generate: {f.name for f in dataclasses.fields(RepairOptions)}
+    | {"seed", "mean", "sampler", "novelty", "progress"},
+    Model.drawing: {f.name for f in dataclasses.fields(RepairOptions)}
+    | {"seed", "mean", "sampler", "novelty", "progress"},
     TrajVAE: TRAINING - {"backend"} | {"latent", "device", "progress", "verbose"},
-    Drawing: {f.name for f in dataclasses.fields(Mending)} | {"seed", "mean", "sampler", "novelty", "progress"},
+    ConformationStream: {f.name for f in dataclasses.fields(RepairOptions)}
+    | {"seed", "mean", "sampler", "novelty", "progress"},
     candidates: TRAINING - {"backend", "latent_dim"} | {"dims"},
 }
 QUICK = {"epochs": 2, "hidden": (8,), "device": "cpu"}
@@ -42,7 +45,7 @@ def test_signatures_show_the_defaults():
     parameters = inspect.signature(Model.train).parameters
     assert parameters["backend"].default == "euclidean" and parameters["device"].default == "auto"
     assert parameters["epochs"].default is None and parameters["beta"].annotation == "float"
-    assert inspect.signature(Model.generate).parameters["redraws"].default == Mending().redraws
+    assert inspect.signature(Model.generate).parameters["redraws"].default == RepairOptions().redraws
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from trajvae.models.encoding import encode_all
 from trajvae.outputs.embed import Embedding, Origin, assemble
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
-from trajvae.readers.sources import open_source, own_selection
+from trajvae.readers.sources import open_source, selection_of
 from trajvae.training.options import CONFIG_DEFAULTS, config_of
 from trajvae.training.trainer import Progress
 
@@ -86,7 +86,7 @@ class TrajVAE(Collect):
         verbose: bool = False,
         **options: Unpack[NetworkOptions],
     ) -> None:
-        kept = own_selection(universe_or_atomgroup, select)
+        kept = selection_of(universe_or_atomgroup, select)
         self.config = config_of(
             None, {**options, "backend": latent, "latent_dim": latent_dim, "select": kept, "seed": seed}
         )

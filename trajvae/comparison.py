@@ -12,9 +12,9 @@ from trajvae.keywords import spelled_out
 from trajvae.latents import LATENTS, latent_options, make_latent, resolve_settings
 from trajvae.model import Model
 from trajvae.outputs.compare import Comparison
-from trajvae.outputs.judging.trials import Plan, check_frames, examine, train_all
+from trajvae.outputs.judging.trials import ComparisonPlan, check_frames, examine, train_all
 from trajvae.readers.reading import Reading
-from trajvae.readers.sources import open_source, own_selection
+from trajvae.readers.sources import open_source, selection_of
 from trajvae.training.options import CONFIG_DEFAULTS
 from trajvae.user_functions import importing, names_given
 
@@ -82,7 +82,7 @@ def compare(
     configs: Sequence[str] | Mapping[str, TrainConfig] = (),
     *,
     reading: Reading | None = None,
-    plan: Plan | None = None,
+    plan: ComparisonPlan | None = None,
     models: Mapping[str, Model] | None = None,
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
@@ -97,7 +97,7 @@ def compare(
         Backends by name (all by default), or configurations by a name of one's own. Epochs that are not given are at
         most 50.
     reading : Reading, optional
-    plan : Plan, optional
+    plan : ComparisonPlan, optional
         Draws, held-out frames, repeats, processes.
     models : mapping of str to Model, optional
         Trained before on these very frames, compared too.
@@ -115,7 +115,7 @@ def compare(
     >>> from trajvae import compare
     >>> compare("traj.dcd", ["euclidean", "hyperspherical"]).best       # doctest: +SKIP
     """
-    plan, reading, models = plan or Plan(), reading or Reading(), models or {}
+    plan, reading, models = plan or ComparisonPlan(), reading or Reading(), models or {}
     chosen = dict(configs) if isinstance(configs, Mapping) else {}
     if not isinstance(configs, Mapping) and (configs or not models):
         chosen = candidates(configs)
@@ -124,7 +124,7 @@ def compare(
     opened = [model.open(source, reading) for model in models.values()]  # refuses another molecule
     wanted = next((c.select for c in [*chosen.values(), *(m.config for m in models.values())] if c.select), None)
     reading = dataclasses.replace(reading, select=reading.select or wanted)
-    kept = own_selection(source, reading.select)
+    kept = selection_of(source, reading.select)
     chosen = {name: dataclasses.replace(config, select=kept) for name, config in chosen.items()}
     frames = opened[0] if opened else open_source(source, reading)
     chunk = frames.read()

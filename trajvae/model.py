@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from trajvae.config import TrainConfig
 from trajvae.display import Displayed, Summary
 from trajvae.errors import ModelError
-from trajvae.geometry.geodesic import Descent
+from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.keywords import spelled_out
 from trajvae.models.encoding import encode_all
-from trajvae.models.model_file import Parts, from_record, to_record
+from trajvae.models.model_file import ModelParts, pack, unpack
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.models.same_molecule import check_molecule
 from trajvae.outputs.conformations import Conformations
-from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, DrawingOptions
+from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, DrawingKeywords
 from trajvae.outputs.embed import Embedding, embed
-from trajvae.outputs.generate import Drawing
+from trajvae.outputs.generate import ConformationStream
 from trajvae.outputs.history import TrainingHistory
 from trajvae.outputs.marginals import Marginals, marginals
 from trajvae.outputs.optimize import Search, optimize
@@ -35,7 +35,7 @@ from trajvae.readers.sources import open_matching
 from trajvae.store import read_model, verification, write_model
 from trajvae.topology import Topology
 from trajvae.training import options as train_options
-from trajvae.training.frame_source import InMemory
+from trajvae.training.frame_source import InMemoryFrames
 from trajvae.training.options import ResumeOptions, RunOptions, TrainOptions, running
 from trajvae.training.session import resume, train, train_frames
 
@@ -51,7 +51,7 @@ class Model(Displayed):
     """
 
     def __init__(
-        self, pipeline: Pipeline, record: Record, files: list[str], selection: str, command: str = "Model.train"
+        self, pipeline: Pipeline, record: TrainingRecord, files: list[str], selection: str, command: str = "Model.train"
     ) -> None:
         self.pipeline, self.record = pipeline, record
         self.files, self.selection, self.command = files, selection, command
@@ -102,7 +102,7 @@ class Model(Displayed):
     def fit(cls, frames: Frames, chunk: Chunk, config: TrainConfig, **options: Unpack[RunOptions]) -> Model:
         """Train on frames that were read already; the options are those of `Model.train`."""
         with running(options) as run:
-            return cls(*train_frames(frames, InMemory(chunk), config, **run))
+            return cls(*train_frames(frames, InMemoryFrames(chunk), config, **run))
 
     @classmethod
     @spelled_out(ResumeOptions, train_options.RUN_DEFAULTS)
@@ -191,15 +191,15 @@ class Model(Displayed):
         """Return mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""
         return self.pipeline.decode(latent)
 
-    @spelled_out(DrawingOptions, DRAWING_DEFAULTS)
-    def generate(self, n: int, **options: Unpack[DrawingOptions]) -> Conformations:
-        """Return new conformations in memory; the options are those of `trajvae.outputs.generate.Drawing`."""
-        return Drawing(self.pipeline, self.record, n, **options).collect()
+    @spelled_out(DrawingKeywords, DRAWING_DEFAULTS)
+    def generate(self, n: int, **options: Unpack[DrawingKeywords]) -> Conformations:
+        """Return new conformations in memory, with the options of `trajvae.outputs.generate.ConformationStream`."""
+        return ConformationStream(self.pipeline, self.record, n, **options).collect()
 
-    @spelled_out(DrawingOptions, DRAWING_DEFAULTS)
-    def drawing(self, n: int, **options: Unpack[DrawingOptions]) -> Drawing:
+    @spelled_out(DrawingKeywords, DRAWING_DEFAULTS)
+    def drawing(self, n: int, **options: Unpack[DrawingKeywords]) -> ConformationStream:
         """Return what `generate` draws, not drawn yet: iterate over pieces, or `save` as many as the disk holds."""
-        return Drawing(self.pipeline, self.record, n, **options)
+        return ConformationStream(self.pipeline, self.record, n, **options)
 
     def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
         """Compare simulation and model, observable by observable; without a source, on the frames the model keeps."""
@@ -245,7 +245,7 @@ class Model(Displayed):
         metric: str = "density",
         frames: int = 50,
         curve: str = "spline",
-        descent: Descent | None = None,
+        descent: GeodesicOptions | None = None,
         seed: int = 0,
         source: Any = None,
         reading: Reading | None = None,
@@ -270,8 +270,8 @@ class Model(Displayed):
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write `model.h5`: arrays and JSON, whole or not at all."""
-        parts = Parts(self.pipeline, self.record, self.files, self.selection, self.command)
-        write_model(Path(path), to_record(parts), force=force)
+        parts = ModelParts(self.pipeline, self.record, self.files, self.selection, self.command)
+        write_model(Path(path), pack(parts), force=force)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", *, verify: bool = True) -> Model:
@@ -297,4 +297,4 @@ class Model(Displayed):
             raise ModelError(
                 f"'{path}' is a model whose training did not complete: 'trajvae train --resume -o {path}' goes on"
             )
-        return cls(*from_record(stored, device, str(path)))
+        return cls(*unpack(stored, device, str(path)))

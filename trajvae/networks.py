@@ -46,7 +46,7 @@ class _SlopeOfSiLU(Function):
         return torch.ops.aten.silu_backward(again, x), bend.mul_(gradient).mul_(again)
 
 
-def twice_silu(x: Tensor) -> Tensor:
+def silu_second_order(x: Tensor) -> Tensor:
     """Return SiLU with a fast second derivative, for callers who differentiate its gradient."""
     out: Tensor = _SiLU.apply(x)  # type: ignore[no-untyped-call]
     return out
@@ -110,25 +110,25 @@ class MLP(nn.Module):
         first = sum(self.sizes[name] for name in names[: names.index(head)])
         last[first : first + n, : 2 * n] = torch.kron(eye, pair[None])
 
-    def forward(self, x: Tensor, *, twice: bool = False) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, *, second_order: bool = False) -> dict[str, Tensor]:
         """Return each head's outputs (B, size) of inputs (B, I).
 
         Parameters
         ----------
         x : Tensor
-        twice : bool
+        second_order : bool
             That a gradient will be differentiated again: the same numbers, with less work for the second derivative.
         """
-        return self.after_first(nn.functional.linear(x, *self._layers[0]), twice=twice)
+        return self.after_first(nn.functional.linear(x, *self._layers[0]), second_order=second_order)
 
     @property
     def first(self) -> nn.Linear:
         """First layer."""
         return cast(nn.Linear, self.trunk[0])
 
-    def after_first(self, x: Tensor, *, twice: bool = False) -> dict[str, Tensor]:
+    def after_first(self, x: Tensor, *, second_order: bool = False) -> dict[str, Tensor]:
         """Return what `forward` returns, from the first layer's outputs before its SiLU, (B, width)."""
-        silu = twice_silu if twice else nn.functional.silu
+        silu = silu_second_order if second_order else nn.functional.silu
         for weight, bias in self._layers[1:]:  # a module's call would cost 10 us more
             x = nn.functional.linear(silu(x), weight, bias)
         if len(self.sizes) == 1:

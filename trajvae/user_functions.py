@@ -40,7 +40,7 @@ def importing(names: Iterable[str]) -> Iterator[None]:
         _GIVEN.reset(token)
 
 
-def imported(text: str, what: str, wanted: str) -> Callable[..., Any]:
+def import_function(text: str, what: str, wanted: str) -> Callable[..., Any]:
     """Return the function that a text names; its module may stand in the working folder.
 
     Parameters

@@ -46,11 +46,11 @@ def compare(
     from trajvae import Model
     from trajvae.comparison import candidates
     from trajvae.comparison import compare as run
-    from trajvae.outputs.judging.trials import Plan
+    from trajvae.outputs.judging.trials import ComparisonPlan
 
     names = options.need_trajectories(trajectories)
-    options.ready([output], {**choices, "model": None}, [*names, *map(str, models)], force=force)
-    common = options.given({**choices, "backend": None, "latent_dim": None, "settings": None})
+    options.check_before_work([output], {**choices, "model": None}, [*names, *map(str, models)], force=force)
+    common = options.options_given({**choices, "backend": None, "latent_dim": None, "settings": None})
     backends = choices["backends"]
     configs = (
         candidates(backends, choices["latent_dim"], choices["settings"], seed=choices["seed"], **common)
@@ -61,7 +61,7 @@ def compare(
         names,
         configs,
         reading=options.reading_of(choices),
-        plan=Plan(draws, held_out, repeats, jobs),
+        plan=ComparisonPlan(draws, held_out, repeats, jobs),
         models={str(path): Model.load(path, choices["device"]) for path in models},
         device=choices["device"],
         progress=report.bar("comparing", "model"),

@@ -38,7 +38,7 @@ def embed(
     since = time.monotonic()
     names = options.need_trajectories(trajectories)
     path = model or Path("model.h5")
-    options.ready([output], {**choices, "model": path}, names, force=force)
+    options.check_before_work([output], {**choices, "model": path}, names, force=force)
     begun = model is None and unfinished(path)
     existing = path.exists() and not begun
     if existing or model is not None:
@@ -79,8 +79,12 @@ def _applied(trained: Any, path: Path, choices: dict[str, Any]) -> Any:
 def _apply(model: Path | None, names: list[str], choices: dict[str, Any]) -> tuple[Any, Any]:
     path = model or Path("model.h5")
     trained = options.load_model(path, choices["device"])
-    if options.given(choices) and trained.command != options.command_line():  # else it was stopped while it embedded
-        flags = ", ".join("--" + name.replace("_", "-").replace("settings", "set") for name in options.given(choices))
+    if (
+        options.options_given(choices) and trained.command != options.command_line()
+    ):  # else it was stopped while it embedded
+        flags = ", ".join(
+            "--" + name.replace("_", "-").replace("settings", "set") for name in options.options_given(choices)
+        )
         raise click.UsageError(
             f"{flags} would need a training, but '{path}' exists: use 'trajvae train' for a new model"
         )

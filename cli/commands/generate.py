@@ -64,7 +64,7 @@ def generate(
 
     if number < 1:
         raise OptionError(f"-n must be 1 or more, got {number}")
-    options.ready(conformation_files(output), {"model": model or Path("model.h5")}, [], force=force)
+    options.check_before_work(conformation_files(output), {"model": model or Path("model.h5")}, [], force=force)
     trained = options.load_model(model, device)
     drawing = trained.drawing(
         number,
@@ -81,7 +81,7 @@ def generate(
         f"simulated frames {100 * trained.figures['held_out_valid']:.1f} %)",
         *_mended(found),
         *_drawn(found),
-        *_further(found),
+        *_energy_lines(found),
         *_advice(found, drawing.reasons, mean, trained.config.features),
         *verdict_of(found),
         f"positions: {options.written(output)}",
@@ -102,7 +102,7 @@ def _mended(figures: dict[str, Any]) -> list[str]:
     return [text]
 
 
-def _further(figures: dict[str, Any]) -> list[str]:
+def _energy_lines(figures: dict[str, Any]) -> list[str]:
     """Energies and distances to simulated frames, where they were asked for."""
     lines = []
     if "energy" in figures:

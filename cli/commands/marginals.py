@@ -28,7 +28,7 @@ def marginals(
     torsions, pair distances and the like are judged each by themselves, the worst first. Without a trajectory, the
     frames that the model keeps are taken.
     """
-    options.ready([output], {**choices, "model": model or Path("model.h5")}, trajectories, force=force)
+    options.check_before_work([output], {**choices, "model": model or Path("model.h5")}, trajectories, force=force)
     trained = options.load_model(model, choices["device"])
     source = list(trajectories) or None
     found = trained.marginals(source, options.reading_of(choices), seed=choices["seed"])
@@ -48,7 +48,7 @@ def _lines(found: Any, output: Path) -> list[str]:
         f"{found.n} conformations of the model against {found.n} frames; floor: those against {found.n} others",
         *_table(found.kinds),
         *(f"  {verdict}: {text}" for verdict, text in VERDICTS.items() if verdict in known),
-        *_told_whole(found),
+        *_baseline_lines(found),
         f"histograms of {len(found.table)} observables: {output}",
     ]
 
@@ -65,7 +65,7 @@ def _table(kinds: Any) -> list[str]:
     return lines
 
 
-def _told_whole(found: Any) -> list[str]:
+def _baseline_lines(found: Any) -> list[str]:
     """Pair distances beside other floors and other models, and how new the draws are."""
     f = found.figures
     beside = [

@@ -70,7 +70,7 @@ def optimize(
     read = {**choices, "model": model or Path("model.h5")}
     reference = file_of(objective)
     sources = [*trajectories, *([] if reference is None else [reference])]
-    options.ready(conformation_files(output), read, sources, force=force)
+    options.check_before_work(conformation_files(output), read, sources, force=force)
     trained = options.load_model(model, choices["device"])
     found = trained.optimize(
         objective,

@@ -53,7 +53,7 @@ def path(
 
     files = [x for x in (first, last) if not x.isdecimal()]
     read = {**choices, "model": model or Path("model.h5")}
-    options.ready(conformation_files(output), read, [*trajectories, *files], force=force)
+    options.check_before_work(conformation_files(output), read, [*trajectories, *files], force=force)
     trained = options.load_model(model, choices["device"])
     found = trained.path(
         first,

@@ -115,7 +115,7 @@ def plot(
     plots.check_format(target)
     beside = [over] if over else []
     read = [*files, *beside, *choices["trajectories"], *choices["topologies"]]
-    options.ready([target], {}, list(map(str, read)), force=force)
+    options.check_before_work([target], {}, list(map(str, read)), force=force)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         panels = plots.chosen(plots.panels_of([plots.read(f) for f in files], _look(over, **choices)), only)
@@ -144,4 +144,4 @@ def _look(
 
     below = None if over is None else plots.read_points(over)
     source = plots.Trajectory(list(map(str, trajectories)), list(map(str, topologies)))
-    return plots.Look(temperature, bins, observables, below, colours, source)
+    return plots.FigureOptions(temperature, bins, observables, below, colours, source)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .. import options, report
-from ..interrupts import Halt, stoppable
+from ..interrupts import Stopped, stoppable
 
 CONTRACT = (
     "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "elbo_shape", "rmsd",
@@ -31,7 +31,7 @@ def train_model(
     """Read, align, train and save; `go_on` takes up the training that `path` holds."""
     from trajvae.errors import StoppedError
 
-    options.ready([path], choices, names, force=force, going_on=go_on)
+    options.check_before_work([path], choices, names, force=force, going_on=go_on)
     if go_on and not unfinished(path):  # another command has completed it since we looked
         report.say(f"the training of '{path}' is complete")
         return options.load_model(path, choices["device"])
@@ -48,11 +48,11 @@ def train_model(
                 _resumed(path, names, choices, extra) if go_on else _trained(path, names, choices, extra, note, force)
             )
         except StoppedError as error:
-            raise Halt(str(error), heard()) from error
+            raise Stopped(str(error), heard()) from error
         heard()  # the model is whole: it is written first
         _save(model, path, force=force)
         if heard():
-            raise Halt(f"stopped; the training of '{path}' is complete", heard())
+            raise Stopped(f"stopped; the training of '{path}' is complete", heard())
     return model
 
 
@@ -74,13 +74,13 @@ def _trained(
     from trajvae.model import Model
     from trajvae.readers.sources import open_source
     from trajvae.runtime.memory import parse_memory
-    from trajvae.training.session import supply_of, train_frames
+    from trajvae.training.session import open_frame_source, train_frames
 
-    config = TrainConfig(**options.given(choices), select=choices["select"], seed=choices["seed"])
+    config = TrainConfig(**options.options_given(choices), select=choices["select"], seed=choices["seed"])
     reading, memory = options.reading_of(choices), parse_memory(choices["memory"])
     frames = open_source(names, reading)
     lines = [note, f"selected: {frames.selection} ({frames.topology.n_atoms} atoms, {frames.n_frames} frames)"]
-    supply = supply_of(frames, config.features, memory)
+    supply = open_frame_source(frames, config.features, memory)
     if supply.streamed:
         lines.append(f"training from a file of features: all frames at once would take more than {memory / 1e9:.3g} GB")
     for line in lines:
@@ -105,7 +105,7 @@ def _resumed(path: Path, names: list[str], choices: dict[str, Any], extra: dict[
     extra = {**extra, "asked": asked}
     reading = options.reading_of(choices)
     given = any(choices[name] not in (None, ()) for name in options.READING)
-    asked_for = {**options.given(choices), **({"seed": choices["seed"]} if choices["seed"] else {})}
+    asked_for = {**options.options_given(choices), **({"seed": choices["seed"]} if choices["seed"] else {})}
     return Model.resume(path, names or None, reading=reading if given else None, asked_for=asked_for, **extra)
 
 

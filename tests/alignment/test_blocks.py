@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trajvae.alignment.frame_sums import blocks, means, products, spread, sums
+from trajvae.alignment.frame_sums import blocks, centre_columns, covariance_columns, multiply_frames, repeat_for_atoms
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (1, 5, 3), (1000, 7, 2), (200, 214, 3), (17, 20_000, 3)])
@@ -25,9 +25,9 @@ def test_sums_are_centres_and_covariances(dtype, dimension):
     reference, weights = rng.normal(size=(40, dimension)), rng.uniform(1.0, 3.0, size=40)
     exact = x.astype(np.float64)
     centre = np.einsum("tnd,n->td", exact, weights) / weights.sum()
-    np.testing.assert_allclose(sums(x, means(weights, dimension)), centre, atol=1e-13)
+    np.testing.assert_allclose(multiply_frames(x, centre_columns(weights, dimension)), centre, atol=1e-13)
     covariance = np.einsum("tnd,n,ne->tde", exact, weights, reference)
-    got = sums(x, products(reference, weights)).reshape(covariance.shape)
+    got = multiply_frames(x, covariance_columns(reference, weights)).reshape(covariance.shape)
     assert got.dtype == np.float64
     np.testing.assert_allclose(got, covariance, atol=1e-11)
-    assert np.array_equal((centre @ spread(40, np.eye(dimension))).reshape(x.shape)[:, 17], centre)
+    assert np.array_equal((centre @ repeat_for_atoms(40, np.eye(dimension))).reshape(x.shape)[:, 17], centre)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from trajvae import TrainConfig
 from trajvae.alignment.align import Alignment
-from trajvae.features import FEATURES, Internal, Lesson
+from trajvae.features import FEATURES, FittingData, Internal
 from trajvae.latents import LATENTS, Context
-from trajvae.likelihoods.internal import Molecular
+from trajvae.likelihoods.internal import InternalLikelihood
 from trajvae.models.evidence import group_sizes, nested_bounds
-from trajvae.models.pipeline import Sizes, build_vae
+from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.topology import Topology
 
@@ -49,8 +49,10 @@ _WIDE = {"log_scale": 1.0, "log_concentration": -2.0}
 def _triangle(config: TrainConfig) -> tuple[VAE, NDArray[np.float64]]:
     """Three atoms in the plane, in cartesian features."""
     x = np.random.default_rng(0).normal(size=(60, 3, 2)) * [1.0, 0.5]
-    vae = build_vae(config, Alignment("none", x.mean(axis=0), np.ones(3)), Sizes(6, "isotropic", 1e-3, 60)).double()
-    vae.features.fit(vae.features.targets(torch.from_numpy(x)), 6, 0.1)
+    vae = build_vae(
+        config, Alignment("none", x.mean(axis=0), np.ones(3)), ModelSizes(6, "isotropic", 1e-3, 60)
+    ).double()
+    vae.features.set_components(vae.features.targets(torch.from_numpy(x)), 6, 0.1)
     return vae, x
 
 
@@ -61,10 +63,10 @@ def _molecule(config: TrainConfig, dimension: int) -> tuple[VAE, NDArray[np.floa
     x = coil + 0.8 * np.random.default_rng(0).normal(size=(60, 5, dimension))
     alignment = Alignment.fit("superpose", x, np.ones(5))
     x = alignment.apply(x)
-    features = Internal.fitted(Lesson(alignment, Topology.anonymous(5), x, 1e-3, config.latent_dim))
+    features = Internal.fit(FittingData(alignment, Topology.anonymous(5), x, 1e-3, config.latent_dim))
     shape = features.shape
     assert shape.n_angular > 0
-    sizes = Sizes(shape.n_inputs, config.likelihood or "isotropic", 1e-3, 60, shape.n_angular, shape.baseline)
+    sizes = ModelSizes(shape.n_inputs, config.likelihood or "isotropic", 1e-3, 60, shape.n_angular, shape.baseline)
     return build_vae(config, alignment, sizes, features).double(), x
 
 
@@ -89,7 +91,7 @@ def made(request: pytest.FixtureRequest) -> tuple[VAE, Tensor, Tensor]:
             _begin_at_random(vae)
         vae.encoder.head.weight.mul_(4.0)
         vae.decoder.head.weight.mul_(4.0)
-        if isinstance(vae.likelihood, Molecular):
+        if isinstance(vae.likelihood, InternalLikelihood):
             vae.likelihood.network.head.weight.mul_(4.0)
         heads = dict(zip(vae.encoder.sizes, vae.encoder.head.bias.split(list(vae.encoder.sizes.values())), strict=True))
         for name, offset in _WIDE.items():  # narrow posteriors of an untrained model have weights without a variance
@@ -133,7 +135,7 @@ def test_the_bound_is_the_evidence(made: tuple[VAE, Tensor, Tensor]) -> None:
     decoded = vae.decode(z)
     for k in range(5):
         rows = targets[k].expand(len(z), -1)
-        plain = vae.likelihood.log_prob(rows, vae.likelihood.given(rows, decoded))
+        plain = vae.likelihood.log_prob(rows, vae.likelihood.condition_on(rows, decoded))
         logs = [weights[k], plain]
         found = [float(torch.logsumexp(x, dim=0)) - math.log(len(x)) for x in logs]
         errors = [float(torch.exp(x - v).std()) / len(x) ** 0.5 for x, v in zip(logs, found, strict=True)]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trajvae.alignment.align import Alignment
 from trajvae.errors import OptionError, ReadError
-from trajvae.features import FEATURES, Features, Lesson, ShapeSpace, features_of
+from trajvae.features import FEATURES, Features, FittingData, ShapeSpace, features_of
 from trajvae.features.cartesian import constraints, householder, principal_components
 from trajvae.topology import Topology
 
@@ -86,8 +86,8 @@ def _fitted(case: Case, n: int = 50) -> tuple[Features, Tensor]:
     """Features of a row, fitted to frames of it, and the frames."""
     alignment = _alignment(case)
     x = _frames(alignment, n)
-    lesson = Lesson(alignment, Topology.anonymous(case.atoms), x.numpy(), floor=1e-3, latent_dim=2)
-    return FEATURES[case.features].fitted(lesson), x
+    data = FittingData(alignment, Topology.anonymous(case.atoms), x.numpy(), floor=1e-3, latent_dim=2)
+    return FEATURES[case.features].fit(data), x
 
 
 def _near(features: Features, x: Tensor) -> Tensor:
@@ -223,7 +223,7 @@ def test_inputs_of_all_components_expand(cartesian: Case) -> None:
     alignment = _alignment(cartesian)
     x, features = _frames(alignment, 400), _shapes(cartesian, alignment)
     targets = features.targets(x)
-    targets = features.fit(targets, features.size, 1e-9)
+    targets = features.set_components(targets, features.size, 1e-9)
     inputs = features.inputs(targets)
     one = torch.eye(features.input_size, dtype=torch.float64)
     torch.testing.assert_close(torch.cov(inputs.T), one, rtol=0, atol=1e-6)
@@ -236,7 +236,7 @@ def test_stiff_directions_are_not_blown_up(cartesian: Case) -> None:
     features = _shapes(cartesian, alignment)
     targets = features.targets(_frames(alignment))
     targets[:, 0] *= 1e-6
-    features.fit(targets, features.size, 0.1)
+    features.set_components(targets, features.size, 0.1)
     assert float(features.scale.min()) >= 0.1 * float(features.scale.max()) * (1 - 1e-12)
 
 
@@ -255,7 +255,7 @@ def test_float32_keeps_its_precision(case: Case) -> None:
 def test_state_makes_blank_features_the_same(case: Case) -> None:
     """What `blank` makes of alignment and shape, loaded with the state, gives bit-identical numbers."""
     features, x = _fitted(case)
-    again = FEATURES[case.features].blank(_alignment(case), features.shape)
+    again = FEATURES[case.features].empty(_alignment(case), features.shape)
     again.load_state_dict(features.state_dict())
     targets = features.targets(x)
     assert (again.size, again.input_size, again.n_linear) == (features.size, features.input_size, features.n_linear)

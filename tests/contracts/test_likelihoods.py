@@ -49,7 +49,7 @@ def _full_covariance(likelihood: Likelihood) -> Tensor:
 def _space(size: int) -> ShapeSpace:
     """Features of so many numbers without alignment, three principal components of them kept."""
     space = ShapeSpace(np.zeros((size, 1)), np.ones(size), "none", 3)
-    space.fit(_residuals(size=size, seed=7), 3, 0.1) if size == SIZE else None
+    space.set_components(_residuals(size=size, seed=7), 3, 0.1) if size == SIZE else None
     return space
 
 

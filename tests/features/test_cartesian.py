@@ -190,7 +190,7 @@ def test_directional_derivatives_are_finite_differences(frames, weights, kind):
 
 def refit(features, targets, n_inputs, floor=1e-9):
     """Set the inputs of features up; the features, and the targets anew."""
-    return features, features.fit(targets, n_inputs, floor)
+    return features, features.set_components(targets, n_inputs, floor)
 
 
 def test_inputs_are_centred_uncorrelated_and_of_unit_size(frames, weights):
@@ -293,7 +293,7 @@ def test_rounding_is_no_sixth_equation():
 def test_inputs_are_affine_in_aligned_frames(frames, weights, dimension, kind):
     """The frame less the mean one, times one matrix: the same inputs to 1e-10."""
     features, x = made(frames, weights, kind)
-    features.fit(features.targets(x), 7, 0.1)
+    features.set_components(features.targets(x), 7, 0.1)
     matrix, mean = features.affine()
     assert matrix.shape == (9 * dimension, 7)
     wanted = features.inputs(features.targets(x))

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from trajvae.alignment.align import Alignment
 from trajvae.errors import OptionError
-from trajvae.features import Internal, Lesson
+from trajvae.features import FittingData, Internal
 from trajvae.features.internal import STIFF
-from trajvae.features.rebuild import Coordinates, Plan, measure, rebuild
+from trajvae.features.rebuild import Coordinates, RebuildPlan, measure, rebuild
 from trajvae.readers import Reading, open_source
 from trajvae.topology import Topology
 
@@ -28,7 +28,7 @@ def fitted(x: Float64, topology: Topology | None = None, floor: float = 1e-3) ->
     """Features of frames, of anonymous atoms unless told."""
     alignment = Alignment.fit("superpose", x, np.ones(x.shape[1]))
     topology = topology or Topology.anonymous(x.shape[1])
-    return Internal.fitted(Lesson(alignment, topology, alignment.apply(x), floor, 2))
+    return Internal.fit(FittingData(alignment, topology, alignment.apply(x), floor, 2))
 
 
 def chain_of(torsions: Float64, bond: float = 1.5, angle: float = 1.9, noise: float = 0.0) -> Float64:
@@ -36,7 +36,7 @@ def chain_of(torsions: Float64, bond: float = 1.5, angle: float = 1.9, noise: fl
     n = len(torsions)
     bonds = bond + noise * np.random.default_rng(3).normal(size=(n, 3))
     parts = (bonds, np.full((n, 2), angle), torsions[:, None])
-    return rebuild(Coordinates(*(torch.from_numpy(p) for p in parts)), Plan(FOUR)).numpy()
+    return rebuild(Coordinates(*(torch.from_numpy(p) for p in parts)), RebuildPlan(FOUR)).numpy()
 
 
 def spread_about(centre: float, deviation: float) -> Float64:
@@ -248,7 +248,7 @@ def test_another_state_brings_its_own_tree():
     chain = fitted(frames)
     star = fitted(frames, replace(Topology.anonymous(5), bonds=np.array([[2, 0], [2, 1], [2, 3], [2, 4]])))
     assert chain.shape == star.shape and not torch.equal(chain.references, star.references)
-    other = Internal.blank(chain.alignment, chain.shape)
+    other = Internal.empty(chain.alignment, chain.shape)
     for source in (chain, star, chain):
         other.load_state_dict(source.state_dict())
         assert torch.equal(other.targets(x), source.targets(x))

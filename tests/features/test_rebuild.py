@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trajvae.alignment.align import center, optimal_rotations, pairwise_rmsd
 from trajvae.errors import TrajvaeWarning
-from trajvae.features.rebuild import Coordinates, Plan, log_volume, measure, rebuild
+from trajvae.features.rebuild import Coordinates, RebuildPlan, log_volume, measure, rebuild
 from trajvae.features.tree import spanning_tree
 from trajvae.readers import Reading, open_source
 
@@ -40,7 +40,7 @@ class Molecule:
     """All frames of a trajectory, in Å and float64, and the tree of its atoms."""
 
     x: Tensor
-    plan: Plan
+    plan: RebuildPlan
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -56,7 +56,7 @@ def molecule(request: pytest.FixtureRequest, examples) -> Molecule:
         frames = open_source(*SOURCES[request.param](examples))
     x, topology = frames.read().positions, frames.topology
     references = spanning_tree(topology.backbone_bonds(), x, topology.elements != "H")
-    return Molecule(torch.from_numpy(x.astype(np.float64)), Plan(references))
+    return Molecule(torch.from_numpy(x.astype(np.float64)), RebuildPlan(references))
 
 
 @pytest.fixture(params=[(s, d) for s in SMALL for d in (2, 3)], ids=lambda p: f"{p[0]}-{p[1]}d")
@@ -67,7 +67,7 @@ def small(request: pytest.FixtureRequest) -> Molecule:
     turn = 1.4 * np.arange(5)
     x = np.stack([np.cos(turn), np.sin(turn), 0.4 * turn], axis=1)[:, :dimension] + 0.1 * rng.normal(size=(3, 5, 1))
     x += 0.1 * rng.normal(size=x.shape)
-    return Molecule(torch.from_numpy(x), Plan(spanning_tree(np.array(bonds), x, np.ones(5, dtype=bool))))
+    return Molecule(torch.from_numpy(x), RebuildPlan(spanning_tree(np.array(bonds), x, np.ones(5, dtype=bool))))
 
 
 def flat(coordinates: Coordinates) -> Tensor:
@@ -75,7 +75,7 @@ def flat(coordinates: Coordinates) -> Tensor:
     return torch.cat(list(coordinates), dim=1)
 
 
-def split(q: Tensor, plan: Plan) -> Coordinates:
+def split(q: Tensor, plan: RebuildPlan) -> Coordinates:
     """The way back of `flat`."""
     return Coordinates(*q.split([len(plan.bonded), len(plan.angled), len(plan.turned)], dim=1))
 
@@ -155,7 +155,9 @@ def test_distances_and_angles_equal_mdtraj_s(examples):
     ]
     x = torch.from_numpy(10.0 * trajectory.xyz.astype(np.float64))
     bonds = np.array([(a.index, b.index) for a, b in trajectory.topology.bonds])
-    plan = Plan(spanning_tree(bonds, x.numpy(), np.array([a.element.symbol != "H" for a in trajectory.topology.atoms])))
+    plan = RebuildPlan(
+        spanning_tree(bonds, x.numpy(), np.array([a.element.symbol != "H" for a in trajectory.topology.atoms]))
+    )
     r, mine = plan.references, measure(x, plan)
     pairs = np.stack([plan.bonded, r[plan.bonded, 0]], axis=1)
     triples = np.stack([plan.angled, r[plan.angled, 0], r[plan.angled, 1]], axis=1)
@@ -169,13 +171,13 @@ def test_torsions_have_the_iupac_sign():
     references = np.array([[-1, -1, -1], [0, -1, -1], [1, 0, -1], [2, 1, 0]])
     c, s = np.cos(np.pi / 3), np.sin(np.pi / 3)
     x = torch.tensor([[[0.0, 1, 0], [0, 0, 0], [1, 0, 0], [1, c, s]]], dtype=torch.float64)
-    assert float(measure(x, Plan(references)).torsions[0, 0]) == pytest.approx(np.pi / 3)
+    assert float(measure(x, RebuildPlan(references)).torsions[0, 0]) == pytest.approx(np.pi / 3)
 
 
 def test_a_tree_from_the_end_comes_back():
     """References that no spanning tree chooses: the third atom hangs on the second, away from the root."""
     for dimension in (2, 3):
-        plan = Plan(np.array([[-1, -1, -1], [0, -1, -1], [1, 0, -1], [2, 1, 0], [3, 2, 1]])[:, :dimension])
+        plan = RebuildPlan(np.array([[-1, -1, -1], [0, -1, -1], [1, 0, -1], [2, 1, 0], [3, 2, 1]])[:, :dimension])
         x = np.random.default_rng(0).normal(size=(20, 5, dimension))
         y = rebuild(measure(torch.from_numpy(x), plan), plan).numpy()
         assert pairwise_rmsd(y, x, np.ones(5)).max() < 1e-10
@@ -213,7 +215,7 @@ def test_forward_derivatives_are_finite_differences(small):
         torch.testing.assert_close(torch.func.jvp(function, (at,), (way,))[1], numeric, rtol=1e-6, atol=1e-7)
 
 
-def placed_anywhere(q: Tensor, plan: Plan) -> Tensor:
+def placed_anywhere(q: Tensor, plan: RebuildPlan) -> Tensor:
     """(internal, rotation, translation) to all coordinates of one frame, (N D,)."""
     dimension = plan.dimension
     size = len(plan.bonded) + len(plan.angled) + len(plan.turned)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae.alignment.align import pairwise_rmsd
-from trajvae.features.rebuild import Plan, measure, rebuild
+from trajvae.features.rebuild import RebuildPlan, measure, rebuild
 from trajvae.features.tree import generations, link_fragments, spanning_tree
 from trajvae.readers import Reading, open_source
 from trajvae.topology import Topology
@@ -46,7 +46,7 @@ def assert_sound(references: Index, dimension: int) -> None:
 
 def assert_returns(references: Index, x: Float64) -> None:
     """Frames (T, N, D) rebuilt from their own coordinates are the same to 1e-10 Å."""
-    plan = Plan(references)
+    plan = RebuildPlan(references)
     y = rebuild(measure(torch.from_numpy(x), plan), plan).numpy()
     assert pairwise_rmsd(y, x, np.ones(x.shape[1])).max() < 1e-10
 
@@ -116,7 +116,7 @@ def test_siblings_are_placed_by_a_phase_to_the_first(ethane):
 def test_turning_a_bond_changes_one_coordinate(ethane):
     """All hydrogens of a turning methyl group follow the one proper torsion."""
     references = tree(ETHANE, ethane, HEAVY_ETHANE)
-    plan = Plan(references)
+    plan = RebuildPlan(references)
     turn = np.radians(37.0)
     rotation = np.array([[1, 0, 0], [0, np.cos(turn), np.sin(turn)], [0, -np.sin(turn), np.cos(turn)]])
     turned = ethane.copy()
@@ -136,7 +136,7 @@ def test_turning_a_bond_of_the_plane_changes_one_coordinate():
     c, s = np.cos(0.4), np.sin(0.4)
     turned = x.copy()
     turned[4:6] = x[3] + (x[4:6] - x[3]) @ np.array([[c, s], [-s, c]])
-    before, after = (measure(torch.from_numpy(f[None]), Plan(references)).angles for f in (x, turned))
+    before, after = (measure(torch.from_numpy(f[None]), RebuildPlan(references)).angles for f in (x, turned))
     assert ((after - before).abs() > 1e-9).sum() == 1
     assert_returns(references, np.stack([x, turned]))
 

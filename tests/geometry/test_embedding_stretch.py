@@ -38,6 +38,6 @@ def test_a_map_s_density_is_that_of_its_double() -> None:
     for name, buffer in made.named_buffers():
         buffer.copy_(torch.randn(buffer.shape, generator=generator) * (0.9 if "weight" in name else 0.5))
     u = torch.rand(200, 2, generator=generator)
-    single, double = made.excess(u), made.excess(u.double())
+    single, double = made.log_density_ratio(u), made.log_density_ratio(u.double())
     assert single.dtype == torch.float32 and bool(single.isfinite().all())
     assert torch.allclose(single.double(), double, atol=1e-3)

@@ -11,7 +11,7 @@ from torch import Tensor
 from trajvae.errors import OptionError
 from trajvae.geometry import ConstantCurvature
 from trajvae.geometry.curves import CURVES, NeuralCurve, NodeCurve, equal_times, make_curve
-from trajvae.geometry.geodesic import Descent, Problem, bend, geodesic
+from trajvae.geometry.geodesic import GeodesicOptions, Problem, bend, geodesic
 from trajvae.geometry.metric import Pullback
 
 START, END = torch.tensor([0.6, 0.1], dtype=torch.float64), torch.tensor([1.4, 2.3], dtype=torch.float64)
@@ -110,7 +110,7 @@ def test_velocity_equals_finite_differences(kind: str) -> None:
 def test_ends_are_exact(kind: str) -> None:
     """Before and after bending; also where a coordinate of both ends is equal."""
     a, b = torch.tensor([0.4, 1.0], dtype=torch.float64), torch.tensor([0.4, 2.0], dtype=torch.float64)
-    curve = bend(Problem(HalfPlane()), make_curve(kind, _line(a, b)), a, Descent(steps=20))
+    curve = bend(Problem(HalfPlane()), make_curve(kind, _line(a, b)), a, GeodesicOptions(steps=20))
     torch.testing.assert_close(curve(torch.tensor([0.0, 1.0], dtype=torch.float64)), torch.stack([a, b]))
 
 
@@ -121,7 +121,7 @@ def test_a_network_of_the_user_s_own() -> None:
     torch.testing.assert_close(curve(torch.tensor([0.0, 1.0], dtype=torch.float64)), torch.stack([START, END]))
     problem = Problem(Pullback(_on_sphere))
     before = problem.length(curve, START)
-    assert problem.length(bend(problem, curve, START, Descent(steps=100, of="length")), START) < before
+    assert problem.length(bend(problem, curve, START, GeodesicOptions(steps=100, of="length")), START) < before
 
 
 def test_equal_times_spread_points_along_a_polygon() -> None:
@@ -135,4 +135,4 @@ def test_wrong_names_are_refused() -> None:
     with pytest.raises(OptionError, match="spline, discrete, neural"):
         make_curve("bezier", _line(START, END))
     with pytest.raises(OptionError, match="energy or length"):
-        Descent(of="time")
+        GeodesicOptions(of="time")

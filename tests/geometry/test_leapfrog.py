@@ -145,7 +145,7 @@ def test_flat_space_is_the_ordinary_leapfrog() -> None:
 def test_momenta_are_drawn_from_the_metric() -> None:
     """Their covariance is G, their kinetic energy half the dimension in the mean."""
     place = _hamiltonian().at(_random(1, DIM, seed=5))
-    many = leapfrog.Place(*(x.detach().expand(100_000, *x.shape[1:]) for x in place))
+    many = leapfrog.MetricAt(*(x.detach().expand(100_000, *x.shape[1:]) for x in place))
     momentum = many.momentum(_random(100_000, DIM, seed=6))
     covariance = momentum.T @ momentum / len(momentum)
     torch.testing.assert_close(covariance, torch.linalg.inv(place.inverse[0]).detach(), rtol=0.05, atol=0.05)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trajvae.geometry.monte_carlo import LogDensity, Plan, effective_sample_size, hamiltonian_monte_carlo
+from trajvae.geometry.monte_carlo import LogDensity, SamplingPlan, effective_sample_size, hamiltonian_monte_carlo
 
 
 def _normal(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,7 +20,7 @@ def test_samples_of_a_normal_have_its_moments() -> None:
     generator = torch.Generator().manual_seed(0)
     start = torch.zeros(200, 2, dtype=torch.float64)
     scale = torch.tensor([0.5, 3.0], dtype=torch.float64)
-    samples, acceptance = hamiltonian_monte_carlo(_normal, start, scale, Plan(8, 200, 50), generator)
+    samples, acceptance = hamiltonian_monte_carlo(_normal, start, scale, SamplingPlan(8, 200, 50), generator)
     assert samples.shape == (50, 200, 2) and acceptance == pytest.approx(0.8, abs=0.05)
     size = effective_sample_size(samples)
     assert 500.0 < size < 50_000.0
@@ -52,7 +52,7 @@ def test_what_is_not_finite_is_not_accepted() -> None:
 
     start = torch.ones(50, 2, dtype=torch.float64)
     scale = torch.tensor([0.5, 3.0], dtype=torch.float64)
-    samples, _ = hamiltonian_monte_carlo(half, start, scale, Plan(5, 20, 10), torch.Generator().manual_seed(2))
+    samples, _ = hamiltonian_monte_carlo(half, start, scale, SamplingPlan(5, 20, 10), torch.Generator().manual_seed(2))
     assert bool((samples[..., 0] > 0.0).all())
 
 
@@ -80,5 +80,5 @@ def test_acceptance_after_the_burn_in_is_as_it_was_set(density: LogDensity, chai
     generator = torch.Generator().manual_seed(chains)
     start = 0.1 * torch.randn(chains, 2, dtype=torch.float64, generator=generator)
     scale = 0.3 * torch.ones(2, dtype=torch.float64)
-    _, acceptance = hamiltonian_monte_carlo(density, start, scale, Plan(15, 200, 60), generator)
+    _, acceptance = hamiltonian_monte_carlo(density, start, scale, SamplingPlan(15, 200, 60), generator)
     assert acceptance == pytest.approx(0.8, abs=0.05)

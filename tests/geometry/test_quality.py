@@ -28,7 +28,7 @@ class Angle:
         angle = 2.0 * torch.pi * (self.rate * u + self.wave * torch.sin(2.0 * torch.pi * u))
         return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
-    def excess(self, u: Tensor) -> Tensor:
+    def log_density_ratio(self, u: Tensor) -> Tensor:
         """Not looked at here."""
         return torch.zeros_like(u[:, 0])
 
@@ -87,4 +87,6 @@ def test_the_excess_of_a_learned_map_is_its_density() -> None:
     u = torch.linspace(0.02, 0.98, 4001, dtype=torch.float64)[:, None]
     points = learned.points(u)
     steps = torch.linalg.vector_norm(points[2:] - points[:-2], dim=1) / (u[2:, 0] - u[:-2, 0])
-    torch.testing.assert_close(steps / (2.0 * torch.pi), torch.exp(-learned.excess(u))[1:-1], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        steps / (2.0 * torch.pi), torch.exp(-learned.log_density_ratio(u))[1:-1], rtol=1e-3, atol=1e-4
+    )

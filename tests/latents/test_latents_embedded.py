@@ -53,7 +53,7 @@ def _evidence(latent: Embedded, counted: bool, draws: int = 200_000) -> tuple[fl
         z, ratio = latent.rsample(params, Context(torch.Generator().manual_seed(1)))
         if not counted:
             u = latent.hidden.draw(latent._inner(params), torch.Generator().manual_seed(1)).u
-            ratio = ratio - latent.map.excess(u)[:, None]
+            ratio = ratio - latent.map.log_density_ratio(u)[:, None]
     weights = _likelihood(z) - ratio[:, 0]
     bound = float(torch.logsumexp(weights, dim=0)) - math.log(draws)
     return bound, float(torch.exp(weights - bound).std()) / draws**0.5

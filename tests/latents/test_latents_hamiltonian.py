@@ -15,7 +15,7 @@ from trajvae.alignment.align import Alignment
 from trajvae.geometry.medoids import medoids
 from trajvae.latents import Context, RiemannianHamiltonian, make_latent
 from trajvae.latents.densities import MOMENTA
-from trajvae.models.pipeline import Sizes, build_vae
+from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 
 
@@ -23,9 +23,11 @@ def _made(backend: str = "rhvae", frames: int = 60, **settings: Any) -> tuple[VA
     """A small VAE in float64 with heads that matter, its inputs and targets; the flow is on."""
     x = np.random.default_rng(0).normal(size=(frames, 3, 2)) * [2.0, 0.5]
     config = TrainConfig(backend=backend, hidden=(8,), settings=settings)
-    vae = build_vae(config, Alignment("none", x.mean(axis=0), np.ones(3)), Sizes(6, "isotropic", 1e-3, frames)).double()
+    vae = build_vae(
+        config, Alignment("none", x.mean(axis=0), np.ones(3)), ModelSizes(6, "isotropic", 1e-3, frames)
+    ).double()
     targets = vae.features.targets(torch.from_numpy(x))
-    targets = vae.features.fit(targets, 6, 0.1)
+    targets = vae.features.set_components(targets, 6, 0.1)
     inputs = vae.features.inputs(targets)
     with torch.no_grad():
         for network in (vae.encoder, vae.decoder):
@@ -234,10 +236,10 @@ def test_the_metric_is_no_finer_than_the_posterior() -> None:
     vae = build_vae(
         TrainConfig(backend="rhvae", latent_dim=1, hidden=(8,)),
         Alignment("none", x.mean(axis=0), np.ones(3)),
-        Sizes(6, "isotropic", 1e-3, 200),
+        ModelSizes(6, "isotropic", 1e-3, 200),
     ).double()
     targets = vae.features.targets(torch.from_numpy(x))
-    targets = vae.features.fit(targets, 6, 0.1)
+    targets = vae.features.set_components(targets, 6, 0.1)
     inputs = vae.features.inputs(targets)
     vae.latent.prepare(inputs, 0)
     vae.latent.update(Context(encode=vae.encode, progress=1.0))

@@ -8,7 +8,7 @@ import torch
 
 from trajvae import Model, TrainConfig
 from trajvae.likelihoods.gaussians import Full, Isotropic
-from trajvae.training.batches import Split
+from trajvae.training.batches import InMemoryBatches
 from trajvae.training.evaluation import mean_moment
 
 
@@ -27,7 +27,7 @@ def test_mean_moment_does_not_depend_on_the_chunk() -> None:
 
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for chunk in (7, 50, 1000):
-        found = mean_moment(Stub(), Split(x, x, x, x), torch.Generator(), chunk)  # type: ignore[arg-type]
+        found = mean_moment(Stub(), InMemoryBatches(x, x, x, x), torch.Generator(), chunk)  # type: ignore[arg-type]
         torch.testing.assert_close(found, x.T @ x / 50)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch import distributions as td
 
 from trajvae.features import ShapeSpace
-from trajvae.likelihoods.principal import Basis, Conditional, LowRank, Unit, split
+from trajvae.likelihoods.principal import Basis, Conditional, LowRank, UnitBasis, split
 
 SIZE = 6
 FLOOR = 1e-3
@@ -22,7 +22,7 @@ MANY = 10_000
 def _space(kept: int) -> ShapeSpace:
     """Features of six numbers, so many principal components of them kept."""
     space = ShapeSpace(np.zeros((SIZE, 1)), np.ones(SIZE), "none", kept)
-    space.fit(_residuals(seed=7), kept, 0.1)
+    space.set_components(_residuals(seed=7), kept, 0.1)
     return space
 
 
@@ -45,8 +45,8 @@ CASES = [
     Case("one", _space(1)),
     Case("three", _space(3)),
     Case("all", _space(SIZE)),
-    Case("unit", Unit(4)),
-    Case("many", Unit(45)),
+    Case("unit", UnitBasis(4)),
+    Case("many", UnitBasis(45)),
 ]
 
 
@@ -197,7 +197,7 @@ def test_conditional_state_survives_a_copy() -> None:
 
 def test_conditional_of_unit_numbers_in_single_precision() -> None:
     """In the basis of numbers of order one float32 gives float32, and float64's log p to 1e-3."""
-    likelihood = Conditional(Unit(20), 1e-2, MANY)
+    likelihood = Conditional(UnitBasis(20), 1e-2, MANY)
     likelihood.set_moment(torch.tensor(0.0, dtype=torch.float64))
     params, targets = _params(likelihood, 50), _residuals(50, 2, 20)
     single = likelihood.log_prob(targets.float(), {k: v.float() for k, v in params.items()})
@@ -227,7 +227,7 @@ def test_lowrank_log_prob_is_torch_s(basis: Basis) -> None:
 def test_all_components_leave_nothing(size: int, kind: type[LowRank] | type[Conditional]) -> None:
     """With all kept the rest is zero, not rounding over the square of the floor: float32's log p is float64's."""
     basis = ShapeSpace(np.zeros((size, 1)), np.ones(size), "none", size)
-    basis.fit(_residuals(seed=7, size=size), size, 0.1)
+    basis.set_components(_residuals(seed=7, size=size), size, 0.1)
     residual, targets = _residuals(seed=5, size=size), _residuals(200, 2, size)
     likelihood = kind(basis, FLOOR, MANY)
     likelihood.set_moment(likelihood.moment(residual))
@@ -276,7 +276,7 @@ def test_lowrank_starts_spherical(basis: Basis) -> None:
 
 def test_the_basis_of_unit_numbers() -> None:
     """All numbers are kept, along the identity and at scale one."""
-    basis = Unit(5)
+    basis = UnitBasis(5)
     assert (basis.size, basis.input_size) == (5, 5)
     assert torch.equal(basis.axes, torch.eye(5, dtype=torch.float64))
     assert torch.equal(basis.scale, torch.ones(5, dtype=torch.float64))

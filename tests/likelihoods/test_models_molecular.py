@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from trajvae.features import Features, Internal, Lesson
+from trajvae.features import Features, FittingData, Internal
 from trajvae.likelihoods import LIKELIHOODS, RELATIVE_FLOOR, make_likelihood
 from trajvae.likelihoods.gaussians import Full
-from trajvae.likelihoods.internal import Molecular
+from trajvae.likelihoods.internal import InternalLikelihood
 from trajvae.likelihoods.torsions import TORSIONS, Independent
 from trajvae.readers import Alignment, Reading, open_source
 from trajvae.topology import Topology
@@ -26,9 +26,9 @@ KINDS = list(itertools.product(sorted(LIKELIHOODS["internal"]), sorted(TORSIONS)
 FRAMES = 400
 
 
-def _lesson(x: np.ndarray, topology: Topology, floor: float) -> Lesson:
+def _lesson(x: np.ndarray, topology: Topology, floor: float) -> FittingData:
     alignment = Alignment.fit("superpose", x, np.ones(x.shape[1]))
-    return Lesson(alignment, topology, alignment.apply(x), floor, 2)
+    return FittingData(alignment, topology, alignment.apply(x), floor, 2)
 
 
 @pytest.fixture(scope="module", params=["alanine dipeptide", "chain in the plane"])
@@ -40,7 +40,7 @@ def features(request: pytest.FixtureRequest, examples: Path, chain: np.ndarray) 
         frames = open_source(str(examples / "alanine_dipeptide.xtc"), reading)
         x, topology, floor = frames.read().positions, frames.topology, frames.precision
     lesson = _lesson(x, topology, floor)
-    internal = Internal.fitted(lesson)
+    internal = Internal.fit(lesson)
     return internal, internal.targets(torch.from_numpy(lesson.frames.astype(np.float64)))
 
 
@@ -50,17 +50,17 @@ def kind(request: pytest.FixtureRequest) -> tuple[str, str]:
     return request.param
 
 
-def _make(features: Features, kind: tuple[str, str], seed: int = 0) -> Molecular:
+def _make(features: Features, kind: tuple[str, str], seed: int = 0) -> InternalLikelihood:
     """In float64, with networks large enough to matter."""
     generator = torch.Generator().manual_seed(seed)
     likelihood = make_likelihood(kind[0], features, 1e-3, 1000, kind[1], generator)
-    assert isinstance(likelihood, Molecular)
+    assert isinstance(likelihood, InternalLikelihood)
     with torch.no_grad():
         likelihood.network.head.weight.mul_(8.0)
     return likelihood.double().requires_grad_(False)
 
 
-def _params(likelihood: Molecular, rows: int, seed: int = 1) -> dict[str, Tensor]:
+def _params(likelihood: InternalLikelihood, rows: int, seed: int = 1) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return {
         name: 0.4 * torch.randn(rows, size, generator=generator, dtype=torch.float64)
@@ -68,7 +68,7 @@ def _params(likelihood: Molecular, rows: int, seed: int = 1) -> dict[str, Tensor
     }
 
 
-def _set_covariance(likelihood: Molecular, features: Internal, targets: Tensor) -> None:
+def _set_covariance(likelihood: InternalLikelihood, features: Internal, targets: Tensor) -> None:
     likelihood.set_moment(likelihood.moment(0.5 * features.standardised(targets)))
 
 
@@ -83,7 +83,7 @@ def test_log_prob_is_the_sum_of_its_parts(features: tuple[Internal, Tensor], kin
     standard = (x[:, :n] - internal.middle) / internal.spread
     by_hand = likelihood.torsions.log_prob(torsions, params) + likelihood.rest.log_prob(standard, params | {"loc": loc})
     by_hand = by_hand - internal.spread.log().sum()
-    torch.testing.assert_close(likelihood.log_prob(x, likelihood.given(x, params)), by_hand)
+    torch.testing.assert_close(likelihood.log_prob(x, likelihood.condition_on(x, params)), by_hand)
     assert float((loc[0] - loc[1]).abs().max()) > 0.01
 
 
@@ -94,7 +94,7 @@ def test_the_density_is_one_of_angstrom_and_radians(features: tuple[Internal, Te
     likelihood = _make(internal, (name, "independent"))
     _set_covariance(likelihood, internal, targets)
     x, rest, n = targets[:9], likelihood.rest, internal.n_linear
-    params = likelihood.given(x, _params(likelihood, 9))
+    params = likelihood.condition_on(x, _params(likelihood, 9))
     factor = rest.cholesky if isinstance(rest, Full) else rest.sigma * torch.eye(n, dtype=torch.float64)
     scale_tril = internal.spread[:, None] * factor
     exact = td.MultivariateNormal(internal.middle + internal.spread * params["loc"], scale_tril=scale_tril)
@@ -106,12 +106,12 @@ def test_another_unit_changes_the_density_by_its_volume(features: tuple[Internal
     """Linear targets in units a thousand times smaller have a density lower by the log of 1000 for each of them."""
     internal, targets = features
     likelihood = _make(internal, ("full", "autoregressive"))
-    other = Internal.blank(internal.alignment, internal.shape)
+    other = Internal.empty(internal.alignment, internal.shape)
     other.load_state_dict(internal.state_dict())
     other.middle, other.spread = 1000.0 * internal.middle, 1000.0 * internal.spread
     twin = _make(other, ("full", "autoregressive"))
     scaled = torch.cat([1000.0 * targets[:5, : internal.n_linear], targets[:5, internal.n_linear :]], dim=1)
-    a, b = (m.log_prob(x, m.given(x, _params(m, 5))) for m, x in ((likelihood, targets[:5]), (twin, scaled)))
+    a, b = (m.log_prob(x, m.condition_on(x, _params(m, 5))) for m, x in ((likelihood, targets[:5]), (twin, scaled)))
     torch.testing.assert_close(a - b, torch.full_like(a, internal.n_linear * math.log(1000.0)))
 
 
@@ -160,7 +160,7 @@ def test_draws_standardised_are_the_noise(features: tuple[Internal, Tensor]) -> 
     params, noise = _params(likelihood, 8), likelihood.noise(8, torch.Generator().manual_seed(5))
     drawn = likelihood.draw(params, noise)
     assert isinstance(likelihood.rest, Full)
-    white = likelihood.residual(drawn, likelihood.given(drawn, params)) @ likelihood.rest.whitening
+    white = likelihood.residual(drawn, likelihood.condition_on(drawn, params)) @ likelihood.rest.whitening
     torch.testing.assert_close(white, noise[:, : internal.n_linear], rtol=1e-7, atol=1e-7)
 
 
@@ -182,7 +182,7 @@ def test_the_mean_is_where_torsions_are_at_their_mean(features: tuple[Internal, 
     params = _params(likelihood, 5)
     mean = likelihood.mean(params)
     torch.testing.assert_close(mean[:, internal.n_linear :], likelihood.torsions.mean(params))
-    residual = likelihood.residual(mean, likelihood.given(mean, params))
+    residual = likelihood.residual(mean, likelihood.condition_on(mean, params))
     torch.testing.assert_close(residual, torch.zeros_like(residual), rtol=0, atol=1e-9)
 
 
@@ -191,7 +191,7 @@ def test_moments_reach_the_covariance_of_the_linear_targets(features: tuple[Inte
     internal, targets = features
     for name in sorted(LIKELIHOODS["internal"]):
         likelihood = _make(internal, (name, "independent"))
-        params = likelihood.given(targets, _params(likelihood, len(targets)))
+        params = likelihood.condition_on(targets, _params(likelihood, len(targets)))
         residual = likelihood.residual(targets, params)
         torch.testing.assert_close(residual, internal.standardised(targets) - params["loc"])
         moment = likelihood.moment(residual)
@@ -209,7 +209,7 @@ def test_the_fitted_covariance_is_the_best(features: tuple[Internal, Tensor]) ->
     for name in ("isotropic", "full"):
         likelihood = _make(internal, (name, "independent"))
         likelihood.rest.n_frames = 10_000  # no shrinkage
-        params = likelihood.given(targets, _params(likelihood, len(targets)))
+        params = likelihood.condition_on(targets, _params(likelihood, len(targets)))
         moment = likelihood.moment(likelihood.residual(targets, params))
         scores = []
         for factor in (1.0, 0.95, 1.05):
@@ -224,12 +224,12 @@ def test_state_survives_a_copy(features: tuple[Internal, Tensor], kind: tuple[st
     likelihood, other = _make(internal, kind), _make(internal, kind, seed=9)
     _set_covariance(likelihood, internal, targets)
     x, params = targets[:5], _params(likelihood, 5)
-    values = [m.log_prob(x, m.given(x, params)) for m in (likelihood, other)]
+    values = [m.log_prob(x, m.condition_on(x, params)) for m in (likelihood, other)]
     assert not torch.equal(values[0], values[1])
     state = likelihood.state_dict()
     assert {key.split(".")[0] for key in state} <= {"network", "torsions", "rest"}
     other.load_state_dict(state)
-    assert torch.equal(other.log_prob(x, other.given(x, params)), values[0])
+    assert torch.equal(other.log_prob(x, other.condition_on(x, params)), values[0])
     assert torch.equal(other.mean(params), likelihood.mean(params))
 
 
@@ -244,8 +244,8 @@ def test_single_precision_networks_serve_double_precision_draws(features: tuple[
     torch.testing.assert_close(draws.double(), double, rtol=0, atol=1e-3)
     x = targets[:20]
     a, b = (
-        likelihood.log_prob(x, likelihood.given(x, params)),
-        likelihood.log_prob(x.float(), likelihood.given(x.float(), single)),
+        likelihood.log_prob(x, likelihood.condition_on(x, params)),
+        likelihood.log_prob(x.float(), likelihood.condition_on(x.float(), single)),
     )
     torch.testing.assert_close(b.double(), a, rtol=1e-4, atol=1e-2)
 
@@ -257,20 +257,20 @@ def test_heads_are_of_all_parts_but_the_mean(features: tuple[Internal, Tensor], 
     assert likelihood.param_sizes == {"context": 64, **likelihood.torsions.param_sizes, **inner}
     assert type(likelihood.torsions) is TORSIONS[kind[1]]
     assert likelihood.rest.floor == RELATIVE_FLOOR
-    assert likelihood.structured == likelihood.rest.structured
+    assert likelihood.has_covariance == likelihood.rest.has_covariance
 
 
 def test_a_molecule_without_torsions(kind: tuple[str, str]) -> None:
     """Of three atoms all targets are linear, whatever torsions are to be: draws, mean and log p are the inner ones."""
     x = np.random.default_rng(0).normal(size=(60, 3, 3)) * 0.1 + [[0.0, 0, 0], [1.5, 0, 0], [1.5, 1.2, 0]]
-    internal = Internal.fitted(_lesson(x, Topology.anonymous(3), 1e-3))
+    internal = Internal.fit(_lesson(x, Topology.anonymous(3), 1e-3))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         likelihood = _make(internal, kind)
     params, targets = _params(likelihood, 60), internal.targets(torch.from_numpy(x))
     assert (internal.shape.n_angular, likelihood.torsions.param_sizes) == (0, {})
     assert type(likelihood.torsions) is Independent
-    given = likelihood.given(targets, params)
+    given = likelihood.condition_on(targets, params)
     inner = likelihood.rest.log_prob(internal.standardised(targets), given) - internal.spread.log().sum()
     torch.testing.assert_close(likelihood.log_prob(targets, given), inner)
     assert likelihood.sample(params, torch.Generator().manual_seed(0)).shape == (60, 3)

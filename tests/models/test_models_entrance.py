@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from trajvae import Model
 from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig
-from trajvae.models.fused_encoder import entrance_of
-from trajvae.models.pipeline import Sizes, build_vae
+from trajvae.models.fused_encoder import fuse
+from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 
 Array = NDArray[np.floating]
@@ -29,9 +29,9 @@ def _frames() -> Array:
 
 def _vae(x: Array, n_inputs: int, width: int) -> VAE:
     alignment = Alignment.fit("superpose", x, np.ones(ATOMS))
-    vae = build_vae(TrainConfig(hidden=(width, 20)), alignment, Sizes(n_inputs, "isotropic", 1e-3, 300))
+    vae = build_vae(TrainConfig(hidden=(width, 20)), alignment, ModelSizes(n_inputs, "isotropic", 1e-3, 300))
     space = vae.features.shape_space
-    space.fit(space.targets(torch.from_numpy(alignment.apply(x))), n_inputs, 0.1)
+    space.set_components(space.targets(torch.from_numpy(alignment.apply(x))), n_inputs, 0.1)
     return vae.eval().requires_grad_(False)
 
 
@@ -41,10 +41,10 @@ def test_the_short_way_is_the_long_one(n_inputs: int, width: int) -> None:
     x = _frames()
     vae = _vae(x, n_inputs, width)
     aligned = np.tile(Alignment.fit("superpose", x, np.ones(ATOMS)).apply(x), (4, 1, 1))
-    entrance = entrance_of(vae)
-    assert entrance is not None
-    assert entrance.weight.shape == (3 * ATOMS, n_inputs if n_inputs == 3 else width)
-    got = entrance(torch.from_numpy(aligned.astype(np.float32)))
+    fused_encoder = fuse(vae)
+    assert fused_encoder is not None
+    assert fused_encoder.weight.shape == (3 * ATOMS, n_inputs if n_inputs == 3 else width)
+    got = fused_encoder(torch.from_numpy(aligned.astype(np.float32)))
     exact = vae.double()
     wanted = exact.encode(exact.features.inputs(exact.features.targets(torch.from_numpy(aligned))))
     assert got.keys() == wanted.keys()

@@ -11,7 +11,7 @@ import torch
 from trajvae import TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.models.evidence import effective_draws, evidence, group_sizes, nested_bounds
-from trajvae.models.pipeline import Pipeline, Sizes, build_vae
+from trajvae.models.pipeline import ModelSizes, Pipeline, build_vae
 from trajvae.topology import Topology
 
 
@@ -47,13 +47,13 @@ def linear() -> tuple[Pipeline, np.ndarray, float]:
     x = np.random.default_rng(0).normal(size=(40, 2, 2))
     config = TrainConfig(latent_dim=2, hidden=(8,), align="none")
     alignment = Alignment("none", x.mean(axis=0), np.ones(2))
-    vae = build_vae(config, alignment, Sizes(4, "isotropic", 1e-3, 40))
-    vae.features.fit(vae.features.targets(torch.from_numpy(x)), 4, 0.1)
+    vae = build_vae(config, alignment, ModelSizes(4, "isotropic", 1e-3, 40))
+    vae.features.set_components(vae.features.targets(torch.from_numpy(x)), 4, 0.1)
     with torch.no_grad():
         vae.decoder.head.weight.zero_()
         vae.likelihood.set_moment(torch.tensor(0.5**2).double())
     pipeline = Pipeline(
-        config, Sizes(4, "isotropic", 1e-3, 40), Topology.anonymous(2), alignment, vae, torch.device("cpu")
+        config, ModelSizes(4, "isotropic", 1e-3, 40), Topology.anonymous(2), alignment, vae, torch.device("cpu")
     )
     square = ((x - x.mean(axis=0)) ** 2).sum(axis=(1, 2))
     return pipeline, x, float((-0.5 * square / 0.25 - 2.0 * math.log(2 * math.pi * 0.25)).mean())

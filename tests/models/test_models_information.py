@@ -19,7 +19,7 @@ from trajvae.alignment.align import Alignment
 from trajvae.errors import TrajvaeWarning
 from trajvae.latents import Params
 from trajvae.models.evidence import mutual_information, prior_gap
-from trajvae.models.pipeline import Pipeline, Sizes, build_vae
+from trajvae.models.pipeline import ModelSizes, Pipeline, build_vae
 from trajvae.topology import Topology
 
 Array = NDArray[np.floating]
@@ -43,9 +43,9 @@ def _pipeline(latent_dim: int, backend: str = "euclidean", **params: Array) -> t
     """A model whose posteriors are given, and as many frames."""
     x = np.random.default_rng(0).normal(size=(len(next(iter(params.values()))), 5, 2))
     config = TrainConfig(backend=backend, latent_dim=latent_dim, hidden=(8,), align="none")
-    alignment, sizes = Alignment("none", x.mean(axis=0), np.ones(5)), Sizes(10, "isotropic", 1e-3, len(x))
+    alignment, sizes = Alignment("none", x.mean(axis=0), np.ones(5)), ModelSizes(10, "isotropic", 1e-3, len(x))
     vae = build_vae(config, alignment, sizes)
-    vae.features.fit(vae.features.targets(torch.from_numpy(x)), 10, 0.1)
+    vae.features.set_components(vae.features.targets(torch.from_numpy(x)), 10, 0.1)
     vae.encoder = Known(**params)
     return Pipeline(config, sizes, Topology.anonymous(5), alignment, vae, torch.device("cpu")), x
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from trajvae.errors import OptionError
-from trajvae.features import Internal, Shape, ShapeSpace
+from trajvae.features import FeatureSizes, Internal, ShapeSpace
 from trajvae.likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from trajvae.likelihoods.base import Likelihood
 from trajvae.likelihoods.gaussians import MAX_FULL, Full, Isotropic
-from trajvae.likelihoods.internal import Molecular
+from trajvae.likelihoods.internal import InternalLikelihood
 from trajvae.likelihoods.principal import Conditional, LowRank
 from trajvae.readers import Alignment
 
@@ -29,11 +29,11 @@ def _reference(n_atoms: int) -> Alignment:
 
 def _internal(n_atoms: int, n_angular: int = 0) -> Internal:
     """Features that hold no numbers yet."""
-    return Internal.blank(_reference(n_atoms), Shape(2, n_angular, 1))
+    return Internal.empty(_reference(n_atoms), FeatureSizes(2, n_angular, 1))
 
 
 def _cartesian(n_atoms: int) -> ShapeSpace:
-    return ShapeSpace.blank(_reference(n_atoms), Shape(2))
+    return ShapeSpace.empty(_reference(n_atoms), FeatureSizes(2))
 
 
 @pytest.mark.parametrize("name", ["lowrank", "independent", "Full", ""])
@@ -70,7 +70,7 @@ def test_names_of_shape_space(name: str) -> None:
 def test_names_of_internal_coordinates(name: str) -> None:
     """Each name is the class of the linear targets, within one that holds the torsions too."""
     likelihood = make_likelihood(name, _internal(6, 2), 0.02, 1000)
-    assert isinstance(likelihood, Molecular)
+    assert isinstance(likelihood, InternalLikelihood)
     assert type(likelihood.rest) is CLASSES[name]
     assert (likelihood.size, likelihood.rest.size, likelihood.torsions.n) == (12, 10, 2)
     assert likelihood.rest.param_sizes["loc"] == 10

@@ -17,7 +17,7 @@ from trajvae import Model, TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.models.encoded import join
-from trajvae.models.pipeline import Sizes, build_vae
+from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 
 Array = NDArray[np.floating]
@@ -164,7 +164,7 @@ def test_weights_do_not_learn_after_training(tiny_model: Model) -> None:
 
 def _build(**options: Any) -> VAE:
     alignment = Alignment("none", np.random.default_rng(0).normal(size=(4, 3)), np.ones(4))
-    return build_vae(TrainConfig(hidden=(8,), **options), alignment, Sizes(5, "isotropic", 1e-3, 100))
+    return build_vae(TrainConfig(hidden=(8,), **options), alignment, ModelSizes(5, "isotropic", 1e-3, 100))
 
 
 def test_initial_weights_follow_the_seed() -> None:

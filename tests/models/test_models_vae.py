@@ -13,7 +13,7 @@ from torch import distributions as td
 from trajvae import Model, TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.latents import Context
-from trajvae.models.pipeline import Sizes, build_vae
+from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 
 FRAMES = 6
@@ -24,9 +24,9 @@ def _vae(dim: int) -> tuple[VAE, Tensor, Tensor]:
     random = np.random.default_rng(0)
     x = random.normal(size=(200, 3, 2)) * [2.0, 0.5]
     alignment = Alignment("none", x.mean(axis=0), np.ones(3))
-    vae = build_vae(TrainConfig(latent_dim=dim, hidden=(16,)), alignment, Sizes(6, "full", 1e-3, 200)).double()
+    vae = build_vae(TrainConfig(latent_dim=dim, hidden=(16,)), alignment, ModelSizes(6, "full", 1e-3, 200)).double()
     targets = vae.features.targets(torch.from_numpy(x))
-    targets = vae.features.fit(targets, 6, 0.1)
+    targets = vae.features.set_components(targets, 6, 0.1)
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for head in (vae.encoder.head, vae.decoder.head):

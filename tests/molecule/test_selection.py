@@ -11,7 +11,7 @@ import pytest
 from MDAnalysisTests.datafiles import PDB_small
 
 from trajvae.errors import SelectionError, TrajvaeWarning
-from trajvae.molecule.selection import own_selection, select_atoms
+from trajvae.molecule.selection import select_atoms, selection_of
 
 BACKBONE = ("N", "CA", "C")
 
@@ -96,12 +96,12 @@ def test_solvent_is_not_looked_at():
 def test_an_atom_group_is_meant_whole():
     """Of all atoms or of some; a Universe takes the default; an empty group is an error."""
     universe = mda.Universe(PDB_small)
-    assert own_selection(universe, None) is None
-    assert own_selection(universe.atoms, None) == own_selection(universe.select_atoms("all"), None) == "all"
-    assert own_selection(universe.atoms[[5, 1, 2, 3]], None) == "index 1:3 5"
-    assert own_selection(universe.atoms, "name CA") == "name CA"
+    assert selection_of(universe, None) is None
+    assert selection_of(universe.atoms, None) == selection_of(universe.select_atoms("all"), None) == "all"
+    assert selection_of(universe.atoms[[5, 1, 2, 3]], None) == "index 1:3 5"
+    assert selection_of(universe.atoms, "name CA") == "name CA"
     with pytest.raises(SelectionError, match="AtomGroup is empty"):
-        own_selection(universe.atoms[[]], None)
+        selection_of(universe.atoms[[]], None)
 
 
 def test_random_selections_are_selections_or_one_line():

@@ -154,7 +154,7 @@ def test_terms_are_those_of_each_frame(system: System) -> None:
     centres = np.array([[1, 0, 2, 3], [4, 2, 5, 6]])
     a, b = x[:, angles[:, 0]] - x[:, angles[:, 1]], x[:, angles[:, 2]] - x[:, angles[:, 1]]
     twin = np.arccos(np.clip((a * b).sum(axis=-1) / (_length(a) * _length(b)), -1.0, 1.0))
-    for frames in (x, terms.columns(x), x.astype(np.float32).astype(np.float64)[:, ::-1][:, ::-1]):
+    for frames in (x, terms.coordinate_major(x), x.astype(np.float32).astype(np.float64)[:, ::-1][:, ::-1]):
         exact = np.array_equal(frames, x)
         lengths = _length(frames[:, bonds[:, 0]] - frames[:, bonds[:, 1]])
         assert np.array_equal(terms.bond_lengths(frames, bonds), lengths)
@@ -168,6 +168,6 @@ def test_terms_are_those_of_each_frame(system: System) -> None:
 def test_columns_lay_frames_out_by_coordinate() -> None:
     """The same numbers; copied once, and not again."""
     x = np.random.default_rng(0).normal(size=(7, 3, 2)).astype(np.float32)
-    laid = terms.columns(x)
+    laid = terms.coordinate_major(x)
     assert np.array_equal(laid, x) and laid.dtype == np.float64 and laid.T.flags.c_contiguous
-    assert np.shares_memory(terms.columns(laid), laid)
+    assert np.shares_memory(terms.coordinate_major(laid), laid)

@@ -15,7 +15,7 @@ from trajvae.errors import ModelError, OptionError
 from trajvae.latents import LATENTS
 from trajvae.models.evidence import Evidence
 from trajvae.outputs.compare import Comparison
-from trajvae.outputs.judging.trials import Plan, Trial
+from trajvae.outputs.judging.trials import ComparisonPlan, Trial
 from trajvae.store.tables import read_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
@@ -88,7 +88,7 @@ def test_what_does_not_compare_is_refused() -> None:
     with pytest.raises(OptionError, match="nothing"):
         Comparison.of([])
     with pytest.raises(OptionError, match="draws"):
-        Plan(draws=0)
+        ComparisonPlan(draws=0)
 
 
 def test_candidates_are_named_and_told_their_own_options() -> None:
@@ -118,7 +118,7 @@ def test_candidates_are_named_and_told_their_own_options() -> None:
 def test_a_free_end_torsion_is_a_circle(tmp_path: Path) -> None:
     """The line is behind both circles, beyond its paired error, in ELBO and in bound; the file says the same."""
     configs = candidates(["euclidean", "hyperspherical", "embedded"], [1], hidden=(64, 64), epochs=25, batch_size=32)
-    found = trajvae.compare(_chain(1500), configs, plan=Plan(draws=100))
+    found = trajvae.compare(_chain(1500), configs, plan=ComparisonPlan(draws=100))
     assert list(found.entries)[-1] == "euclidean"
     line = found.entries["euclidean"].figures
     assert line["behind"] > 2.0 * line["behind_se"] and line["elbo_behind"] > 2.0 * line["elbo_behind_se"]
@@ -135,7 +135,7 @@ def test_a_free_end_torsion_is_a_circle(tmp_path: Path) -> None:
 def test_processes_change_nothing() -> None:
     """Two at once give the numbers of one after the other."""
     configs = candidates(["euclidean", "hyperspherical"], [1], hidden=(8,), epochs=2)
-    alone, beside = (trajvae.compare(_chain(100), configs, plan=Plan(draws=10, jobs=j)) for j in (1, 2))
+    alone, beside = (trajvae.compare(_chain(100), configs, plan=ComparisonPlan(draws=10, jobs=j)) for j in (1, 2))
     for name in configs:
         assert np.allclose(alone.entries[name].iwae, beside.entries[name].iwae, rtol=1e-4, atol=1e-3)
 
@@ -145,14 +145,14 @@ def test_models_trained_before_compare_with_new_ones() -> None:
     x = _chain(200)
     config = TrainConfig(latent_dim=1, hidden=(8,), epochs=3)
     old = Model.train(x, config)
-    found = trajvae.compare(x, ["hyperspherical"], plan=Plan(draws=10), models={"old": old})
+    found = trajvae.compare(x, ["hyperspherical"], plan=ComparisonPlan(draws=10), models={"old": old})
     assert set(found.entries) == {"old", "hyperspherical"}
     other = Model.train(x, dataclasses.replace(config, center="mass", align="none"))
     with pytest.raises(ModelError, match="do not compare"):
-        trajvae.compare(x, models={"old": old, "other": other}, plan=Plan(draws=10))
+        trajvae.compare(x, models={"old": old, "other": other}, plan=ComparisonPlan(draws=10))
     with pytest.raises(ModelError, match="other frames"):
-        trajvae.compare(x[::-1].copy(), models={"old": old}, plan=Plan(draws=10))
+        trajvae.compare(x[::-1].copy(), models={"old": old}, plan=ComparisonPlan(draws=10))
     with pytest.raises(OptionError, match="twice"):
-        trajvae.compare(x, {"old": config}, models={"old": old}, plan=Plan(draws=10))
+        trajvae.compare(x, {"old": config}, models={"old": old}, plan=ComparisonPlan(draws=10))
     with pytest.raises(ModelError, match="trained on 200 frames, these are 150"):
-        trajvae.compare(x[:150], models={"old": old}, plan=Plan(draws=10))
+        trajvae.compare(x[:150], models={"old": old}, plan=ComparisonPlan(draws=10))

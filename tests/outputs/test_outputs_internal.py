@@ -12,11 +12,11 @@ from scipy.spatial.transform import Rotation
 
 from trajvae import Conformations, Model, TrainConfig, compare
 from trajvae.errors import ModelError
-from trajvae.geometry.geodesic import Descent
+from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.latents import LATENTS
 from trajvae.models.evidence import evidence
 from trajvae.molecule.validity import REASONS, bond_lengths
-from trajvae.outputs.judging.trials import Plan
+from trajvae.outputs.judging.trials import ComparisonPlan
 from trajvae.outputs.optimize import Search
 from trajvae.readers import Reading
 
@@ -55,7 +55,7 @@ def drawn(model: Model) -> Conformations:
 @pytest.fixture(scope="module")
 def way(model: Model) -> Conformations:
     """Between two frames that are far apart in time."""
-    return model.path(3, 300, frames=8, descent=Descent(steps=5))
+    return model.path(3, 300, frames=8, descent=GeodesicOptions(steps=5))
 
 
 def _moved(x: Array) -> NDArray[np.float64]:
@@ -181,7 +181,7 @@ def test_evidence_is_finite_and_nested(model: Model, frames: Array) -> None:
 
 def test_a_trained_model_can_be_compared(model: Model, source: tuple[str, Reading]) -> None:
     """Alone and on the frames that it held out: finite figures, IWAE above ELBO."""
-    found = compare(source[0], models={"mine": model}, reading=source[1], plan=Plan(draws=20, frames=40))
+    found = compare(source[0], models={"mine": model}, reading=source[1], plan=ComparisonPlan(draws=20, frames=40))
     figures = found.figures["backends"]["mine"]
     assert (found.best, found.figures["held_out"]) == ("mine", 40)
     names = ("elbo", "iwae", "elbo_se", "iwae_se", "rmsd", "pca_rmsd", "effective_draws")
@@ -214,4 +214,4 @@ def test_features_of_two_kinds_do_not_compare(source: tuple[str, Reading]) -> No
     """Their ELBOs are densities of different things: refused, with the names of both."""
     configs = {kind: TrainConfig(features=kind, epochs=2, hidden=(8,)) for kind in ("internal", "cartesian")}
     with pytest.raises(ModelError, match="'cartesian' and 'internal' do not compare: their features"):
-        compare(source[0], configs, reading=source[1], plan=Plan(draws=10, frames=20), device="cpu")
+        compare(source[0], configs, reading=source[1], plan=ComparisonPlan(draws=10, frames=20), device="cpu")

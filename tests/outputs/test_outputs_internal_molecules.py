@@ -17,7 +17,7 @@ from scipy.spatial.distance import cdist
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, TrajvaeWarning
-from trajvae.geometry.geodesic import Descent
+from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.likelihoods import LIKELIHOODS
 from trajvae.likelihoods.torsions import TORSIONS
 from trajvae.molecule.validity import REASONS, bond_angles, bond_lengths
@@ -152,7 +152,7 @@ def test_a_chain_in_the_plane_has_all_outputs(plane: Model, chain: Array) -> Non
     found = plane.optimize("rg", search=SEARCH)
     assert found.figures["valid"] and found.figures["in_support"]
     assert found.figures["optimum"] < np.median(plane.record.observables["rg"])
-    way = plane.path(0, 300, frames=6, descent=Descent(steps=3))
+    way = plane.path(0, 300, frames=6, descent=GeodesicOptions(steps=3))
     assert np.isfinite([v for v in way.figures.values() if isinstance(v, float)]).all()
     lengths = bond_lengths(way.positions, plane.record.validity.bonds)
     assert ((lengths > plane.record.validity.bond_low) & (lengths < plane.record.validity.bond_high)).all()
@@ -197,7 +197,7 @@ def test_fragments_keep_apart_and_whole(loops: Model) -> None:
 def test_fragments_have_all_outputs(loops: Model) -> None:
     """An optimum and a path with bonds in range."""
     found = loops.optimize("rg", search=SEARCH)
-    way = loops.path(0, 97, frames=6, descent=Descent(steps=3))
+    way = loops.path(0, 97, frames=6, descent=GeodesicOptions(steps=3))
     assert found.figures["valid"] and way.figures["valid"] == 6
     assert np.isfinite([v for v in way.figures.values() if isinstance(v, float)]).all()
     for positions in (found.positions, way.positions):

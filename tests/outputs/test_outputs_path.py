@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, ReadError
-from trajvae.geometry.geodesic import Descent
+from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.outputs.path import METRICS, nearest
 
-QUICK = Descent(steps=60)
+QUICK = GeodesicOptions(steps=60)
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError
-from trajvae.outputs.drawing.samplers import SAMPLERS, settle
+from trajvae.outputs.drawing.samplers import SAMPLERS, resolve_sampler
 from trajvae.outputs.generate import generate
 from trajvae.outputs.marginals import marginals
 from trajvae.outputs.searching.latent_metrics import posterior_metric
@@ -132,9 +132,9 @@ GAPS = [(0.0, "prior"), (0.6, "prior"), (0.8, "aggregate"), (40.0, "aggregate"),
 def test_auto_is_settled_by_the_gap(tiny_model: Model, gap: float | None, expected: str) -> None:
     """The prior, but where posteriors together are 0.7 nats from it; files of before the figure know of none."""
     record = dataclasses.replace(tiny_model.record, figures={} if gap is None else {"prior_gap": gap})
-    assert settle(record, "auto") == expected
+    assert resolve_sampler(record, "auto") == expected
     for name in (*SAMPLERS, "gibbs"):
-        assert settle(record, name) == name
+        assert resolve_sampler(record, name) == name
 
 
 @pytest.mark.parametrize(("gap", "expected"), [(0.1, "prior"), (3.0, "aggregate")])
@@ -155,7 +155,7 @@ def test_training_says_what_auto_is(tiny_model: Model, tmp_path: Path) -> None:
     tiny_model.save(tmp_path / "model.h5")
     loaded = Model.load(tmp_path / "model.h5")
     assert loaded.figures["prior_gap"] == tiny_model.figures["prior_gap"] >= 0.0
-    assert settle(loaded.record, "auto") == settle(tiny_model.record, "auto") == "prior"
+    assert resolve_sampler(loaded.record, "auto") == resolve_sampler(tiny_model.record, "auto") == "prior"
 
 
 @pytest.mark.parametrize("sampler", ["aggregate", "metric"])

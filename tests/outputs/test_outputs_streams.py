@@ -165,7 +165,7 @@ def test_more_than_the_disk_holds_is_refused_at_once(model: Model, tmp_path: Pat
         drawing.save(tmp_path / "new.h5md")
     with pytest.raises(OutputError, match=r"\.h5md"):
         drawing.save(tmp_path / "new.h5")
-    assert list(tmp_path.iterdir()) == [] and drawing.given == 0
+    assert list(tmp_path.iterdir()) == [] and drawing.n_done == 0
 
 
 def test_both_libraries_open_it(model: Model, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_older_files_are_drawn(older: Path) -> None:
     assert plots.read_points(older / "model.h5").geometry == "e2"
     way = plots.read(older / "path.h5md")
     assert isinstance(way, StoredConformations) and way.geometry == ""
-    look = plots.Look(over=plots.read_points(older / "embed.h5"))
+    look = plots.FigureOptions(over=plots.read_points(older / "embed.h5"))
     for name in ("embed.h5", "model.h5", "marginals.h5", "path.h5md"):
         found = plots.read(older / name)
         figure = plots.draw(plots.panels_of(found, look if name == "path.h5md" else None))

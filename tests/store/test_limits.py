@@ -9,7 +9,7 @@ from h5py import h5d, h5p, h5s, h5t, h5z
 
 from trajvae.errors import ReadError
 from trajvae.store import Header, Quantity, describe, read_table, write_table
-from trajvae.store.untrusted_hdf5 import LEAST_ROOM, check_heaps, room
+from trajvae.store.untrusted_hdf5 import LEAST_ROOM, check_heaps, expansion_limit
 
 
 @pytest.fixture
@@ -139,8 +139,8 @@ def test_heaps_are_found_wherever_they_begin(tmp_path, before):
 
 def test_room_grows_with_the_file():
     """What is not packed always fits, however large."""
-    assert room(0) == LEAST_ROOM
-    assert all(room(size) >= size for size in (10**3, 10**6, 10**9, 10**13))
+    assert expansion_limit(0) == LEAST_ROOM
+    assert all(expansion_limit(size) >= size for size in (10**3, 10**6, 10**9, 10**13))
 
 
 def test_a_packed_copy_is_read(path, tmp_path):

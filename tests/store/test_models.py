@@ -8,7 +8,7 @@ import pytest
 
 from trajvae.errors import ModelError, OutputError, ReadError, TrajvaeError
 from trajvae.store import Header, read_model, write_model
-from trajvae.store.models import ModelRecord, reference_hash
+from trajvae.store.models import ModelContents, reference_hash
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def record():
     }
     config = {"backend": "euclidean", "hidden": [16, 16], "select": "name Å", "beta": 0.1}
     header = Header("model", "trajvae train läuft.xtc", 3)
-    return ModelRecord(header, "complete", config, {"elbo": -12.5, "rmsd": 0.1}, rng.normal(size=(3, 3)), groups)
+    return ModelContents(header, "complete", config, {"elbo": -12.5, "rmsd": 0.1}, rng.normal(size=(3, 3)), groups)
 
 
 @pytest.fixture
@@ -70,14 +70,14 @@ def test_an_existing_model_stays(record, path):
     with pytest.raises(OutputError, match="exists"):
         write_model(path, record)
     assert path.read_bytes() == before
-    write_model(path, ModelRecord(record.header, "training", {}, {}, record.reference, {}), force=True)
+    write_model(path, ModelContents(record.header, "training", {}, {}, record.reference, {}), force=True)
     assert read_model(path).status == "training"
 
 
 def test_what_cannot_be_written_leaves_the_old_model(record, path):
     """An array that HDF5 does not take, in the middle of writing."""
     before = path.read_bytes()
-    bad = ModelRecord(record.header, "complete", {}, {}, record.reference, {"x": np.array([{}, 1], dtype=object)})
+    bad = ModelContents(record.header, "complete", {}, {}, record.reference, {"x": np.array([{}, 1], dtype=object)})
     with pytest.raises(TypeError):
         write_model(path, bad, force=True)
     assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == ["model.h5"]

@@ -12,19 +12,19 @@ import torch
 
 from trajvae.errors import OutputError
 from trajvae.models.partition import Partition
-from trajvae.training.streamed_batches import Cached, Table, cached
+from trajvae.training.streamed_batches import MappedRows, StreamedBatches, stream_batches
 
 INPUTS, FEATURES = 2, 3
 
 
-def _data(n: int, held: int, memory: float = 1e4, piece: int = 700) -> tuple[Cached, torch.Tensor]:
+def _data(n: int, held: int, memory: float = 1e4, piece: int = 700) -> tuple[StreamedBatches, torch.Tensor]:
     """Rows that hold their own number in every column; the last `held` are for validation."""
     rows = torch.arange(n, dtype=torch.float32)[:, None]
     parts = Partition((np.arange(n) >= n - held).astype(np.int8))
     pairs = (
         (rows[i : i + piece].repeat(1, INPUTS), rows[i : i + piece].repeat(1, FEATURES)) for i in range(0, n, piece)
     )
-    return cached(pairs, parts, (INPUTS, FEATURES), torch.device("cpu"), memory), rows[:, 0]
+    return stream_batches(pairs, parts, (INPUTS, FEATURES), torch.device("cpu"), memory), rows[:, 0]
 
 
 @pytest.mark.parametrize(("n", "size"), [(5, 2), (3000, 32), (4097, 100), (2048, 1024), (1500, 2000)])
@@ -64,7 +64,7 @@ def test_pieces_come_in_their_order() -> None:
     """Training and held-out rows, each in the order in which they came."""
     data, rows = _data(2500, 400)
     for held, wanted in ((False, rows[:2100]), (True, rows[2100:])):
-        pieces = list(data.pieces(512, validation=held))
+        pieces = list(data.chunks(512, validation=held))
         assert torch.equal(torch.cat([x[:, 0] for x, _ in pieces]), wanted)
     assert (data.n_train, data.n_validation) == (2100, 400)
 
@@ -80,12 +80,12 @@ def test_a_sample_is_of_training_rows() -> None:
 def test_a_full_disk_is_an_error_before_any_work() -> None:
     """A table larger than what the folder has left is refused with the way out."""
     with pytest.raises(OutputError, match=r"GB left: set TMPDIR to another folder.*--step.*--memory"):
-        Table(10**12, 100, Path(tempfile.gettempdir()))
+        MappedRows(10**12, 100, Path(tempfile.gettempdir()))
 
 
 def test_a_table_leaves_no_file(tmp_path: Path) -> None:
     """Its file has no name: nothing is left, however the process ends."""
-    table = Table(10, 2, tmp_path)
+    table = MappedRows(10, 2, tmp_path)
     table.append(np.ones((10, 2), dtype=np.float32))
     assert list(tmp_path.iterdir()) == []
     assert float(table.read([(2, 4), (9, 10)]).sum()) == 6.0
@@ -97,6 +97,6 @@ def test_room_on_the_disk_is_taken_at_once(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
         with pytest.raises(OutputError, match=r"no file of features in .*: the file would be larger than allowed"):
-            Table(10_000, 10, tmp_path)
+            MappedRows(10_000, 10, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

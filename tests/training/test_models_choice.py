@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trajvae import TrainConfig
 from trajvae.errors import OptionError
-from trajvae.features import FEATURES, Lesson
+from trajvae.features import FEATURES, FittingData
 from trajvae.likelihoods import LIKELIHOODS
 from trajvae.molecule.divergence import histogram_divergence
 from trajvae.readers import Alignment, Reading, open_source
@@ -22,13 +22,13 @@ from trajvae.training.choose_features import choose_features, divergences
 Array = NDArray[np.floating]
 
 
-def _lesson(x: Array, topology: Topology | None = None, floor: float = 1e-3) -> Lesson:
+def _lesson(x: Array, topology: Topology | None = None, floor: float = 1e-3) -> FittingData:
     alignment = Alignment.fit("superpose", x, np.ones(x.shape[1]))
-    return Lesson(alignment, topology or Topology.anonymous(x.shape[1]), alignment.apply(x), floor, 2)
+    return FittingData(alignment, topology or Topology.anonymous(x.shape[1]), alignment.apply(x), floor, 2)
 
 
 @pytest.fixture(scope="module")
-def dipeptide(examples: Path) -> Lesson:
+def dipeptide(examples: Path) -> FittingData:
     """500 frames of alanine dipeptide's heavy atoms."""
     reading = Reading(examples / "alanine_dipeptide.pdb", "not element H", step=20)
     frames = open_source(str(examples / "alanine_dipeptide.xtc"), reading)
@@ -36,7 +36,7 @@ def dipeptide(examples: Path) -> Lesson:
 
 
 @pytest.fixture(scope="module")
-def kinase(adk: tuple[Path, Path]) -> Lesson:
+def kinase(adk: tuple[Path, Path]) -> FittingData:
     """The C-alphas of adenylate kinase."""
     frames = open_source(str(adk[1]), Reading(adk[0], "name CA"))
     return _lesson(frames.read().positions, frames.topology)
@@ -55,7 +55,7 @@ def _line(noise: float) -> Array:
     return np.asarray(x + noise * random.normal(size=x.shape))
 
 
-def test_a_small_flexible_molecule_is_internal(dipeptide: Lesson) -> None:
+def test_a_small_flexible_molecule_is_internal(dipeptide: FittingData) -> None:
     """`auto` takes internal coordinates for alanine dipeptide, by far, and leaves all other options alone."""
     given = TrainConfig(features="auto", latent_dim=3, seed=5)
     config, found = choose_features(given, dipeptide)
@@ -65,7 +65,7 @@ def test_a_small_flexible_molecule_is_internal(dipeptide: Lesson) -> None:
     assert found["feature_choice"]["internal"] < 0.5 * found["feature_choice"]["cartesian"]
 
 
-def test_a_folded_protein_is_cartesian(kinase: Lesson) -> None:
+def test_a_folded_protein_is_cartesian(kinase: FittingData) -> None:
     """`auto` takes shape space for the C-alphas of a protein, where internal coordinates swing by their levers."""
     config, found = choose_features(TrainConfig(features="auto"), kinase)
     assert config.features == "cartesian"
@@ -89,7 +89,7 @@ def test_what_a_user_said_stays(kind: str) -> None:
     assert found == {}
 
 
-def test_a_kind_without_the_likelihood_is_left_out(dipeptide: Lesson) -> None:
+def test_a_kind_without_the_likelihood_is_left_out(dipeptide: FittingData) -> None:
     """`lowrank`, which internal coordinates lack, makes `auto` take shape space where they would win by far."""
     given = TrainConfig(features="auto", likelihood="lowrank")
     config, found = choose_features(given, dipeptide)
@@ -98,7 +98,7 @@ def test_a_kind_without_the_likelihood_is_left_out(dipeptide: Lesson) -> None:
 
 
 @pytest.mark.parametrize("name", sorted({name for names in LIKELIHOODS.values() for name in names}))
-def test_kinds_with_the_likelihood_stay(dipeptide: Lesson, name: str) -> None:
+def test_kinds_with_the_likelihood_stay(dipeptide: FittingData, name: str) -> None:
     """The figures of kinds that have the likelihood are those without a word about it; others have none."""
     short = replace(dipeptide, frames=dipeptide.frames[:60])
     every = divergences(short)
@@ -106,13 +106,13 @@ def test_kinds_with_the_likelihood_stay(dipeptide: Lesson, name: str) -> None:
     assert divergences(short, name) == {kind: every[kind] for kind in FEATURES if name in LIKELIHOODS[kind]}
 
 
-def test_a_likelihood_of_no_kind_is_refused(dipeptide: Lesson) -> None:
+def test_a_likelihood_of_no_kind_is_refused(dipeptide: FittingData) -> None:
     """`auto` of a likelihood that there is not is an OptionError that names it and those there are."""
     with pytest.raises(OptionError, match=r"no_such.*isotropic, full, lowrank, conditional"):
         choose_features(TrainConfig(features="auto", likelihood="no_such"), dipeptide)
 
 
-def test_divergences_are_of_pair_distances(dipeptide: Lesson) -> None:
+def test_divergences_are_of_pair_distances(dipeptide: FittingData) -> None:
     """Shape space's figure is that of normal draws with the frames' mean and covariance, made here by numpy."""
     x = dipeptide.frames.astype(np.float64).reshape(len(dipeptide.frames), -1)
     drawn = np.random.default_rng(1).multivariate_normal(x.mean(axis=0), np.cov(x.T), size=len(x), method="eigh")
@@ -135,7 +135,7 @@ def test_flexible_torsions_are_drawn_alone() -> None:
     assert found[0] > 1.5 * found[1]
 
 
-def test_the_choice_is_the_same_each_time(dipeptide: Lesson) -> None:
+def test_the_choice_is_the_same_each_time(dipeptide: FittingData) -> None:
     """The draws have a seed of their own: figures repeat, and torch's own generator is where it was."""
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
@@ -149,7 +149,7 @@ def test_a_large_molecule_is_cartesian_untried() -> None:
     random = np.random.default_rng(0)
     x = 20.0 * random.normal(size=(2001, 3)) + 0.1 * random.normal(size=(6, 2001, 3))
     alignment = Alignment("superpose", x[0] - x[0].mean(axis=0), np.ones(2001))
-    lesson = Lesson(alignment, Topology.anonymous(2001), alignment.apply(x), 1e-3, 2)
+    lesson = FittingData(alignment, Topology.anonymous(2001), alignment.apply(x), 1e-3, 2)
     assert set(divergences(lesson)) == {"cartesian"}
 
 

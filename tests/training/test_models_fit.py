@@ -19,15 +19,15 @@ from trajvae.molecule.observables import OBSERVABLES
 from trajvae.readers.data_set import Chunk
 from trajvae.topology import Topology
 from trajvae.training.fit import fit
-from trajvae.training.frame_source import InMemory
+from trajvae.training.frame_source import InMemoryFrames
 from trajvae.training.summary import jumps
 
 Array = NDArray[np.floating]
 QUICK = TrainConfig(epochs=3, hidden=(16,))
 
 
-def _chunk(x: Array) -> InMemory:
-    return InMemory(Chunk.of_run(x))
+def _chunk(x: Array) -> InMemoryFrames:
+    return InMemoryFrames(Chunk.of_run(x))
 
 
 def test_figures_are_the_contract_s(tiny_model: Model) -> None:
@@ -259,7 +259,7 @@ def test_the_reference_sees_training_frames_alone(chain: Array) -> None:
 def test_a_collapsed_latent_says_so(chain) -> None:
     """With a KL that weighs a thousandfold nothing passes; a warning, and the figures; a plain model uses both."""
     topology = Topology.anonymous(12)
-    chunk = InMemory(Chunk.of_run(chain.copy()))
+    chunk = InMemoryFrames(Chunk.of_run(chain.copy()))
     with pytest.warns(TrajvaeWarning, match="collapsed: none of its 2 dimensions.*--beta below 1"):
         _, record = fit(chunk, topology, TrainConfig(beta=1000.0, epochs=40, hidden=(16,)))
     assert record.figures["collapsed"] is True and record.figures["active_units"] == 0

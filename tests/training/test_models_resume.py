@@ -13,9 +13,9 @@ import torch
 from trajvae import TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.latents import LATENTS
-from trajvae.models.pipeline import Sizes, build_vae
+from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
-from trajvae.training.batches import Split
+from trajvae.training.batches import InMemoryBatches
 from trajvae.training.schedule import Schedule
 from trajvae.training.state import Snapshot
 from trajvae.training.trainer import Trainer
@@ -58,11 +58,13 @@ def _trainer(case: Case) -> tuple[VAE, Trainer]:
     """A fresh training of ten atoms."""
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(N + HELD, 4, 3)))
     config = TrainConfig(backend=case.backend, hidden=(8,), seed=3, **case.options)
-    vae = build_vae(config, Alignment("none", x.numpy().mean(axis=0), np.ones(4)), Sizes(12, case.likelihood, 1e-3, N))
-    vae.features.fit(vae.features.targets(x[:N]), 12, 0.1)
+    vae = build_vae(
+        config, Alignment("none", x.numpy().mean(axis=0), np.ones(4)), ModelSizes(12, case.likelihood, 1e-3, N)
+    )
+    vae.features.set_components(vae.features.targets(x[:N]), 12, 0.1)
     targets = vae.features.targets(x)
     inputs, targets = vae.features.inputs(targets).float(), targets.float()
-    return vae, Trainer(vae, Split(inputs[:N], targets[:N], inputs[N:], targets[N:]), SCHEDULE)
+    return vae, Trainer(vae, InMemoryBatches(inputs[:N], targets[:N], inputs[N:], targets[N:]), SCHEDULE)
 
 
 def _stopped(case: Case, after: int) -> Snapshot:

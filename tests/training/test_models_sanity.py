@@ -17,8 +17,8 @@ from trajvae.readers import open_source
 from trajvae.readers.data_set import Chunk, join_chunks
 from trajvae.topology import Topology
 from trajvae.training.fit import fit
-from trajvae.training.frame_source import InMemory
-from trajvae.training.unlike_blocks import blocks_of, fingerprints, first_of_kind, split, tell_unlike, unlike_blocks
+from trajvae.training.frame_source import InMemoryFrames
+from trajvae.training.unlike_blocks import blocks_of, describe_unlike, fingerprints, first_of_kind, split, unlike_blocks
 
 QUICK = TrainConfig(epochs=2, hidden=(8,))
 NAMELESS = pytest.mark.filterwarnings("ignore:no topology:trajvae.errors.TrajvaeWarning")
@@ -120,9 +120,9 @@ def test_fewer_different_frames_than_can_be_learned_from_are_refused(chain):
 def test_training_reports_copies(chain):
     """In the figures, and no held-out frame among those trained on."""
     with pytest.warns(TrajvaeWarning, match="are exact copies"):
-        _, record = fit(InMemory(chunk_of(chain, chain[:100])), Topology.anonymous(12), QUICK, device="cpu")
+        _, record = fit(InMemoryFrames(chunk_of(chain, chain[:100])), Topology.anonymous(12), QUICK, device="cpu")
     assert record.figures["copies"] == 100
-    _, plain = fit(InMemory(chunk_of(chain)), Topology.anonymous(12), QUICK, device="cpu")
+    _, plain = fit(InMemoryFrames(chunk_of(chain)), Topology.anonymous(12), QUICK, device="cpu")
     assert plain.figures["copies"] == 0
 
 
@@ -140,7 +140,7 @@ def test_more_latent_dimensions_than_frames_are_refused(chain, options, words):
     """Of five frames one is for validation and one is held out; whatever says the dimension."""
     with pytest.raises(OptionError, match=words):
         fit(
-            InMemory(chunk_of(chain[:5])),
+            InMemoryFrames(chunk_of(chain[:5])),
             Topology.anonymous(12),
             TrainConfig(epochs=1, hidden=(8,), **options),
             device="cpu",
@@ -214,12 +214,12 @@ def test_blocks_are_named_by_file_and_frame():
     file, frame = np.repeat([0, 1], 50), np.tile(np.arange(50), 2)
     blocks = [{"rows": [10, 14], "times": 2.345, "elbo": -3.14159}, {"rows": [48, 52], "times": 3.0, "elbo": 0.0}]
     with pytest.warns(TrajvaeWarning, match=r"frames 10 to 14 of 'a' \(2.3 x\), frames 48 to 49 of 'a' \(3.0 x\) are"):
-        out = tell_unlike(blocks, file, frame, ["a", "b"])
+        out = describe_unlike(blocks, file, frame, ["a", "b"])
     assert out[0] == {"file": "a", "first": 10, "last": 14, "times": 2.35, "elbo": -3.14}
     assert (out[1]["first"], out[1]["last"]) == (48, 49)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert tell_unlike([], file, frame) == []
+        assert describe_unlike([], file, frame) == []
 
 
 @NAMELESS

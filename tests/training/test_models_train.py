@@ -16,10 +16,10 @@ from trajvae import TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.errors import TrajvaeError
 from trajvae.models import vae as vae_module
-from trajvae.models.pipeline import Sizes, build_vae
+from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.runtime.threads import small_work
-from trajvae.training.batches import Split
+from trajvae.training.batches import InMemoryBatches
 from trajvae.training.evaluation import look
 from trajvae.training.schedule import Schedule, default_batch, default_decay, default_epochs, default_patience
 from trajvae.training.state import Snapshot
@@ -38,15 +38,15 @@ def _linear_data(n: int, seed: int) -> Tensor:
 
 def _setup(
     n: int = 120, held: int = 40, seed: int = 0, likelihood: str = "isotropic", hidden: int = 8
-) -> tuple[VAE, Split]:
+) -> tuple[VAE, InMemoryBatches]:
     x = _linear_data(n + held, 1)
     alignment = Alignment("none", x.numpy().mean(axis=0), np.ones(3))
     config = TrainConfig(hidden=(hidden,), seed=seed)
-    vae = build_vae(config, alignment, Sizes(6, likelihood, 1e-3, n))
-    vae.features.fit(vae.features.targets(x[:n]), 6, 0.1)
+    vae = build_vae(config, alignment, ModelSizes(6, likelihood, 1e-3, n))
+    vae.features.set_components(vae.features.targets(x[:n]), 6, 0.1)
     targets = vae.features.targets(x)
     inputs, targets = vae.features.inputs(targets).float(), targets.float()
-    return vae, Split(inputs[:n], targets[:n], inputs[n:], targets[n:])
+    return vae, InMemoryBatches(inputs[:n], targets[:n], inputs[n:], targets[n:])
 
 
 def _weights(schedule: Schedule, **options: Any) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from trajvae.errors import ModelError, OptionError, OutputError, ReadError, Stop
 from trajvae.readers.sources import Reading, open_source
 from trajvae.runtime.memory import parse_memory
 from trajvae.store import model_status
-from trajvae.training.session import supply_of
+from trajvae.training.session import open_frame_source
 from trajvae.training.unlike_blocks import fingerprints
 
 Array = NDArray[np.floating[Any]]
@@ -82,13 +82,16 @@ def test_half_of_the_machine_s_memory_is_the_default() -> None:
 
 
 def test_frames_are_streamed_where_they_do_not_fit(file: Path) -> None:
-    """By the amount allowed; a streamed supply gives the frames that the other gives, and an even share of them."""
+    """By the amount allowed; a streamed source gives the frames that the other gives, and an even share of them."""
     frames = open_source(str(file))
-    whole, streamed = supply_of(frames, "cartesian", 1e12), supply_of(frames, "cartesian", parse_memory(SMALL))
+    whole, streamed = (
+        open_frame_source(frames, "cartesian", 1e12),
+        open_frame_source(frames, "cartesian", parse_memory(SMALL)),
+    )
     assert (whole.streamed, streamed.streamed) == (False, True)
-    joined = [np.concatenate([c.positions for c in supply.chunks(700)]) for supply in (whole, streamed)]
+    joined = [np.concatenate([c.positions for c in frame_source.chunks(700)]) for frame_source in (whole, streamed)]
     np.testing.assert_array_equal(*joined)
-    index, some = streamed.some()
+    index, some = streamed.fitting_frames()
     np.testing.assert_array_equal(some, joined[0][index])
     assert 5 <= len(index) < len(joined[0]) and len(set(np.diff(index))) == 1
     assert (whole.frame == streamed.frame).all() and (whole.file == streamed.file).all()

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trajvae.alignment.frame_sums import blocks, flat, means, products, scaling, spread, sums
+from trajvae.alignment.frame_sums import (
+    as_rows,
+    blocks,
+    centre_columns,
+    covariance_columns,
+    multiply_frames,
+    repeat_for_atoms,
+    weighted_centring,
+)
 from trajvae.alignment.rotations import optimal
 from trajvae.display import Brief
 from trajvae.errors import OptionError
@@ -43,10 +51,10 @@ def center(x: Array, weights: Float64) -> Array:
     ndarray, shape (T, N, D)
         In the precision of `x`; the centre is computed in float64.
     """
-    middle, out = sums(x, means(weights, x.shape[2])), np.empty(x.shape, x.dtype)
-    everywhere = spread(x.shape[1], np.eye(x.shape[2]))
+    middle, out = multiply_frames(x, centre_columns(weights, x.shape[2])), np.empty(x.shape, x.dtype)
+    everywhere = repeat_for_atoms(x.shape[1], np.eye(x.shape[2]))
     for s in blocks(x):
-        np.subtract(flat(x[s]), middle[s] @ everywhere, out=flat(out[s]), casting="same_kind")
+        np.subtract(as_rows(x[s]), middle[s] @ everywhere, out=as_rows(out[s]), casting="same_kind")
     return out
 
 
@@ -54,7 +62,7 @@ def _covariance(x: Array, other: Float64, weights: Float64) -> Float64:
     """Sum over atoms of w x outer other, shape (T, D, D); `other` is one structure (N, D) or one a frame."""
     out = np.empty((len(x), x.shape[2], x.shape[2]))
     if other.ndim == 2:
-        return sums(x, products(other, weights)).reshape(out.shape)
+        return multiply_frames(x, covariance_columns(other, weights)).reshape(out.shape)
     for s in blocks(x):
         turned = np.swapaxes(x[s].astype(np.float64, copy=False), 1, 2)
         np.matmul(turned, weights[:, None] * other[s], out=out[s])
@@ -95,13 +103,13 @@ def superpose(x: Array, reference: Float64, weights: Float64) -> Array:
     """
     n, dimension = reference.shape
     # the covariance of centred frames from frames as they come, in one product with their centres
-    both = sums(x, np.hstack([products(reference, weights), means(weights, dimension)]))
+    both = multiply_frames(x, np.hstack([covariance_columns(reference, weights), centre_columns(weights, dimension)]))
     middle, raw = both[:, dimension**2 :], both[:, : dimension**2].reshape(-1, dimension, dimension)
     rotations = optimal(raw - middle[:, :, None] * (weights @ reference)).astype(x.dtype)
     middle, out = middle.astype(x.dtype), np.empty(x.shape, x.dtype)
-    everywhere = spread(n, np.eye(dimension, dtype=x.dtype))
+    everywhere = repeat_for_atoms(n, np.eye(dimension, dtype=x.dtype))
     for s in blocks(x):
-        np.matmul((flat(x[s]) - middle[s] @ everywhere).reshape(-1, n, dimension), rotations[s], out=out[s])
+        np.matmul((as_rows(x[s]) - middle[s] @ everywhere).reshape(-1, n, dimension), rotations[s], out=out[s])
     return out
 
 
@@ -119,7 +127,7 @@ def pairwise_rmsd(a: Array, b: Array, weights: Float64) -> Float64:
         In the unit of the positions.
     """
     covariance, size = np.empty((len(a), a.shape[2], a.shape[2])), np.empty(len(a))
-    scaled = scaling(weights, a.shape[2])
+    scaled = weighted_centring(weights, a.shape[2])
     for s in blocks(a):
         left, right = scaled(a[s]), scaled(b[s])
         np.matmul(np.swapaxes(left, 1, 2), right, out=covariance[s])
@@ -143,7 +151,7 @@ def rmsd(a: Array, b: Array, weights: Float64 | None = None) -> Float64:
     share = np.repeat(weights / weights.sum(), a.shape[2])
     b, square = np.broadcast_to(b, a.shape), np.empty(len(a))
     for s in blocks(a):
-        np.matmul(np.square(flat(a[s].astype(np.float64) - b[s])), share, out=square[s])
+        np.matmul(np.square(as_rows(a[s].astype(np.float64) - b[s])), share, out=square[s])
     return np.sqrt(square)
 
 

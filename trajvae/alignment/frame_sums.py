@@ -26,44 +26,44 @@ def blocks(x: Array) -> Iterator[slice]:
         yield slice(start, start + size)
 
 
-def flat(x: Array) -> Array:
+def as_rows(x: Array) -> Array:
     """Frames (T, N, D) as rows, (T, N D)."""
     return x.reshape(len(x), -1)
 
 
-def sums(x: Array, columns: Float64) -> Float64:
+def multiply_frames(x: Array, columns: Float64) -> Float64:
     """Frames (T, N, D) as rows times columns (N D, K), in float64, (T, K)."""
     out = np.empty((len(x), columns.shape[1]))
     for s in blocks(x):
-        np.matmul(flat(x[s]).astype(np.float64, copy=False), columns, out=out[s])
+        np.matmul(as_rows(x[s]).astype(np.float64, copy=False), columns, out=out[s])
     return out
 
 
-def means(weights: Float64, dimension: int) -> Float64:
+def centre_columns(weights: Float64, dimension: int) -> Float64:
     """Columns (N D, D) that give a frame's weighted centre."""
     return np.kron((weights / weights.sum())[:, None], np.eye(dimension))
 
 
-def products(reference: Float64, weights: Float64) -> Float64:
+def covariance_columns(reference: Float64, weights: Float64) -> Float64:
     """Columns (N D, D D) that give a frame's covariance with a reference (N, D): sums of w x outer r."""
     n, dimension = reference.shape
     columns: Float64 = np.einsum("ne,df->nfde", weights[:, None] * reference, np.eye(dimension))
     return columns.reshape(n * dimension, dimension * dimension)
 
 
-def spread(n_atoms: int, rows: Array) -> Array:
+def repeat_for_atoms(n_atoms: int, rows: Array) -> Array:
     """Rows (D, N D) that repeat those given for every atom: a centre times them is exact, and faster than broadcast."""
     return np.tile(rows, (1, n_atoms))
 
 
-def scaling(weights: Float64, dimension: int) -> Callable[[Array], Float64]:
+def weighted_centring(weights: Float64, dimension: int) -> Callable[[Array], Float64]:
     """What centres frames, in float64, and multiplies them by the roots of the weights."""
-    columns, everywhere = means(weights, dimension), spread(len(weights), np.eye(dimension))
+    columns, everywhere = centre_columns(weights, dimension), repeat_for_atoms(len(weights), np.eye(dimension))
     roots = np.repeat(np.sqrt(weights), dimension)
 
     def scaled(x: Array) -> Float64:
         """Frames (t, N, D)."""
-        rows = flat(x).astype(np.float64)
+        rows = as_rows(x).astype(np.float64)
         rows -= (rows @ columns) @ everywhere
         rows *= roots
         return np.asarray(rows.reshape(x.shape))

@@ -2,7 +2,7 @@
 
 from trajvae.alignment.differentiable import NO_STRUCTURE
 from trajvae.errors import OptionError
-from trajvae.features.base import LEAST_FLOOR, Features, Lesson, Shape
+from trajvae.features.base import LEAST_FLOOR, Features, FeatureSizes, FittingData
 from trajvae.features.cartesian import ShapeSpace
 from trajvae.features.internal import Internal
 
@@ -26,10 +26,10 @@ __all__ = [
     "FEATURES",
     "LEAST_FLOOR",
     "NO_STRUCTURE",
+    "FeatureSizes",
     "Features",
+    "FittingData",
     "Internal",
-    "Lesson",
-    "Shape",
     "ShapeSpace",
     "features_of",
 ]

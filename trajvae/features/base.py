@@ -21,7 +21,7 @@ _MOST_INPUTS = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class FittingData:
     """Hold what features are fitted to.
 
     Attributes
@@ -48,7 +48,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Shape:
+class FeatureSizes:
     """Hold the numbers that fix the shapes of the features' arrays, so that a file can fill them.
 
     Attributes
@@ -74,21 +74,21 @@ class Features(nn.Module, ABC):
     ----------
     kind : str
         Name of the kind of features, as users choose it.
-    shape : Shape
+    shape : FeatureSizes
         Sizes of the arrays.
     """
 
     kind: str
-    shape: Shape
+    shape: FeatureSizes
 
     @classmethod
     @abstractmethod
-    def fitted(cls, lesson: Lesson) -> Self:
+    def fit(cls, data: FittingData) -> Self:
         """Make features and fit them to training frames."""
 
     @classmethod
     @abstractmethod
-    def blank(cls, alignment: Alignment, shape: Shape) -> Self:
+    def empty(cls, alignment: Alignment, shape: FeatureSizes) -> Self:
         """Make features whose buffers are to be loaded from a file."""
 
     @property

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from trajvae.alignment.align import Alignment
 from trajvae.errors import ReadError
-from trajvae.features.base import Features, Lesson, Shape
+from trajvae.features.base import Features, FeatureSizes, FittingData
 
 Float64 = NDArray[np.float64]
 
@@ -129,7 +129,7 @@ class ShapeSpace(Features):
                 f"{reference.shape[0]} atoms in {reference.shape[1]} dimensions have no shape left to model"
             )
         kept = size if n_inputs is None else n_inputs
-        self.shape = Shape(kept)
+        self.shape = FeatureSizes(kept)
         for name, shape in (("v", (rows.shape[1], 0)), ("t", (0, 0)), ("mean", (size,)), ("scale", (kept,))):
             self.register_buffer(name, torch.ones(shape, dtype=torch.float64) * (name == "scale"))
         self._rows = rows
@@ -143,16 +143,16 @@ class ShapeSpace(Features):
         self.v[:, :known], self.t[:known, :known] = torch.from_numpy(v), torch.from_numpy(t)
 
     @classmethod
-    def fitted(cls, lesson: Lesson) -> Self:
-        a = lesson.alignment
+    def fit(cls, data: FittingData) -> Self:
+        a = data.alignment
         size = cls(a.reference, a.weights, a.kind, 1).size
-        out = cls(a.reference, a.weights, a.kind, lesson.inputs_of(size))
-        frames = torch.from_numpy(np.ascontiguousarray(lesson.frames, dtype=np.float64))
-        out.fit(out.targets(frames), out.input_size, SCALE_FLOOR)
+        out = cls(a.reference, a.weights, a.kind, data.inputs_of(size))
+        frames = torch.from_numpy(np.ascontiguousarray(data.frames, dtype=np.float64))
+        out.set_components(out.targets(frames), out.input_size, SCALE_FLOOR)
         return out
 
     @classmethod
-    def blank(cls, alignment: Alignment, shape: Shape) -> Self:
+    def empty(cls, alignment: Alignment, shape: FeatureSizes) -> Self:
         return cls(alignment.reference, alignment.weights, alignment.kind, shape.n_inputs)
 
     @property
@@ -203,7 +203,7 @@ class ShapeSpace(Features):
         """Return zeros (B,): shape space is an isometry of the frames."""
         return targets.new_zeros(len(targets))
 
-    def fit(self, targets: Tensor, n_inputs: int, floor: float) -> Tensor:
+    def set_components(self, targets: Tensor, n_inputs: int, floor: float) -> Tensor:
         """Set mean, principal components and scales from training targets.
 
         Parameters
@@ -222,7 +222,7 @@ class ShapeSpace(Features):
         mean, axes, deviations = principal_components(targets.double(), n_inputs)
         middle, along = self.positions(mean[None]).flatten(1), self.positions(axes.T).flatten(1)
         frames = self.positions(targets).flatten(1)
-        self.shape = Shape(len(deviations))  # fewer than asked for where frames are few
+        self.shape = FeatureSizes(len(deviations))  # fewer than asked for where frames are few
         self._reflect(np.concatenate([self._rows, along.cpu().numpy()]))
         self.mean = self._turned(middle)[0]
         self.scale = deviations.clamp(min=max(float(deviations[0]) * floor, 1e-12))

@@ -18,9 +18,9 @@ from trajvae.alignment.align import Alignment
 from trajvae.alignment.differentiable import superposed
 from trajvae.alignment.moves import moves
 from trajvae.errors import OptionError
-from trajvae.features.base import LEAST_FLOOR, Features, Lesson, Shape
+from trajvae.features.base import LEAST_FLOOR, Features, FeatureSizes, FittingData
 from trajvae.features.cartesian import SCALE_FLOOR, ShapeSpace, constraints, principal_components
-from trajvae.features.rebuild import Coordinates, Plan, log_volume, measure, rebuild
+from trajvae.features.rebuild import Coordinates, RebuildPlan, log_volume, measure, rebuild
 from trajvae.features.tree import spanning_tree
 
 STIFF = 0.45  # radians; circular standard deviation below which a torsion counts with the linear coordinates
@@ -41,11 +41,11 @@ class Internal(Features):
     ----------
     alignment : Alignment
         Frames that are rebuilt are superposed on its reference.
-    shape : Shape
+    shape : FeatureSizes
 
     Attributes
     ----------
-    plan : Plan
+    plan : RebuildPlan
         The references, sorted for use.
     references : Tensor of int64, shape (N, D)
         See `spanning_tree`.
@@ -74,7 +74,7 @@ class Internal(Features):
     axes: Tensor
     scale: Tensor
 
-    def __init__(self, alignment: Alignment, shape: Shape) -> None:
+    def __init__(self, alignment: Alignment, shape: FeatureSizes) -> None:
         super().__init__()
         n, dimension = alignment.reference.shape
         if alignment.kind != "superpose":
@@ -98,10 +98,10 @@ class Internal(Features):
         self.register_buffer("mean", torch.zeros(embedded, dtype=torch.float64))
         self.register_buffer("axes", torch.zeros(embedded, shape.n_inputs, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(shape.n_inputs, dtype=torch.float64))
-        self.plan = Plan(self.references.numpy())
+        self.plan = RebuildPlan(self.references.numpy())
 
     @classmethod
-    def fitted(cls, lesson: Lesson) -> Self:
+    def fit(cls, data: FittingData) -> Self:
         """Make features and fit them to training frames.
 
         Raises
@@ -109,21 +109,21 @@ class Internal(Features):
         OptionError
             Fewer than three atoms, atoms in one line, or another alignment than superposition.
         """
-        x = torch.from_numpy(np.ascontiguousarray(lesson.frames, dtype=np.float64))
-        bonds = lesson.topology.backbone_bonds()
-        references = spanning_tree(bonds, lesson.frames, lesson.topology.elements != "H")
-        coordinates = measure(x, Plan(references))
+        x = torch.from_numpy(np.ascontiguousarray(data.frames, dtype=np.float64))
+        bonds = data.topology.backbone_bonds()
+        references = spanning_tree(bonds, data.frames, data.topology.elements != "H")
+        coordinates = measure(x, RebuildPlan(references))
         turning = coordinates.torsions if x.shape[2] == 3 else coordinates.angles
         _refuse_lines(coordinates, x.shape[2])
         flexible, centre = _flexible(turning)
         n_angular = int(flexible.sum())
         size = sum(c.shape[1] for c in coordinates)
-        baseline = max(1, min(lesson.latent_dim, size))
-        out = cls(lesson.alignment, Shape(lesson.inputs_of(size + n_angular), n_angular, baseline))
+        baseline = max(1, min(data.latent_dim, size))
+        out = cls(data.alignment, FeatureSizes(data.inputs_of(size + n_angular), n_angular, baseline))
         out.references, out.flexible = torch.from_numpy(references), flexible
         out.centre = torch.where(flexible, 0.0, centre)
-        out.plan = Plan(references)
-        out._scale_to(x, lesson.floor)
+        out.plan = RebuildPlan(references)
+        out._scale_to(x, data.floor)
         return out
 
     def _scale_to(self, x: Tensor, floor: float) -> None:
@@ -135,15 +135,17 @@ class Internal(Features):
         self.mean, self.axes, deviations = principal_components(self._embedded(targets), self.shape.n_inputs)
         self.scale = deviations.clamp(min=max(float(deviations[0]) * SCALE_FLOOR, 1e-12))
         space = self._shape_space
-        space.fit(space.targets(x), space.input_size, SCALE_FLOOR)
+        space.set_components(space.targets(x), space.input_size, SCALE_FLOOR)
 
     @classmethod
-    def blank(cls, alignment: Alignment, shape: Shape) -> Self:
+    def empty(cls, alignment: Alignment, shape: FeatureSizes) -> Self:
         return cls(alignment, shape)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self.plan = Plan(self.references.cpu().numpy())  # at once: derivatives in forward mode hide a tensor's numbers
+        self.plan = RebuildPlan(
+            self.references.cpu().numpy()
+        )  # at once: derivatives in forward mode hide a tensor's numbers
         if not self.plan.complete:
             raise ValueError("the references of its atoms are no tree")
         if int(self.flexible.sum()) != self.shape.n_angular:

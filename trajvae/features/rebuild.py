@@ -39,7 +39,7 @@ class Coordinates(NamedTuple):
     torsions: Tensor
 
 
-class Plan:
+class RebuildPlan:
     """Sort references (N, D) by the kind of coordinate that needs them, and into generations."""
 
     def __init__(self, references: NDArray[np.int64]) -> None:
@@ -71,7 +71,7 @@ def _difference(x: Tensor, i: NDArray[np.int64], j: NDArray[np.int64]) -> Tensor
     return x[:, i] - x[:, j]
 
 
-def measure(x: Tensor, plan: Plan) -> Coordinates:
+def measure(x: Tensor, plan: RebuildPlan) -> Coordinates:
     """Return internal coordinates of positions (B, N, D) in Å, in the order of placement."""
     r = plan.references
     bonds = torch.linalg.vector_norm(_difference(x, plan.bonded, r[plan.bonded, 0]), dim=-1)
@@ -101,7 +101,7 @@ def _minus(a: Sequence[Tensor], b: Sequence[Tensor]) -> Vector:
     return (a[0] - b[0], a[1] - b[1], a[2] - b[2])
 
 
-def rebuild(coordinates: Coordinates, plan: Plan) -> Tensor:
+def rebuild(coordinates: Coordinates, plan: RebuildPlan) -> Tensor:
     """Return positions (B, N, D) in Å of internal coordinates; the root at the origin, its first child along x.
 
     Components are kept apart, frames innermost, so that every operation runs over contiguous memory.

@@ -101,7 +101,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Descent:
+class GeodesicOptions:
     """Set how a curve is optimised.
 
     Attributes
@@ -128,7 +128,7 @@ def bend(
     problem: Problem,
     curve: Curve,
     like: Tensor,
-    descent: Descent | None = None,
+    descent: GeodesicOptions | None = None,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Curve:
     """Lower the energy or length of a curve by Adam, leave the best state in it, and return it.
@@ -139,11 +139,11 @@ def bend(
     curve : Curve
     like : Tensor
         For precision and device.
-    descent : Descent, optional
+    descent : GeodesicOptions, optional
     progress : callable, optional
         Called with (step, steps, length).
     """
-    how = descent or Descent()
+    how = descent or GeodesicOptions()
     n = how.points
     t = (torch.arange(n, dtype=like.dtype, device=like.device) + 0.5) / n
     scale = 1.0

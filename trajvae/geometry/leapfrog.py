@@ -38,7 +38,7 @@ class Expanded(Protocol):
         """Return G^-1 (B, d, d) and its derivatives (B, d, d, d) at z (B, d)."""
 
 
-class Place(NamedTuple):
+class MetricAt(NamedTuple):
     """Hold the metric and the density at a position.
 
     Attributes
@@ -81,7 +81,7 @@ class State(NamedTuple):
 
     Attributes
     ----------
-    place : Place
+    place : MetricAt
     momentum : Tensor, shape (B, d)
     origin : Tensor, shape (B, d)
         Where it began.
@@ -92,7 +92,7 @@ class State(NamedTuple):
         The largest one left by the equations, over the size of the unknowns; of kept ones.
     """
 
-    place: Place
+    place: MetricAt
     momentum: Tensor
     origin: Tensor
     kept: Tensor
@@ -112,14 +112,14 @@ class Hamiltonian:
     def __init__(self, log_density: Density, metric: Expanded) -> None:
         self.log_density, self.metric = log_density, metric
 
-    def at(self, z: Tensor) -> Place:
+    def at(self, z: Tensor) -> MetricAt:
         """Return what a step needs of a position; differentiable where gradients are on."""
         value, gradient = self._log_density(z)
         inverse, slope = self.metric.expansion(z)
         trace = _times(slope.flatten(-2), torch.linalg.inv(inverse).flatten(1))
-        return Place(z, value, inverse, slope, -gradient - 0.5 * trace)
+        return MetricAt(z, value, inverse, slope, -gradient - 0.5 * trace)
 
-    def energy(self, place: Place, momentum: Tensor) -> Tensor:
+    def energy(self, place: MetricAt, momentum: Tensor) -> Tensor:
         """Return the Hamiltonian H, (B,)."""
         return place.kinetic(momentum) + 0.5 * place.log_det() - place.log_density
 
@@ -137,7 +137,7 @@ class Hamiltonian:
         return value.detach(), gradient
 
 
-def start(place: Place, momentum: Tensor) -> State:
+def start(place: MetricAt, momentum: Tensor) -> State:
     """Return a state before its first step."""
     clean = torch.zeros_like(place.log_density)
     return State(place, momentum, place.z, torch.ones_like(clean, dtype=torch.bool), clean)
@@ -182,7 +182,7 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
     return torch.bmm(matrix, vector.unsqueeze(-1)).squeeze(-1)
 
 
-def _half_momentum(place: Place, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solved]:
+def _half_momentum(place: MetricAt, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solved]:
     """rho' = rho - half (push + 1/2 grad rho'^T G^-1 rho')."""
     base = momentum - half * place.push
     eye = torch.eye(base.shape[1], dtype=base.dtype, device=base.device)
@@ -197,7 +197,7 @@ def _half_momentum(place: Place, momentum: Tensor, half: Tensor) -> tuple[Tensor
     return _differentiable(found, lambda x: x - base + 0.5 * half * _bent(place.slope, x)[1]), found
 
 
-def _position(metric: Expanded, place: Place, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solved]:
+def _position(metric: Expanded, place: MetricAt, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solved]:
     """z' = z + half (G^-1(z) + G^-1(z')) rho'."""
     begun = place.z + half * _times(place.inverse, momentum)
     eye = torch.eye(begun.shape[1], dtype=begun.dtype, device=begun.device)

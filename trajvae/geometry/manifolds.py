@@ -24,7 +24,7 @@ from trajvae.geometry import maps
 from trajvae.geometry.trigonometry import arc_ratio, cosine_and_sine, sine_ratio
 
 
-class Shot(NamedTuple):
+class Transported(NamedTuple):
     """Hold the point that a tangent vector v leads to, and the volume factor there.
 
     Attributes
@@ -124,12 +124,12 @@ class ConstantCurvature(nn.Module):
         cosine, sine = cosine_and_sine(self.curvature * self.norm(b, u).square())
         return (cosine * point + sine * torch.cat([-self.curvature * b, u], dim=-1)).to(z)
 
-    def shoot(self, z: Tensor, v: Tensor) -> Shot:
+    def exp_transported(self, z: Tensor, v: Tensor) -> Transported:
         """Return `exp` at z of the vector v (..., dim) transported there from the origin, in one step."""
-        end, log_sine, square = maps.shoot(z.double(), v.double(), self.curvature, self.sign)
-        return Shot(end.to(z), log_sine, square)
+        end, log_sine, square = maps.exp_transported(z.double(), v.double(), self.curvature, self.sign)
+        return Transported(end.to(z), log_sine, square)
 
-    def aim(self, z: Tensor, target: Tensor) -> Tensor:
+    def log_transported(self, z: Tensor, target: Tensor) -> Tensor:
         """Return the vector at the origin that, transported to z, leads to the target: the inverse of `shoot`."""
         first, second = self._exact(z.double()), self._exact(target.double())
         (c, s), (d, t) = _split(first), _split(second)

@@ -195,7 +195,7 @@ def on_sphere(z: Tensor, curvature: Tensor) -> Tensor:
     return out
 
 
-def shoot(point: Tensor, v: Tensor, curvature: Tensor, sign: int) -> tuple[Tensor, Tensor, Tensor]:
+def exp_transported(point: Tensor, v: Tensor, curvature: Tensor, sign: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the exponential map at a point (..., dim + 1) of v (..., dim), transported there from the origin.
 
     Returns

@@ -24,7 +24,7 @@ _SHRINK, _DELAY, _FORGET = 0.2, 10, 0.75
 
 
 @dataclass(frozen=True)
-class Plan:
+class SamplingPlan:
     """Set how long to run.
 
     Attributes
@@ -57,7 +57,7 @@ class Chains(NamedTuple):
 
 
 def hamiltonian_monte_carlo(
-    log_density: LogDensity, start: Tensor, scale: Tensor, plan: Plan, generator: torch.Generator
+    log_density: LogDensity, start: Tensor, scale: Tensor, plan: SamplingPlan, generator: torch.Generator
 ) -> Chains:
     """Run chains side by side; acceptance is decided in logarithms.
 
@@ -69,7 +69,7 @@ def hamiltonian_monte_carlo(
         Where each chain begins.
     scale : Tensor, shape (d,)
         About how wide the density is; one unit of time goes as far.
-    plan : Plan
+    plan : SamplingPlan
     generator : torch.Generator
     """
     walk = Walk(log_density, start, scale, plan.leaps)
@@ -105,7 +105,7 @@ class Walk:
     Parameters
     ----------
     log_density, start, scale, leaps
-        See `hamiltonian_monte_carlo` and `Plan`.
+        See `hamiltonian_monte_carlo` and `SamplingPlan`.
     """
 
     def __init__(self, log_density: LogDensity, start: Tensor, scale: Tensor, leaps: int) -> None:

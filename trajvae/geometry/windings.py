@@ -18,7 +18,9 @@ _MOST_TURNS = 1e5
 SHORT = 1e-20  # squared length below which a tangent vector has no direction
 
 
-def summed(energy: Tensor, square: Tensor, curvature: Tensor, power: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
+def sum_over_windings(
+    energy: Tensor, square: Tensor, curvature: Tensor, power: int, most: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the log of the sum of exp(-f^2 energy) |f|^power over turns, f lengthening the vector.
 
     Returns
@@ -50,7 +52,7 @@ class _Turns(Function):
     @staticmethod
     def forward(ctx: Any, energy: Tensor, square: Tensor, curvature: Tensor, power: int, most: int) -> Tensor:
         """Values, and the weighted sums over turns that the derivatives are."""
-        value, by_energy, by_factor = summed(energy, square, curvature, power, most)
+        value, by_energy, by_factor = sum_over_windings(energy, square, curvature, power, most)
         ctx.save_for_backward(square, curvature, by_energy, by_factor)
         return value
 
@@ -63,7 +65,7 @@ class _Turns(Function):
         return -gradient * by_energy, bent / square, bent.sum() / curvature, None, None
 
 
-def turns_that_matter(curvature: Tensor, power: int, energy: Tensor, square: Tensor, largest: float) -> int:
+def n_windings(curvature: Tensor, power: int, energy: Tensor, square: Tensor, largest: float) -> int:
     """Return how many turns to either side matter; 0 where the nearest is negligible for all."""
     turn = 2.0 * math.pi / math.sqrt(curvature.item())
     nearest = energy * ((1.0 - turn * square.rsqrt()).square_() - 1.0)
@@ -90,7 +92,7 @@ def fold(curvature: Tensor, power: int, energy: Tensor, square: Tensor, scale: T
         energy = torch.where(at_centre, SHORT * slope.clamp(min=0.5 / largest**2), energy)
     length = square.clamp(min=SHORT)
     with torch.no_grad():
-        most = turns_that_matter(curvature, power, energy, length, largest)
+        most = n_windings(curvature, power, energy, length, largest)
     if not most:
         return -energy
     out: Tensor = _Turns.apply(energy, length, curvature, power, most)  # type: ignore[no-untyped-call]

@@ -26,7 +26,7 @@ from trajvae.errors import TrajvaeError
 from trajvae.geometry.manifolds import ConstantCurvature
 from trajvae.geometry.maps import in_rows, out_of_rows
 from trajvae.geometry.trigonometry import arc_slopes, arc_values, sine_ratio
-from trajvae.geometry.windings import SHORT, fold, summed, turns_that_matter
+from trajvae.geometry.windings import SHORT, fold, n_windings, sum_over_windings
 
 _POSITIVE_VECTOR = constraints.independent(constraints.positive, 1)  # type: ignore[no-untyped-call]
 
@@ -98,11 +98,13 @@ def draw(space: ConstantCurvature, loc: Tensor, scale: Tensor, noise: Tensor) ->
     """
     scale, noise = scale.double(), noise.double()
     energy = 0.5 * noise.square().sum(dim=-1)
-    z, exponent = land(space, loc, scale * noise, energy, scale)
+    z, exponent = exp_with_log_density(space, loc, scale * noise, energy, scale)
     return Draw(z, exponent - _normaliser(scale))
 
 
-def land(space: ConstantCurvature, loc: Tensor, v: Tensor, energy: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+def exp_with_log_density(
+    space: ConstantCurvature, loc: Tensor, v: Tensor, energy: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return where v (..., dim) leads from loc, and the log density there (...) without the normal's constant.
 
     Parameters
@@ -113,7 +115,7 @@ def land(space: ConstantCurvature, loc: Tensor, v: Tensor, energy: Tensor, scale
         |v / scale|^2 / 2.
     scale : Tensor, shape (..., dim)
     """
-    z, log_sine, square = space.shoot(loc, v)
+    z, log_sine, square = space.exp_transported(loc, v)
     return z, _exponent(space, energy, square, scale, log_sine)
 
 
@@ -131,10 +133,10 @@ class _Prior(Function):
         arc_square = arc.square()
         raw = arc_square * square
         length = raw.clamp(min=SHORT) if sign > 0 else raw
-        most = turns_that_matter(curvature, power, 0.5 * length, length, 1.0) if sign > 0 else 0
+        most = n_windings(curvature, power, 0.5 * length, length, 1.0) if sign > 0 else 0
         by_length: Tensor | float = -0.5
         if most:
-            value, by_energy, by_factor = summed(0.5 * length, length, curvature, power, most)
+            value, by_energy, by_factor = sum_over_windings(0.5 * length, length, curvature, power, most)
             by_length = torch.where(raw < SHORT, 0.0, -0.5 * (by_energy + by_factor / length))
         else:
             value, by_factor = -0.5 * length, None
@@ -209,7 +211,7 @@ class WrappedNormal(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log density with respect to the space's volume, (*shape, *batch)."""
-        v = self.space.aim(self.loc.double(), value.double())
+        v = self.space.log_transported(self.loc.double(), value.double())
         return log_density(self.space, v, self.scale).to(value)
 
 

@@ -83,11 +83,11 @@ class Latent(nn.Module, ABC):
         Names of the columns of `log_ratio` and `kl`.
     coordinates : str
         A description of the coordinates of z, in words.
-    own_rate : float
+    learning_rate_factor : float
         Learning rate of the latent's own parameters (curvatures), in units of the networks'.
     burn_in : float
         Share of the epochs during which these parameters keep their initial values.
-    settled : float
+    elbo_valid_after : float
         Share of the epochs after which ELBOs compare: before it the posterior is still of another form.
     flat : bool
         Whether z and the head `loc` are Cartesian coordinates of order one: networks then start as the principal
@@ -102,9 +102,9 @@ class Latent(nn.Module, ABC):
     ambient_dim: int
     parts: tuple[str, ...]
     coordinates: ClassVar[str] = "Cartesian"
-    own_rate: float = 1.0
+    learning_rate_factor: float = 1.0
     burn_in: float = 0.0
-    settled: float = 0.0
+    elbo_valid_after: float = 0.0
     flat: bool = False
     rows_at_once: int = 8192
 
@@ -163,11 +163,11 @@ class Latent(nn.Module, ABC):
     def finish(self, context: Context) -> None:
         """Store what the final weights encode, once training is over. Nothing by default."""
 
-    def memory(self) -> dict[str, float]:
+    def extra_state(self) -> dict[str, float]:
         """Return the numbers that a resumed training needs beside the state dict. None by default."""
         return {}
 
-    def remember(self, numbers: dict[str, float]) -> None:
+    def load_extra_state(self, numbers: dict[str, float]) -> None:
         """Restore the numbers that `memory` returned. Nothing by default."""
 
     def diagnostics(self) -> dict[str, float]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
-from trajvae.geometry.leapfrog import Place
+from trajvae.geometry.leapfrog import MetricAt
 
 
 class Prior(Protocol):
@@ -65,18 +65,18 @@ class StudentT:
         return torch.randn(n, dim, generator=generator, device=device) * (half / gamma).sqrt()
 
 
-def riemannian(place: Place, momentum: Tensor) -> Tensor:
+def riemannian(place: MetricAt, momentum: Tensor) -> Tensor:
     """Return log N(momentum; 0, G(z)) without its constant d/2 log 2 pi, (B,)."""
     return -place.kinetic(momentum) - 0.5 * place.log_det()
 
 
-def spherical(place: Place, momentum: Tensor) -> Tensor:
+def spherical(place: MetricAt, momentum: Tensor) -> Tensor:
     """Return log N(momentum; 0, I) without its constant d/2 log 2 pi, (B,)."""
     return -0.5 * momentum.square().sum(dim=-1)
 
 
 PRIORS: dict[str, Prior] = {"normal": StandardNormal(), "student": StudentT(5.0)}
-MOMENTA: dict[str, Callable[[Place, Tensor], Tensor]] = {"riemannian": riemannian, "spherical": spherical}
+MOMENTA: dict[str, Callable[[MetricAt, Tensor], Tensor]] = {"riemannian": riemannian, "spherical": spherical}
 
 
 def check_prior(name: str) -> None:

@@ -19,7 +19,7 @@ from trajvae.geometry.rotations import Rotations
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.latents.hidden import HIDDEN
 from trajvae.signature import parse_manifold
-from trajvae.user_functions import imported, one_line
+from trajvae.user_functions import import_function, one_line
 
 _MAPS = ("auto", "exact", "learned")
 _KNOWN = "circle, torus:K, sphere:N or so3"
@@ -61,7 +61,7 @@ class EmbeddedOptions:
 
 def _samples(name: str) -> Callable[[int, torch.Generator], Tensor]:
     """A user's function of draws, checked."""
-    function = imported(name, "manifold", _KNOWN)
+    function = import_function(name, "manifold", _KNOWN)
 
     def draw(n: int, generator: torch.Generator) -> Tensor:
         """n points of the manifold."""
@@ -199,14 +199,14 @@ class Embedded(Latent):
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
         u, ratio = self.hidden.draw(self._inner(params), context.generator)
-        ratio = ratio + self.map.excess(u) if self._counted else ratio
+        ratio = ratio + self.map.log_density_ratio(u) if self._counted else ratio
         return LatentSample(self._placed(u, params), ratio.unsqueeze(-1))
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
         """Draw z with KL(q || p): the hidden posterior's in closed form, plus the map's log density where it counts."""
         inner = self._inner(params)
         u, kl = self.hidden.draw(inner, context.generator).u, self.hidden.kl(inner)
-        kl = kl + self.map.excess(u) if self._counted else kl
+        kl = kl + self.map.log_density_ratio(u) if self._counted else kl
         return LatentDraw(self._placed(u, params), kl.unsqueeze(-1))
 
     def kl(self, params: Params) -> Tensor | None:

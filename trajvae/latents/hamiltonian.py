@@ -29,15 +29,15 @@ class _Terms(NamedTuple):
 
     encoded: Tensor
     prior: Tensor
-    thrown: Tensor
-    caught: Tensor
+    initial_momentum: Tensor
+    final_momentum: Tensor
 
     def ratio(
         self, more: float = 0.0, log_p: tuple[float, float] = (1.0, 1.0), log_q: tuple[float, float] = (1.0, 1.0)
     ) -> Tensor:
         """log q - log p of position and momentum, (B, 2), and `more` on that of the position."""
         position = log_q[0] * self.encoded - log_p[0] * self.prior + more
-        return torch.stack([position, log_q[1] * self.thrown - log_p[1] * self.caught], dim=-1)
+        return torch.stack([position, log_q[1] * self.initial_momentum - log_p[1] * self.final_momentum], dim=-1)
 
 
 class RiemannianHamiltonian(Latent):
@@ -86,7 +86,7 @@ class RiemannianHamiltonian(Latent):
         self.dim = self.ambient_dim = dim
         self.param_sizes = {**self.base.param_sizes, "metric": dim * (dim + 1) // 2}
         self.parts = ("position", "momentum")
-        self.settled = self.options.warmup
+        self.elbo_valid_after = self.options.warmup
         self._weights = self.options.weights("log_p"), self.options.weights("log_q")
         self.rows_at_once = max(16, min(8192, 2**22 // (8 * dim**3)))
         size = torch.full((dim if self.options.step_per_dimension else 1,), math.log(self.options.step))
@@ -119,17 +119,17 @@ class RiemannianHamiltonian(Latent):
         if self._frames is None or context.encode is None or bool(self.active):
             return
         if self.options.steps and context.progress >= self.options.warmup:
-            self._begin(context.encode(self._frames))
+            self._activate_flow(context.encode(self._frames))
 
-    def memory(self) -> dict[str, float]:
+    def extra_state(self) -> dict[str, float]:
         """Return the counts and residuals of the flow so far."""
         return {name: float(getattr(self, name)) for name in _COUNTS}
 
-    def remember(self, numbers: dict[str, float]) -> None:
+    def load_extra_state(self, numbers: dict[str, float]) -> None:
         for name, value in numbers.items():
             setattr(self, name, value)
 
-    def _begin(self, params: Params) -> None:
+    def _activate_flow(self, params: Params) -> None:
         """Set T, lambda and the factors' unit by what is encoded now."""
         at = params["loc"].double()
         variance = self.base.scale(params).double().square().median(dim=0).values

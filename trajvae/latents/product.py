@@ -154,7 +154,7 @@ class Product(Latent):
         self.register_buffer("_start", start.double(), persistent=False)
         half = torch.tensor([0.5 * f.dim for f in self.signature], dtype=torch.float64)
         self.register_buffer("_half", half, persistent=False)  # of a standard normal draw, mean |noise|^2 / 2
-        self.own_rate, self.burn_in = self.options.curvature_rate, self.options.burn_in
+        self.learning_rate_factor, self.burn_in = self.options.curvature_rate, self.options.burn_in
 
     def _factor(self, factor: FactorSpec) -> ConstantCurvature:
         learn = self.options.learn_curvature and factor.letter != "e" and factor.curvature is None
@@ -209,7 +209,7 @@ class Product(Latent):
                 ratios.append(0.5 * points[-1].square().sum(dim=-1) - width - energy[0])
                 divergences.append(0.5 * (centre.square() + sigma.square()).sum(dim=-1) - width)
             else:
-                z, exponent = wrapped.land(space, centre, v, energy, sigma)
+                z, exponent = wrapped.exp_with_log_density(space, centre, v, energy, sigma)
                 drawn = exponent - wrapped.prior_exponent(space, z) - width
                 points.append(z[0])
                 ratios.append(drawn[0])

@@ -11,8 +11,8 @@ from trajvae.errors import OptionError
 from trajvae.features import Features, Internal
 from trajvae.likelihoods.base import Likelihood
 from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL, Full, Isotropic
-from trajvae.likelihoods.internal import Molecular
-from trajvae.likelihoods.principal import Conditional, LowRank, Unit
+from trajvae.likelihoods.internal import InternalLikelihood
+from trajvae.likelihoods.principal import Conditional, LowRank, UnitBasis
 from trajvae.likelihoods.torsions import TORSIONS, Independent
 
 Builder = Callable[[Any, float, int], Likelihood]
@@ -28,7 +28,7 @@ LIKELIHOODS: dict[str, dict[str, Builder]] = {
     "internal": {
         "isotropic": lambda f, floor, n: Isotropic(f.n_linear, floor, n),
         "full": lambda f, floor, n: Full(f.n_linear, floor, n),
-        "conditional": lambda f, floor, n: Conditional(Unit(f.n_linear), floor, n),
+        "conditional": lambda f, floor, n: Conditional(UnitBasis(f.n_linear), floor, n),
     },
 }
 MANY_TORSIONS = 100  # flexible ones, above which they are independent by default: one after the other takes long
@@ -70,4 +70,4 @@ def make_likelihood(
         return known[name](features, floor, n_frames)
     rest, generator = known[name](features, RELATIVE_FLOOR, n_frames), generator or torch.Generator().manual_seed(0)
     model = TORSIONS[torsions](n, generator) if n else Independent(0, generator)
-    return Molecular(features, model, rest, generator)
+    return InternalLikelihood(features, model, rest, generator)

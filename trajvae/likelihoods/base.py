@@ -26,7 +26,7 @@ class Likelihood(nn.Module, ABC):
 
     Attributes
     ----------
-    structured : bool
+    has_covariance : bool
         Whether training introduces the covariance gradually, see `set_moment`.
     free_bits : float
         Nats of KL divergence that training does not penalise: the more a likelihood explains by itself, the likelier
@@ -37,7 +37,7 @@ class Likelihood(nn.Module, ABC):
         Number of optimiser steps that the default number of epochs aims at.
     """
 
-    structured = False
+    has_covariance = False
     free_bits = 0.0
     warmup = 0.0
     steps = 8000
@@ -46,7 +46,7 @@ class Likelihood(nn.Module, ABC):
         super().__init__()
         self.size, self.floor, self.n_frames, self.param_sizes = size, floor, n_frames, param_sizes
 
-    def given(self, targets: Tensor, params: Params) -> Params:
+    def condition_on(self, targets: Tensor, params: Params) -> Params:
         """Return the parameters that `log_prob` and `residual` take, completed by what depends on the targets."""
         return params
 

@@ -68,7 +68,7 @@ class Isotropic(Likelihood):
 class Full(Likelihood):
     """Describe N(loc, C) with one covariance of the residual, by the Cholesky factors of C and of its inverse."""
 
-    structured = True
+    has_covariance = True
     cholesky: Tensor
     whitening: Tensor
 

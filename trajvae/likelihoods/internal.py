@@ -14,7 +14,7 @@ _CONTEXT = 64
 _WIDTHS = (128, 128)
 
 
-class Molecular(Likelihood):
+class InternalLikelihood(Likelihood):
     """Describe p(torsions | z) p(bonds, angles, stiff torsions | z, torsions).
 
     Parameters
@@ -45,14 +45,14 @@ class Molecular(Likelihood):
         self._features = (features,)  # in a tuple: it is the VAE's, not this module's
         self.torsions, self.rest = torsions, rest
         self.network = MLP(_CONTEXT + 2 * torsions.n, _WIDTHS, {"loc": rest.param_sizes["loc"]}, generator)
-        self.structured = rest.structured
+        self.has_covariance = rest.has_covariance
 
     def _split(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Standardised linear targets, and flexible torsions."""
         features = self._features[0]
         return features.standardised(targets), targets[:, features.n_linear :]
 
-    def given(self, targets: Tensor, params: Params) -> Params:
+    def condition_on(self, targets: Tensor, params: Params) -> Params:
         return self._at(self._split(targets)[1], params)
 
     def _at(self, torsions: Tensor, params: Params) -> Params:

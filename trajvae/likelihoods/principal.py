@@ -40,7 +40,7 @@ class Basis(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Unit:
+class UnitBasis:
     """Describe numbers that are of order one already, each its own component."""
 
     size: int
@@ -83,7 +83,7 @@ class LowRank(Likelihood):
         See `Likelihood`.
     """
 
-    structured = True
+    has_covariance = True
     variance: Tensor
 
     def __init__(self, features: Basis, floor: float, n_frames: int) -> None:

@@ -41,7 +41,7 @@ def join(parts: Sequence[Encoded]) -> Encoded:
     return Encoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-class Columns:
+class ColumnBuffer:
     """Fill arrays of as many rows as there are frames piece by piece, without keeping a piece beside them.
 
     Parameters

@@ -18,10 +18,10 @@ from trajvae.models.vae import VAE
 
 _ROWS = 512
 
-Key = tuple[tuple[int, int], ...]
+WeightsVersion = tuple[tuple[int, int], ...]
 
 
-class Entrance(NamedTuple):
+class FusedEncoder(NamedTuple):
     """Encode aligned frames by one matrix product in place of features and first layer.
 
     Attributes
@@ -47,8 +47,8 @@ class Entrance(NamedTuple):
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def entrance_of(vae: VAE) -> Entrance | None:
-    """Return the `Entrance` of a VAE; None where its inputs are not linear in aligned frames."""
+def fuse(vae: VAE) -> FusedEncoder | None:
+    """Return the `FusedEncoder` of a VAE; None where its inputs are not linear in aligned frames."""
     affine = vae.features.affine()
     if affine is None:
         return None
@@ -58,13 +58,15 @@ def entrance_of(vae: VAE) -> Entrance | None:
     first = vae.encoder.first
     size, (width, n_inputs) = len(mean), first.weight.shape
     if n_inputs * (size + width) < size * width:
-        return Entrance(centre, matrix.float(), bias.float(), vae.encoder)
+        return FusedEncoder(centre, matrix.float(), bias.float(), vae.encoder)
     weight = first.weight.double().T
-    return Entrance(centre, (matrix @ weight).float(), (bias @ weight + first.bias).float(), vae.encoder.after_first)
+    return FusedEncoder(
+        centre, (matrix @ weight).float(), (bias @ weight + first.bias).float(), vae.encoder.after_first
+    )
 
 
-def key_of(vae: VAE) -> Key:
-    """Return a key that changes with the numbers that an entrance is made of."""
+def weights_version(vae: VAE) -> WeightsVersion:
+    """Return a key that changes with the numbers that a `FusedEncoder` is made of."""
     first, space = vae.encoder.first, vae.features.shape_space
     tensors = (first.weight, first.bias, space.mean, space.v, space.t, space.scale)
     return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors)

@@ -16,11 +16,11 @@ from trajvae.errors import ModelError
 from trajvae.models.devices import choose_device
 from trajvae.models.model_file_checks import Budget, check_values, damaged, numbers_in
 from trajvae.models.partition import HELD_OUT, TRAINING
-from trajvae.models.pipeline import Pipeline, Sizes, build_vae
-from trajvae.models.record import Record
+from trajvae.models.pipeline import ModelSizes, Pipeline, build_vae
+from trajvae.models.record import TrainingRecord
 from trajvae.models.summary import check_summary
 from trajvae.molecule.validity import Validity
-from trajvae.store import Header, ModelRecord, Quantity, model_hash
+from trajvae.store import Header, ModelContents, Quantity, model_hash
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 
@@ -34,13 +34,13 @@ _VALIDITY_UNITS = {
 }
 
 
-class Parts(NamedTuple):
+class ModelParts(NamedTuple):
     """Hold all that makes a model.
 
     Attributes
     ----------
     pipeline : Pipeline
-    record : Record
+    record : TrainingRecord
     files : list of str
         The trajectories it was trained on.
     selection : str
@@ -50,7 +50,7 @@ class Parts(NamedTuple):
     """
 
     pipeline: Pipeline
-    record: Record
+    record: TrainingRecord
     files: list[str]
     selection: str
     command: str
@@ -75,7 +75,7 @@ def config_of(pipeline: Pipeline, selection: str) -> dict[str, Any]:
     return {**pipeline.config.to_dict(), "sizes": dataclasses.asdict(pipeline.sizes), "selection": selection}
 
 
-def to_record(parts: Parts) -> ModelRecord:
+def pack(parts: ModelParts) -> ModelContents:
     """Return what is written of a model."""
     pipeline, record = parts.pipeline, parts.record
     training: Tree = {
@@ -97,10 +97,10 @@ def to_record(parts: Parts) -> ModelRecord:
     }
     config = {**config_of(pipeline, parts.selection), "elbo_of": pipeline.comparison_hash()}
     header = Header("model", parts.command, pipeline.config.seed)
-    return ModelRecord(header, "complete", config, record.figures, pipeline.alignment.reference, groups)
+    return ModelContents(header, "complete", config, record.figures, pipeline.alignment.reference, groups)
 
 
-def from_record(stored: ModelRecord, device: str, path: str) -> Parts:
+def unpack(stored: ModelContents, device: str, path: str) -> ModelParts:
     """Return a model made of what was read of a file.
 
     Raises
@@ -115,12 +115,12 @@ def from_record(stored: ModelRecord, device: str, path: str) -> Parts:
         return _assembled(stored, at)
 
 
-def built(stored: ModelRecord, device: torch.device) -> Pipeline:
+def built(stored: ModelContents, device: torch.device) -> Pipeline:
     """Return the pipeline that a file's options and weights make."""
-    check_types(Sizes, stored.config["sizes"])
+    check_types(ModelSizes, stored.config["sizes"])
     check_values(stored.groups)
     config = TrainConfig.from_dict(stored.config)
-    sizes = Sizes(**stored.config["sizes"])
+    sizes = ModelSizes(**stored.config["sizes"])
     groups, known = stored.groups, len(stored.groups["weights"]["encoder.head.bias"])
     if config.latent_dim > known:  # every latent space has a number for each dimension from the encoder
         raise ModelError(
@@ -135,17 +135,17 @@ def built(stored: ModelRecord, device: torch.device) -> Pipeline:
 
 
 @torch.inference_mode(False)
-def _assembled(stored: ModelRecord, device: torch.device) -> Parts:
+def _assembled(stored: ModelContents, device: torch.device) -> ModelParts:
     pipeline = built(stored, device)
     check_summary(stored.summary)
     record = _record(stored.groups, stored.summary)
     files = stored.groups["training"]["files"].tolist()
-    return Parts(pipeline, record, files, str(stored.config["selection"]), stored.header.command)
+    return ModelParts(pipeline, record, files, str(stored.config["selection"]), stored.header.command)
 
 
-def _record(groups: Mapping[str, Any], figures: dict[str, Any]) -> Record:
+def _record(groups: Mapping[str, Any], figures: dict[str, Any]) -> TrainingRecord:
     training = groups["training"]
-    return Record(
+    return TrainingRecord(
         np.asarray(training["latent"], dtype=np.float64),
         _part(training),
         training["file"],

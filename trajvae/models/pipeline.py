@@ -16,11 +16,11 @@ from torch import Tensor
 from trajvae.alignment.align import Alignment, pairwise_rmsd
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, OptionError
-from trajvae.features import NO_STRUCTURE, Features, Shape, features_of
+from trajvae.features import NO_STRUCTURE, Features, FeatureSizes, features_of
 from trajvae.latents import Params, make_latent
 from trajvae.likelihoods import make_likelihood
 from trajvae.models.encoded import Encoded
-from trajvae.models.fused_encoder import Entrance, Key, entrance_of, key_of
+from trajvae.models.fused_encoder import FusedEncoder, WeightsVersion, fuse, weights_version
 from trajvae.models.vae import VAE
 from trajvae.networks import MLP
 from trajvae.topology import Topology
@@ -34,7 +34,7 @@ _FAR = 1e30  # Å
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ModelSizes:
     """Hold the sizes of features and likelihood that, with the options, fix the arrays' shapes."""
 
     n_inputs: int
@@ -51,14 +51,14 @@ class Sizes:
             raise OptionError(f"sizes must not be below 0, nor inputs and frames 0, got {self}")
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> FeatureSizes:
         """Sizes of the features."""
-        return Shape(self.n_inputs, self.n_angular, self.baseline)
+        return FeatureSizes(self.n_inputs, self.n_angular, self.baseline)
 
 
-def build_vae(config: TrainConfig, alignment: Alignment, sizes: Sizes, features: Features | None = None) -> VAE:
+def build_vae(config: TrainConfig, alignment: Alignment, sizes: ModelSizes, features: Features | None = None) -> VAE:
     """Return a VAE with fresh weights drawn from the config's seed; without features, with blank ones to be loaded."""
-    features = features or features_of(config.features).blank(alignment, sizes.shape)
+    features = features or features_of(config.features).empty(alignment, sizes.shape)
     generator = torch.Generator().manual_seed(config.seed)
     latent = make_latent(config.backend, config.latent_dim, config.latent_settings())
     encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator)
@@ -77,7 +77,7 @@ class Pipeline:
     Parameters
     ----------
     config : TrainConfig
-    sizes : Sizes
+    sizes : ModelSizes
     topology : Topology
         Of the selected atoms.
     alignment : Alignment
@@ -88,7 +88,7 @@ class Pipeline:
     def __init__(
         self,
         config: TrainConfig,
-        sizes: Sizes,
+        sizes: ModelSizes,
         topology: Topology,
         alignment: Alignment,
         vae: VAE,
@@ -98,7 +98,7 @@ class Pipeline:
         self.device = device
         self.vae = vae.to(device).eval().requires_grad_(False)
         self._double: VAE | None = None
-        self._entrance: tuple[Key, Entrance | None] | None = None
+        self._entrance: tuple[WeightsVersion, FusedEncoder | None] | None = None
 
     @property
     def dimension(self) -> int:
@@ -185,9 +185,9 @@ class Pipeline:
     def _posterior(self, vae: VAE, aligned: Array) -> Params:
         """The posterior's parameters of aligned frames: by the short way where features allow and precision does."""
         if vae is self.vae and isinstance(vae.encoder, MLP):
-            key = key_of(vae)
+            key = weights_version(vae)
             if self._entrance is None or self._entrance[0] != key:
-                self._entrance = key, entrance_of(vae)
+                self._entrance = key, fuse(vae)
             if self._entrance[1] is not None:
                 return self._entrance[1](torch.from_numpy(np.require(aligned, np.float32, ["C", "W"])).to(self.device))
         dtype = torch.float32 if vae is self.vae else torch.float64

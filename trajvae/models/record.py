@@ -15,7 +15,7 @@ from trajvae.store import Quantity
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Record(Brief):
+class TrainingRecord(Brief):
     """Hold what a model keeps of its training frames.
 
     Attributes

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from trajvae.errors import ModelError, TrajvaeWarning
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.molecule.bonded_terms import bond_lengths
 from trajvae.molecule.validity import Validity
 from trajvae.readers.data_set import Chunk, Frames
-from trajvae.readers.frames import a_few
+from trajvae.readers.frames import sample_range
 from trajvae.topology import Topology
 
 Float64 = NDArray[np.float64]
@@ -28,13 +28,13 @@ _LOOKS, _FILES = 3, 5
 _FORMS = {"CYX": "C", "CYM": "C", "HIP": "H", "HSP": "H", "MSE": "M"}
 
 
-def check_molecule(pipeline: Pipeline, record: Record, selection: str, frames: Frames) -> None:
+def check_molecule(pipeline: Pipeline, record: TrainingRecord, selection: str, frames: Frames) -> None:
     """Refuse frames of another molecule than the model's.
 
     Parameters
     ----------
     pipeline : Pipeline
-    record : Record
+    record : TrainingRecord
     selection : str
         The model's atoms in words.
     frames : Frames
@@ -103,7 +103,7 @@ def _letter(name: str) -> str:
 def _some(frames: Frames) -> Chunk:
     """A few frames of the first files."""
     left = [k for k, r in enumerate(frames.ranges) if len(r)][:_FILES]
-    few = [a_few(file, r, _LOOKS) for file, r in zip(frames.files, frames.ranges, strict=True)]
+    few = [sample_range(file, r, _LOOKS) for file, r in zip(frames.files, frames.ranges, strict=True)]
     some = dataclasses.replace(frames, ranges=[r if k in left else r[:0] for k, r in enumerate(few)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)  # comes again, of all frames, when they are read

@@ -65,13 +65,13 @@ class _LogLikelihood:
 
     def __call__(self, z: Tensor) -> Tensor:
         """log p(x|z), for those who go on to its gradient."""
-        return self.decode(z, twice=True)[1]
+        return self.decode(z, second_order=True)[1]
 
-    def decode(self, z: Tensor, *, twice: bool = False) -> tuple[Params, Tensor]:
+    def decode(self, z: Tensor, *, second_order: bool = False) -> tuple[Params, Tensor]:
         """The likelihood's parameters at z, and log p(x|z)."""
         if self._last is None or not torch.equal(self._last[0], z):
             likelihood = self.vae.likelihood
-            decoded = likelihood.given(self.targets, self.vae.decode(z, twice=twice))
+            decoded = likelihood.condition_on(self.targets, self.vae.decode(z, second_order=second_order))
             self._last = z, decoded, likelihood.log_prob(self.targets, decoded)
         return self._last[1:]
 
@@ -103,12 +103,14 @@ class VAE(nn.Module):
         out: Params = self.encoder(inputs)
         return out
 
-    def decode(self, z: Tensor, *, twice: bool = False) -> Params:
-        """Return the likelihood's parameters over targets of latent points (B, ambient); `twice` is the network's.
+    def decode(self, z: Tensor, *, second_order: bool = False) -> Params:
+        """Return the likelihood's parameters over targets of latent points (B, ambient).
+
+        `second_order` is the network's.
 
         A head `loc` is of order one, in the principal components of linear features.
         """
-        out: Params = self.decoder(z, twice=twice)
+        out: Params = self.decoder(z, second_order=second_order)
         return {**out, "loc": self.features.shape_space.expand(out["loc"])} if "loc" in out else out
 
     def terms(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Terms:

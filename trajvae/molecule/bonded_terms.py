@@ -14,7 +14,7 @@ Float64 = NDArray[np.float64]
 Array = NDArray[np.floating[Any]]
 
 
-def columns(x: Array) -> Float64:
+def coordinate_major(x: Array) -> Float64:
     """Return frames (T, N, D) in float64, with one coordinate of one atom of all frames contiguous in memory.
 
     What is computed term by term runs several times as fast on such frames as on those that a reader gives.
@@ -32,7 +32,7 @@ def scalar_products(a: Float64, b: Float64) -> Float64:
 
 def _apart(x: Array, to: NDArray[np.int64], start: NDArray[np.int64]) -> Float64:
     """Vectors between atoms, (T, N, D) to (T, K, D), in columns."""
-    flat = columns(x).T
+    flat = coordinate_major(x).T
     return np.asarray((flat[:, to] - flat[:, start]).T)
 
 

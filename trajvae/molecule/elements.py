@@ -21,7 +21,7 @@ def attribute(atoms: Any, name: str, default: Any) -> NDArray[Any]:
         return np.full(len(atoms), default)
 
 
-def keep_elements(universe: Any) -> Any:
+def cache_elements(universe: Any) -> Any:
     """Look up each group's elements once, where nobody will change them; gives the universe."""
     _known[universe] = {}
     return universe

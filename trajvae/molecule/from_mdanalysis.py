@@ -8,24 +8,24 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from trajvae.molecule.elements import attribute, elements_of, keep_elements
+from trajvae.molecule.elements import attribute, cache_elements, elements_of
 from trajvae.molecule.masses import masses_of
 from trajvae.molecule.pdb import write_pdb
 from trajvae.molecule.selection import has_names, select_atoms
 from trajvae.molecule.to_libraries import spatial, to_mdtraj, to_universe
 from trajvae.topology import Topology, runs
 
-__all__ = ["bonds_of", "has_names", "keep", "select_atoms", "spatial", "to_mdtraj", "to_universe"]
+__all__ = ["bonds_of", "cache_bonds", "has_names", "select_atoms", "spatial", "to_mdtraj", "to_universe"]
 __all__ += ["topology_of", "write_pdb"]
 
 
 _kept: WeakKeyDictionary[Any, NDArray[np.int64]] = WeakKeyDictionary()
 
 
-def keep(universe: Any) -> Any:
+def cache_bonds(universe: Any) -> Any:
     """Look up bonds, and elements when they are asked for, once for all where nobody will change them; gives it."""
     _kept[universe] = bonds_of(universe)
-    return keep_elements(universe)
+    return cache_elements(universe)
 
 
 def is_kept(universe: Any) -> bool:

@@ -70,7 +70,7 @@ def atom_groups(source: Any) -> list[Any] | None:
     return groups if groups and len(groups) == len(items) else None
 
 
-def own_selection(source: Any, select: str | None) -> str | None:
+def selection_of(source: Any, select: str | None) -> str | None:
     """Return the selection that stands for a source: an AtomGroup is meant whole, in topology order.
 
     Parameters

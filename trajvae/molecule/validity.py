@@ -11,7 +11,14 @@ import scipy
 from numpy.typing import NDArray
 
 from trajvae.display import Brief
-from trajvae.molecule.bonded_terms import bond_angles, bond_lengths, columns, omegas, scalar_products, signed_volumes
+from trajvae.molecule.bonded_terms import (
+    bond_angles,
+    bond_lengths,
+    coordinate_major,
+    omegas,
+    scalar_products,
+    signed_volumes,
+)
 from trajvae.molecule.observables import angles_of
 from trajvae.topology import Topology
 
@@ -111,7 +118,7 @@ class Validity(Brief):
 
     def _first_failures(self, positions: Array) -> NDArray[np.int64]:
         """As `reasons`, of a few frames; each is looked at until it fails."""
-        out, left, x = np.zeros(len(positions), dtype=np.int64), np.arange(len(positions)), columns(positions)
+        out, left, x = np.zeros(len(positions), dtype=np.int64), np.arange(len(positions)), coordinate_major(positions)
         tests = (self._stretched, self._bent, self._clashes, self._mirrored, self._twisted)
         for reason, test in enumerate(tests, start=1):
             failed = test(x)
@@ -223,7 +230,7 @@ class Validity(Brief):
             for first, lengths, _, _, limit in self.contacts(positions):
                 out[first : first + len(lengths)] |= (lengths < limit).any(axis=1)
             return out
-        flat = columns(positions).T
+        flat = coordinate_major(positions).T
         for i, limit in enumerate(self._least[:-1]):  # each atom with all behind it: no copies of coordinates
             apart = (flat[:, i + 1 :] - flat[:, i : i + 1]).T
             out |= (np.sqrt(scalar_products(apart, apart)) < limit[i + 1 :]).any(axis=1)

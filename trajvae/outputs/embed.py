@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from trajvae.alignment.align import frame_jump
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
-from trajvae.models.encoded import Columns, Encoded
+from trajvae.models.encoded import ColumnBuffer, Encoded
 from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.outputs.frame_measures import FrameMeasures, Measured
 from trajvae.outputs.judging.verdicts import judge_embedding
 from trajvae.readers.data_set import Chunk, Frames
@@ -172,7 +172,7 @@ def embed(
     progress: Progress | None = None,
     *,
     rmsd: bool = True,
-    record: Record | None = None,
+    record: TrainingRecord | None = None,
     applied: Applied | None = None,
 ) -> Embedding:
     """Encode all frames of a source, chunk by chunk; deterministic.
@@ -185,11 +185,11 @@ def embed(
         Called with (frames done, frames in all).
     rmsd : bool
         Whether to decode the latent points and to measure RMSDs, ELBO and observables; see `Model.encode`.
-    record : Record, optional
+    record : TrainingRecord, optional
         Of the model: its training frames decide which frames are in support.
     applied : Applied, optional
     """
-    columns, look = Columns(frames.n_frames), FrameMeasures(pipeline, record if rmsd else None, observables=rmsd)
+    columns, look = ColumnBuffer(frames.n_frames), FrameMeasures(pipeline, record if rmsd else None, observables=rmsd)
     for encoded, chunk, aligned, jump in _pieces(pipeline, frames, progress, rmsd=rmsd):
         own = {name: getattr(encoded, name) for name in _KEPT}
         columns.add({**own, "jump": jump, "file": chunk.file, "frame": chunk.frame, "time": chunk.time})
@@ -209,7 +209,7 @@ def embed_to(
     command: str,
     seed: int,
     force: bool = False,
-    record: Record | None = None,
+    record: TrainingRecord | None = None,
     applied: Applied | None = None,
 ) -> dict[str, Any]:
     """Write what `embed` gives as it comes, so that memory does not grow with the number of frames; its figures."""
@@ -230,7 +230,7 @@ def embed_to(
     return figures
 
 
-def _told(n: int, sums: Mapping[str, float], inside: int | None, record: Record | None) -> dict[str, Any]:
+def _told(n: int, sums: Mapping[str, float], inside: int | None, record: TrainingRecord | None) -> dict[str, Any]:
     """Means over n frames, and the verdict on them where the training is known."""
     means = {name: total / n for name, total in sums.items()}
     if record is None or inside is None:

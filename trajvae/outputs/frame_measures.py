@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trajvae.models.encoded import Encoded
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import built_in, evaluate_all
 from trajvae.outputs.searching.support import Support
 from trajvae.store import Quantity
@@ -34,7 +34,7 @@ class Measured(NamedTuple):
 class FrameMeasures:
     """Measure frames as they come, beside what the encoder returns for them."""
 
-    def __init__(self, pipeline: Pipeline, record: Record | None, *, observables: bool) -> None:
+    def __init__(self, pipeline: Pipeline, record: TrainingRecord | None, *, observables: bool) -> None:
         self._wanted = list(built_in(pipeline.topology).values()) if observables else []
         self._support: Support | None = None
         if record is not None:

@@ -18,14 +18,14 @@ from trajvae.errors import OptionError
 from trajvae.keywords import spelled_out
 from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import built_in, evaluate_all
 from trajvae.molecule.validity import REASONS
 from trajvae.outputs.conformations import Conformations, Piece, gather, median_of, save_pieces
 from trajvae.outputs.drawing.novelty import nearest
 from trajvae.outputs.drawing.relax import Relaxation
-from trajvae.outputs.drawing.repair import MENDING_DEFAULTS, Batch, Mending, MendingOptions, draw_batch
-from trajvae.outputs.drawing.samplers import Points, settle
+from trajvae.outputs.drawing.repair import REPAIR_DEFAULTS, Batch, RepairKeywords, RepairOptions, draw_batch
+from trajvae.outputs.drawing.samplers import LatentStream, resolve_sampler
 from trajvae.outputs.judging.verdicts import judge_generation
 from trajvae.outputs.searching.support import Support
 from trajvae.runtime.progress import counted
@@ -38,10 +38,10 @@ _WORKERS = 4  # threads at most: each holds a batch
 
 
 def draw(
-    pipeline: Pipeline, record: Record, n: int, *, seed: int = 0, mean: bool = False, sampler: str = "prior"
+    pipeline: Pipeline, record: TrainingRecord, n: int, *, seed: int = 0, mean: bool = False, sampler: str = "prior"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
     """Draw latent points and positions without judging them, and return them with the sampler's figures."""
-    points = Points(pipeline, record, sampler, seed)
+    points = LatentStream(pipeline, record, sampler, seed)
     latent, positions = [], []
     starts = range(0, n, pipeline.chunk)
     for first in counted(starts, "drawing", "batch", len(starts)):
@@ -51,7 +51,7 @@ def draw(
     return np.concatenate(latent), np.concatenate(positions), points.figures(n)
 
 
-class _Looked(NamedTuple):
+class _Judged(NamedTuple):
     """What a thread makes of a batch: what is counted of all draws, those that are kept, and what was measured."""
 
     tally: dict[str, int]
@@ -60,13 +60,13 @@ class _Looked(NamedTuple):
     observables: dict[str, Quantity]
 
 
-class Drawing(Displayed):
+class ConformationStream(Displayed):
     """Draw new conformations when asked for: z from a sampler, and x from p(x|z).
 
     Parameters
     ----------
     pipeline : Pipeline
-    record : Record
+    record : TrainingRecord
     n : int
         How many.
     seed : int
@@ -80,7 +80,7 @@ class Drawing(Displayed):
     progress : callable, optional
         Called with (done, n) after every batch, and after every conformation that is relaxed.
     redraws, project, valid_only, budget, relax : optional
-        What is done about draws that are not valid, see `Mending`: by default x is drawn again, twice at most.
+        What is done about draws that are not valid, see `RepairOptions`: by default x is drawn again, twice at most.
 
     Raises
     ------
@@ -95,11 +95,11 @@ class Drawing(Displayed):
     ones are wanted.
     """
 
-    @spelled_out(MendingOptions, MENDING_DEFAULTS)
+    @spelled_out(RepairKeywords, REPAIR_DEFAULTS)
     def __init__(
         self,
         pipeline: Pipeline,
-        record: Record,
+        record: TrainingRecord,
         n: int,
         *,
         seed: int = 0,
@@ -107,35 +107,35 @@ class Drawing(Displayed):
         sampler: str = "auto",
         novelty: bool = False,
         progress: Progress | None = None,
-        **mending: Unpack[MendingOptions],
+        **mending: Unpack[RepairKeywords],
     ) -> None:
-        self.mending = Mending(**mending)
+        self.mending = RepairOptions(**mending)
         if n < 1:
             raise OptionError(f"the number of conformations must be 1 or more, got {n}")
         self.pipeline, self.record, self.n, self.seed, self.mean = pipeline, record, n, seed, mean
         self.novelty, self.progress = novelty, progress or (lambda done, of: None)
         self.support = Support.of(pipeline, record)
         self.built_in = built_in(pipeline.topology)
-        self.sampler = settle(record, sampler)
+        self.sampler = resolve_sampler(record, sampler)
         self.command = f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{self.sampler}')"
         self._start()
 
     def _summary(self) -> Summary:
-        title = f"Drawing of {self.n} conformations, {self.given} drawn; sampler {self.sampler}, seed {self.seed}"
-        return Summary(title, [("drawn", self.given), ("wanted", self.n), ("seed", self.seed)])
+        title = f"Drawing of {self.n} conformations, {self.n_done} drawn; sampler {self.sampler}, seed {self.seed}"
+        return Summary(title, [("drawn", self.n_done), ("wanted", self.n), ("seed", self.seed)])
 
     def _start(self) -> None:
         """Back to where nothing is drawn."""
         # what is missing is said at once
         self.relaxation = Relaxation(self.pipeline.topology) if self.mending.relax else None
-        self.points = Points(self.pipeline, self.record, self.sampler, self.seed)
+        self.points = LatentStream(self.pipeline, self.record, self.sampler, self.seed)
         self.tally: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.moved = 0.0
         self.kept: dict[str, list[NDArray[np.float64]]] = {}
 
     @property
-    def given(self) -> int:
+    def n_done(self) -> int:
         """Number of conformations so far."""
         return self.reasons.total()
 
@@ -144,20 +144,20 @@ class Drawing(Displayed):
             self._start()
         workers = min(torch.get_num_threads(), _WORKERS) if self.pipeline.device.type == "cpu" else 1
         with small_work(0.0):  # a thread a batch
-            while self.given < self.n:
-                with contextlib.closing(in_order(self._look, self._batches(self._more()), workers)) as found:
+            while self.n_done < self.n:
+                with contextlib.closing(in_order(self._judge, self._batches(self._draws_needed()), workers)) as found:
                     for looked in found:
                         self.tally.update(looked.tally)
                         if len(looked.kept.latent):
                             yield self._piece(looked)
-                        if self.given == self.n:
+                        if self.n_done == self.n:
                             break
 
-    def _more(self) -> int:
+    def _draws_needed(self) -> int:
         """How many draws to go on with."""
         if not self.mending.valid_only:
             return self.n
-        have, total, most = self.given, self.tally["drawn"], self.mending.budget * self.n
+        have, total, most = self.n_done, self.tally["drawn"], self.mending.budget * self.n
         if total >= most:
             raise OptionError(
                 f"{have} of {total} draws were valid, {self.n} are wanted: --project moves draws into the allowed "
@@ -172,13 +172,13 @@ class Drawing(Displayed):
         for first in range(0, n, chunk):
             yield self.points.next(min(chunk, n - first))
 
-    def _look(self, batch: tuple[NDArray[np.float64], torch.Generator]) -> _Looked:
+    def _judge(self, batch: tuple[NDArray[np.float64], torch.Generator]) -> _Judged:
         """Draw, judge and mend, and measure what is kept, unless it will be moved yet; what changes is not touched."""
         z, generator = batch
         made = draw_batch(self.pipeline, self.record, z, None if self.mean else generator, self.mending)
         kept = made.take(made.reasons == 0) if self.mending.valid_only else made
         measured = self._measured(kept) if not self.mending.relax else {}
-        return _Looked(made.tally(), kept, self.support.inside(kept.latent), measured)
+        return _Judged(made.tally(), kept, self.support.inside(kept.latent), measured)
 
     def _measured(self, kept: Batch) -> dict[str, Quantity]:
         values = evaluate_all(list(self.built_in.values()), kept.positions)
@@ -191,9 +191,9 @@ class Drawing(Displayed):
             out["nearest_rmsd"] = Quantity(rmsd, "Angstrom")
         return out
 
-    def _piece(self, looked: _Looked) -> Piece:
+    def _piece(self, looked: _Judged) -> Piece:
         """What is wanted yet of a batch, relaxed where that is asked for, and counted."""
-        rows = slice(0, self.n - self.given)
+        rows = slice(0, self.n - self.n_done)
         kept = looked.kept.take(rows)
         observables = {k: replace(q, value=q.value[rows]) for k, q in looked.observables.items()}
         if self.relaxation is not None:
@@ -201,16 +201,16 @@ class Drawing(Displayed):
             observables = {**self._measured(kept), **energies}
         names, counts = np.unique(kept.reasons, return_counts=True)
         self.tally["inside"] += int(looked.inside[rows].sum())
-        self.moved += float(kept.moved.sum())
+        self.moved += float(kept.displacement.sum())
         for name in observables.keys() & {"energy", "energy_drawn", "nearest_rmsd"}:
             self.kept.setdefault(name, []).append(np.asarray(observables[name].value, dtype=np.float64))
         self.reasons.update({REASONS[k]: int(count) for k, count in zip(names, counts, strict=True)})
-        self.progress(self.given, self.n)
+        self.progress(self.n_done, self.n)
         return Piece(kept.positions, kept.latent, kept.reasons == 0, observables)
 
     def _relaxed(self, kept: Batch, relaxation: Relaxation) -> tuple[Batch, dict[str, Quantity]]:
         """Conformations at rest, aligned and judged again, with their energies."""
-        before = self.given
+        before = self.n_done
 
         def told(done: int, of: int) -> None:
             """Report progress, except of the last conformation, which is reported with the whole piece."""
@@ -226,13 +226,13 @@ class Drawing(Displayed):
     @property
     def figures(self) -> dict[str, Any]:
         """Figures of the conformations drawn so far, by name, as the command line reports them."""
-        given = max(self.given, 1)
+        given = max(self.n_done, 1)
         found = {
-            "n": self.given,
+            "n": self.n_done,
             "valid": self.reasons[REASONS[0]],
             **{name: self.tally[name] for name in ("drawn", "valid_raw", "redrawn")},
             **({"moved": self.moved / given} if self.mending.project else {}),
-            **self.points.figures(self.given),
+            **self.points.figures(self.n_done),
             "off_data": 1.0 - self.tally["inside"] / given,
             "of": "mean" if self.mean else "sample",
             **{name: median_of(np.concatenate(self.kept[name])) for name in sorted(self.kept)},
@@ -285,8 +285,8 @@ class Drawing(Displayed):
         return self.figures
 
 
-def generate(pipeline: Pipeline, record: Record, n: int, **options: Any) -> Conformations:
-    """Return new conformations in memory; `Drawing` draws them.
+def generate(pipeline: Pipeline, record: TrainingRecord, n: int, **options: Any) -> Conformations:
+    """Return new conformations in memory; `ConformationStream` draws them.
 
     Returns
     -------
@@ -294,4 +294,4 @@ def generate(pipeline: Pipeline, record: Record, n: int, **options: Any) -> Conf
         With the observables `rg`, `end_to_end`, `invalid_reason` (an index into `validity.REASONS`) and `redraws`; of
         those that were asked for, `energy` and `energy_drawn` in kJ/mol, `nearest_frame` and `nearest_rmsd` in Å.
     """
-    return Drawing(pipeline, record, n, **options).collect()
+    return ConformationStream(pipeline, record, n, **options).collect()

@@ -22,11 +22,11 @@ from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import ReadError
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.molecule.divergence import bin_edges, histogram, histogram_divergence
 from trajvae.molecule.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.drawing.novelty import novelty
-from trajvae.outputs.drawing.samplers import settle
+from trajvae.outputs.drawing.samplers import resolve_sampler
 from trajvae.outputs.generate import draw
 from trajvae.outputs.judging.baselines import evenly, known_frames, principal_draws, resampled
 from trajvae.outputs.judging.errors_of_means import mean_error
@@ -156,14 +156,14 @@ def _blocks(n: int) -> NDArray[np.int64]:
 
 
 def marginals(
-    pipeline: Pipeline, record: Record, positions: NDArray[np.floating[Any]] | None = None, *, seed: int = 0
+    pipeline: Pipeline, record: TrainingRecord, positions: NDArray[np.floating[Any]] | None = None, *, seed: int = 0
 ) -> Marginals:
     """Compare simulated frames with as many drawn from the model.
 
     Parameters
     ----------
     pipeline : Pipeline
-    record : Record
+    record : TrainingRecord
     positions : ndarray, shape (T, N, D), optional
         Of the simulation; by default the sample that the model keeps.
     seed : int
@@ -171,7 +171,7 @@ def marginals(
     """
     simulated = record.sample if positions is None else positions
     a, b = halves(len(simulated))
-    sampler = settle(record, "auto")
+    sampler = resolve_sampler(record, "auto")
     _, drawn, _ = draw(pipeline, record, len(a), seed=seed, sampler=sampler)
     known = known_frames(pipeline, record, positions)
     held, train = known.positions[known.held_out], known.positions[known.training]

@@ -20,7 +20,7 @@ from torch import Tensor
 from trajvae.errors import OptionError
 from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.molecule.bonded_terms import bond_lengths
 from trajvae.molecule.observables import Observable, evaluate
 from trajvae.outputs.conformations import Conformations
@@ -28,7 +28,7 @@ from trajvae.outputs.drawing.projection import project
 from trajvae.outputs.judging.verdicts import judge_optimum
 from trajvae.outputs.searching.best_frame import Observed
 from trajvae.outputs.searching.circular_statistics import quantiles, spread
-from trajvae.outputs.searching.descent import Descent
+from trajvae.outputs.searching.descent import LatentDescent
 from trajvae.outputs.searching.failures import explain
 from trajvae.outputs.searching.objectives import Goal
 from trajvae.outputs.searching.ranking import Candidates, Ranked, familiar, rank
@@ -69,7 +69,7 @@ class Search:
     keep: int = 10
 
 
-def _starts(record: Record, known: Observed, goal: Goal, search: Search) -> Float64:
+def _starts(record: TrainingRecord, known: Observed, goal: Goal, search: Search) -> Float64:
     """Latents of training frames: half the best by the objective, half spread over the run."""
     order = known.number[np.argsort(goal.cost(known.value, 1.0))]
     best = order[~record.held_out[order]][: search.starts // 2]
@@ -80,7 +80,7 @@ def _starts(record: Record, known: Observed, goal: Goal, search: Search) -> Floa
 
 def optimize(
     pipeline: Pipeline,
-    record: Record,
+    record: TrainingRecord,
     objective: Observable,
     *,
     goal: str = "min",
@@ -96,7 +96,7 @@ def optimize(
     Parameters
     ----------
     pipeline : Pipeline
-    record : Record
+    record : TrainingRecord
     objective : Observable
     goal : str
         `min`, `max`, or a number to come near to, which alone a periodic objective can have; see `Goal`.
@@ -124,7 +124,7 @@ def optimize(
     scale = spread(simulated.value, objective.period) or 1.0
     support = Support.of(pipeline, record)
     generator = torch.Generator(pipeline.device).manual_seed(seed)
-    descent = Descent(pipeline, objective, aim, scale, support)
+    descent = LatentDescent(pipeline, objective, aim, scale, support)
     z0 = torch.from_numpy(_starts(record, known, aim, search).astype(np.float32)).to(pipeline.device)
     noise = _noise(pipeline, search, of, generator)
     with small_work(_work(pipeline, search, 1 if noise is None else len(noise))):
@@ -159,7 +159,7 @@ class _Judge:
     """What structures are judged by."""
 
     pipeline: Pipeline
-    record: Record
+    record: TrainingRecord
     objective: Observable
     goal: Goal
     support: Support
@@ -210,7 +210,7 @@ class _Result:
     descended: tuple[Tensor, Tensor, Tensor]
     simulated: Observed
 
-    def conformations(self, descent: Descent, noise: Tensor | None) -> Conformations:
+    def conformations(self, descent: LatentDescent, noise: Tensor | None) -> Conformations:
         """The structures, best first, with the way of the best start."""
         judge, kept = self.judge, self.ranked.kept
         z, path, way = self.descended

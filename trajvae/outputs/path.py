@@ -16,12 +16,12 @@ from torch import Tensor
 from trajvae.display import Brief
 from trajvae.errors import OptionError
 from trajvae.geometry.curves import NodeCurve, equal_times
-from trajvae.geometry.geodesic import Descent, Geodesic, Problem, geodesic
+from trajvae.geometry.geodesic import Geodesic, GeodesicOptions, Problem, geodesic
 from trajvae.geometry.metric import Dense, KernelDensity, Metric, Pullback, spacing
 from trajvae.models.encoding import encode_all
 from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import built_in, evaluate
 from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.drawing.novelty import nearest
@@ -89,13 +89,13 @@ def _end(pipeline: Pipeline, latent: Float64, end: End, topology: str | Path | N
 
 def path(
     pipeline: Pipeline,
-    record: Record,
+    record: TrainingRecord,
     ends: Ends,
     *,
     metric: str = "density",
     frames: int = 50,
     curve: str = "spline",
-    descent: Descent | None = None,
+    descent: GeodesicOptions | None = None,
     simulated: NDArray[np.floating[Any]] | None = None,
     seed: int = 0,
     progress: Callable[[int, int, float], None] | None = None,
@@ -105,7 +105,7 @@ def path(
     Parameters
     ----------
     pipeline : Pipeline
-    record : Record
+    record : TrainingRecord
     ends : Ends
     metric : {"density", "pullback", "learned", "posterior", "flat"}
         `pullback`: lengths are those of the decoded molecule's way, in Å. `density`: the same, made longer where the
@@ -114,7 +114,7 @@ def path(
     frames : int
         Conformations along the path, both ends included.
     curve : {"spline", "discrete", "neural"}
-    descent : Descent, optional
+    descent : GeodesicOptions, optional
         How curves are bent.
     simulated : ndarray, shape (T, N, D), optional
         Frames to look for the nearest in; by default those that the model keeps.
@@ -141,7 +141,7 @@ def path(
 class _Search:
     """What curves are measured by."""
 
-    def __init__(self, pipeline: Pipeline, record: Record, metric: str) -> None:
+    def __init__(self, pipeline: Pipeline, record: TrainingRecord, metric: str) -> None:
         self.pipeline, self.record, self.latent = pipeline, record, pipeline.vae.latent
         step = max(1, -(-len(record.latent) // _GRAPH))
         self.known = self.tensor(record.latent[::step])
@@ -181,7 +181,7 @@ class _Search:
         b: Tensor,
         frames: int,
         kind: str,
-        descent: Descent | None,
+        descent: GeodesicOptions | None,
         progress: Callable[[int, int, float], None] | None,
     ) -> Geodesic:
         """The shortest of what descents find from the neighbour graph's path and from the straight line."""

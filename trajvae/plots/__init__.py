@@ -18,11 +18,11 @@ from trajvae.plots.history import curvature, divergence, history, reconstruction
 from trajvae.plots.latent import frame_jumps, latent, way
 from trajvae.plots.marginals import divergences, marginal
 from trajvae.plots.overlay import overlay
-from trajvae.plots.panels import Look, chosen, panels_of
+from trajvae.plots.panels import FigureOptions, chosen, panels_of
 from trajvae.plots.spaces import charts_of
 
 __all__ = [
-    "Look",
+    "FigureOptions",
     "Trajectory",
     "along",
     "bounds",

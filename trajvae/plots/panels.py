@@ -35,7 +35,7 @@ Panel: TypeAlias = tuple[str, Callable[..., Axes]]
 
 
 @dataclass(frozen=True)
-class Look:
+class FigureOptions:
     """Set what users may choose of a figure.
 
     Attributes
@@ -62,14 +62,14 @@ class Look:
     trajectory: Trajectory = field(default_factory=Trajectory)
 
 
-def panels_of(stored: Stored | Sequence[Stored], look: Look | None = None) -> list[Panel]:
+def panels_of(stored: Stored | Sequence[Stored], look: FigureOptions | None = None) -> list[Panel]:
     """Return the panels that suit what a file holds, each with the name of the function that draws it.
 
     Parameters
     ----------
     stored : Stored, or a sequence of them
         Of several files, all embeddings, the trajectories are drawn on one map.
-    look : Look, optional
+    look : FigureOptions, optional
 
     Raises
     ------
@@ -80,7 +80,11 @@ def panels_of(stored: Stored | Sequence[Stored], look: Look | None = None) -> li
     """
     try:
         parts: list[Stored] = list(stored) if isinstance(stored, Sequence) else [stored]
-        return _suiting(parts[0], look or Look()) if len(parts) == 1 else _together(parts, look or Look())
+        return (
+            _suiting(parts[0], look or FigureOptions())
+            if len(parts) == 1
+            else _together(parts, look or FigureOptions())
+        )
     except TrajvaeError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
@@ -88,7 +92,7 @@ def panels_of(stored: Stored | Sequence[Stored], look: Look | None = None) -> li
         raise ReadError(f"there is no drawing it: what a panel needs is missing or damaged: {reason}") from error
 
 
-def _suiting(stored: Stored, look: Look) -> list[Panel]:
+def _suiting(stored: Stored, look: FigureOptions) -> list[Panel]:
     way = isinstance(stored, StoredConformations) and _is_way(stored)
     if look.over is not None and not (way or isinstance(stored, StoredPoints)):
         raise OptionError("only embeddings, a path and an optimisation can be drawn over an embed.h5 or a model.h5")
@@ -126,7 +130,7 @@ def chosen(panels: Sequence[Panel], names: Sequence[str]) -> list[Panel]:
     return [panel for panel in panels if not names or panel[0] in names]
 
 
-def _together(parts: Sequence[Stored], look: Look) -> list[Panel]:
+def _together(parts: Sequence[Stored], look: FigureOptions) -> list[Panel]:
     """Trajectories on one map for each part of the latent space, and all their frames in the colours asked for."""
     points = [p for p in parts if isinstance(p, StoredPoints)]
     if len(points) < len(parts):
@@ -142,7 +146,7 @@ def _together(parts: Sequence[Stored], look: Look) -> list[Panel]:
     return [*out, *coloured, *_coloured(whole, look)]
 
 
-def _colours(points: StoredPoints | StoredConformations, look: Look) -> list[Colour]:
+def _colours(points: StoredPoints | StoredConformations, look: FigureOptions) -> list[Colour]:
     return [colour_of(points, text, look.trajectory) for text in look.colours]
 
 
@@ -152,7 +156,7 @@ def _dots(points: StoredPoints | StoredConformations, colour: Colour, chart: int
     return "latent", partial(latent, points, chart=chart, colour=colour.values, **more)
 
 
-def _surfaces(points: StoredPoints, look: Look) -> list[Panel]:
+def _surfaces(points: StoredPoints, look: FigureOptions) -> list[Panel]:
     """Points and free energy of each part of the latent space."""
     out: list[Panel] = []
     colours = _colours(points, look)
@@ -163,11 +167,11 @@ def _surfaces(points: StoredPoints, look: Look) -> list[Panel]:
     return out
 
 
-def _surface(points: StoredPoints, look: Look, chart: int) -> Panel:
+def _surface(points: StoredPoints, look: FigureOptions, chart: int) -> Panel:
     return "free_energy", partial(free_energy, points, chart=chart, temperature=look.temperature, bins=look.bins)
 
 
-def _coloured(points: StoredPoints, look: Look, chart: int = 0) -> list[Panel]:
+def _coloured(points: StoredPoints, look: FigureOptions, chart: int = 0) -> list[Panel]:
     """Points coloured by each of some observables, which have one number a frame."""
     for name in look.observables:
         if name not in points.observables or points.observables[name].value.ndim != 1:
@@ -176,7 +180,7 @@ def _coloured(points: StoredPoints, look: Look, chart: int = 0) -> list[Panel]:
     return [_dots(points, colour_of(points, name), chart) for name in look.observables]
 
 
-def _training(model: StoredModel, look: Look) -> list[Panel]:
+def _training(model: StoredModel, look: FigureOptions) -> list[Panel]:
     f, record = model.figures, model.history
     out: list[Panel] = [
         ("history", partial(history, record, kept=_kept(f))),
@@ -203,7 +207,7 @@ def _kept(figures: Mapping[str, Any]) -> int | None:
     return int(kept) if isinstance(kept, int | float) else None
 
 
-def _made(made: StoredConformations, look: Look) -> list[Panel]:
+def _made(made: StoredConformations, look: FigureOptions) -> list[Panel]:
     """Of a path, of an optimisation, or of new conformations."""
     if "speed" in made.observables:
         more = look.observables or _usual(made.observables)
@@ -227,7 +231,7 @@ def _made(made: StoredConformations, look: Look) -> list[Panel]:
     ]
 
 
-def _drawn(made: StoredConformations, look: Look) -> list[Panel]:
+def _drawn(made: StoredConformations, look: FigureOptions) -> list[Panel]:
     """Latent points of new conformations, coloured by their radius of gyration."""
     names = look.colours or _usual(made.observables)
     return [_dots(made, colour_of(made, name, look.trajectory)) for name in names] or [
@@ -235,7 +239,7 @@ def _drawn(made: StoredConformations, look: Look) -> list[Panel]:
     ]
 
 
-def _ways(made: StoredConformations, look: Look) -> list[Panel]:
+def _ways(made: StoredConformations, look: FigureOptions) -> list[Panel]:
     """The way in each part of the latent space, over its free energy where that is asked for."""
     below = look.over
     if below is not None and (below.latent.shape[1] != made.latent.shape[1] or not _alike(made, below)):

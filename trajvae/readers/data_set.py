@@ -123,7 +123,7 @@ class Frames(Brief):
         """Names of the files."""
         return [f.name for f in self.files]
 
-    def places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def origins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Number of the file, and of the frame in it, of every frame, each (T,)."""
         file = np.repeat(np.arange(len(self.ranges), dtype=np.int64), [len(r) for r in self.ranges])
         return file, np.concatenate([np.asarray(r, dtype=np.int64) for r in self.ranges])

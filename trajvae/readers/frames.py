@@ -78,7 +78,7 @@ class FrameFile(Protocol):
         ...
 
 
-def a_few(file: FrameFile, frames: range, most: int) -> range:
+def sample_range(file: FrameFile, frames: range, most: int) -> range:
     """Return `most` frames or fewer, evenly spread, or the first ones where seeking costs as much as reading."""
     return frames[:: max(1, (len(frames) - 1) // (most - 1))][:most] if file.seekable else frames[:most]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from trajvae.errors import ReadError
-from trajvae.molecule.from_mdanalysis import keep
+from trajvae.molecule.from_mdanalysis import cache_bonds
 from trajvae.molecule.from_mdtraj import topology_from_mdtraj
 from trajvae.molecule.to_libraries import to_universe
 from trajvae.readers.failures import one_line, parsing_limit
@@ -220,7 +220,7 @@ def _parsed(path: str, size: int, changed: int, name: str) -> Any:
 
     parser = name if name in _PARSERS else None
     reader = name if name in _READERS else None
-    return keep(mda.Universe(path, topology_format=parser, format=reader))
+    return cache_bonds(mda.Universe(path, topology_format=parser, format=reader))
 
 
 def _open_file(path: Path, name: str | None, atoms: Any) -> FrameFile:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trajvae.readers.frames import Array, FrameFile, a_few
+from trajvae.readers.frames import Array, FrameFile, sample_range
 from trajvae.readers.plausibility import FARTHEST, is_box
 
 Int64 = NDArray[np.int64]
@@ -57,7 +57,7 @@ def look_at(files: Sequence[FrameFile], ranges: Sequence[range], atoms: Int64, m
     """
     out: list[Sample] = []
     for number, (file, frames) in enumerate(zip(files, ranges, strict=True)):
-        some = a_few(file, frames, FEW if out else most)
+        some = sample_range(file, frames, FEW if out else most)
         blocks = file.blocks(some, atoms, 1) if len(some) else ()
         for frame, block in zip(some, blocks, strict=True):
             if np.abs(block.positions).max(initial=0.0) < FARTHEST:  # so not for numbers that are not finite

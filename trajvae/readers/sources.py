@@ -12,7 +12,7 @@ import numpy as np
 
 from trajvae.errors import OptionError, ReadError, SelectionError, TrajvaeWarning
 from trajvae.molecule.masses import warn_of_masses
-from trajvae.molecule.selection import atom_groups, has_names, own_selection
+from trajvae.molecule.selection import atom_groups, has_names, selection_of
 from trajvae.readers.data_set import Chunk, Frames, correspond
 from trajvae.readers.frames import FrameFile
 from trajvae.readers.opening import OpenedTrajectory, open_any
@@ -21,7 +21,7 @@ from trajvae.readers.reading import Reading
 
 _LOGGER = logging.getLogger("trajvae")
 
-__all__ = ["Chunk", "Frames", "Reading", "open_matching", "open_source", "own_selection"]
+__all__ = ["Chunk", "Frames", "Reading", "open_matching", "open_source", "selection_of"]
 
 
 def open_source(source: Any, reading: Reading | None = None) -> Frames:
@@ -58,7 +58,7 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
     selected = []
     for rows in _by_topology(opened):
         atoms = opened[rows[0]].atoms
-        select = own_selection(atoms, reading.select) if groups else reading.select
+        select = selection_of(atoms, reading.select) if groups else reading.select
         found = select_from(atoms, [files[k] for k in rows], [ranges[k] for k in rows], select, reading)
         selected.append((rows, found))
     warn_of_masses(selected[0][1].atoms)

@@ -7,7 +7,7 @@ from trajvae.store.description import describe
 from trajvae.store.disk_usage import stored_size
 from trajvae.store.h5md_file import H5MDParticles, describe_h5md, is_h5md, read_h5md
 from trajvae.store.mdtraj_file import read_mdtraj
-from trajvae.store.models import ModelRecord, model_hash, model_status, read_model, write_model
+from trajvae.store.models import ModelContents, model_hash, model_status, read_model, write_model
 from trajvae.store.output.atomic_output import check_outputs, hold_outputs, whole_files
 from trajvae.store.output.drafts import steady
 from trajvae.store.schema import Header, Quantity, check_hdf5, storable
@@ -18,7 +18,7 @@ __all__ = [
     "Contents",
     "H5MDParticles",
     "Header",
-    "ModelRecord",
+    "ModelContents",
     "Quantity",
     "check_hdf5",
     "check_outputs",

@@ -33,7 +33,7 @@ _DEFINING = ("backend", "latent_dim", "features", "align", "center")  # options 
 
 
 @dataclass(frozen=True)
-class ModelRecord:
+class ModelContents:
     """A model as it stands in a file.
 
     Attributes
@@ -88,7 +88,7 @@ def model_hash(config: Mapping[str, Any], reference: NDArray[np.float64], groups
     return seal.hexdigest()
 
 
-def write_model(path: Path, record: ModelRecord, *, force: bool = False) -> None:
+def write_model(path: Path, record: ModelContents, *, force: bool = False) -> None:
     """Write a model file, whole or not at all.
 
     Raises
@@ -131,7 +131,7 @@ def model_status(path: Path) -> str:
         return str(file["trajvae"].attrs["status"])
 
 
-def read_model(path: Path) -> ModelRecord:
+def read_model(path: Path) -> ModelContents:
     """Read a model file.
 
     Raises
@@ -151,4 +151,4 @@ def read_model(path: Path) -> ModelRecord:
         config, summary = parse_json(group.attrs["config"]), parse_json(group.attrs["summary"])
         if not (isinstance(config, dict) and isinstance(summary, dict)):
             raise ModelError(f"'{path}' is damaged: its config and summary must be JSON objects")
-        return ModelRecord(read_header(file), str(group.attrs["status"]), config, summary, reference, tree)
+        return ModelContents(read_header(file), str(group.attrs["status"]), config, summary, reference, tree)

@@ -41,14 +41,14 @@ _PIECE = 2**24  # bytes of a file that are searched at once
 _HEAP, _LEAST_HEAPS = b"GCOL\x01", 2**24
 
 
-def room(size: int) -> int:
+def expansion_limit(size: int) -> int:
     """Return how many bytes the datasets of a file of `size` bytes may take in memory."""
     return max(LEAST_ROOM, MOST_EXPANSION * size)
 
 
 def room_of(path: Path) -> int:
     """Bytes that a file may expand to; its holes do not count."""
-    return room(stored_size(path))
+    return expansion_limit(stored_size(path))
 
 
 def check_heaps(path: Path) -> None:
@@ -132,7 +132,7 @@ def check_contents(file: h5py.File, path: Path, only: Sequence[str] = ()) -> Non
         time; see `walk` for names.
     """
     size, chunks, stored = 0, 0, stored_size(path)
-    limit, most = room(stored), _CHUNKS + stored // _BYTES_OF_CHUNK
+    limit, most = expansion_limit(stored), _CHUNKS + stored // _BYTES_OF_CHUNK
     known: dict[int, Cost] = {}
     with path.open("rb") as stream:
         raw = Raw(file, stream, path)

@@ -12,7 +12,7 @@ from torch import Tensor
 Pair = tuple[Tensor, Tensor]
 
 
-class Data(Protocol):
+class Batches(Protocol):
     """Provide inputs (B, I) and targets (B, F) in float32 on the device, wherever they are stored."""
 
     @property
@@ -34,7 +34,7 @@ class Data(Protocol):
         """Yield inputs and targets of all training frames in a random order, without the first `skip` batches."""
         ...
 
-    def pieces(self, rows: int, *, validation: bool) -> Iterator[Pair]:
+    def chunks(self, rows: int, *, validation: bool) -> Iterator[Pair]:
         """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
         ...
 
@@ -44,7 +44,7 @@ class Data(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class InMemoryBatches:
     """Hold data on the device, indexed by a permutation."""
 
     train_inputs: Tensor
@@ -73,7 +73,7 @@ class Split:
         for rows in torch.split(order, size)[skip:]:
             yield self.train_inputs.index_select(0, rows), self.train_targets.index_select(0, rows)
 
-    def pieces(self, rows: int, *, validation: bool) -> Iterator[Pair]:
+    def chunks(self, rows: int, *, validation: bool) -> Iterator[Pair]:
         """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
         trained, other = (
             (self.train_inputs, self.train_targets),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trajvae.errors import ModelError
 from trajvae.models.vae import VAE
-from trajvae.training.optimiser import room
+from trajvae.training.optimiser import aligned_size
 from trajvae.training.state import History, Snapshot
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -35,8 +35,8 @@ def check_snapshot(at: Snapshot, vae: VAE, device: torch.device) -> None:
     _check_optimiser(at.optimiser, vae)
     _check_sums(at.sums)
     _check_numbers(at)
-    if at.latent.keys() != vae.latent.memory().keys():  # they become attributes
-        raise ModelError(f"'latent' holds {_words(at.latent)}, wanted: {_words(vae.latent.memory())}")
+    if at.latent.keys() != vae.latent.extra_state().keys():  # they become attributes
+        raise ModelError(f"'latent' holds {_words(at.latent)}, wanted: {_words(vae.latent.extra_state())}")
     lengths = {name: len(column) for name, column in at.history.items() if column.ndim}
     if lengths.keys() != {f.name for f in fields(History)} or len(set(lengths.values())) > 1:
         raise ModelError("the columns of its history are not those of a training, or not of one length")
@@ -61,7 +61,7 @@ def _words(names: Mapping[str, Any]) -> str:
 def _check_optimiser(state: Mapping[str, Tensor], vae: VAE) -> None:
     """Of each vector that is learned all moments, or none before the first step."""
     networks = [p for name, p in vae.named_parameters() if not name.startswith("latent.")]
-    flat = torch.empty(sum(map(room, networks)), dtype=networks[0].dtype, device="meta")
+    flat = torch.empty(sum(map(aligned_size, networks)), dtype=networks[0].dtype, device="meta")
     average = {name: value for name, value in state.items() if name in ("average", "steps")}
     _alike("optimiser", average, {"average": flat, "steps": torch.tensor(0)})
     for i, p in enumerate((flat, *vae.latent.parameters())):

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trajvae.errors import OutputError, StoppedError, TrajvaeWarning
-from trajvae.store import ModelRecord, write_model
+from trajvae.store import ModelContents, write_model
 from trajvae.training.checkpoint_file import Origin, to_checkpoint
-from trajvae.training.fit import Begun
+from trajvae.training.fit import PreparedTraining
 from trajvae.training.state import Snapshot
 
 CHECKPOINT_SECONDS = 60.0
@@ -59,13 +59,13 @@ class Checkpointer:
         self.path, self.origin, self.every, self.asked = path, origin, every, asked
         self.due, self.written, self.warned = time.monotonic() + min(every, _FIRST), written, False
 
-    def __call__(self, begun: Begun, take: Callable[[], Snapshot]) -> None:
+    def __call__(self, prepared: PreparedTraining, take: Callable[[], Snapshot]) -> None:
         """Write a checkpoint if one is due; called after every step."""
         begins, stop = time.monotonic(), self.asked()
         if not stop and begins < self.due:
             return
         at = take()
-        refused = self._write(to_checkpoint(begun, at, self.origin))
+        refused = self._write(to_checkpoint(prepared, at, self.origin))
         ends = time.monotonic()
         self.due = ends + max(self.every, (ends - begins) / _SHARE)
         if stop:
@@ -74,7 +74,7 @@ class Checkpointer:
             self.warned = True
             warnings.warn(f"no checkpoint: {refused}; the training goes on", TrajvaeWarning, stacklevel=2)
 
-    def _write(self, record: ModelRecord) -> str:
+    def _write(self, record: ModelContents) -> str:
         """Write a checkpoint; why it could not be, where it could not."""
         try:
             write_model(self.path, record, force=self.force)

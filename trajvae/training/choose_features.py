@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
-from trajvae.features import FEATURES, Features, Lesson
+from trajvae.features import FEATURES, Features, FittingData
 from trajvae.likelihoods import LIKELIHOODS
 from trajvae.molecule.divergence import histogram_divergence
 from trajvae.molecule.observables import evaluate_all, pair_observables
@@ -28,13 +28,13 @@ _PAIRS = 300
 _ATOMS = 2000  # above which levers are long in any molecule
 
 
-def choose_features(config: TrainConfig, lesson: Lesson) -> tuple[TrainConfig, dict[str, Any]]:
+def choose_features(config: TrainConfig, data: FittingData) -> tuple[TrainConfig, dict[str, Any]]:
     """Settle `auto`; what was found goes beside the figures of training.
 
     Parameters
     ----------
     config : TrainConfig
-    lesson : Lesson
+    data : FittingData
 
     Returns
     -------
@@ -45,29 +45,29 @@ def choose_features(config: TrainConfig, lesson: Lesson) -> tuple[TrainConfig, d
     """
     if config.features != "auto":
         return config, {}
-    found = divergences(lesson, config.likelihood)
+    found = divergences(data, config.likelihood)
     best = min(found, key=lambda kind: found[kind])
     told = ", ".join(f"{kind} {bits:.3f} bits" for kind, bits in found.items())
     logging.getLogger("trajvae").info("features %s: divergences of pair distances of normal draws: %s", best, told)
     return dataclasses.replace(config, features=best), {"feature_choice": found}
 
 
-def divergences(lesson: Lesson, likelihood: str | None = None) -> dict[str, float]:
+def divergences(data: FittingData, likelihood: str | None = None) -> dict[str, float]:
     """Return mean Jensen-Shannon divergences of pair distances, in bits, of normal draws in each kind of features."""
     kinds = [kind for kind in FEATURES if likelihood is None or likelihood in LIKELIHOODS[kind]]
-    if lesson.topology.n_atoms > _ATOMS and "cartesian" in kinds:
+    if data.topology.n_atoms > _ATOMS and "cartesian" in kinds:
         kinds = ["cartesian"]
     if not kinds:
         known = dict.fromkeys(name for names in LIKELIHOODS.values() for name in names)
         raise OptionError(f"no likelihood '{likelihood}'; there are {', '.join(known)}")
-    step = max(1, -(-len(lesson.frames) // _FRAMES))
-    lesson = dataclasses.replace(lesson, frames=lesson.frames[::step])
-    items = pair_observables(lesson.topology.n_atoms, _PAIRS)
-    simulated = evaluate_all(items, lesson.frames)
+    step = max(1, -(-len(data.frames) // _FRAMES))
+    data = dataclasses.replace(data, frames=data.frames[::step])
+    items = pair_observables(data.topology.n_atoms, _PAIRS)
+    simulated = evaluate_all(items, data.frames)
     out = {}
     for kind in kinds:
         try:
-            drawn = _draws(FEATURES[kind].fitted(lesson), lesson.frames)
+            drawn = _draws(FEATURES[kind].fit(data), data.frames)
         except OptionError:  # a molecule that this kind does not suit
             continue
         values = evaluate_all(items, drawn)

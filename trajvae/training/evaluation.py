@@ -10,13 +10,13 @@ from torch import Tensor
 
 from trajvae.latents import Params
 from trajvae.models.vae import VAE, Terms
-from trajvae.training.batches import Data
+from trajvae.training.batches import Batches
 
 Regulariser = Callable[[VAE, Terms], Tensor]
 _DRAWS = 400  # of posteriors, for the ELBO of the validation frames
 
 
-class Look(NamedTuple):
+class Evaluation(NamedTuple):
     """Hold means over the validation frames.
 
     Attributes
@@ -44,8 +44,8 @@ class Look(NamedTuple):
 
 @torch.no_grad()
 def look(
-    vae: VAE, data: Data, seed: int, draws: int = 0, beta: float = 1.0, regulariser: Regulariser | None = None
-) -> Look:
+    vae: VAE, data: Batches, seed: int, draws: int = 0, beta: float = 1.0, regulariser: Regulariser | None = None
+) -> Evaluation:
     """Measure a model on the validation frames, with the same noise at every call; frames are encoded once.
 
     By default as many draws a frame as are some hundred together, up to four: beyond that the mean differs more by
@@ -56,7 +56,7 @@ def look(
     elbo, misfit, penalty = (torch.zeros((), dtype=torch.float64, device=data.device) for _ in range(3))
     kl = torch.zeros(len(vae.latent.parts), device=data.device)
     for _ in range(draws):
-        for piece, (x, y) in enumerate(data.pieces(vae.latent.rows_at_once, validation=True)):
+        for piece, (x, y) in enumerate(data.chunks(vae.latent.rows_at_once, validation=True)):
             if piece == len(encoded):
                 encoded.append(vae.encode(x))
             terms = vae.terms_at(encoded[piece], y, generator)
@@ -66,14 +66,14 @@ def look(
             misfit = misfit + vae.likelihood.misfit(terms.residual) * share
             if regulariser is not None:
                 penalty = penalty + regulariser(vae, terms) * share
-    return Look(float(elbo), kl, float(misfit), float(penalty))
+    return Evaluation(float(elbo), kl, float(misfit), float(penalty))
 
 
 @torch.no_grad()
-def mean_moment(vae: VAE, data: Data, generator: torch.Generator, rows: int = 0) -> Tensor:
+def mean_moment(vae: VAE, data: Batches, generator: torch.Generator, rows: int = 0) -> Tensor:
     """Return the residuals' mean moment over all training frames."""
     total: Tensor | float = 0.0
-    for x, y in data.pieces(rows or vae.latent.rows_at_once, validation=False):
+    for x, y in data.chunks(rows or vae.latent.rows_at_once, validation=False):
         residual = vae.terms(x, y, generator).residual
         total = total + vae.likelihood.moment(residual) * (len(residual) / data.n_train)
     return torch.as_tensor(total)

@@ -18,24 +18,24 @@ from numpy.typing import NDArray
 from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError, ReadError
-from trajvae.features import LEAST_FLOOR, Features, Lesson, features_of
+from trajvae.features import LEAST_FLOOR, Features, FittingData, features_of
 from trajvae.latents import resolve_settings
 from trajvae.likelihoods import default_likelihood
 from trajvae.models.devices import choose_device
 from trajvae.models.partition import Partition
-from trajvae.models.pipeline import Pipeline, Sizes, build_vae
-from trajvae.models.record import Record
+from trajvae.models.pipeline import ModelSizes, Pipeline, build_vae
+from trajvae.models.record import TrainingRecord
 from trajvae.topology import Topology
-from trajvae.training.batches import Data, Pair, Split
+from trajvae.training.batches import Batches, InMemoryBatches, Pair
 from trajvae.training.choose_features import choose_features
 from trajvae.training.evaluation import Regulariser
-from trajvae.training.frame_source import Supply
+from trajvae.training.frame_source import FrameSource
 from trajvae.training.schedule import schedule_of
 from trajvae.training.state import Snapshot
-from trajvae.training.streamed_batches import cached
+from trajvae.training.streamed_batches import stream_batches
 from trajvae.training.summary import make_record
 from trajvae.training.trainer import Progress, Trainer
-from trajvae.training.unlike_blocks import bits_of, fingerprints, split, tell_unlike
+from trajvae.training.unlike_blocks import bits_of, describe_unlike, fingerprints, split
 from trajvae.user_functions import importing, names_given
 
 REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
@@ -72,24 +72,24 @@ def _check_dimension(config: TrainConfig, what: str, most: int) -> None:
         raise OptionError(f"latent_dim must not be above the number of {what}, {most}, got {config.latent_dim}: {way}")
 
 
-def _learn_features(config: TrainConfig, lesson: Lesson) -> Features:
+def _learn_features(config: TrainConfig, data: FittingData) -> Features:
     """Features of the training frames."""
-    _check_dimension(config, "training frames", len(lesson.frames))
-    features = features_of(config.features).fitted(lesson)
+    _check_dimension(config, "training frames", len(data.frames))
+    features = features_of(config.features).fit(data)
     _check_dimension(config, "features", features.size)
     return features
 
 
-def _sizes(config: TrainConfig, features: Features, precision: float, n_train: int) -> Sizes:
+def _sizes(config: TrainConfig, features: Features, precision: float, n_train: int) -> ModelSizes:
     """Numbers that the data decide."""
     likelihood = config.likelihood or default_likelihood(features, n_train)
     shape = features.shape
     floor = max(precision, LEAST_FLOOR)
-    return Sizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, shape.baseline)
+    return ModelSizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, shape.baseline)
 
 
 @dataclass(frozen=True, eq=False)
-class Begun:
+class PreparedTraining:
     """Hold a training between reading and its last step.
 
     Attributes
@@ -102,7 +102,7 @@ class Begun:
         What was found out on the way, for the figures of training.
     names : list of str
         Of the files.
-    mark : str
+    fingerprint : str
         The fingerprint of all frames.
     since : float
         When it began, by the monotonic clock.
@@ -112,39 +112,44 @@ class Begun:
     parts: Partition
     found: dict[str, Any]
     names: list[str]
-    mark: str
+    fingerprint: str
     since: float
 
 
-Checkpoint = Callable[[Begun, Callable[[], Snapshot]], None]
+Checkpoint = Callable[[PreparedTraining, Callable[[], Snapshot]], None]
 
 
-def marks_of(supply: Supply) -> tuple[NDArray[np.uint64], str]:
+def fingerprints_of(frame_source: FrameSource) -> tuple[NDArray[np.uint64], str]:
     """Return fingerprints of every frame, (T,), and one of all: their precision, and a hash of every bit."""
-    a_frame = supply.some()[1][0].size
+    a_frame = frame_source.fitting_frames()[1][0].size
     size = max(1, _AT_ONCE // a_frame)
     marks, bits, kinds = [], [], set()
-    for chunk in supply.chunks(size):
+    for chunk in frame_source.chunks(size):
         marks.append(fingerprints(chunk.positions))
         bits.append(bits_of(chunk.positions))
         kinds.add(chunk.positions.dtype.name)
     return np.concatenate(marks), f"{'+'.join(sorted(kinds))}:{sha256(np.concatenate(bits).data).hexdigest()}"
 
 
-def are_frames_of(mark: str, supply: Supply) -> bool:
+def are_frames_of(mark: str, frame_source: FrameSource) -> bool:
     """Return whether frames have a fingerprint; one of an older version sees float32 alone."""
-    marks, own = marks_of(supply)
+    marks, own = fingerprints_of(frame_source)
     return mark == (own if ":" in mark else sha256(marks.data).hexdigest())
 
 
-def begin(
-    supply: Supply, topology: Topology, config: TrainConfig, precision: float, device: str, names: Sequence[str] = ()
-) -> Begun:
+def prepare(
+    frame_source: FrameSource,
+    topology: Topology,
+    config: TrainConfig,
+    precision: float,
+    device: str,
+    names: Sequence[str] = (),
+) -> PreparedTraining:
     """Settle options, fit alignment and features, make fresh weights.
 
     Parameters
     ----------
-    supply : Supply
+    frame_source : FrameSource
     topology : Topology
     config : TrainConfig
     precision : float
@@ -159,25 +164,25 @@ def begin(
         Too few frames or atoms, or frames that are all equal.
     """
     since = time.monotonic()
-    index, some = supply.some()
+    index, some = frame_source.fitting_frames()
     _check(some)
-    marks, mark = marks_of(supply)
+    marks, mark = fingerprints_of(frame_source)
     config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
-    parts, copies = split(marks, supply.file, supply.frame, names)
+    parts, copies = split(marks, frame_source.file, frame_source.frame, names)
     train = parts.training[index]
     alignment = _alignment(config, some, topology, np.flatnonzero(train))
-    lesson = Lesson(alignment, topology, alignment.apply(some)[train], precision, config.latent_dim)
-    config, choice = choose_features(config, lesson)
+    data = FittingData(alignment, topology, alignment.apply(some)[train], precision, config.latent_dim)
+    config, choice = choose_features(config, data)
     config = dataclasses.replace(config, hidden=config.widths)
-    features = _learn_features(config, lesson)
+    features = _learn_features(config, data)
     sizes = _sizes(config, features, precision, int(parts.training.sum()))
     vae = build_vae(config, alignment, sizes, features)
     pipeline = Pipeline(config, sizes, topology, alignment, vae, choose_device(device))
-    return Begun(pipeline, parts, {**choice, **copies}, list(names), mark, since)
+    return PreparedTraining(pipeline, parts, {**choice, **copies}, list(names), mark, since)
 
 
 def fit(
-    supply: Supply,
+    frame_source: FrameSource,
     topology: Topology,
     config: TrainConfig,
     *,
@@ -185,15 +190,17 @@ def fit(
     device: str = "auto",
     names: Sequence[str] = (),
     **extra: Any,
-) -> tuple[Pipeline, Record]:
+) -> tuple[Pipeline, TrainingRecord]:
     """Train on frames: `begin`, then `go_on`, which takes `extra`."""
     with importing(names_given(config.settings)):
-        return go_on(begin(supply, topology, config, precision, device, names), supply, **extra)
+        return continue_training(
+            prepare(frame_source, topology, config, precision, device, names), frame_source, **extra
+        )
 
 
-def go_on(
-    begun: Begun,
-    supply: Supply,
+def continue_training(
+    prepared: PreparedTraining,
+    frame_source: FrameSource,
     *,
     at: Snapshot | None = None,
     inputs: NDArray[np.floating[Any]] | None = None,
@@ -201,13 +208,13 @@ def go_on(
     memory: float = math.inf,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
-) -> tuple[Pipeline, Record]:
-    """Train what was begun to its end.
+) -> tuple[Pipeline, TrainingRecord]:
+    """Train what was prepared to its end.
 
     Parameters
     ----------
-    begun : Begun
-    supply : Supply
+    prepared : PreparedTraining
+    frame_source : FrameSource
         The same frames.
     at : Snapshot, optional
         Where an earlier run of this training stood.
@@ -220,39 +227,39 @@ def go_on(
     progress : callable, optional
         See `Trainer.run`.
     checkpoint : callable, optional
-        Called after every step with `begun` and a function that takes a snapshot.
+        Called after every step with `prepared` and a function that takes a snapshot.
 
     Raises
     ------
     ReadError
         Inputs of another shape.
     """
-    pipeline = begun.pipeline
-    data = _data(pipeline, supply, inputs, begun.parts, memory)
+    pipeline = prepared.pipeline
+    data = _data(pipeline, frame_source, inputs, prepared.parts, memory)
     schedule = schedule_of(pipeline.config, pipeline.vae.likelihood, data.n_train)
     pipeline.vae.train().requires_grad_(True)
     trainer = Trainer(pipeline.vae, data, schedule, regulariser)
     if at is not None:
         trainer.restore(at)
-    report = None if checkpoint is None else partial(checkpoint, begun)
+    report = None if checkpoint is None else partial(checkpoint, prepared)
     history, kept = trainer.run(progress, report).arrays(), trainer.best_epoch
     del trainer, data
     p = pipeline
     trained = Pipeline(p.config, p.sizes, p.topology, p.alignment, p.vae, p.device)
-    record = make_record(trained, supply, begun.parts, history)
-    seconds = round(time.monotonic() - begun.since, 2)
+    record = make_record(trained, frame_source, prepared.parts, history)
+    seconds = round(time.monotonic() - prepared.since, 2)
     record.figures.update(epochs=int(history["epoch"][-1]), kept_epoch=kept, seconds=seconds)
     record.figures.update(batch_size=schedule.batch_size)
-    record.figures.update(likelihood=p.sizes.likelihood, **begun.found)
-    unlike = tell_unlike(record.figures["unlike_blocks"], supply.file, supply.frame, begun.names)
+    record.figures.update(likelihood=p.sizes.likelihood, **prepared.found)
+    unlike = describe_unlike(record.figures["unlike_blocks"], frame_source.file, frame_source.frame, prepared.names)
     record.figures["unlike_blocks"] = unlike
     return trained, record
 
 
-def _rows(pipeline: Pipeline, supply: Supply, inputs: NDArray[np.floating[Any]] | None) -> Iterator[Pair]:
+def _rows(pipeline: Pipeline, frame_source: FrameSource, inputs: NDArray[np.floating[Any]] | None) -> Iterator[Pair]:
     """Inputs and targets of all frames, some at a time."""
     done = 0
-    for chunk in supply.chunks(pipeline.chunk):
+    for chunk in frame_source.chunks(pipeline.chunk):
         targets = pipeline.targets(pipeline.alignment.apply(chunk.positions))
         seen = targets
         if inputs is not None:
@@ -263,19 +270,19 @@ def _rows(pipeline: Pipeline, supply: Supply, inputs: NDArray[np.floating[Any]] 
 
 def _data(
     pipeline: Pipeline,
-    supply: Supply,
+    frame_source: FrameSource,
     inputs: NDArray[np.floating[Any]] | None,
     parts: Partition,
     memory: float,
-) -> Data:
+) -> Batches:
     """What is trained on, on the device or, where frames are streamed, in a mapped file."""
-    if inputs is not None and (supply.streamed or inputs.shape != supply.some()[1].shape):
+    if inputs is not None and (frame_source.streamed or inputs.shape != frame_source.fitting_frames()[1].shape):
         wanted = (len(parts.part), pipeline.n_atoms, pipeline.dimension)
         raise ReadError(f"inputs need the frames' shape {wanted}, in memory, got {inputs.shape}")
-    rows = _rows(pipeline, supply, inputs)
-    if supply.streamed:
+    rows = _rows(pipeline, frame_source, inputs)
+    if frame_source.streamed:
         features = pipeline.vae.features
-        return cached(rows, parts, (features.input_size, features.size), pipeline.device, memory)
+        return stream_batches(rows, parts, (features.input_size, features.size), pipeline.device, memory)
     seen, targets = (torch.cat(column) for column in zip(*rows, strict=True))
     training, validation = (torch.from_numpy(m).to(targets.device) for m in (parts.training, parts.validation))
-    return Split(seen[training], targets[training], seen[validation], targets[validation])
+    return InMemoryBatches(seen[training], targets[training], seen[validation], targets[validation])

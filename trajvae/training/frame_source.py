@@ -15,7 +15,7 @@ from trajvae.runtime.progress import measured
 Array = NDArray[np.floating[Any]]
 
 
-class Supply(Protocol):
+class FrameSource(Protocol):
     """Provide frames (T, N, D) in Å, and the place that each comes from.
 
     Attributes
@@ -37,7 +37,7 @@ class Supply(Protocol):
         """Number of each frame in its file."""
         ...
 
-    def some(self) -> tuple[NDArray[np.int64], Array]:
+    def fitting_frames(self) -> tuple[NDArray[np.int64], Array]:
         """Return the indices and the frames that alignment and features are fitted to: all, or evenly spread ones."""
         ...
 
@@ -52,7 +52,7 @@ def _told(chunks: Iterator[Chunk], total: int) -> Iterator[Chunk]:
 
 
 @dataclass(frozen=True, eq=False)
-class InMemory:
+class InMemoryFrames:
     """Provide frames that were read already."""
 
     chunk: Chunk
@@ -68,7 +68,7 @@ class InMemory:
         """Number of each frame in its file."""
         return self.chunk.frame
 
-    def some(self) -> tuple[NDArray[np.int64], Array]:
+    def fitting_frames(self) -> tuple[NDArray[np.int64], Array]:
         """Return the indices of all frames, and the frames."""
         return np.arange(len(self.chunk.positions)), self.chunk.positions
 
@@ -78,7 +78,7 @@ class InMemory:
         yield from _told((c[i : i + size] for i in starts), len(c.positions))
 
 
-class Streamed:
+class StreamedFrames:
     """Provide frames that do not fit into memory.
 
     Parameters
@@ -92,10 +92,10 @@ class Streamed:
 
     def __init__(self, frames: Frames, most: int) -> None:
         self.frames, self.most = frames, max(most, 5)
-        self.file, self.frame = frames.places()
+        self.file, self.frame = frames.origins()
         self._some: Array | None = None
 
-    def some(self) -> tuple[NDArray[np.int64], Array]:
+    def fitting_frames(self) -> tuple[NDArray[np.int64], Array]:
         """Return the indices of evenly spread frames, and the frames.
 
         They are read once, since that may take as long as to read all.

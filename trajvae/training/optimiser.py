@@ -17,7 +17,7 @@ _EVERY, _HORIZON, _PART = 4, 200.0, 40.0  # steps between updates of the average
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
-def room(p: Tensor) -> int:
+def aligned_size(p: Tensor) -> int:
     """Return the numbers that a parameter takes when the next begins aligned.
 
     Products of aligned parameters are faster, and their last bits the same.
@@ -52,7 +52,7 @@ class Optimiser:
         total: float = math.inf,
     ) -> None:
         self.networks, self.own = list(networks), list(own)
-        places = list(itertools.accumulate((room(p) for p in self.networks), initial=0))
+        places = list(itertools.accumulate((aligned_size(p) for p in self.networks), initial=0))
         self.weights = self.networks[0].detach().new_zeros(places[-1])
         self.gradient = torch.zeros_like(self.weights)
         for p, place in zip(self.networks, places[:-1], strict=True):

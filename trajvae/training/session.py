@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, ReadError
-from trajvae.models.model_file import Parts
-from trajvae.models.record import Record
+from trajvae.models.model_file import ModelParts
+from trajvae.models.record import TrainingRecord
 from trajvae.readers.data_set import Frames
 from trajvae.readers.reading import Reading
-from trajvae.readers.sources import open_source, own_selection
+from trajvae.readers.sources import open_source, selection_of
 from trajvae.runtime.memory import parse_memory
 from trajvae.store import hold_outputs, read_model
 from trajvae.training.checkpoint_file import Origin, from_checkpoint
 from trajvae.training.checkpoint_ownership import is_own
 from trajvae.training.checkpoints import CHECKPOINT_SECONDS, Checkpointer
 from trajvae.training.evaluation import Regulariser
-from trajvae.training.fit import are_frames_of, fit, go_on
-from trajvae.training.frame_source import InMemory, Streamed, Supply
+from trajvae.training.fit import are_frames_of, continue_training, fit
+from trajvae.training.frame_source import FrameSource, InMemoryFrames, StreamedFrames
 from trajvae.training.resuming import check_asked, check_function, check_names
 from trajvae.training.trainer import Progress
 from trajvae.user_functions import importing, names_given
@@ -38,12 +38,12 @@ _POOL = 1 / 16  # of the memory that rows of a streamed training may take while 
 _MOST = 50_000  # frames that a streamed training's alignment and features are fitted to
 
 
-def supply_of(frames: Frames, features: str, memory: float) -> Supply:
+def open_frame_source(frames: Frames, features: str, memory: float) -> FrameSource:
     """Return frames as training takes them: read at once where they fit into memory (bytes), else streamed."""
     a_frame = frames.topology.n_atoms * len(frames.axes) * _BYTES.get(features, max(_BYTES.values()))
     if frames.n_frames * a_frame <= memory:
-        return InMemory(frames.read())
-    return Streamed(frames, int(min(_MOST, memory / (4 * a_frame))))
+        return InMemoryFrames(frames.read())
+    return StreamedFrames(frames, int(min(_MOST, memory / (4 * a_frame))))
 
 
 def train(
@@ -61,16 +61,16 @@ def train(
     asked: Callable[[], bool] = lambda: False,
     memory: str | float | None = None,
     force: bool = False,
-) -> Parts:
+) -> ModelParts:
     """Read, align and train; the options are those of `Model.train`."""
     config, reading = config or TrainConfig(), reading or Reading()
     reading = dataclasses.replace(reading, select=reading.select or config.select)
-    config = dataclasses.replace(config, select=own_selection(source, reading.select))
+    config = dataclasses.replace(config, select=selection_of(source, reading.select))
     frames = open_source(source, reading)
-    supply = supply_of(frames, config.features, parse_memory(memory))
+    frame_source = open_frame_source(frames, config.features, parse_memory(memory))
     return train_frames(
         frames,
-        supply,
+        frame_source,
         config,
         reading=reading,
         inputs=None if inputs is None else open_source(inputs, reading).read().positions,
@@ -88,7 +88,7 @@ def train(
 
 def train_frames(
     frames: Frames,
-    supply: Supply,
+    frame_source: FrameSource,
     config: TrainConfig,
     *,
     reading: Reading | None = None,
@@ -102,7 +102,7 @@ def train_frames(
     asked: Callable[[], bool] = lambda: False,
     memory: str | float | None = None,
     force: bool = False,
-) -> Parts:
+) -> ModelParts:
     """Train on opened frames; the options are those of `Model.train`, but `inputs` are positions (T, N, D) in Å.
 
     Raises
@@ -118,7 +118,7 @@ def train_frames(
         keep = Checkpointer(Path(checkpoint), origin, every, asked, force=force)
     with hold_outputs(outputs, force=force):
         pipeline, record = fit(
-            supply,
+            frame_source,
             frames.topology,
             config,
             precision=frames.precision,
@@ -131,10 +131,10 @@ def train_frames(
             checkpoint=keep,
         )
     _log(record)
-    return Parts(pipeline, record, frames.names, frames.selection, command)
+    return ModelParts(pipeline, record, frames.names, frames.selection, command)
 
 
-def _log(record: Record) -> None:
+def _log(record: TrainingRecord) -> None:
     """Log what training came to."""
     f = record.figures
     kept = f" and kept epoch {f['kept_epoch']}" if "kept_epoch" in f else ""
@@ -156,7 +156,7 @@ def resume(
     memory: str | float | None = None,
     regulariser: Regulariser | None = None,
     progress: Progress | None = None,
-) -> Parts:
+) -> ModelParts:
     """Go on with a training that stopped, as if it had not.
 
     Parameters
@@ -207,14 +207,14 @@ def _resumed(
     checkpointer: Callable[[Path, Origin], Checkpointer],
     regulariser: Regulariser | None,
     progress: Progress | None,
-) -> Parts:
+) -> ModelParts:
     """Go on with the training of a file that is held."""
     stored = read_model(path)
     if stored.status != "training":
         raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
     given = asked_for.get("settings") or {}
     check_function(str(path), stored.config.get("settings"), given)
-    begun, at, origin = from_checkpoint(stored, device, str(path))
+    prepared, at, origin = from_checkpoint(stored, device, str(path))
     check_asked(str(path), asked_for, origin.asked)
     if not is_own(origin._asdict(), stored.config.get("origin_code")):
         check_names(str(path), source, reading, origin.reading)
@@ -222,16 +222,22 @@ def _resumed(
     reading = dataclasses.replace(reading, select=reading.select or origin.reading["select"])
     frames = open_source(origin.files if source is None else source, reading)
     allowed = origin.memory if memory is None else parse_memory(memory)
-    supply = supply_of(frames, origin.asked["features"], allowed)
-    if len(begun.parts.part) != frames.n_frames or not are_frames_of(begun.mark, supply):
+    frame_source = open_frame_source(frames, origin.asked["features"], allowed)
+    if len(prepared.parts.part) != frames.n_frames or not are_frames_of(prepared.fingerprint, frame_source):
         raise ReadError(
-            f"these are not the frames that the training of '{path}' began with ({len(begun.parts.part)}), equal to "
+            f"these are not the frames that the training of '{path}' began with ({len(prepared.parts.part)}), equal to "
             "the last bit and in the same precision: give the files that it began with, or begin anew with --force"
         )
     keep = checkpointer(path, origin)
     with importing(names_given(given)):
-        pipeline, record = go_on(
-            begun, supply, at=at, regulariser=regulariser, memory=allowed * _POOL, progress=progress, checkpoint=keep
+        pipeline, record = continue_training(
+            prepared,
+            frame_source,
+            at=at,
+            regulariser=regulariser,
+            memory=allowed * _POOL,
+            progress=progress,
+            checkpoint=keep,
         )
     _log(record)
-    return Parts(pipeline, record, frames.names, frames.selection, origin.command)
+    return ModelParts(pipeline, record, frames.names, frames.selection, origin.command)

@@ -23,7 +23,7 @@ _BLOCK = 1024  # rows that stay neighbours until they are shuffled within a pool
 _SAMPLE = 20_000  # rows that a latent space is prepared with
 
 
-class Table:
+class MappedRows:
     """Store rows of float32 numbers in an unnamed file, which is gone with the process, however that ends.
 
     Parameters
@@ -87,12 +87,12 @@ def _reserve(number: int, size: int) -> None:
         os.truncate(number, size)
 
 
-class Cached:
+class StreamedBatches:
     """Provide data from tables: training rows are read in random blocks, a pool at a time, and shuffled within it.
 
     Parameters
     ----------
-    train, validation : Table
+    train, validation : MappedRows
         Rows of inputs followed by targets.
     n_inputs : int
     device : torch.device
@@ -100,7 +100,9 @@ class Cached:
         Bytes that a pool may take.
     """
 
-    def __init__(self, train: Table, validation: Table, n_inputs: int, device: torch.device, memory: float) -> None:
+    def __init__(
+        self, train: MappedRows, validation: MappedRows, n_inputs: int, device: torch.device, memory: float
+    ) -> None:
         self.train, self.validation, self.n_inputs, self.device = train, validation, n_inputs, device
         self._pool = max(_BLOCK, int(memory / (4 * train.width)))
 
@@ -131,7 +133,7 @@ class Cached:
         for rows in parts:
             yield self._pair(pool.index_select(0, rows))
 
-    def pieces(self, rows: int, *, validation: bool) -> Iterator[Pair]:
+    def chunks(self, rows: int, *, validation: bool) -> Iterator[Pair]:
         """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
         table = self.validation if validation else self.train
         for first in range(0, table.rows, rows):
@@ -148,9 +150,9 @@ class Cached:
         return rows[:, : self.n_inputs].contiguous(), rows[:, self.n_inputs :].contiguous()
 
 
-def cached(
+def stream_batches(
     rows: Iterator[Pair], parts: Partition, shape: tuple[int, int], device: torch.device, memory: float
-) -> Cached:
+) -> StreamedBatches:
     """Fill tables with inputs and targets as they come, and return the data that read them.
 
     Parameters
@@ -167,10 +169,10 @@ def cached(
     """
     folder, width, done = Path(tempfile.gettempdir()), sum(shape), 0
     masks = parts.training, parts.validation
-    tables = [Table(int(mask.sum()), width, folder) for mask in masks]
+    tables = [MappedRows(int(mask.sum()), width, folder) for mask in masks]
     for inputs, targets in rows:
         values = torch.cat([inputs, targets], dim=1).float().cpu().numpy()
         for table, mask in zip(tables, masks, strict=True):
             table.append(values[mask[done : done + len(values)]])
         done += len(values)
-    return Cached(tables[0], tables[1], shape[0], device, memory)
+    return StreamedBatches(tables[0], tables[1], shape[0], device, memory)

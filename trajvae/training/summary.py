@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from trajvae.alignment.align import frame_jump, mean_structure, pairwise_rmsd
 from trajvae.errors import TrajvaeWarning
-from trajvae.models.encoded import Columns
+from trajvae.models.encoded import ColumnBuffer
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
 from trajvae.models.judgement import Evidence, judge_training
 from trajvae.models.observed import measure
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.models.shape_evidence import shape_bound
 from trajvae.molecule.observables import built_in, evaluate_all
 from trajvae.molecule.validity import Validity
 from trajvae.readers.data_set import Chunk
 from trajvae.store import Quantity
-from trajvae.training.frame_source import Supply
+from trajvae.training.frame_source import FrameSource
 from trajvae.training.unlike_blocks import unlike_blocks
 
 SAMPLE_FRAMES, SAMPLE_BYTES = 2000, 64e6
@@ -32,7 +32,7 @@ _MANY = 100_000  # frames that the spread of latent points is told from, at most
 _TOLD = 1000  # frames of which mutual information is estimated
 
 
-class _Tally:
+class _Summary:
     """What frames say, added up chunk by chunk."""
 
     def __init__(self, pipeline: Pipeline, validity: Validity, parts: Partition) -> None:
@@ -42,8 +42,8 @@ class _Tally:
         per_frame = 4 * pipeline.alignment.reference.size
         most = int(max(2, min(SAMPLE_FRAMES, SAMPLE_BYTES // per_frame, len(held))))
         self.index = np.unique(np.linspace(0, len(held) - 1, most).astype(np.int64))
-        self.frames, self.judged = Columns(len(held)), Columns(int(held.sum()))
-        self.sample = Columns(len(self.index))
+        self.frames, self.judged = ColumnBuffer(len(held)), ColumnBuffer(int(held.sum()))
+        self.sample = ColumnBuffer(len(self.index))
         self.degenerate = 0
         self.jump: float | None = None
         self.least: float | None = None
@@ -80,41 +80,43 @@ class _Tally:
         self._last = aligned[-1:]
 
 
-def make_record(pipeline: Pipeline, supply: Supply, parts: Partition, history: dict[str, NDArray[Any]]) -> Record:
+def make_record(
+    pipeline: Pipeline, frame_source: FrameSource, parts: Partition, history: dict[str, NDArray[Any]]
+) -> TrainingRecord:
     """Encode all frames of a trained pipeline, and measure how it fared on those it held out."""
-    (index, some), held = supply.some(), parts.held_out
+    (index, some), held = frame_source.fitting_frames(), parts.held_out
     validity = Validity.fit(pipeline.alignment.apply(some)[~held[index]], pipeline.topology)
-    tally = _Tally(pipeline, validity, parts)
-    for chunk in supply.chunks(pipeline.chunk):
-        tally.add(chunk)
-    if tally.degenerate:
+    summary = _Summary(pipeline, validity, parts)
+    for chunk in frame_source.chunks(pipeline.chunk):
+        summary.add(chunk)
+    if summary.degenerate:
         warnings.warn(
-            f"{tally.degenerate} of {len(held)} frames have principal axes that are nearly degenerate: "
+            f"{summary.degenerate} of {len(held)} frames have principal axes that are nearly degenerate: "
             "their orientation is arbitrary; --align superpose has no such frames",
             TrajvaeWarning,
             stacklevel=2,
         )
-    figures = _figures(pipeline, tally, index, some)
-    figures |= _judged(pipeline, validity, tally, figures, supply.file)
-    return Record(
-        tally.frames["latent"],
+    figures = _figures(pipeline, summary, index, some)
+    figures |= _judged(pipeline, validity, summary, figures, frame_source.file)
+    return TrainingRecord(
+        summary.frames["latent"],
         parts.part,
-        supply.file,
-        supply.frame,
-        _kept_observables(tally),
-        tally.sample["sample"],
-        tally.index,
+        frame_source.file,
+        frame_source.frame,
+        _kept_observables(summary),
+        summary.sample["sample"],
+        summary.index,
         history,
         validity,
         figures,
     )
 
 
-def _kept_observables(tally: _Tally) -> dict[str, Quantity]:
+def _kept_observables(summary: _Summary) -> dict[str, Quantity]:
     """The observables of all frames; one that is not finite in all of them is left out with a warning."""
     out = {}
-    for name, observable in tally.observables.items():
-        values = np.asarray(tally.frames[name], dtype=np.float64)
+    for name, observable in summary.observables.items():
+        values = np.asarray(summary.frames[name], dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             warnings.warn(
@@ -129,12 +131,12 @@ def _kept_observables(tally: _Tally) -> dict[str, Quantity]:
 
 
 def _judged(
-    pipeline: Pipeline, validity: Validity, tally: _Tally, figures: dict[str, Any], file: NDArray[np.int64]
+    pipeline: Pipeline, validity: Validity, summary: _Summary, figures: dict[str, Any], file: NDArray[np.int64]
 ) -> dict[str, Any]:
     """The verdict on a training, and the figures that it was found from."""
-    sample = tally.sample["sample"]
-    found = measure(pipeline, validity, sample, tally.index, file, tally.parts, figures["prior_gap"])
-    train_rmsd = float(tally.frames["rmsd"][tally.parts.training].mean())
+    sample = summary.sample["sample"]
+    found = measure(pipeline, validity, sample, summary.index, file, summary.parts, figures["prior_gap"])
+    train_rmsd = float(summary.frames["rmsd"][summary.parts.training].mean())
     verdict = judge_training(
         Evidence(
             trained=figures["trained"],
@@ -162,12 +164,12 @@ def _judged(
 
 
 def _shape_figures(
-    pipeline: Pipeline, tally: _Tally, elbo: float, index: NDArray[np.int64], some: NDArray[np.floating[Any]]
+    pipeline: Pipeline, summary: _Summary, elbo: float, index: NDArray[np.int64], some: NDArray[np.floating[Any]]
 ) -> dict[str, Any]:
     """The ELBO as a density of shapes: None with the reason where it is not known."""
     if pipeline.alignment.kind == "superpose" or pipeline.config.features != "cartesian":
-        return {"elbo_shape": elbo - float(tally.judged["log_jacobian"].mean()), "elbo_shape_note": None}
-    training, held = some[tally.parts.training[index]], some[tally.held[index]]
+        return {"elbo_shape": elbo - float(summary.judged["log_jacobian"].mean()), "elbo_shape_note": None}
+    training, held = some[summary.parts.training[index]], some[summary.held[index]]
     if not len(training) or not len(held):
         return {"elbo_shape": None, "elbo_shape_note": "none of the frames that are kept in memory is held out"}
     bound = shape_bound(pipeline, training, held, mean_structure(training, pipeline.alignment.weights))
@@ -177,42 +179,42 @@ def _shape_figures(
 
 
 def _figures(
-    pipeline: Pipeline, tally: _Tally, index: NDArray[np.int64], some: NDArray[np.floating[Any]]
+    pipeline: Pipeline, summary: _Summary, index: NDArray[np.int64], some: NDArray[np.floating[Any]]
 ) -> dict[str, Any]:
-    elbo = float(tally.frames["elbo"][tally.held].mean())
-    sample = tally.sample["sample"].astype(np.float64)
+    elbo = float(summary.frames["elbo"][summary.held].mean())
+    sample = summary.sample["sample"].astype(np.float64)
     return {
-        "frames": len(tally.held),
-        "trained": int(tally.parts.training.sum()),
-        "validation": int(tally.parts.validation.sum()),
-        "held_out": int(tally.held.sum()),
+        "frames": len(summary.held),
+        "trained": int(summary.parts.training.sum()),
+        "validation": int(summary.parts.validation.sum()),
+        "held_out": int(summary.held.sum()),
         "atoms": pipeline.n_atoms,
         "features": pipeline.vae.features.size,
         "feature_kind": pipeline.config.features,
         "backend": pipeline.config.backend,
         "latent_dim": pipeline.config.latent_dim,
         "elbo": elbo,
-        **_shape_figures(pipeline, tally, elbo, index, some),
-        "rmsd": float(tally.judged["rmsd"].mean()),
-        "pca_rmsd": float(tally.judged["pca_rmsd"].mean()),
-        "held_out_valid": float(tally.judged["valid"].mean()),
-        "frame_jump": tally.jump,
-        "frame_jump_optimal": tally.least,
-        "degenerate": tally.degenerate,
-        **_use_of_latent(pipeline, tally, some),
-        "unlike_blocks": unlike_blocks(tally.frames["elbo"], ~tally.parts.training, sample, tally.index),
+        **_shape_figures(pipeline, summary, elbo, index, some),
+        "rmsd": float(summary.judged["rmsd"].mean()),
+        "pca_rmsd": float(summary.judged["pca_rmsd"].mean()),
+        "held_out_valid": float(summary.judged["valid"].mean()),
+        "frame_jump": summary.jump,
+        "frame_jump_optimal": summary.least,
+        "degenerate": summary.degenerate,
+        **_use_of_latent(pipeline, summary, some),
+        "unlike_blocks": unlike_blocks(summary.frames["elbo"], ~summary.parts.training, sample, summary.index),
         "curvatures": pipeline.vae.latent.curvatures(),
         "geometry": pipeline.vae.latent.geometry(),
         "diagnostics": pipeline.vae.latent.diagnostics(),
     }
 
 
-def _use_of_latent(pipeline: Pipeline, tally: _Tally, some: NDArray[np.floating[Any]]) -> dict[str, Any]:
+def _use_of_latent(pipeline: Pipeline, summary: _Summary, some: NDArray[np.floating[Any]]) -> dict[str, Any]:
     """What the latent space says of frames, with a warning where that is nothing."""
-    kl = tally.frames["kl"]
+    kl = summary.frames["kl"]
     step = -(-len(kl) // _MANY)
-    active = active_units(pipeline, tally.frames["latent"][::step], kl[::step])
-    kl = kl[tally.held]
+    active = active_units(pipeline, summary.frames["latent"][::step], kl[::step])
+    kl = kl[summary.held]
     if not active:
         warnings.warn(
             f"the latent space has collapsed: none of its {pipeline.config.latent_dim} dimensions says anything of a "

@@ -19,8 +19,8 @@ from trajvae.errors import TrajvaeError
 from trajvae.latents import Context
 from trajvae.models.vae import VAE
 from trajvae.runtime.threads import small_work
-from trajvae.training.batches import Data
-from trajvae.training.evaluation import Look, Regulariser, look, mean_moment
+from trajvae.training.batches import Batches
+from trajvae.training.evaluation import Evaluation, Regulariser, look, mean_moment
 from trajvae.training.optimiser import Optimiser
 from trajvae.training.schedule import Schedule
 from trajvae.training.state import History, Snapshot, copied
@@ -45,7 +45,7 @@ class Trainer:
     weights are kept, where it is evaluated without gradients; not to the ELBO that is reported.
     """
 
-    def __init__(self, vae: VAE, data: Data, schedule: Schedule, regulariser: Regulariser | None = None) -> None:
+    def __init__(self, vae: VAE, data: Batches, schedule: Schedule, regulariser: Regulariser | None = None) -> None:
         self.vae, self.data, self.schedule, self.regulariser = vae, data, schedule, regulariser
         self.latent, self.likelihood = vae.latent, vae.likelihood  # a look into a module is a call each time
         vae.latent.prepare(data.sample(), schedule.seed)
@@ -79,7 +79,7 @@ class Trainer:
             {"noise": self.generator.get_state(), "order": self.order.clone()},
             {"moment": self.moment.clone(), "elbo": self.sum.clone()},
             numbers,
-            self.latent.memory(),
+            self.latent.extra_state(),
             self.history.arrays(),
         )
 
@@ -95,7 +95,7 @@ class Trainer:
         self.epoch, self.done = int(at.numbers["epoch"]), int(at.numbers["done"])
         self.best, self.best_epoch = float(at.numbers.get("best", -math.inf)), int(at.numbers["best_epoch"])
         self.inflation = float(at.numbers["inflation"])
-        self.latent.remember(at.latent)
+        self.latent.load_extra_state(at.latent)
         self.history = History(**{name: column.tolist() for name, column in at.history.items()})
 
     def _rate(self, step: int) -> float:
@@ -139,7 +139,7 @@ class Trainer:
     def _stale(self) -> bool:
         """Whether the best epoch is long ago, counted from when all that comes in gradually is there."""
         schedule = self.schedule
-        whole = max(self.latent.settled, schedule.structure[1] if self.likelihood.structured else 0.0)
+        whole = max(self.latent.elbo_valid_after, schedule.structure[1] if self.likelihood.has_covariance else 0.0)
         since = max(self.best_epoch * self.batches, whole * self.total, schedule.warmup)
         return bool(self.best_epoch) and (self.epoch - 1) * self.batches - since > schedule.patience
 
@@ -160,7 +160,7 @@ class Trainer:
                 raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
             self._record(train, seen)
             score = seen.score - self._early()
-            if self.epoch >= self.latent.settled * self.schedule.epochs and score > self.best:
+            if self.epoch >= self.latent.elbo_valid_after * self.schedule.epochs and score > self.best:
                 self.best, self.best_epoch, self.best_weights = score, self.epoch, copied(self.vae.state_dict())
         share = 1.0 - math.exp(-(self.epoch - before) * self.batches / _MEMORY)
         wanted = self._wanted(self.inflation * misfit)
@@ -175,7 +175,7 @@ class Trainer:
         rising = self.epoch * self.batches < self.schedule.warmup
         return _EARLY if self.likelihood.warmup > 0.0 and rising else 0.0
 
-    def _calibrated(self) -> tuple[Look, float]:
+    def _calibrated(self) -> tuple[Evaluation, float]:
         """A look with the covariance that suits the averaged weights, and the misfit of the one that training has."""
         first = self._seen()
         factor = self.inflation * first.misfit
@@ -201,11 +201,11 @@ class Trainer:
         first, last = self.schedule.structure
         return min(1.0, max(0.0, (self.epoch / self.schedule.epochs - first) / (last - first)))
 
-    def _seen(self) -> Look:
+    def _seen(self) -> Evaluation:
         schedule = self.schedule
         return look(self.vae, self.data, schedule.seed, beta=schedule.beta, regulariser=self.regulariser)
 
-    def _record(self, train: float, seen: Look) -> None:
+    def _record(self, train: float, seen: Evaluation) -> None:
         if not (math.isfinite(seen.elbo) and math.isfinite(seen.misfit)):
             raise TrajvaeError(_FAILED.format(self.epoch, seen.elbo))
         history = self.history
@@ -240,7 +240,7 @@ class Trainer:
         if self.regulariser is not None:
             loss = loss + self.regulariser(self.vae, terms)
         rate = schedule.learning_rate * self._rate(step)
-        own_rate = rate * latent.own_rate if step >= latent.burn_in * self.total else 0.0
+        own_rate = rate * latent.learning_rate_factor if step >= latent.burn_in * self.total else 0.0
         self.optimiser.step(loss / self.likelihood.size, rate, own_rate)
         with torch.no_grad():
             self.sum += terms.log_likelihood.sum() - terms.kl.sum()

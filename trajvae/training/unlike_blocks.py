@@ -223,7 +223,7 @@ def _middle(away: Float64, index: Int64, rows: Int64) -> float:
     return float(np.median(inside)) if len(inside) else np.nan
 
 
-def tell_unlike(
+def describe_unlike(
     found: list[dict[str, Any]], file: Int64, frame: Int64, names: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """Warn of blocks that `unlike_blocks` found, and give them as JSON: `file`, `first` and `last` frame of it."""

@@ -22,22 +22,22 @@ _LEAST = 1e-24  # of a softening: singular maps have a finite logarithm and grad
 _PLACES, _STEPS, _AROUND = 100, 1000, 0.4
 
 
-class Embedding(Protocol):
+class CubeMap(Protocol):
     """Describe a map of the unit cube on to a manifold."""
 
     def points(self, u: Tensor) -> Tensor:
         """Map hidden numbers (B, dim) in the unit cube to points (B, ambient)."""
 
-    def excess(self, u: Tensor) -> Tensor:
+    def log_density_ratio(self, u: Tensor) -> Tensor:
         """Return log p_f - log p_M (B,): the log density of the map's points over the uniform one."""
 
 
-def jacobian(embedding: Embedding, u: Tensor) -> Tensor:
+def jacobian(embedding: CubeMap, u: Tensor) -> Tensor:
     """Return dz/du of a map of the cube at u (B, dim), (B, ambient, dim)."""
-    return columns(embedding.points, inside(u))
+    return coordinate_major(embedding.points, inside(u))
 
 
-def columns(points: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+def coordinate_major(points: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     """Return Jacobians (B, outputs, inputs) by forward-mode differentiation; they are differentiable in turn."""
     directions = torch.eye(at.shape[-1]).to(at)
     return torch.stack([torch.func.jvp(points, (at,), (d.expand_as(at),))[1] for d in directions], dim=-1)
@@ -60,7 +60,7 @@ def log_stretch(jacobians: Tensor, softening: float = 0.0) -> Tensor:
 
 
 @torch.no_grad()
-def smoothest(embedding: Embedding, dim: int, generator: torch.Generator) -> Tensor:
+def smoothest(embedding: CubeMap, dim: int, generator: torch.Generator) -> Tensor:
     """Return the point (dim,) of the cube about which a map is most even.
 
     A learned map may tear: cross part of the manifold in next to no part of the cube, where no test of its law sees it.
@@ -86,7 +86,7 @@ class ExactMap(nn.Module):
         """Map hidden numbers (B, dim) in the unit cube to points (B, ambient)."""
         return self.manifold.from_uniform(u)
 
-    def excess(self, u: Tensor) -> Tensor:
+    def log_density_ratio(self, u: Tensor) -> Tensor:
         """Return zeros (B,): the map's points are uniform."""
         return torch.zeros_like(u[:, 0])
 
@@ -129,7 +129,7 @@ class LearnedMap(nn.Module):
         weights = [(self.get_buffer(f"weight{i}").to(u), self.get_buffer(f"bias{i}").to(u)) for i in range(DEPTH + 1)]
         return self.manifold.lift(network(torch.special.ndtri(inside(u)), weights))
 
-    def excess(self, u: Tensor) -> Tensor:
+    def log_density_ratio(self, u: Tensor) -> Tensor:
         """Return log Vol - 1/2 log det J^T J, (B,): the density of the cube is one."""
         if self.manifold.log_volume is None:
             return torch.zeros_like(u[:, 0])

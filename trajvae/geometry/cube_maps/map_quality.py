@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.geometry.compact import Compact, Sampled
-from trajvae.geometry.cube_maps.cube_map import Embedding, jacobian
+from trajvae.geometry.cube_maps.cube_map import CubeMap, jacobian
 from trajvae.geometry.cube_maps.discrepancy import null_quantile
 
 COVERAGE, PRIOR_KL, FOLDS = 0.99, 0.05, 0.05
@@ -71,13 +71,13 @@ class Quality:
 
 
 @torch.no_grad()
-def measure(manifold: Compact, embedding: Embedding, generator: torch.Generator, n: int = 2000) -> Quality:
+def measure(manifold: Compact, embedding: CubeMap, generator: torch.Generator, n: int = 2000) -> Quality:
     """Measure a map with n draws, and 20 000 for its coverage.
 
     Parameters
     ----------
     manifold : Compact
-    embedding : Embedding
+    embedding : CubeMap
     generator : torch.Generator
     n : int
     """

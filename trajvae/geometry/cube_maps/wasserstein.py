@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from trajvae.geometry.compact import Compact, Sampled
-from trajvae.geometry.cube_maps.cube_map import DEPTH, WIDTH, LearnedMap, columns, log_stretch, network
+from trajvae.geometry.cube_maps.cube_map import DEPTH, WIDTH, LearnedMap, coordinate_major, log_stretch, network
 from trajvae.geometry.cube_maps.discrepancy import discrepancy
 from trajvae.geometry.cube_maps.map_quality import Quality, measure
 
@@ -94,7 +94,7 @@ class _Student:
         if self.manifold.log_volume is None:
             return torch.zeros_like(h[:, 0])
         normal = -0.5 * (h.square() + math.log(2.0 * math.pi)).sum(dim=-1)
-        return self.manifold.log_volume + normal - log_stretch(columns(self.points, h), _SOFTENING)
+        return self.manifold.log_volume + normal - log_stretch(coordinate_major(self.points, h), _SOFTENING)
 
 
 def _loss(

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.outputs.drawing.projection import project
 
 Float64 = NDArray[np.float64]
 
 
-class MendingOptions(TypedDict, total=False):
-    """Hold what to do about draws that are not valid, as `Mending` explains."""
+class RepairKeywords(TypedDict, total=False):
+    """Hold what to do about draws that are not valid, as `RepairOptions` explains."""
 
     redraws: int
     project: bool
@@ -29,7 +29,7 @@ class MendingOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Mending:
+class RepairOptions:
     """Set what to do about draws that are not valid.
 
     Attributes
@@ -58,8 +58,8 @@ class Mending:
                 raise OptionError(f"{name} must be {low} or more, got {getattr(self, name)}")
 
 
-class DrawingOptions(MendingOptions, total=False):
-    """Hold how conformations are drawn, as `trajvae.outputs.generate.Drawing` explains."""
+class DrawingKeywords(RepairKeywords, total=False):
+    """Hold how conformations are drawn, as `trajvae.outputs.generate.ConformationStream` explains."""
 
     seed: int
     mean: bool
@@ -68,8 +68,8 @@ class DrawingOptions(MendingOptions, total=False):
     progress: Callable[[int, int], None] | None
 
 
-MENDING_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Mending)}
-DRAWING_DEFAULTS = {**MENDING_DEFAULTS, "seed": 0, "mean": False, "sampler": "auto", "novelty": False}
+REPAIR_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(RepairOptions)}
+DRAWING_DEFAULTS = {**REPAIR_DEFAULTS, "seed": 0, "mean": False, "sampler": "auto", "novelty": False}
 
 
 class Batch(NamedTuple):
@@ -77,10 +77,10 @@ class Batch(NamedTuple):
 
     latent: Float64
     positions: Float64
-    raw: NDArray[np.int64]
+    reasons_as_drawn: NDArray[np.int64]
     reasons: NDArray[np.int64]
     redraws: NDArray[np.int64]
-    moved: Float64
+    displacement: Float64
 
     def take(self, rows: Any) -> Batch:
         """Return some of the conformations."""
@@ -89,14 +89,14 @@ class Batch(NamedTuple):
     def tally(self) -> dict[str, int]:
         """Return the counts of all draws that `generate` adds up."""
         return {
-            "drawn": len(self.raw),
-            "valid_raw": int((self.raw == 0).sum()),
+            "drawn": len(self.reasons_as_drawn),
+            "valid_raw": int((self.reasons_as_drawn == 0).sum()),
             "redrawn": int((self.redraws > 0).sum()),
         }
 
 
 def draw_batch(
-    pipeline: Pipeline, record: Record, z: Float64, generator: torch.Generator | None, mending: Mending
+    pipeline: Pipeline, record: TrainingRecord, z: Float64, generator: torch.Generator | None, mending: RepairOptions
 ) -> Batch:
     """Draw x from p(x|z) at some latent points (n, ambient), or decode its mean without a generator, and mend it.
 
@@ -120,11 +120,11 @@ def draw_batch(
             again, moved = _projected(record, again)
         good = record.validity.test(again)
         made.redraws[bad] += 1
-        made.positions[bad[good]], made.moved[bad[good]], made.reasons[bad[good]] = again[good], moved[good], 0
+        made.positions[bad[good]], made.displacement[bad[good]], made.reasons[bad[good]] = again[good], moved[good], 0
     return made
 
 
-def _projected(record: Record, positions: Float64) -> tuple[Float64, Float64]:
+def _projected(record: TrainingRecord, positions: Float64) -> tuple[Float64, Float64]:
     """Positions in the allowed ranges, and how far they were moved in Å."""
     placed = project(record.validity, positions)
     return placed, np.sqrt(np.square(placed - positions).sum(axis=-1).mean(axis=-1))

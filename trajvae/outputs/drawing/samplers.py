@@ -14,7 +14,7 @@ from trajvae.errors import OptionError
 from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
 from trajvae.models.observed import GAP
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.outputs.searching.latent_metrics import posterior_metric
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
@@ -32,10 +32,10 @@ class Sampler(Protocol):
         """Return figures by name that describe the sampler after n points."""
 
 
-class Prior:
+class PriorSampler:
     """Draw latent points from the prior."""
 
-    def __init__(self, pipeline: Pipeline, record: Record) -> None:
+    def __init__(self, pipeline: Pipeline, record: TrainingRecord) -> None:
         self.latent = pipeline.vae.latent
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
@@ -47,10 +47,10 @@ class Prior:
         return {}
 
 
-class Aggregate:
+class AggregateSampler:
     """Draw latent points from posteriors of training frames, taken at random from those that the model keeps."""
 
-    def __init__(self, pipeline: Pipeline, record: Record) -> None:
+    def __init__(self, pipeline: Pipeline, record: TrainingRecord) -> None:
         self.pipeline, self.vae = pipeline, pipeline.vae
         # held-out frames judge what is drawn: none may be drawn from
         trained = record.parts.training[record.sample_index]
@@ -68,7 +68,7 @@ class Aggregate:
         return {}
 
 
-class Metric:
+class MetricSampler:
     """Draw latent points by Hamiltonian Monte Carlo on the metric's volume, sqrt(det G^-1), high where posteriors are.
 
     That volume alone has a flat tail and no finite integral: it stands under a Gaussian envelope with the mean and the
@@ -81,7 +81,7 @@ class Metric:
         The latent space is curved.
     """
 
-    def __init__(self, pipeline: Pipeline, record: Record) -> None:
+    def __init__(self, pipeline: Pipeline, record: TrainingRecord) -> None:
         self.known = torch.from_numpy(record.latent[record.parts.training]).to(pipeline.device)
         self.scale = 0.3 * self.known.var(dim=0).sqrt()
         self.log_density = _under_envelope(pipeline, record, self.known)
@@ -110,8 +110,8 @@ class Metric:
         }
 
 
-def _under_envelope(pipeline: Pipeline, record: Record, known: Tensor) -> LogDensity:
-    """The log density that `Metric` draws from, with its gradient."""
+def _under_envelope(pipeline: Pipeline, record: TrainingRecord, known: Tensor) -> LogDensity:
+    """The log density that `MetricSampler` draws from, with its gradient."""
     wanted = "sampler 'metric' needs a flat latent space: use prior or aggregate"
     metric = posterior_metric(pipeline, record, _WIDTH, wanted)
     mean, covariance = known.mean(dim=0), known.T.cov().view(known.shape[1], -1)
@@ -128,14 +128,14 @@ def _under_envelope(pipeline: Pipeline, record: Record, known: Tensor) -> LogDen
     return log_density
 
 
-SAMPLERS: dict[str, Callable[[Pipeline, Record], Sampler]] = {
-    "prior": Prior,
-    "aggregate": Aggregate,
-    "metric": Metric,
+SAMPLERS: dict[str, Callable[[Pipeline, TrainingRecord], Sampler]] = {
+    "prior": PriorSampler,
+    "aggregate": AggregateSampler,
+    "metric": MetricSampler,
 }
 
 
-def settle(record: Record, name: str) -> str:
+def resolve_sampler(record: TrainingRecord, name: str) -> str:
     """Return the sampler that `auto` stands for: the prior, unless the frames' posteriors together differ from it.
 
     Where frames are few, or run along a curve, they leave most of the prior empty, and what a decoder makes of empty
@@ -143,7 +143,7 @@ def settle(record: Record, name: str) -> str:
 
     Parameters
     ----------
-    record : Record
+    record : TrainingRecord
         Whose figures say by how many nats prior and posteriors differ.
     name : str
         `auto`, or a sampler, which is given back.
@@ -153,13 +153,13 @@ def settle(record: Record, name: str) -> str:
     return "aggregate" if (record.figures.get("prior_gap") or 0.0) > GAP else "prior"
 
 
-class Points:
+class LatentStream:
     """Draw latent points in batches that a seed decides.
 
     Parameters
     ----------
     pipeline : Pipeline
-    record : Record
+    record : TrainingRecord
     name : str
         Of the sampler; `auto` is none.
     seed : int
@@ -175,7 +175,7 @@ class Points:
     what a batch holds depends on the seed and its number, not on how many there are.
     """
 
-    def __init__(self, pipeline: Pipeline, record: Record, name: str, seed: int) -> None:
+    def __init__(self, pipeline: Pipeline, record: TrainingRecord, name: str, seed: int) -> None:
         if name not in SAMPLERS:
             raise OptionError(f"no sampler '{name}'; there are auto, {', '.join(SAMPLERS)}")
         self.name, self.seed, self.batches = name, seed, 0

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 
 Array = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
@@ -23,7 +23,7 @@ class Frames(NamedTuple):
     training: NDArray[np.bool_]
 
 
-def known_frames(pipeline: Pipeline, record: Record, positions: Array | None) -> Frames:
+def known_frames(pipeline: Pipeline, record: TrainingRecord, positions: Array | None) -> Frames:
     """Return the given frames if the model was trained on them, else those that it keeps."""
     parts, index = record.parts, record.sample_index
     if positions is not None and len(positions) == len(parts.part):

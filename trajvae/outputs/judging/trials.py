@@ -18,13 +18,13 @@ from trajvae.display import Brief
 from trajvae.errors import ModelError, OptionError
 from trajvae.models.evidence import Evidence, active_units, evidence
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.readers.data_set import Chunk
 from trajvae.runtime.progress import stage
 from trajvae.runtime.threads import small_work
 from trajvae.topology import Topology
 from trajvae.training.fit import fit
-from trajvae.training.frame_source import InMemory
+from trajvae.training.frame_source import InMemoryFrames
 
 Float64 = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ _MOST = {"draws": 10**7, "frames": 10**9, "repeats": 10**4, "jobs": 10**4}
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """Set how models are compared.
 
     Attributes
@@ -97,7 +97,7 @@ class Trial(Brief):
     seconds: float
 
 
-def check_frames(name: str, pipeline: Pipeline, record: Record, chunk: Chunk) -> None:
+def check_frames(name: str, pipeline: Pipeline, record: TrainingRecord, chunk: Chunk) -> None:
     """Refuse to judge a model by frames that it was not trained on.
 
     Raises
@@ -115,7 +115,9 @@ def check_frames(name: str, pipeline: Pipeline, record: Record, chunk: Chunk) ->
         raise ModelError(f"'{name}' was trained on other frames: models compare on the frames they held out")
 
 
-def examine(name: str, pipeline: Pipeline, record: Record, chunk: Chunk, plan: Plan, seed: int = 0) -> Trial:
+def examine(
+    name: str, pipeline: Pipeline, record: TrainingRecord, chunk: Chunk, plan: ComparisonPlan, seed: int = 0
+) -> Trial:
     """Return the evidence of a model on the frames that it held out of those it was trained on."""
     held = np.flatnonzero(record.held_out)
     some = np.unique(np.linspace(0, len(held) - 1, min(plan.frames, len(held))).round().astype(np.int64))
@@ -152,15 +154,15 @@ class _Job:
     topology: Topology
     precision: float
     device: str
-    plan: Plan
+    plan: ComparisonPlan
     at_once: int
 
 
 def _work(job: _Job) -> Trial:
     with stage(f"training {job.name}", "epoch") as tell:
         extra: dict[str, Any] = {"precision": job.precision, "device": job.device}
-        supply = InMemory(job.chunk)
-        pipeline, record = fit(supply, job.topology, job.config, **extra, progress=lambda done, *_: tell(done))
+        frame_source = InMemoryFrames(job.chunk)
+        pipeline, record = fit(frame_source, job.topology, job.config, **extra, progress=lambda done, *_: tell(done))
     return examine(job.name, pipeline, record, job.chunk, job.plan, job.config.seed)
 
 
@@ -181,7 +183,7 @@ def train_all(
     chunk: Chunk,
     topology: Topology,
     candidates: dict[str, TrainConfig],
-    plan: Plan,
+    plan: ComparisonPlan,
     *,
     precision: float = 0.0,
     device: str = "auto",
@@ -195,7 +197,7 @@ def train_all(
     topology : Topology
     candidates : dict of TrainConfig
         By the name that results will have; epochs that are not given are at most 50.
-    plan : Plan
+    plan : ComparisonPlan
     precision, device
         See `fit`.
     progress : callable, optional

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trajvae.models.encoded import Columns
-from trajvae.models.record import Record
+from trajvae.models.encoded import ColumnBuffer
+from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import Observable, evaluate
 from trajvae.outputs.searching.objectives import Goal
 from trajvae.readers.data_set import Frames
@@ -37,7 +37,7 @@ class Observed:
     files: list[str]
 
     @classmethod
-    def of_record(cls, record: Record, objective: Observable, files: list[str]) -> Observed:
+    def of_record(cls, record: TrainingRecord, objective: Observable, files: list[str]) -> Observed:
         """Return it over the frames that the model keeps; of a built-in objective, over all that it was trained on."""
         kept = record.observables.get(objective.key)
         number = record.sample_index if kept is None else np.arange(len(record.latent))
@@ -47,7 +47,7 @@ class Observed:
     @classmethod
     def of_frames(cls, frames: Frames, objective: Observable) -> Observed:
         """Return it over all frames of a source."""
-        columns = Columns(frames.n_frames)
+        columns = ColumnBuffer(frames.n_frames)
         for c in frames.chunks():
             columns.add({"value": evaluate(objective, c.positions), "file": c.file, "frame": c.frame})
         return cls(columns["value"], np.arange(columns.done), columns["file"], columns["frame"], frames.names)

@@ -19,7 +19,7 @@ _PENALTY = 100.0
 _RATE = 0.05
 
 
-class Descent:
+class LatentDescent:
     """Minimise an objective from many starts with Adam, moving by the latent's retraction."""
 
     def __init__(self, pipeline: Pipeline, objective: Observable, goal: Goal, scale: float, support: Support) -> None:

@@ -11,20 +11,20 @@ from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.geometry.metric import CentroidMetric, spacing
 from trajvae.models.encoding import encode_all
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 
 _CENTROIDS = 100
 _FLAT = 2.0
 _FLOOR = 0.1  # lambda, in units of the median posterior variance
 
 
-def posterior_metric(pipeline: Pipeline, record: Record, width: float, wanted: str) -> CentroidMetric:
+def posterior_metric(pipeline: Pipeline, record: TrainingRecord, width: float, wanted: str) -> CentroidMetric:
     """Return the metric whose inverse is the posterior's variance at training frames, evenly spread.
 
     Parameters
     ----------
     pipeline : Pipeline
-    record : Record
+    record : TrainingRecord
     width : float
         T, in units of the frames' latent distance to their nearest other.
     wanted : str
@@ -48,7 +48,7 @@ def posterior_metric(pipeline: Pipeline, record: Record, width: float, wanted: s
     return CentroidMetric(centroids, torch.diag_embed(scale), width * max(spacing(centroids), 1e-6), floor)
 
 
-def learned_metric(pipeline: Pipeline, record: Record, width: float, wanted: str) -> CentroidMetric:
+def learned_metric(pipeline: Pipeline, record: TrainingRecord, width: float, wanted: str) -> CentroidMetric:
     """Return the latent space's own metric, with a warning if that is flat; without one, the posterior's."""
     own = pipeline.vae.latent.learned_metric()
     if own is None:

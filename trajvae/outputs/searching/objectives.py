@@ -15,7 +15,7 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.molecule.observables import Function, Observable, built_in
 from trajvae.outputs.searching.circular_statistics import wrapped
 from trajvae.outputs.searching.objective_table import OBJECTIVES, Request, known_objectives
-from trajvae.user_functions import imported, importing, one_line
+from trajvae.user_functions import import_function, importing, one_line
 
 Objective: TypeAlias = str | Observable | Callable[[Tensor], Tensor]
 
@@ -102,7 +102,7 @@ def parse_objective(text: Objective, pipeline: Pipeline, topology: str | Path | 
         return Observable(text, kind.unit, _checked(function, text), kind.period)
     if arguments:
         with importing([text]):
-            return Observable(text, "", _checked(imported(text, "objective", known_objectives()), text))
+            return Observable(text, "", _checked(import_function(text, "objective", known_objectives()), text))
     raise OptionError(f"no objective '{text}': expected {_known(kept)}")
 
 

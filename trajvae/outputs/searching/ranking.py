@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajvae.alignment.distances import rmsd_matrix
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.molecule.bonded_terms import bond_angles, bond_lengths
 from trajvae.molecule.validity import REASONS
 from trajvae.outputs.searching.failures import explain
@@ -97,7 +97,7 @@ class Ranked:
     radius: float
 
 
-def familiar(positions: Float64, record: Record) -> NDArray[np.bool_]:
+def familiar(positions: Float64, record: TrainingRecord) -> NDArray[np.bool_]:
     """Return whether every bond and angle lies in the range of the frames that the model keeps, not widened, (n,)."""
     out = np.ones(len(positions), dtype=bool)
     for terms, atoms in ((bond_lengths, record.validity.bonds), (bond_angles, record.validity.angles)):
@@ -106,7 +106,7 @@ def familiar(positions: Float64, record: Record) -> NDArray[np.bool_]:
     return out
 
 
-def rank(found: Candidates, record: Record, topology: Topology, wanted: float, keep: int) -> Ranked:
+def rank(found: Candidates, record: TrainingRecord, topology: Topology, wanted: float, keep: int) -> Ranked:
     """Return the best candidates: valid and in support first, then with familiar bonds, then by the objective.
 
     The best of many draws is best partly because its noise shrank bonds as far as the validity test lets it; among
@@ -116,7 +116,7 @@ def rank(found: Candidates, record: Record, topology: Topology, wanted: float, k
     Parameters
     ----------
     found : Candidates
-    record : Record
+    record : TrainingRecord
     topology : Topology
     wanted : float
         The cost of the expectation at the best optimum.
@@ -158,7 +158,7 @@ def _different(
 
 
 def rejections(
-    found: Candidates, better: NDArray[np.int64], record: Record, topology: Topology
+    found: Candidates, better: NDArray[np.int64], record: TrainingRecord, topology: Topology
 ) -> list[dict[str, Any]]:
     """Return why candidates with better objectives were ranked behind.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from trajvae.display import Brief
 from trajvae.latents import Latent
 from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import Record
+from trajvae.models.record import TrainingRecord
 from trajvae.outputs.searching.nearest_latents import Neighbours
 
 NEIGHBOURS = 5
@@ -44,7 +44,7 @@ class Support(Brief):
     known: Neighbours = field(repr=False)
 
     @classmethod
-    def of(cls, pipeline: Pipeline, record: Record) -> Support:
+    def of(cls, pipeline: Pipeline, record: TrainingRecord) -> Support:
         """Measure the latents of the frames that a model's networks learned from."""
         return cls.fit(pipeline.vae.latent, record.latent[record.parts.training], pipeline.device)
 
