@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import StoppedError
 from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.outputs.optimize import Search
+from trajvae.typing import AnyArray, Floats
 
 Row = tuple[str, str, str, bool]
 Check = Callable[[], tuple[str, bool]]
@@ -63,7 +63,7 @@ def row(what: str, wanted: str, check: Check) -> Row:
     return what, found.replace("|", "/"), wanted, met
 
 
-def apart(a: NDArray[Any], b: NDArray[Any]) -> float:
+def apart(a: AnyArray, b: AnyArray) -> float:
     """The largest difference of two arrays over the largest number of the second; NaN where one is not finite."""
     if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("nan")
@@ -140,7 +140,7 @@ class Trained:
         again, noise = differing(self.train(self.device), self.whole)
         return f"{count} arrays differ, by {most:.1e}; of two that were not stopped {again}, by {noise:.1e}", False
 
-    def _frames(self) -> NDArray[np.floating[Any]]:
+    def _frames(self) -> Floats:
         return self.loaded.open(SOURCE, READING).read().positions
 
     def encoded(self) -> tuple[str, bool]:

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from MDAnalysis.analysis.bat import BAT
 from MDAnalysisTests.datafiles import DCD, DCD2, PSF
-from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 
 from trajvae import Model, Reading, TrainConfig
@@ -32,9 +31,9 @@ from trajvae.molecule.observables import built_in, catalogue, evaluate_all, pair
 from trajvae.outputs.drawing.projection import project
 from trajvae.outputs.judging.baselines import principal_draws
 from trajvae.readers import open_source, pairwise_rmsd
+from trajvae.typing import Floats
 
 Row = tuple[str, str, str, bool]
-Array = NDArray[np.floating[Any]]
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"
 ALANINE = (str(EXAMPLES / "alanine_dipeptide.xtc"), EXAMPLES / "alanine_dipeptide.pdb")
@@ -43,21 +42,21 @@ DRAWS = 4000
 SEEDS = (0, 1, 2)
 
 
-def pair_divergence(a: Array, b: Array) -> float:
+def pair_divergence(a: Floats, b: Floats) -> float:
     """Mean over pair distances."""
     items = pair_observables(a.shape[1])
     va, vb = evaluate_all(items, a), evaluate_all(items, b)
     return float(np.mean([histogram_divergence(va[o.name], vb[o.name]) for o in items]))
 
 
-def observable_divergence(name: str, model: Model, a: Array, b: Array) -> float:
+def observable_divergence(name: str, model: Model, a: Floats, b: Floats) -> float:
     """Of a built-in observable."""
     item = built_in(model.topology)[name]
     va, vb = (evaluate_all([item], x)[name] for x in (a, b))
     return histogram_divergence(va, vb)
 
 
-def ramachandran_divergence(model: Model, a: Array, b: Array) -> float:
+def ramachandran_divergence(model: Model, a: Floats, b: Floats) -> float:
     """Of the histogram of phi and psi of the first residue that has both, 36 x 36."""
     items = [o for o in catalogue(model.topology, 3) if o.name.startswith(("phi", "psi"))][:2]
     edges = np.linspace(-180.0, 180.0, 37)
@@ -68,7 +67,7 @@ def ramachandran_divergence(model: Model, a: Array, b: Array) -> float:
     return float(jensenshannon(*histograms, base=2) ** 2)
 
 
-Measure = Callable[[Array, Array], float]
+Measure = Callable[[Floats, Floats], float]
 
 
 class Ensemble:

@@ -13,13 +13,11 @@ import warnings
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from trajvae import TrainConfig, compare
 from trajvae.outputs.judging.trials import ComparisonPlan
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 FRAMES, REPEATS, BOUND = 400, 3, 0.1
 TIMES = (0.0, 5.0, 50.0)

@@ -15,13 +15,13 @@ import warnings
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae import TrainConfig, compare
 from trajvae.likelihoods import LIKELIHOODS
 from trajvae.likelihoods.gaussians import Isotropic
 from trajvae.outputs.compare import Comparison
 from trajvae.outputs.judging.trials import ComparisonPlan
+from trajvae.typing import Float64
 
 POINTS, WIDTH, SIGMA = 5000, 100, 0.1
 NETWORKS, SEEDS = range(3), 5
@@ -39,7 +39,7 @@ class FixedSigma(Isotropic):
 LIKELIHOODS["cartesian"]["fixed"] = lambda f, floor, n: FixedSigma(f.size, floor, n, f.input_size)
 
 
-def points(network: int) -> NDArray[np.float64]:
+def points(network: int) -> Float64:
     """Circle points through a data network, as frames of fifty atoms in the plane, (n, 50, 2)."""
     random = np.random.default_rng(network)
     angle = random.uniform(0.0, 2.0 * np.pi, POINTS)

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from MDAnalysisTests.datafiles import DCD, PSF
-from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.geometry.metric import CentroidMetric
+from trajvae.typing import Floats
 
 Row = tuple[str, str, str, bool]
 
 
-def neighbours(x: NDArray[np.floating]) -> NDArray[np.floating]:
+def neighbours(x: Floats) -> Floats:
     """Distances of neighbouring C-alphas, (T, N - 1)."""
     return np.linalg.norm(np.diff(x, axis=1), axis=-1)
 

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 
 from trajvae import Model, Reading, TrainConfig
+from trajvae.typing import Float64
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"
 ALANINE = (str(EXAMPLES / "alanine_dipeptide.xtc"), Reading(EXAMPLES / "alanine_dipeptide.pdb"))
 DRAWS, CELLS = 10_000, 30
-Array = NDArray[np.float64]
 
 
-def divergence(a: Array, b: Array) -> float:
+def divergence(a: Float64, b: Float64) -> float:
     """Between histograms over the range of both."""
     both = np.concatenate([a, b])
     edges = [np.linspace(low, high, CELLS + 1) for low, high in zip(both.min(axis=0), both.max(axis=0), strict=True)]

@@ -9,7 +9,6 @@ from typing import Any
 import h5py
 import mdtraj
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig, compare
 from trajvae.errors import StoppedError
@@ -17,6 +16,7 @@ from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.outputs.judging.trials import ComparisonPlan
 from trajvae.outputs.optimize import Search
 from trajvae.training.session import train
+from trajvae.typing import Float64
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"
 BACKENDS: dict[str, dict[str, Any]] = {
@@ -52,7 +52,7 @@ def _forget_checksums(path: Path) -> None:
             del file["trajvae"].attrs["checksum"]
 
 
-def _models(folder: Path, x: NDArray[np.float64]) -> dict[Path, str]:
+def _models(folder: Path, x: Float64) -> dict[Path, str]:
     """One of each latent space."""
     for name, options in BACKENDS.items():
         config = TrainConfig(backend=name, epochs=2, hidden=(8,), **options)
@@ -60,7 +60,7 @@ def _models(folder: Path, x: NDArray[np.float64]) -> dict[Path, str]:
     return {folder / f"{name}.h5": "model" for name in BACKENDS}
 
 
-def _unfinished(folder: Path, x: NDArray[np.float64]) -> dict[Path, str]:
+def _unfinished(folder: Path, x: Float64) -> dict[Path, str]:
     """Checkpoints of trainings that were stopped, after the first steps."""
     out = {folder / f"unfinished_{name}.h5": name for name in UNFINISHED}
     for path, name in out.items():
@@ -74,7 +74,7 @@ def _unfinished(folder: Path, x: NDArray[np.float64]) -> dict[Path, str]:
     return dict.fromkeys(out, "unfinished")
 
 
-def _results(folder: Path, x: NDArray[np.float64]) -> dict[Path, str]:
+def _results(folder: Path, x: Float64) -> dict[Path, str]:
     """Of a molecule with a topology; the comparison is of models of a polymer."""
     top = str(EXAMPLES / "alanine_dipeptide.pdb")
     peptide = mdtraj.load(str(EXAMPLES / "alanine_dipeptide.xtc"), top=top)[:60]

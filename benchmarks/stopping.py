@@ -19,16 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 from MDAnalysisTests.datafiles import DCD, PSF
-from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
+from trajvae.typing import Float64
 
-Array = NDArray[np.float64]
 EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"
 FRESH, TRAININGS, SPREAD = 4000, 10, 15.0
 
 
-def known(n: int, seed: int) -> Array:
+def known(n: int, seed: int) -> Float64:
     """Frames (n, 8, 3) of eight atoms: a coil that bends in two independent modes, and noise of 0.1 Å."""
     rng = np.random.default_rng(seed)
     t = np.linspace(0.0, 2.5, 8)

@@ -23,11 +23,10 @@ from multiprocessing import get_context
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
+from trajvae.typing import Float64
 
-Array = NDArray[np.float64]
 FRAMES, NOISE, BOND, ANGLE = 2000, 0.05, 1.5, 1.95  # Å, rad
 SEEDS = range(3)
 
@@ -48,13 +47,13 @@ class System:
         By name, what a user would set.
     """
 
-    build: Callable[[Array], Array]
-    draw: Callable[[int, np.random.Generator], Array]
-    grid: Callable[[], tuple[Array, Array]]
+    build: Callable[[Float64], Float64]
+    draw: Callable[[int, np.random.Generator], Float64]
+    grid: Callable[[], tuple[Float64, Float64]]
     backends: dict[str, dict[str, str | int]]
 
 
-def attach(positions: list[Array], torsion: Array) -> Array:
+def attach(positions: list[Float64], torsion: Float64) -> Float64:
     """The atom that follows three others at the given torsion (natural extension by bond, angle, torsion)."""
     a, b, c = positions[-3:]
     along = (c - b) / np.linalg.norm(c - b, axis=-1, keepdims=True)
@@ -65,7 +64,7 @@ def attach(positions: list[Array], torsion: Array) -> Array:
     return c + BOND * sum(x[:, None] * axis for x, axis in zip(local, axes, strict=True))
 
 
-def chain(torsions: Array) -> Array:
+def chain(torsions: Float64) -> Float64:
     """Chains of bonded atoms by their torsions (n, N - 3)."""
     n = len(torsions)
     first = np.array([[0.0, 0.0, 0.0], [BOND, 0.0, 0.0], [BOND - BOND * math.cos(ANGLE), BOND * math.sin(ANGLE), 0.0]])
@@ -75,12 +74,12 @@ def chain(torsions: Array) -> Array:
     return np.stack(out, axis=1)
 
 
-def one_end(angle: Array) -> Array:
+def one_end(angle: Float64) -> Float64:
     """Four rigid atoms and a fifth that turns all the way round."""
     return chain(np.concatenate([np.full_like(angle, 1.0), angle], axis=1))
 
 
-def two_ends(angles: Array) -> Array:
+def two_ends(angles: Float64) -> Float64:
     """Six rigid atoms, one at each end that turns all the way round."""
     rigid = np.broadcast_to([1.0, -1.2, 1.0], (len(angles), 3))
     body = chain(np.concatenate([rigid, angles[:, :1]], axis=1))
@@ -88,7 +87,7 @@ def two_ends(angles: Array) -> Array:
     return np.concatenate([attach(back, angles[:, 1])[:, None], body], axis=1)
 
 
-def rotor(direction: Array) -> Array:
+def rotor(direction: Float64) -> Float64:
     """Five rigid atoms, and a sixth on a free joint: its bond points anywhere on the sphere."""
     body = chain(np.broadcast_to([1.0, -1.2], (len(direction), 2)).copy())
     return np.concatenate([body, (body[:, -1] + BOND * direction)[:, None]], axis=1)
@@ -98,7 +97,7 @@ DEPTH = 4
 LEAVES = 2**DEPTH
 
 
-def tree_points() -> tuple[Array, Array]:
+def tree_points() -> tuple[Float64, Float64]:
     """The nodes of a binary tree in a space of torsions (m, 6), and their parents."""
     random = np.random.default_rng(5)
     nodes, parents = [np.array([1.0, -1.2, 1.1, -1.0, 1.2, -1.1])], [0]
@@ -110,19 +109,19 @@ def tree_points() -> tuple[Array, Array]:
     return np.array(nodes), np.array(parents)
 
 
-def on_tree(place: Array) -> Array:
+def on_tree(place: Float64) -> Float64:
     """Chains at (edge, share of the way) of the tree."""
     nodes, parents = tree_points()
     edge, share = place[:, 0].astype(int), place[:, 1:]
     return chain(nodes[parents[edge]] * (1.0 - share) + nodes[edge] * share)
 
 
-def tree_draw(n: int, random: np.random.Generator) -> Array:
+def tree_draw(n: int, random: np.random.Generator) -> Float64:
     """Uniform over edges and along them."""
     return np.stack([random.integers(1, 2 ** (DEPTH + 1) - 1, n), random.random(n)], axis=1)
 
 
-def tree_grid() -> tuple[Array, Array]:
+def tree_grid() -> tuple[Float64, Float64]:
     """Points along every edge, each next to the one before; an edge begins beside the end of its parent's."""
     edges, each = 2 ** (DEPTH + 1) - 2, 33
     share = np.arange(1, each + 1) / each
@@ -134,13 +133,13 @@ def tree_grid() -> tuple[Array, Array]:
     return points, np.concatenate([*pairs, np.array([[number[0, 0], number[1, 0]], *joints])])
 
 
-def circle_grid() -> tuple[Array, Array]:
+def circle_grid() -> tuple[Float64, Float64]:
     """1000 angles."""
     index = np.arange(1000)
     return index[:, None] * (2 * np.pi / 1000), np.stack([index, (index + 1) % 1000], axis=1)
 
 
-def torus_grid() -> tuple[Array, Array]:
+def torus_grid() -> tuple[Float64, Float64]:
     """32 x 32 pairs of angles."""
     index = np.arange(1024).reshape(32, 32)
     angle = np.arange(32) * (2 * np.pi / 32)
@@ -149,7 +148,7 @@ def torus_grid() -> tuple[Array, Array]:
     return points, np.concatenate(pairs)
 
 
-def sphere_grid() -> tuple[Array, Array]:
+def sphere_grid() -> tuple[Float64, Float64]:
     """1000 directions of the golden spiral; adjacent are those nearer than 1.3 times the mean spacing."""
     k = np.arange(1000)
     z, turn = 1.0 - (2 * k + 1) / 1000, k * np.pi * (3.0 - math.sqrt(5.0))
@@ -159,7 +158,7 @@ def sphere_grid() -> tuple[Array, Array]:
     return points, np.stack([first, second], axis=1)
 
 
-def directions(n: int, random: np.random.Generator) -> Array:
+def directions(n: int, random: np.random.Generator) -> Float64:
     """Uniform unit vectors."""
     x = random.normal(size=(n, 3))
     return x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -192,7 +191,7 @@ SYSTEMS = {
 }
 
 
-def step_ratio(distances: Array) -> float:
+def step_ratio(distances: Float64) -> float:
     """Largest over mean."""
     return float(distances.max() / distances.mean())
 

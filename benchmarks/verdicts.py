@@ -17,14 +17,13 @@ from typing import Any, NamedTuple
 import MDAnalysis as mda
 import numpy as np
 from MDAnalysisTests.datafiles import DCD, DCD2, GRO, PSF, XTC
-from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.outputs.judging.verdicts import judge_embedding
+from trajvae.typing import Float64
 from trajvae.verdict import CARE, GOOD, UNUSABLE
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"
-Array = NDArray[np.float64]
 NOT_GOOD = (CARE, UNUSABLE)
 
 
@@ -58,13 +57,13 @@ def kinase() -> Model:
 
 
 @cache
-def carbons(file: str = DCD) -> Array:
+def carbons(file: str = DCD) -> Float64:
     """Their positions in one of its trajectories, (T, 214, 3)."""
     group = mda.Universe(PSF, file).select_atoms("name CA")
     return np.stack([group.positions.astype(np.float64) for _ in group.universe.trajectory])
 
 
-def chain(n: int, *, swing: float = 1.0, noise: float = 0.1, seed: int = 0) -> Array:
+def chain(n: int, *, swing: float = 1.0, noise: float = 0.1, seed: int = 0) -> Float64:
     """A chain of ten beads that bends in two independent modes, and noise, (n, 10, 3)."""
     rng = np.random.default_rng(seed)
     turn = np.linspace(0.0, 3.0, 10)
@@ -76,7 +75,7 @@ def chain(n: int, *, swing: float = 1.0, noise: float = 0.1, seed: int = 0) -> A
     return x + noise * rng.normal(size=x.shape)
 
 
-def pulled(n: int) -> Array:
+def pulled(n: int) -> Float64:
     """The chain, drawn out from end to end once."""
     x = chain(n, swing=0.3)
     x[:, :, 0] *= np.linspace(0.7, 1.3, n)[:, None]
@@ -96,7 +95,7 @@ def molecules(n: int) -> mda.Universe:
     return made
 
 
-def of_embedding(model: Model, frames: Array) -> dict[str, Any]:
+def of_embedding(model: Model, frames: Float64) -> dict[str, Any]:
     """The verdict on other frames."""
     found = model.encode(frames)
     inside = None if found.in_support is None else float(found.in_support.mean())
@@ -153,14 +152,14 @@ def systems() -> Iterator[System]:
     yield System("draws of AdK", (UNUSABLE,), "conformations_not_valid", lambda: kinase().generate(200).figures)
 
 
-def memorised() -> tuple[Array]:
+def memorised() -> tuple[Float64]:
     """Frames with far more motions than two dimensions hold: what is left is learned by heart."""
     rng = np.random.default_rng(2)
     rod = np.c_[3.8 * np.arange(60.0), np.zeros((60, 2))]
     return (np.asarray(rod + 2.0 * rng.normal(size=(400, 60, 3))),)
 
 
-def close() -> Array:
+def close() -> Float64:
     """The 3-D bead chain whose frames are close in time."""
     return np.asarray(np.load(EXAMPLES / "chain3d_close.npz")["positions"][:3000], dtype=np.float64)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae import Model, TrainConfig, plots
@@ -24,8 +23,8 @@ from trajvae.plots.panels import panels_of
 from trajvae.store import read_contents, read_model
 from trajvae.store.checksums import NAME, SEAL
 from trajvae.topology import Topology
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating]
 SEARCH = Search(starts=4, steps=5, noise=4, draws=16, keep=3)
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
@@ -63,13 +62,13 @@ def added() -> Iterator[None]:
     del OBSERVABLES["bend"], OBSERVABLES["turn"], OBJECTIVES["height"]
 
 
-def trained(chain: Array) -> Model:
+def trained(chain: Floats) -> Model:
     """A model of three epochs."""
     return Model.train(chain.copy(), TrainConfig(epochs=3, hidden=(16,)), device="cpu")
 
 
 @pytest.fixture(scope="module")
-def extended(chain: Array, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def extended(chain: Floats, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of a model that was trained with the additions, written before they are taken out."""
     folder = tmp_path_factory.mktemp("extended")
     with warnings.catch_warnings():
@@ -117,7 +116,7 @@ def test_a_model_with_unknown_observables_is_saved_as_it_was(extended: Path, tmp
     assert "bend" not in Model.load(extended / "model.h5").generate(3).observables
 
 
-def test_a_model_written_before_loads(tiny_model: Model, chain: Array, tmp_path: Path, added: None) -> None:
+def test_a_model_written_before_loads(tiny_model: Model, chain: Floats, tmp_path: Path, added: None) -> None:
     """It lacks the added observables; all else works, and what is measured anew has them."""
     tiny_model.save(tmp_path / "model.h5")
     old = Model.load(tmp_path / "model.h5")
@@ -141,7 +140,7 @@ def test_a_model_without_observables_loads(tiny_model: Model, tmp_path: Path) ->
     assert panels_of(plots.read(tmp_path / "model.h5"))
 
 
-def test_values_are_those_of_the_function(extended: Path, chain: Array) -> None:
+def test_values_are_those_of_the_function(extended: Path, chain: Floats) -> None:
     """Of every frame, in the model and in the embedding."""
     a, b = (chain[:, k].astype(np.float64) - chain[:, 6] for k in (0, 11))
     twin = np.degrees(np.arccos((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)))
@@ -189,7 +188,7 @@ def test_names_of_columns_are_refused(tiny_model: Model, name: str, monkeypatch:
         tiny_model.generate(1)
 
 
-def test_an_observable_that_is_not_finite_is_left_out(chain: Array, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_observable_that_is_not_finite_is_left_out(chain: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a warning after the training, which is not lost; a molecule without it has none."""
     monkeypatch.setitem(OBSERVABLES, "root", lambda t: Observable("root", "", lambda x: (x[:, 0, 0] - 1e3).sqrt()))
     monkeypatch.setitem(OBSERVABLES, "none", lambda t: None)
@@ -198,7 +197,7 @@ def test_an_observable_that_is_not_finite_is_left_out(chain: Array, monkeypatch:
     assert set(model.record.observables) == {"rg", "end_to_end"}
 
 
-def test_the_command_line_takes_them(chain: Array, tmp_path: Path) -> None:
+def test_the_command_line_takes_them(chain: Floats, tmp_path: Path) -> None:
     """Where a program imports its additions before it; `info` and `plot` say the unit without them."""
     np.save(tmp_path / "traj.npy", chain)
     (tmp_path / "own.py").write_text(

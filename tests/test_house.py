@@ -15,6 +15,8 @@ ORDER = (
     "errors",
     "runtime",
     "_version",
+    "_moved",
+    "typing",
     "keywords",
     "display",
     "dataframes",

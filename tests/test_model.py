@@ -11,12 +11,10 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig, TrajvaeError
 from trajvae.errors import ModelError, OutputError, ReadError
-
-Array = NDArray[np.floating]
+from trajvae.typing import Floats
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
@@ -36,7 +34,7 @@ def named_model(examples: Path) -> Model:
     return Model.train(examples / "chain2d.dcd", TrainConfig(epochs=3, hidden=(16,)), reading=reading, device="cpu")
 
 
-def test_a_loaded_model_encodes_the_same_bits(tiny_model: Model, saved: Path, chain: Array) -> None:
+def test_a_loaded_model_encodes_the_same_bits(tiny_model: Model, saved: Path, chain: Floats) -> None:
     """T6: save, load, encode: every number is bit-identical, also under inference mode."""
     loaded = Model.load(saved, device="cpu")
     before = tiny_model.encode(chain.copy())
@@ -47,7 +45,7 @@ def test_a_loaded_model_encodes_the_same_bits(tiny_model: Model, saved: Path, ch
     assert before.figures == after.figures
 
 
-def test_encoding_twice_is_the_same_bits(tiny_model: Model, chain: Array) -> None:
+def test_encoding_twice_is_the_same_bits(tiny_model: Model, chain: Floats) -> None:
     """T6: two calls agree, whatever torch's own generator."""
     first = tiny_model.encode(chain.copy()).latent
     torch.manual_seed(9)
@@ -106,7 +104,7 @@ def test_training_on_a_file_keeps_its_topology(named_model: Model) -> None:
     assert [Path(f).name for f in named_model.files] == ["chain2d.dcd"]
 
 
-def test_the_reading_s_selection_is_the_model_s(chain: Array) -> None:
+def test_the_reading_s_selection_is_the_model_s(chain: Floats) -> None:
     """A model trained on a selection applies it to what it is given later."""
     model = Model.train(
         chain.copy(), TrainConfig(epochs=3, hidden=(16,)), reading=Reading(select="index 2:9"), device="cpu"
@@ -118,7 +116,7 @@ def test_the_reading_s_selection_is_the_model_s(chain: Array) -> None:
 # --- other molecules
 
 
-def test_another_number_of_atoms_is_refused(tiny_model: Model, chain: Array) -> None:
+def test_another_number_of_atoms_is_refused(tiny_model: Model, chain: Floats) -> None:
     """The message says how many were wanted and how many came."""
     with pytest.raises(ModelError, match=r"another molecule.*12 atoms.*11") as caught:
         tiny_model.encode(chain[:, :11].copy())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from trajvae._moved import install
 from trajvae._version import __version__
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ __all__ = [
     "__version__",
     "compare",
 ]
+
+install()
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 from MDAnalysis.analysis.base import AnalysisBase, ResultsGroup
 from MDAnalysis.coordinates.memory import MemoryReader
-from numpy.typing import NDArray
 
 from trajvae.display import Displayed, Summary
 from trajvae.errors import ReadError
@@ -17,7 +16,8 @@ from trajvae.outputs.embed import Embedding
 from trajvae.readers.consecutive import at_usual_stride
 from trajvae.readers.data_set import Chunk, Frames, ReadingPass, join_chunks
 from trajvae.readers.file_formats.library import ReaderFrames
-from trajvae.readers.frames import Array, ArrayFrames, FrameBlock
+from trajvae.readers.frames import ArrayFrames, FrameBlock
+from trajvae.typing import Float64, Floats, Int64
 
 
 class Collect(Displayed, AnalysisBase):  # type: ignore[misc]
@@ -132,7 +132,7 @@ class Collect(Displayed, AnalysisBase):  # type: ignore[misc]
             chunk, rows = self._checked(xyz, boxes)
         return dataclasses.replace(chunk, follows=chunk.follows & at_usual_stride(frames[rows]))
 
-    def _checked(self, xyz: Array, boxes: NDArray[np.float64]) -> tuple[Chunk, NDArray[np.int64]]:
+    def _checked(self, xyz: Floats, boxes: Float64) -> tuple[Chunk, Int64]:
         """Return the frames that have positions, checked and made whole, and their rows among all."""
         file, frame, rows = self._places()
         if not len(rows):
@@ -147,7 +147,7 @@ class Collect(Displayed, AnalysisBase):  # type: ignore[misc]
             parts.append(ahead.chunk(block.rows(same), frame[same], int(file[same[0]])))
         return join_chunks(parts), rows
 
-    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def _places(self) -> tuple[Int64, Int64, Int64]:
         """Number of the file and of the frame in it of every frame that has positions, and its row among all."""
         parts = getattr(self._trajectory, "readers", ()) if len(self._plan.files) > 1 else ()
         before, numbers, files = 0, [], []

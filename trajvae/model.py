@@ -6,9 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trajvae.config import TrainConfig
 from trajvae.display import Displayed, Summary
 from trajvae.errors import ModelError
@@ -38,6 +35,7 @@ from trajvae.training import options as train_options
 from trajvae.training.frame_source import InMemoryFrames
 from trajvae.training.options import ResumeOptions, RunOptions, TrainOptions, running
 from trajvae.training.session import resume, train, train_frames
+from trajvae.typing import Float64, Floats
 
 
 class Model(Displayed):
@@ -187,7 +185,7 @@ class Model(Displayed):
         """
         return embed(self.pipeline, self.open(source, reading), progress, rmsd=rmsd, record=self.record)
 
-    def decode(self, latent: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    def decode(self, latent: Floats) -> Float64:
         """Return mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""
         return self.pipeline.decode(latent)
 

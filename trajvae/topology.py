@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.display import Brief
+from trajvae.typing import AnyArray, Float64, Int64, Text
 
 GROUPS = ("chains", "icodes", "residues", "segments", "chain_indices")
 
 
-def runs(*columns: NDArray[np.generic]) -> NDArray[np.int64]:
+def runs(*columns: AnyArray) -> Int64:
     """Number the runs of rows that agree in all columns.
 
     Parameters
@@ -30,11 +30,11 @@ def runs(*columns: NDArray[np.generic]) -> NDArray[np.int64]:
     return np.cumsum(changes, dtype=np.int64)
 
 
-def _unknown_text() -> NDArray[np.str_]:
+def _unknown_text() -> Text:
     return np.empty(0, dtype="U1")
 
 
-def _unknown_indices() -> NDArray[np.int64]:
+def _unknown_indices() -> Int64:
     return np.empty(0, dtype=np.int64)
 
 
@@ -63,18 +63,18 @@ class Topology(Brief):
     them apart. An array of length 0 stands for the default.
     """
 
-    names: NDArray[np.str_]
-    elements: NDArray[np.str_]
-    resnames: NDArray[np.str_]
-    segids: NDArray[np.str_]
-    resids: NDArray[np.int64]
-    masses: NDArray[np.float64]
-    bonds: NDArray[np.int64]
-    chains: NDArray[np.str_] = field(default_factory=_unknown_text)
-    icodes: NDArray[np.str_] = field(default_factory=_unknown_text)
-    residues: NDArray[np.int64] = field(default_factory=_unknown_indices)
-    segments: NDArray[np.int64] = field(default_factory=_unknown_indices)
-    chain_indices: NDArray[np.int64] = field(default_factory=_unknown_indices)
+    names: Text
+    elements: Text
+    resnames: Text
+    segids: Text
+    resids: Int64
+    masses: Float64
+    bonds: Int64
+    chains: Text = field(default_factory=_unknown_text)
+    icodes: Text = field(default_factory=_unknown_text)
+    residues: Int64 = field(default_factory=_unknown_indices)
+    segments: Int64 = field(default_factory=_unknown_indices)
+    chain_indices: Int64 = field(default_factory=_unknown_indices)
 
     def __post_init__(self) -> None:
         if not len(self.chains):
@@ -88,7 +88,7 @@ class Topology(Brief):
         if not len(self.residues):
             self._set("residues", runs(self.segments, self.chain_indices, self.resids, self.icodes, self.resnames))
 
-    def _set(self, name: str, values: NDArray[np.generic]) -> None:
+    def _set(self, name: str, values: AnyArray) -> None:
         object.__setattr__(self, name, values)
 
     @property
@@ -108,7 +108,7 @@ class Topology(Brief):
         one = np.ones(n_atoms, dtype=np.int64)
         return cls(empty, empty, empty, empty, one, np.ones(n_atoms), np.empty((0, 2), dtype=np.int64))
 
-    def subset(self, indices: NDArray[np.int64]) -> Topology:
+    def subset(self, indices: Int64) -> Topology:
         """Return the topology of some of the atoms, with the bonds among them renumbered."""
         place = np.full(self.n_atoms, -1, dtype=np.int64)
         place[indices] = np.arange(len(indices))
@@ -119,12 +119,12 @@ class Topology(Brief):
             arrays[name] = runs(arrays[name])
         return Topology(**arrays, bonds=kept)
 
-    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+    def to_arrays(self) -> dict[str, AnyArray]:
         """Return all fields by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[np.generic]]) -> Topology:
+    def from_arrays(cls, arrays: dict[str, AnyArray]) -> Topology:
         """Return the topology of `to_arrays`; bonds keep their (B, 2) shape when empty.
 
         Files of earlier versions lack the arrays named in `GROUPS`, which then take their defaults.
@@ -145,7 +145,7 @@ class Topology(Brief):
             chain_indices=arrays.get("chain_indices", none).astype(np.int64),
         )
 
-    def backbone_bonds(self) -> NDArray[np.int64]:
+    def backbone_bonds(self) -> Int64:
         """Return the bonds if there are any, otherwise consecutive atoms of the same segment.
 
         Returns

@@ -8,7 +8,8 @@ import MDAnalysis as mda
 import mdtraj
 import numpy as np
 from MDAnalysisTests.datafiles import DCD, PSF
-from numpy.typing import NDArray
+
+from trajvae.typing import Float32, Int64
 
 SELECTION = "name CA"
 
@@ -18,7 +19,7 @@ def universe(*, in_memory: bool = False) -> mda.Universe:
     return mda.Universe(PSF, DCD, in_memory=in_memory)
 
 
-def alphas() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def alphas() -> tuple[Int64, Float32]:
     """Indices of the C-alphas, and their positions (98, 214, 3) in Å."""
     atoms = universe().select_atoms(SELECTION)
     xyz = atoms.universe.trajectory.timeseries(asel=atoms, order="fac")

@@ -15,7 +15,6 @@ import numpy as np
 from MDAnalysis.lib.formats.libdcd import DCDFile
 from MDAnalysisTests.datafiles import DCD, PSF
 from mdtraj.formats import DCDTrajectoryFile, XTCTrajectoryFile
-from numpy.typing import NDArray
 
 from speed.adk import SELECTION, alphas, files
 from speed.clock import Timer, Times, in_turn, seconds
@@ -23,13 +22,14 @@ from speed.products import layers, products
 from speed.record import Record, at_most
 from speed.superposition import by_mdtraj
 from trajvae import Model, Reading, TrainConfig
+from trajvae.typing import Float32, Int64
 
 FRAMES, ROUNDS = 2000, 7
 PARTS = 1.5  # times superposition and products
 XTC_BOUND = 1.35  # times its read
 
 
-def _reads(kind: str, path: Path, atoms: NDArray[np.int64]) -> dict[str, Timer]:
+def _reads(kind: str, path: Path, atoms: Int64) -> dict[str, Timer]:
     """Every way of the two libraries to read the selection; the topology is parsed already."""
     opened = mda.Universe(PSF, str(path))
     chosen, top = opened.atoms[atoms], mdtraj.load_psf(PSF)
@@ -54,7 +54,7 @@ def _reads(kind: str, path: Path, atoms: NDArray[np.int64]) -> dict[str, Timer]:
     return {f"read, {name}": seconds(run) for name, run in out.items()}
 
 
-def _parts(model: Model, x: NDArray[np.float32]) -> dict[str, Timer]:
+def _parts(model: Model, x: Float32) -> dict[str, Timer]:
     """Superposition, by us and by mdtraj, and the encoder's products of all frames."""
     reference = model.pipeline.alignment.reference.astype(np.float32)
     encoder = model.pipeline.vae.encoder

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from trajvae.typing import Float64
 
 HIDDEN = (256, 256, 256)
 
@@ -44,7 +45,7 @@ class Setting:
         """That are trained on."""
         return self.batch * self.batches
 
-    def positions(self, more: int = 0) -> NDArray[np.float64]:
+    def positions(self, more: int = 0) -> Float64:
         """Frames in space, and some more to be held out."""
         return np.random.default_rng(0).standard_normal((self.frames + more, self.atoms, 3))
 

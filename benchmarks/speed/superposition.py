@@ -9,18 +9,17 @@ import mdtraj
 import numpy as np
 from MDAnalysis.analysis.align import AlignTraj
 from MDAnalysis.coordinates.memory import MemoryReader
-from numpy.typing import NDArray
 
 from speed.adk import SELECTION, alphas, universe
 from speed.clock import Timer, in_turn, seconds
 from speed.record import Record, at_least
 from trajvae.readers import Alignment
+from trajvae.typing import Float32
 
-Positions = NDArray[np.float32]
 AGREE = 2e-3  # Å: mdtraj computes in float32
 
 
-def by_mdtraj(x: Positions, reference: Positions) -> Callable[[], Positions]:
+def by_mdtraj(x: Float32, reference: Float32) -> Callable[[], Float32]:
     """Superposes in place: what is turned already takes as long as what is not."""
     topology = mdtraj.Topology()
     chain = topology.add_chain()
@@ -30,7 +29,7 @@ def by_mdtraj(x: Positions, reference: Positions) -> Callable[[], Positions]:
     return lambda: moving.superpose(fixed, parallel=False).xyz * 10.0
 
 
-def _of_alphas(x: Positions, reference: Positions) -> Timer:
+def _of_alphas(x: Float32, reference: Float32) -> Timer:
     """AlignTraj of a Universe that holds nothing else, in memory; each time on the frames as they came."""
     atoms = universe().select_atoms(SELECTION)
     fixed = mda.Merge(atoms).load_new(reference[None].copy(), format=MemoryReader)

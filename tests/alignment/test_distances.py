@@ -7,27 +7,26 @@ from pathlib import Path
 import mdtraj
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from trajvae.alignment.align import pairwise_rmsd
 from trajvae.alignment.distances import rmsd_matrix
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating]
 PRECISION = 1e-6  # of the frames' size, as its docstring promises
 
 
-def _frames(n: int, n_atoms: int = 9, dimension: int = 3, seed: int = 0) -> Array:
+def _frames(n: int, n_atoms: int = 9, dimension: int = 3, seed: int = 0) -> Floats:
     return 3.0 * np.random.default_rng(seed).normal(size=(n, n_atoms, dimension)) + 5.0
 
 
-def _one_by_one(a: Array, b: Array) -> Array:
+def _one_by_one(a: Floats, b: Floats) -> Floats:
     """The same by singular values of one pair at a time."""
     ones = np.ones(a.shape[1])
     return np.stack([pairwise_rmsd(np.repeat(x[None], len(b), axis=0), b, ones) for x in a])
 
 
-def _turned(x: Array, seed: int = 0) -> Array:
+def _turned(x: Floats, seed: int = 0) -> Floats:
     """Each frame turned properly and shifted, by another amount."""
     random = np.random.default_rng(seed)
     if x.shape[2] == 3:
@@ -38,7 +37,7 @@ def _turned(x: Array, seed: int = 0) -> Array:
     return x @ turns + random.normal(0, 10, (len(x), 1, x.shape[2]))
 
 
-def _size(x: Array) -> float:
+def _size(x: Floats) -> float:
     return float(np.sqrt(np.square(x - x.mean(axis=1, keepdims=True)).sum(axis=2).mean()))
 
 

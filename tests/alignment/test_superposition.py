@@ -6,14 +6,12 @@ import MDAnalysis as mda
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.alignment.align import mean_structure, rmsd, superpose
 from trajvae.alignment.differentiable import superposed
 from trajvae.errors import ModelError
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 
 @pytest.fixture(params=[2, 3], ids=["plane", "space"])

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae import TrainConfig
@@ -20,6 +19,7 @@ from trajvae.models.evidence import group_sizes, nested_bounds
 from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.topology import Topology
+from trajvae.typing import Float64
 
 CASES: list[dict[str, Any]] = [
     {"backend": "euclidean"},
@@ -46,7 +46,7 @@ DRAWS = {"cartesian": (3000, 100_000), "internal": (1000, 20_000)}  # of each po
 _WIDE = {"log_scale": 1.0, "log_concentration": -2.0}
 
 
-def _triangle(config: TrainConfig) -> tuple[VAE, NDArray[np.float64]]:
+def _triangle(config: TrainConfig) -> tuple[VAE, Float64]:
     """Three atoms in the plane, in cartesian features."""
     x = np.random.default_rng(0).normal(size=(60, 3, 2)) * [1.0, 0.5]
     vae = build_vae(
@@ -56,7 +56,7 @@ def _triangle(config: TrainConfig) -> tuple[VAE, NDArray[np.float64]]:
     return vae, x
 
 
-def _molecule(config: TrainConfig, dimension: int) -> tuple[VAE, NDArray[np.float64]]:
+def _molecule(config: TrainConfig, dimension: int) -> tuple[VAE, Float64]:
     """A chain of five atoms whose torsions turn, in internal coordinates: bonds, angles and torsions."""
     bend = 2.0 * np.arange(5)
     coil = 1.5 * np.stack([np.cos(bend), np.sin(bend), 0.6 * bend], axis=1)[:, :dimension]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.alignment.align import Alignment
@@ -15,8 +14,6 @@ from trajvae.errors import OptionError, ReadError
 from trajvae.features import FEATURES, Features, FittingData, ShapeSpace, features_of
 from trajvae.features.cartesian import constraints, householder, principal_components
 from trajvae.topology import Topology
-
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from scipy.stats import circmean, circstd, norm
 from torch import Tensor
 
@@ -18,8 +17,8 @@ from trajvae.features.internal import STIFF
 from trajvae.features.rebuild import Coordinates, RebuildPlan, measure, rebuild
 from trajvae.readers import Reading, open_source
 from trajvae.topology import Topology
+from trajvae.typing import Float64
 
-Float64 = NDArray[np.float64]
 N_FRAMES = 400
 FOUR = np.array([[1, -1, -1], [-1, -1, -1], [1, 0, -1], [2, 1, 0]])  # a chain of four atoms
 

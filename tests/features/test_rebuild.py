@@ -11,7 +11,6 @@ import pytest
 import torch
 from MDAnalysis.lib.distances import calc_angles, calc_bonds, calc_dihedrals
 from MDAnalysisTests.datafiles import DCD, DCD2, PSF
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.alignment.align import center, optimal_rotations, pairwise_rmsd
@@ -19,6 +18,7 @@ from trajvae.errors import TrajvaeWarning
 from trajvae.features.rebuild import Coordinates, RebuildPlan, log_volume, measure, rebuild
 from trajvae.features.tree import spanning_tree
 from trajvae.readers import Reading, open_source
+from trajvae.typing import Float64
 
 SOURCES = {
     "dipeptide": lambda e: (e / "alanine_dipeptide.xtc", Reading(topology=e / "alanine_dipeptide.pdb", select="all")),
@@ -43,7 +43,7 @@ class Molecule:
     plan: RebuildPlan
 
     @property
-    def weights(self) -> NDArray[np.float64]:
+    def weights(self) -> Float64:
         """One for every atom."""
         return np.ones(self.x.shape[1])
 

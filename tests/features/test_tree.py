@@ -8,27 +8,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae.alignment.align import pairwise_rmsd
 from trajvae.features.rebuild import RebuildPlan, measure, rebuild
 from trajvae.features.tree import generations, link_fragments, spanning_tree
 from trajvae.readers import Reading, open_source
 from trajvae.topology import Topology
+from trajvae.typing import Float64, Int64
 
-Index = NDArray[np.int64]
-Float64 = NDArray[np.float64]
 Bonds = Sequence[tuple[int, int]]
 
 
-def tree(bonds: Bonds, x: Float64, heavy: Sequence[bool] | None = None) -> Index:
+def tree(bonds: Bonds, x: Float64, heavy: Sequence[bool] | None = None) -> Int64:
     """References of one frame (N, D) or of frames (T, N, D); all atoms are heavy unless told."""
     x = x if x.ndim == 3 else x[None]
     light = np.ones(x.shape[1], dtype=bool) if heavy is None else np.array(heavy)
     return spanning_tree(np.array(bonds, dtype=np.int64).reshape(-1, 2), x, light)
 
 
-def assert_sound(references: Index, dimension: int) -> None:
+def assert_sound(references: Int64, dimension: int) -> None:
     """Each atom is placed once, from different atoms placed before it; only the first D have references missing."""
     n = len(references)
     assert references.shape == (n, dimension) and references.dtype == np.int64
@@ -44,14 +42,14 @@ def assert_sound(references: Index, dimension: int) -> None:
     assert [(references[:, k] >= 0).sum() for k in range(dimension)] == [max(n - k, 0) for k in range(1, dimension + 1)]
 
 
-def assert_returns(references: Index, x: Float64) -> None:
+def assert_returns(references: Int64, x: Float64) -> None:
     """Frames (T, N, D) rebuilt from their own coordinates are the same to 1e-10 Å."""
     plan = RebuildPlan(references)
     y = rebuild(measure(torch.from_numpy(x), plan), plan).numpy()
     assert pairwise_rmsd(y, x, np.ones(x.shape[1])).max() < 1e-10
 
 
-def parents(references: Index) -> set[tuple[int, int]]:
+def parents(references: Int64) -> set[tuple[int, int]]:
     """The bonds of the tree, smaller atom first."""
     return {(min(a, p), max(a, p)) for a, p in enumerate(references[:, 0].tolist()) if p >= 0}
 
@@ -256,7 +254,7 @@ def test_the_smallest_molecules_have_trees(n, dimension):
 
 
 @pytest.fixture(scope="module")
-def dipeptide(examples) -> tuple[Topology, Index]:
+def dipeptide(examples) -> tuple[Topology, Int64]:
     """All atoms of alanine dipeptide, hydrogens named before carbons, and their references."""
     reading = Reading(topology=examples / "alanine_dipeptide.pdb", select="all", step=100)
     frames = open_source(examples / "alanine_dipeptide.xtc", reading)

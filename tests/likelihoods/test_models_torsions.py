@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from scipy import special, stats
 from scipy.integrate import cumulative_trapezoid, trapezoid
 from torch import Tensor
 from torch import distributions as td
 
 from trajvae.likelihoods.torsions import inverse, log_density, mean_direction, mixture_terms
+from trajvae.typing import Float64
 
 CAP = 100.0  # the largest concentration
 STEP = 2.0 * math.pi / 256  # of the grid by which draws are made
-Float64 = NDArray[np.float64]
 
 
 def _capped(size: float) -> float:

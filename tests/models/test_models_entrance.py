@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model
 from trajvae.alignment.align import Alignment
@@ -13,13 +12,12 @@ from trajvae.config import TrainConfig
 from trajvae.models.fused_encoder import fuse
 from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
-
-Array = NDArray[np.floating]
+from trajvae.typing import Floats
 
 ATOMS = 60
 
 
-def _frames() -> Array:
+def _frames() -> Floats:
     """Frames whose stiffest components are a hundredth of the softest, about a structure of 30 Å; float64."""
     random = np.random.default_rng(0)
     modes = random.normal(size=(40, ATOMS * 3)) * np.geomspace(1.0, 0.01, 40)[:, None]
@@ -27,7 +25,7 @@ def _frames() -> Array:
     return mean + (random.normal(size=(300, 40)) @ modes).reshape(300, ATOMS, 3)
 
 
-def _vae(x: Array, n_inputs: int, width: int) -> VAE:
+def _vae(x: Floats, n_inputs: int, width: int) -> VAE:
     alignment = Alignment.fit("superpose", x, np.ones(ATOMS))
     vae = build_vae(TrainConfig(hidden=(width, 20)), alignment, ModelSizes(n_inputs, "isotropic", 1e-3, 300))
     space = vae.features.shape_space
@@ -53,7 +51,7 @@ def test_the_short_way_is_the_long_one(n_inputs: int, width: int) -> None:
         assert (got[name] - value).abs().max() < 1e-5 * value.std(dim=0).max() + 1e-6
 
 
-def test_weights_that_change_are_seen(tiny_model: Model, chain: Array) -> None:
+def test_weights_that_change_are_seen(tiny_model: Model, chain: Floats) -> None:
     """Encoding twice with a step of training in between is encoding with both sets of weights."""
     pipeline = tiny_model.pipeline
     layer = pipeline.vae.encoder.first
@@ -67,7 +65,7 @@ def test_weights_that_change_are_seen(tiny_model: Model, chain: Array) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_without_measures_latents_are_the_same(tiny_model: Model, chain: Array, dtype: type) -> None:
+def test_without_measures_latents_are_the_same(tiny_model: Model, chain: Floats, dtype: type) -> None:
     """Bit for bit, with the aligned frames; what is not measured is NaN, and measures take no other way."""
     x = chain.astype(dtype)
     full, aligned = tiny_model.pipeline.encode(x)
@@ -80,7 +78,7 @@ def test_without_measures_latents_are_the_same(tiny_model: Model, chain: Array, 
         assert len(measure) == len(x) and np.isnan(measure).all()
 
 
-def test_single_precision_measures_what_double_does(tiny_model: Model, chain: Array) -> None:
+def test_single_precision_measures_what_double_does(tiny_model: Model, chain: Floats) -> None:
     """Latents, and RMSDs in Å, to 1e-5, KL to 1e-4 nats."""
     single, _ = tiny_model.pipeline.encode(chain)
     double, _ = tiny_model.pipeline.encode(chain.astype(np.float64))

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import norm
 
@@ -21,15 +20,15 @@ from trajvae.latents import Params
 from trajvae.models.evidence import mutual_information, prior_gap
 from trajvae.models.pipeline import ModelSizes, Pipeline, build_vae
 from trajvae.topology import Topology
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating]
 FRAMES = 800
 
 
 class Known(torch.nn.Module):
     """An encoder whose posterior parameters are written down frame by frame, whatever the frames."""
 
-    def __init__(self, **params: Array) -> None:
+    def __init__(self, **params: Floats) -> None:
         super().__init__()
         self.params = {k: torch.from_numpy(np.asarray(v)).float() for k, v in params.items()}
 
@@ -39,7 +38,7 @@ class Known(torch.nn.Module):
         return self.params
 
 
-def _pipeline(latent_dim: int, backend: str = "euclidean", **params: Array) -> tuple[Pipeline, Array]:
+def _pipeline(latent_dim: int, backend: str = "euclidean", **params: Floats) -> tuple[Pipeline, Floats]:
     """A model whose posteriors are given, and as many frames."""
     x = np.random.default_rng(0).normal(size=(len(next(iter(params.values()))), 5, 2))
     config = TrainConfig(backend=backend, latent_dim=latent_dim, hidden=(8,), align="none")
@@ -50,12 +49,12 @@ def _pipeline(latent_dim: int, backend: str = "euclidean", **params: Array) -> t
     return Pipeline(config, sizes, Topology.anonymous(5), alignment, vae, torch.device("cpu")), x
 
 
-def _normal(loc: Array, scale: Array | float) -> tuple[Pipeline, Array]:
+def _normal(loc: Floats, scale: Floats | float) -> tuple[Pipeline, Floats]:
     """Normal posteriors at loc (T, dim)."""
     return _pipeline(loc.shape[1], loc=loc, log_scale=np.log(np.broadcast_to(scale, loc.shape)))
 
 
-def _exact(loc: Array, scale: Array) -> tuple[float, float]:
+def _exact(loc: Floats, scale: Floats) -> tuple[float, float]:
     """Mutual information of z and which of the normals (T,) it is of, by quadrature in one dimension; its error.
 
     The second number is the standard error of one draw a component.
@@ -149,7 +148,7 @@ def test_the_elbo_s_divergence_is_information_and_gap() -> None:
 # --- curved latent spaces
 
 
-def _directions(n: int, seed: int = 0) -> Array:
+def _directions(n: int, seed: int = 0) -> Floats:
     z = np.random.default_rng(seed).normal(size=(n, 3))
     return np.asarray(z / np.linalg.norm(z, axis=1, keepdims=True))
 
@@ -170,7 +169,7 @@ def test_on_a_sphere_too() -> None:
     )
 
 
-def _spread(n: int) -> Array:
+def _spread(n: int) -> Floats:
     """Points far from each other on a sphere, along a spiral."""
     height = 1.0 - (2.0 * np.arange(n) + 1.0) / n
     turn = np.arange(n) * math.pi * (3.0 - math.sqrt(5.0))
@@ -192,7 +191,7 @@ def test_narrow_posteriors_on_a_sphere_are_as_in_the_plane() -> None:
 
 
 @pytest.mark.parametrize("backend", ["hyperspherical", "product", "rhvae", "embedded"])
-def test_every_backend_stays_in_bounds(chain: Array, backend: str) -> None:
+def test_every_backend_stays_in_bounds(chain: Floats, backend: str) -> None:
     """Between nothing and the log of the number of frames, and the gap is what is left of the divergence."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)
@@ -205,7 +204,7 @@ def test_every_backend_stays_in_bounds(chain: Array, backend: str) -> None:
 # --- from the prior
 
 
-def _matched(dim: int, width: float, seed: int = 5) -> Array:
+def _matched(dim: int, width: float, seed: int = 5) -> Floats:
     """Centres of posteriors of one width that together are the standard normal prior."""
     return np.asarray(math.sqrt(1.0 - width**2) * np.random.default_rng(seed).normal(size=(FRAMES, dim)))
 
@@ -258,7 +257,7 @@ def test_the_gap_is_the_seed_s_and_never_below_nothing() -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(chain: Array) -> dict[str, Model]:
+def trained(chain: Floats) -> dict[str, Model]:
     """A model that says something, and one whose divergence costs so much that it says nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)
@@ -279,7 +278,7 @@ def test_a_collapsed_model_says_nothing(trained: dict[str, Model]) -> None:
     assert trained["good"].figures["mutual_information"] > 0.5
 
 
-def test_figures_add_up(trained: dict[str, Model], chain: Array) -> None:
+def test_figures_add_up(trained: dict[str, Model], chain: Floats) -> None:
     """Information is that of the frames, at most the log of their number; the gap is that of the frames too."""
     for model in trained.values():
         figures = model.figures

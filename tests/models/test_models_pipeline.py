@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from MDAnalysis.analysis.rms import rmsd
-from numpy.typing import NDArray
 from scipy.stats import special_ortho_group
 
 from trajvae import Model, TrainConfig
@@ -19,11 +18,10 @@ from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.models.encoded import join
 from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating]
 
-
-def _moved(x: Array, seed: int = 0, shift: float = 5.0) -> Array:
+def _moved(x: Floats, seed: int = 0, shift: float = 5.0) -> Floats:
     """Every frame turned and shifted at random, in its own precision."""
     random = np.random.default_rng(seed)
     turns = special_ortho_group.rvs(x.shape[2], size=len(x), random_state=random)
@@ -31,7 +29,7 @@ def _moved(x: Array, seed: int = 0, shift: float = 5.0) -> Array:
     return moved.astype(x.dtype)
 
 
-def _superposed(a: Array, b: Array) -> float:
+def _superposed(a: Floats, b: Floats) -> float:
     """RMSD of two frames by the best proper rotation: MDAnalysis' in space, a complex inner product in the plane."""
     if a.shape[1] == 3:
         return float(rmsd(a, b, superposition=True))
@@ -43,7 +41,7 @@ def _superposed(a: Array, b: Array) -> float:
 @pytest.fixture(
     scope="module", params=[(2, "superpose"), (2, "principal"), (3, "superpose"), (3, "principal")], ids=str
 )
-def aligned_model(request: pytest.FixtureRequest, chain: Array, examples: Path) -> tuple[Model, Array]:
+def aligned_model(request: pytest.FixtureRequest, chain: Floats, examples: Path) -> tuple[Model, Floats]:
     """A model of the chain in the plane or in space, by both ways of alignment, and its frames."""
     dimension, align = request.param
     x = chain.copy() if dimension == 2 else np.load(examples / "chain3d.npz")["positions"][:400]
@@ -52,7 +50,7 @@ def aligned_model(request: pytest.FixtureRequest, chain: Array, examples: Path) 
         return Model.train(x, TrainConfig(epochs=3, hidden=(16,), align=align), device="cpu"), x
 
 
-def test_turning_and_shifting_frames_does_not_move_latents(aligned_model: tuple[Model, Array]) -> None:
+def test_turning_and_shifting_frames_does_not_move_latents(aligned_model: tuple[Model, Floats]) -> None:
     """T10: random turns and shifts of every frame move latents by less than 1e-8 (float64) and 1e-4 (float32)."""
     model, x = aligned_model
     spread = model.record.latent.std(axis=0).max()
@@ -64,7 +62,7 @@ def test_turning_and_shifting_frames_does_not_move_latents(aligned_model: tuple[
         assert spread > 100 * bound
 
 
-def test_a_mirror_image_is_another_molecule(aligned_model: tuple[Model, Array]) -> None:
+def test_a_mirror_image_is_another_molecule(aligned_model: tuple[Model, Floats]) -> None:
     """Reflecting the frames moves their latents: alignment turns and never mirrors."""
     model, x = aligned_model
     mirror = x * np.r_[-1.0, np.ones(x.shape[2] - 1)].astype(x.dtype)
@@ -72,7 +70,7 @@ def test_a_mirror_image_is_another_molecule(aligned_model: tuple[Model, Array]) 
     assert np.abs(first - again).max() > 1e-2 * np.abs(first).max()
 
 
-def test_the_whole_way_back(aligned_model: tuple[Model, Array]) -> None:
+def test_the_whole_way_back(aligned_model: tuple[Model, Floats]) -> None:
     """Reconstruction errors are the superposed RMSD between the frame, as it came, and its decoded mean."""
     model, x = aligned_model
     encoded, _ = model.pipeline.encode(x[:20])
@@ -82,7 +80,7 @@ def test_the_whole_way_back(aligned_model: tuple[Model, Array]) -> None:
     np.testing.assert_allclose(encoded.rmsd, twin, atol=1e-4)
 
 
-def test_encoding_is_deterministic(tiny_model: Model, chain: Array) -> None:
+def test_encoding_is_deterministic(tiny_model: Model, chain: Floats) -> None:
     """T6: twice the same frames, whatever torch's own generator, under inference mode or not: the same bits."""
     first, _ = tiny_model.pipeline.encode(chain)
     torch.manual_seed(77)
@@ -94,7 +92,7 @@ def test_encoding_is_deterministic(tiny_model: Model, chain: Array) -> None:
         assert np.array_equal(a, c)
 
 
-def test_precision_follows_the_frames(tiny_model: Model, chain: Array) -> None:
+def test_precision_follows_the_frames(tiny_model: Model, chain: Floats) -> None:
     """float64 frames are encoded in float64: close to, and not the same as, float32 ones."""
     single, _ = tiny_model.pipeline.encode(chain)
     double, _ = tiny_model.pipeline.encode(chain.astype(np.float64))
@@ -105,7 +103,7 @@ def test_precision_follows_the_frames(tiny_model: Model, chain: Array) -> None:
     assert (double.latent != double.latent.astype(np.float32)).any()
 
 
-def test_frames_are_encoded_one_by_one(tiny_model: Model, chain: Array) -> None:
+def test_frames_are_encoded_one_by_one(tiny_model: Model, chain: Floats) -> None:
     """A frame's latent, scale and errors do not depend on the frames beside it."""
     everything, _ = tiny_model.pipeline.encode(chain.astype(np.float64))
     parts = join([tiny_model.pipeline.encode(chain[i : i + 7].astype(np.float64))[0] for i in range(0, 400, 7)])
@@ -113,7 +111,7 @@ def test_frames_are_encoded_one_by_one(tiny_model: Model, chain: Array) -> None:
         np.testing.assert_allclose(getattr(parts, name), getattr(everything, name), atol=1e-10)
 
 
-def test_pca_rmsd_is_that_of_a_singular_value_decomposition(tiny_model: Model, chain: Array) -> None:
+def test_pca_rmsd_is_that_of_a_singular_value_decomposition(tiny_model: Model, chain: Floats) -> None:
     """`pca_rmsd` equals numpy's: frames projected on two singular vectors of the aligned training frames."""
     pipeline, train = tiny_model.pipeline, tiny_model.record.parts.training
     aligned = pipeline.alignment.apply(chain.astype(np.float64)).reshape(len(chain), -1)

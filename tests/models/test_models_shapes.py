@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from trajvae import Model, TrainConfig
@@ -15,8 +14,8 @@ from trajvae.alignment.align import mean_structure, superpose
 from trajvae.alignment.moves import moves
 from trajvae.features.cartesian import constraints
 from trajvae.models.shape_evidence import shape_bound
+from trajvae.typing import Float64
 
-Float64 = NDArray[np.float64]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 ATOMS, WIDTHS = 8, np.geomspace(0.4, 0.05, 18)

@@ -14,7 +14,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig, compare, plots
 from trajvae.comparison import candidates
@@ -24,6 +23,7 @@ from trajvae.geometry.cube_maps.map_quality import Quality
 from trajvae.latents import embedded
 from trajvae.store import describe
 from trajvae.training.checkpoint_ownership import is_own, sign_origin
+from trajvae.typing import AnyArray
 
 Edited = Callable[[Path], contextlib.AbstractContextManager[h5py.File]]
 
@@ -41,7 +41,7 @@ def _key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def unfinished(chain: NDArray[Any], tmp_path: Path) -> Path:
+def unfinished(chain: AnyArray, tmp_path: Path) -> Path:
     """A checkpoint of a training of a file, whose folder the test works in."""
     np.save(tmp_path / "traj.npy", chain)
     path, steps = tmp_path / "unfinished.h5", iter(range(1000))
@@ -121,7 +121,7 @@ def _fields(file: h5py.File) -> list[Callable[[h5py.File, str], None]]:
     return out
 
 
-def _use(path: Path, x: NDArray[Any]) -> None:
+def _use(path: Path, x: AnyArray) -> None:
     """All that is done with a model, or with a checkpoint: each may be refused."""
     of_complete: list[Callable[[], Any]] = [
         lambda: describe(path),
@@ -146,7 +146,7 @@ def test_names_in_every_text_of_a_model(
     which: str,
     unfinished: Path,
     tiny_model: Model,
-    chain: NDArray[Any],
+    chain: AnyArray,
     tmp_path: Path,
     stranger: list[str],
     edited: Edited,
@@ -178,7 +178,7 @@ def f(n, generator):
 
 
 @pytest.fixture
-def of_function(chain: NDArray[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def of_function(chain: AnyArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint of a training whose latent space is a function's; its map is barely learned."""
     short, quality = wasserstein.Recipe(steps=20, batch=32), Quality(0.0, 1.0, 1.0, 0.0, 0.0, 0.1, 1.0)
     monkeypatch.setattr(embedded, "learn_well", lambda m, seed: (wasserstein.learn(m, seed, short), quality))
@@ -193,7 +193,7 @@ def of_function(chain: NDArray[Any], tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_function_must_be_given_again(
-    of_function: Path, chain: NDArray[Any], stranger: list[str], edited: Edited
+    of_function: Path, chain: AnyArray, stranger: list[str], edited: Edited
 ) -> None:
     """A training that draws by a user's function goes on only where that very name is given in the call."""
     again: dict[str, Any] = {"settings": {"manifold": "curve:f"}}
@@ -222,7 +222,7 @@ def test_a_function_must_be_given_again(
     assert stranger == [] and "evil" not in sys.modules
 
 
-def test_settings_of_a_file_name_no_function(tiny_model: Model, chain: NDArray[Any], stranger: list[str]) -> None:
+def test_settings_of_a_file_name_no_function(tiny_model: Model, chain: AnyArray, stranger: list[str]) -> None:
     """A configuration that was loaded trains anew only where its function is given in this call."""
     values = {**tiny_model.config.to_dict(), "backend": "embedded", "settings": {"manifold": "evil:f"}}
     config = TrainConfig.from_dict(values)
@@ -242,7 +242,7 @@ def test_settings_of_a_file_name_no_function(tiny_model: Model, chain: NDArray[A
     del sys.modules["evil"]
 
 
-def test_files_of_another_s_checkpoint_must_be_given(unfinished: Path, chain: NDArray[Any], tmp_path: Path) -> None:
+def test_files_of_another_s_checkpoint_must_be_given(unfinished: Path, chain: AnyArray, tmp_path: Path) -> None:
     """One's own checkpoint is resumed by the names that it holds, with the user's key alone; another's is not."""
     with pytest.raises(StoppedError):
         Model.resume(unfinished, device="cpu", asked=_stop)
@@ -253,9 +253,7 @@ def test_files_of_another_s_checkpoint_must_be_given(unfinished: Path, chain: ND
         Model.resume(unfinished, tmp_path / "traj.npy", device="cpu", asked=_stop)
 
 
-def test_topologies_of_another_s_checkpoint_must_be_given(
-    unfinished: Path, chain: NDArray[Any], edited: Edited
-) -> None:
+def test_topologies_of_another_s_checkpoint_must_be_given(unfinished: Path, chain: AnyArray, edited: Edited) -> None:
     """Of one whose origin was changed, what is not given is named."""
     with edited(unfinished) as file:
         config = json.loads(file["trajvae"].attrs["config"])

@@ -6,12 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 
 from trajvae.molecule.divergence import BINS, bin_edges, histogram, histogram_divergence
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 
 def _sample(n: int, shift: float = 0.0, seed: int = 0) -> Float64:

@@ -13,7 +13,6 @@ import torch
 from MDAnalysis.analysis.rms import rmsd
 from MDAnalysis.guesser.default_guesser import DefaultGuesser
 from MDAnalysis.lib.distances import calc_angles, calc_bonds, calc_dihedrals
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.molecule.from_mdanalysis import bonds_of, topology_of
@@ -34,8 +33,8 @@ from trajvae.molecule.observables import (
     superposed_rmsd,
 )
 from trajvae.topology import GROUPS, Topology
+from trajvae.typing import Float32, Float64
 
-Float64 = NDArray[np.float64]
 PHI, PSI = (4, 6, 8, 14), (6, 8, 14, 16)
 
 
@@ -126,7 +125,7 @@ def test_superposed_rmsd_of_a_mirror_image(frames: Float64) -> None:
     assert found[7] > 0.3
 
 
-def test_superposed_rmsd_in_the_plane(chain: NDArray[np.float32]) -> None:
+def test_superposed_rmsd_in_the_plane(chain: Float32) -> None:
     """In two dimensions it equals the best of many rotations."""
     x = chain[:5].astype(np.float64)
     x = x - x.mean(axis=1, keepdims=True)

@@ -7,23 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from trajvae.models.partition import partition
 from trajvae.molecule import validity as module
 from trajvae.molecule.validity import CONTACT, NEAR, REASONS, Validity, bond_angles, signed_volumes, widened_range
 from trajvae.readers.sources import Reading, open_source
 from trajvae.topology import Topology
+from trajvae.typing import Floats, Int64
 
-Array = NDArray[np.floating]
 
-
-def _names(found: NDArray[np.int64]) -> list[str]:
+def _names(found: Int64) -> list[str]:
     return [REASONS[i] for i in found.tolist()]
 
 
 @pytest.fixture(scope="module")
-def dipeptide(examples: Path) -> tuple[Array, Topology]:
+def dipeptide(examples: Path) -> tuple[Floats, Topology]:
     """Alanine dipeptide, all atoms, 1000 frames over the run."""
     reading = Reading(topology=examples / "alanine_dipeptide.pdb", select="all", step=10)
     frames = open_source(examples / "alanine_dipeptide.xtc", reading)
@@ -31,7 +29,7 @@ def dipeptide(examples: Path) -> tuple[Array, Topology]:
 
 
 @pytest.fixture(scope="module")
-def learned(dipeptide: tuple[Array, Topology]) -> Validity:
+def learned(dipeptide: tuple[Floats, Topology]) -> Validity:
     """The test learned from those frames."""
     return Validity.fit(*dipeptide)
 
@@ -39,12 +37,12 @@ def learned(dipeptide: tuple[Array, Topology]) -> Validity:
 # --- what passes
 
 
-def test_frames_it_was_learned_from_are_valid(dipeptide: tuple[Array, Topology], learned: Validity) -> None:
+def test_frames_it_was_learned_from_are_valid(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
     """No training frame fails its own test."""
     assert learned.test(dipeptide[0]).all()
 
 
-def test_turned_and_shifted_frames_are_valid(dipeptide: tuple[Array, Topology], learned: Validity) -> None:
+def test_turned_and_shifted_frames_are_valid(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
     """Where a molecule stands does not matter."""
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     turn *= np.sign(np.linalg.det(turn))
@@ -83,14 +81,14 @@ def test_held_out_frames_of_every_system_pass(
 # --- what does not
 
 
-def _stretched(x: Array) -> Array:
+def _stretched(x: Floats) -> Floats:
     """The last C-N bond twice as long: the methyl amide's carbon and hydrogens move away."""
     moved = x.copy()
     moved[:, 18:] += (x[:, 18] - x[:, 16])[:, None]
     return moved
 
 
-def _bent(x: Array) -> Array:
+def _bent(x: Floats) -> Floats:
     """The alpha hydrogen (9) turned towards the beta carbon (10) about the alpha carbon (8), at its own distance."""
     moved = x.copy()
     way = 0.35 * (x[:, 9] - x[:, 8]) + 0.65 * (x[:, 10] - x[:, 8])
@@ -99,7 +97,7 @@ def _bent(x: Array) -> Array:
     return moved
 
 
-def test_a_stretched_bond_is_found(dipeptide: tuple[Array, Topology], learned: Validity) -> None:
+def test_a_stretched_bond_is_found(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
     """A bond of twice its length, or of a fifth, fails as `bond`."""
     assert set(_names(learned.reasons(_stretched(dipeptide[0][:20])))) == {"bond"}
     short = dipeptide[0][:20].copy()
@@ -107,26 +105,26 @@ def test_a_stretched_bond_is_found(dipeptide: tuple[Array, Topology], learned: V
     assert set(_names(learned.reasons(short))) == {"bond"}
 
 
-def test_a_bent_angle_is_found(dipeptide: tuple[Array, Topology], learned: Validity) -> None:
+def test_a_bent_angle_is_found(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
     """Bonds as they were and an angle far from the simulation's fails as `angle`."""
     assert set(_names(learned.reasons(_bent(dipeptide[0][:20])))) == {"angle"}
 
 
-def test_a_mirror_image_is_found(dipeptide: tuple[Array, Topology], learned: Validity) -> None:
+def test_a_mirror_image_is_found(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
     """Reflection keeps every bond, angle and contact; it fails as `chirality`."""
     mirror = dipeptide[0][:20] * np.array([1.0, -1.0, 1.0], dtype=dipeptide[0].dtype)
     assert set(_names(learned.reasons(mirror))) == {"chirality"}
     assert 8 in learned.centres[:, 0]
 
 
-def _chain_in_plane(turns: list[float]) -> Array:
+def _chain_in_plane(turns: list[float]) -> Floats:
     """Seven beads at distance 1, each bond turned by so many degrees against the one before."""
     way = np.cumsum(np.radians([0.0, *turns]))
     steps = np.stack([np.cos(way), np.sin(way)], axis=-1)
     return np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])[None]
 
 
-def _open_chains() -> Array:
+def _open_chains() -> Floats:
     """Chains that zigzag or curl by 52 to 68 degrees, and never close."""
     random = np.random.default_rng(0)
     signs = np.array([[1, -1, 1, -1, 1], [1, 1, -1, -1, 1], [-1, 1, 1, -1, 1]])
@@ -142,7 +140,7 @@ def test_a_clash_is_found() -> None:
     assert _names(learned.reasons(_chain_in_plane([60, 60, 60, 60, 60]))) == ["contact"]
 
 
-def test_the_first_reason_is_told(dipeptide: tuple[Array, Topology], learned: Validity) -> None:
+def test_the_first_reason_is_told(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
     """A frame with several defects is counted once, by the first test that it fails; the others stay valid."""
     x = dipeptide[0][:6].copy()
     x[1] = (_stretched(x) * np.array([1, -1, 1], dtype=x.dtype))[1]
@@ -170,7 +168,7 @@ def test_widened_range_is_the_larger_of_two_margins() -> None:
     np.testing.assert_allclose([low[1], high[1]], [5.0 - 1.0, 9.0 + 1.0])
 
 
-def test_each_term_has_its_own_range(dipeptide: tuple[Array, Topology], learned: Validity) -> None:
+def test_each_term_has_its_own_range(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
     """Ranges are of that very bond and angle, in Å and radians."""
     x, topology = dipeptide
     i, j = topology.bonds.T
@@ -191,7 +189,7 @@ def test_without_bonds_consecutive_atoms_are_bonded() -> None:
     assert learned.centres.shape == (0, 4)
 
 
-def test_signed_volumes_change_sign_in_the_mirror(dipeptide: tuple[Array, Topology], learned: Validity) -> None:
+def test_signed_volumes_change_sign_in_the_mirror(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
     """A reflection turns every signed volume about; its size stays."""
     x = dipeptide[0][:5].astype(np.float64)
     volumes = signed_volumes(x, learned.centres)
@@ -202,7 +200,7 @@ def test_signed_volumes_change_sign_in_the_mirror(dipeptide: tuple[Array, Topolo
 # --- contacts
 
 
-def _smallest(x: Array, kinds: NDArray[np.int64], pairs: list[tuple[int, int]], n_kinds: int) -> Array:
+def _smallest(x: Floats, kinds: Int64, pairs: list[tuple[int, int]], n_kinds: int) -> Floats:
     """The smallest distance of each pair of kinds, by a plain loop; infinite where there is no such pair."""
     out = np.full((n_kinds, n_kinds), np.inf)
     for i, j in pairs:
@@ -212,7 +210,7 @@ def _smallest(x: Array, kinds: NDArray[np.int64], pairs: list[tuple[int, int]], 
     return out
 
 
-def _bonds_apart(topology: Topology) -> NDArray[np.int64]:
+def _bonds_apart(topology: Topology) -> Int64:
     """Number of bonds between all atoms, by Floyd and Warshall."""
     n = topology.n_atoms
     apart = np.full((n, n), 99)
@@ -226,7 +224,7 @@ def _bonds_apart(topology: Topology) -> NDArray[np.int64]:
 
 @pytest.mark.parametrize("dense", [True, False], ids=["all pairs", "k-d tree"])
 def test_contacts_are_by_element_and_by_bonds_apart(
-    dipeptide: tuple[Array, Topology], monkeypatch: pytest.MonkeyPatch, dense: bool
+    dipeptide: tuple[Floats, Topology], monkeypatch: pytest.MonkeyPatch, dense: bool
 ) -> None:
     """Limits are 0.9 x the smallest distance of each pair of elements: 1-2 and 1-3 excluded, 1-4 on their own."""
     x, topology = dipeptide
@@ -243,7 +241,7 @@ def test_contacts_are_by_element_and_by_bonds_apart(
     assert np.array_equal(learned.contact, learned.contact.T)
 
 
-def test_all_pairs_and_near_pairs_agree(dipeptide: tuple[Array, Topology], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pairs_and_near_pairs_agree(dipeptide: tuple[Floats, Topology], monkeypatch: pytest.MonkeyPatch) -> None:
     """The k-d tree and the table of all pairs give every distorted frame the same reason."""
     x, topology = dipeptide
     random = np.random.default_rng(0)
@@ -286,7 +284,7 @@ def test_atoms_two_bonds_apart_may_be_near() -> None:
     assert learned.test(x).all()
 
 
-def test_the_test_survives_arrays(dipeptide: tuple[Array, Topology], learned: Validity) -> None:
+def test_the_test_survives_arrays(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
     """What is stored and read back gives the same reasons."""
     other = Validity.from_arrays(learned.to_arrays())
     scale = np.linspace(0.0, 0.1, 100)[:, None, None]

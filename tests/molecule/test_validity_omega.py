@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from trajvae import Model, Reading, TrainConfig
@@ -16,9 +15,9 @@ from trajvae.models.partition import partition
 from trajvae.molecule.validity import REASONS, Validity, omegas, peptide_bonds, widened_range
 from trajvae.readers.sources import open_source
 from trajvae.topology import Topology
+from trajvae.typing import Floats, Int64
 
-Array = NDArray[np.floating]
-System = tuple[Array, Topology]
+System = tuple[Floats, Topology]
 OMEGA = REASONS.index("omega")
 
 
@@ -46,7 +45,7 @@ def bare(peptide: System) -> Validity:
 
 
 @pytest.fixture(scope="module")
-def calm(examples: Path) -> tuple[Array, Validity]:
+def calm(examples: Path) -> tuple[Floats, Validity]:
     """Frames of the heptapeptide whose bonds are planar within 20 degrees, as at lower temperature; their test."""
     x, topology = _read(examples, "peptide", step=4)
     size = np.abs(omegas(x, peptide_bonds(topology)))
@@ -54,7 +53,7 @@ def calm(examples: Path) -> tuple[Array, Validity]:
     return x, Validity.fit(x, topology)
 
 
-def _behind(topology: Topology, four: NDArray[np.int64]) -> list[int]:
+def _behind(topology: Topology, four: Int64) -> list[int]:
     """The atoms on the nitrogen's side of a peptide bond."""
     found, c = [int(four[2])], int(four[1])
     for atom in found:
@@ -63,7 +62,7 @@ def _behind(topology: Topology, four: NDArray[np.int64]) -> list[int]:
     return found
 
 
-def _turned(x: Array, topology: Topology, four: NDArray[np.int64], angle: float) -> Array:
+def _turned(x: Floats, topology: Topology, four: Int64, angle: float) -> Floats:
     """Frames with all that is behind a peptide bond turned about it, by an angle in radians."""
     out, behind = x.copy(), _behind(topology, four)
     axis = x[:, four[2]] - x[:, four[1]]
@@ -140,7 +139,7 @@ def test_torsions_are_mdtraj_s(dipeptide: System, examples: Path) -> None:
     assert np.abs((off + np.pi) % (2.0 * np.pi) - np.pi).max() < 1e-3
 
 
-def _labels(topology: Topology, four: NDArray[np.int64]) -> list[tuple[str, int]]:
+def _labels(topology: Topology, four: Int64) -> list[tuple[str, int]]:
     return [(str(topology.names[k]), int(topology.resids[k])) for k in four]
 
 
@@ -159,7 +158,7 @@ def test_held_out_frames_pass(examples: Path, name: str) -> None:
 
 @pytest.mark.parametrize("angle", [90.0, -90.0])
 @pytest.mark.parametrize("bond", range(6))
-def test_a_twisted_bond_is_found(peptide: System, calm: tuple[Array, Validity], bond: int, angle: float) -> None:
+def test_a_twisted_bond_is_found(peptide: System, calm: tuple[Floats, Validity], bond: int, angle: float) -> None:
     """A quarter turn about any of them spoils no bond and no angle: what fails is omega, but for clashes."""
     x, learned = calm
     assert len(x) > 100 and learned.test(x).all()
@@ -169,7 +168,7 @@ def test_a_twisted_bond_is_found(peptide: System, calm: tuple[Array, Validity], 
 
 
 @pytest.mark.parametrize("bond", range(6))
-def test_cis_is_found_where_the_simulation_has_none(peptide: System, calm: tuple[Array, Validity], bond: int) -> None:
+def test_cis_is_found_where_the_simulation_has_none(peptide: System, calm: tuple[Floats, Validity], bond: int) -> None:
     """Half a turn leaves the bond planar, and in a form of which nothing is known."""
     x, learned = calm
     assert learned.omega_forms.tolist() == [[False, True]] * 6
@@ -202,7 +201,7 @@ def test_cis_is_allowed_where_the_simulation_has_it(dipeptide: System) -> None:
     assert (first != 0).all() and (first == OMEGA).any()
 
 
-def test_the_bend_is_the_simulation_s_own(peptide: System, calm: tuple[Array, Validity]) -> None:
+def test_the_bend_is_the_simulation_s_own(peptide: System, calm: tuple[Floats, Validity]) -> None:
     """A bond may be farther from planar than in any frame, but for half of what is left to a right angle."""
     x, learned = calm
     bend = np.pi - np.abs(omegas(x, learned.omega))

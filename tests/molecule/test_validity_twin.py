@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from trajvae.molecule import bonded_terms as terms
@@ -15,25 +14,25 @@ from trajvae.molecule.observables import angles_of
 from trajvae.molecule.validity import REASONS, Validity
 from trajvae.readers.sources import Reading, open_source
 from trajvae.topology import Topology
+from trajvae.typing import Float64, Int64
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
-Array = NDArray[np.float64]
-System = tuple[Array, Topology]
+System = tuple[Float64, Topology]
 
 
-def _length(v: Array) -> Array:
+def _length(v: Float64) -> Float64:
     return np.asarray(np.linalg.norm(v, axis=-1))
 
 
-def _torsion(x: Array, four: list[int]) -> Array:
+def _torsion(x: Float64, four: list[int]) -> Float64:
     """Of one torsion, in radians, (T,)."""
     a, b, c = (x[:, four[k + 1]] - x[:, four[k]] for k in range(3))
     first, second = np.cross(a, b), np.cross(b, c)
     return np.asarray(np.arctan2(_length(b) * (a * second).sum(axis=-1), (first * second).sum(axis=-1)))
 
 
-def _limits(v: Validity) -> Array:
+def _limits(v: Validity) -> Float64:
     """The smallest allowed distance of every pair, 0 of bonded ones; bonds apart by powers of the bond graph."""
     n = len(v.kinds)
     graph = np.zeros((n, n), dtype=bool)
@@ -44,7 +43,7 @@ def _limits(v: Validity) -> Array:
     return np.where(two, 0.0, np.where(three, v.contact_14[a, b], v.contact[a, b]))
 
 
-def slow_reasons(v: Validity, x: Array) -> NDArray[np.int64]:
+def slow_reasons(v: Validity, x: Float64) -> Int64:
     """All tests of all frames, and then the first that each fails."""
     lengths = _length(x[:, v.bonds[:, 0]] - x[:, v.bonds[:, 1]])
     a, b = x[:, v.angles[:, 0]] - x[:, v.angles[:, 1]], x[:, v.angles[:, 2]] - x[:, v.angles[:, 1]]
@@ -83,7 +82,7 @@ def _far_side(bonds: list[list[int]], start: int, end: int) -> list[int]:
     return found[1:]
 
 
-def _swung(x: Array, topology: Topology, about_bond: bool, random: np.random.Generator) -> Array:
+def _swung(x: Float64, topology: Topology, about_bond: bool, random: np.random.Generator) -> Float64:
     """One side of a middle bond turned about that bond, or a little about any axis."""
     bonds = topology.backbone_bonds().tolist()
     start, end = min(bonds, key=lambda b: abs(len(_far_side(bonds, *b)) - x.shape[1] / 2))
@@ -98,7 +97,7 @@ def _swung(x: Array, topology: Topology, about_bond: bool, random: np.random.Gen
     return out
 
 
-def _distorted(x: Array, topology: Topology, seed: int) -> Array:
+def _distorted(x: Float64, topology: Topology, seed: int) -> Float64:
     """Frames with noise of many sizes, squeezed, swung, mirrored, and some that are no numbers."""
     random = np.random.default_rng(seed)
     size = 10.0 ** random.uniform(-3.0, 0.0, (len(x), 1, 1))

@@ -8,41 +8,40 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.outputs.judging.baselines import evenly, known_frames, principal_draws, resampled
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating]
 DRAWS = 40_000
 
 
 @pytest.fixture(scope="module")
-def internal(chain: Array) -> Model:
+def internal(chain: Floats) -> Model:
     """A model of internal coordinates, whose principal components are of shape space all the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an array has no topology
         return Model.train(chain.copy(), TrainConfig(epochs=2, hidden=(8,), features="internal"), device="cpu")
 
 
-def _targets(model: Model, x: Array) -> Array:
+def _targets(model: Model, x: Floats) -> Floats:
     """Frames in shape space, orthonormal coordinates of what alignment leaves."""
     pipeline = model.pipeline
     aligned = np.ascontiguousarray(pipeline.alignment.apply(x), dtype=np.float64)
     return np.asarray(pipeline.vae.features.shape_space.targets(torch.from_numpy(aligned)).numpy())
 
 
-def _free(model: Model, x: Array) -> Array:
+def _free(model: Model, x: Floats) -> Floats:
     """Drawn frames in shape space as they stand: superposing them again would bend what was drawn."""
     return np.asarray(model.pipeline.vae.features.shape_space.targets(torch.from_numpy(x)).numpy())
 
 
-def _train(model: Model) -> Array:
+def _train(model: Model) -> Floats:
     record = model.record
     return record.sample[record.parts.training[record.sample_index]]
 
 
-def _closed_form(targets: Array, k: int) -> tuple[Array, Array]:
+def _closed_form(targets: Floats, k: int) -> tuple[Floats, Floats]:
     """Mean and covariance of probabilistic PCA by maximum likelihood, from the sample covariance's eigenvalues."""
     values, vectors = np.linalg.eigh(np.cov(targets.T, ddof=0))
     values, vectors = values[::-1], vectors[:, ::-1]
@@ -95,7 +94,7 @@ def test_principal_draws_are_frames_of_the_reference(tiny_model: Model) -> None:
     assert not np.array_equal(drawn, principal_draws(tiny_model.pipeline, train, 50, seed=4))
 
 
-def test_frames_need_not_be_aligned(tiny_model: Model, chain: Array) -> None:
+def test_frames_need_not_be_aligned(tiny_model: Model, chain: Floats) -> None:
     """Turned and moved frames give the same draws."""
     turn = np.array([[0.6, 0.8], [-0.8, 0.6]])
     moved = chain.astype(float) @ turn + 30.0
@@ -117,7 +116,7 @@ def test_frames_on_a_plane_of_shape_space_are_drawn_there(tiny_model: Model) -> 
 # --- frames
 
 
-def test_given_frames_are_taken_if_they_are_as_many(tiny_model: Model, chain: Array) -> None:
+def test_given_frames_are_taken_if_they_are_as_many(tiny_model: Model, chain: Floats) -> None:
     """Frames that the model was trained on, turned or not, with all its marks; else, or without any, those it keeps."""
     record = dataclasses.replace(
         tiny_model.record, sample=tiny_model.record.sample[::4], sample_index=tiny_model.record.sample_index[::4]

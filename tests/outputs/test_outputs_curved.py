@@ -12,17 +12,17 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
+from trajvae.typing import AnyArray
 
 
-def _sphere(z: NDArray[Any]) -> float:
+def _sphere(z: AnyArray) -> float:
     """How far points are off the unit sphere."""
     return float(np.abs(np.linalg.norm(z, axis=-1) - 1.0).max())
 
 
-def _product(z: NDArray[Any]) -> float:
+def _product(z: AnyArray) -> float:
     """How far points are off h2 of curvature -0.5 (three coordinates) and s1 of curvature 2 (two)."""
     h, s = z[..., :3], z[..., 3:5]
     hyperboloid = h[..., 0] ** 2 - 0.5 * (h[..., 1:] ** 2).sum(axis=-1) - 1.0
@@ -30,12 +30,12 @@ def _product(z: NDArray[Any]) -> float:
     return float(max(np.abs(hyperboloid).max(), np.abs(circle).max()))
 
 
-def _torus(z: NDArray[Any]) -> float:
+def _torus(z: AnyArray) -> float:
     """How far points are off two unit circles."""
     return max(_sphere(z[..., :2]), _sphere(z[..., 2:]))
 
 
-def _rotations(z: NDArray[Any]) -> float:
+def _rotations(z: AnyArray) -> float:
     """How far matrices are from rotations."""
     r = z.reshape(*z.shape[:-1], 3, 3)
     off = np.abs(r @ np.swapaxes(r, -1, -2) - np.eye(3)).max()
@@ -50,7 +50,7 @@ class Curved:
     ambient: int
     dim: int
     words: str
-    off: Callable[[NDArray[Any]], float]
+    off: Callable[[AnyArray], float]
     origin: tuple[float, ...]
 
 
@@ -79,7 +79,7 @@ def case(request: pytest.FixtureRequest) -> Curved:
 
 
 @pytest.fixture(scope="module")
-def curved(case: Curved, chain: NDArray[Any]) -> Model:
+def curved(case: Curved, chain: AnyArray) -> Model:
     """Trained a little on the chain."""
     config = TrainConfig(epochs=5, hidden=(32,), **case.options)
     with warnings.catch_warnings():
@@ -88,7 +88,7 @@ def curved(case: Curved, chain: NDArray[Any]) -> Model:
 
 
 def test_embedding_holds_points_and_tangent_coordinates(
-    case: Curved, curved: Model, chain: NDArray[Any], tmp_path: Path
+    case: Curved, curved: Model, chain: AnyArray, tmp_path: Path
 ) -> None:
     """Ambient points on the manifold; tangent coordinates as long as the distance to the origin."""
     found = curved.encode(chain)
@@ -105,7 +105,7 @@ def test_embedding_holds_points_and_tangent_coordinates(
     np.testing.assert_allclose(np.linalg.norm(tangent, axis=1), distance, atol=1e-3)
 
 
-def test_save_load_embed_is_bit_identical(curved: Model, chain: NDArray[Any], tmp_path: Path) -> None:
+def test_save_load_embed_is_bit_identical(curved: Model, chain: AnyArray, tmp_path: Path) -> None:
     """T6."""
     curved.save(tmp_path / "model.h5")
     loaded = Model.load(tmp_path / "model.h5")

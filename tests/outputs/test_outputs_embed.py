@@ -9,27 +9,25 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OutputError, TrajvaeWarning
 from trajvae.models.model_file import hash_of
 from trajvae.outputs.embed import Embedding, embed, embed_to
 from trajvae.store import read_model, read_table
-
-Array = NDArray[np.floating]
+from trajvae.typing import Floats
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
 
 @pytest.fixture
-def embedding(tiny_model: Model, chain: Array) -> Embedding:
+def embedding(tiny_model: Model, chain: Floats) -> Embedding:
     """The chain's own frames."""
     return tiny_model.encode(chain.copy())
 
 
 @pytest.fixture
-def two_files(chain: Array, tmp_path: Path) -> list[Path]:
+def two_files(chain: Floats, tmp_path: Path) -> list[Path]:
     """The first 60 frames as two files."""
     paths = [tmp_path / "a.npy", tmp_path / "b.npy"]
     np.save(paths[0], chain[:25])
@@ -53,7 +51,7 @@ def test_it_is_the_posterior_s_mean(tiny_model: Model, embedding: Embedding) -> 
     np.testing.assert_allclose(embedding.latent, tiny_model.record.latent, atol=1e-6)
 
 
-def test_chunks_do_not_show(tiny_model: Model, chain: Array, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_do_not_show(tiny_model: Model, chain: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read in chunks of 7 frames, latents and jumps are those of one chunk."""
     frames = tiny_model.open(chain.astype(np.float64))
     whole = embed(tiny_model.pipeline, frames)
@@ -67,7 +65,7 @@ def test_chunks_do_not_show(tiny_model: Model, chain: Array, monkeypatch: pytest
     assert heard[-1] == (400, 400)
 
 
-def test_jumps_are_rmsds_of_aligned_neighbours(tiny_model: Model, chain: Array, embedding: Embedding) -> None:
+def test_jumps_are_rmsds_of_aligned_neighbours(tiny_model: Model, chain: Floats, embedding: Embedding) -> None:
     """The jump is the RMSD between a frame and the one before, both aligned; the first has none."""
     aligned = tiny_model.pipeline.alignment.apply(chain).astype(float)
     twin = np.sqrt(np.square(np.diff(aligned, axis=0)).sum(axis=-1).mean(axis=-1))
@@ -87,7 +85,7 @@ def test_files_are_one_data_set_without_neighbours(
     assert [Path(f).name for f in found.files] == ["a.npy", "b.npy"]
 
 
-def test_a_step_is_kept(tiny_model: Model, chain: Array, embedding: Embedding) -> None:
+def test_a_step_is_kept(tiny_model: Model, chain: Floats, embedding: Embedding) -> None:
     """start, stop and step choose frames and keep their numbers."""
     found = tiny_model.encode(chain.copy(), Reading(start=10, stop=50, step=5))
     assert found.frame.tolist() == list(range(10, 50, 5))
@@ -115,7 +113,9 @@ def test_the_table_holds_it(embedding: Embedding, tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_without_rmsd_nothing_is_decoded(tiny_model: Model, chain: Array, embedding: Embedding, tmp_path: Path) -> None:
+def test_without_rmsd_nothing_is_decoded(
+    tiny_model: Model, chain: Floats, embedding: Embedding, tmp_path: Path
+) -> None:
     """Latents and jumps are the same, RMSDs are NaN, and figures tell none; the table holds as many rows."""
     bare = tiny_model.encode(chain.copy(), rmsd=False)
     np.testing.assert_array_equal(bare.latent, embedding.latent)
@@ -150,7 +150,7 @@ def test_what_is_written_as_it_comes_is_the_same(
         embed_to(tmp_path / "parts.h5", tiny_model.pipeline, frames, command="x", seed=0)
 
 
-def test_observables_and_support(tiny_model: Model, chain: Array, embedding: Embedding, tmp_path: Path) -> None:
+def test_observables_and_support(tiny_model: Model, chain: Floats, embedding: Embedding, tmp_path: Path) -> None:
     """Those of the training frames are those that the model keeps; a frame far off is out of support."""
     for name, values in tiny_model.record.observables.items():
         np.testing.assert_allclose(embedding.measured[name], values, atol=1e-6)
@@ -177,7 +177,7 @@ def test_observables_and_support(tiny_model: Model, chain: Array, embedding: Emb
     ],
     ids=lambda c: str(c["backend"]),
 )
-def test_a_model_has_one_hash(config: dict[str, Any], chain: Array, tmp_path: Path) -> None:
+def test_a_model_has_one_hash(config: dict[str, Any], chain: Floats, tmp_path: Path) -> None:
     """In memory before and after it was used, in its file, and loaded again; every latent space."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)

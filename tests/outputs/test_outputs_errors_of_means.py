@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from trajvae.outputs.judging.errors_of_means import mean_error
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Int64
 
 
 def _series(n: int, time: float, random: np.random.Generator) -> Float64:
@@ -19,7 +17,7 @@ def _series(n: int, time: float, random: np.random.Generator) -> Float64:
     return np.asarray(lfilter([1.0], [1.0, -r], noise)[500:])
 
 
-def _rows(frames: int, blocks: int, held: int) -> NDArray[np.int64]:
+def _rows(frames: int, blocks: int, held: int) -> Int64:
     size = held // blocks
     return np.concatenate([np.arange(size) + int((i + 0.5) * frames / blocks) for i in range(blocks)])
 

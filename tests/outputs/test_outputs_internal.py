@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from trajvae import Conformations, Model, TrainConfig, compare
@@ -19,8 +17,7 @@ from trajvae.molecule.validity import REASONS, bond_lengths
 from trajvae.outputs.judging.trials import ComparisonPlan
 from trajvae.outputs.optimize import Search
 from trajvae.readers import Reading
-
-Array = NDArray[np.floating[Any]]
+from trajvae.typing import Float64, Floats
 
 FRAMES, ATOMS = 400, 10
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
@@ -41,7 +38,7 @@ def model(request: pytest.FixtureRequest, source: tuple[str, Reading]) -> Model:
 
 
 @pytest.fixture(scope="module")
-def frames(model: Model, source: tuple[str, Reading]) -> Array:
+def frames(model: Model, source: tuple[str, Reading]) -> Floats:
     """The simulation as it stands in the file, (400, 10, 3) in Å."""
     return model.open(*source).read().positions
 
@@ -58,14 +55,14 @@ def way(model: Model) -> Conformations:
     return model.path(3, 300, frames=8, descent=GeodesicOptions(steps=5))
 
 
-def _moved(x: Array) -> NDArray[np.float64]:
+def _moved(x: Floats) -> Float64:
     """Every frame turned and shifted in a way of its own."""
     turns = Rotation.random(len(x), rng=np.random.default_rng(5)).as_matrix()
     shifts = np.random.default_rng(6).uniform(-30.0, 30.0, (len(x), 1, 3))
     return np.asarray(np.einsum("tij,tnj->tni", turns, x) + shifts)
 
 
-def _bonds_in_range(model: Model, positions: Array) -> bool:
+def _bonds_in_range(model: Model, positions: Floats) -> bool:
     """Whether every bond is within what the simulation itself spans, and a quarter of that."""
     bonds = model.record.validity.bonds
     lengths, own = bond_lengths(positions, bonds), bond_lengths(model.record.sample, bonds)
@@ -114,7 +111,7 @@ def test_draws_differ_in_their_torsions(model: Model, drawn: Conformations) -> N
     assert np.max(spreads[0]) > 0.3
 
 
-def test_embedding_is_finite_and_repeats(model: Model, frames: Array) -> None:
+def test_embedding_is_finite_and_repeats(model: Model, frames: Floats) -> None:
     """One latent point a frame, the same bits at every call, those that the model keeps."""
     found = model.encode(frames)
     assert found.latent.shape == (FRAMES, model.pipeline.vae.latent.ambient_dim)
@@ -124,7 +121,7 @@ def test_embedding_is_finite_and_repeats(model: Model, frames: Array) -> None:
     assert np.ptp(found.latent, axis=0).max() > 0.1
 
 
-def test_turned_and_shifted_frames_stay_where_they_are(model: Model, frames: Array) -> None:
+def test_turned_and_shifted_frames_stay_where_they_are(model: Model, frames: Floats) -> None:
     """T10: in float64 no latent point moves by 1e-8 and no RMSD by 1e-8 Å; a mirror image is another molecule."""
     exact = frames.astype(np.float64)
     plain, moved = model.encode(exact), model.encode(_moved(exact))
@@ -169,7 +166,7 @@ def test_paths_have_finite_figures(way: Conformations) -> None:
     assert all(np.isfinite(np.asarray(way.observables[name].value)).all() for name in ("speed", "energy", "rg"))
 
 
-def test_evidence_is_finite_and_nested(model: Model, frames: Array) -> None:
+def test_evidence_is_finite_and_nested(model: Model, frames: Floats) -> None:
     """Every frame's bounds rise with the draws, and some frames' by more than rounding."""
     found = evidence(model.pipeline, frames[model.record.held_out][:30], 50)
     assert np.isfinite(found.elbo).all() and np.isfinite(found.bounds).all()
@@ -189,7 +186,7 @@ def test_a_trained_model_can_be_compared(model: Model, source: tuple[str, Readin
     assert figures["iwae"] > figures["elbo"]
 
 
-def test_saved_and_loaded_it_is_the_same_model(model: Model, frames: Array, tmp_path: Path) -> None:
+def test_saved_and_loaded_it_is_the_same_model(model: Model, frames: Floats, tmp_path: Path) -> None:
     """T6: what it embeds and generates is bit-identical, and so is the tree that it rebuilds by."""
     model.save(tmp_path / "model.h5")
     loaded = Model.load(tmp_path / "model.h5", device="cpu")

@@ -10,7 +10,6 @@ from typing import Any
 import MDAnalysis as mda
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
@@ -23,8 +22,7 @@ from trajvae.likelihoods.torsions import TORSIONS
 from trajvae.molecule.validity import REASONS, bond_angles, bond_lengths
 from trajvae.outputs.optimize import Search
 from trajvae.readers import Reading
-
-Array = NDArray[np.floating[Any]]
+from trajvae.typing import Floats, Int64
 
 INTERNAL = TrainConfig(features="internal", epochs=5, hidden=(32,))
 SEARCH = Search(starts=8, steps=10, noise=16, draws=128, keep=4)
@@ -55,7 +53,7 @@ def kind(request: pytest.FixtureRequest, peptide: tuple[str, Reading]) -> Model:
 
 
 @pytest.fixture(scope="module")
-def plane(chain: Array) -> Model:
+def plane(chain: Floats) -> Model:
     """The bead chain of the plane."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)  # an array has no topology
@@ -74,7 +72,7 @@ def loops(adk: tuple[Path, Path]) -> Model:
     return Model.train(str(adk[1]), _config(select=LOOPS), reading=Reading(adk[0]), device="cpu")
 
 
-def _fragments(model: Model) -> NDArray[np.int64]:
+def _fragments(model: Model) -> Int64:
     """The number of each atom's fragment."""
     bonds, n = model.topology.bonds, model.topology.n_atoms
     graph = coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n))
@@ -143,7 +141,7 @@ def test_a_chain_in_the_plane_generates(plane: Model, tmp_path: Path) -> None:
     assert not read[..., 2].any()
 
 
-def test_a_chain_in_the_plane_has_all_outputs(plane: Model, chain: Array) -> None:
+def test_a_chain_in_the_plane_has_all_outputs(plane: Model, chain: Floats) -> None:
     """Latents do not see how float64 frames lie in the plane; an optimum and a path are chains."""
     exact = chain.astype(np.float64)
     turn = np.array([[np.cos(2.0), -np.sin(2.0)], [np.sin(2.0), np.cos(2.0)]])

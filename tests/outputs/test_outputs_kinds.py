@@ -8,7 +8,6 @@ import MDAnalysis as mda
 import numpy as np
 import pytest
 from MDAnalysisTests.datafiles import DCD, PSF
-from numpy.typing import NDArray
 from scipy.signal import lfilter
 from scipy.spatial.distance import jensenshannon
 
@@ -18,8 +17,7 @@ from trajvae.outputs.judging.errors_of_means import mean_error
 from trajvae.outputs.judging.histograms import Marginal, compare
 from trajvae.outputs.judging.observable_kinds import VERDICTS, Kind, divisions, floors, judge, kind_of
 from trajvae.outputs.marginals import Marginals, halves
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 
 def _judged(simulated: Float64, model: Float64, prefix: str = "bond_", seed: int = 0) -> Kind:

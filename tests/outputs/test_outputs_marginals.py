@@ -9,7 +9,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy, ks_2samp, wasserstein_distance
@@ -21,8 +20,7 @@ from trajvae.molecule.divergence import BINS, circular_wasserstein
 from trajvae.outputs import marginals as module
 from trajvae.outputs.judging.histograms import compare
 from trajvae.outputs.marginals import COMPARED, Marginals, halves
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 
 def _samples(n: int = 3000, shift: float = 0.3) -> tuple[Float64, Float64, Float64]:

@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from trajvae import Model
@@ -14,22 +13,21 @@ from trajvae.alignment.align import pairwise_rmsd
 from trajvae.outputs.drawing import novelty as module
 from trajvae.outputs.drawing.novelty import NEIGHBOURS, coverage, nearest, novelty
 from trajvae.outputs.generate import generate
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating]
 
-
-def _frames(n: int, seed: int = 0, spread: float = 1.0) -> Array:
+def _frames(n: int, seed: int = 0, spread: float = 1.0) -> Floats:
     """Frames scattered about one structure, in 3-D."""
     body = 3.0 * np.random.default_rng(99).normal(size=(8, 3))
     return body + spread * np.random.default_rng(seed).normal(size=(n, 8, 3))
 
 
-def _far(n: int, seed: int = 0) -> Array:
+def _far(n: int, seed: int = 0) -> Floats:
     """Frames about another structure, three times as large."""
     return 3.0 * _frames(n, seed)[:, ::-1] + 50.0
 
 
-def _table(a: Array, b: Array) -> Array:
+def _table(a: Floats, b: Floats) -> Floats:
     ones = np.ones(a.shape[1])
     return np.stack([pairwise_rmsd(np.repeat(x[None], len(b), axis=0), b, ones) for x in a])
 
@@ -154,7 +152,7 @@ def test_draws_of_the_same_distribution_are_as_frames_are() -> None:
 
 
 @pytest.mark.parametrize("drawn", [_far(60), np.repeat(_frames(1, seed=3), 60, axis=0)], ids=["far", "one"])
-def test_bad_draws_are_told(drawn: Array) -> None:
+def test_bad_draws_are_told(drawn: Floats) -> None:
     """Draws of another shape cover nothing, and one frame drawn again and again covers few."""
     found = novelty(drawn, _frames(60), _frames(200, seed=1))
     assert found["coverage"] < found["coverage_train"] - 0.3

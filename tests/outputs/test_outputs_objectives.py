@@ -11,15 +11,13 @@ import numpy as np
 import pytest
 import torch
 from MDAnalysis.analysis.rms import rmsd
-from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OptionError, ReadError
 from trajvae.molecule.observables import Observable, superposed_rmsd
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.searching.objectives import Goal, parse_objective
-
-Array = NDArray[np.floating]
+from trajvae.typing import Float64, Floats
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
@@ -36,11 +34,11 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-def _value(objective: Observable, x: Array) -> NDArray[np.float64]:
+def _value(objective: Observable, x: Floats) -> Float64:
     return objective.function(torch.from_numpy(x.astype(np.float64))).numpy()
 
 
-def test_rg_and_end_to_end(tiny_model: Model, chain: Array) -> None:
+def test_rg_and_end_to_end(tiny_model: Model, chain: Floats) -> None:
     """The built-in objectives, by both spellings."""
     ends = np.linalg.norm(chain[:, 0].astype(float) - chain[:, -1], axis=-1)
     for name in ("end-to-end", "end_to_end"):
@@ -50,7 +48,7 @@ def test_rg_and_end_to_end(tiny_model: Model, chain: Array) -> None:
     np.testing.assert_allclose(_value(parse_objective("rg", tiny_model.pipeline), chain), twin)
 
 
-def test_a_distance_counts_atoms_from_zero(tiny_model: Model, chain: Array) -> None:
+def test_a_distance_counts_atoms_from_zero(tiny_model: Model, chain: Floats) -> None:
     """`distance:2,9` is between the third and the tenth selected atom, in Å."""
     objective = parse_objective("distance:2,9", tiny_model.pipeline)
     assert objective.unit == "Angstrom"
@@ -58,7 +56,7 @@ def test_a_distance_counts_atoms_from_zero(tiny_model: Model, chain: Array) -> N
     np.testing.assert_allclose(_value(objective, chain), twin)
 
 
-def test_an_rmsd_is_to_the_file_s_first_frame(tiny_model: Model, chain: Array, tmp_path: Path) -> None:
+def test_an_rmsd_is_to_the_file_s_first_frame(tiny_model: Model, chain: Floats, tmp_path: Path) -> None:
     """`rmsd:FILE` is superposed, in Å, and zero for the turned target itself."""
     file = tmp_path / "target.npy"
     np.save(file, chain[[17, 3]])
@@ -99,7 +97,7 @@ def test_an_rmsd_takes_a_file_of_just_the_selected_atoms(examples: Path, tmp_pat
     assert found[5] < 1e-4
 
 
-def test_a_user_s_function_is_imported_from_the_working_folder(tiny_model: Model, chain: Array, modules: Path) -> None:
+def test_a_user_s_function_is_imported_from_the_working_folder(tiny_model: Model, chain: Floats, modules: Path) -> None:
     """`module:function` finds a module that stands where one works."""
     (modules / "own_height.py").write_text("def height(x):\n    return x[..., 1].amax(dim=1) - x[..., 1].amin(dim=1)\n")
     objective = parse_objective("own_height:height", tiny_model.pipeline)
@@ -135,7 +133,7 @@ def test_wrong_forms_are_refused(tiny_model: Model, text: str, modules: Path) ->
     assert "\n" not in str(caught.value)
 
 
-def test_a_target_of_another_molecule_is_refused(tiny_model: Model, chain: Array, tmp_path: Path) -> None:
+def test_a_target_of_another_molecule_is_refused(tiny_model: Model, chain: Floats, tmp_path: Path) -> None:
     """Another number of atoms, and a missing file, are errors that name the file."""
     np.save(tmp_path / "short.npy", chain[:1, :7])
     with pytest.raises(ReadError, match=r"short\.npy.*7.*12"):

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Conformations, Model, TrainConfig
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
@@ -15,13 +14,13 @@ from trajvae.molecule.observables import Observable, built_in, evaluate
 from trajvae.molecule.validity import bond_lengths
 from trajvae.outputs.optimize import Search, familiar, optimize
 from trajvae.outputs.searching.support import Support
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating]
 SEARCH = Search(starts=8, steps=60, noise=16, draws=64, keep=6)
 
 
 @pytest.fixture(scope="module")
-def model(chain: Array) -> Model:
+def model(chain: Floats) -> Model:
     """A model of the chain trained well enough that the latent space matters.
 
     Of a seed whose best starts lie within the support: those at its edge move inwards first, and may end no better.
@@ -149,7 +148,7 @@ def test_latents_do_not_leave_the_support(model: Model) -> None:
     assert made.observables["in_support"].value.all()
 
 
-def test_frames_given_are_compared_with(model: Model, chain: Array) -> None:
+def test_frames_given_are_compared_with(model: Model, chain: Floats) -> None:
     """With a source, best frame and quantiles are of its frames."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)

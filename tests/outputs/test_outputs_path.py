@@ -11,19 +11,19 @@ import mdtraj
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, ReadError
 from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.outputs.path import METRICS, nearest
+from trajvae.typing import AnyArray
 
 QUICK = GeodesicOptions(steps=60)
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
 
 @pytest.fixture(scope="module")
-def model(chain: NDArray[Any]) -> Model:
+def model(chain: AnyArray) -> Model:
     """Trained a little on the chain."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # arrays have no topology
@@ -66,7 +66,7 @@ def test_density_keeps_to_the_simulation(model: Model) -> None:
     assert density < flat
 
 
-def test_nearest_frames_are_those_of_least_rmsd(model: Model, chain: NDArray[Any]) -> None:
+def test_nearest_frames_are_those_of_least_rmsd(model: Model, chain: AnyArray) -> None:
     """A turned simulated frame is its own nearest, at an RMSD of zero; frame numbers count all frames."""
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     index, rmsd = nearest(chain[[5, 77]].astype(float) @ turn, chain)
@@ -80,14 +80,14 @@ def test_nearest_frames_are_those_of_least_rmsd(model: Model, chain: NDArray[Any
     assert found.figures["nearest_rmsd"] == pytest.approx(float(least.mean()))
 
 
-def test_numbers_count_the_source_that_is_given(model: Model, chain: NDArray[Any]) -> None:
+def test_numbers_count_the_source_that_is_given(model: Model, chain: AnyArray) -> None:
     """Frame 0 of a source that starts at frame 100 is frame 100."""
     late = model.path(0, 50, source=chain[100:200], frames=4, descent=QUICK)
     np.testing.assert_allclose(late.latent[[0, -1]], model.record.latent[[100, 150]], atol=1e-4)
     assert late.observables["nearest_frame"].value.max() < 100
 
 
-def test_structures_are_ends_too(model: Model, chain: NDArray[Any], tmp_path: Path) -> None:
+def test_structures_are_ends_too(model: Model, chain: AnyArray, tmp_path: Path) -> None:
     """A file's first frame, by its path."""
     np.save(tmp_path / "a.npy", chain[3:4])
     found = model.path(tmp_path / "a.npy", "250", frames=4, descent=QUICK)
@@ -112,7 +112,7 @@ def test_written_paths_open_elsewhere(model: Model, tmp_path: Path) -> None:
         {"backend": "product", "signature": "h2,s1"},
     ],
 )
-def test_curved_latent_spaces(chain: NDArray[Any], options: dict[str, Any]) -> None:
+def test_curved_latent_spaces(chain: AnyArray, options: dict[str, Any]) -> None:
     """Paths stay on the manifold; the learned metric says that it is for flat ones."""
     curved = Model.train(chain, TrainConfig(epochs=5, hidden=(32,), **options), device="cpu")
     found = curved.path(3, 250, frames=10, descent=QUICK)

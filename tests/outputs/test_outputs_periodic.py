@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OptionError
@@ -15,8 +14,8 @@ from trajvae.molecule.observables import OBSERVABLES, Observable, angle, dihedra
 from trajvae.outputs.optimize import Search
 from trajvae.outputs.searching.objective_table import OBJECTIVES, known_objectives, objective_help, written
 from trajvae.outputs.searching.objectives import Goal, parse_objective
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating]
 SEARCH = Search(starts=4, steps=20, noise=8, draws=32, keep=3)
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 OMEGA = "dihedral:0,1,3,4"  # of the peptide bond, about 180 degrees: across the cut
@@ -31,7 +30,7 @@ def dipeptide(examples: Path) -> Model:
     )
 
 
-def example_of(name: str, folder: Path, x: Array) -> str:
+def example_of(name: str, folder: Path, x: Floats) -> str:
     """An objective of the table as a user writes it."""
     arguments = OBJECTIVES[name].arguments
     if arguments == "FILE":
@@ -98,7 +97,7 @@ def test_an_unknown_objective_is_answered_with_the_table(dipeptide: Model) -> No
     assert all(written(name) in str(caught.value) for name in OBJECTIVES)
 
 
-def test_the_plane_has_angles_and_no_dihedrals(tiny_model: Model, chain: Array) -> None:
+def test_the_plane_has_angles_and_no_dihedrals(tiny_model: Model, chain: Floats) -> None:
     """An angle in the plane is that of its atoms in space; a dihedral angle is refused in one line."""
     x = chain[:20].astype(np.float64)
     found = evaluate(parse_objective("angle:2,5,9", tiny_model.pipeline), x)

@@ -7,25 +7,23 @@ import dataclasses
 import numpy as np
 import pytest
 from MDAnalysisTests.datafiles import DCD, PSF
-from numpy.typing import NDArray
 
 from trajvae.molecule.validity import Validity
 from trajvae.outputs.drawing.projection import project
 from trajvae.readers.sources import Reading, open_source
 from trajvae.topology import Topology
-
-Array = NDArray[np.float64]
+from trajvae.typing import Float64
 
 
 @pytest.fixture(scope="module")
-def calphas() -> tuple[Validity, Array]:
+def calphas() -> tuple[Validity, Float64]:
     """The test of adenylate kinase's C-alphas, and its frames."""
     frames = open_source(DCD, Reading(PSF, "name CA"))
     x = frames.read().positions.astype(float)
     return Validity.fit(x, frames.topology), x
 
 
-def test_noise_on_calphas_is_mended_by_small_moves(calphas: tuple[Validity, Array]) -> None:
+def test_noise_on_calphas_is_mended_by_small_moves(calphas: tuple[Validity, Float64]) -> None:
     """Noise of 0.18 Å leaves no frame valid; nearly all are afterwards, a fraction of the noise away."""
     validity, x = calphas
     noisy = x[::2] + 0.18 * np.random.default_rng(0).normal(size=x[::2].shape)
@@ -37,7 +35,7 @@ def test_noise_on_calphas_is_mended_by_small_moves(calphas: tuple[Validity, Arra
     np.testing.assert_allclose(mended.mean(axis=1), noisy.mean(axis=1), atol=0.02)
 
 
-def test_valid_frames_stay_and_the_input_is_not_touched(calphas: tuple[Validity, Array]) -> None:
+def test_valid_frames_stay_and_the_input_is_not_touched(calphas: tuple[Validity, Float64]) -> None:
     """Simulated frames come back to the bit."""
     validity, x = calphas
     before = x[:5].copy()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.alignment.distances import rmsd_matrix
@@ -20,8 +18,8 @@ from trajvae.outputs.searching.failures import explain
 from trajvae.outputs.searching.ranking import Candidates, rank
 from trajvae.outputs.searching.support import Support
 from trajvae.readers.reading import Reading
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating[Any]]
 EXAMPLES = Path(__file__).parents[2] / "examples" / "trajectories"
 SEARCH = Search(starts=8, steps=20, noise=8, draws=64, keep=6)
 
@@ -36,7 +34,7 @@ def dipeptide() -> Model:
         return Model.train(EXAMPLES / "alanine_dipeptide.xtc", config, reading=reading, device="cpu")
 
 
-def _found(model: Model, positions: Array, latent: Array) -> Candidates:
+def _found(model: Model, positions: Floats, latent: Floats) -> Candidates:
     """Structures as `optimize` judges them for the smallest radius of gyration; none with familiar bonds."""
     value = evaluate(built_in(model.topology)["rg"], positions)
     no = np.zeros(len(positions), dtype=bool)
@@ -132,7 +130,7 @@ def test_invalid_draws_are_mended_where_no_valid_one_comes_as_far() -> None:
     assert made.observables["projected"].value[0] == 1
 
 
-def _mirrored(x: Array) -> Array:
+def _mirrored(x: Floats) -> Floats:
     return x * np.array([-1.0, 1.0, 1.0])
 
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import openmm
 import pytest
-from numpy.typing import NDArray
 from openmm import app, unit
 from scipy.spatial.transform import Rotation
 
@@ -22,14 +21,13 @@ from trajvae.molecule.validity import signed_volumes
 from trajvae.outputs.drawing.relax import FORCE_FIELD, Relaxation, Relaxed
 from trajvae.readers.sources import open_source
 from trajvae.topology import Topology
-
-Array = NDArray[np.float64]
+from trajvae.typing import Float64
 
 
 class Case(NamedTuple):
     """Frames of a molecule, what minimises them, and what came of it."""
 
-    x: Array
+    x: Float64
     topology: Topology
     relax: Relaxation
     found: Relaxed
@@ -53,7 +51,7 @@ def cases(examples: Path) -> dict[str, Case]:
 KINDS = ["heavy", "whole", "peptide"]
 
 
-def _energy(x: Array, topology: Topology) -> float:
+def _energy(x: Float64, topology: Topology) -> float:
     """Potential energy in kJ/mol of one conformation with all its atoms, by OpenMM alone."""
     molecule = to_mdtraj(topology, x[None]).topology.to_openmm()
     system = app.ForceField(*FORCE_FIELD).createSystem(molecule, nonbondedMethod=app.NoCutoff)
@@ -171,7 +169,7 @@ def test_it_is_deterministic(name: str, cases: dict[str, Case]) -> None:
     assert all(np.array_equal(a[0], b[1]) for a, b in zip(alone, found, strict=True))
 
 
-def _copies(x: Array, topology: Topology, n: int) -> tuple[Array, Topology]:
+def _copies(x: Float64, topology: Topology, n: int) -> tuple[Float64, Topology]:
     """The molecule n times, 30 Å from each other, as so many chains."""
     shifts = [np.array([30.0 * k, 0.0, 0.0]) for k in range(n)]
     bonds = np.concatenate([topology.bonds + k * topology.n_atoms for k in range(n)])
@@ -189,7 +187,7 @@ def test_larger_molecules_are_deterministic_too(cases: dict[str, Case]) -> None:
     assert np.array_equal(other.positions, found.positions) and np.array_equal(other.after, found.after)
 
 
-def _capped(x: Array, topology: Topology, resid: int, middle: bool) -> tuple[Array, Topology]:
+def _capped(x: Float64, topology: Topology, resid: int, middle: bool) -> tuple[Float64, Topology]:
     """A residue between caps that are cut from its neighbours, or those caps alone, in one file's frame."""
     names = [(resid - 1, "CA", "CH3"), (resid - 1, "C", "C"), (resid - 1, "O", "O")]
     names += [(resid, str(n), str(n)) for n in topology.names[topology.resids == resid]] if middle else []

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError
@@ -18,12 +16,13 @@ from trajvae.outputs.drawing.samplers import SAMPLERS, resolve_sampler
 from trajvae.outputs.generate import generate
 from trajvae.outputs.marginals import marginals
 from trajvae.outputs.searching.latent_metrics import posterior_metric
+from trajvae.typing import AnyArray
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 
 
 @pytest.fixture(scope="module")
-def flowing(chain: NDArray[Any]) -> Model:
+def flowing(chain: AnyArray) -> Model:
     """An RHVAE, trained a little on the chain."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # arrays have no topology
@@ -41,7 +40,7 @@ def test_the_seed_decides(tiny_model: Model, flowing: Model, sampler: str) -> No
         assert made[0].latent.shape == (30, 2)
 
 
-def test_the_aggregate_is_the_mixture_of_posteriors(tiny_model: Model, chain: NDArray[Any]) -> None:
+def test_the_aggregate_is_the_mixture_of_posteriors(tiny_model: Model, chain: AnyArray) -> None:
     """Mean and covariance of its draws are those of training frames' posterior means and variances."""
     z = tiny_model.generate(20_000, sampler="aggregate").latent
     encoded = tiny_model.encode(chain[tiny_model.record.parts.training])
@@ -66,7 +65,7 @@ def test_the_metric_sampler_has_the_density_it_claims(flowing: Model) -> None:
     assert bool(((torch.from_numpy(made.latent).mean(dim=0) - exact).abs() <= 4.0 * error).all())
 
 
-def test_wrong_samplers_are_refused(tiny_model: Model, chain: NDArray[Any]) -> None:
+def test_wrong_samplers_are_refused(tiny_model: Model, chain: AnyArray) -> None:
     """A name that is none; a metric on a curved space."""
     with pytest.raises(OptionError, match=r"no sampler 'gibbs'.*auto, prior, aggregate, metric"):
         tiny_model.generate(3, sampler="gibbs")
@@ -78,7 +77,7 @@ def test_wrong_samplers_are_refused(tiny_model: Model, chain: NDArray[Any]) -> N
         curved.generate(3, sampler="metric")
 
 
-def test_save_load_embed_is_bit_identical(flowing: Model, chain: NDArray[Any], tmp_path: Path) -> None:
+def test_save_load_embed_is_bit_identical(flowing: Model, chain: AnyArray, tmp_path: Path) -> None:
     """T6, with the metric and what follows from it."""
     flowing.save(tmp_path / "model.h5")
     loaded = Model.load(tmp_path / "model.h5")
@@ -107,7 +106,7 @@ def test_paths_follow_its_metrics(flowing: Model, metric: str) -> None:
     assert 0.0 < found.figures["length"] <= found.figures["straight_length"] * (1.0 + 1e-6)
 
 
-def test_float64_under_inference_mode(flowing: Model, chain: NDArray[Any], tmp_path: Path) -> None:
+def test_float64_under_inference_mode(flowing: Model, chain: AnyArray, tmp_path: Path) -> None:
     """T6: a model made, copied and asked inside the mode works there and afterwards."""
     expected = flowing.encode(chain.astype(float))
     flowing.save(tmp_path / "model.h5")

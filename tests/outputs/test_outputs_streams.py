@@ -12,12 +12,12 @@ import mdtraj
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model
 from trajvae.errors import OptionError, OutputError
 from trajvae.outputs.searching.support import Support
 from trajvae.store import read_conformations
+from trajvae.typing import AnyArray
 
 BATCH = 32
 WAYS: dict[str, dict[str, Any]] = {
@@ -172,7 +172,7 @@ def test_both_libraries_open_it(model: Model, tmp_path: Path) -> None:
     """MDAnalysis and mdtraj see every conformation, its time and its observables."""
     made = model.generate(70, seed=5)
     model.drawing(70, seed=5).save(tmp_path / "new.h5md")
-    expected: NDArray[Any] = np.concatenate([made.positions, np.zeros((70, 12, 1))], axis=2)
+    expected: AnyArray = np.concatenate([made.positions, np.zeros((70, 12, 1))], axis=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         universe = mda.Universe(str(tmp_path / "new.pdb"), str(tmp_path / "new.h5md"))

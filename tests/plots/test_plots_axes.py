@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from trajvae import Embed, Model, plots
 from trajvae.errors import OptionError
+from trajvae.typing import Float32
 
 FUNCTIONS: dict[str, tuple[str, Callable[..., Axes], str, str]] = {
     # name: what it is of, the call, a part of the label of x, a part of that of y
@@ -105,7 +105,7 @@ def test_what_is_drawn_is_what_is_held(made: dict[str, Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:no topology")
-def test_results_of_an_analysis(tiny_model: Model, chain: NDArray[np.float32]) -> None:
+def test_results_of_an_analysis(tiny_model: Model, chain: Float32) -> None:
     """What `Embed` and `TrajVAE` leave in `results` is drawn as it is."""
     results = Embed(chain.copy(), tiny_model).run(stop=50).results
     assert len(plots.latent(results).collections[0].get_offsets()) == 50

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from trajvae.plots.cells import Grid, Rings
 from trajvae.plots.projections import hammer, polar
+from trajvae.typing import Float64
 
 
-def shoelace(outline: NDArray[np.float64]) -> NDArray[np.float64]:
+def shoelace(outline: Float64) -> Float64:
     """Areas of polygons (cells, corners, 2)."""
     x, y = np.moveaxis(outline, -1, 0)
     twice = x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)

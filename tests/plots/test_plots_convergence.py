@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, QuadMesh
-from numpy.typing import NDArray
 
 from trajvae import Model, plots
 from trajvae.errors import TrajvaeWarning
 from trajvae.plots.convergence import Convergence, convergence
 from trajvae.plots.energy import check_bins
 from trajvae.plots.spaces import chart_of
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Int64
 
 
 @dataclass
@@ -27,7 +25,7 @@ class Points:
 
     latent: Float64
     geometry: str = "e2"
-    file: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    file: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
         if not len(self.file):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from scipy.constants import R
 
 from trajvae.errors import OptionError, ReadError
@@ -18,8 +17,8 @@ from trajvae.geometry.rotations import Rotations
 from trajvae.plots import free_energy
 from trajvae.plots.energy import check_bins, of_counts
 from trajvae.plots.spaces import chart_of, charts_of
+from trajvae.typing import Float64
 
-Float64 = NDArray[np.float64]
 DRAWS = 60_000
 KT = 1e-3 * R * 300.0
 

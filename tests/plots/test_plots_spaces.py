@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import plots
 from trajvae.errors import OptionError
@@ -16,6 +15,7 @@ from trajvae.latents import LATENTS, make_latent
 from trajvae.plots.charts import Disc, Flat, Globe
 from trajvae.plots.spaces import chart_of, charts_of, coordinates
 from trajvae.signature import parse_signature
+from trajvae.typing import Float64
 
 LATENT_CASES: list[tuple[str, int, dict[str, Any], str, list[type]]] = [
     ("euclidean", 1, {}, "e1", [Flat]),
@@ -41,9 +41,9 @@ DRAWS = 4000  # enough for a free energy
 class Points:
     """Latent points of a space, with tangent coordinates."""
 
-    latent: NDArray[np.float64]
+    latent: Float64
     geometry: str
-    tangent: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    tangent: Float64 = field(default_factory=lambda: np.empty((0, 0)))
 
 
 @pytest.mark.parametrize("case", LATENT_CASES, ids=lambda c: f"{c[0]}-{c[3]}")

@@ -8,18 +8,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from trajvae.errors import OutputError
 from trajvae.store import Header, Quantity, conformations_file, read_conformations, write_conformations
 from trajvae.topology import Topology
+from trajvae.typing import Float64
 
 HEADER = Header("conformations", "test", 0)
 TOPOLOGY = Topology.anonymous(4)
 
 
 @pytest.fixture
-def positions() -> NDArray[np.float64]:
+def positions() -> Float64:
     """Ten conformations of four atoms in the plane."""
     return np.random.default_rng(0).normal(size=(10, 4, 2))
 
@@ -34,7 +34,7 @@ def _observables(rows: slice) -> dict[str, Quantity]:
 
 
 @pytest.mark.parametrize("cuts", [[0, 10], [0, 1, 10], [0, 3, 3, 6, 10]])
-def test_pieces_make_the_whole(tmp_path: Path, positions: NDArray[np.float64], cuts: list[int]) -> None:
+def test_pieces_make_the_whole(tmp_path: Path, positions: Float64, cuts: list[int]) -> None:
     """Any cuts, an empty piece among them; types, units, text and attributes are kept."""
     write_conformations(tmp_path / "whole.h5md", positions, TOPOLOGY, _observables(slice(None)), HEADER, {"a": 1})
     with conformations_file(tmp_path / "pieces.h5md", positions.shape, TOPOLOGY, HEADER) as out:
@@ -51,7 +51,7 @@ def test_pieces_make_the_whole(tmp_path: Path, positions: NDArray[np.float64], c
         assert dict(file["observables/energy/value"].attrs) == {"unit": "kJ/mol", "meaning": "potential"}
 
 
-def test_steps_and_times_are_stored_once(tmp_path: Path, positions: NDArray[np.float64]) -> None:
+def test_steps_and_times_are_stored_once(tmp_path: Path, positions: Float64) -> None:
     """Every observable has them, by hard links; data are contiguous, so that any program reads them at full speed."""
     write_conformations(tmp_path / "c.h5md", positions, TOPOLOGY, _observables(slice(None)), HEADER, {})
     with h5py.File(tmp_path / "c.h5md") as file:
@@ -64,7 +64,7 @@ def test_steps_and_times_are_stored_once(tmp_path: Path, positions: NDArray[np.f
         assert file["coordinates"].chunks is None and file["time"][()].tolist() == list(range(10))
 
 
-def test_too_few_are_an_error(tmp_path: Path, positions: NDArray[np.float64]) -> None:
+def test_too_few_are_an_error(tmp_path: Path, positions: Float64) -> None:
     """A file never holds room that nothing was written to."""
     with (
         pytest.raises(OutputError, match="10 conformations were to be written, 4 came"),

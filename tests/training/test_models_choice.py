@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import TrainConfig
 from trajvae.errors import OptionError
@@ -18,11 +17,10 @@ from trajvae.molecule.divergence import histogram_divergence
 from trajvae.readers import Alignment, Reading, open_source
 from trajvae.topology import Topology
 from trajvae.training.choose_features import choose_features, divergences
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating]
 
-
-def _lesson(x: Array, topology: Topology | None = None, floor: float = 1e-3) -> FittingData:
+def _lesson(x: Floats, topology: Topology | None = None, floor: float = 1e-3) -> FittingData:
     alignment = Alignment.fit("superpose", x, np.ones(x.shape[1]))
     return FittingData(alignment, topology or Topology.anonymous(x.shape[1]), alignment.apply(x), floor, 2)
 
@@ -42,13 +40,13 @@ def kinase(adk: tuple[Path, Path]) -> FittingData:
     return _lesson(frames.read().positions, frames.topology)
 
 
-def _two_atoms() -> Array:
+def _two_atoms() -> Floats:
     x = np.zeros((60, 2, 3))
     x[:, 1, 0] = 1.5 + 0.1 * np.random.default_rng(0).normal(size=60)
     return x
 
 
-def _line(noise: float) -> Array:
+def _line(noise: float) -> Floats:
     """Five atoms in a line that stretches as a whole."""
     random = np.random.default_rng(0)
     x = np.arange(5.0)[None, :, None] * np.array([1.5, 0.0, 0.0]) * (1.0 + 0.05 * random.normal(size=(60, 1, 1)))
@@ -73,7 +71,7 @@ def test_a_folded_protein_is_cartesian(kinase: FittingData) -> None:
 
 
 @pytest.mark.parametrize("x", [_two_atoms(), _line(0.0), _line(1e-3)], ids=["two atoms", "a line", "nearly a line"])
-def test_where_internal_coordinates_are_impossible(x: Array) -> None:
+def test_where_internal_coordinates_are_impossible(x: Floats) -> None:
     """Two atoms, or atoms in a line, fall back to shape space without an error; nothing is said of the other kind."""
     config, found = choose_features(TrainConfig(features="auto", latent_dim=1), _lesson(x))
     assert config.features == "cartesian"
@@ -163,7 +161,7 @@ def test_long_trajectories_are_thinned() -> None:
     assert divergences(replace(lesson, frames=other)) == divergences(lesson)
 
 
-def test_frames_in_the_plane_have_a_choice(chain: Array) -> None:
+def test_frames_in_the_plane_have_a_choice(chain: Floats) -> None:
     """In two dimensions both kinds are tried, and both are a number of bits between 0 and 1."""
     found = divergences(_lesson(chain))
     assert set(found) == set(FEATURES)

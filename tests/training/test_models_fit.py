@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
@@ -21,12 +20,12 @@ from trajvae.topology import Topology
 from trajvae.training.fit import fit
 from trajvae.training.frame_source import InMemoryFrames
 from trajvae.training.summary import jumps
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating]
 QUICK = TrainConfig(epochs=3, hidden=(16,))
 
 
-def _chunk(x: Array) -> InMemoryFrames:
+def _chunk(x: Floats) -> InMemoryFrames:
     return InMemoryFrames(Chunk.of_run(x))
 
 
@@ -52,7 +51,7 @@ def test_figures_are_the_contract_s(tiny_model: Model) -> None:
     assert {k: figures[k] for k in expected} == expected
 
 
-def test_figures_are_means_over_held_out_frames(tiny_model: Model, chain: Array) -> None:
+def test_figures_are_means_over_held_out_frames(tiny_model: Model, chain: Floats) -> None:
     """`rmsd` and `pca_rmsd` are those of the held-out frames alone."""
     encoded, _ = tiny_model.pipeline.encode(chain)
     held = tiny_model.record.held_out
@@ -61,7 +60,7 @@ def test_figures_are_means_over_held_out_frames(tiny_model: Model, chain: Array)
     assert abs(tiny_model.figures["rmsd"] - encoded.rmsd.mean()) > 1e-5
 
 
-def test_the_record_keeps_every_training_frame_s_latent(tiny_model: Model, chain: Array) -> None:
+def test_the_record_keeps_every_training_frame_s_latent(tiny_model: Model, chain: Floats) -> None:
     """Latents, places and built-in observables of all frames; the sample is aligned frames of its index."""
     record = tiny_model.record
     encoded, aligned = tiny_model.pipeline.encode(chain)
@@ -75,7 +74,7 @@ def test_the_record_keeps_every_training_frame_s_latent(tiny_model: Model, chain
     assert record.sample.dtype == np.float32
 
 
-def test_the_sample_is_bounded_and_spread(chain: Array, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sample_is_bounded_and_spread(chain: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more frames than the limit, evenly over the run, the first and the last among them."""
     monkeypatch.setattr("trajvae.models.record.SAMPLE_FRAMES", 50)
     _, record = fit(_chunk(chain), Topology.anonymous(12), QUICK, device="cpu")
@@ -86,7 +85,7 @@ def test_the_sample_is_bounded_and_spread(chain: Array, monkeypatch: pytest.Monk
     assert len(fit(_chunk(chain), Topology.anonymous(12), QUICK, device="cpu")[1].sample) == 10
 
 
-def test_two_trainings_with_one_seed_agree_to_the_bit(chain: Array) -> None:
+def test_two_trainings_with_one_seed_agree_to_the_bit(chain: Floats) -> None:
     """Weights, latents and figures of two whole runs are equal; another seed's are not."""
     runs = []
     for seed in (3, 3, 4):
@@ -100,7 +99,7 @@ def test_two_trainings_with_one_seed_agree_to_the_bit(chain: Array) -> None:
     assert runs[0][1].figures["elbo"] == runs[1][1].figures["elbo"] != runs[2][1].figures["elbo"]
 
 
-def test_validity_is_learned_from_training_frames_alone(chain: Array) -> None:
+def test_validity_is_learned_from_training_frames_alone(chain: Floats) -> None:
     """A held-out frame with a broken bond does not widen what is valid."""
     x = chain.copy()
     held = fit(_chunk(x), Topology.anonymous(12), QUICK, device="cpu")[1].held_out
@@ -111,7 +110,7 @@ def test_validity_is_learned_from_training_frames_alone(chain: Array) -> None:
     assert record.validity.test(x[held]).sum() < held.sum()
 
 
-def test_masses_weigh_the_centre_where_asked(chain: Array) -> None:
+def test_masses_weigh_the_centre_where_asked(chain: Floats) -> None:
     """`center="mass"` centres on the centre of mass, the default on that of geometry."""
     masses = np.linspace(1.0, 20.0, 12)
     topology = Topology(**{**Topology.anonymous(12).to_arrays(), "masses": masses})  # type: ignore[arg-type]
@@ -131,14 +130,14 @@ def test_few_frames_get_few_inputs(examples: Path) -> None:
     assert pipeline.sizes.likelihood == "isotropic"
 
 
-def test_the_floor_is_the_file_s_precision(chain: Array) -> None:
+def test_the_floor_is_the_file_s_precision(chain: Floats) -> None:
     """The likelihood's noise is never below the precision given, nor below 1e-3 Å."""
     for precision, floor in ((0.0, 1e-3), (0.01, 0.01)):
         pipeline, _ = fit(_chunk(chain), Topology.anonymous(12), QUICK, precision=precision, device="cpu")
         assert pipeline.vae.likelihood.floor == floor
 
 
-def test_degenerate_axes_are_counted_and_warned_of(chain: Array) -> None:
+def test_degenerate_axes_are_counted_and_warned_of(chain: Floats) -> None:
     """Frames whose principal moments agree are counted, and a warning says so."""
     x = chain.copy()
     square = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]] * 3, dtype=np.float32) * np.repeat([1, 2, 3], 4)[:, None]
@@ -159,7 +158,7 @@ def test_degenerate_axes_are_counted_and_warned_of(chain: Array) -> None:
         (np.random.default_rng(0).normal(size=(20, 1, 3)), "stand at one point|no shape"),
     ],
 )
-def test_frames_that_cannot_be_learned_from_are_refused(frames: Array, message: str) -> None:
+def test_frames_that_cannot_be_learned_from_are_refused(frames: Floats, message: str) -> None:
     """Too few frames, equal frames, atoms on one point: ReadError in one line."""
     with pytest.raises(ReadError, match=message) as caught:
         fit(_chunk(frames), Topology.anonymous(frames.shape[1]), QUICK, device="cpu")
@@ -174,7 +173,7 @@ def test_the_fewest_frames_that_can_be_learned_from() -> None:
     assert np.isfinite(record.latent).all()
 
 
-def test_jumps_do_not_cross_files(chain: Array) -> None:
+def test_jumps_do_not_cross_files(chain: Floats) -> None:
     """The largest jump is between neighbours of one file; without neighbours there is none."""
     x = chain[:10].astype(np.float64)
     x[5:] += 100.0
@@ -217,7 +216,7 @@ def test_options_out_of_range_are_named(options: dict[str, object], named: str) 
         TrainConfig(**options)  # type: ignore[arg-type]
 
 
-def test_an_unknown_alignment_is_refused(chain: Array) -> None:
+def test_an_unknown_alignment_is_refused(chain: Floats) -> None:
     """The message names the alignments there are."""
     with pytest.raises(OptionError, match="superpose, principal, none"):
         fit(_chunk(chain), Topology.anonymous(12), TrainConfig(epochs=1, align="sideways"), device="cpu")
@@ -233,7 +232,7 @@ def test_config_survives_json() -> None:
     assert TrainConfig.from_dict(json.loads(json.dumps(signed.to_dict()))) == signed
 
 
-def test_alignment_none_trains(chain: Array) -> None:
+def test_alignment_none_trains(chain: Floats) -> None:
     """Frames that are not aligned are modelled as they stand: all D N coordinates are features."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -245,7 +244,7 @@ def test_alignment_none_trains(chain: Array) -> None:
     assert np.abs(shifted - pipeline.encode(chain)[0].latent).max() > 1e-4
 
 
-def test_the_reference_sees_training_frames_alone(chain: Array) -> None:
+def test_the_reference_sees_training_frames_alone(chain: Floats) -> None:
     """Other validation and held-out frames leave alignment and features as they are."""
     held = ~partition(len(chain)).training
     other = chain.copy()

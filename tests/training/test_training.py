@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import ModelError, OptionError, OutputError, ReadError, StoppedError, TrajvaeWarning
@@ -21,15 +20,15 @@ from trajvae.runtime.memory import parse_memory
 from trajvae.store import model_status
 from trajvae.training.session import open_frame_source
 from trajvae.training.unlike_blocks import fingerprints
+from trajvae.typing import Floats
 
-Array = NDArray[np.floating[Any]]
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
 CONFIG = TrainConfig(epochs=6, hidden=(16,), seed=1)
 SMALL = "10MB"  # less than the frames of `many` take
 
 
 @pytest.fixture(scope="module")
-def many(chain: Array) -> Array:
+def many(chain: Floats) -> Floats:
     """Enough frames to be streamed: the chain's, four noisy copies of 3000."""
     rng = np.random.default_rng(0)
     x = np.tile(chain, (30, 1, 1))
@@ -37,7 +36,7 @@ def many(chain: Array) -> Array:
 
 
 @pytest.fixture(scope="module")
-def file(many: Array, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(many: Floats, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a file."""
     path = tmp_path_factory.mktemp("frames") / "many.npy"
     np.save(path, many)
@@ -124,7 +123,7 @@ def test_a_stopped_training_goes_on(file: Path, tmp_path: Path, memory: str) -> 
 
 
 @pytest.fixture
-def begun(chain: Array, tmp_path: Path) -> Path:
+def begun(chain: Floats, tmp_path: Path) -> Path:
     """A training of an array that stopped after some steps."""
     path = tmp_path / "begun.h5"
     with pytest.raises(StoppedError):
@@ -132,7 +131,7 @@ def begun(chain: Array, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_checkpoint_replaces_nothing_unasked(chain: Array, tmp_path: Path) -> None:
+def test_a_checkpoint_replaces_nothing_unasked(chain: Floats, tmp_path: Path) -> None:
     """A file that exists is an error before anything is trained, and stays as it was; `force` says otherwise."""
     path = tmp_path / "model.h5"
     path.write_bytes(b"precious")
@@ -149,7 +148,7 @@ def test_an_unfinished_training_is_no_model(begun: Path) -> None:
         Model.load(begun)
 
 
-def test_frames_must_be_the_same(begun: Path, chain: Array) -> None:
+def test_frames_must_be_the_same(begun: Path, chain: Floats) -> None:
     """One coordinate that differs, fewer frames, or none that can be found, are refused; the same frames go on."""
     other = chain.copy()
     other[7, 3, 1] += 1e-3
@@ -161,7 +160,7 @@ def test_frames_must_be_the_same(begun: Path, chain: Array) -> None:
     assert _equal(Model.resume(begun, chain.copy(), device="cpu"), Model.train(chain.copy(), CONFIG, device="cpu"))
 
 
-def test_frames_must_be_the_same_to_the_last_bit(chain: Array, tmp_path: Path) -> None:
+def test_frames_must_be_the_same_to_the_last_bit(chain: Floats, tmp_path: Path) -> None:
     """The same numbers in another precision, one last bit of one of them, or the sign of a zero: other results."""
     path, wide = tmp_path / "begun.h5", chain.astype(np.float64)
     wide[3, 1, 0] = 0.0
@@ -176,7 +175,7 @@ def test_frames_must_be_the_same_to_the_last_bit(chain: Array, tmp_path: Path) -
     assert _equal(Model.resume(path, wide.copy(), device="cpu"), Model.train(wide.copy(), CONFIG, device="cpu"))
 
 
-def test_a_training_of_an_older_version_goes_on(begun: Path, chain: Array, edited) -> None:
+def test_a_training_of_an_older_version_goes_on(begun: Path, chain: Floats, edited) -> None:
     """Its fingerprint saw float32 alone: the same frames are taken, other ones refused."""
     with edited(begun) as file:
         config = json.loads(file["trajvae"].attrs["config"])
@@ -189,7 +188,7 @@ def test_a_training_of_an_older_version_goes_on(begun: Path, chain: Array, edite
     assert _equal(Model.resume(begun, chain.copy(), device="cpu"), Model.train(chain.copy(), CONFIG, device="cpu"))
 
 
-def test_options_must_be_the_same(begun: Path, chain: Array) -> None:
+def test_options_must_be_the_same(begun: Path, chain: Floats) -> None:
     """An option that differs is named; those it began with may be said again."""
     with pytest.raises(OptionError, match=r"was begun with epochs 6, got 7: --force starts anew"):
         Model.resume(begun, chain.copy(), asked_for={"epochs": 7}, device="cpu")
@@ -197,7 +196,7 @@ def test_options_must_be_the_same(begun: Path, chain: Array) -> None:
     assert model.figures["epochs"] <= 6
 
 
-def test_random_numbers_go_on_where_they_began(begun: Path, chain: Array, edited) -> None:
+def test_random_numbers_go_on_where_they_began(begun: Path, chain: Floats, edited) -> None:
     """A checkpoint of a GPU is not damaged on a machine that chose the CPU: the error says where it goes on."""
     with edited(begun) as file:
         random = file["trajvae/optimiser/random"]
@@ -214,7 +213,7 @@ def test_what_is_complete_is_not_gone_on_with(tiny_model: Model, tmp_path: Path)
         Model.resume(tmp_path / "done.h5")
 
 
-def test_checkpoints_come_by_the_clock(chain: Array, tmp_path: Path) -> None:
+def test_checkpoints_come_by_the_clock(chain: Floats, tmp_path: Path) -> None:
     """With no time between them there is one after the first step, and the training is not changed by them."""
     path = tmp_path / "model.h5"
     model = Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path, every=0.0)
@@ -224,7 +223,7 @@ def test_checkpoints_come_by_the_clock(chain: Array, tmp_path: Path) -> None:
     assert _equal(model, Model.train(chain.copy(), CONFIG, device="cpu"))
 
 
-def test_a_training_goes_on_where_no_checkpoint_can_be_written(chain: Array, tmp_path: Path) -> None:
+def test_a_training_goes_on_where_no_checkpoint_can_be_written(chain: Floats, tmp_path: Path) -> None:
     """One warning, the same weights; and when it was asked to stop it says what is lost.
 
     The folder goes away once the training has begun; one that is not there is an error before it.
@@ -253,7 +252,7 @@ def test_a_training_goes_on_where_no_checkpoint_can_be_written(chain: Array, tmp
         Model.train(chain.copy(), CONFIG, device="cpu", checkpoint=path, asked=stop_after(3))
 
 
-def test_an_earlier_checkpoint_stands_where_the_next_is_refused(begun: Path, chain: Array) -> None:
+def test_an_earlier_checkpoint_stands_where_the_next_is_refused(begun: Path, chain: Floats) -> None:
     """Asked to stop where its last moment cannot be written, a training says that an earlier one is kept."""
     kept = begun.with_name("kept.h5")
 

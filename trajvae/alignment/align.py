@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.alignment.frame_sums import (
     as_rows,
@@ -25,9 +23,7 @@ from trajvae.alignment.frame_sums import (
 from trajvae.alignment.rotations import optimal
 from trajvae.display import Brief
 from trajvae.errors import OptionError
-
-Array = NDArray[np.floating[Any]]
-Float64 = NDArray[np.float64]
+from trajvae.typing import Bool, Float64, Floats
 
 KINDS = ("superpose", "principal", "none")
 # two principal moments closer than this share of the larger have no axes of their own
@@ -38,7 +34,7 @@ FLAT = 0.5
 _NEAR = 1e-6
 
 
-def center(x: Array, weights: Float64) -> Array:
+def center(x: Floats, weights: Float64) -> Floats:
     """Subtract the weighted centre of every frame.
 
     Parameters
@@ -58,7 +54,7 @@ def center(x: Array, weights: Float64) -> Array:
     return out
 
 
-def _covariance(x: Array, other: Float64, weights: Float64) -> Float64:
+def _covariance(x: Floats, other: Float64, weights: Float64) -> Float64:
     """Sum over atoms of w x outer other, shape (T, D, D); `other` is one structure (N, D) or one a frame."""
     out = np.empty((len(x), x.shape[2], x.shape[2]))
     if other.ndim == 2:
@@ -69,7 +65,7 @@ def _covariance(x: Array, other: Float64, weights: Float64) -> Float64:
     return out
 
 
-def optimal_rotations(x: Array, reference: Float64, weights: Float64) -> Float64:
+def optimal_rotations(x: Floats, reference: Float64, weights: Float64) -> Float64:
     """The proper rotations R that minimise the weighted RMSD of x R to the reference.
 
     Parameters
@@ -86,7 +82,7 @@ def optimal_rotations(x: Array, reference: Float64, weights: Float64) -> Float64
     return optimal(_covariance(x, reference, weights))
 
 
-def superpose(x: Array, reference: Float64, weights: Float64) -> Array:
+def superpose(x: Floats, reference: Float64, weights: Float64) -> Floats:
     """Centre every frame and turn it optimally on to the reference.
 
     Parameters
@@ -113,7 +109,7 @@ def superpose(x: Array, reference: Float64, weights: Float64) -> Array:
     return out
 
 
-def pairwise_rmsd(a: Array, b: Array, weights: Float64) -> Float64:
+def pairwise_rmsd(a: Floats, b: Floats, weights: Float64) -> Float64:
     """RMSD between frames of equal index after optimal superposition, unweighted in the mean if weights are.
 
     Parameters
@@ -143,7 +139,7 @@ def pairwise_rmsd(a: Array, b: Array, weights: Float64) -> Float64:
     return np.asarray(np.sqrt(square / weights.sum()))
 
 
-def rmsd(a: Array, b: Array, weights: Float64 | None = None) -> Float64:
+def rmsd(a: Floats, b: Floats, weights: Float64 | None = None) -> Float64:
     """Weighted RMSD without superposition, shape (T,); either may be one structure."""
     if a.ndim == 2:
         return np.asarray(rmsd(a[None], b, weights)[0])
@@ -155,7 +151,7 @@ def rmsd(a: Array, b: Array, weights: Float64 | None = None) -> Float64:
     return np.sqrt(square)
 
 
-def frame_jump(aligned: Array, follows: NDArray[np.bool_] | None = None) -> Float64:
+def frame_jump(aligned: Floats, follows: Bool | None = None) -> Float64:
     """RMSD between neighbouring frames as they stand after alignment.
 
     Parameters
@@ -177,7 +173,7 @@ def frame_jump(aligned: Array, follows: NDArray[np.bool_] | None = None) -> Floa
     return jump
 
 
-def principal_frame(x: Array, weights: Float64) -> tuple[Array, Float64]:
+def principal_frame(x: Floats, weights: Float64) -> tuple[Floats, Float64]:
     """Centre frames and turn each into the axes of its own gyration tensor, the longest first.
 
     Returns
@@ -199,7 +195,7 @@ def _proper_signs(dimension: int) -> Float64:
     return np.asarray(signs[np.prod(signs, axis=1) > 0])
 
 
-def principal(x: Array, reference: Float64, weights: Float64) -> tuple[Array, NDArray[np.bool_]]:
+def principal(x: Floats, reference: Float64, weights: Float64) -> tuple[Floats, Bool]:
     """Turn every frame into its principal axes, with the proper signs that bring it nearest to the reference.
 
     Parameters
@@ -222,7 +218,7 @@ def principal(x: Array, reference: Float64, weights: Float64) -> tuple[Array, ND
     return turned * best[:, None, :].astype(x.dtype), np.asarray((gap < DEGENERATE).any(axis=1))
 
 
-def mean_structure(x: Array, weights: Float64, tolerance: float = 1e-8, rounds: int = 100) -> Float64:
+def mean_structure(x: Floats, weights: Float64, tolerance: float = 1e-8, rounds: int = 100) -> Float64:
     """The structure that is the mean of all frames superposed on it, in its own principal axes.
 
     Parameters
@@ -285,7 +281,7 @@ class Alignment(Brief):
         if self.kind not in KINDS:
             raise OptionError(f"alignment must be one of {', '.join(KINDS)}, got '{self.kind}'")
 
-    def apply(self, x: Array) -> Array:
+    def apply(self, x: Floats) -> Floats:
         """Align frames, shape (T, N, D), in their own precision."""
         if self.kind == "none":
             return x
@@ -293,12 +289,12 @@ class Alignment(Brief):
             return superpose(x, self.reference, self.weights)
         return principal(x, self.reference, self.weights)[0]
 
-    def degenerate(self, x: Array) -> int:
+    def degenerate(self, x: Floats) -> int:
         """How many frames have principal axes that are near-degenerate, where the alignment uses them."""
         return int(principal(x, self.reference, self.weights)[1].sum()) if self.kind == "principal" else 0
 
     @classmethod
-    def fit(cls, kind: str, x: Array, weights: Float64) -> Alignment:
+    def fit(cls, kind: str, x: Floats, weights: Float64) -> Alignment:
         """Choose the reference from frames (T, N, D)."""
         reference = x.astype(np.float64).mean(axis=0) if kind == "none" else mean_structure(x, weights)
         return cls(kind, reference, weights)

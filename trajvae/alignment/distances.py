@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.alignment.align import center
-
-Array = NDArray[np.floating[Any]]
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Floats
 
 
-def rmsd_matrix(a: Array, b: Array) -> Float64:
+def rmsd_matrix(a: Floats, b: Floats) -> Float64:
     """RMSD between all frames of two sets after optimal proper superposition, unweighted.
 
     Parameters

@@ -9,9 +9,8 @@ Where the gap is small, numpy's decomposition is taken.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from trajvae.typing import Bool, Float64
 
 # least gap, of a covariance of unit norm, at which the closed form is taken: 1e-12 of a radian is left of it there
 _GAP = 0.02
@@ -63,7 +62,7 @@ def _plane(covariance: Float64) -> Float64:
     return np.stack([c, s, -s, c], axis=1).reshape(-1, 2, 2)
 
 
-def _space(covariance: Float64) -> tuple[Float64, NDArray[np.bool_]]:
+def _space(covariance: Float64) -> tuple[Float64, Bool]:
     """Rotations, and where they are sure. Inside, frames are the last axis: numpy's fast one."""
     c = np.array(covariance.reshape(-1, 9).T, order="C").reshape(3, 3, -1)
     c /= np.maximum(np.abs(c).max(axis=(0, 1)), np.finfo(float).tiny)

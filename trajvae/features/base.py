@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trajvae.alignment.align import Alignment
 from trajvae.topology import Topology
+from trajvae.typing import Floats
 
 if TYPE_CHECKING:
     from trajvae.features.cartesian import ShapeSpace
@@ -38,7 +37,7 @@ class FittingData:
 
     alignment: Alignment
     topology: Topology
-    frames: NDArray[np.floating[Any]]
+    frames: Floats
     floor: float
     latent_dim: int
 

@@ -20,14 +20,12 @@ from typing import Self
 import numpy as np
 import scipy
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.alignment.align import Alignment
 from trajvae.errors import ReadError
 from trajvae.features.base import Features, FeatureSizes, FittingData
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 SCALE_FLOOR = 0.1  # smallest scale of an input as a share of the largest: stiff directions are noise to a network
 _EXACT = 2000  # frames and features up to which principal components are exact

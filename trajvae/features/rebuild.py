@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.features.tree import generations
+from trajvae.typing import Int64
 
 Vector = tuple[Tensor, Tensor, Tensor]
 
@@ -42,7 +42,7 @@ class Coordinates(NamedTuple):
 class RebuildPlan:
     """Sort references (N, D) by the kind of coordinate that needs them, and into generations."""
 
-    def __init__(self, references: NDArray[np.int64]) -> None:
+    def __init__(self, references: Int64) -> None:
         self.dimension = references.shape[1]
         order = generations(references)
         rows = np.concatenate(order)
@@ -67,7 +67,7 @@ class RebuildPlan:
         return counts == [n - 1, n - 2, n - 3][: self.dimension] and not same and bool((self.references >= -1).all())
 
 
-def _difference(x: Tensor, i: NDArray[np.int64], j: NDArray[np.int64]) -> Tensor:
+def _difference(x: Tensor, i: Int64, j: Int64) -> Tensor:
     return x[:, i] - x[:, j]
 
 

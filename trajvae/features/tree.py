@@ -19,10 +19,8 @@ from typing import Any
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
-Index = NDArray[np.int64]
-Array = NDArray[np.floating[Any]]
+from trajvae.typing import Bool, Floats, Int64
 
 _BENT = 0.15  # sine of an angle below which, in the median frame, a torsion about it says nothing
 _TRIED = 8  # references that are tried where the nearest lie in line
@@ -30,7 +28,7 @@ _FRAMES = 200  # that are looked at
 _FEW = 20  # of them for the distances of fragments
 
 
-def link_fragments(bonds: Index, positions: Array) -> Index:
+def link_fragments(bonds: Int64, positions: Floats) -> Int64:
     """Return bonds, with one more for each further fragment: its nearest atoms in the mean over frames (T, N, D)."""
     n = positions.shape[1]
     count, label = scipy.sparse.csgraph.connected_components(_graph(bonds, n), directed=False)
@@ -54,11 +52,11 @@ def link_fragments(bonds: Index, positions: Array) -> Index:
     return np.concatenate([bonds.reshape(-1, 2), np.array(found, dtype=np.int64).reshape(-1, 2)])
 
 
-def _graph(bonds: Index, n: int) -> Any:
+def _graph(bonds: Int64, n: int) -> Any:
     return scipy.sparse.coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n)).tocsr()
 
 
-def _middle(bonds: Index, n: int) -> int:
+def _middle(bonds: Int64, n: int) -> int:
     """The atom halfway along the longest way through the bonds."""
     graph = _graph(bonds, n)
     end = int(scipy.sparse.csgraph.breadth_first_order(graph, 0, directed=False)[0][-1])
@@ -72,7 +70,7 @@ def _middle(bonds: Index, n: int) -> int:
 class _Growth:
     """Places atoms one after the other and chooses their references."""
 
-    def __init__(self, bonds: Index, positions: Array, heavy: NDArray[np.bool_]) -> None:
+    def __init__(self, bonds: Int64, positions: Floats, heavy: Bool) -> None:
         self.x, self.heavy = positions.astype(np.float64), heavy
         self.n, self.dimension = positions.shape[1:]
         self.root = self._root(bonds)
@@ -93,7 +91,7 @@ class _Growth:
         self.is_placed = np.zeros(self.n, dtype=bool)
         self.is_placed[self.root] = True
 
-    def _root(self, bonds: Index) -> int:
+    def _root(self, bonds: Int64) -> int:
         """The atom nearest to the middle with two neighbours that are not in line with it."""
         graph = _graph(bonds, self.n)
         both = (graph + graph.T).tocsr()
@@ -110,7 +108,7 @@ class _Growth:
                 return pair
         return ()
 
-    def grow(self) -> Index:
+    def grow(self) -> Int64:
         """References of all atoms, (N, D)."""
         for atom in self.placed:  # grows while it is walked
             for child in self.children[atom]:
@@ -191,7 +189,7 @@ class _Growth:
         return float(np.median(least))
 
 
-def spanning_tree(bonds: Index, positions: Array, heavy: NDArray[np.bool_]) -> Index:
+def spanning_tree(bonds: Int64, positions: Floats, heavy: Bool) -> Int64:
     """Choose each atom's references.
 
     Parameters
@@ -213,7 +211,7 @@ def spanning_tree(bonds: Index, positions: Array, heavy: NDArray[np.bool_]) -> I
     return _Growth(link_fragments(bonds, some[:: max(1, len(some) // _FEW)]), some, heavy).grow()
 
 
-def generations(references: Index) -> list[Index]:
+def generations(references: Int64) -> list[Int64]:
     """Return atoms that can be placed at once, in the order of placement; the first generation is the root alone."""
     n = len(references)
     depth = np.full(n, -1, dtype=np.int64)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import scipy
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trajvae.errors import OptionError
+from trajvae.typing import Float64
 
 CURVES = ("spline", "discrete", "neural")
 
@@ -129,7 +129,7 @@ def make_curve(kind: str, path: Tensor, seed: int = 0) -> Curve:
     return curve
 
 
-def equal_times(path: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+def equal_times(path: Float64, n: int) -> Float64:
     """Return n points (n, ambient) at equal chord distances along a polygon (M, ambient)."""
     run = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     at = np.linspace(0.0, run[-1], n)

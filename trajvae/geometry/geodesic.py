@@ -195,3 +195,6 @@ def geodesic(
     speeds = problem.speeds(shortest, path)[1].double()
     half_square = float(speeds.square().mean()) / 2.0
     return Geodesic(points, speed, float(speeds.mean()), half_square, problem.length(line, path), shortest, line)
+
+
+Descent = GeodesicOptions  # its name in earlier versions

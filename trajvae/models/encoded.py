@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from trajvae.typing import AnyArray, Float64
 
 
 class Encoded(NamedTuple):
@@ -51,9 +50,9 @@ class ColumnBuffer:
 
     def __init__(self, rows: int) -> None:
         self.rows, self.done = rows, 0
-        self._arrays: dict[str, NDArray[Any]] = {}
+        self._arrays: dict[str, AnyArray] = {}
 
-    def add(self, values: Mapping[str, NDArray[Any]]) -> None:
+    def add(self, values: Mapping[str, AnyArray]) -> None:
         """Write the next rows of every column."""
         for name, part in values.items():
             if name not in self._arrays:
@@ -61,6 +60,6 @@ class ColumnBuffer:
             self._arrays[name][self.done : self.done + len(part)] = part
         self.done += max(map(len, values.values()))
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
+    def __getitem__(self, name: str) -> AnyArray:
         """Return a column, as far as it is filled."""
         return self._arrays[name][: self.done]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.models.encoded import Encoded, join
 from trajvae.models.pipeline import Pipeline
+from trajvae.typing import Floats
 
 
-def encode_all(pipeline: Pipeline, positions: NDArray[np.floating[Any]]) -> Encoded:
+def encode_all(pipeline: Pipeline, positions: Floats) -> Encoded:
     """Encode frames in chunks of the pipeline's size."""
     generator = torch.Generator(pipeline.device).manual_seed(0)
     pieces = range(0, len(positions), pipeline.chunk)

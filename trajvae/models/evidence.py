@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.geometry.entropy import entropy
 from trajvae.latents import Latent
 from trajvae.models.pipeline import Pipeline
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Floats
 
 _NOTHING = 0.05  # nats
 _NEIGHBOURS = 5
@@ -64,7 +61,7 @@ def active_units(pipeline: Pipeline, latent: Float64, kl: Float64) -> int:
 
 
 @torch.no_grad()
-def mutual_information(pipeline: Pipeline, positions: NDArray[np.floating[Any]], seed: int = 0) -> float:
+def mutual_information(pipeline: Pipeline, positions: Floats, seed: int = 0) -> float:
     """Return the mutual information of frames (T, N, D) and their latent points, in nats.
 
     The mean of log q(z|x) - log mean q(z|x') over draws of each frame's posterior, x' all the frames. That mean cannot
@@ -104,7 +101,7 @@ def _smooth(z: Tensor) -> bool:
 
 
 @torch.no_grad()
-def prior_gap(pipeline: Pipeline, positions: NDArray[np.floating[Any]], seed: int = 0) -> float:
+def prior_gap(pipeline: Pipeline, positions: Floats, seed: int = 0) -> float:
     """Return the divergence in nats of the posteriors together from the prior, by one draw of each frame's (T, N, D).
 
     On flat latent spaces the mean log density of the prior at the draws, and their entropy by nearest neighbours:
@@ -158,7 +155,7 @@ def effective_draws(log_weights: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evidence(pipeline: Pipeline, positions: NDArray[np.floating[Any]], draws: int, seed: int = 0) -> Evidence:
+def evidence(pipeline: Pipeline, positions: Floats, draws: int, seed: int = 0) -> Evidence:
     """Return bounds of frames (T, N, D), by `draws` draws from each frame's posterior, a few frames at once."""
     vae, sizes = pipeline.vae, group_sizes(draws)
     exact = pipeline.targets(pipeline.alignment.apply(positions))

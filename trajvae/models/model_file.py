@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig, check_types
@@ -23,6 +22,7 @@ from trajvae.molecule.validity import Validity
 from trajvae.store import Header, ModelContents, Quantity, model_hash
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
+from trajvae.typing import Int8
 
 _UNITS = {"masses": "u"}
 _VALIDITY_UNITS = {
@@ -159,7 +159,7 @@ def _record(groups: Mapping[str, Any], figures: dict[str, Any]) -> TrainingRecor
     )
 
 
-def _part(training: Mapping[str, Any]) -> NDArray[np.int8]:
+def _part(training: Mapping[str, Any]) -> Int8:
     """What each frame was used for; files from before there were validation frames say only which were held out."""
     held = training["held_out"].astype(bool)
     part = np.asarray(training.get("part", np.where(held, HELD_OUT, TRAINING)), dtype=np.int8)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
 from trajvae.errors import ModelError, TrajvaeError
 from trajvae.molecule.validity import NEAR
 from trajvae.store import Quantity
 from trajvae.topology import GROUPS
+from trajvae.typing import AnyArray
 
 _SMALL = 2**20  # numbers that any model may have beside its weights
 _INDICES = ("topology/bonds", "validity/bonds", "validity/angles", "validity/centres", "validity/omega")
@@ -84,7 +84,7 @@ def numbers_in(weights: Mapping[str, Any]) -> int:
     return sum(int(np.size(w)) for w in weights.values())
 
 
-def flat(groups: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
+def flat(groups: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, AnyArray]]:
     """Yield all arrays of nested groups with their names."""
     for name, item in groups.items():
         if isinstance(item, Mapping):
@@ -114,7 +114,7 @@ def check_values(groups: Mapping[str, Any]) -> None:
             raise ModelError(f"'{name}' must lie between 0 and {NEAR} Å")
 
 
-def _check_atoms(arrays: Mapping[str, NDArray[Any]]) -> None:
+def _check_atoms(arrays: Mapping[str, AnyArray]) -> None:
     """What every model has: finite numbers, weights and indices of atoms."""
     for name, values in arrays.items():
         kept = name.startswith(("history/", "optimiser/"))
@@ -132,7 +132,7 @@ def _check_atoms(arrays: Mapping[str, NDArray[Any]]) -> None:
         raise ModelError("'topology/bonds' must join two different atoms each, and none twice")
 
 
-def _check_groups(arrays: Mapping[str, NDArray[Any]]) -> None:
+def _check_groups(arrays: Mapping[str, AnyArray]) -> None:
     """Residues, segments and chains: all arrays or none, indices that run from 0, residues that cross no border."""
     found = {name: arrays[f"topology/{name}"] for name in GROUPS if f"topology/{name}" in arrays}
     if not found:  # a file of an earlier version
@@ -149,6 +149,6 @@ def _check_groups(arrays: Mapping[str, NDArray[Any]]) -> None:
             raise ModelError(f"'topology/{name}' must not change within a residue")
 
 
-def _within(name: str, values: NDArray[Any], size: int) -> None:
+def _within(name: str, values: AnyArray, size: int) -> None:
     if values.size and not 0 <= values.min() <= values.max() < size:
         raise ModelError(f"'{name}' must lie between 0 and {size - 1}, has {values.min()} to {values.max()}")

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.alignment.align import pairwise_rmsd
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
 from trajvae.molecule.validity import Validity
 from trajvae.topology import Topology
-
-Array = NDArray[np.floating[Any]]
+from trajvae.typing import Floats, Int64
 
 DRAWS = 200  # that validity and spread are told from
 GAP = 0.7  # nats between the prior and the posteriors together, above which draws are those of posteriors
 _ATOMS = 2000  # that nearest atoms are looked for among
 
 
-def draws_of(pipeline: Pipeline, frames: Array, gap: float) -> Array:
+def draws_of(pipeline: Pipeline, frames: Floats, gap: float) -> Floats:
     """Return draws (n, N, D) in Å, as `generate` makes them before it mends any.
 
     Parameters
@@ -42,19 +39,19 @@ def draws_of(pipeline: Pipeline, frames: Array, gap: float) -> Array:
     return pipeline.decode(np.asarray(z.cpu().double().numpy()), generator)
 
 
-def spread_of(pipeline: Pipeline, draws: Array, frames: Array) -> float:
+def spread_of(pipeline: Pipeline, draws: Floats, frames: Floats) -> float:
     """Return the mean square deviation of draws (n, N, D) from their mean over that of frames (T, N, D)."""
     spreads = [float(pipeline.alignment.apply(x).astype(np.float64).var(axis=0).sum()) for x in (draws, frames)]
     return spreads[0] / max(spreads[1], 1e-12)
 
 
-def mean_rmsd(frames: Array, others: Array) -> float:
+def mean_rmsd(frames: Floats, others: Floats) -> float:
     """Return the mean RMSD in Å of frames (T, N, D) to the mean of others, all of them aligned."""
     middle = np.broadcast_to(others.mean(axis=0), frames.shape)
     return float(pairwise_rmsd(frames, middle, np.ones(frames.shape[1])).mean())
 
 
-def drift_of(frames: Array, file: NDArray[np.int64]) -> tuple[float, int]:
+def drift_of(frames: Floats, file: Int64) -> tuple[float, int]:
     """Return how far the largest motion of frames (T, N, D) follows time, and how often it goes there and back.
 
     Returns
@@ -77,7 +74,7 @@ def drift_of(frames: Array, file: NDArray[np.int64]) -> tuple[float, int]:
     return abs(float(np.corrcoef(order, np.arange(len(first)))[0, 1])), int((np.diff(outer) != 0).sum())
 
 
-def molecules_of(frames: Array, topology: Topology) -> tuple[int, float, float]:
+def molecules_of(frames: Floats, topology: Topology) -> tuple[int, float, float]:
     """Return the number of molecules, how far their centres move, and the atoms about those, in Å (root mean squares).
 
     Parameters
@@ -107,7 +104,7 @@ def molecules_of(frames: Array, topology: Topology) -> tuple[int, float, float]:
     return int((sizes > 1).sum()), float(apart), float(np.sqrt(about[large].var(axis=1).sum(axis=-1).mean()))
 
 
-def order_of(frame: Array) -> float:
+def order_of(frame: Floats) -> float:
     """Return the median distance of neighbours in the file over that of nearest atoms, in one frame (N, D)."""
     from scipy.spatial import cKDTree
 
@@ -144,9 +141,9 @@ class Measured:
 def measure(
     pipeline: Pipeline,
     validity: Validity,
-    sample: Array,
-    index: NDArray[np.int64],
-    file: NDArray[np.int64],
+    sample: Floats,
+    index: Int64,
+    file: Int64,
     parts: Partition,
     gap: float,
 ) -> Measured:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
+from trajvae.typing import Bool, Int8
 
 TRAINING, VALIDATION, HELD_OUT, UNUSED = 0, 1, 2, 3
 FEWEST = 5  # frames that can be divided
@@ -31,20 +31,20 @@ class Partition:
         3: unused, a gap between the others or a copy of one of them.
     """
 
-    part: NDArray[np.int8]
+    part: Int8
 
     @property
-    def training(self) -> NDArray[np.bool_]:
+    def training(self) -> Bool:
         """Whether the networks learn from each frame, (T,)."""
         return np.asarray(self.part == TRAINING)
 
     @property
-    def validation(self) -> NDArray[np.bool_]:
+    def validation(self) -> Bool:
         """Whether each frame helps decide when training stops, (T,)."""
         return np.asarray(self.part == VALIDATION)
 
     @property
-    def held_out(self) -> NDArray[np.bool_]:
+    def held_out(self) -> Bool:
         """Whether the reported figures come from each frame, (T,)."""
         return np.asarray(self.part == HELD_OUT)
 

@@ -6,11 +6,9 @@ import copy
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.alignment.align import Alignment, pairwise_rmsd
@@ -24,9 +22,7 @@ from trajvae.models.fused_encoder import FusedEncoder, WeightsVersion, fuse, wei
 from trajvae.models.vae import VAE
 from trajvae.networks import MLP
 from trajvae.topology import Topology
-
-Array = NDArray[np.floating[Any]]
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Floats
 
 _CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
 
@@ -132,23 +128,23 @@ class Pipeline:
                 self._double = copy.deepcopy(self.vae).double()
         return self._double
 
-    def targets(self, aligned: Array) -> Tensor:
+    def targets(self, aligned: Floats) -> Tensor:
         """Return the targets (T, F) of aligned frames (T, N, D), computed in float64."""
         return self.vae.features.targets(self._tensor(aligned))
 
     @torch.no_grad()
-    def log_jacobian(self, aligned: Array) -> Float64:
+    def log_jacobian(self, aligned: Floats) -> Float64:
         """Return the log Jacobian of aligned frames (T, N, D), (T,): an ELBO less it compares between features."""
         pieces = [aligned[i : i + self.chunk] for i in range(0, len(aligned), self.chunk)]
         return np.concatenate([_numpy(self.vae.features.log_jacobian(self.targets(x))) for x in pieces])
 
-    def _tensor(self, x: Array) -> Tensor:
+    def _tensor(self, x: Floats) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64)).to(self.device)
 
     @torch.no_grad()
     def encode(
-        self, positions: Array, generator: torch.Generator | None = None, *, rmsd: bool = True
-    ) -> tuple[Encoded, Array]:
+        self, positions: Floats, generator: torch.Generator | None = None, *, rmsd: bool = True
+    ) -> tuple[Encoded, Floats]:
         """Encode frames as they come from a reader.
 
         Parameters
@@ -182,7 +178,7 @@ class Pipeline:
             measures = (nothing[:, 0], nothing[:, 0], nothing[:, 0], nothing)
         return Encoded(_numpy(latent), _numpy(scale), *measures), aligned
 
-    def _posterior(self, vae: VAE, aligned: Array) -> Params:
+    def _posterior(self, vae: VAE, aligned: Floats) -> Params:
         """The posterior's parameters of aligned frames: by the short way where features allow and precision does."""
         if vae is self.vae and isinstance(vae.encoder, MLP):
             key = weights_version(vae)
@@ -194,7 +190,7 @@ class Pipeline:
         return vae.encode(vae.features.inputs(self.targets(aligned)).to(dtype))
 
     def _measure(
-        self, vae: VAE, aligned: Array, params: Params, generator: torch.Generator
+        self, vae: VAE, aligned: Floats, params: Params, generator: torch.Generator
     ) -> tuple[Float64, Float64, Float64, Float64]:
         """RMSD to the decoded mean and to the principal components, ELBO and KL; see `Encoded`."""
         exact = self.targets(aligned)
@@ -213,13 +209,13 @@ class Pipeline:
         return away, least, _numpy(terms.elbo()), _numpy(terms.kl)
 
     @torch.no_grad()
-    def posterior_sample(self, positions: Array, generator: torch.Generator) -> Tensor:
+    def posterior_sample(self, positions: Floats, generator: torch.Generator) -> Tensor:
         """Draw a latent point from the posterior of each frame (T, N, D), (T, ambient)."""
         exact = self.targets(self.alignment.apply(positions))
         inputs = self.vae.features.inputs(exact).float()
         return self.vae.posterior_sample(inputs, exact.float(), generator)
 
-    def _principal(self, vae: VAE, targets: Tensor) -> Array:
+    def _principal(self, vae: VAE, targets: Tensor) -> Floats:
         """Targets of shape space projected on as many principal components as the latent space has dimensions."""
         space = vae.features.shape_space
         return _float(space.positions(space.project(targets, vae.latent.dim)))
@@ -228,7 +224,7 @@ class Pipeline:
         return _numpy(self.vae.features.positions(targets.double()))
 
     @torch.no_grad()
-    def decode(self, z: Array, generator: torch.Generator | None = None) -> Float64:
+    def decode(self, z: Floats, generator: torch.Generator | None = None) -> Float64:
         """Return positions of latent points.
 
         Parameters
@@ -247,7 +243,7 @@ class Pipeline:
         return np.concatenate(parts)
 
     @torch.no_grad()
-    def parameters(self, z: Array) -> dict[str, Tensor]:
+    def parameters(self, z: Floats) -> dict[str, Tensor]:
         """Return the parameters of p(x|z) at latent points (n, ambient), each of shape (n, ...)."""
         return self.vae.decode(torch.from_numpy(np.asarray(z, dtype=np.float32)).to(self.device))
 
@@ -258,13 +254,13 @@ class Pipeline:
             return self._frames(self.vae.likelihood.mean(params))
         return self._frames(self.vae.likelihood.sample({k: v.double() for k, v in params.items()}, generator))
 
-    def tangent(self, z: Array) -> Float64:
+    def tangent(self, z: Floats) -> Float64:
         """Return latent points (T, ambient) in the tangent space at the manifold's origin, (T, dim)."""
         points = torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.device)
         return _numpy(self.vae.latent.tangent(points))
 
 
-def _float(x: Tensor) -> Array:
+def _float(x: Tensor) -> Floats:
     return np.asarray(x.detach().cpu().numpy())
 
 

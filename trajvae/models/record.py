@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.display import Brief
 from trajvae.models.partition import Partition
 from trajvae.molecule.validity import Validity
 from trajvae.store import Quantity
+from trajvae.typing import AnyArray, Bool, Float32, Float64, Int8, Int64
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,19 +36,19 @@ class TrainingRecord(Brief):
         JSON: what `train` reports.
     """
 
-    latent: NDArray[np.float64]
-    part: NDArray[np.int8]
-    file: NDArray[np.int64]
-    frame: NDArray[np.int64]
+    latent: Float64
+    part: Int8
+    file: Int64
+    frame: Int64
     frame_observables: dict[str, Quantity]
-    sample: NDArray[np.float32]
-    sample_index: NDArray[np.int64]
-    history: dict[str, NDArray[Any]]
+    sample: Float32
+    sample_index: Int64
+    history: dict[str, AnyArray]
     validity: Validity
     figures: dict[str, Any]
 
     @property
-    def observables(self) -> dict[str, NDArray[np.float64]]:
+    def observables(self) -> dict[str, Float64]:
         """The values (T,) of each observable."""
         return {name: np.asarray(q.value, dtype=np.float64) for name, q in self.frame_observables.items()}
 
@@ -58,6 +58,6 @@ class TrainingRecord(Brief):
         return Partition(self.part)
 
     @property
-    def held_out(self) -> NDArray[np.bool_]:
+    def held_out(self) -> Bool:
         """Whether the training has seen nothing of each frame, (T,)."""
         return self.parts.held_out

@@ -7,7 +7,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ModelError, TrajvaeWarning
 from trajvae.models.pipeline import Pipeline
@@ -17,8 +16,7 @@ from trajvae.molecule.validity import Validity
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.frames import sample_range
 from trajvae.topology import Topology
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Int64, Text
 
 FAR = 1.5  # times the longest bond that is valid, or below the shortest, is no bond of this molecule
 MANY = 0.1  # of the bonds as far off: another order of the atoms
@@ -83,7 +81,7 @@ def check_names(own: Topology, other: Topology, where: str) -> None:
     warnings.warn(f"some residues are not the model's: {what}; a mutant may be meant", TrajvaeWarning, stacklevel=4)
 
 
-def _letters(resnames: NDArray[np.str_]) -> NDArray[np.str_]:
+def _letters(resnames: Text) -> Text:
     """One letter for each amino acid whatever its protonation or place in the chain, empty for all else, (N,)."""
     names, place = np.unique(np.char.upper(resnames), return_inverse=True)
     return np.array([_letter(str(name)) for name in names], dtype=str)[place]
@@ -158,7 +156,7 @@ def _check_unit(lengths: Float64, usual: Float64) -> None:
     raise ModelError(f"{found}: divide the positions by 10, or train again if it was the model's that were nanometres")
 
 
-def _pair(topology: Topology, bond: NDArray[np.int64]) -> str:
+def _pair(topology: Topology, bond: Int64) -> str:
     """Two atoms in words."""
     words: list[Any] = [
         f"{i} ({topology.resnames[i]}{topology.resids[i]}:{topology.names[i]})" if topology.named else i for i in bond

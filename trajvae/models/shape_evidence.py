@@ -18,20 +18,16 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.alignment.align import superpose
 from trajvae.alignment.moves import moves
 from trajvae.features.cartesian import constraints
 from trajvae.models.pipeline import Pipeline
-
-Array = NDArray[np.floating[Any]]
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Floats
 
 _DRAWS, _NUMBERS = 256, 1e8  # proposals a frame, and coordinates in all
 _FRAMES = 200  # at most
@@ -155,7 +151,7 @@ def bounds(weights: Tensor) -> Tensor:
 
 @torch.no_grad()
 def shape_bound(
-    pipeline: Pipeline, training: Array, judged: Array, reference: Float64, seed: int = 0
+    pipeline: Pipeline, training: Floats, judged: Floats, reference: Float64, seed: int = 0
 ) -> Float64 | None:
     """Return a lower bound of the log density of shapes, in nats, for frames of a model that does not superpose.
 
@@ -183,7 +179,7 @@ def shape_bound(
         return None
     draws = int(np.clip(_NUMBERS // (_FRAMES * n * dimension), 16, _DRAWS))
 
-    def orbit(frames: Array, most: int) -> _Orbit:
+    def orbit(frames: Floats, most: int) -> _Orbit:
         """Return at most `most` of the frames with their shapes and turns."""
         frames = frames[np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(np.int64))]
         frames = frames.astype(np.float64)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.molecule.observables import dihedral
-
-Float64 = NDArray[np.float64]
-Array = NDArray[np.floating[Any]]
+from trajvae.typing import Float64, Floats, Int64
 
 
-def coordinate_major(x: Array) -> Float64:
+def coordinate_major(x: Floats) -> Float64:
     """Return frames (T, N, D) in float64, with one coordinate of one atom of all frames contiguous in memory.
 
     What is computed term by term runs several times as fast on such frames as on those that a reader gives.
@@ -30,26 +25,26 @@ def scalar_products(a: Float64, b: Float64) -> Float64:
     return out
 
 
-def _apart(x: Array, to: NDArray[np.int64], start: NDArray[np.int64]) -> Float64:
+def _apart(x: Floats, to: Int64, start: Int64) -> Float64:
     """Vectors between atoms, (T, N, D) to (T, K, D), in columns."""
     flat = coordinate_major(x).T
     return np.asarray((flat[:, to] - flat[:, start]).T)
 
 
-def bond_lengths(x: Array, bonds: NDArray[np.int64]) -> Float64:
+def bond_lengths(x: Floats, bonds: Int64) -> Float64:
     """Return bond lengths in Å, (T, N, D) to (T, B)."""
     apart = _apart(x, bonds[:, 0], bonds[:, 1])
     return np.sqrt(scalar_products(apart, apart))
 
 
-def bond_angles(x: Array, angles: NDArray[np.int64]) -> Float64:
+def bond_angles(x: Floats, angles: Int64) -> Float64:
     """Return bond angles in radians, (T, N, D) to (T, A)."""
     a, b = (_apart(x, angles[:, end], angles[:, 1]) for end in (0, 2))
     size = np.sqrt(scalar_products(a, a)) * np.sqrt(scalar_products(b, b))
     return np.asarray(np.arccos(np.clip(scalar_products(a, b) / np.maximum(size, 1e-12), -1.0, 1.0)))
 
 
-def signed_volumes(x: Array, centres: NDArray[np.int64]) -> Float64:
+def signed_volumes(x: Floats, centres: Int64) -> Float64:
     """Return triple products of the unit bonds from each centre to three neighbours, (T, N, 3) to (T, C)."""
     first, second, third = (_unit(_apart(x, centres[:, k], centres[:, 0])) for k in (1, 2, 3))
     across = np.stack(
@@ -62,7 +57,7 @@ def _unit(vectors: Float64) -> Float64:
     return np.asarray(vectors / np.maximum(np.sqrt(scalar_products(vectors, vectors)), 1e-12)[..., None])
 
 
-def omegas(x: Array, fours: NDArray[np.int64]) -> Float64:
+def omegas(x: Floats, fours: Int64) -> Float64:
     """Return torsions of peptide bonds in radians, (T, N, 3) to (T, O)."""
     if not len(fours):
         return np.empty((len(x), 0))

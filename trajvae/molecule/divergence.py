@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 BINS = 50
 _FAR = 0.005  # share of a sample at each end that bins may leave out

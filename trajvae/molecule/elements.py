@@ -6,14 +6,15 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
-Elements = tuple[NDArray[np.str_], NDArray[np.bool_]]
+from trajvae.typing import AnyArray, Bool, Float64, Text
+
+Elements = tuple[Text, Bool]
 
 _known: WeakKeyDictionary[Any, dict[bytes, Elements]] = WeakKeyDictionary()  # of groups, by their indices
 
 
-def attribute(atoms: Any, name: str, default: Any) -> NDArray[Any]:
+def attribute(atoms: Any, name: str, default: Any) -> AnyArray:
     """An attribute of an AtomGroup, or `default` for every atom where the topology has none."""
     try:
         return np.asarray(getattr(atoms, name))
@@ -57,7 +58,7 @@ def _elements_of(atoms: Any) -> Elements:
     return np.where(given != "", given, deduced), (given != "") | (deduced != "") & (masses > 1.0)
 
 
-def _by_name(names: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+def _by_name(names: Text) -> tuple[Text, Float64]:
     """MDAnalysis' guess of each atom's element, and that element's mass; each name is looked at once."""
     from MDAnalysis.guesser.default_guesser import DefaultGuesser
     from MDAnalysis.guesser.tables import masses as element_masses
@@ -68,7 +69,7 @@ def _by_name(names: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.floa
     return guess[place], masses[place]
 
 
-def _by_mass(masses: NDArray[np.float64]) -> NDArray[np.str_]:
+def _by_mass(masses: Float64) -> Text:
     """The common element whose mass is within 0.1 u, or an empty string."""
     from MDAnalysis.guesser.tables import masses as element_masses
 

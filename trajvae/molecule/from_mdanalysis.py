@@ -6,7 +6,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.molecule.elements import attribute, cache_elements, elements_of
 from trajvae.molecule.masses import masses_of
@@ -14,12 +13,13 @@ from trajvae.molecule.pdb import write_pdb
 from trajvae.molecule.selection import has_names, select_atoms
 from trajvae.molecule.to_libraries import spatial, to_mdtraj, to_universe
 from trajvae.topology import Topology, runs
+from trajvae.typing import Int64
 
 __all__ = ["bonds_of", "cache_bonds", "has_names", "select_atoms", "spatial", "to_mdtraj", "to_universe"]
 __all__ += ["topology_of", "write_pdb"]
 
 
-_kept: WeakKeyDictionary[Any, NDArray[np.int64]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[Any, Int64] = WeakKeyDictionary()
 
 
 def cache_bonds(universe: Any) -> Any:
@@ -33,7 +33,7 @@ def is_kept(universe: Any) -> bool:
     return universe in _kept
 
 
-def bonds_of(universe: Any) -> NDArray[np.int64]:
+def bonds_of(universe: Any) -> Int64:
     """The bonds that a universe's topology holds; universe indices, shape (B, 2)."""
     if universe in _kept:
         return _kept[universe]
@@ -43,7 +43,7 @@ def bonds_of(universe: Any) -> NDArray[np.int64]:
         return np.empty((0, 2), dtype=np.int64)
 
 
-def topology_of(atoms: Any, bonds: NDArray[np.int64]) -> Topology:
+def topology_of(atoms: Any, bonds: Int64) -> Topology:
     """The plain topology of an AtomGroup, with those of `bonds` (universe indices) that join two of its atoms."""
     if not has_names(atoms):
         return Topology.anonymous(len(atoms))

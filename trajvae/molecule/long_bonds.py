@@ -8,13 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError, TrajvaeWarning
-
-Float64 = NDArray[np.float64]
-Array = NDArray[np.floating]
-Bool = NDArray[np.bool_]
+from trajvae.typing import Bool, Float64, Floats, Int64, Text
 
 # covalent radii in Å, Cordero et al., Dalton Trans. 2832 (2008); 1.5 for elements that are not listed
 _COVALENT = {
@@ -33,7 +29,7 @@ _ATOM_SPACING = 1.9  # Å; every atom of a molecule has another one as near, no 
 _TORN = 10.0  # Å; a guessed bond that opens further was torn by a boundary, not by a reaction
 
 
-def longest_bond(elements: NDArray[np.str_], certain: Bool, bonds: NDArray[np.int64]) -> Float64:
+def longest_bond(elements: Text, certain: Bool, bonds: Int64) -> Float64:
     """Return the length in Å beyond which each bond (B, 2) is impossible, (B,); infinity if an element is a guess."""
     different, place = np.unique(elements, return_inverse=True)
     radius = np.array([_COVALENT.get(e, 1.5) for e in different.tolist()])[place]
@@ -42,7 +38,7 @@ def longest_bond(elements: NDArray[np.str_], certain: Bool, bonds: NDArray[np.in
     return np.where(certain[bonds].all(axis=1), limit, np.inf)
 
 
-def are_beads(samples: Sequence[Array]) -> Bool:
+def are_beads(samples: Sequence[Floats]) -> Bool:
     """Return which atoms stand farther from all others than atoms of a molecule do: beads of a coarse-grained model.
 
     Parameters
@@ -69,21 +65,21 @@ class BondCheck:
         Names of the atoms, for messages.
     """
 
-    bonds: NDArray[np.int64]
+    bonds: Int64
     limits: Float64
     guessed: Bool
     labels: Sequence[str]
 
-    def among(self, which: NDArray[np.int64]) -> BondCheck:
+    def among(self, which: Int64) -> BondCheck:
         """Return the check of some of the bonds, by their numbers."""
         return BondCheck(self.bonds[which], self.limits[which], self.guessed[which], self.labels)
 
-    def of_atoms(self, atoms: NDArray[np.int64], labels: Sequence[str]) -> BondCheck:
+    def of_atoms(self, atoms: Int64, labels: Sequence[str]) -> BondCheck:
         """Return the check of the bonds between some of the atoms (their sorted places), which get other labels."""
         part = self.among(np.flatnonzero(np.isin(self.bonds, atoms, kind="table").all(axis=1)))
         return BondCheck(np.searchsorted(atoms, part.bonds), part.limits, part.guessed, labels)
 
-    def check(self, x: Array, frames: NDArray[np.int64], file: str) -> None:
+    def check(self, x: Floats, frames: Int64, file: str) -> None:
         """Refuse frames (T, n, D) with a bond that no molecule can have.
 
         Raises
@@ -107,7 +103,7 @@ class BondCheck:
                 k = int(np.argmax(wrong))
                 react(self._description(int(frames[frame[k]]), file, int(bond[k]), float(length[k])))
 
-    def exceeded(self, x: Array) -> Bool:
+    def exceeded(self, x: Floats) -> Bool:
         """Return which bonds of frames (T, n, D) are longer than possible, (T, B)."""
         known = np.flatnonzero(np.isfinite(self.limits))
         out = np.zeros((len(x), len(self.bonds)), dtype=bool)

@@ -6,10 +6,10 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import TrajvaeWarning
 from trajvae.molecule.elements import attribute
+from trajvae.typing import Bool, Float64
 
 # lone pairs and extra points of CGenFF, OPLS and Amber, and the fourth site of water as Gromacs and CHARMM name it
 _VIRTUAL_PREFIXES = ("LP", "EP", "MW", "VS", "DUM")
@@ -29,7 +29,7 @@ class Masses(NamedTuple):
         Number of atoms without a known mass, because of which all weigh one; 0 if no atom's mass is known.
     """
 
-    values: NDArray[np.float64]
+    values: Float64
     massless: int
     unknown: int
 
@@ -83,7 +83,7 @@ def _are_guessed(universe: Any) -> bool:
     return bool(getattr(masses, "is_guessed", False))
 
 
-def _named_as_virtual(atoms: Any) -> NDArray[np.bool_]:
+def _named_as_virtual(atoms: Any) -> Bool:
     """Which atoms have the name of a virtual site, and no element that the input gives."""
     names = np.char.upper(attribute(atoms, "names", "").astype(str))
     named = np.isin(names, _VIRTUAL_NAMES)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.store import Quantity
 from trajvae.topology import Topology
+from trajvae.typing import Float64, Floats, Int64
 
 Function = Callable[[Tensor], Tensor]
 
@@ -63,7 +63,7 @@ class Observable:
     atoms: tuple[int, ...] = ()
     key: str = ""
 
-    def quantity(self, values: NDArray[np.float64]) -> Quantity:
+    def quantity(self, values: Float64) -> Quantity:
         """Return values of this observable as files hold them: with its unit, and with its period if it has one."""
         return Quantity(values, self.unit, {"period": self.period} if self.period else {})
 
@@ -167,7 +167,7 @@ def built_in(topology: Topology) -> dict[str, Observable]:
     return found
 
 
-def angles_of(bonds: NDArray[np.int64], n_atoms: int) -> NDArray[np.int64]:
+def angles_of(bonds: Int64, n_atoms: int) -> Int64:
     """Return all angles i - j - k of a bond graph, (A, 3), i < k."""
     around: list[list[int]] = [[] for _ in range(n_atoms)]
     for a, b in bonds.tolist():
@@ -233,14 +233,12 @@ def _bound(function: Callable[..., Tensor], *atoms: int) -> Function:
     return lambda x: function(x, *atoms)
 
 
-def evaluate(observable: Observable, positions: NDArray[np.floating], chunk: int = 4096) -> NDArray[np.float64]:
+def evaluate(observable: Observable, positions: Floats, chunk: int = 4096) -> Float64:
     """Return values of an observable for frames (T, N, D), (T,)."""
     return evaluate_all([observable], positions, chunk)[observable.name]
 
 
-def evaluate_all(
-    observables: Sequence[Observable], positions: NDArray[np.floating], chunk: int = 4096
-) -> dict[str, NDArray[np.float64]]:
+def evaluate_all(observables: Sequence[Observable], positions: Floats, chunk: int = 4096) -> dict[str, Float64]:
     """Return values (T,) of several observables for frames (T, N, D), which are converted once."""
     out = {o.name: np.empty(len(positions)) for o in observables}
     for i in range(0, len(positions), chunk):

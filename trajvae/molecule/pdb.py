@@ -15,15 +15,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import TrajvaeError, TrajvaeWarning
 from trajvae.molecule.to_libraries import to_universe
 from trajvae.store import steady
 from trajvae.topology import Topology
+from trajvae.typing import Floats, Int64
 
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
 _SEGMENT, _RESIDUE = 4, 4  # columns
@@ -34,7 +33,7 @@ _FALL = 5000  # MDAnalysis takes a larger fall of the residue number for a count
 _VIRTUAL = "VS"  # mdtraj's symbol; MDAnalysis knows no such element
 
 
-def write_pdb(path: Path, topology: Topology, positions: NDArray[np.floating[Any]]) -> None:
+def write_pdb(path: Path, topology: Topology, positions: Floats) -> None:
     """Write one frame as PDB, with CONECT records where bonds are known.
 
     Parameters
@@ -92,7 +91,7 @@ def labelled(topology: Topology) -> Topology:
     return replace(out, icodes=np.array(_icodes(out, first), dtype=str)[topology.residues])
 
 
-def _firsts(index: NDArray[np.int64]) -> NDArray[np.int64]:
+def _firsts(index: Int64) -> Int64:
     return np.asarray(np.unique(index, return_index=True)[1], dtype=np.int64)
 
 
@@ -144,7 +143,7 @@ def _chain_labels(chains: list[str]) -> list[str]:
     return out
 
 
-def _icodes(topology: Topology, first: NDArray[np.int64]) -> list[str]:
+def _icodes(topology: Topology, first: Int64) -> list[str]:
     """Insertion codes of the residues: the own ones, unless a library would join the residue with the one before."""
     columns = (topology.icodes, topology.resids, topology.resnames, topology.segids, topology.chains)
     rows = list(zip(*(c[first].tolist() for c in columns), strict=True))

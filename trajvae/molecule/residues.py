@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.molecule.elements import attribute, elements_of
+from trajvae.typing import Bool, Float64, Floats, Int64
 
-Look = Callable[[NDArray[np.int64]], tuple[NDArray[np.floating[Any]], NDArray[np.float64] | None]]
+Look = Callable[[Int64], tuple[Floats, Float64 | None]]
 
 # the polymer's atom and the element of the other residue's atom in a bond that continues a chain, and its limit in Å
 _LINKS = {"C": ("N", 2.0), "N": ("C", 2.0), "O3'": ("P", 2.2), "O3*": ("P", 2.2), "P": ("O", 2.2)}
@@ -29,13 +29,11 @@ class ChainResidues(NamedTuple):
         Those that are bonded to a chain, but not as a part of it: glycans, heme, lipid anchors.
     """
 
-    added: NDArray[np.int64]
-    left_out: NDArray[np.int64]
+    added: Int64
+    left_out: Int64
 
 
-def chain_residues(
-    atoms: Any, polymer: Any, others: Any, bonds: NDArray[np.int64] | None, look: Look | None
-) -> ChainResidues:
+def chain_residues(atoms: Any, polymer: Any, others: Any, bonds: Int64 | None, look: Look | None) -> ChainResidues:
     """Find residues that are bonded into the chains of a polymer.
 
     Parameters
@@ -74,7 +72,7 @@ def chain_residues(
     return ChainResidues(np.setdiff1d(chain, start), np.setdiff1d(touched, chain))
 
 
-def _continues(universe: Any, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _continues(universe: Any, pairs: Int64) -> Bool:
     """Which pairs run from a backbone atom to an atom of the element that follows it in a chain."""
     names = attribute(universe, "names", "").astype(str)
     near, far = names[pairs[:, 0]], np.char.lstrip(names[pairs[:, 1]], "0123456789")
@@ -84,7 +82,7 @@ def _continues(universe: Any, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
     return out
 
 
-def _near(polymer: Any, others: Any, loose: Any, look: Look) -> NDArray[np.int64]:
+def _near(polymer: Any, others: Any, loose: Any, look: Look) -> Int64:
     """Pairs of atoms of two residues, one of them without known bonds to others, that are near enough for a bond."""
     from MDAnalysis.lib.distances import capped_distance
 

@@ -6,11 +6,11 @@ import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import SelectionError, TrajvaeWarning
 from trajvae.molecule.elements import attribute, elements_of
 from trajvae.molecule.residues import Look, chain_residues
+from trajvae.typing import Int64
 
 MAX_ATOMS = 10_000
 _INCOMPLETE = (LookupError, TypeError, AttributeError)  # of MDAnalysis, whose text says nothing to a user
@@ -27,7 +27,7 @@ def has_names(atoms: Any) -> bool:
 
 
 def select_atoms(
-    atoms: Any, select: str | None, bonds: NDArray[np.int64] | None = None, look: Look | None = None
+    atoms: Any, select: str | None, bonds: Int64 | None = None, look: Look | None = None
 ) -> tuple[Any, str]:
     """Apply a selection, or the default one, and say which it was.
 
@@ -116,7 +116,7 @@ def _explicit(atoms: Any, select: str) -> Any:
         raise SelectionError(f"selection '{select}' is not understood: {reason}") from error
 
 
-def _default(atoms: Any, bonds: NDArray[np.int64] | None, look: Look | None) -> tuple[Any, str]:
+def _default(atoms: Any, bonds: Int64 | None, look: Look | None) -> tuple[Any, str]:
     # residues of XYZ and other bare formats have no names, and match no residue selection
     if not has_names(atoms) or not (attribute(atoms, "resnames", "").astype(str) != "").any():
         return atoms, "all atoms"

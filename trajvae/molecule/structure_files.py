@@ -7,11 +7,10 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from trajvae._version import __version__
 from trajvae.errors import OutputError, TrajvaeError
@@ -19,8 +18,7 @@ from trajvae.molecule.pdb import COORDINATES, write_pdb
 from trajvae.molecule.to_libraries import spatial
 from trajvae.store import steady
 from trajvae.topology import Topology
-
-Array = NDArray[np.floating[Any]]
+from trajvae.typing import Floats
 
 _NM = 0.1  # Å to nm
 _XTC_PRECISION = 1000.0  # steps in a nm
@@ -32,7 +30,7 @@ _VELOCITY_SECONDS = 1.0 / 4.888821e-2  # AKMA units of time in a ps, which DCD c
 class StructureFile(Protocol):
     """An open file that structures are appended to."""
 
-    def append(self, positions: Array) -> None:
+    def append(self, positions: Floats) -> None:
         """Write the next structures (k, N, 3), in Å; their time in ps is their number."""
         ...
 
@@ -54,7 +52,7 @@ class _Xtc(StructureFile):
         self._path, self._open, self.done = path, XTCFile, 0
         self._file = XTCFile(str(path), "w")
 
-    def append(self, positions: Array) -> None:
+    def append(self, positions: Floats) -> None:
         box = np.zeros((3, 3), dtype=np.float32)
         for x in (positions * _NM).astype(np.float32):
             self._file.write(x, box, self.done, float(self.done), precision=_XTC_PRECISION)
@@ -85,7 +83,7 @@ class _Dcd(StructureFile):
         self._file.write_header("made by trajvae", topology.n_atoms, 0, 1, _VELOCITY_SECONDS, 0)
         self._head = path.stat().st_size
 
-    def append(self, positions: Array) -> None:
+    def append(self, positions: Floats) -> None:
         for x in positions.astype(np.float32):
             self._file.write(x)
             self.done += 1
@@ -107,7 +105,7 @@ class _Pdb(StructureFile):
         self._file, self._end = path.open("a", encoding="ascii", newline="\n"), ""
         self._lines: list[tuple[str, ...]] = []  # before and behind coordinates, or a line that has none
 
-    def append(self, positions: Array) -> None:
+    def append(self, positions: Floats) -> None:
         for x in positions:
             if not self.done:
                 self._begin(x)
@@ -121,7 +119,7 @@ class _Pdb(StructureFile):
             self._file.write("\n".join([f"MODEL     {number:4d}", *rows, "ENDMDL", ""]))
             self.done += 1
 
-    def _begin(self, x: Array) -> None:
+    def _begin(self, x: Floats) -> None:
         """Write what stands before the first model, and learn the atoms' lines from a file of one structure."""
         write_pdb(self._path, self._topology, x)
         lines = self._path.read_text(encoding="ascii").splitlines()
@@ -186,7 +184,7 @@ class _NetCdf(StructureFile):
         self._file.seek(-self._record.itemsize, 2)
         self._file.truncate()
 
-    def append(self, positions: Array) -> None:
+    def append(self, positions: Floats) -> None:
         records = np.zeros(len(positions), dtype=self._record)
         records["coordinates"] = positions
         records["time"] = np.arange(self.done, self.done + len(positions))
@@ -212,7 +210,7 @@ FORMATS: dict[str, tuple[Callable[[Path, Topology], StructureFile], float]] = {
 
 
 @contextlib.contextmanager
-def structure_file(path: Path, topology: Topology, n: int) -> Iterator[Callable[[Array], None]]:
+def structure_file(path: Path, topology: Topology, n: int) -> Iterator[Callable[[Floats], None]]:
     """Make a trajectory file of n structures, that come in pieces.
 
     Parameters

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.topology import Topology
+from trajvae.typing import Floats, Int64
 
 
-def to_universe(topology: Topology, positions: NDArray[np.floating[Any]]) -> Any:
+def to_universe(topology: Topology, positions: Floats) -> Any:
     """Return an in-memory MDAnalysis Universe.
 
     Parameters
@@ -51,19 +51,19 @@ def to_universe(topology: Topology, positions: NDArray[np.floating[Any]]) -> Any
     return universe
 
 
-def _firsts(index: NDArray[np.int64]) -> NDArray[np.int64]:
+def _firsts(index: Int64) -> Int64:
     """The first atom of every residue, segment or chain."""
     return np.asarray(np.unique(index, return_index=True)[1], dtype=np.int64)
 
 
-def spatial(positions: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def spatial(positions: Floats) -> Floats:
     """Return positions with three coordinates, z = 0 where there were two."""
     if positions.shape[-1] == 3:
         return positions
     return np.concatenate([positions, np.zeros_like(positions[..., :1])], axis=-1)
 
 
-def to_mdtraj(topology: Topology, positions: NDArray[np.floating[Any]]) -> Any:
+def to_mdtraj(topology: Topology, positions: Floats) -> Any:
     """Return an `mdtraj.Trajectory` (nm); `positions` as in `to_universe`."""
     import mdtraj
     from mdtraj.core.element import Element, virtual

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from trajvae.display import Brief
 from trajvae.molecule.bonded_terms import (
@@ -21,9 +20,7 @@ from trajvae.molecule.bonded_terms import (
 )
 from trajvae.molecule.observables import angles_of
 from trajvae.topology import Topology
-
-Float64 = NDArray[np.float64]
-Array = NDArray[np.floating[Any]]
+from trajvae.typing import AnyArray, Bool, Float64, Floats, Int64
 
 CONTACT = 0.9  # share of the simulation's smallest distance of a pair type
 DENSE = 300  # atoms up to which all pairs are looked at; beyond, a tree of those near each other is faster
@@ -63,23 +60,23 @@ class Validity(Brief):
         Whether the simulation has it cis, and trans.
     """
 
-    bonds: NDArray[np.int64]
-    angles: NDArray[np.int64]
-    centres: NDArray[np.int64]
+    bonds: Int64
+    angles: Int64
+    centres: Int64
     bond_low: Float64
     bond_high: Float64
     angle_low: Float64
     angle_high: Float64
     handedness: Float64
-    kinds: NDArray[np.int64]
+    kinds: Int64
     contact: Float64
     contact_14: Float64
-    omega: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 4), dtype=np.int64))
+    omega: Int64 = field(default_factory=lambda: np.empty((0, 4), dtype=np.int64))
     omega_bend: Float64 = field(default_factory=lambda: np.empty(0))
-    omega_forms: NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 2), dtype=bool))
+    omega_forms: Bool = field(default_factory=lambda: np.empty((0, 2), dtype=bool))
 
     @classmethod
-    def fit(cls, positions: Array, topology: Topology) -> Validity:
+    def fit(cls, positions: Floats, topology: Topology) -> Validity:
         """Learn the ranges from simulated frames (T, N, D)."""
         n = topology.n_atoms
         bonds = topology.backbone_bonds()
@@ -99,24 +96,24 @@ class Validity(Brief):
         contact, contact_14 = blank._smallest(positions)
         return cls(**{**blank.to_arrays(), "contact": CONTACT * contact, "contact_14": CONTACT * contact_14})
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
+    def to_arrays(self) -> dict[str, AnyArray]:
         """Return all fields by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Validity:
+    def from_arrays(cls, arrays: dict[str, AnyArray]) -> Validity:
         """Return the test of `to_arrays`; where peptide bonds were not looked at, all of theirs are absent."""
         looked_at = any(name.startswith("omega") for name in arrays)
         out = cls(**{f.name: arrays[f.name] for f in fields(cls) if looked_at or not f.name.startswith("omega")})
         return replace(out, omega_forms=out.omega_forms.astype(bool))
 
-    def reasons(self, positions: Array) -> NDArray[np.int64]:
+    def reasons(self, positions: Floats) -> Int64:
         """Return the first test that each frame (T, N, D) fails, as an index into `REASONS`, (T,); 0 for valid."""
         step = max(_FEWEST, _AT_ONCE // max(positions[:1].size, 1))
         parts = [self._first_failures(positions[i : i + step]) for i in range(0, len(positions), step)]
         return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
-    def _first_failures(self, positions: Array) -> NDArray[np.int64]:
+    def _first_failures(self, positions: Floats) -> Int64:
         """As `reasons`, of a few frames; each is looked at until it fails."""
         out, left, x = np.zeros(len(positions), dtype=np.int64), np.arange(len(positions)), coordinate_major(positions)
         tests = (self._stretched, self._bent, self._clashes, self._mirrored, self._twisted)
@@ -129,31 +126,31 @@ class Validity(Brief):
                 left, x = left[~failed], x.T[..., ~failed].T
         return out
 
-    def test(self, positions: Array) -> NDArray[np.bool_]:
+    def test(self, positions: Floats) -> Bool:
         """Return whether each frame (T, N, D) is valid, (T,)."""
         return np.asarray(self.reasons(positions) == 0)
 
-    def _stretched(self, positions: Array) -> NDArray[np.bool_]:
+    def _stretched(self, positions: Floats) -> Bool:
         lengths = bond_lengths(positions, self.bonds)
         inside = ((lengths >= self.bond_low) & (lengths <= self.bond_high)).all(axis=1)
         return np.asarray(~(inside & np.isfinite(positions).all(axis=(1, 2))))
 
-    def _bent(self, positions: Array) -> NDArray[np.bool_]:
+    def _bent(self, positions: Floats) -> Bool:
         bends = bond_angles(positions, self.angles)
         return np.asarray(((bends < self.angle_low) | (bends > self.angle_high)).any(axis=1))
 
-    def _mirrored(self, positions: Array) -> NDArray[np.bool_]:
+    def _mirrored(self, positions: Floats) -> Bool:
         if not len(self.centres):
             return np.zeros(len(positions), dtype=bool)
         return np.asarray((signed_volumes(positions, self.centres) * self.handedness <= 0).any(axis=1))
 
-    def _twisted(self, positions: Array) -> NDArray[np.bool_]:
+    def _twisted(self, positions: Floats) -> Bool:
         bend, cis = _planarity(omegas(positions, self.omega))
         form = np.where(cis, self.omega_forms[:, 0], self.omega_forms[:, 1])
         return np.asarray(((bend > self.omega_bend) | ~form).any(axis=1))
 
     @functools.cached_property
-    def _near_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _near_pairs(self) -> tuple[Int64, Int64]:
         """Pairs up to two bonds apart, and three bonds apart, as sorted numbers i * N + j."""
         n = len(self.kinds)
         ones = np.ones(len(self.bonds))
@@ -169,7 +166,7 @@ class Validity(Brief):
         return codes[0], np.setdiff1d(codes[1], codes[0])
 
     @functools.cached_property
-    def _all_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    def _all_pairs(self) -> tuple[Int64, Int64, Bool]:
         """Every unbonded pair, and whether it is three bonds apart."""
         n = len(self.kinds)
         near, fourth = self._near_pairs
@@ -178,7 +175,7 @@ class Validity(Brief):
         i, j = i[keep], j[keep]
         return i, j, np.isin(i * n + j, fourth, assume_unique=True)
 
-    def _frames_of_pairs(self, positions: Array, reach: float) -> Any:
+    def _frames_of_pairs(self, positions: Floats, reach: float) -> Any:
         """Yield (first frame, distances (t, P), i (P,), j (P,), 1-4 (P,)) for the unbonded pairs of some frames."""
         n = len(self.kinds)
         near, fourth = self._near_pairs
@@ -197,7 +194,7 @@ class Validity(Brief):
             lengths = np.linalg.norm(x[pairs[:, 0]].astype(np.float64) - x[pairs[:, 1]], axis=-1)
             yield first, lengths[None], pairs[:, 0], pairs[:, 1], is_14
 
-    def _smallest(self, positions: Array) -> tuple[Float64, Float64]:
+    def _smallest(self, positions: Floats) -> tuple[Float64, Float64]:
         """Smallest distance by pair of kinds in any frame, `NEAR` at most."""
         shape = self.contact.shape
         tables = [np.full(shape, np.inf), np.full(shape, np.inf)]
@@ -208,7 +205,7 @@ class Validity(Brief):
         out = [np.minimum(t, t.T) for t in tables]
         return np.minimum(out[0], NEAR), np.minimum(out[1], NEAR)
 
-    def contacts(self, positions: Array) -> Any:
+    def contacts(self, positions: Floats) -> Any:
         """Yield (first frame, distances (t, P), i (P,), j (P,), smallest allowed distances (P,)) of unbonded pairs."""
         reach = float(max(self.contact.max(initial=0.0), self.contact_14.max(initial=0.0)))
         for first, lengths, i, j, is_14 in self._frames_of_pairs(positions, reach):
@@ -224,7 +221,7 @@ class Validity(Brief):
         out[i, j] = np.where(is_14, self.contact_14[a, b], self.contact[a, b])
         return out
 
-    def _clashes(self, positions: Array) -> NDArray[np.bool_]:
+    def _clashes(self, positions: Floats) -> Bool:
         out = np.zeros(len(positions), dtype=bool)
         if len(self.kinds) > DENSE:
             for first, lengths, _, _, limit in self.contacts(positions):
@@ -242,13 +239,13 @@ def _bend_limit(bend: Float64) -> Float64:
     return np.asarray(np.minimum(widened_range(bend)[1], 0.5 * (bend.max(axis=0) + np.pi / 2)))
 
 
-def _planarity(omega: Float64) -> tuple[Float64, NDArray[np.bool_]]:
+def _planarity(omega: Float64) -> tuple[Float64, Bool]:
     """How far torsions are from planar, in [0, pi / 2], and whether each is on the cis side."""
     size = np.abs(omega)
     return np.minimum(size, np.pi - size), np.asarray(size < np.pi / 2)
 
 
-def peptide_bonds(topology: Topology) -> NDArray[np.int64]:
+def peptide_bonds(topology: Topology) -> Int64:
     """Return the torsions C-C-N-C of all bonds between a C and an N of different residues, (O, 4)."""
     around: list[list[int]] = [[] for _ in range(topology.n_atoms)]
     for a, b in topology.bonds.tolist():
@@ -265,7 +262,7 @@ def peptide_bonds(topology: Topology) -> NDArray[np.int64]:
     return np.array(found, dtype=np.int64).reshape(-1, 4)
 
 
-def _chiral_centres(positions: Array, bonds: NDArray[np.int64], n: int) -> tuple[NDArray[np.int64], Float64]:
+def _chiral_centres(positions: Floats, bonds: Int64, n: int) -> tuple[Int64, Float64]:
     """Atoms with three or more neighbours whose handedness never changes and that are far from planar."""
     around: list[list[int]] = [[] for _ in range(n)]
     for a, b in bonds.tolist():

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.molecule.observables import angle, dihedral, distance
@@ -18,8 +17,8 @@ from trajvae.readers.data_set import Frames
 from trajvae.readers.opening import open_any
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source
+from trajvae.typing import Float64, Int64
 
-Int64 = NDArray[np.int64]
 _KINDS: dict[str, tuple[int, str, float, Callable[..., Any]]] = {  # places, unit, period, function
     "distance": (2, "Angstrom", 0.0, distance),
     "angle": (3, "degree", 0.0, angle),
@@ -42,14 +41,14 @@ class Places:
 
     file: Int64
     frame: Int64
-    time: NDArray[np.float64] | None = None
+    time: Float64 | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Geometric:
     """Hold a number of each frame, its unit, and its period or 0."""
 
-    values: NDArray[np.float64]
+    values: Float64
     unit: str
     period: float
 
@@ -118,7 +117,7 @@ def _numbered(text: str, word: str, known: Int64) -> Int64:
     return np.asarray(known[int(word)], dtype=np.int64).reshape(1)
 
 
-def _evaluate(frames: Frames, groups: list[Int64], function: Callable[..., Any], places: Places) -> NDArray[np.float64]:
+def _evaluate(frames: Frames, groups: list[Int64], function: Callable[..., Any], places: Places) -> Float64:
     """Values at the places, (T,)."""
     if int(places.file.max()) >= len(frames.files):
         raise ReadError(f"the embedding is of {int(places.file.max()) + 1} trajectories, given: {len(frames.files)}")
@@ -135,7 +134,7 @@ def _evaluate(frames: Frames, groups: list[Int64], function: Callable[..., Any],
     return out
 
 
-def _fill(out: NDArray[np.float64], rows: Int64, places: Places, read: tuple[Any, Any, Any], own: Any) -> None:
+def _fill(out: Float64, rows: Int64, places: Places, read: tuple[Any, Any, Any], own: Any) -> None:
     """Put what was read of one file into the rows that are of the same frames."""
     frame, time, values = (column[own] for column in read)
     at = np.minimum(np.searchsorted(frame, places.frame[rows]), len(frame) - 1)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
@@ -17,8 +16,7 @@ from trajvae.outputs.judging.errors_of_means import FEWEST, mean_error, student
 from trajvae.outputs.judging.trials import Trial
 from trajvae.store import Header, Quantity, storable, write_table
 from trajvae.store.schema import Tree
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Int64
 
 _FEW = 10.0  # effective draws
 
@@ -61,7 +59,7 @@ class Comparison(Displayed):
     """
 
     entries: dict[str, Entry]
-    rows: NDArray[np.int64]
+    rows: Int64
     sizes: tuple[int, ...]
     seed: int = 0
     command: str = ""
@@ -221,7 +219,7 @@ def _entry(group: list[Trial], best: list[Trial]) -> Entry:
     return Entry(figures=figures, **{name: np.mean(column, axis=0) for name, column in columns.items()})
 
 
-def _error(columns: list[Float64], rows: NDArray[np.int64]) -> tuple[float, float]:
+def _error(columns: list[Float64], rows: Int64) -> tuple[float, float]:
     """Standard error of the mean over frames and trainings, and the half width of its 95 % interval.
 
     Frames that are correlated count by their autocovariance; trainings count where there are several.

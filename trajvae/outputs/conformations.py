@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
@@ -21,6 +20,7 @@ from trajvae.molecule.structure_files import FORMATS, structure_file
 from trajvae.store import Header, Quantity, conformations_file, whole_files
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
+from trajvae.typing import AnyArray, Bool, Float64
 
 NUMBERS = ".h5md"  # the file that keeps latent points, verdicts and observables beside positions
 
@@ -53,9 +53,9 @@ class Piece(NamedTuple):
         As of `Conformations`.
     """
 
-    positions: NDArray[np.float64]
-    latent: NDArray[np.float64]
-    valid: NDArray[np.bool_]
+    positions: Float64
+    latent: Float64
+    valid: Bool
     observables: dict[str, Quantity]
 
 
@@ -78,7 +78,7 @@ def gather(n: int, pieces: Iterable[Piece]) -> Piece:
 def _room(n: int, like: Piece) -> Piece:
     """Room for n conformations such as those of a piece."""
 
-    def room(column: NDArray[Any]) -> NDArray[Any]:
+    def room(column: AnyArray) -> AnyArray:
         """Not filled yet."""
         return np.empty((n, *column.shape[1:]), dtype=column.dtype)
 
@@ -112,9 +112,9 @@ class Conformations(Displayed):
         Which model made them: SHA-256 of its weights, its reference and the options that decide latent points.
     """
 
-    positions: NDArray[np.float64]
-    latent: NDArray[np.float64]
-    valid: NDArray[np.bool_]
+    positions: Float64
+    latent: Float64
+    valid: Bool
     topology: Topology
     observables: dict[str, Quantity] = field(default_factory=dict)
     seed: int = 0
@@ -242,7 +242,7 @@ def save_pieces(
         out.describe({"summary": json.dumps(figures()), "model_hash": model_hash})
 
 
-def median_of(values: NDArray[np.float64]) -> float:
+def median_of(values: Float64) -> float:
     """Return the median of the values that are numbers; NaN where none is."""
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else float("nan")

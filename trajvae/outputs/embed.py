@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.alignment.align import frame_jump
 from trajvae.dataframes import dataframe
@@ -24,6 +23,7 @@ from trajvae.outputs.judging.verdicts import judge_embedding
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
 from trajvae.store import Header, Quantity, table_file
+from trajvae.typing import Bool, Float64, Floats, Int64
 
 _FIGURES = ("elbo", "rmsd", "pca_rmsd")  # whose means are told
 _KEPT = ("latent", "scale", *_FIGURES)  # of what is encoded
@@ -39,9 +39,9 @@ class Origin(NamedTuple):
         As of `Embedding`.
     """
 
-    file: NDArray[np.int64]
-    frame: NDArray[np.int64]
-    time: NDArray[np.float64]
+    file: Int64
+    frame: Int64
+    time: Float64
     files: list[str]
 
 
@@ -103,26 +103,26 @@ class Embedding(Displayed):
     applied : Applied
     """
 
-    latent: NDArray[np.float64]
-    latent_scale: NDArray[np.float64]
-    rmsd: NDArray[np.float64]
-    frame_jump: NDArray[np.float64]
-    file: NDArray[np.int64]
-    frame: NDArray[np.int64]
-    time: NDArray[np.float64]
+    latent: Float64
+    latent_scale: Float64
+    rmsd: Float64
+    frame_jump: Float64
+    file: Int64
+    frame: Int64
+    time: Float64
     files: list[str]
-    tangent: NDArray[np.float64]
+    tangent: Float64
     coordinates: str
     seed: int = 0
     command: str = "Model.encode"
     figures: dict[str, Any] = field(default_factory=dict)
     geometry: str = ""
     frame_observables: Mapping[str, Quantity] = field(default_factory=dict)
-    in_support: NDArray[np.bool_] | None = None
+    in_support: Bool | None = None
     applied: Applied = field(default_factory=Applied)
 
     @property
-    def measured(self) -> Mapping[str, NDArray[np.float64]]:
+    def measured(self) -> Mapping[str, Float64]:
         """The values (T,) of each observable of `frame_observables`."""
         return {name: np.asarray(q.value, dtype=np.float64) for name, q in self.frame_observables.items()}
 
@@ -249,10 +249,10 @@ def _complete(embedding: Embedding, found: Measured, applied: Applied) -> Embedd
 
 def _pieces(
     pipeline: Pipeline, frames: Frames, progress: Progress | None, *, rmsd: bool = True
-) -> Iterator[tuple[Encoded, Chunk, NDArray[np.floating[Any]], NDArray[np.float64]]]:
+) -> Iterator[tuple[Encoded, Chunk, Floats, Float64]]:
     """Encode chunk after chunk, and measure the jump to each frame from the one that it follows."""
     generator, done = torch.Generator(pipeline.device).manual_seed(0), 0
-    last: NDArray[np.floating[Any]] | None = None
+    last: Floats | None = None
     for chunk in frames.chunks():
         encoded, aligned = pipeline.encode(chunk.positions, generator, rmsd=rmsd)
         jump = np.where(chunk.follows, frame_jump(aligned), np.nan)
@@ -268,7 +268,7 @@ def assemble(
     pipeline: Pipeline,
     everything: Encoded,
     origin: Origin,
-    jump: NDArray[np.float64],
+    jump: Float64,
     *,
     measured: bool = True,
 ) -> Embedding:

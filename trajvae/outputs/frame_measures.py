@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.models.encoded import Encoded
 from trajvae.models.pipeline import Pipeline
@@ -14,6 +13,7 @@ from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import built_in, evaluate_all
 from trajvae.outputs.searching.support import Support
 from trajvae.store import Quantity
+from trajvae.typing import Bool, Floats
 
 
 class Measured(NamedTuple):
@@ -28,7 +28,7 @@ class Measured(NamedTuple):
     """
 
     observables: Mapping[str, Quantity]
-    in_support: NDArray[np.bool_] | None
+    in_support: Bool | None
 
 
 class FrameMeasures:
@@ -41,13 +41,13 @@ class FrameMeasures:
             self._support = Support.of(pipeline, record)
         self._parts: list[Measured] = []
 
-    def measure(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> Measured:
+    def measure(self, encoded: Encoded, aligned: Floats) -> Measured:
         """Return the built-in observables of some frames, and whether they are in support."""
         inside = None if self._support is None else self._support.inside(encoded.latent)
         values = evaluate_all(self._wanted, aligned) if self._wanted else {}
         return Measured({o.name: o.quantity(values[o.name]) for o in self._wanted}, inside)
 
-    def add(self, encoded: Encoded, aligned: NDArray[np.floating[Any]]) -> None:
+    def add(self, encoded: Encoded, aligned: Floats) -> None:
         """Measure the next frames, and keep what is found."""
         self._parts.append(self.measure(encoded, aligned))
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.display import Displayed, Summary
 from trajvae.errors import OptionError
@@ -31,6 +30,7 @@ from trajvae.outputs.searching.support import Support
 from trajvae.runtime.progress import counted
 from trajvae.runtime.threads import in_order, small_work
 from trajvae.store import Header, Quantity
+from trajvae.typing import Bool, Float64
 
 Progress = Callable[[int, int], None]
 
@@ -39,7 +39,7 @@ _WORKERS = 4  # threads at most: each holds a batch
 
 def draw(
     pipeline: Pipeline, record: TrainingRecord, n: int, *, seed: int = 0, mean: bool = False, sampler: str = "prior"
-) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
+) -> tuple[Float64, Float64, dict[str, Any]]:
     """Draw latent points and positions without judging them, and return them with the sampler's figures."""
     points = LatentStream(pipeline, record, sampler, seed)
     latent, positions = [], []
@@ -56,7 +56,7 @@ class _Judged(NamedTuple):
 
     tally: dict[str, int]
     kept: Batch
-    inside: NDArray[np.bool_]
+    inside: Bool
     observables: dict[str, Quantity]
 
 
@@ -132,7 +132,7 @@ class ConformationStream(Displayed):
         self.tally: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.moved = 0.0
-        self.kept: dict[str, list[NDArray[np.float64]]] = {}
+        self.kept: dict[str, list[Float64]] = {}
 
     @property
     def n_done(self) -> int:
@@ -166,13 +166,13 @@ class ConformationStream(Displayed):
         share = max(have / total, 0.02) if total else 1.0
         return int(np.clip(1.1 * (self.n - have) / share + 1, 1, most - total))
 
-    def _batches(self, n: int) -> Iterator[tuple[NDArray[np.float64], torch.Generator]]:
+    def _batches(self, n: int) -> Iterator[tuple[Float64, torch.Generator]]:
         """Latent points for n draws, each with the generator that goes on."""
         chunk = self.pipeline.chunk
         for first in range(0, n, chunk):
             yield self.points.next(min(chunk, n - first))
 
-    def _judge(self, batch: tuple[NDArray[np.float64], torch.Generator]) -> _Judged:
+    def _judge(self, batch: tuple[Float64, torch.Generator]) -> _Judged:
         """Draw, judge and mend, and measure what is kept, unless it will be moved yet; what changes is not touched."""
         z, generator = batch
         made = draw_batch(self.pipeline, self.record, z, None if self.mean else generator, self.mending)
@@ -295,3 +295,6 @@ def generate(pipeline: Pipeline, record: TrainingRecord, n: int, **options: Any)
         those that were asked for, `energy` and `energy_drawn` in kJ/mol, `nearest_frame` and `nearest_rmsd` in Å.
     """
     return ConformationStream(pipeline, record, n, **options).collect()
+
+
+Drawing = ConformationStream  # its name in earlier versions

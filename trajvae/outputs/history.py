@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary
+from trajvae.typing import AnyArray
 
 
-class TrainingHistory(Displayed, dict[str, NDArray[Any]]):
+class TrainingHistory(Displayed, dict[str, AnyArray]):
     """Hold the columns of a training's history by name: a dict of arrays, one row an evaluation.
 
     Parameters
@@ -22,7 +22,7 @@ class TrainingHistory(Displayed, dict[str, NDArray[Any]]):
         Names of the parts of the KL divergence, the columns of `kl`.
     """
 
-    def __init__(self, columns: Mapping[str, NDArray[Any]], parts: Sequence[str] = ()) -> None:
+    def __init__(self, columns: Mapping[str, AnyArray], parts: Sequence[str] = ()) -> None:
         super().__init__(columns)
         self.parts = tuple(parts)
 
@@ -32,7 +32,7 @@ class TrainingHistory(Displayed, dict[str, NDArray[Any]]):
         return Summary(f"TrainingHistory of {n} evaluations: {', '.join(self)}", rows, ("", "first", "last"))
 
     @staticmethod
-    def _ends(column: NDArray[Any]) -> tuple[Any, Any]:
+    def _ends(column: AnyArray) -> tuple[Any, Any]:
         return column[0].item(), column[-1].item()
 
     def to_dataframe(self) -> Any:
@@ -43,7 +43,7 @@ class TrainingHistory(Displayed, dict[str, NDArray[Any]]):
         MissingPackageError
             pandas is not installed.
         """
-        columns: dict[str, NDArray[Any]] = {}
+        columns: dict[str, AnyArray] = {}
         for name, column in self.items():
             if name == "kl" and np.ndim(column) == 2 and column.shape[1] == len(self.parts):
                 columns |= {f"kl_{part}": column[:, k] for k, part in enumerate(self.parts)}

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
@@ -36,8 +35,7 @@ from trajvae.runtime.progress import counted
 from trajvae.store import Header, Quantity, write_table
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import AnyArray, Float64, Floats, Int64
 
 BLOCKS = 20  # of the simulation, every other one in A
 MOST = 20_000  # frames in A, and in B
@@ -127,13 +125,13 @@ def _columns(table: dict[str, Marginal]) -> Tree:
     return {"name": np.array(list(table), dtype=str), **_rows(figures), **stacked}
 
 
-def _rows(rows: list[dict[str, Any]]) -> dict[str, NDArray[np.generic]]:
+def _rows(rows: list[dict[str, Any]]) -> dict[str, AnyArray]:
     """Columns of the names that all rows have."""
     names = [name for name in (rows[0] if rows else ()) if all(name in row for row in rows)]
     return {name: np.array([row[name] for row in rows]) for name in names}
 
 
-def halves(n: int, most: int = MOST) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def halves(n: int, most: int = MOST) -> tuple[Int64, Int64]:
     """Return two disjoint, equally large sets of interleaved blocks of n frames.
 
     Raises
@@ -150,13 +148,13 @@ def halves(n: int, most: int = MOST) -> tuple[NDArray[np.int64], NDArray[np.int6
     return a[pick * len(a) // size], b[pick * len(b) // size]
 
 
-def _blocks(n: int) -> NDArray[np.int64]:
+def _blocks(n: int) -> Int64:
     """The block that each of n frames is in."""
     return np.asarray(np.arange(n) * min(BLOCKS, n // 2) // n)
 
 
 def marginals(
-    pipeline: Pipeline, record: TrainingRecord, positions: NDArray[np.floating[Any]] | None = None, *, seed: int = 0
+    pipeline: Pipeline, record: TrainingRecord, positions: Floats | None = None, *, seed: int = 0
 ) -> Marginals:
     """Compare simulated frames with as many drawn from the model.
 
@@ -201,8 +199,8 @@ def _kinds(
     items: list[Observable],
     table: dict[str, Marginal],
     values: dict[str, dict[str, Float64]],
-    frames: NDArray[np.int64],
-    block: NDArray[np.int64],
+    frames: Int64,
+    block: Int64,
     seed: int,
 ) -> tuple[Kind, ...]:
     """Judge every kind of observables by itself, from A and B together: the number and the block of each frame."""
@@ -216,12 +214,12 @@ def _kinds(
 
 def _further(
     pipeline: Pipeline,
-    sets: dict[str, NDArray[Any]],
-    simulated: NDArray[Any],
-    held: NDArray[Any],
-    train: NDArray[Any],
+    sets: dict[str, AnyArray],
+    simulated: AnyArray,
+    held: AnyArray,
+    train: AnyArray,
     seed: int,
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, AnyArray]:
     """The sets that stand beside A, B and the model."""
     n, order = len(sets["a"]), np.random.default_rng(seed).permutation(len(simulated))
     few = min(len(held), len(train), n)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import OptionError
@@ -35,9 +34,7 @@ from trajvae.outputs.searching.ranking import Candidates, Ranked, familiar, rank
 from trajvae.outputs.searching.support import Support
 from trajvae.runtime.threads import small_work
 from trajvae.store import Quantity
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
+from trajvae.typing import Float64, Int64
 
 __all__ = ["Observed", "Search", "familiar", "optimize"]
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import scipy
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.display import Brief
@@ -30,8 +29,7 @@ from trajvae.outputs.searching.structures import read_structure
 from trajvae.runtime.progress import counted
 from trajvae.runtime.threads import small_work
 from trajvae.store import Quantity
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Floats
 
 METRICS = ("density", "pullback", "learned", "posterior", "flat")
 MOST_FRAMES = 100_000
@@ -96,7 +94,7 @@ def path(
     frames: int = 50,
     curve: str = "spline",
     descent: GeodesicOptions | None = None,
-    simulated: NDArray[np.floating[Any]] | None = None,
+    simulated: Floats | None = None,
     seed: int = 0,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Conformations:
@@ -226,7 +224,7 @@ def _result(
     ends: Ends,
     metric: str,
     seed: int,
-    simulated: NDArray[np.floating[Any]] | None,
+    simulated: Floats | None,
 ) -> Conformations:
     pipeline, record = search.pipeline, search.record
     latent = found.points.double().cpu().numpy()

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from trajvae.periodic.contacts import Contacts, strength_of
 from trajvae.periodic.lattice import Cells
 from trajvae.periodic.spanning_trees import Forest
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
+from trajvae.typing import Bool, Float64, Int64
 
 SWING = 4.0  # Å that an anchor pair may stretch beyond its shortest distance and still is in contact
 MARGIN = 2.0  # Å that it may stretch beyond the sampled frames
@@ -50,7 +47,7 @@ class Arrangement:
     limits: Float64
     as_it_stands: bool
     ambiguous: bool
-    moved: NDArray[np.bool_]
+    moved: Bool
 
 
 def arrange(positions: Sequence[Float64], cells: Cells, sizes: Int64, contacts: Contacts, roots: Int64) -> Arrangement:
@@ -155,7 +152,7 @@ class _Table:
         c, gauge = self.contacts, self.gauge(rows)
         return np.asarray(c.image + gauge[c.frame, c.pair[:, 0]] - gauge[c.frame, c.pair[:, 1]])
 
-    def met(self, rows: Int64) -> NDArray[np.bool_]:
+    def met(self, rows: Int64) -> Bool:
         """Return which contacts (C,) are contacts in an arrangement, or are those of single atoms."""
         return np.asarray((self.images(rows) == 0.0).all(axis=1) | self.single)
 
@@ -246,7 +243,7 @@ class _Table:
         oriented = _oriented(tree, edges, atoms)
         return Arrangement(tree, oriented, limits[sorting], as_it_stands, ambiguous, self.moved_alike(rows))
 
-    def moved_alike(self, rows: Int64) -> NDArray[np.bool_]:
+    def moved_alike(self, rows: Int64) -> Bool:
         """Return which molecules an arrangement moves, where it does so alike in all sampled frames with a cell."""
         gauge = self.gauge(rows)[self.cells.present]
         if len(gauge) < 2 or (gauge[:, self.sizes > 1] != gauge[:1, self.sizes > 1]).any():

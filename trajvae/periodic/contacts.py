@@ -8,12 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from trajvae.periodic.lattice import Cells
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
+from trajvae.typing import Bool, Float64, Floats, Int64
 
 CUTOFFS = {4_000: (12.0,), 20_000: (8.0, 12.0)}  # Å, by the number of atoms that are looked at; the first is searched
 CROWDED = (5.0, 6.5, 9.0, 12.0)  # for all of them, the later ones for what stays apart: beads, or chains of C-alphas
@@ -24,7 +21,7 @@ TOUCHING = 4.0  # Å; but nearer pairs no more than those, so that a large inter
 class Sample(NamedTuple):
     """One frame to plan with: `positions` (n, 3) in Å, and `box` (6,), lengths in Å and angles in degrees, or None."""
 
-    positions: NDArray[np.floating]
+    positions: Floats
     box: Float64 | None
 
 
@@ -55,7 +52,7 @@ class Contacts:
         """Return the number of contacts."""
         return len(self.frame)
 
-    def where(self, kept: NDArray[np.bool_]) -> Contacts:
+    def where(self, kept: Bool) -> Contacts:
         """Return some of the contacts."""
         return Contacts(self.frame[kept], self.pair[kept], self.image[kept], self.strength[kept], self.atoms[kept])
 
@@ -98,9 +95,7 @@ def find_contacts(positions: Sequence[Float64], cells: Cells, molecule: Int64) -
     return Contacts.join([found, _grow(positions, cells, molecule, alone, bonded)])
 
 
-def _grow(
-    positions: Sequence[Float64], cells: Cells, molecule: Int64, asked: Int64, bonded: NDArray[np.bool_]
-) -> Contacts:
+def _grow(positions: Sequence[Float64], cells: Cells, molecule: Int64, asked: Int64, bonded: Bool) -> Contacts:
     """Look for contacts of `asked` atoms with bonded ones at growing distance, until all are connected."""
     found, n = [_between(positions, cells, molecule, asked[:0], asked[:0], 1.0)], int(molecule.max()) + 1
     if bonded[asked].all():  # the largest molecule is found from the others

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from trajvae.typing import Bool, Float64, Floats, Int64
 
 FLAT = 0.05  # smallest volume of a cell in units of abc; a rhombohedral cell of 22 degrees has 0.12
 _PAIRS = np.array([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
@@ -36,7 +35,7 @@ def relative_volume(boxes: Float64) -> Float64:
     return np.asarray(np.sqrt(np.maximum(square, 0.0)))
 
 
-def possible_cells(boxes: Float64) -> NDArray[np.bool_]:
+def possible_cells(boxes: Float64) -> Bool:
     """Return which boxes (T, 6) are cells: positive, finite, with angles that can meet, and not all but flat."""
     positive = np.isfinite(boxes) & (boxes > 0.0)
     sane = np.asarray(positive.all(axis=1) & (boxes[:, 3:] < 180.0).all(axis=1))
@@ -123,7 +122,7 @@ class Cells:
         Half the shortest lattice vector in Å: a shorter vector has no nearer image. Infinite without a cell.
     """
 
-    present: NDArray[np.bool_]
+    present: Bool
     vectors: Float64
     orthorhombic: bool
     coefficients: Float64
@@ -152,7 +151,7 @@ class Cells:
         """Return the number of frames."""
         return len(self.vectors)
 
-    def far(self, x: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def far(self, x: Floats) -> tuple[Int64, Int64]:
         """Return frame and place of the vectors (T, P, 3) that may have a nearer image than themselves.
 
         The bound is that of a cube inside the sphere of `radius`, which costs no multiplication; `x` is overwritten.
@@ -165,7 +164,7 @@ class Cells:
         frame, place = np.divmod(row[first], max(x.shape[1], 1))
         return frame, place
 
-    def nearest(self, x: Float64, frame: NDArray[np.int64]) -> Float64:
+    def nearest(self, x: Float64, frame: Int64) -> Float64:
         """Return the whole numbers of cell vectors that bring vectors to their shortest image.
 
         Parameters
@@ -192,7 +191,7 @@ class Cells:
             shift[near] = self._descend(x[near], frame[near])
         return shift
 
-    def shift(self, images: Float64, frame: NDArray[np.int64]) -> Float64:
+    def shift(self, images: Float64, frame: Int64) -> Float64:
         """Return whole numbers of cell vectors (P, 3) as vectors in Å, shape (P, 3)."""
         if self.orthorhombic:
             return np.asarray(images * np.diagonal(self.vectors, axis1=1, axis2=2)[frame])
@@ -200,7 +199,7 @@ class Cells:
             return np.asarray(images @ self.vectors[0])
         return np.asarray((images[:, None, :] @ self.vectors[frame])[:, 0])
 
-    def _descend(self, x: Float64, frame: NDArray[np.int64]) -> Float64:
+    def _descend(self, x: Float64, frame: Int64) -> Float64:
         """Round in the reduced basis, then go down over the faces of the Voronoi cell until none is crossed.
 
         A point within all faces is in the Voronoi cell, so that the result is the nearest image whatever the start.

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
+from trajvae.typing import Float64, Int64
 
 
 @dataclass(frozen=True, eq=False)

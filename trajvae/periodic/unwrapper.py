@@ -7,16 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from trajvae.periodic.arrangement import Arrangement, arrange
 from trajvae.periodic.contacts import Contacts, Sample, find_contacts
 from trajvae.periodic.lattice import Cells
 from trajvae.periodic.spanning_trees import Forest
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
-Positions = NDArray[np.floating]
+from trajvae.typing import Bool, Float64, Floats, Int64
 
 NEARBY = 20.0  # Å between molecules that may belong together though they do not touch
 NO_BONDS = (
@@ -78,7 +74,7 @@ class Unwrapper:
     """
 
     bonds: Int64
-    checkable: NDArray[np.bool_]
+    checkable: Bool
     forest: Forest
     offsets: Float64
     arrangement: Arrangement | None
@@ -110,13 +106,13 @@ class Unwrapper:
             return plan
         return _gather(plan, plan._mend(x, cells), cells)
 
-    def apply(self, x: Positions, boxes: Float64 | None, history: ImageHistory | None = None) -> Positions:
+    def apply(self, x: Floats, boxes: Float64 | None, history: ImageHistory | None = None) -> Floats:
         """Make molecules whole and keep complexes together.
 
         Parameters
         ----------
         x : ndarray, shape (T, n, 3)
-            Positions in Å.
+            Floats in Å.
         boxes : ndarray, shape (T, 6), or None
             Lengths in Å and angles in degrees; frames whose box is zero or impossible have none and stay as they are.
         history : ImageHistory, optional
@@ -136,7 +132,7 @@ class Unwrapper:
         history = ImageHistory() if history is None else history
         return self._place(whole, cells, history, owned=whole is not x)
 
-    def _mend(self, x: Positions, cells: Cells) -> Positions:
+    def _mend(self, x: Floats, cells: Cells) -> Floats:
         """Bring every atom to the image nearest the atom it is bonded to in the tree."""
         parent = self.forest.parent
         offset = np.flatnonzero((self.offsets != 0.0).any(axis=1))
@@ -155,7 +151,7 @@ class Unwrapper:
             return x
         return _moved(x.copy(), cells, *self.forest.spread(frame[crossed], atom[crossed], images[crossed]))
 
-    def _place(self, x: Positions, cells: Cells, history: ImageHistory, *, owned: bool) -> Positions:
+    def _place(self, x: Floats, cells: Cells, history: ImageHistory, *, owned: bool) -> Floats:
         """Bring every molecule to its place beside its parent in the tree of molecules."""
         arrangement = self.arrangement
         if arrangement is None:
@@ -179,7 +175,7 @@ def _replace(plan: Unwrapper, *, arrangement: Arrangement | None = None, notes: 
     return Unwrapper(plan.bonds, plan.checkable, plan.forest, plan.offsets, arrangement, notes)
 
 
-def _moved(x: Positions, cells: Cells, frame: Int64, atom: Int64, images: Float64) -> Positions:
+def _moved(x: Floats, cells: Cells, frame: Int64, atom: Int64, images: Float64) -> Floats:
     """Add whole numbers of cell vectors to atoms, in place."""
     flat = x.reshape(-1, 3)
     place = frame * x.shape[1] + atom
@@ -213,7 +209,7 @@ def _bond_images(x: Float64, bonds: Int64, cells: Cells, t: int) -> Float64:
     return cells.nearest(x[bonds[:, 1]] - x[bonds[:, 0]], np.full(len(bonds), t, dtype=np.int64))
 
 
-def _gather(plan: Unwrapper, x: Positions, cells: Cells) -> Unwrapper:
+def _gather(plan: Unwrapper, x: Floats, cells: Cells) -> Unwrapper:
     """Plan how molecules are placed beside each other."""
     molecule = plan.forest.component
     frames = [np.asarray(frame, dtype=np.float64) for frame in x]
@@ -235,7 +231,7 @@ def _gather(plan: Unwrapper, x: Positions, cells: Cells) -> Unwrapper:
     return _replace(plan, arrangement=arrangement, notes=tuple(notes))
 
 
-def _near(x: Float64, these: NDArray[np.bool_], those: NDArray[np.bool_]) -> bool:
+def _near(x: Float64, these: Bool, those: Bool) -> bool:
     """Return whether some atoms stand so near others, without images, that their arrangement may be meant."""
     if not these.any() or not those.any():
         return False
@@ -243,7 +239,7 @@ def _near(x: Float64, these: NDArray[np.bool_], those: NDArray[np.bool_]) -> boo
     return bool(np.isfinite(distance).any())
 
 
-def _follow(plan: Arrangement, x: Positions, cells: Cells, history: ImageHistory) -> Float64:
+def _follow(plan: Arrangement, x: Floats, cells: Cells, history: ImageHistory) -> Float64:
     """Return the images (T, E, 3) of each molecule beside its parent, and update the history.
 
     Where the anchor atoms are in contact by an image, that image is taken; elsewhere the anchor vector is continued

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Int64
+
 _MARGIN = 0.03  # of the range of points, beyond its ends
 _STEPS = 6  # of which a side of a sector's outline is made
 
@@ -64,7 +64,7 @@ class Rings:
     """
 
     edges: Float64
-    sectors: NDArray[np.int64]
+    sectors: Int64
     within: Callable[[Float64], Float64]
 
     @classmethod

@@ -8,12 +8,11 @@ from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from trajvae.plots import projections, style
 from trajvae.plots.cells import Grid, Rings
+from trajvae.typing import Float64
 
-Float64 = NDArray[np.float64]
 _ZOOM = 0.5  # of the disc's radius: points that lie within less are shown larger
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, ReadError
 from trajvae.plots import style
@@ -16,8 +15,8 @@ from trajvae.plots.columns import Table, read_columns, split_name
 from trajvae.plots.files import StoredConformations, StoredPoints
 from trajvae.plots.latent import clock
 from trajvae.store import Quantity
+from trajvae.typing import Float64
 
-Float64 = NDArray[np.float64]
 _MEASURES = ("distance", "angle", "dihedral")
 _INSIDE = ("in the support", "outside the support")
 _SAME = 1e-3  # of the spacing of frames: rows of a file and frames that are so near in time belong together

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, ReadError
 from trajvae.readers.file_formats.npy import read_numbers
 from trajvae.runtime.system import is_readable, system_reason
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 _COUNTS = ("time", "frame", "step", "index", "")  # columns that number rows: no choice where another is there
 _COMMENTS = ("#", "@", "&")  # of PLUMED and others, and of Grace

@@ -7,13 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
 from trajvae.outputs.searching.circular_statistics import wrapped
 from trajvae.plots import style
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import AnyArray, Bool, Float64
 
 _METRICS = {"density": "Å of all coordinates,\nlonger off the simulation", "pullback": "Å of all coordinates"}
 _FLAT = {"flat": "prior widths", "posterior": "posterior widths"}
@@ -23,7 +21,7 @@ class Valued(Protocol):
     """Describe an array with its unit, as `store.Quantity`."""
 
     @property
-    def value(self) -> NDArray[Any]:
+    def value(self) -> AnyArray:
         """Array of values."""
 
     @property
@@ -43,7 +41,7 @@ class Made(Protocol):
     """Describe `Conformations`, or what a file holds of them."""
 
     @property
-    def valid(self) -> NDArray[np.bool_]:
+    def valid(self) -> Bool:
         """Whether each conformation is valid, (n,)."""
 
     @property

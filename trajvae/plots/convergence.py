@@ -15,15 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.plots.cells import Grid, Rings
 from trajvae.plots.charts import Chart, Flat, Globe
 from trajvae.plots.projections import polar
 from trajvae.plots.spaces import Latents
-
-Float64 = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from trajvae.typing import Float64, Int64
 
 LEAST_A_CELL = 5.0  # frames in the cells that have any, in the mean: an error of about half a kT
 LEAST_CROSSINGS = 4  # there and back twice: populations of two states are then known to a factor of about two
@@ -98,7 +95,7 @@ def convergence(points: Latents, part: Chart, inner: Float64, cells: Grid | Ring
     return Convergence(float(counts[counts > 0].mean()), crossings, *halves(cells, inner, runs))
 
 
-def runs_of(points: Latents) -> list[Rows]:
+def runs_of(points: Latents) -> list[Int64]:
     """Return the rows of each run in the order of time: the frames of one file."""
     rows = np.arange(len(points.latent), dtype=np.int64)
     file: Any = getattr(points, "file", None)
@@ -123,14 +120,14 @@ def straight(part: Chart, inner: Float64) -> Float64:
     return polar(inner[:, 0], inner[:, 1])
 
 
-def fewest_crossings(vectors: Float64, runs: list[Rows]) -> int:
+def fewest_crossings(vectors: Float64, runs: list[Int64]) -> int:
     """Return how often the runs go from end to end, along the direction in which they do so the least.
 
     Parameters
     ----------
     vectors : ndarray, shape (T, n)
     runs : list of ndarray
-        Rows in the order of time; from one run to the next nothing is counted.
+        Int64 in the order of time; from one run to the next nothing is counted.
     """
     centred = vectors - vectors.mean(axis=0)
     spread, axes = np.linalg.eigh(np.atleast_2d(np.cov(centred.T, bias=True)))
@@ -144,7 +141,7 @@ def fewest_crossings(vectors: Float64, runs: list[Rows]) -> int:
     return min(_crossings(centred @ direction, runs) for direction in [*axes.T, drift])
 
 
-def _crossings(along: Float64, runs: list[Rows]) -> int:
+def _crossings(along: Float64, runs: list[Int64]) -> int:
     """Changes between the lowest and the highest quarter of a coordinate; what lies between is passed over."""
     low, high = np.quantile(along, [0.25, 0.75])
     state = np.where(along <= low, -1, np.where(along >= high, 1, 0))
@@ -152,7 +149,7 @@ def _crossings(along: Float64, runs: list[Rows]) -> int:
     return sum(int(np.count_nonzero(np.diff(s))) for s in ends)
 
 
-def halves(cells: Grid | Rings, inner: Float64, runs: list[Rows]) -> tuple[float, float]:
+def halves(cells: Grid | Rings, inner: Float64, runs: list[Int64]) -> tuple[float, float]:
     """Return how far the halves' free energies differ in kT, and the share of frames in cells that both saw.
 
     The worse of the ways to halve. A cell that one half has never seen counts as half a frame there.

@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.plots import style
@@ -15,8 +14,7 @@ from trajvae.plots.charts import Chart
 from trajvae.plots.convergence import LEAST_A_CELL, LEAST_SHARED, Convergence, convergence
 from trajvae.plots.spaces import Latents, chart_of
 from trajvae.plots.surfaces import draw_cells, is_line
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K, exact
 HOTTEST = 1e6  # K

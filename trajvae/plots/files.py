@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.display import Brief
 from trajvae.errors import ReadError
 from trajvae.store import Contents, Quantity, read_contents, read_model
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import AnyArray, Bool, Float64, Int64
 
 _SETS = ("edges", "simulation", "model", "second", "pca")
 _PLAIN = {"Cartesian": "e{0}", "unit vectors": "s{1}:1.0"}  # of files that do not name their geometry
@@ -41,11 +39,11 @@ class StoredPoints(Brief):
     latent: Float64
     geometry: str
     tangent: Float64
-    file: NDArray[np.int64]
+    file: Int64
     time: Float64 | None = None
     frame_jump: Float64 | None = None
     observables: Mapping[str, Quantity] = field(default_factory=dict)
-    frame: NDArray[np.int64] | None = None
+    frame: Int64 | None = None
     files: Sequence[str] = ()
     name: str = ""
     model_hash: str = ""
@@ -56,7 +54,7 @@ class StoredPoints(Brief):
 class StoredModel(Brief):
     """What a model keeps of its training: `Model.record`'s history, latent points and figures."""
 
-    history: Mapping[str, NDArray[Any]]
+    history: Mapping[str, AnyArray]
     points: StoredPoints
     figures: Mapping[str, Any]
 
@@ -101,7 +99,7 @@ class StoredConformations(Brief):
 
     latent: Float64
     geometry: str
-    valid: NDArray[np.bool_]
+    valid: Bool
     observables: Mapping[str, Quantity]
     figures: Mapping[str, Any]
     extra: Mapping[str, Any]
@@ -251,7 +249,7 @@ def _marginals(contents: Contents) -> StoredMarginals:
     return StoredMarginals(table)
 
 
-def _tabulated(columns: dict[str, NDArray[Any]]) -> StoredMarginals:
+def _tabulated(columns: dict[str, AnyArray]) -> StoredMarginals:
     """Of columns that have a row an observable."""
     columns = dict(columns)
     names, unit, jsd, floor = (columns.pop(k).tolist() for k in ("name", "unit", "jsd", "noise_floor"))
@@ -265,7 +263,7 @@ def _tabulated(columns: dict[str, NDArray[Any]]) -> StoredMarginals:
     return StoredMarginals(table)
 
 
-def _sets(columns: dict[str, NDArray[Any]], prefix: str, rows: int) -> list[dict[str, Any]]:
+def _sets(columns: dict[str, AnyArray], prefix: str, rows: int) -> list[dict[str, Any]]:
     """Edges and histograms of each observable, taken out of the columns; None where there are none."""
     nothing: list[None] = [None] * rows
     parts = [columns.pop(f"{prefix}{k}", nothing) for k in _SETS]

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
 from trajvae.plots import style
+from trajvae.typing import AnyArray, Float64
 
 _MOST = 8  # lines that can be told apart
 _FAINT = 200  # lines behind those; more of them are a surface that takes minutes
@@ -20,7 +20,7 @@ _REPORTED = {
     "frame_jump": "largest\njump",
     "frame_jump_optimal": "optimal",
 }
-History = Mapping[str, NDArray[Any]]
+History = Mapping[str, AnyArray]
 
 
 def history(record: History, *, kept: int | None = None, ax: Axes | None = None) -> Axes:
@@ -51,7 +51,7 @@ def history(record: History, *, kept: int | None = None, ax: Axes | None = None)
     return ax
 
 
-def _mark(ax: Axes, epoch: NDArray[Any], held: NDArray[np.float64], kept: int | None) -> None:
+def _mark(ax: Axes, epoch: AnyArray, held: Float64, kept: int | None) -> None:
     """A dot on the curve at the epoch that was kept; a line where the history has no such row."""
     look: Any = {"color": style.VERMILION}
     if kept is None:
@@ -62,7 +62,7 @@ def _mark(ax: Axes, epoch: NDArray[Any], held: NDArray[np.float64], kept: int | 
         ax.axvline(kept, lw=0.9, label=f"kept (epoch {kept})", **look)
 
 
-def _most_of(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
+def _most_of(values: Float64) -> tuple[float | None, float | None]:
     """Limits that hold all but what lies far below the lower quartile."""
     known = values[np.isfinite(values)]
     low, middle = np.quantile(known, [0.25, 0.5])

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from trajvae.plots import style
 from trajvae.plots.charts import Chart, Flat
 from trajvae.plots.spaces import Latents, chart_of
+from trajvae.typing import Float64, Int64
 
-Float64 = NDArray[np.float64]
 _LINKED = 500  # points: neighbours of no more than these are linked by a line
 _SHORT = 12  # letters of names that stand beside each other
 _NAMED = 12  # kinds of points that a legend names
@@ -195,7 +194,7 @@ def _known(values: Float64) -> Float64:
     return found if len(found) else np.zeros(1)
 
 
-def _by_category(ax: Axes, shown: Float64, number: NDArray[np.int64], names: Sequence[str]) -> None:
+def _by_category(ax: Axes, shown: Float64, number: Int64, names: Sequence[str]) -> None:
     """Dots in the colours of their kinds."""
     colours = style.series(len(names))
     style.dots(ax, shown, color=[colours[k] for k in number])

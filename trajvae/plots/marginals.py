@@ -7,12 +7,10 @@ from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
 from trajvae.plots import style
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 _FIRST = ("rg", "end_to_end", "phi_", "psi_", "distance_", "bond_", "angle_")  # in the order in which they are shown
 _FAMILIES = {"distance_": "pair distances", "bond_": "bonds", "angle_": "angles", "phi_": "φ", "psi_": "ψ"}

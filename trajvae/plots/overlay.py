@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.plots import style
@@ -23,8 +22,7 @@ from trajvae.plots.files import StoredPoints
 from trajvae.plots.spaces import Latents, chart_of
 from trajvae.plots.surfaces import draw_cells, is_line
 from trajvae.store import Quantity
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Bool, Float64, Int64
 
 _LISTED = 12  # trajectories that a legend names
 _DARKEST = 2.2  # times the highest density: what lies below stays light
@@ -47,7 +45,7 @@ class Series:
     name: str
     colour: str
     inner: Float64
-    outside: NDArray[np.bool_]
+    outside: Bool
     told: str
 
 
@@ -175,7 +173,7 @@ def _series(points: Mapping[str, Latents], chart: int) -> list[Series]:
     return out
 
 
-def _file(points: Latents) -> NDArray[np.int64]:
+def _file(points: Latents) -> Int64:
     file: Any = getattr(points, "file", None)
     return np.zeros(len(points.latent), dtype=np.int64) if file is None else np.asarray(file)
 
@@ -198,7 +196,7 @@ def _base(points: Latents) -> str:
     return f"{Path(name).name} below" if name else "below"
 
 
-def _rows(points: Latents, name: str, rows: NDArray[np.int64]) -> Float64 | None:
+def _rows(points: Latents, name: str, rows: Int64) -> Float64 | None:
     """A number of some frames, of points in memory or in a file."""
     held: Any = getattr(points, "observables", None)
     if isinstance(held, Mapping):

@@ -9,9 +9,8 @@ J. G. Ratcliffe, Foundations of Hyperbolic Manifolds (2019), sec. 4.5: the disc 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 HALF_WIDTH, HALF_HEIGHT = 2.0 * np.sqrt(2.0), np.sqrt(2.0)  # of the map of the unit sphere, whose area is 4 pi
 

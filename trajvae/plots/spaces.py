@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError, ReadError
 from trajvae.plots import projections
 from trajvae.plots.charts import Chart, Coordinate, Disc, Flat, Globe
 from trajvae.signature import FactorSpec, parse_signature
+from trajvae.typing import Float64
 
-Float64 = NDArray[np.float64]
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

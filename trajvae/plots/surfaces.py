@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection, PolyCollection
-from numpy.typing import NDArray
 
 from trajvae.plots import style
 from trajvae.plots.cells import Grid, Rings
 from trajvae.plots.charts import Chart
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 
 def is_line(cells: Grid | Rings) -> bool:

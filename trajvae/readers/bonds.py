@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.molecule.elements import attribute, elements_of
@@ -16,9 +15,7 @@ from trajvae.molecule.from_mdanalysis import bonds_of, has_names
 from trajvae.molecule.residues import SEARCH
 from trajvae.readers.samples import Sample
 from trajvae.runtime.system import is_readable
-
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+from trajvae.typing import Bool, Float64, Int64, Text
 
 NO_BONDS: Int64 = np.empty((0, 2), dtype=np.int64)
 _NEARER, _FARTHER = 0.55, 0.1  # of the sum of two radii, and Å: MDAnalysis' limits of a guessed bond
@@ -136,7 +133,7 @@ def complete_bonds(near: Any, known: Int64, look: Callable[[], Sequence[Sample]]
     return Bonds(known, near.indices[found[wanted]].astype(np.int64))
 
 
-def _in_unconnected_residues(residue: Int64, inner: Int64, elements: NDArray[np.str_]) -> Bool:
+def _in_unconnected_residues(residue: Int64, inner: Int64, elements: Text) -> Bool:
     """Return which atoms belong to a residue whose atoms are not all connected; atoms without an element do not count.
 
     Beads and virtual sites have no element, and need no bonds.
@@ -151,7 +148,7 @@ def _in_unconnected_residues(residue: Int64, inner: Int64, elements: NDArray[np.
     return np.asarray(np.isin(residue, np.flatnonzero(np.bincount(parts, minlength=residue.max() + 1) > 1)))
 
 
-def _lacks_links(near: Any, residue: Int64, inner: Int64, names: NDArray[np.str_]) -> bool:
+def _lacks_links(near: Any, residue: Int64, inner: Int64, names: Text) -> bool:
     """Tell whether two residues that follow each other in a chain have the atoms of a link and no such bond."""
     resids, segments = attribute(near.residues, "resids", 0), attribute(near.residues, "segindices", 0)
     next_to = np.flatnonzero((np.diff(resids) == 1) & (np.diff(segments) == 0))
@@ -166,13 +163,13 @@ def _lacks_links(near: Any, residue: Int64, inner: Int64, names: NDArray[np.str_
     return False
 
 
-def _is_link(names: NDArray[np.str_], pairs: Int64) -> Bool:
+def _is_link(names: Text, pairs: Int64) -> Bool:
     """Return which pairs of atoms are named as the atoms that join two residues of a chain."""
     a, b = np.sort(names[pairs], axis=1).T if len(pairs) else (names[:0], names[:0])
     return np.asarray(np.logical_or.reduce([(a == first) & (b == second) for first, second in _LINKS]))
 
 
-def guess_bonds(elements: NDArray[np.str_], samples: Sequence[Sample]) -> Int64:
+def guess_bonds(elements: Text, samples: Sequence[Sample]) -> Int64:
     """Guess bonds from distances in at least half of some frames, by the rule and the radii of MDAnalysis.
 
     Two atoms are bonded where they are nearer than 0.55 times the sum of their van der Waals radii, over the periodic
@@ -203,7 +200,7 @@ def guess_bonds(elements: NDArray[np.str_], samples: Sequence[Sample]) -> Int64:
     return np.asarray(real[pairs[2 * count >= len(some)]], dtype=np.int64)
 
 
-def _guess_in_frame(radius: NDArray[np.float64], sample: Sample) -> Int64:
+def _guess_in_frame(radius: Float64, sample: Sample) -> Int64:
     from MDAnalysis.lib.distances import self_capped_distance
 
     box = None if sample.box is None else sample.box.astype(np.float32)

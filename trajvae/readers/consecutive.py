@@ -6,13 +6,9 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import TrajvaeWarning
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+from trajvae.typing import Bool, Float64, Int64
 
 GAP = 1.5  # times the usual time step, beyond which frames are missing
 _NEAR = 3  # steps before and after a step that define the usual one

@@ -7,17 +7,17 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.display import Brief
 from trajvae.errors import ReadError
 from trajvae.molecule.long_bonds import BondCheck
 from trajvae.periodic.unwrapper import ImageHistory, Unwrapper
 from trajvae.readers.consecutive import Succession
-from trajvae.readers.frames import Array, FrameBlock, FrameFile
+from trajvae.readers.frames import FrameBlock, FrameFile
 from trajvae.readers.plausibility import FARTHEST, check_spread, usable_boxes
 from trajvae.runtime.progress import measured
 from trajvae.topology import Topology
+from trajvae.typing import Bool, Float64, Floats, Int64
 
 _CHUNK_NUMBERS = 2**21  # coordinates in a chunk: 16 MB in float64
 
@@ -38,20 +38,20 @@ class Chunk(Brief):
         Whether a frame follows the one before it in time, in the same run.
     """
 
-    positions: Array
-    file: NDArray[np.int64]
-    frame: NDArray[np.int64]
-    time: NDArray[np.float64]
-    follows: NDArray[np.bool_]
+    positions: Floats
+    file: Int64
+    frame: Int64
+    time: Float64
+    follows: Bool
 
     @classmethod
-    def of_run(cls, positions: Array) -> Chunk:
+    def of_run(cls, positions: Floats) -> Chunk:
         """Make a chunk of the frames of one run, 1 ps apart."""
         n = len(positions)
         count = np.arange(n)
         return cls(positions, np.zeros(n, dtype=np.int64), count, count.astype(np.float64), count > 0)
 
-    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Chunk:
+    def __getitem__(self, rows: slice | Int64) -> Chunk:
         """Return some of the frames."""
         return Chunk(*(getattr(self, f.name)[rows] for f in fields(self)))
 
@@ -77,8 +77,8 @@ class AtomPlan(Brief):
     bonds : BondCheck, optional
     """
 
-    atoms: NDArray[np.int64]
-    chosen: NDArray[np.int64]
+    atoms: Int64
+    chosen: Int64
     unwrapper: Unwrapper | None
     bonds: BondCheck | None
 
@@ -123,7 +123,7 @@ class Frames(Brief):
         """Names of the files."""
         return [f.name for f in self.files]
 
-    def origins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def origins(self) -> tuple[Int64, Int64]:
         """Number of the file, and of the frame in it, of every frame, each (T,)."""
         file = np.repeat(np.arange(len(self.ranges), dtype=np.int64), [len(r) for r in self.ranges])
         return file, np.concatenate([np.asarray(r, dtype=np.int64) for r in self.ranges])
@@ -133,7 +133,7 @@ class Frames(Brief):
         before = np.cumsum([0, *map(len, self.ranges)]).tolist()
         return replace(self, ranges=[r[-n % step :: step] for r, n in zip(self.ranges, before[:-1], strict=True)])
 
-    def times(self, file: NDArray[np.int64], frame: NDArray[np.int64]) -> NDArray[np.float64]:
+    def times(self, file: Int64, frame: Int64) -> Float64:
         """Time of some frames in ps, as the files give it, (T,); `Chunk.time` costs less where frames are read."""
         out = np.empty(len(file))
         for number in np.unique(file):
@@ -181,7 +181,7 @@ class ReadingPass:
         self._succession = Succession(frames.names)
         self._images: dict[int, ImageHistory] = {}
 
-    def chunk(self, block: FrameBlock, frame: NDArray[np.int64], file: int) -> Chunk:
+    def chunk(self, block: FrameBlock, frame: Int64, file: int) -> Chunk:
         """Check frames as they were read, make their molecules whole, and cut them to the chosen atoms and axes.
 
         Parameters
@@ -214,11 +214,11 @@ class ReadingPass:
         return Chunk(xyz, np.full(len(xyz), file, dtype=np.int64), frame, block.times, follows)
 
 
-def _check_numbers(xyz: Array, frames: NDArray[np.int64], name: str, atoms: NDArray[np.int64]) -> None:
+def _check_numbers(xyz: Floats, frames: Int64, name: str, atoms: Int64) -> None:
     """Refuse coordinates that are not finite, or so large that they are no positions of atoms."""
     if not xyz.size or -FARTHEST < xyz.min() <= xyz.max() < FARTHEST:
         return
-    good: NDArray[np.bool_] = np.asarray(np.abs(xyz).max(axis=2) < FARTHEST)
+    good: Bool = np.asarray(np.abs(xyz).max(axis=2) < FARTHEST)
     frame = int(np.argmin(good.all(axis=1)))
     atom = int(np.argmin(good[frame]))
     worst = xyz[frame, atom]

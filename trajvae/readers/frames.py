@@ -5,14 +5,11 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
+from trajvae.typing import Float64, Floats, Int64
 
 
 class FrameBlock(NamedTuple):
@@ -28,7 +25,7 @@ class FrameBlock(NamedTuple):
         In ps.
     """
 
-    positions: Array
+    positions: Floats
     boxes: Float64 | None
     times: Float64
 
@@ -107,7 +104,7 @@ class Unfiltered:
         return numbers_of(frames)
 
 
-def _forget(array: Array) -> None:
+def _forget(array: Floats) -> None:
     """Leave the pages of a user's mapped file that were looked at to the system's cache."""
     if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         array.base.madvise(mmap.MADV_DONTNEED)
@@ -128,7 +125,7 @@ class ArrayFrames(Unfiltered):
     """
 
     name: str
-    positions: Array
+    positions: Floats
     boxes: Float64 | None = None
     clock: Float64 | None = None
     precision: float = 0.0

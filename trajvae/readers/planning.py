@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import TrajvaeWarning
 from trajvae.molecule.elements import attribute, elements_of
@@ -20,13 +19,12 @@ from trajvae.periodic.contacts import Sample as Snapshot
 from trajvae.periodic.unwrapper import Unwrapper
 from trajvae.readers.bonds import Bonds, complete_bonds, known_bonds, molecules_of
 from trajvae.readers.data_set import AtomPlan
-from trajvae.readers.frames import Array, FrameFile
+from trajvae.readers.frames import FrameFile
 from trajvae.readers.plausibility import check_units
 from trajvae.readers.reading import Reading
 from trajvae.readers.samples import FEW, Sample, look_at
 from trajvae.topology import Topology
-
-Int64 = NDArray[np.int64]
+from trajvae.typing import Float64, Floats, Int64
 
 _WHOLE = 7.0  # Å; no bond of atoms or beads is as long
 _SAMPLES = 11  # frames of the first file in which bonds are guessed and contacts of molecules are looked for
@@ -74,7 +72,7 @@ def select_from(
     """
     known = known_bonds(atoms, reading.bonds)
 
-    def look(indices: Int64) -> tuple[Array, NDArray[np.float64] | None]:
+    def look(indices: Int64) -> tuple[Floats, Float64 | None]:
         """Read some atoms of the first frame, and its box."""
         first = next((k for k, frames in enumerate(ranges) if len(frames)), None)
         samples = [] if first is None else look_at([files[first]], [ranges[first][:1]], indices)

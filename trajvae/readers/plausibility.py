@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.molecule.elements import elements_of
 from trajvae.periodic.lattice import Cells, possible_cells, relative_volume
-from trajvae.readers.frames import Array
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Bool, Float64, Floats, Int64
 
 SHORT = 0.5  # Å; hydrogen's bond, the shortest there is, has 0.74
 LONG = 5.0  # Å; no bond and no nearest neighbour within a molecule is as far
@@ -27,9 +24,7 @@ _NM = "these look like nanometres, and Å are wanted: multiply the positions by 
 _BEADS = "(beads that are no atoms need names that are no elements)"
 
 
-def check_units(
-    name: str, samples: Sequence[Array], boxes: Sequence[Float64 | None], near: Any, known: NDArray[np.int64]
-) -> None:
+def check_units(name: str, samples: Sequence[Floats], boxes: Sequence[Float64 | None], near: Any, known: Int64) -> None:
     """Refuse, or warn of, positions that are in another unit than Å by all that is known of the atoms.
 
     Atoms whose elements are certain have known distances; beads may have any, so for them there is only a warning.
@@ -107,7 +102,7 @@ def _folded(x: Float64, cells: Cells | None) -> Float64:
     return np.where(cells.present[:, None, None], (part - np.floor(part)) @ cells.vectors, x)
 
 
-def _inside(atoms: Any, bonds: NDArray[np.int64]) -> NDArray[np.int64]:
+def _inside(atoms: Any, bonds: Int64) -> Int64:
     """Those of the universe's bonds that join two of the atoms, by their places among these."""
     place = np.full(len(atoms.universe.atoms), -1, dtype=np.int64)
     place[atoms.indices] = np.arange(len(atoms))
@@ -120,7 +115,7 @@ def neighbour_distance(x: Float64) -> float:
     return float(np.median([np.asarray(scipy.spatial.cKDTree(frame).query(frame, k=2)[0])[:, 1] for frame in x]))
 
 
-def check_spread(x: Array, frames: NDArray[np.int64], name: str) -> None:
+def check_spread(x: Floats, frames: Int64, name: str) -> None:
     """Refuse a frame (of T, N, D) whose atoms all stand at one point, as those of a crashed writer do.
 
     Raises
@@ -139,7 +134,7 @@ def check_spread(x: Array, frames: NDArray[np.int64], name: str) -> None:
         )
 
 
-def _boxes(boxes: Float64, n_atoms: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+def _boxes(boxes: Float64, n_atoms: int) -> tuple[Bool, Bool, Bool]:
     """Return which of boxes (T, 6) are given, which are possible, and which have room for the atoms, each (T,)."""
     lengths = boxes[:, :3]
     given = ~(lengths == 0.0).any(axis=1)
@@ -153,7 +148,7 @@ def is_box(box: Float64, n_atoms: int) -> bool:
     return bool(np.all(_boxes(box[None], n_atoms)))
 
 
-def usable_boxes(boxes: Float64, n_atoms: int, frames: NDArray[np.int64], name: str) -> Float64:
+def usable_boxes(boxes: Float64, n_atoms: int, frames: Int64, name: str) -> Float64:
     """Return boxes with those that cannot be cells set to zero, and warn of them in one line.
 
     Parameters

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trajvae.readers.frames import Array, FrameFile, sample_range
+from trajvae.readers.frames import FrameFile, sample_range
 from trajvae.readers.plausibility import FARTHEST, is_box
-
-Int64 = NDArray[np.int64]
+from trajvae.typing import Float64, Floats, Int64
 
 FEW = 3  # frames of a file
 
@@ -35,8 +33,8 @@ class Sample:
 
     file: int
     frame: int
-    positions: Array
-    box: NDArray[np.float64] | None
+    positions: Floats
+    box: Float64 | None
 
     def of(self, places: Int64) -> Sample:
         """Return the sample with some of its atoms."""
@@ -65,7 +63,7 @@ def look_at(files: Sequence[FrameFile], ranges: Sequence[range], atoms: Int64, m
     return out
 
 
-def _box(boxes: Any, n_atoms: int) -> NDArray[np.float64] | None:
+def _box(boxes: Any, n_atoms: int) -> Float64 | None:
     if boxes is None or not is_box(boxes[0], n_atoms):
         return None
     return np.asarray(boxes[0], dtype=np.float64)

@@ -15,7 +15,8 @@ from trajvae.readers.file_formats.dcd import DCDFrames
 from trajvae.readers.file_formats.library import ReaderFrames
 from trajvae.readers.file_formats.trr import TRRFrames
 from trajvae.readers.file_formats.xtc import XTCFrames
-from trajvae.readers.frames import ArrayFrames, FrameFile, Int64, numbers_of
+from trajvae.readers.frames import ArrayFrames, FrameFile, numbers_of
+from trajvae.typing import Int64
 
 _FAST: dict[str, Callable[[Path], FrameFile]] = {"DCD": DCDFrames, "XTC": XTCFrames, "TRR": TRRFrames}
 

@@ -22,12 +22,12 @@ from typing import Any
 import h5py
 import numpy as np
 from h5py import h5a, h5d, h5o
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.store.hdf5_writer import create_file
 from trajvae.store.json_text import parse_json
 from trajvae.store.untrusted_hdf5 import read_text
+from trajvae.typing import AnyArray
 
 NAME = "trajvae/checksums"
 SEAL = "checksum"  # attribute of /trajvae
@@ -62,7 +62,7 @@ class Sums:
         self._bare: set[str] = set()
         self._running: dict[str, tuple[h5py.Dataset, int]] = {}
 
-    def whole(self, dataset: h5py.Dataset, values: NDArray[Any], *, bare: bool = False) -> None:
+    def whole(self, dataset: h5py.Dataset, values: AnyArray, *, bare: bool = False) -> None:
         """Note an array as it was written to a dataset, so that it is not read again at the end.
 
         A bare one has no attributes.
@@ -164,7 +164,7 @@ class Checksums:
         if left:
             raise self._altered(f"'{min(left)}' is missing")
 
-    def check(self, name: str, dataset: h5py.Dataset, values: NDArray[Any]) -> None:
+    def check(self, name: str, dataset: h5py.Dataset, values: AnyArray) -> None:
         """Compare an array that was read whole, by its full name.
 
         Raises
@@ -229,7 +229,7 @@ def _sum_of(dataset: h5py.Dataset) -> int:
     return _finished(running, dataset.dtype, dataset.shape)
 
 
-def _pieces(dataset: h5py.Dataset) -> Iterator[NDArray[Any]]:
+def _pieces(dataset: h5py.Dataset) -> Iterator[AnyArray]:
     """An array, some rows at a time."""
     if _is_text(dataset.dtype):
         yield read_text(dataset)
@@ -256,7 +256,7 @@ def _references(file: h5py.File, item: Any) -> list[int]:
     return [begin, zlib.crc32(os.pread(file.id.get_vfd_handle(), item.get_storage_size(), begin))]
 
 
-def _continued(running: int, values: NDArray[Any]) -> int:
+def _continued(running: int, values: AnyArray) -> int:
     """A CRC-32 that goes on over an array: its bytes in C order and little-endian, texts each with a zero behind it."""
     if values.dtype.kind in "OSU":
         words = (w if isinstance(w, bytes) else str(w).encode(errors="surrogatepass") for w in values.ravel().tolist())

@@ -11,7 +11,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae._version import __version__
 from trajvae.errors import OutputError
@@ -30,6 +29,7 @@ from trajvae.store.schema import (
     write_tree,
 )
 from trajvae.topology import Topology
+from trajvae.typing import AnyArray, Float64
 
 _NM = 0.1  # Å to nm
 
@@ -94,7 +94,7 @@ class ConformationsFile:
         file["coordinates"] = self._value
         file["time"] = time
 
-    def append(self, positions: NDArray[np.float64], observables: Mapping[str, Quantity]) -> None:
+    def append(self, positions: Float64, observables: Mapping[str, Quantity]) -> None:
         """Write the next conformations (k, N, D) in Å, and a row each of the observables; all pieces have the same."""
         rows = slice(self.done, self.done + len(positions))
         data = np.zeros((len(positions), *self._value.shape[1:]), dtype=np.float32)
@@ -107,7 +107,7 @@ class ConformationsFile:
             self._write(counts, rows, np.arange(rows.start, rows.stop))
         self.done = rows.stop
 
-    def _write(self, dataset: h5py.Dataset, rows: slice, values: NDArray[Any]) -> None:
+    def _write(self, dataset: h5py.Dataset, rows: slice, values: AnyArray) -> None:
         dataset[rows] = values
         self._sums.rows(dataset, values)
 
@@ -201,7 +201,7 @@ def _write_mdtraj(file: h5py.File, topology: Topology) -> None:
 
 def write_conformations(
     path: Path,
-    positions: NDArray[np.float64],
+    positions: Float64,
     topology: Topology,
     observables: Mapping[str, Quantity],
     header: Header,
@@ -226,7 +226,7 @@ def write_conformations(
         out.append(positions, observables)
 
 
-def read_conformations(path: Path) -> tuple[NDArray[np.float64], dict[str, Any], dict[str, Any]]:
+def read_conformations(path: Path) -> tuple[Float64, dict[str, Any], dict[str, Any]]:
     """Read a conformations file.
 
     Returns

@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.store.schema import open_hdf5, plain_attribute
 from trajvae.store.untrusted_hdf5 import check_contents
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Floats, Int64
 
 # what one unit is in Å and in ps
 _LENGTHS = {"angstrom": 1.0, "angstroms": 1.0, "a": 1.0, "å": 1.0, "nm": 10.0, "nanometer": 10.0, "nanometers": 10.0}
@@ -46,7 +44,7 @@ class H5MDParticles(NamedTuple):
     unit: float
     times: Float64
     edges: Float64 | None
-    order: NDArray[np.int64] | None
+    order: Int64 | None
 
 
 def is_h5md(path: Path) -> bool | None:
@@ -85,7 +83,7 @@ def describe_h5md(path: Path) -> H5MDParticles:
         )  # fmt: skip
 
 
-def read_h5md(path: Path, found: H5MDParticles, frames: range, atoms: NDArray[np.int64]) -> NDArray[np.floating]:
+def read_h5md(path: Path, found: H5MDParticles, frames: range, atoms: Int64) -> Floats:
     """Read the positions of some frames and atoms in Å, shape (t, n, D)."""
     with open_hdf5(path) as file:
         x = np.asarray(file[found.group]["position/value"][frames.start : frames.stop : frames.step])
@@ -167,7 +165,7 @@ def _edges(group: h5py.Group, n_frames: int, path: Path, unit: float) -> Float64
     return values
 
 
-def _order(group: h5py.Group, n_frames: int, n_atoms: int, path: Path) -> NDArray[np.int64] | None:
+def _order(group: h5py.Group, n_frames: int, n_atoms: int, path: Path) -> Int64 | None:
     """Return where atoms stand by ascending identifier, or None where they stand so already."""
     found = group.get("id")
     if found is None:

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.store.json_text import parse_json
 from trajvae.store.schema import open_hdf5, plain_attribute
 from trajvae.store.untrusted_hdf5 import check_contents
+from trajvae.typing import Float32
 
 # what one unit is in nm, ps and degrees, by the names that mdtraj and those who write its files use
 _LENGTHS = {"nanometers": 1.0, "nanometer": 1.0, "nm": 1.0, "angstroms": 0.1, "angstrom": 0.1}
@@ -38,10 +38,10 @@ class MdtrajArrays(NamedTuple):
         mdtraj's JSON.
     """
 
-    positions: NDArray[np.float32]
-    time: NDArray[np.float32] | None
-    lengths: NDArray[np.float32] | None
-    angles: NDArray[np.float32] | None
+    positions: Float32
+    time: Float32 | None
+    lengths: Float32 | None
+    angles: Float32 | None
     topology: dict[str, Any]
 
 
@@ -70,7 +70,7 @@ def read_mdtraj(path: Path) -> MdtrajArrays:
         )
 
 
-def _array(file: h5py.File, name: str, shape: tuple[int, ...], units: dict[str, float]) -> NDArray[np.float32]:
+def _array(file: h5py.File, name: str, shape: tuple[int, ...], units: dict[str, float]) -> Float32:
     item = file[name]
     if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiu" or item.shape != shape:
         raise ReadError(f"'{file.filename}': wanted numbers of shape {shape} as '{name}'")

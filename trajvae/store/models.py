@@ -12,7 +12,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ModelError
 from trajvae.store.checksums import sealed_file
@@ -28,6 +27,7 @@ from trajvae.store.schema import (
     write_header,
     write_tree,
 )
+from trajvae.typing import Float64
 
 _DEFINING = ("backend", "latent_dim", "features", "align", "center")  # options that no array shows
 
@@ -53,7 +53,7 @@ class ModelContents:
     status: str
     config: dict[str, Any]
     summary: dict[str, Any]
-    reference: NDArray[np.float64]
+    reference: Float64
     groups: Mapping[str, Any]
 
     @property
@@ -62,12 +62,12 @@ class ModelContents:
         return model_hash(self.config, self.reference, self.groups)
 
 
-def reference_hash(reference: NDArray[np.float64]) -> str:
+def reference_hash(reference: Float64) -> str:
     """SHA-256 of the reference's float64 bytes: likelihoods compare only where it is equal."""
     return hashlib.sha256(np.ascontiguousarray(reference, dtype="<f8").tobytes()).hexdigest()
 
 
-def model_hash(config: Mapping[str, Any], reference: NDArray[np.float64], groups: Mapping[str, Any]) -> str:
+def model_hash(config: Mapping[str, Any], reference: Float64, groups: Mapping[str, Any]) -> str:
     """SHA-256 of what decides which latent point a frame has: equal for a model in memory and for its file.
 
     Parameters

@@ -22,6 +22,7 @@ from trajvae.runtime.system import is_readable, system_reason
 from trajvae.store.checksums import NAME, Checksums, Sums
 from trajvae.store.file_layouts import check_layout, members
 from trajvae.store.untrusted_hdf5 import check_contents, check_heaps, read_text
+from trajvae.typing import AnyArray
 
 SCHEMA = 2
 _OLDEST = {"model": 2}  # of schema 1, features did not begin with the principal components
@@ -31,7 +32,7 @@ _OLDEST = {"model": 2}  # of schema 1, features did not begin with the principal
 class Quantity(Brief):
     """An array with its unit; `unit=""` for pure numbers."""
 
-    value: NDArray[np.generic]
+    value: AnyArray
     unit: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -42,7 +43,7 @@ class Quantity(Brief):
         return float(found) if isinstance(found, int | float) and 0.0 < found < math.inf else 0.0
 
 
-Tree: TypeAlias = Mapping[str, "Quantity | NDArray[np.generic] | Tree"]
+Tree: TypeAlias = Mapping[str, "Quantity | AnyArray | Tree"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def set_attributes(item: h5py.HLObject, attributes: Mapping[str, Any]) -> None:
         item.attrs[name] = storable(value) if isinstance(value, str) else value
 
 
-def text_array(data: NDArray[Any]) -> NDArray[np.object_]:
+def text_array(data: AnyArray) -> NDArray[np.object_]:
     """Strings as h5py takes them."""
     return np.vectorize(storable, otypes=[object])(data) if data.size else data.astype(object)
 
@@ -117,7 +118,7 @@ def describe_quantity(dataset: h5py.Dataset, quantity: Quantity) -> None:
     set_attributes(dataset, quantity.attributes)
 
 
-def read_quantity(dataset: h5py.Dataset, value: NDArray[Any]) -> Quantity:
+def read_quantity(dataset: h5py.Dataset, value: AnyArray) -> Quantity:
     """Return what was read of a dataset with its unit and its other attributes."""
     attributes = {name: plain_attribute(item) for name, item in dataset.attrs.items()}
     known = {name: item for name, item in attributes.items() if item is not None}
@@ -150,7 +151,7 @@ def _read_tree(group: h5py.Group, skip: set[str], only: Sequence[str], sums: Che
     return out
 
 
-def read_array(dataset: h5py.Dataset, name: str, sums: Checksums) -> NDArray[Any]:
+def read_array(dataset: h5py.Dataset, name: str, sums: Checksums) -> AnyArray:
     """Read an array and compare it with the checksum of its full name.
 
     Text comes back as numpy strings, numbers in this machine's order of bytes.

@@ -9,7 +9,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import OutputError
 from trajvae.store.checksums import Sums, sealed_file
@@ -25,6 +24,7 @@ from trajvae.store.schema import (
     write_header,
     write_tree,
 )
+from trajvae.typing import AnyArray, Float64, Int64
 
 
 class TableFile:
@@ -42,9 +42,9 @@ class TableFile:
     def append(
         self,
         observables: Mapping[str, Quantity],
-        steps: NDArray[np.int64],
-        times: NDArray[np.float64],
-        extra: Mapping[str, NDArray[Any]],
+        steps: Int64,
+        times: Float64,
+        extra: Mapping[str, AnyArray],
     ) -> None:
         """Write the next rows of `/observables/<name>/{value,step,time}` and of arrays below `/trajvae`."""
         rows = slice(self.done, self.done + len(steps))
@@ -115,8 +115,8 @@ def write_table(
     header: Header,
     *,
     observables: Mapping[str, Quantity] | None = None,
-    steps: NDArray[np.int64] | None = None,
-    times: NDArray[np.float64] | None = None,
+    steps: Int64 | None = None,
+    times: Float64 | None = None,
     groups: Mapping[str, tuple[Tree, Mapping[str, Any]]] | None = None,
     extra: Tree | None = None,
     attributes: Mapping[str, Any] | None = None,

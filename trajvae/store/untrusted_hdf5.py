@@ -19,7 +19,6 @@ from typing import IO, NamedTuple
 import h5py
 import numpy as np
 from h5py import h5a, h5s, h5t, h5z
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.store.disk_usage import data_parts, stored_size
@@ -27,6 +26,7 @@ from trajvae.store.name_walk import places
 from trajvae.store.variable_length_text import CHARACTER as _CHARACTER
 from trajvae.store.variable_length_text import TEXT as _TEXT
 from trajvae.store.variable_length_text import Raw
+from trajvae.typing import Text
 
 LEAST_ROOM = 2**27  # bytes
 MOST_EXPANSION = 16
@@ -224,6 +224,6 @@ def _check_name(name: bytes | str, where: str) -> None:
         raise ReadError(f"{where} has an attribute whose name is not UTF-8: refused") from error
 
 
-def read_text(dataset: h5py.Dataset) -> NDArray[np.str_]:
+def read_text(dataset: h5py.Dataset) -> Text:
     """Text of a dataset in a file that passed `check_contents`, where the memory that it takes was counted."""
     return np.asarray(dataset.asstr()[()], dtype=str)

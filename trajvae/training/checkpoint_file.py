@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.config import TrainConfig, check_types
@@ -23,6 +22,7 @@ from trajvae.training.checkpoint_checks import check_snapshot
 from trajvae.training.checkpoint_ownership import sign_origin
 from trajvae.training.fit import PreparedTraining
 from trajvae.training.state import Snapshot
+from trajvae.typing import Float64
 
 _TENSORS = ("best", "optimiser", "random", "sums")  # of a snapshot, beside the weights
 _STATES = {5056: "cpu", 16: "cuda"}  # bytes of the state of a device's random numbers
@@ -70,7 +70,7 @@ def to_checkpoint(prepared: PreparedTraining, at: Snapshot, origin: Origin) -> M
     return ModelContents(header, "training", config, summary, pipeline.alignment.reference, groups)
 
 
-def _arrays(numbers: dict[str, float]) -> dict[str, NDArray[np.float64]]:
+def _arrays(numbers: dict[str, float]) -> dict[str, Float64]:
     return {name: np.asarray(value, dtype=np.float64) for name, value in numbers.items()}
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.config import TrainConfig
@@ -22,6 +21,7 @@ from trajvae.features import FEATURES, Features, FittingData
 from trajvae.likelihoods import LIKELIHOODS
 from trajvae.molecule.divergence import histogram_divergence
 from trajvae.molecule.observables import evaluate_all, pair_observables
+from trajvae.typing import Float64, Floats
 
 _FRAMES = 2000
 _PAIRS = 300
@@ -75,7 +75,7 @@ def divergences(data: FittingData, likelihood: str | None = None) -> dict[str, f
     return out
 
 
-def _draws(features: Features, frames: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def _draws(features: Features, frames: Floats) -> Float64:
     """As many draws as frames from the normal distribution of the linear targets, angular ones resampled alone."""
     generator = torch.Generator().manual_seed(0)
     targets = features.targets(torch.from_numpy(np.ascontiguousarray(frames, dtype=np.float64)))

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig
@@ -36,13 +35,14 @@ from trajvae.training.streamed_batches import stream_batches
 from trajvae.training.summary import make_record
 from trajvae.training.trainer import Progress, Trainer
 from trajvae.training.unlike_blocks import bits_of, describe_unlike, fingerprints, split
+from trajvae.typing import Floats, Int64, UInt64
 from trajvae.user_functions import importing, names_given
 
 REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
 _AT_ONCE = 2**21  # coordinates that are looked at for copies
 
 
-def _check(positions: NDArray[np.floating[Any]]) -> None:
+def _check(positions: Floats) -> None:
     """Refuse what cannot be learned from."""
     if positions.shape[1] < 2:
         raise ReadError(f"training needs at least 2 atoms, got {positions.shape[1]}: one atom has no shape")
@@ -56,9 +56,7 @@ def _check(positions: NDArray[np.floating[Any]]) -> None:
         raise ReadError("all atoms of the first frame stand at one point")
 
 
-def _alignment(
-    config: TrainConfig, positions: NDArray[np.floating[Any]], topology: Topology, train: NDArray[np.int64]
-) -> Alignment:
+def _alignment(config: TrainConfig, positions: Floats, topology: Topology, train: Int64) -> Alignment:
     """The reference comes from training frames alone: held-out figures must not depend on what they are held from."""
     step = max(1, -(-len(train) // REFERENCE_FRAMES))
     weights = topology.masses if config.center == "mass" else (topology.masses > 0.0).astype(float)
@@ -119,7 +117,7 @@ class PreparedTraining:
 Checkpoint = Callable[[PreparedTraining, Callable[[], Snapshot]], None]
 
 
-def fingerprints_of(frame_source: FrameSource) -> tuple[NDArray[np.uint64], str]:
+def fingerprints_of(frame_source: FrameSource) -> tuple[UInt64, str]:
     """Return fingerprints of every frame, (T,), and one of all: their precision, and a hash of every bit."""
     a_frame = frame_source.fitting_frames()[1][0].size
     size = max(1, _AT_ONCE // a_frame)
@@ -203,7 +201,7 @@ def continue_training(
     frame_source: FrameSource,
     *,
     at: Snapshot | None = None,
-    inputs: NDArray[np.floating[Any]] | None = None,
+    inputs: Floats | None = None,
     regulariser: Regulariser | None = None,
     memory: float = math.inf,
     progress: Progress | None = None,
@@ -256,7 +254,7 @@ def continue_training(
     return trained, record
 
 
-def _rows(pipeline: Pipeline, frame_source: FrameSource, inputs: NDArray[np.floating[Any]] | None) -> Iterator[Pair]:
+def _rows(pipeline: Pipeline, frame_source: FrameSource, inputs: Floats | None) -> Iterator[Pair]:
     """Inputs and targets of all frames, some at a time."""
     done = 0
     for chunk in frame_source.chunks(pipeline.chunk):
@@ -271,7 +269,7 @@ def _rows(pipeline: Pipeline, frame_source: FrameSource, inputs: NDArray[np.floa
 def _data(
     pipeline: Pipeline,
     frame_source: FrameSource,
-    inputs: NDArray[np.floating[Any]] | None,
+    inputs: Floats | None,
     parts: Partition,
     memory: float,
 ) -> Batches:

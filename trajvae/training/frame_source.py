@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.runtime.progress import measured
-
-Array = NDArray[np.floating[Any]]
+from trajvae.typing import Floats, Int64
 
 
 class FrameSource(Protocol):
@@ -28,16 +26,16 @@ class FrameSource(Protocol):
     streamed: bool
 
     @property
-    def file(self) -> NDArray[np.int64]:
+    def file(self) -> Int64:
         """Number of each frame's file."""
         ...
 
     @property
-    def frame(self) -> NDArray[np.int64]:
+    def frame(self) -> Int64:
         """Number of each frame in its file."""
         ...
 
-    def fitting_frames(self) -> tuple[NDArray[np.int64], Array]:
+    def fitting_frames(self) -> tuple[Int64, Floats]:
         """Return the indices and the frames that alignment and features are fitted to: all, or evenly spread ones."""
         ...
 
@@ -59,16 +57,16 @@ class InMemoryFrames:
     streamed = False
 
     @property
-    def file(self) -> NDArray[np.int64]:
+    def file(self) -> Int64:
         """Number of each frame's file."""
         return self.chunk.file
 
     @property
-    def frame(self) -> NDArray[np.int64]:
+    def frame(self) -> Int64:
         """Number of each frame in its file."""
         return self.chunk.frame
 
-    def fitting_frames(self) -> tuple[NDArray[np.int64], Array]:
+    def fitting_frames(self) -> tuple[Int64, Floats]:
         """Return the indices of all frames, and the frames."""
         return np.arange(len(self.chunk.positions)), self.chunk.positions
 
@@ -93,9 +91,9 @@ class StreamedFrames:
     def __init__(self, frames: Frames, most: int) -> None:
         self.frames, self.most = frames, max(most, 5)
         self.file, self.frame = frames.origins()
-        self._some: Array | None = None
+        self._some: Floats | None = None
 
-    def fitting_frames(self) -> tuple[NDArray[np.int64], Array]:
+    def fitting_frames(self) -> tuple[Int64, Floats]:
         """Return the indices of evenly spread frames, and the frames.
 
         They are read once, since that may take as long as to read all.

@@ -9,9 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, ReadError
 from trajvae.models.model_file import ModelParts
@@ -29,6 +26,7 @@ from trajvae.training.fit import are_frames_of, continue_training, fit
 from trajvae.training.frame_source import FrameSource, InMemoryFrames, StreamedFrames
 from trajvae.training.resuming import check_asked, check_function, check_names
 from trajvae.training.trainer import Progress
+from trajvae.typing import Floats
 from trajvae.user_functions import importing, names_given
 
 _LOGGER = logging.getLogger("trajvae")
@@ -92,7 +90,7 @@ def train_frames(
     config: TrainConfig,
     *,
     reading: Reading | None = None,
-    inputs: NDArray[np.floating[Any]] | None = None,
+    inputs: Floats | None = None,
     regulariser: Regulariser | None = None,
     progress: Progress | None = None,
     device: str = "auto",

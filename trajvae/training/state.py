@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
+
+from trajvae.typing import AnyArray
 
 Weights = dict[str, Tensor]
 
@@ -37,7 +37,7 @@ class History:
     learning_rate: list[float] = field(default_factory=list)
     inflation: list[float] = field(default_factory=list)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, AnyArray]:
         """Return all columns as arrays."""
         return {name: np.asarray(column) for name, column in vars(self).items()}
 
@@ -69,7 +69,7 @@ class Snapshot:
     sums: Weights
     numbers: dict[str, float]
     latent: dict[str, float]
-    history: dict[str, NDArray[Any]]
+    history: dict[str, AnyArray]
 
 
 def copied(weights: Weights) -> Weights:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import OutputError
 from trajvae.models.partition import Partition
 from trajvae.runtime.system import refusal
 from trajvae.training.batches import Pair
+from trajvae.typing import Float32
 
 _BLOCK = 1024  # rows that stay neighbours until they are shuffled within a pool
 _SAMPLE = 20_000  # rows that a latent space is prepared with
@@ -54,7 +54,7 @@ class MappedRows:
             self._map = mmap.mmap(file.fileno(), size)
         self.rows, self.width, self._filled = rows, width, 0
 
-    def append(self, values: NDArray[np.float32]) -> None:
+    def append(self, values: Float32) -> None:
         """Write the next rows (t, width)."""
         self._view()[self._filled : self._filled + len(values)] = values
         self._filled += len(values)
@@ -70,7 +70,7 @@ class MappedRows:
             self._forget()
         return torch.from_numpy(out)
 
-    def _view(self) -> NDArray[np.float32]:
+    def _view(self) -> Float32:
         return np.frombuffer(self._map, dtype=np.float32, count=self.rows * self.width).reshape(self.rows, self.width)
 
     def _forget(self) -> None:

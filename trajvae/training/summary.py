@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.alignment.align import frame_jump, mean_structure, pairwise_rmsd
 from trajvae.errors import TrajvaeWarning
@@ -26,6 +25,7 @@ from trajvae.readers.data_set import Chunk
 from trajvae.store import Quantity
 from trajvae.training.frame_source import FrameSource
 from trajvae.training.unlike_blocks import unlike_blocks
+from trajvae.typing import AnyArray, Bool, Floats, Int64
 
 SAMPLE_FRAMES, SAMPLE_BYTES = 2000, 64e6
 _MANY = 100_000  # frames that the spread of latent points is told from, at most
@@ -48,7 +48,7 @@ class _Summary:
         self.jump: float | None = None
         self.least: float | None = None
         self.generator = torch.Generator(pipeline.device).manual_seed(0)
-        self._last: NDArray[np.floating[Any]] | None = None
+        self._last: Floats | None = None
 
     def add(self, chunk: Chunk) -> None:
         """Encode and measure some frames."""
@@ -70,7 +70,7 @@ class _Summary:
         self.degenerate += self.pipeline.alignment.degenerate(chunk.positions)
         self._jumps(aligned, chunk.follows)
 
-    def _jumps(self, aligned: NDArray[np.floating[Any]], follows: NDArray[np.bool_]) -> None:
+    def _jumps(self, aligned: Floats, follows: Bool) -> None:
         """Update the largest jumps; a chunk's first frame may follow the last one of the chunk before."""
         if self._last is not None:
             aligned, follows = np.concatenate([self._last, aligned]), np.concatenate([[False], follows])
@@ -81,7 +81,7 @@ class _Summary:
 
 
 def make_record(
-    pipeline: Pipeline, frame_source: FrameSource, parts: Partition, history: dict[str, NDArray[Any]]
+    pipeline: Pipeline, frame_source: FrameSource, parts: Partition, history: dict[str, AnyArray]
 ) -> TrainingRecord:
     """Encode all frames of a trained pipeline, and measure how it fared on those it held out."""
     (index, some), held = frame_source.fitting_frames(), parts.held_out
@@ -131,7 +131,7 @@ def _kept_observables(summary: _Summary) -> dict[str, Quantity]:
 
 
 def _judged(
-    pipeline: Pipeline, validity: Validity, summary: _Summary, figures: dict[str, Any], file: NDArray[np.int64]
+    pipeline: Pipeline, validity: Validity, summary: _Summary, figures: dict[str, Any], file: Int64
 ) -> dict[str, Any]:
     """The verdict on a training, and the figures that it was found from."""
     sample = summary.sample["sample"]
@@ -163,9 +163,7 @@ def _judged(
     return {"train_rmsd": train_rmsd, **asdict(found), **verdict.to_json()}
 
 
-def _shape_figures(
-    pipeline: Pipeline, summary: _Summary, elbo: float, index: NDArray[np.int64], some: NDArray[np.floating[Any]]
-) -> dict[str, Any]:
+def _shape_figures(pipeline: Pipeline, summary: _Summary, elbo: float, index: Int64, some: Floats) -> dict[str, Any]:
     """The ELBO as a density of shapes: None with the reason where it is not known."""
     if pipeline.alignment.kind == "superpose" or pipeline.config.features != "cartesian":
         return {"elbo_shape": elbo - float(summary.judged["log_jacobian"].mean()), "elbo_shape_note": None}
@@ -178,9 +176,7 @@ def _shape_figures(
     return {"elbo_shape": float(bound.mean()), "elbo_shape_note": None}
 
 
-def _figures(
-    pipeline: Pipeline, summary: _Summary, index: NDArray[np.int64], some: NDArray[np.floating[Any]]
-) -> dict[str, Any]:
+def _figures(pipeline: Pipeline, summary: _Summary, index: Int64, some: Floats) -> dict[str, Any]:
     elbo = float(summary.frames["elbo"][summary.held].mean())
     sample = summary.sample["sample"].astype(np.float64)
     return {
@@ -209,7 +205,7 @@ def _figures(
     }
 
 
-def _use_of_latent(pipeline: Pipeline, summary: _Summary, some: NDArray[np.floating[Any]]) -> dict[str, Any]:
+def _use_of_latent(pipeline: Pipeline, summary: _Summary, some: Floats) -> dict[str, Any]:
     """What the latent space says of frames, with a warning where that is nothing."""
     kl = summary.frames["kl"]
     step = -(-len(kl) // _MANY)
@@ -233,7 +229,7 @@ def _use_of_latent(pipeline: Pipeline, summary: _Summary, some: NDArray[np.float
     }
 
 
-def jumps(aligned: NDArray[np.floating[Any]], follows: NDArray[np.bool_]) -> tuple[float | None, float | None]:
+def jumps(aligned: Floats, follows: Bool) -> tuple[float | None, float | None]:
     """Return the largest RMSD in Å between frames and their predecessors, as aligned and as optimally superposed."""
     next_to = np.flatnonzero(follows)
     if not len(next_to):

@@ -7,16 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.alignment.distances import rmsd_matrix
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.models.partition import HELD_OUT, UNUSED, VALIDATION, Partition, partition
-
-Array = NDArray[np.floating[Any]]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
-Float64 = NDArray[np.float64]
+from trajvae.typing import Bool, Float64, Floats, Int8, Int64, UInt64
 
 LEAST = 5  # frames that differ, from which anything can be learned
 HELD = 0.6  # of the frames that may be kept from training, copies included
@@ -30,7 +25,7 @@ _FEW = 5  # of them that a stretch holds at least
 _TOLD = 2  # runs of copies that a warning names
 
 
-def fingerprints(positions: Array) -> NDArray[np.uint64]:
+def fingerprints(positions: Floats) -> UInt64:
     """Return a number of each frame (T, N, D) that equal frames share and others almost surely do not, (T,).
 
     Of its coordinates in float32: copies in another precision are copies.
@@ -38,12 +33,12 @@ def fingerprints(positions: Array) -> NDArray[np.uint64]:
     return _hashed(np.ascontiguousarray(positions, dtype=np.float32) + np.float32(0.0))  # no -0
 
 
-def bits_of(positions: Array) -> NDArray[np.uint64]:
+def bits_of(positions: Floats) -> UInt64:
     """Return a number of each frame (T, N, D) that changes with every bit of it, and with its precision, (T,)."""
     return _hashed(positions) + np.uint64(positions.dtype.itemsize)
 
 
-def _hashed(positions: Array) -> NDArray[np.uint64]:
+def _hashed(positions: Floats) -> UInt64:
     """A sum, modulo 2^64, of the words of 32 bits of each frame, each times a random odd number: no change is missed.
 
     References
@@ -55,15 +50,13 @@ def _hashed(positions: Array) -> NDArray[np.uint64]:
     return np.asarray(np.einsum("tk,k->t", rows, keys, dtype=np.uint64), dtype=np.uint64)
 
 
-def first_of_kind(marks: NDArray[np.uint64]) -> Int64:
+def first_of_kind(marks: UInt64) -> Int64:
     """Return the index of the first frame that equals each frame, by fingerprints (T,)."""
     _, first, kind = np.unique(marks, return_index=True, return_inverse=True)
     return np.asarray(first[kind], dtype=np.int64)
 
 
-def split(
-    marks: NDArray[np.uint64], file: Int64, frame: Int64, names: Sequence[str] = ()
-) -> tuple[Partition, dict[str, Any]]:
+def split(marks: UInt64, file: Int64, frame: Int64, names: Sequence[str] = ()) -> tuple[Partition, dict[str, Any]]:
     """Divide frames into parts; copies of held-out and validation frames are not trained on.
 
     Parameters
@@ -106,7 +99,7 @@ def split(
     return Partition(wider) if kept else parts, {"copies": len(copies)}
 
 
-def _with_copies(part: NDArray[np.int8], first: Int64) -> NDArray[np.int8]:
+def _with_copies(part: Int8, first: Int64) -> Int8:
     """Leave out of training, and of the validation frames, what equals a frame of a part that must not have seen it."""
     out = part.copy()
     for kind in (VALIDATION, HELD_OUT):
@@ -143,7 +136,7 @@ def blocks_of(mask: Bool) -> list[Int64]:
     return [run for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(run)]
 
 
-def distance_elsewhere(sample: Array, index: Int64, held: Bool) -> Float64:
+def distance_elsewhere(sample: Floats, index: Int64, held: Bool) -> Float64:
     """Return the RMSD in Å of frames, optimally superposed, to the nearest training frame elsewhere in the trajectory.
 
     Parameters
@@ -167,7 +160,7 @@ def distance_elsewhere(sample: Array, index: Int64, held: Bool) -> Float64:
     return out
 
 
-def unlike_blocks(elbo: Float64, held: Bool, sample: Array, index: Int64) -> list[dict[str, Any]]:
+def unlike_blocks(elbo: Float64, held: Bool, sample: Floats, index: Int64) -> list[dict[str, Any]]:
     """Return held-out blocks whose conformations occur nowhere else in the trajectory.
 
     A model knows them from their neighbours in time alone, so that their ELBO need not fall. What tells them apart is

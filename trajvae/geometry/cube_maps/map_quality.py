@@ -11,19 +11,17 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import scipy
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.geometry.compact import Compact, Sampled
 from trajvae.geometry.cube_maps.cube_map import CubeMap, jacobian
 from trajvae.geometry.cube_maps.discrepancy import null_quantile
+from trajvae.typing import Floats, Int64
 
 COVERAGE, PRIOR_KL, FOLDS = 0.99, 0.05, 0.05
 FAR = 0.25  # in the cube: neighbours on the manifold that lie further apart are across a fold
 _NEIGHBOURS, _DENSE = 8, 20_000
 _NEAREST = 10  # of the estimate of a divergence by neighbours
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -103,13 +101,13 @@ def measure(manifold: Compact, embedding: CubeMap, generator: torch.Generator, n
     )
 
 
-def _neighbours(of: Array, among: Array, k: int) -> tuple[Array, NDArray[np.int64]]:
+def _neighbours(of: Floats, among: Floats, k: int) -> tuple[Floats, Int64]:
     """Distances to the k nearest points, and which they are, both (n, k)."""
     distance, index = scipy.spatial.cKDTree(among).query(of, list(range(1, k + 1)))
     return np.asarray(distance), np.asarray(index)
 
 
-def _coverage(ours: Array, dense: Array, target: Array) -> float:
+def _coverage(ours: Floats, dense: Floats, target: Floats) -> float:
     """Share of the target within twice the 99 % nearest-neighbour distance of as many points of the target."""
     own = _neighbours(dense, dense, 2)[0][:, 1]
     reach = 2.0 * np.quantile(own, 0.99)
@@ -122,7 +120,7 @@ def _folds(hidden: Tensor, points: Tensor) -> float:
     return float((np.linalg.norm(u[:, None] - u[near], axis=-1) > FAR).mean())
 
 
-def _divergence(ours: Array, target: Array, dim: int) -> float:
+def _divergence(ours: Floats, target: Floats, dim: int) -> float:
     """KL of our points (n, ambient) to the target's (m, ambient) of an intrinsic dimension, by neighbours, in nats.
 
     References

@@ -10,19 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.alignment.distances import rmsd_matrix
 from trajvae.runtime.progress import counted
-
-Array = NDArray[np.floating[Any]]
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Floats, Int64
 
 NEIGHBOURS = 5
 _AT_ONCE = 2**16  # pairs of frames: what a cache holds
 
 
-def nearest(positions: Array, simulated: Array) -> tuple[NDArray[np.int64], Float64]:
+def nearest(positions: Floats, simulated: Floats) -> tuple[Int64, Float64]:
     """Return the nearest simulated frames (T, N, D) to structures (n, N, D), and superposed RMSDs in Å, both (n,)."""
     index, least = np.empty(len(positions), dtype=np.int64), np.empty(len(positions))
     step = max(1, _AT_ONCE // max(len(simulated), 1))
@@ -34,7 +31,7 @@ def nearest(positions: Array, simulated: Array) -> tuple[NDArray[np.int64], Floa
     return index, least
 
 
-def coverage(drawn: Array, frames: Array, others: Array) -> float:
+def coverage(drawn: Floats, frames: Floats, others: Floats) -> float:
     """Return the share of frames (T, N, D) that have a draw nearer than their k-th nearest of the other frames."""
     table = rmsd_matrix(frames, others)
     k = min(NEIGHBOURS, table.shape[1]) - 1
@@ -42,7 +39,7 @@ def coverage(drawn: Array, frames: Array, others: Array) -> float:
     return float((nearest(frames, drawn)[1] <= radius).mean())
 
 
-def novelty(drawn: Array, held: Array, train: Array) -> dict[str, Any]:
+def novelty(drawn: Floats, held: Floats, train: Floats) -> dict[str, Any]:
     """Return distances of draws to training frames, and the coverage of held-out frames, beside those of frames.
 
     Parameters

@@ -8,17 +8,12 @@ M. Mueller et al., J. Vis. Commun. Image Represent. 18, 109 (2007): bounds in th
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from trajvae.molecule.validity import Validity
 from trajvae.runtime.progress import stage
-
-Float64 = NDArray[np.float64]
-Index = NDArray[np.int64]
+from trajvae.typing import Float64, Floats, Int64
 
 ROUNDS = 300  # at most
 _INSIDE = 0.1  # of an allowed range: how far inside its ends moves aim
@@ -29,7 +24,7 @@ _SPACE = 1.02  # of the smallest contact: where moves aim
 class _Ends:
     """Pairs of atoms whose distances have bounds."""
 
-    def __init__(self, pairs: Index, n_atoms: int) -> None:
+    def __init__(self, pairs: Int64, n_atoms: int) -> None:
         self.pairs = pairs
         rows, ones = np.arange(len(pairs)), np.ones(len(pairs))
         first, second = (
@@ -98,7 +93,7 @@ def _push(validity: Validity, x: Float64) -> Float64:
     return out
 
 
-def project(validity: Validity, positions: NDArray[np.floating[Any]]) -> Float64:
+def project(validity: Validity, positions: Floats) -> Float64:
     """Move conformations into the allowed ranges of bonds, angles and contacts.
 
     Parameters

@@ -13,13 +13,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
 from trajvae.molecule.from_mdanalysis import to_mdtraj
 from trajvae.topology import Topology
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Int64
 
 FORCE_FIELD = ("amber14-all.xml", "implicit/obc2.xml")
 STEPS = 200  # of the minimiser, at most, for each conformation
@@ -144,7 +142,7 @@ class Relaxation:
                 random.setstate(state)
         return molecule
 
-    def _prepare(self, molecule: Any) -> tuple[Any, Any, NDArray[np.int64]]:
+    def _prepare(self, molecule: Any) -> tuple[Any, Any, Int64]:
         """A context, the force that holds the selected atoms, and which of the molecule's atoms those are."""
         system = self.field.createSystem(molecule.topology, nonbondedMethod=self.app.NoCutoff)
         chosen = _selected(molecule.topology, self.topology)
@@ -163,7 +161,7 @@ class Relaxation:
         return context, anchors, chosen
 
 
-def _selected(whole: Any, topology: Topology) -> NDArray[np.int64]:
+def _selected(whole: Any, topology: Topology) -> Int64:
     """Which atoms of a molecule with hydrogens are the topology's: all heavy ones keep their order."""
     elements = [a.element.symbol if a.element is not None else "" for a in whole.atoms()]
     if len(elements) == topology.n_atoms:

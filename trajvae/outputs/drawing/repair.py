@@ -8,14 +8,12 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.errors import OptionError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.drawing.projection import project
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Int64
 
 
 class RepairKeywords(TypedDict, total=False):
@@ -77,9 +75,9 @@ class Batch(NamedTuple):
 
     latent: Float64
     positions: Float64
-    reasons_as_drawn: NDArray[np.int64]
-    reasons: NDArray[np.int64]
-    redraws: NDArray[np.int64]
+    reasons_as_drawn: Int64
+    reasons: Int64
+    redraws: Int64
     displacement: Float64
 
     def take(self, rows: Any) -> Batch:

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.errors import OptionError
@@ -16,6 +15,7 @@ from trajvae.models.observed import GAP
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.searching.latent_metrics import posterior_metric
+from trajvae.typing import Float64
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
 _BURN_IN, _LEAPS = 200, 15
@@ -183,7 +183,7 @@ class LatentStream:
         with torch.no_grad():
             self.sampler = SAMPLERS[name](pipeline, record)
 
-    def next(self, n: int) -> tuple[NDArray[np.float64], torch.Generator]:
+    def next(self, n: int) -> tuple[Float64, torch.Generator]:
         """Draw the next n points (n, ambient), and return them with the generator in its present state."""
         generator = torch.Generator(self.device).manual_seed(_seed(self.seed, self.batches))
         self.batches += 1

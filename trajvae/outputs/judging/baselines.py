@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
-
-Array = NDArray[np.floating[Any]]
-Float64 = NDArray[np.float64]
+from trajvae.typing import Bool, Float64, Floats
 
 
 class Frames(NamedTuple):
     """Hold simulated frames (T, N, D), and which of them the model held out and its networks learned from, (T,)."""
 
-    positions: Array
-    held_out: NDArray[np.bool_]
-    training: NDArray[np.bool_]
+    positions: Floats
+    held_out: Bool
+    training: Bool
 
 
-def known_frames(pipeline: Pipeline, record: TrainingRecord, positions: Array | None) -> Frames:
+def known_frames(pipeline: Pipeline, record: TrainingRecord, positions: Floats | None) -> Frames:
     """Return the given frames if the model was trained on them, else those that it keeps."""
     parts, index = record.parts, record.sample_index
     if positions is not None and len(positions) == len(parts.part):
@@ -33,17 +30,17 @@ def known_frames(pipeline: Pipeline, record: TrainingRecord, positions: Array | 
     return Frames(record.sample, parts.held_out[index], parts.training[index])
 
 
-def evenly(positions: Array, n: int) -> Array:
+def evenly(positions: Floats, n: int) -> Floats:
     """Return n evenly spread frames."""
     return positions[np.linspace(0, len(positions) - 1, min(n, len(positions))).astype(np.int64)]
 
 
-def resampled(positions: Array, n: int, seed: int) -> Array:
+def resampled(positions: Floats, n: int, seed: int) -> Floats:
     """Return n frames drawn with replacement: what a model that knew them by heart would draw."""
     return positions[np.random.default_rng(seed).integers(len(positions), size=n)]
 
 
-def principal_draws(pipeline: Pipeline, frames: Array, n: int, seed: int) -> Float64:
+def principal_draws(pipeline: Pipeline, frames: Floats, n: int, seed: int) -> Float64:
     """Return draws of probabilistic PCA with as many components as the latent space has dimensions.
 
     Parameters

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Int64
 
 FEWEST = 5.0  # independent frames below which a standard error is not to be trusted
 
@@ -42,7 +41,7 @@ def student(n: float) -> float:
     return float(scipy.stats.t.ppf(0.975, max(n - 1.0, 1.0)))
 
 
-def mean_error(values: Float64, rows: NDArray[np.int64]) -> MeanError:
+def mean_error(values: Float64, rows: Int64) -> MeanError:
     """Return the standard error of a mean of correlated values at known frames.
 
     The variance of the mean is the mean autocovariance over all pairs of frames, summed over lags up to the first at
@@ -74,7 +73,7 @@ def mean_error(values: Float64, rows: NDArray[np.int64]) -> MeanError:
     return MeanError(variance**0.5, _correlation_time(products, pairs, n), independent)
 
 
-def _by_lag(off: Float64, rows: NDArray[np.int64]) -> tuple[Float64, Float64]:
+def _by_lag(off: Float64, rows: Int64) -> tuple[Float64, Float64]:
     """Sums over pairs of frames of products of values, and how many pairs, by lag from 0."""
     step = max(1, int(np.gcd.reduce(np.diff(rows))))
     place = (rows - rows[0]) // step

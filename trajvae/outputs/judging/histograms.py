@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.molecule.divergence import bin_edges, circular_wasserstein, histogram, jensen_shannon
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64
 
 
 class Wide(NamedTuple):

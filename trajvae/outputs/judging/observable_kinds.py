@@ -14,13 +14,11 @@ from itertools import groupby
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.molecule.divergence import jensen_shannon
 from trajvae.molecule.observables import PAIR_PREFIX, Observable
 from trajvae.topology import Topology
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Bool, Float64, Int64
 
 DIFFERS, TOO_FEW, CLOSE, AGREES = "differs", "too few frames", "close", "agrees"
 VERDICTS = {
@@ -112,7 +110,7 @@ def kind_of(name: str) -> str:
     return next((kind for prefix, kind in _PREFIXES.items() if name.startswith(prefix)), name)
 
 
-def divisions(blocks: int, seed: int = 0) -> NDArray[np.bool_]:
+def divisions(blocks: int, seed: int = 0) -> Bool:
     """Return which blocks are in the first half: 100 random divisions, and every one into two runs in time.
 
     Returns
@@ -125,7 +123,7 @@ def divisions(blocks: int, seed: int = 0) -> NDArray[np.bool_]:
     return np.asarray(np.concatenate([order, turned]) < half)
 
 
-def floors(values: Float64, block: NDArray[np.int64], edges: Float64, first: NDArray[np.bool_]) -> Float64:
+def floors(values: Float64, block: Int64, edges: Float64, first: Bool) -> Float64:
     """Return divergences in bits between the halves of each division.
 
     Parameters

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trajvae.config import TrainConfig
 from trajvae.display import Brief
@@ -25,8 +24,7 @@ from trajvae.runtime.threads import small_work
 from trajvae.topology import Topology
 from trajvae.training.fit import fit
 from trajvae.training.frame_source import InMemoryFrames
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Int64
 
 EPOCHS = 50
 _MOST = {"draws": 10**7, "frames": 10**9, "repeats": 10**4, "jobs": 10**4}
@@ -86,8 +84,8 @@ class Trial(Brief):
     name: str
     dim: int
     seal: str
-    rows: NDArray[np.int64]
-    block: NDArray[np.int64]
+    rows: Int64
+    block: Int64
     found: Evidence
     rmsd: Float64
     pca_rmsd: Float64

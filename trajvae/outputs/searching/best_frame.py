@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.models.encoded import ColumnBuffer
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import Observable, evaluate
 from trajvae.outputs.searching.objectives import Goal
 from trajvae.readers.data_set import Frames
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
+from trajvae.typing import Float64, Int64
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,12 @@ import math
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+
+from trajvae.typing import Float64
 
 if TYPE_CHECKING:
     from torch import Tensor  # figures import this module, and wait for no torch
 
-Float64 = NDArray[np.float64]
 Values = TypeVar("Values", float, Float64, "Tensor")
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.molecule.bonded_terms import bond_angles, bond_lengths, omegas, signed_volumes
 from trajvae.molecule.validity import REASONS, Validity
 from trajvae.topology import Topology
+from trajvae.typing import Float64, Floats
 
-Float64 = NDArray[np.float64]
 
-
-def explain(validity: Validity, topology: Topology, structure: NDArray[np.floating[Any]]) -> str:
+def explain(validity: Validity, topology: Topology, structure: Floats) -> str:
     """Return the term furthest from what the simulation allows, of the first kind that fails, in words.
 
     Parameters

@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 import scipy
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.latents import Latent
-
-Float64 = NDArray[np.float64]
 
 _PAIRS = 2**22  # distances that are measured at once
 _SPARE = 4  # points beside the k nearest chords that are looked at first

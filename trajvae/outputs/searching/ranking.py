@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.alignment.distances import rmsd_matrix
 from trajvae.models.record import TrainingRecord
@@ -14,8 +13,7 @@ from trajvae.molecule.bonded_terms import bond_angles, bond_lengths
 from trajvae.molecule.validity import REASONS
 from trajvae.outputs.searching.failures import explain
 from trajvae.topology import Topology
-
-Float64 = NDArray[np.float64]
+from trajvae.typing import Bool, Float64, Int64
 
 OUTSIDE, UNFAMILIAR = "out of support", "unfamiliar"
 _WORDS = {
@@ -48,25 +46,25 @@ class Candidates:
 
     latent: Float64
     positions: Float64
-    start: NDArray[np.int64]
+    start: Int64
     value: Float64
     cost: Float64
-    reason: NDArray[np.int64]
-    inside: NDArray[np.bool_]
-    familiar: NDArray[np.bool_]
-    projected: NDArray[np.bool_]
+    reason: Int64
+    inside: Bool
+    familiar: Bool
+    projected: Bool
 
     @property
-    def valid(self) -> NDArray[np.bool_]:
+    def valid(self) -> Bool:
         """Whether each structure passes the validity test, (n,)."""
         return np.asarray(self.reason == 0)
 
     @property
-    def good(self) -> NDArray[np.bool_]:
+    def good(self) -> Bool:
         """Whether each structure is valid and in support, (n,)."""
         return self.valid & self.inside
 
-    def take(self, rows: NDArray[np.int64]) -> Candidates:
+    def take(self, rows: Int64) -> Candidates:
         """Return some of the structures."""
         return Candidates(*(getattr(self, f.name)[rows] for f in fields(self)))
 
@@ -92,12 +90,12 @@ class Ranked:
     """
 
     kept: Candidates
-    merged: NDArray[np.int64]
+    merged: Int64
     rejected: list[dict[str, Any]]
     radius: float
 
 
-def familiar(positions: Float64, record: TrainingRecord) -> NDArray[np.bool_]:
+def familiar(positions: Float64, record: TrainingRecord) -> Bool:
     """Return whether every bond and angle lies in the range of the frames that the model keeps, not widened, (n,)."""
     out = np.ones(len(positions), dtype=bool)
     for terms, atoms in ((bond_lengths, record.validity.bonds), (bond_angles, record.validity.angles)):
@@ -131,9 +129,7 @@ def rank(found: Candidates, record: TrainingRecord, topology: Topology, wanted: 
     return Ranked(found.take(chosen), merged, rejections(found, better, record, topology), radius)
 
 
-def _different(
-    found: Candidates, order: NDArray[np.int64], radius: float, keep: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _different(found: Candidates, order: Int64, radius: float, keep: int) -> tuple[Int64, Int64]:
     """The first `keep` that are further than the radius from each other, and how many were like each."""
     chosen: list[int] = []
     count: list[int] = []
@@ -157,9 +153,7 @@ def _different(
     return np.array(chosen, dtype=np.int64), np.array(count, dtype=np.int64)
 
 
-def rejections(
-    found: Candidates, better: NDArray[np.int64], record: TrainingRecord, topology: Topology
-) -> list[dict[str, Any]]:
+def rejections(found: Candidates, better: Int64, record: TrainingRecord, topology: Topology) -> list[dict[str, Any]]:
     """Return why candidates with better objectives were ranked behind.
 
     Returns

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.same_molecule import check_names
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_matching
+from trajvae.typing import AnyArray
 
 
-def read_structure(file: str | Path, pipeline: Pipeline, topology: str | Path | None = None) -> NDArray[Any]:
+def read_structure(file: str | Path, pipeline: Pipeline, topology: str | Path | None = None) -> AnyArray:
     """Return the file's first frame (N, D) in Å, in the model's selection, or whole if it has just those atoms.
 
     Raises

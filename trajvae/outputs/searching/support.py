@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trajvae.display import Brief
@@ -14,6 +13,7 @@ from trajvae.latents import Latent
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.searching.nearest_latents import Neighbours
+from trajvae.typing import Bool, Float64
 
 NEIGHBOURS = 5
 QUANTILE = 0.99
@@ -49,7 +49,7 @@ class Support(Brief):
         return cls.fit(pipeline.vae.latent, record.latent[record.parts.training], pipeline.device)
 
     @classmethod
-    def fit(cls, latent: Latent, points: NDArray[np.float64], device: torch.device | None = None) -> Support:
+    def fit(cls, latent: Latent, points: Float64, device: torch.device | None = None) -> Support:
         """Measure the training latents (T, ambient): how far they are from their neighbours among all of them.
 
         Beyond 5000 the quantile is that of so many, chosen at random: its share of 99 % is known to 0.14 %.
@@ -66,7 +66,7 @@ class Support(Brief):
         """Return the distance (B,) of points (B, ambient) to their k-th nearest training latent; differentiable."""
         return self.known.to(z, self.known.kth(z, self.k)[0])
 
-    def inside(self, z: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def inside(self, z: Float64) -> Bool:
         """Return whether points (B, ambient) are as near to the training latents as those are to each other, (B,)."""
         points = torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.points.device)
         with torch.no_grad():

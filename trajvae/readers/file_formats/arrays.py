@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.readers.file_formats.npy import Header, NpyFrames, check_shape, read_header
 from trajvae.readers.frames import ArrayFrames, FrameFile
 from trajvae.runtime.system import system_reason
 from trajvae.store import room_of
+from trajvae.typing import AnyArray, Float64
 
 # what numpy, zipfile and the parser of Python's literals raise of files that are damaged
 _DAMAGED = (
@@ -112,7 +112,7 @@ def _members(archive: zipfile.ZipFile, file: _Narrow, path: Path) -> dict[str, z
     return members
 
 
-def _unpacked(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path) -> NDArray[np.generic]:
+def _unpacked(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path) -> AnyArray:
     if "positions" in members:
         key = "positions"
     else:
@@ -123,9 +123,7 @@ def _unpacked(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], pat
     return _member(archive, members[key], path)
 
 
-def _times(
-    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], n_frames: int, path: Path
-) -> NDArray[np.float64] | None:
+def _times(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], n_frames: int, path: Path) -> Float64 | None:
     """Return the array `time`, in ps, if there is one with a number a frame."""
     info = members.get("time")
     header = None if info is None else _header(archive, info)
@@ -139,7 +137,7 @@ def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Header:
         return read_header(member)
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> NDArray[np.generic]:
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> AnyArray:
     """Unpack an array that fits into the room there is; its bytes are counted as they come."""
     with archive.open(info) as member:
         header = read_header(member)

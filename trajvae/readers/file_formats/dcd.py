@@ -14,7 +14,8 @@ from trajvae.readers.failures import one_line
 from trajvae.readers.file_formats.unchanged_file import StableFile
 from trajvae.readers.file_formats.unit_cells import dcd_cells
 from trajvae.readers.file_formats.xtc import ascii_path
-from trajvae.readers.frames import Float64, FrameBlock, Int64, Unfiltered, numbers_of, pieces
+from trajvae.readers.frames import FrameBlock, Unfiltered, numbers_of, pieces
+from trajvae.typing import Float64, Int64
 
 _CONTROL = 84  # bytes of the first record
 

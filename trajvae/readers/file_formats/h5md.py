@@ -9,8 +9,9 @@ import numpy as np
 
 from trajvae.readers.failures import one_line
 from trajvae.readers.file_formats.unit_cells import lengths_angles
-from trajvae.readers.frames import Float64, FrameBlock, Int64, Unfiltered, as_slice, pieces
+from trajvae.readers.frames import FrameBlock, Unfiltered, as_slice, pieces
 from trajvae.store import H5MDParticles, describe_h5md, read_h5md
+from trajvae.typing import Float64, Int64
 
 
 class H5MDFrames(Unfiltered):

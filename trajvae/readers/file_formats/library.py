@@ -10,7 +10,8 @@ import numpy as np
 
 from trajvae.errors import ReadError
 from trajvae.readers.failures import one_line, reason
-from trajvae.readers.frames import Float64, FrameBlock, Int64, Unfiltered, as_slice, numbers_of, pieces
+from trajvae.readers.frames import FrameBlock, Unfiltered, as_slice, numbers_of, pieces
+from trajvae.typing import Float64, Int64
 
 
 class ReaderFrames(Unfiltered):

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.readers.failures import one_line
 from trajvae.readers.file_formats.unchanged_file import StableFile
-from trajvae.readers.frames import Float64, FrameBlock, Int64, Unfiltered, numbers_of, pieces
+from trajvae.readers.frames import FrameBlock, Unfiltered, numbers_of, pieces
+from trajvae.typing import Float64, Floats, Int64
 
 _SHARE = 0.5  # of the bytes between frames: where positions are less, each frame is read by itself
 
@@ -80,7 +80,7 @@ class NetCDFFrames(Unfiltered):
             return numbers_of(frames).astype(np.float64)
         return self._read(file, self._time, frames).astype(np.float64)
 
-    def _read(self, file: int, part: _Variable, frames: range) -> NDArray[np.floating[Any]]:
+    def _read(self, file: int, part: _Variable, frames: range) -> Floats:
         """Read a variable's numbers of some frames, (t, ...)."""
         if not frames:
             return np.empty((0, *part.shape), dtype=np.float32)

@@ -15,11 +15,11 @@ from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.readers.file_formats.unchanged_file import StableFile
-from trajvae.readers.frames import Array, Float64, FrameBlock, Int64, Unfiltered, numbers_of, pieces
+from trajvae.readers.frames import FrameBlock, Unfiltered, numbers_of, pieces
+from trajvae.typing import AnyArray, Float64, Floats, Int64
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST = 10_000  # bytes of a header; numpy writes 118 for plain numbers
@@ -79,7 +79,7 @@ def read_header(stream: IO[bytes]) -> Header:
     return Header(tuple(int(n) for n in shape), bool(by_column), dtype, 8 + width + length)
 
 
-def read_numbers(path: Path) -> NDArray[np.generic]:
+def read_numbers(path: Path) -> AnyArray:
     """Read a whole `.npy` file of numbers or truths.
 
     Raises
@@ -136,7 +136,7 @@ class NpyFrames(Unfiltered):
         """Return the numbers of frames, shape (t,)."""
         return numbers_of(frames).astype(np.float64)
 
-    def _rows(self, number: int, piece: range, atoms: Int64) -> NDArray[np.generic]:
+    def _rows(self, number: int, piece: range, atoms: Int64) -> AnyArray:
         """Read frames (t, n, D) that stand one after the other."""
         _, n, dimension = self._header.shape
         each = dimension * self._header.dtype.itemsize
@@ -153,7 +153,7 @@ class NpyFrames(Unfiltered):
         whole = len(atoms) == out.shape[1] and (np.diff(atoms) == 1).all()
         return np.ascontiguousarray(out) if whole else out[:, atoms - first]
 
-    def _columns(self, number: int, piece: range, atoms: Int64) -> NDArray[np.generic]:
+    def _columns(self, number: int, piece: range, atoms: Int64) -> AnyArray:
         """Read frames (t, n, D) of which each coordinate of each atom stands together for all frames."""
         n_frames, n, dimension = self._header.shape
         out = np.empty((len(piece), len(atoms), dimension), dtype=self._header.dtype)
@@ -164,12 +164,12 @@ class NpyFrames(Unfiltered):
                 out[:, k, d] = some[:: piece.step]
         return out
 
-    def _read(self, number: int, at: int, shape: tuple[int, ...]) -> NDArray[np.generic]:
+    def _read(self, number: int, at: int, shape: tuple[int, ...]) -> AnyArray:
         out = np.empty(shape, dtype=self._header.dtype)
         self._fill(number, at, out)
         return out
 
-    def _fill(self, number: int, at: int, out: NDArray[np.generic]) -> None:
+    def _fill(self, number: int, at: int, out: AnyArray) -> None:
         """Fill an array with the numbers that begin `at` bytes behind the header."""
         view, done = memoryview(out.reshape(-1).view(np.uint8)), 0  # type: ignore[arg-type]
         while done < len(view):
@@ -191,5 +191,5 @@ def check_shape(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str) 
         raise ReadError(f"{name}: wanted numbers of shape (frames, atoms, 2 or 3), got {dtype} {shape}")
 
 
-def _as_floats(xyz: NDArray[np.generic]) -> Array:
-    return xyz if xyz.dtype.kind == "f" else xyz.astype(np.float64)  # type: ignore[return-value]
+def _as_floats(xyz: AnyArray) -> Floats:
+    return xyz if xyz.dtype.kind == "f" else xyz.astype(np.float64)

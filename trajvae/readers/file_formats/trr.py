@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers.file_formats.unchanged_file import StableFile
 from trajvae.readers.file_formats.unit_cells import lengths_angles
 from trajvae.readers.file_formats.window import Window
-from trajvae.readers.frames import Array, Float64, FrameBlock, Int64, as_slice, pieces
+from trajvae.readers.frames import FrameBlock, as_slice, pieces
+from trajvae.typing import Float64, Floats, Int64, UInt8
 
 _NM = 10.0  # nm to Å
 _HEAD = struct.Struct(">3i12s13i")  # magic, lengths of a word and the word itself, ten sizes, atoms, step, nre
@@ -89,7 +89,7 @@ class TRRFrames:
                 first, count, apart = frame, 1, 0
         yield first, count, apart
 
-    def _run(self, file: int, run: tuple[int, int, int], atoms: Int64) -> tuple[Array, Array]:
+    def _run(self, file: int, run: tuple[int, int, int], atoms: Int64) -> tuple[Floats, Floats]:
         """Read frames that stand evenly spaced: positions (t, n, 3) and box vectors (t, 3, 3) in Å."""
         first, count, apart = run
         layout = self._layouts[first]
@@ -146,7 +146,7 @@ def _scan(number: int, size: int, path: Path) -> tuple[int, Int64, list[_Layout]
     return n_atoms, np.array(offsets, dtype=np.int64), layouts, _times(times, layouts)
 
 
-def _alike(number: int, at: int, left: int, head: bytes, length: int) -> NDArray[np.uint8]:
+def _alike(number: int, at: int, left: int, head: bytes, length: int) -> UInt8:
     """Return the eight bytes of the time (t, 8) of each of the small frames from here on that have this very header."""
     count = min(left, _LOOKED_AT) // length
     if count < 2 or length < _HEAD.size + 8:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from trajvae.typing import Float64, Floats
 
 
-def lengths_angles(vectors: NDArray[np.floating[Any]]) -> Float64:
+def lengths_angles(vectors: Floats) -> Float64:
     """Convert box vectors (T, 3, 3) to lengths in Å and angles in degrees (T, 6), zero for frames without a box."""
     v = vectors.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):  # of a damaged file; who uses boxes checks them

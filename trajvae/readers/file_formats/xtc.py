@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajvae.errors import ReadError
 from trajvae.readers.failures import one_line
 from trajvae.readers.file_formats.unchanged_file import StableFile
 from trajvae.readers.file_formats.unit_cells import lengths_angles
 from trajvae.readers.file_formats.window import Window
-from trajvae.readers.frames import Array, Float64, FrameBlock, Int64, Unfiltered, as_slice, numbers_of, pieces
+from trajvae.readers.frames import FrameBlock, Unfiltered, as_slice, numbers_of, pieces
+from trajvae.typing import Float64, Floats, Int64, UInt8
 
 _NM = 10.0  # nm to Å
 _JUMP, _PASSED, _PASSED_BYTE = 40e-6, 1e-6, 5e-9  # s to read a frame by itself, to pass over one, and over a byte
@@ -71,7 +71,7 @@ class XTCFrames(Unfiltered):
         return self._times[as_slice(frames)].astype(np.float64)
 
 
-def _read(file: Any, piece: range, atoms: Int64, *, strided: bool) -> tuple[Array, Array | None]:
+def _read(file: Any, piece: range, atoms: Int64, *, strided: bool) -> tuple[Floats, Floats | None]:
     """Read frames with one call: positions and box vectors in nm."""
     if file.tell() != piece.start:
         file.seek(piece.start)
@@ -121,7 +121,7 @@ class _Scan:
         # ten atoms or more are stored as integers of 1 / precision nm
         self.precision = self._precision(heads, path) if packed else 0.0
 
-    def _check(self, heads: NDArray[np.uint8], size: int, path: Path, magic: int) -> None:
+    def _check(self, heads: UInt8, size: int, path: Path, magic: int) -> None:
         """Compare what headers (T, 92), or (T, 56) of few atoms, say of the atoms and of their coordinates."""
         words = heads.view(">i4")  # (T, 23) or (T, 14)
         odd = (words[:, 0] != magic) | (words[:, 1] != self.n_atoms) | (words[:, 13] != self.n_atoms)
@@ -135,7 +135,7 @@ class _Scan:
             frame = int(np.argmax(odd))
             raise ReadError(f"'{path}' is damaged: frame {frame} has no header of an XTC of {self.n_atoms} atoms")
 
-    def _precision(self, heads: NDArray[np.uint8], path: Path) -> float:
+    def _precision(self, heads: UInt8, path: Path) -> float:
         stored = np.ascontiguousarray(heads[:, 56:60]).view(">f4")[:, 0].astype(np.float64)
         odd = ~(np.isfinite(stored) & (stored > 0.0))
         if odd.any():
@@ -144,7 +144,7 @@ class _Scan:
         return _NM / float(stored.min())
 
 
-def _plain_headers(window: Window, size: int, n_atoms: int) -> tuple[Int64, int, NDArray[np.uint8]]:
+def _plain_headers(window: Window, size: int, n_atoms: int) -> tuple[Int64, int, UInt8]:
     """Return where frames of few atoms begin, where the last one ends, and the headers (T, 56) of whole ones."""
     length = _HEAD + 12 * n_atoms
     count = -(-size // length)
@@ -155,7 +155,7 @@ def _plain_headers(window: Window, size: int, n_atoms: int) -> tuple[Int64, int,
     return offsets, count * length, np.frombuffer(heads, dtype=np.uint8).reshape(-1, _HEAD)
 
 
-def _headers(window: Window, size: int, magic: int) -> tuple[Int64, int, NDArray[np.uint8]]:
+def _headers(window: Window, size: int, magic: int) -> tuple[Int64, int, UInt8]:
     """Return where frames begin, where the last one ends by its own header, and the headers (T, 92) of all of them."""
     out, at, head = [], 0, 96 if magic == _WIDE else 92
     unpack, heads = struct.Struct(">q" if magic == _WIDE else ">i").unpack_from, bytearray()
