@@ -172,7 +172,8 @@ def sigterm_as_interrupt() -> Iterator[None]:
 def stoppable() -> Iterator[Callable[[], int]]:
     """Note the first signal instead of raising, where what runs asks for its number (0: none) and can stop in order.
 
-    Where it has not asked yet, or not for long, the stack is unwound; a second signal ends the process: see `tidy`.
+    Where it has not asked yet, or not for long, the stack is unwound; a second signal ends the process, as
+    `sigterm_as_interrupt` explains.
     """
     _heard.asking, _heard.asked, _heard.longest, _heard.answered = True, -math.inf, 0.0, False
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from trajvae import Model, TrainConfig
 from trajvae.errors import TrajvaeWarning
 from trajvae.likelihoods import torsions
 
+import helpers
+
 Draw = Callable[..., torch.Tensor]
 
 
@@ -29,15 +31,7 @@ Draw = Callable[..., torch.Tensor]
 def edited() -> Callable[[Path], contextlib.AbstractContextManager[h5py.File]]:
     """Opens a file that trajvae wrote for changes, and leaves it without checksums, as older versions wrote it."""
 
-    @contextlib.contextmanager
-    def opened(path: Path) -> Iterator[h5py.File]:
-        with h5py.File(path, "r+") as file:
-            yield file
-            if "trajvae/checksums" in file:
-                del file["trajvae/checksums"]
-                del file["trajvae"].attrs["checksum"]
-
-    return opened
+    return helpers.edited
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ import pytest
 
 import trajvae
 
+from commands import finished, json_of
+
 TRAINED = {
     "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "rmsd", "pca_rmsd",
     "epochs", "seconds", "model", "kl", "active_units", "collapsed",
@@ -27,22 +29,6 @@ OPTIMISED = {
 }  # fmt: skip
 SHORT = ("--epochs", "3", "--hidden", "16")
 FILES = ("model.h5", "embed.h5", "generate.h5md", "marginals.h5", "optimize.h5md")
-
-
-def run(folder, *arguments):
-    """`trajvae ARGUMENTS` in a folder; must end well, without progress bars."""
-    command = [sys.executable, "-m", "trajvae_cli", *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "\r" not in done.stderr and "it/s" not in done.stderr
-    return done
-
-
-def figures(folder, *arguments):
-    """The one JSON object on stdout."""
-    text = run(folder, *arguments, "--json").stdout
-    assert len(text.splitlines()) == 1
-    return json.loads(text)
 
 
 def opened(folder, stem="generate"):
@@ -71,11 +57,11 @@ def outputs(tmp_path_factory, examples):
     folder = tmp_path_factory.mktemp("contract")
     shutil.copy(examples / "chain2d_close.dcd", folder / "traj.dcd")
     said = {
-        "train": figures(folder, "train", "traj.dcd", *SHORT, "--seed", "7"),
-        "embed": figures(folder, "embed", "traj.dcd"),
-        "generate": figures(folder, "generate", "-n", "50", "--seed", "3"),
-        "marginals": figures(folder, "marginals", "traj.dcd"),
-        "optimize": figures(folder, "optimize", "--objective", "rg"),
+        "train": json_of(folder, "train", "traj.dcd", *SHORT, "--seed", "7"),
+        "embed": json_of(folder, "embed", "traj.dcd"),
+        "generate": json_of(folder, "generate", "-n", "50", "--seed", "3"),
+        "marginals": json_of(folder, "marginals", "traj.dcd"),
+        "optimize": json_of(folder, "optimize", "--objective", "rg"),
     }
     return folder, said
 
@@ -91,12 +77,12 @@ def folder(outputs, tmp_path):
 def test_four_commands_as_typed(tmp_path, adk):
     """Nothing but traj.dcd and no option: all exit 0, the default files appear, and nothing else is left."""
     mda.Universe(*adk).select_atoms("name CA").write(tmp_path / "traj.dcd", frames="all")
-    first = run(tmp_path, "embed", "traj.dcd")
+    first = finished(tmp_path, "embed", "traj.dcd")
     assert "model.h5" in first.stderr and "embed.h5" in first.stdout
     assert first.stderr.count("no topology") == 1
-    assert run(tmp_path, "generate", "-n", "50").stdout.startswith("50 conformations")
-    assert "rg" in run(tmp_path, "marginals", "traj.dcd").stdout
-    assert "valid" in run(tmp_path, "optimize", "--objective", "rg").stdout.lower()
+    assert finished(tmp_path, "generate", "-n", "50").stdout.startswith("50 conformations")
+    assert "rg" in finished(tmp_path, "marginals", "traj.dcd").stdout
+    assert "valid" in finished(tmp_path, "optimize", "--objective", "rg").stdout.lower()
     expected = {*FILES, "traj.dcd", "generate.pdb", "optimize.pdb"}
     assert {p.name for p in tmp_path.iterdir()} == expected
 
@@ -154,7 +140,7 @@ def test_optimize_json(outputs, examples):
 def test_embed_trains_first(tmp_path, chain):
     """Without a model: trained with the options that stand there, reading every frame once and warning once."""
     np.save(tmp_path / "traj.npy", chain)
-    done = run(tmp_path, "embed", "traj.npy", *SHORT, "--latent-dim", "3", "--json")
+    done = finished(tmp_path, "embed", "traj.npy", *SHORT, "--latent-dim", "3", "--json")
     said = json.loads(done.stdout)
     assert said.keys() >= TRAINED and said["epochs"] == 3 and said["held_out"] > 0 and said["latent_dim"] == 3
     assert "model.h5" in done.stderr
@@ -166,31 +152,31 @@ def test_curved_spaces_by_name(tmp_path, chain):
     """--signature gives the dimension; `info` tells each part's KL and curvature; others need no word."""
     np.save(tmp_path / "traj.npy", chain)
     curved = ("--backend", "product", "--signature", "s1:2,h2,e1")
-    said = figures(tmp_path, "embed", "traj.npy", *SHORT, *curved)
+    said = json_of(tmp_path, "embed", "traj.npy", *SHORT, *curved)
     assert said["latent_dim"] == 4
     with h5py.File(tmp_path / "embed.h5") as file:
         assert file["observables/latent/value"].shape == (len(chain), 6)
         assert file["observables/latent_tangent/value"].shape == (len(chain), 4)
-    summary = figures(tmp_path, "info", "model.h5")["summary"]
+    summary = json_of(tmp_path, "info", "model.h5")["summary"]
     assert summary["kl"].keys() == {"s1#0", "h2#1", "e1#2"}
     assert summary["curvatures"].keys() == {"s1#0", "h2#1"} and summary["curvatures"]["s1#0"] == 2.0
-    assert figures(tmp_path, "generate", "-n", "20")["n"] == 20
+    assert json_of(tmp_path, "generate", "-n", "20")["n"] == 20
 
 
 def test_hamiltonian_by_name(tmp_path, chain):
     """rhvae with an option of its own, its diagnostics, and draws from its metric."""
     np.save(tmp_path / "traj.npy", chain)
-    said = figures(tmp_path, "embed", "traj.npy", "--backend", "rhvae", "--epochs", "6", "--set", "steps=2")
+    said = json_of(tmp_path, "embed", "traj.npy", "--backend", "rhvae", "--epochs", "6", "--set", "steps=2")
     assert said["epochs"] == 6 and np.isfinite(said["elbo"])
-    summary = figures(tmp_path, "info", "model.h5")["summary"]
+    summary = json_of(tmp_path, "info", "model.h5")["summary"]
     assert summary["diagnostics"].keys() >= {"residual", "cut", "metric_at_data", "step"}
-    drawn = figures(tmp_path, "generate", "-n", "20", "--sampler", "metric")
+    drawn = json_of(tmp_path, "generate", "-n", "20", "--sampler", "metric")
     assert (drawn["n"], drawn["sampler"]) == (20, "metric") and drawn["acceptance"] > 0.0
 
 
 def test_path_json(folder, outputs):
     """A path between two training frames: lengths in the metric and of the atoms' way, and a file that opens."""
-    said = figures(folder, "path", "--from", "3", "--to", "200", "--frames", "12")
+    said = json_of(folder, "path", "--from", "3", "--to", "200", "--frames", "12")
     assert said.keys() >= {"length", "straight_length", "length_angstrom", "output"}
     assert 0.0 < said["length"] <= said["straight_length"] and said["length_angstrom"] > 0.0
     with h5py.File(folder / said["output"]) as file:
@@ -202,11 +188,11 @@ def test_embed_says_which_model_and_replaces_only_its_output(folder):
     """An existing model is said on stderr; `-f` leaves it as it is; `-m` names another."""
     before = (folder / "model.h5").read_bytes()
     (folder / "embed.h5").write_bytes(b"old")
-    done = run(folder, "embed", "traj.dcd", "-f")
+    done = finished(folder, "embed", "traj.dcd", "-f")
     assert "model.h5" in done.stderr
     assert (folder / "model.h5").read_bytes() == before
     (folder / "model.h5").rename(folder / "other.h5")
-    said = figures(folder, "embed", "traj.dcd", "-m", "other.h5", "-o", "again.h5")
+    said = json_of(folder, "embed", "traj.dcd", "-m", "other.h5", "-o", "again.h5")
     assert said["model"] == "other.h5" and not (folder / "model.h5").exists()
     with h5py.File(folder / "embed.h5") as a, h5py.File(folder / "again.h5") as b:
         np.testing.assert_array_equal(a["observables/latent/value"], b["observables/latent/value"])
@@ -233,7 +219,7 @@ def test_bar_in_a_terminal(folder):
 def test_seeds_reproduce_models(outputs, tmp_path):
     """Two trainings with one seed: weights bit-identical."""
     shutil.copy(outputs[0] / "traj.dcd", tmp_path)
-    run(tmp_path, "train", "traj.dcd", *SHORT, "--seed", "7", "-o", "twin.h5")
+    finished(tmp_path, "train", "traj.dcd", *SHORT, "--seed", "7", "-o", "twin.h5")
     with h5py.File(outputs[0] / "model.h5") as a, h5py.File(tmp_path / "twin.h5") as b:
         assert a["trajvae/weights"].keys() == b["trajvae/weights"].keys()
         for name, weight in a["trajvae/weights"].items():
@@ -242,8 +228,8 @@ def test_seeds_reproduce_models(outputs, tmp_path):
 
 def test_seeds_reproduce_conformations(outputs, folder):
     """The seed decides what is generated; it is 0 by default."""
-    run(folder, "generate", "-n", "50", "--seed", "3", "-o", "same.h5md")
-    run(folder, "generate", "-n", "50", "-o", "zero.h5md")
+    finished(folder, "generate", "-n", "50", "--seed", "3", "-o", "same.h5md")
+    finished(folder, "generate", "-n", "50", "-o", "zero.h5md")
     model = trajvae.Model.load(folder / "model.h5")
     for path, seed in ((outputs[0] / "generate.h5md", 3), (folder / "same.h5md", 3), (folder / "zero.h5md", 0)):
         with h5py.File(path) as file:
@@ -253,7 +239,7 @@ def test_seeds_reproduce_conformations(outputs, folder):
 
 def test_generate_mean(folder):
     """`--mean` decodes means instead of drawing."""
-    run(folder, "generate", "-n", "20", "--mean")
+    finished(folder, "generate", "-n", "20", "--mean")
     with h5py.File(folder / "generate.h5md") as file:
         written, latent = file["coordinates"][..., :2] * 10.0, file["observables/latent/value"][()]
     np.testing.assert_allclose(written, trajvae.Model.load(folder / "model.h5").decode(latent), atol=1e-5)
@@ -270,7 +256,7 @@ def test_generate_mean(folder):
 )
 def test_optimize_options(folder, arguments, expected):
     """The other way, the other goals; structures are ranked best first among those that are valid."""
-    said = figures(folder, "optimize", "--objective", "end-to-end", *arguments)
+    said = json_of(folder, "optimize", "--objective", "end-to-end", *arguments)
     assert said.items() >= expected.items() and said["objective"].replace("-", "_") == "end_to_end"
     with h5py.File(folder / "optimize.h5md") as file:
         values = file["observables/objective/value"][()]
@@ -284,7 +270,7 @@ def test_slices_and_globs(folder, chain):
     """`--start/--stop/--step` slice the frames of all files of a glob as numpy does; files are no neighbours."""
     for name, piece in (("part1.npy", chain[:30]), ("part2.npy", chain[30:55]), ("part3.npy", chain[55:60])):
         np.save(folder / name, piece)
-    said = figures(folder, "embed", "part*.npy", "--start", "-50", "--stop", "-2", "--step", "3")
+    said = json_of(folder, "embed", "part*.npy", "--start", "-50", "--stop", "-2", "--step", "3")
     wanted = np.arange(60)[-50:-2:3]
     with h5py.File(folder / "embed.h5") as file:
         where, frame = file["trajvae/file"][()], file["trajvae/frame"][()]
@@ -386,30 +372,30 @@ def test_headers_and_info(outputs, name, kind, words, seed):
         header = dict(file["trajvae"].attrs)
     assert (header["kind"], header["version"], header["seed"]) == (kind, trajvae.__version__, seed)
     assert header["command"].startswith(f"trajvae {words}")
-    said = figures(outputs[0], "info", name)
+    said = json_of(outputs[0], "info", name)
     assert (said["kind"], said["seed"], said["command"]) == (kind, seed, header["command"])
     assert all({"shape", "dtype", "unit"} <= entry.keys() for entry in said["datasets"].values())
     if name == "embed.h5":
-        text = run(outputs[0], "info", name).stdout
+        text = finished(outputs[0], "info", name).stdout
         assert "embedding" in text and "/observables/latent/value" in text and "Angstrom" in text
 
 
 def test_info_options(tmp_path):
     """Every option of a latent space with its type, unit and default."""
-    (said,) = [o for o in figures(tmp_path, "info", "--options", "euclidean")["options"] if o["name"] == "min_scale"]
+    (said,) = [o for o in json_of(tmp_path, "info", "--options", "euclidean")["options"] if o["name"] == "min_scale"]
     assert said.keys() >= {"name", "type", "unit", "default", "help"} and said["default"] == 1e-4
-    assert "min_scale" in run(tmp_path, "info", "--options", "euclidean").stdout
+    assert "min_scale" in finished(tmp_path, "info", "--options", "euclidean").stdout
 
 
 def test_protein(tmp_path, adk):
     """Adenylate kinase with its topology: the selection is kept, and names reach the conformations."""
     psf, dcd = map(str, adk)
-    done = run(tmp_path, "train", dcd, "-s", psf, "--select", "name CA", *SHORT, "--center", "mass", "--json")
+    done = finished(tmp_path, "train", dcd, "-s", psf, "--select", "name CA", *SHORT, "--center", "mass", "--json")
     said = json.loads(done.stdout)
     assert (said["frames"], said["atoms"], said["features"]) == (98, 214, 3 * 214 - 6)
     assert "name CA" in done.stderr and "no topology" not in done.stderr
-    figures(tmp_path, "embed", dcd, "-s", psf)
-    figures(tmp_path, "generate", "-n", "5")
+    json_of(tmp_path, "embed", dcd, "-s", psf)
+    json_of(tmp_path, "generate", "-n", "5")
     first, second, universe = opened(tmp_path)
     assert first.shape == (5, 214, 3)
     np.testing.assert_allclose(first, second, atol=1e-4)
@@ -426,7 +412,7 @@ def test_peptide(tmp_path, examples):
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert (said["frames"], said["atoms"], said["features"]) == (1000, 10, 24)
-    found = figures(tmp_path, "marginals", *files, "--step", "20")["observables"]
+    found = json_of(tmp_path, "marginals", *files, "--step", "20")["observables"]
     assert any(name.startswith("phi_") for name in found) and any(name.startswith("psi_") for name in found)
     assert any(name.startswith("bond_") for name in found) and any(name.startswith("angle_") for name in found)
     with h5py.File(tmp_path / "marginals.h5") as file:
@@ -442,5 +428,5 @@ def test_own_objective(folder):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    twin = figures(folder, "optimize", "--objective", "distance:0,5", "--goal", "max", "-f")
+    twin = json_of(folder, "optimize", "--objective", "distance:0,5", "--goal", "max", "-f")
     assert said["optimum"] == pytest.approx(twin["optimum"], rel=1e-4)

@@ -15,74 +15,18 @@ import pytest
 from trajvae import Model, TrainConfig
 from trajvae.readers import Reading
 
+from commands import finished, json_of
+
 NOTES = ("warning: ", "selected: ", "Usage: ", "Try ")
 READ = ("-s", "top.pdb", "--stop", "8000", "--step", "20")
 SHORT = ("--epochs", "5", "--hidden", "16")
 BESIDE = ("random_floor", "held_out_floor", "jsd_train", "jsd_held_out", "jsd_pca", "jsd_resampled")
 
 
-SERVER = """
-import gc, json, os, sys, traceback
-import trajvae.model, trajvae_cli
-gc.freeze()
-for line in sys.stdin:
-    folder, arguments = json.loads(line)
-    child = os.fork()
-    if not child:
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            os.dup2(os.open(f"{folder}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        os.chdir(folder)
-        sys.argv[1:] = arguments
-        code = 1
-        try:
-            trajvae_cli.main()
-        except SystemExit as end:
-            code = end.code
-        except BaseException:
-            traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def forked():
-    """As `process`, by one that has imported everything and forks a child a command: 2 s less each."""
-    command = [sys.executable, "-B", "-c", SERVER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-
-        def ended(folder, *arguments):
-            server.stdin.write(json.dumps([str(folder), arguments]) + "\n")
-            server.stdin.flush()
-            code = int(server.stdout.readline())
-            said = (folder.with_name(f"{folder.name}.{name}").read_text() for name in ("stdout", "stderr"))
-            return subprocess.CompletedProcess(arguments, code, *said)
-
-        yield ended
-        server.stdin.close()
-
-
 def process(folder, *arguments):
     """`trajvae ARGUMENTS` in a folder, as it ends."""
     command = [sys.executable, "-m", "trajvae_cli", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-
-
-def run(folder, *arguments):
-    """The same; must end well, without progress bars."""
-    done = process(folder, *arguments)
-    assert done.returncode == 0, done.stderr
-    assert "\r" not in done.stderr and "it/s" not in done.stderr
-    return done
-
-
-def figures(folder, *arguments):
-    """The one JSON object on stdout."""
-    text = run(folder, *arguments, "--json").stdout
-    assert len(text.splitlines()) == 1
-    return json.loads(text)
 
 
 def listed(folder):
@@ -106,11 +50,11 @@ def outputs(tmp_path_factory, examples):
     shutil.copy(examples / "alanine_dipeptide.xtc", folder / "traj.xtc")
     shutil.copy(examples / "alanine_dipeptide.pdb", folder / "top.pdb")
     said = {
-        "train": figures(folder, "train", "traj.xtc", *READ, *SHORT, "--features", "auto"),
-        "info": figures(folder, "info", "model.h5"),
-        "generate": figures(folder, "generate", "-n", "60", "--seed", "3"),
-        "relax": figures(folder, "generate", "-n", "4", "--relax", "--novelty", "-o", "relaxed.h5md"),
-        "marginals": figures(folder, "marginals"),
+        "train": json_of(folder, "train", "traj.xtc", *READ, *SHORT, "--features", "auto"),
+        "info": json_of(folder, "info", "model.h5"),
+        "generate": json_of(folder, "generate", "-n", "60", "--seed", "3"),
+        "relax": json_of(folder, "generate", "-n", "4", "--relax", "--novelty", "-o", "relaxed.h5md"),
+        "marginals": json_of(folder, "marginals"),
     }
     return folder, said
 
@@ -119,7 +63,7 @@ def outputs(tmp_path_factory, examples):
 def collapsed(outputs):
     """A training whose divergence costs a thousand times as much, as it ended; its model is collapsed.h5."""
     price = ("--features", "internal", "--beta", "1000", "--free-bits", "0", "-o", "collapsed.h5")
-    return run(outputs[0], "train", "traj.xtc", *READ, *SHORT, *price, "--json")
+    return finished(outputs[0], "train", "traj.xtc", *READ, *SHORT, *price, "--json")
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +94,7 @@ def test_auto_takes_internal_coordinates(outputs):
     assert all(np.isfinite(said["train"][k]) for k in ("elbo", "rmsd", "mutual_information", "prior_gap"))
     assert said["train"]["collapsed"] is False
     assert said["info"]["config"]["features"] == said["info"]["summary"]["feature_kind"] == "internal"
-    assert "feature_kind: internal" in run(folder, "info", "model.h5").stdout
+    assert "feature_kind: internal" in finished(folder, "info", "model.h5").stdout
 
 
 def test_info_tells_why_auto_chose(outputs):
@@ -233,8 +177,8 @@ def test_a_collapse_is_told(outputs, collapsed):
     assert sum(said["kl"].values()) < 0.05 and said["mutual_information"] < 0.05
     told = [line for line in collapsed.stderr.splitlines() if "collapsed" in line]
     assert len(told) == 1 and told[0].startswith("warning: ") and "--free-bits" in told[0]
-    assert "collapsed: True" in run(outputs[0], "info", "collapsed.h5").stdout
-    assert figures(outputs[0], "info", "collapsed.h5")["summary"]["collapsed"] is True
+    assert "collapsed: True" in finished(outputs[0], "info", "collapsed.h5").stdout
+    assert json_of(outputs[0], "info", "collapsed.h5")["summary"]["collapsed"] is True
 
 
 def test_no_valid_draw_is_a_one_line_error(folder):
@@ -249,7 +193,7 @@ def test_conformations_none_of_which_is_valid_open(folder):
     """They are written, marked and counted as they are, and MDAnalysis and mdtraj read them."""
     import mdtraj
 
-    said = figures(folder, "generate", "-n", "20")
+    said = json_of(folder, "generate", "-n", "20")
     assert (said["n"], said["valid"], said["valid_raw"], said["redrawn"]) == (20, 0, 0, 20)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-TRAJVAE = [sys.executable, "-m", "trajvae_cli"]
-LIMIT = 100.0
+from commands import LIMIT, started, wait_for
+
 STRUCK = """
 import gc, os, signal, time, weakref
-from trajvae_cli.interrupts import Halt, own_process, tidy
+from trajvae_cli.interrupts import Stopped, own_process, sigterm_as_interrupt
 class Thing: pass
 def strike(*_):
     os.kill(os.getpid(), signal.{name})
@@ -40,38 +37,15 @@ def by_suppression():
         pass
 own_process()
 try:
-    with tidy():
+    with sigterm_as_interrupt():
         {frame}()
         end = time.monotonic() + 10.0
         while time.monotonic() < end:
             time.sleep(0.001)
         print("went on")
-except Halt as halt:
+except Stopped as halt:
     print(halt.exit_code)
 """
-
-
-@pytest.fixture
-def folder(tmp_path: Path, examples: Path) -> Path:
-    """A folder with a trajectory of beads."""
-    with np.load(examples / "chain2d.npz") as arrays:
-        np.save(tmp_path / "traj.npy", arrays["positions"][:600])
-    return tmp_path
-
-
-def begin(folder: Path, *arguments: str, **more: Any) -> subprocess.Popen[str]:
-    """A command of its own process."""
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*TRAJVAE, *arguments], cwd=folder, env=environment, **pipes, **more)
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until a file is there."""
-    end = time.monotonic() + LIMIT
-    while not path.exists() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.02)
-    assert path.exists(), process.communicate()
 
 
 @pytest.mark.parametrize("frame", ["by_reference", "by_deletion", "by_collection", "by_suppression"])
@@ -84,24 +58,24 @@ def test_the_first_signal_ends_the_work_whatever_frame_it_strikes(frame: str, na
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGXCPU])
-def test_a_training_ends_with_a_checkpoint(folder: Path, number: signal.Signals) -> None:
+def test_a_training_ends_with_a_checkpoint(beads: Path, number: signal.Signals) -> None:
     """A closed terminal, Ctrl-backslash, a batch system's warnings: as Ctrl-C."""
-    process = begin(folder, "train", "traj.npy", "--epochs", "20000", "--hidden", "32")
-    wait_for(folder / "model.h5", process)
-    before = (folder / "model.h5").stat().st_mtime_ns
+    process = started(beads, "train", "traj.npy", "--epochs", "20000", "--hidden", "32")
+    wait_for(beads / "model.h5", process)
+    before = (beads / "model.h5").stat().st_mtime_ns
     process.send_signal(number)
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 128 + number and "Traceback" not in err
     assert err.splitlines()[-1].endswith("'trajvae train --resume -o model.h5' goes on")
-    assert (folder / "model.h5").stat().st_mtime_ns > before
-    assert {p.name for p in folder.iterdir()} == {"traj.npy", "model.h5"}
+    assert (beads / "model.h5").stat().st_mtime_ns > before
+    assert {p.name for p in beads.iterdir()} == {"traj.npy", "model.h5"}
 
 
-def test_a_hangup_that_is_ignored_stays_so(folder: Path) -> None:
+def test_a_hangup_that_is_ignored_stays_so(beads: Path) -> None:
     """Below nohup a training goes on when its terminal is closed."""
     ignoring = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
-    process = begin(folder, "train", "traj.npy", "--epochs", "60", "--hidden", "32", "--checkpoint", "0", **ignoring)
-    wait_for(folder / "model.h5", process)
+    process = started(beads, "train", "traj.npy", "--epochs", "60", "--hidden", "32", "--checkpoint", "0", **ignoring)
+    wait_for(beads / "model.h5", process)
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=LIMIT)
     assert process.returncode == 0
@@ -109,29 +83,29 @@ def test_a_hangup_that_is_ignored_stays_so(folder: Path) -> None:
 
 @pytest.mark.parametrize("apart", [0.0, 0.001, 0.05])
 @pytest.mark.parametrize("pair", [(signal.SIGHUP, signal.SIGTERM), (signal.SIGTERM, signal.SIGTERM)])
-def test_two_signals_leave_nothing_hidden(folder: Path, apart: float, pair: tuple[signal.Signals, ...]) -> None:
+def test_two_signals_leave_nothing_hidden(beads: Path, apart: float, pair: tuple[signal.Signals, ...]) -> None:
     """While checkpoints are written one after the other: the second one ends it at once, and without a traceback."""
-    process = begin(folder, "train", "traj.npy", "--epochs", "20000", "--hidden", "32", "--checkpoint", "0")
-    wait_for(folder / "model.h5", process)
+    process = started(beads, "train", "traj.npy", "--epochs", "20000", "--hidden", "32", "--checkpoint", "0")
+    wait_for(beads / "model.h5", process)
     for number in pair:
         process.send_signal(number)
         time.sleep(apart)
     out, err = process.communicate(timeout=10.0)
     assert process.returncode in {code for n in pair for code in (128 + n, -n)}, err
     assert out == "" and "Traceback" not in err and "Exception" not in err
-    assert {p.name for p in folder.iterdir()} == {"traj.npy", "model.h5"}
+    assert {p.name for p in beads.iterdir()} == {"traj.npy", "model.h5"}
 
 
-def test_a_signal_while_frames_are_drawn_leaves_nothing(folder: Path) -> None:
+def test_a_signal_while_frames_are_drawn_leaves_nothing(beads: Path) -> None:
     """Neither a hidden file nor half of an output."""
-    training = begin(folder, "train", "traj.npy", "--epochs", "2", "--hidden", "8")
+    training = started(beads, "train", "traj.npy", "--epochs", "2", "--hidden", "8")
     training.communicate(timeout=LIMIT)
-    process = begin(folder, "generate", "-n", "2000000", "--redraws", "0")
+    process = started(beads, "generate", "-n", "2000000", "--redraws", "0")
     end = time.monotonic() + LIMIT
-    while not any(p.name.endswith(".part.h5md") for p in folder.iterdir()) and time.monotonic() < end:
+    while not any(p.name.endswith(".part.h5md") for p in beads.iterdir()) and time.monotonic() < end:
         time.sleep(0.01)
     process.send_signal(signal.SIGHUP)
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 128 + signal.SIGHUP
     assert err.splitlines()[-1] == "stopped; what was not finished was not written"
-    assert {p.name for p in folder.iterdir()} == {"traj.npy", "model.h5"}
+    assert {p.name for p in beads.iterdir()} == {"traj.npy", "model.h5"}

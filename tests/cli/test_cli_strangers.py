@@ -11,13 +11,13 @@ import struct
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
+
+from helpers import edited
 
 SPACE = 3 * 2**30  # bytes of address space that a command may have
 
@@ -33,15 +33,6 @@ def trajvae(folder: Path, *arguments: str, home: Path | None = None) -> subproce
         text=True,
         timeout=120,
     )
-
-
-@contextmanager
-def edited(path: Path) -> Iterator[h5py.File]:
-    """Open a file for changes, and leave it without checksums: the attacker's would fit."""
-    with h5py.File(path, "r+") as file:
-        yield file
-        if "trajvae/checksums" in file:
-            del file["trajvae/checksums"], file["trajvae"].attrs["checksum"]
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,11 @@ import math
 import pytest
 import torch
 from scipy.integrate import quad
-from torch import Tensor
 from torch import distributions as td
 
 from trajvae.geometry.distributions import PowerSpherical, SphereUniform, log_sphere_area
+
+from helpers import mean_agrees
 
 DRAWS = 40_000
 
@@ -32,11 +33,6 @@ def _over_sphere(p: PowerSpherical, function) -> float:
 
     width = min(math.pi, 40.0 / math.sqrt(float(p.concentration)))
     return quad(value, 0.0, width, limit=400)[0] + (quad(value, width, math.pi)[0] if width < math.pi else 0.0)
-
-
-def _agrees(draws: Tensor, expected: Tensor | float) -> bool:
-    error = draws.std(dim=0) / len(draws) ** 0.5
-    return bool(((draws.mean(dim=0) - expected).abs() <= 4.0 * error + 1e-12).all())
 
 
 @pytest.mark.parametrize("m", [2, 3, 5, 16])
@@ -65,10 +61,10 @@ def test_draws_follow_the_density(m: int, concentration: float) -> None:
     p = _power(m, concentration)
     z = p.rsample((DRAWS,), generator=torch.Generator().manual_seed(2))
     assert (z.norm(dim=-1) - 1.0).abs().max() < 1e-12
-    assert _agrees(z, p.mean)
-    assert _agrees(-p.log_prob(z), p.entropy())
+    assert mean_agrees(z, p.mean)
+    assert mean_agrees(-p.log_prob(z), p.entropy())
     cosine = z @ p.loc
-    assert _agrees((1.0 - cosine.square()) / (m - 1), p.tangent_variance)
+    assert mean_agrees((1.0 - cosine.square()) / (m - 1), p.tangent_variance)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -82,7 +78,7 @@ def test_gradients_of_draws_are_unbiased(m: int, concentration: float, dtype: to
     # 1 - loc.z = |z - loc|^2 / 2 keeps the digits that a cosine near one loses
     short = 0.5 * (z.double() - loc.double()).square().sum(dim=-1)
     (gradient,) = torch.autograd.grad(-short.sum(), k)
-    assert _agrees(gradient.double(), (m - 1) / (m - 1 + concentration) ** 2)
+    assert mean_agrees(gradient.double(), (m - 1) / (m - 1 + concentration) ** 2)
 
 
 @pytest.mark.parametrize("m", [2, 3, 129, 513])
@@ -120,8 +116,8 @@ def test_uniform_has_the_area_of_its_sphere(m: int) -> None:
     assert float(u.entropy().exp()) == pytest.approx(areas[m], rel=1e-12)
     z = u.sample((DRAWS,), generator=torch.Generator().manual_seed(6))
     torch.testing.assert_close(u.log_prob(z[:5]), -u.entropy().expand(5))
-    assert _agrees(z, u.mean)
-    assert m == 1 or _agrees(z.square(), u.variance)
+    assert mean_agrees(z, u.mean)
+    assert m == 1 or mean_agrees(z.square(), u.variance)
 
 
 def test_wrong_concentrations_are_refused() -> None:

@@ -14,13 +14,10 @@ from trajvae.geometry.curves import CURVES, NeuralCurve, NodeCurve, equal_times,
 from trajvae.geometry.geodesic import GeodesicOptions, Problem, bend, geodesic
 from trajvae.geometry.metric import Pullback
 
+from helpers import on_sphere
+
 START, END = torch.tensor([0.6, 0.1], dtype=torch.float64), torch.tensor([1.4, 2.3], dtype=torch.float64)
 every_curve = pytest.mark.parametrize("kind", CURVES)
-
-
-def _on_sphere(angles: Tensor) -> Tensor:
-    theta, phi = angles[:, 0], angles[:, 1]
-    return 2.0 * torch.stack([theta.sin() * phi.cos(), theta.sin() * phi.sin(), theta.cos()], dim=-1)
 
 
 class HalfPlane:
@@ -38,8 +35,8 @@ def _line(a: Tensor, b: Tensor, n: int = 12) -> Tensor:
 @every_curve
 def test_sphere_by_pullback_of_its_embedding(kind: str) -> None:
     """T8: the great circle's length within 1 %, from the straight line in angles, and never longer than it."""
-    problem, line = Problem(Pullback(_on_sphere)), _line(START, END)
-    ends = _on_sphere(torch.stack([START, END])) / 2.0
+    problem, line = Problem(Pullback(on_sphere)), _line(START, END)
+    ends = on_sphere(torch.stack([START, END])) / 2.0
     exact = 2.0 * float(torch.acos(ends[0] @ ends[1]))
     found = geodesic(problem, line, line, frames=40, kind=kind)
     assert exact * (1 - 1e-6) <= found.length <= 1.01 * exact
@@ -81,9 +78,9 @@ def test_on_curved_spaces(curvature: float) -> None:
 
 def test_points_come_at_equal_distances() -> None:
     """Steps of the result are equally long in the metric."""
-    problem, line = Problem(Pullback(_on_sphere)), _line(START, END)
+    problem, line = Problem(Pullback(on_sphere)), _line(START, END)
     found = geodesic(problem, line, line, frames=30)
-    steps = (_on_sphere(found.points)[1:] - _on_sphere(found.points)[:-1]).norm(dim=-1)
+    steps = (on_sphere(found.points)[1:] - on_sphere(found.points)[:-1]).norm(dim=-1)
     assert float(steps.max() / steps.min()) < 1.01
     assert float(steps.sum()) <= found.length
 
@@ -119,7 +116,7 @@ def test_a_network_of_the_user_s_own() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(1, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)).double()
     curve = NeuralCurve(START, END, net)
     torch.testing.assert_close(curve(torch.tensor([0.0, 1.0], dtype=torch.float64)), torch.stack([START, END]))
-    problem = Problem(Pullback(_on_sphere))
+    problem = Problem(Pullback(on_sphere))
     before = problem.length(curve, START)
     assert problem.length(bend(problem, curve, START, GeodesicOptions(steps=100, of="length")), START) < before
 

@@ -14,11 +14,9 @@ from trajvae.geometry import leapfrog
 from trajvae.geometry.leapfrog import Hamiltonian, State
 from trajvae.geometry.metric import CentroidMetric, factor_of
 
+from helpers import normal_numbers
+
 DIM = 2
-
-
-def _random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def _log_density(z: Tensor) -> Tensor:
@@ -28,13 +26,13 @@ def _log_density(z: Tensor) -> Tensor:
 
 
 def _hamiltonian(dim: int = DIM) -> Hamiltonian:
-    factors = torch.eye(dim, dtype=torch.float64) * 0.6 + 0.2 * _random(20, dim, dim, seed=1)
-    return Hamiltonian(_log_density, CentroidMetric(_random(20, dim, seed=2), factors, 1.5, 0.1))
+    factors = torch.eye(dim, dtype=torch.float64) * 0.6 + 0.2 * normal_numbers(20, dim, dim, seed=1)
+    return Hamiltonian(_log_density, CentroidMetric(normal_numbers(20, dim, seed=2), factors, 1.5, 0.1))
 
 
 def _begin(hamiltonian: Hamiltonian, n: int = 40, dim: int = DIM) -> State:
-    place = hamiltonian.at(_random(n, dim, seed=3))
-    return leapfrog.start(place, place.momentum(_random(n, dim, seed=4)))
+    place = hamiltonian.at(normal_numbers(n, dim, seed=3))
+    return leapfrog.start(place, place.momentum(normal_numbers(n, dim, seed=4)))
 
 
 def _run(hamiltonian: Hamiltonian, state: State, size: Tensor | float, steps: int) -> State:
@@ -90,12 +88,12 @@ def test_gradients_go_through_the_implicit_steps() -> None:
     """To the step, the centroids, the factors and the start, as finite differences have them."""
     tensors = {
         "size": torch.tensor([0.1, 0.07], dtype=torch.float64),
-        "centroids": _random(6, DIM, seed=2),
-        "factors": 0.5 * torch.eye(DIM, dtype=torch.float64) + 0.2 * _random(6, DIM, DIM, seed=1),
-        "z": _random(3, DIM, seed=3),
-        "noise": _random(3, DIM, seed=4),
+        "centroids": normal_numbers(6, DIM, seed=2),
+        "factors": 0.5 * torch.eye(DIM, dtype=torch.float64) + 0.2 * normal_numbers(6, DIM, DIM, seed=1),
+        "z": normal_numbers(3, DIM, seed=3),
+        "noise": normal_numbers(3, DIM, seed=4),
     }
-    weights = _random(3, 2 * DIM, seed=9)
+    weights = normal_numbers(3, 2 * DIM, seed=9)
 
     def value(**x: Tensor) -> Tensor:
         hamiltonian = Hamiltonian(_log_density, CentroidMetric(x["centroids"], x["factors"], 1.5, 0.1))
@@ -130,7 +128,7 @@ def test_flat_space_is_the_ordinary_leapfrog() -> None:
     """A metric without slope: half a kick, a drift, half a kick."""
     metric = CentroidMetric(torch.full((1, DIM), 1e6, dtype=torch.float64), torch.zeros(1, DIM, DIM), 1.0, 1.0)
     hamiltonian = Hamiltonian(_log_density, metric)
-    z, rho = _random(5, DIM, seed=3).requires_grad_(), _random(5, DIM, seed=4)
+    z, rho = normal_numbers(5, DIM, seed=3).requires_grad_(), normal_numbers(5, DIM, seed=4)
     end = _run(hamiltonian, leapfrog.start(hamiltonian.at(z), rho), 0.1, 1)
 
     def force(x: Tensor) -> Tensor:
@@ -144,9 +142,9 @@ def test_flat_space_is_the_ordinary_leapfrog() -> None:
 
 def test_momenta_are_drawn_from_the_metric() -> None:
     """Their covariance is G, their kinetic energy half the dimension in the mean."""
-    place = _hamiltonian().at(_random(1, DIM, seed=5))
+    place = _hamiltonian().at(normal_numbers(1, DIM, seed=5))
     many = leapfrog.MetricAt(*(x.detach().expand(100_000, *x.shape[1:]) for x in place))
-    momentum = many.momentum(_random(100_000, DIM, seed=6))
+    momentum = many.momentum(normal_numbers(100_000, DIM, seed=6))
     covariance = momentum.T @ momentum / len(momentum)
     torch.testing.assert_close(covariance, torch.linalg.inv(place.inverse[0]).detach(), rtol=0.05, atol=0.05)
     kinetic = many.kinetic(momentum)

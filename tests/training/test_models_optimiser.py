@@ -29,13 +29,15 @@ def test_steps_are_torch_s() -> None:
     twin, twin_own = _network(), nn.Parameter(torch.tensor(1.5, dtype=torch.float64))
     groups = [{"params": list(twin.parameters())}, {"params": [twin_own], "weight_decay": 0.0}]
     adam = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.1)
+    norms = []
     for k in range(10):
         optimiser.step(_loss(network, own, k), 0.02, 0.3 if k > 3 else 0.0)
         adam.zero_grad()
         _loss(twin, twin_own, k).backward()
-        assert float(torch.nn.utils.clip_grad_norm_([*twin.parameters(), twin_own], 5.0)) > 5.0 or k
+        norms.append(float(torch.nn.utils.clip_grad_norm_([*twin.parameters(), twin_own], 5.0)))
         adam.param_groups[0]["lr"], adam.param_groups[1]["lr"] = 0.02, 0.3 if k > 3 else 0.0
         adam.step()
+    assert norms[0] > 5.0  # so that the norm is really clipped
     for a, b in zip(network.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(own, twin_own, rtol=1e-12, atol=1e-12)
