@@ -29,12 +29,13 @@ from trajvae.training.batches import Batches, InMemoryBatches, Pair
 from trajvae.training.choose_features import choose_features
 from trajvae.training.evaluation import Regulariser
 from trajvae.training.frame_source import FrameSource
+from trajvae.training.outcome import TrainingOutcome
 from trajvae.training.schedule import schedule_of
 from trajvae.training.state import Snapshot
 from trajvae.training.streamed_batches import stream_batches
 from trajvae.training.summary import make_record
 from trajvae.training.trainer import Progress, Trainer
-from trajvae.training.unlike_blocks import bits_of, describe_unlike, fingerprints, split
+from trajvae.training.unlike_blocks import bits_of, fingerprints, split
 from trajvae.typing import Floats, Int64, UInt64
 from trajvae.user_functions import importing, names_given
 
@@ -244,14 +245,8 @@ def continue_training(
     del trainer, data
     p = pipeline
     trained = Pipeline(p.config, p.sizes, p.topology, p.alignment, p.vae, p.device)
-    record = make_record(trained, frame_source, prepared.parts, history)
-    seconds = round(time.monotonic() - prepared.since, 2)
-    record.figures.update(epochs=int(history["epoch"][-1]), kept_epoch=kept, seconds=seconds)
-    record.figures.update(batch_size=schedule.batch_size)
-    record.figures.update(likelihood=p.sizes.likelihood, **prepared.found)
-    unlike = describe_unlike(record.figures["unlike_blocks"], frame_source.file, frame_source.frame, prepared.names)
-    record.figures["unlike_blocks"] = unlike
-    return trained, record
+    outcome = TrainingOutcome(history, kept, schedule.batch_size, prepared.since, prepared.found, prepared.names)
+    return trained, make_record(trained, frame_source, prepared.parts, outcome)
 
 
 def _rows(pipeline: Pipeline, frame_source: FrameSource, inputs: Floats | None) -> Iterator[Pair]:

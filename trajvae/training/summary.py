@@ -24,8 +24,9 @@ from trajvae.molecule.validity import Validity
 from trajvae.readers.data_set import Chunk
 from trajvae.store import Quantity
 from trajvae.training.frame_source import FrameSource
-from trajvae.training.unlike_blocks import unlike_blocks
-from trajvae.typing import AnyArray, Bool, Floats, Int64
+from trajvae.training.outcome import TrainingOutcome
+from trajvae.training.unlike_blocks import describe_unlike, unlike_blocks
+from trajvae.typing import Bool, Floats, Int64
 
 SAMPLE_FRAMES, SAMPLE_BYTES = 2000, 64e6
 _MANY = 100_000  # frames that the spread of latent points is told from, at most
@@ -81,7 +82,7 @@ class _Summary:
 
 
 def make_record(
-    pipeline: Pipeline, frame_source: FrameSource, parts: Partition, history: dict[str, AnyArray]
+    pipeline: Pipeline, frame_source: FrameSource, parts: Partition, outcome: TrainingOutcome
 ) -> TrainingRecord:
     """Encode all frames of a trained pipeline, and measure how it fared on those it held out."""
     (index, some), held = frame_source.fitting_frames(), parts.held_out
@@ -98,15 +99,18 @@ def make_record(
         )
     figures = _figures(pipeline, summary, index, some)
     figures |= _judged(pipeline, validity, summary, figures, frame_source.file)
+    observables = _kept_observables(summary)
+    unlike = describe_unlike(figures["unlike_blocks"], frame_source.file, frame_source.frame, outcome.names)
+    figures |= {**outcome.figures(), "likelihood": pipeline.sizes.likelihood, **outcome.found, "unlike_blocks": unlike}
     return TrainingRecord(
         summary.frames["latent"],
         parts.part,
         frame_source.file,
         frame_source.frame,
-        _kept_observables(summary),
+        observables,
         summary.sample["sample"],
         summary.index,
-        history,
+        outcome.history,
         validity,
         figures,
     )

@@ -1,0 +1,54 @@
+"""How a training went: what its record takes from the training itself, beside the frames."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from trajvae.typing import AnyArray
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingOutcome:
+    """Hold how a training went.
+
+    Attributes
+    ----------
+    history : dict of ndarray
+        Columns by name, a row an evaluation.
+    kept_epoch : int
+        The epoch whose weights were kept.
+    batch_size : int
+    began : float
+        When the training began, by the monotonic clock.
+    found : dict
+        What was found of the frames before the first step: `copies`, and `feature_choice` where there was a choice.
+    names : list of str
+        The trajectories' names, for messages.
+    """
+
+    history: dict[str, AnyArray]
+    kept_epoch: int
+    batch_size: int
+    began: float
+    found: dict[str, Any]
+    names: list[str]
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs that were trained."""
+        return int(self.history["epoch"][-1])
+
+    def seconds(self) -> float:
+        """Return the seconds since the training began."""
+        return round(time.monotonic() - self.began, 2)
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures that the training itself reports."""
+        return {
+            "epochs": self.epochs,
+            "kept_epoch": self.kept_epoch,
+            "seconds": self.seconds(),
+            "batch_size": self.batch_size,
+        }
