@@ -49,7 +49,7 @@ def trained(source: Any, reading: Reading | None = None, **options: Any) -> Mode
 
 def fresh_elbo(model: Model, seed: int) -> float:
     """Mean ELBO of frames of the known distribution that the training never had."""
-    return float(model.pipeline.encode(known(FRESH, 1000 + seed).astype(np.float32))[0].elbo.mean())
+    return float(model.pipeline.reconstruct(known(FRESH, 1000 + seed).astype(np.float32))[1].elbo.mean())
 
 
 def error(values: list[float]) -> float:

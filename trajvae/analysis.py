@@ -17,7 +17,7 @@ from trajvae.config import NetworkOptions
 from trajvae.errors import OptionError
 from trajvae.keywords import spelled_out
 from trajvae.model import Model
-from trajvae.models.encoding import encode_all
+from trajvae.models.encoding import reconstruct_all
 from trajvae.outputs.embed import Embedding, Origin, assemble
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
@@ -156,9 +156,10 @@ class Embed(Collect):
 
 
 def _embedding(model: Model, chunk: Chunk, frames: Frames) -> Embedding:
-    encoded = encode_all(model.pipeline, chunk.positions)
+    posterior, reconstruction = reconstruct_all(model.pipeline, chunk.positions)
     jump = np.where(chunk.follows, frame_jump(model.pipeline.alignment.apply(chunk.positions)), np.nan)
-    return assemble(model.pipeline, encoded, Origin(chunk.file, chunk.frame, chunk.time, frames.names), jump)
+    origin = Origin(chunk.file, chunk.frame, chunk.time, frames.names)
+    return assemble(model.pipeline, posterior, origin, jump, reconstruction._asdict())
 
 
 def _fill(results: Any, embedding: Embedding) -> None:

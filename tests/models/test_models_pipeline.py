@@ -15,7 +15,7 @@ from scipy.stats import special_ortho_group
 from trajvae import Model, TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.errors import OptionError, TrajvaeWarning
-from trajvae.models.encoded import join
+from trajvae.models.encoded import join_posteriors, join_reconstructions
 from trajvae.models.pipeline import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.typing import Floats
@@ -73,21 +73,21 @@ def test_a_mirror_image_is_another_molecule(aligned_model: tuple[Model, Floats])
 def test_the_whole_way_back(aligned_model: tuple[Model, Floats]) -> None:
     """Reconstruction errors are the superposed RMSD between the frame, as it came, and its decoded mean."""
     model, x = aligned_model
-    encoded, _ = model.pipeline.encode(x[:20])
-    decoded = model.pipeline.decode(encoded.latent)
+    posterior, reconstruction, _ = model.pipeline.reconstruct(x[:20])
+    decoded = model.pipeline.decode(posterior.latent)
     assert decoded.shape == x[:20].shape
     twin = [_superposed(a, b) for a, b in zip(decoded, x[:20].astype(float), strict=True)]
-    np.testing.assert_allclose(encoded.rmsd, twin, atol=1e-4)
+    np.testing.assert_allclose(reconstruction.rmsd, twin, atol=1e-4)
 
 
 def test_encoding_is_deterministic(tiny_model: Model, chain: Floats) -> None:
     """T6: twice the same frames, whatever torch's own generator, under inference mode or not: the same bits."""
-    first, _ = tiny_model.pipeline.encode(chain)
+    first = tiny_model.pipeline.reconstruct(chain)
     torch.manual_seed(77)
-    again, _ = tiny_model.pipeline.encode(chain)
+    again = tiny_model.pipeline.reconstruct(chain)
     with torch.inference_mode():
-        inside, _ = tiny_model.pipeline.encode(chain)
-    for a, b, c in zip(first, again, inside, strict=True):
+        inside = tiny_model.pipeline.reconstruct(chain)
+    for a, b, c in zip(*((*found[0], *found[1]) for found in (first, again, inside)), strict=True):
         assert np.array_equal(a, b)
         assert np.array_equal(a, c)
 
@@ -105,10 +105,14 @@ def test_precision_follows_the_frames(tiny_model: Model, chain: Floats) -> None:
 
 def test_frames_are_encoded_one_by_one(tiny_model: Model, chain: Floats) -> None:
     """A frame's latent, scale and errors do not depend on the frames beside it."""
-    everything, _ = tiny_model.pipeline.encode(chain.astype(np.float64))
-    parts = join([tiny_model.pipeline.encode(chain[i : i + 7].astype(np.float64))[0] for i in range(0, 400, 7)])
-    for name in ("latent", "scale", "rmsd", "pca_rmsd"):
-        np.testing.assert_allclose(getattr(parts, name), getattr(everything, name), atol=1e-10)
+    x, pipeline = chain.astype(np.float64), tiny_model.pipeline
+    posterior, reconstruction, _ = pipeline.reconstruct(x)
+    parts = [pipeline.reconstruct(x[i : i + 7]) for i in range(0, 400, 7)]
+    for a, b in zip(join_posteriors([p for p, _, _ in parts]), posterior, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-10)
+    joined = join_reconstructions([r for _, r, _ in parts])
+    for name in ("rmsd", "pca_rmsd"):
+        np.testing.assert_allclose(getattr(joined, name), getattr(reconstruction, name), atol=1e-10)
 
 
 def test_pca_rmsd_is_that_of_a_singular_value_decomposition(tiny_model: Model, chain: Floats) -> None:
@@ -119,7 +123,7 @@ def test_pca_rmsd_is_that_of_a_singular_value_decomposition(tiny_model: Model, c
     axes = np.linalg.svd(aligned[train] - mean, full_matrices=False)[2][:2]
     projected = (mean + (aligned - mean) @ axes.T @ axes).reshape(chain.shape)
     twin = [_superposed(a, b) for a, b in zip(projected, chain.astype(np.float64), strict=True)]
-    np.testing.assert_allclose(pipeline.encode(chain.astype(np.float64))[0].pca_rmsd, twin, atol=1e-6)
+    np.testing.assert_allclose(pipeline.reconstruct(chain.astype(np.float64))[1].pca_rmsd, twin, atol=1e-6)
 
 
 def test_decoding_gives_frames(tiny_model: Model) -> None:

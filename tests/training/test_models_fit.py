@@ -53,11 +53,11 @@ def test_figures_are_the_contract_s(tiny_model: Model) -> None:
 
 def test_figures_are_means_over_held_out_frames(tiny_model: Model, chain: Floats) -> None:
     """`rmsd` and `pca_rmsd` are those of the held-out frames alone."""
-    encoded, _ = tiny_model.pipeline.encode(chain)
+    _, reconstruction, _ = tiny_model.pipeline.reconstruct(chain)
     held = tiny_model.record.held_out
-    assert tiny_model.figures["rmsd"] == pytest.approx(encoded.rmsd[held].mean(), abs=1e-5)
-    assert tiny_model.figures["pca_rmsd"] == pytest.approx(encoded.pca_rmsd[held].mean(), abs=1e-5)
-    assert abs(tiny_model.figures["rmsd"] - encoded.rmsd.mean()) > 1e-5
+    assert tiny_model.figures["rmsd"] == pytest.approx(reconstruction.rmsd[held].mean(), abs=1e-5)
+    assert tiny_model.figures["pca_rmsd"] == pytest.approx(reconstruction.pca_rmsd[held].mean(), abs=1e-5)
+    assert abs(tiny_model.figures["rmsd"] - reconstruction.rmsd.mean()) > 1e-5
 
 
 def test_the_record_keeps_every_training_frame_s_latent(tiny_model: Model, chain: Floats) -> None:
@@ -76,12 +76,12 @@ def test_the_record_keeps_every_training_frame_s_latent(tiny_model: Model, chain
 
 def test_the_sample_is_bounded_and_spread(chain: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more frames than the limit, evenly over the run, the first and the last among them."""
-    monkeypatch.setattr("trajvae.models.record.SAMPLE_FRAMES", 50)
+    monkeypatch.setattr("trajvae.training.summary.SAMPLE_FRAMES", 50)
     _, record = fit(_chunk(chain), Topology.anonymous(12), QUICK, device="cpu")
     assert len(record.sample) == len(record.sample_index) == 50
     assert record.sample_index[[0, -1]].tolist() == [0, 399]
     assert np.ptp(np.diff(record.sample_index)) <= 1
-    monkeypatch.setattr("trajvae.models.record.SAMPLE_BYTES", 12 * 2 * 4 * 10)
+    monkeypatch.setattr("trajvae.training.summary.SAMPLE_BYTES", 12 * 2 * 4 * 10)
     assert len(fit(_chunk(chain), Topology.anonymous(12), QUICK, device="cpu")[1].sample) == 10
 
 

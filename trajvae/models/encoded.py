@@ -1,4 +1,4 @@
-"""What an encoder says of frames."""
+"""Results of a model for frames: the posterior of each, and how well it is reconstructed."""
 
 from __future__ import annotations
 
@@ -10,34 +10,48 @@ import numpy as np
 from trajvae.typing import AnyArray, Float64
 
 
-class Encoded(NamedTuple):
-    """Hold what the encoder returns for frames; all of shape (T, ...).
+class Posterior(NamedTuple):
+    """Hold the posterior of each frame.
 
     Attributes
     ----------
     latent : ndarray, shape (T, ambient)
-        The posterior's mean.
+        The mean.
     scale : ndarray, shape (T, dim)
-        The posterior's standard deviation.
+        The standard deviation.
+    """
+
+    latent: Float64
+    scale: Float64
+
+
+class Reconstruction(NamedTuple):
+    """Hold how well each frame is reconstructed from its posterior.
+
+    Attributes
+    ----------
     rmsd, pca_rmsd : ndarray, shape (T,)
         Å, of the frame to its decoded mean, and to its projection on as many principal components.
     elbo : ndarray, shape (T,)
         Nats, one draw with fixed noise.
     kl : ndarray, shape (T, parts)
-        Nats, of each part of the latent space.
+        Nats, of each part of the latent space, by the same draw where it has no closed form.
     """
 
-    latent: Float64
-    scale: Float64
     rmsd: Float64
     pca_rmsd: Float64
     elbo: Float64
     kl: Float64
 
 
-def join(parts: Sequence[Encoded]) -> Encoded:
-    """Return the concatenation of chunks."""
-    return Encoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+def join_posteriors(parts: Sequence[Posterior]) -> Posterior:
+    """Return the posteriors of all frames of some chunks."""
+    return Posterior(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def join_reconstructions(parts: Sequence[Reconstruction]) -> Reconstruction:
+    """Return the reconstructions of all frames of some chunks."""
+    return Reconstruction(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 class ColumnBuffer:

@@ -17,7 +17,7 @@ from trajvae.errors import ModelError, OptionError
 from trajvae.features import NO_STRUCTURE, Features, FeatureSizes, features_of
 from trajvae.latents import Params, make_latent
 from trajvae.likelihoods import make_likelihood
-from trajvae.models.encoded import Encoded
+from trajvae.models.encoded import Posterior, Reconstruction
 from trajvae.models.fused_encoder import FusedEncoder, WeightsVersion, fuse, weights_version
 from trajvae.models.vae import VAE
 from trajvae.networks import MLP
@@ -119,9 +119,9 @@ class Pipeline:
         seal.update(self.vae.features.definition)
         return seal.hexdigest()
 
-    def _in(self, dtype: torch.dtype) -> VAE:
+    def _in(self, positions: Floats) -> VAE:
         """The VAE in the precision of the data: float64 arrays keep theirs."""
-        if dtype != torch.float64:
+        if positions.dtype != np.float64:
             return self.vae
         if self._double is None:
             with torch.inference_mode(False):
@@ -142,23 +142,40 @@ class Pipeline:
         return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64)).to(self.device)
 
     @torch.no_grad()
-    def encode(
-        self, positions: Floats, generator: torch.Generator | None = None, *, rmsd: bool = True
-    ) -> tuple[Encoded, Floats]:
-        """Encode frames as they come from a reader.
+    def encode(self, positions: Floats) -> tuple[Posterior, Floats]:
+        """Align and encode frames as they come from a reader.
 
         Parameters
         ----------
         positions : ndarray, shape (T, N, D)
             In Å. Networks run in float32 for float32 input and in float64 for float64 input.
-        generator : torch.Generator, optional
-            For the ELBO's draw; one of a fixed seed by default, so that two calls agree.
-        rmsd : bool
-            Whether to decode, and to measure RMSDs, ELBO and KL; they are NaN otherwise, and latents the same.
 
         Returns
         -------
-        encoded : Encoded
+        posterior : Posterior
+        aligned : ndarray, shape (T, N, D)
+        """
+        vae, aligned = self._in(positions), self.alignment.apply(positions)
+        return _posterior(vae, self._params(vae, aligned)), aligned
+
+    @torch.no_grad()
+    def reconstruct(
+        self, positions: Floats, generator: torch.Generator | None = None
+    ) -> tuple[Posterior, Reconstruction, Floats]:
+        """Align and encode frames, decode them again, and measure what is lost.
+
+        Parameters
+        ----------
+        positions : ndarray, shape (T, N, D)
+            As `encode` takes them.
+        generator : torch.Generator, optional
+            For the ELBO's draw; one of a fixed seed by default, so that two calls agree.
+
+        Returns
+        -------
+        posterior : Posterior
+            The same as that of `encode`, to the bit.
+        reconstruction : Reconstruction
         aligned : ndarray, shape (T, N, D)
 
         Raises
@@ -166,19 +183,13 @@ class Pipeline:
         ModelError
             Decoded frames are not finite, or so far out that their squares are not.
         """
-        vae = self._in(torch.float64 if positions.dtype == np.float64 else torch.float32)
-        aligned = self.alignment.apply(positions)
-        params = self._posterior(vae, aligned)
-        latent, scale = vae.latent.mean(params), vae.latent.scale(params)
-        if rmsd:
-            generator = generator or torch.Generator(self.device).manual_seed(0)
-            measures = self._measure(vae, aligned, params, generator)
-        else:
-            nothing = np.full((len(aligned), len(vae.latent.parts)), np.nan)
-            measures = (nothing[:, 0], nothing[:, 0], nothing[:, 0], nothing)
-        return Encoded(_numpy(latent), _numpy(scale), *measures), aligned
+        vae, aligned = self._in(positions), self.alignment.apply(positions)
+        params = self._params(vae, aligned)
+        posterior = _posterior(vae, params)
+        generator = generator or torch.Generator(self.device).manual_seed(0)
+        return posterior, self._reconstruction(vae, aligned, params, generator), aligned
 
-    def _posterior(self, vae: VAE, aligned: Floats) -> Params:
+    def _params(self, vae: VAE, aligned: Floats) -> Params:
         """The posterior's parameters of aligned frames: by the short way where features allow and precision does."""
         if vae is self.vae and isinstance(vae.encoder, MLP):
             key = weights_version(vae)
@@ -189,10 +200,8 @@ class Pipeline:
         dtype = torch.float32 if vae is self.vae else torch.float64
         return vae.encode(vae.features.inputs(self.targets(aligned)).to(dtype))
 
-    def _measure(
-        self, vae: VAE, aligned: Floats, params: Params, generator: torch.Generator
-    ) -> tuple[Float64, Float64, Float64, Float64]:
-        """RMSD to the decoded mean and to the principal components, ELBO and KL; see `Encoded`."""
+    def _reconstruction(self, vae: VAE, aligned: Floats, params: Params, generator: torch.Generator) -> Reconstruction:
+        """Decode aligned frames from their posteriors, and measure what is lost."""
         exact = self.targets(aligned)
         targets = exact.to(torch.float32 if vae is self.vae else torch.float64)
         terms = vae.terms_at(params, targets, generator)
@@ -206,7 +215,7 @@ class Pipeline:
             raise ModelError(NO_STRUCTURE)
         ones = np.ones(self.n_atoms)
         away, least = pairwise_rmsd(decoded, aligned, ones), pairwise_rmsd(principal, aligned, ones)
-        return away, least, _numpy(terms.elbo()), _numpy(terms.kl)
+        return Reconstruction(away, least, _numpy(terms.elbo()), _numpy(terms.kl))
 
     @torch.no_grad()
     def posterior_sample(self, positions: Floats, generator: torch.Generator) -> Tensor:
@@ -258,6 +267,11 @@ class Pipeline:
         """Return latent points (T, ambient) in the tangent space at the manifold's origin, (T, dim)."""
         points = torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.device)
         return _numpy(self.vae.latent.tangent(points))
+
+
+def _posterior(vae: VAE, params: Params) -> Posterior:
+    """Mean and standard deviation of the posterior that an encoder gives."""
+    return Posterior(_numpy(vae.latent.mean(params)), _numpy(vae.latent.scale(params)))
 
 
 def _float(x: Tensor) -> Floats:

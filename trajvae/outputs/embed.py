@@ -14,7 +14,7 @@ import torch
 from trajvae.alignment.align import frame_jump
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
-from trajvae.models.encoded import ColumnBuffer, Encoded
+from trajvae.models.encoded import ColumnBuffer, Posterior
 from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
@@ -25,8 +25,7 @@ from trajvae.readers.reading import Reading
 from trajvae.store import Header, Quantity, table_file
 from trajvae.typing import Bool, Float64, Floats, Int64
 
-_FIGURES = ("elbo", "rmsd", "pca_rmsd")  # whose means are told
-_KEPT = ("latent", "scale", *_FIGURES)  # of what is encoded
+_FIGURES = ("elbo", "rmsd", "pca_rmsd")  # of a reconstruction: their means are reported
 Progress = Callable[[int, int], None]
 
 
@@ -190,13 +189,14 @@ def embed(
     applied : Applied, optional
     """
     columns, look = ColumnBuffer(frames.n_frames), FrameMeasures(pipeline, record if rmsd else None, observables=rmsd)
-    for encoded, chunk, aligned, jump in _pieces(pipeline, frames, progress, rmsd=rmsd):
-        own = {name: getattr(encoded, name) for name in _KEPT}
-        columns.add({**own, "jump": jump, "file": chunk.file, "frame": chunk.frame, "time": chunk.time})
-        look.add(encoded, aligned)
-    kept = Encoded(*(columns[name] if name in _KEPT else np.empty(0) for name in Encoded._fields))
+    for piece in _pieces(pipeline, frames, progress, rmsd=rmsd):
+        chunk, own = piece.chunk, {"jump": piece.jump, **piece.posterior._asdict(), **piece.losses}
+        columns.add({**own, "file": chunk.file, "frame": chunk.frame, "time": chunk.time})
+        look.add(piece.posterior, piece.aligned)
+    posterior = Posterior(columns["latent"], columns["scale"])
     origin = Origin(columns["file"], columns["frame"], columns["time"], frames.names)
-    found = assemble(pipeline, kept, origin, columns["jump"], measured=rmsd)
+    losses = {name: columns[name] for name in _FIGURES} if rmsd else {}
+    found = assemble(pipeline, posterior, origin, columns["jump"], losses)
     return _complete(found, look.gathered(), applied or Applied(hash_of(pipeline)))
 
 
@@ -217,13 +217,14 @@ def embed_to(
     sums, inside = dict.fromkeys(_FIGURES, 0.0), 0
     look, told = FrameMeasures(pipeline, record, observables=True), applied or Applied(hash_of(pipeline))
     with table_file(path, frames.n_frames, header, extra, told.attributes(), force=force) as out:
-        for encoded, chunk, aligned, jump in _pieces(pipeline, frames, progress):
+        for piece in _pieces(pipeline, frames, progress, rmsd=True):
+            chunk = piece.chunk
             origin = Origin(chunk.file, chunk.frame, chunk.time, frames.names)
-            found = look.measure(encoded, aligned)
-            piece = assemble(pipeline, encoded, origin, jump, measured=False)
-            piece = replace(piece, frame_observables=found.observables, in_support=found.in_support)
-            out.append(piece.observables(), piece.frame, piece.time, {"file": piece.file, "frame": piece.frame})
-            sums = {name: total + float(getattr(encoded, name).sum()) for name, total in sums.items()}
+            found = look.measure(piece.posterior, piece.aligned)
+            made = assemble(pipeline, piece.posterior, origin, piece.jump, piece.losses)
+            made = replace(made, frame_observables=found.observables, in_support=found.in_support)
+            out.append(made.observables(), made.frame, made.time, {"file": made.file, "frame": made.frame})
+            sums = {name: total + float(piece.losses[name].sum()) for name, total in sums.items()}
             inside += 0 if found.in_support is None else int(found.in_support.sum())
         figures = _told(out.done, sums, None if record is None else inside, record)
         out.describe({"summary": json.dumps(figures)})
@@ -247,42 +248,64 @@ def _complete(embedding: Embedding, found: Measured, applied: Applied) -> Embedd
     return replace(embedding, frame_observables=found.observables, **more)
 
 
-def _pieces(
-    pipeline: Pipeline, frames: Frames, progress: Progress | None, *, rmsd: bool = True
-) -> Iterator[tuple[Encoded, Chunk, Floats, Float64]]:
+class _Piece(NamedTuple):
+    """Hold a chunk of frames and what the model returns for them; no `losses` where nothing was decoded."""
+
+    chunk: Chunk
+    posterior: Posterior
+    losses: Mapping[str, Float64]
+    aligned: Floats
+    jump: Float64
+
+
+def _pieces(pipeline: Pipeline, frames: Frames, progress: Progress | None, *, rmsd: bool) -> Iterator[_Piece]:
     """Encode chunk after chunk, and measure the jump to each frame from the one that it follows."""
     generator, done = torch.Generator(pipeline.device).manual_seed(0), 0
     last: Floats | None = None
     for chunk in frames.chunks():
-        encoded, aligned = pipeline.encode(chunk.positions, generator, rmsd=rmsd)
+        losses: dict[str, Float64] = {}
+        if rmsd:
+            posterior, reconstruction, aligned = pipeline.reconstruct(chunk.positions, generator)
+            losses = {name: getattr(reconstruction, name) for name in _FIGURES}
+        else:
+            posterior, aligned = pipeline.encode(chunk.positions)
         jump = np.where(chunk.follows, frame_jump(aligned), np.nan)
         if last is not None and chunk.follows[0]:
             jump[:1] = frame_jump(np.concatenate([last, aligned[:1]]))[1:]
         last, done = aligned[-1:], done + len(aligned)
-        yield encoded, chunk, aligned, jump
+        yield _Piece(chunk, posterior, losses, aligned, jump)
         if progress is not None:
             progress(done, frames.n_frames)
 
 
 def assemble(
     pipeline: Pipeline,
-    everything: Encoded,
+    posterior: Posterior,
     origin: Origin,
     jump: Float64,
-    *,
-    measured: bool = True,
+    losses: Mapping[str, Float64],
 ) -> Embedding:
-    """Make an embedding of encoded frames; without `measured` its figures hold their number alone."""
+    """Make an embedding of encoded frames.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    posterior : Posterior
+    origin : Origin
+    jump : ndarray, shape (T,)
+    losses : mapping of str to ndarray, shape (T,)
+        `rmsd`, `pca_rmsd` and `elbo` of a `Reconstruction`, whose means are the figures; empty where nothing was
+        decoded.
+    """
     figures: dict[str, Any] = {"frames": len(origin.file)}
-    if measured:
-        figures |= {name: float(getattr(everything, name).mean()) for name in _FIGURES}
+    figures |= {name: float(losses[name].mean()) for name in _FIGURES if name in losses}
     return Embedding(
-        everything.latent,
-        everything.scale,
-        everything.rmsd,
+        posterior.latent,
+        posterior.scale,
+        losses.get("rmsd", np.full(len(origin.file), np.nan)),
         jump,
         *origin,
-        pipeline.tangent(everything.latent),
+        pipeline.tangent(posterior.latent),
         pipeline.vae.latent.coordinates,
         figures=figures,
         geometry=pipeline.vae.latent.geometry(),

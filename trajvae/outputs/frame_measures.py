@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trajvae.models.encoded import Encoded
+from trajvae.models.encoded import Posterior
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import built_in, evaluate_all
@@ -41,15 +41,15 @@ class FrameMeasures:
             self._support = Support.of(pipeline, record)
         self._parts: list[Measured] = []
 
-    def measure(self, encoded: Encoded, aligned: Floats) -> Measured:
+    def measure(self, posterior: Posterior, aligned: Floats) -> Measured:
         """Return the built-in observables of some frames, and whether they are in support."""
-        inside = None if self._support is None else self._support.inside(encoded.latent)
+        inside = None if self._support is None else self._support.inside(posterior.latent)
         values = evaluate_all(self._wanted, aligned) if self._wanted else {}
         return Measured({o.name: o.quantity(values[o.name]) for o in self._wanted}, inside)
 
-    def add(self, encoded: Encoded, aligned: Floats) -> None:
+    def add(self, posterior: Posterior, aligned: Floats) -> None:
         """Measure the next frames, and keep what is found."""
-        self._parts.append(self.measure(encoded, aligned))
+        self._parts.append(self.measure(posterior, aligned))
 
     def gathered(self) -> Measured:
         """Return the measures of all frames that were added."""

@@ -53,21 +53,20 @@ class _Summary:
 
     def add(self, chunk: Chunk) -> None:
         """Encode and measure some frames."""
-        encoded, aligned = self.pipeline.encode(chunk.positions, self.generator)
+        posterior, reconstruction, aligned = self.pipeline.reconstruct(chunk.positions, self.generator)
         done = self.frames.done
         held = self.held[done : done + len(aligned)]
         first, last = np.searchsorted(self.index, [done, done + len(aligned)])
         if held.any():
             judged = aligned[held]
-            own: dict[str, Any] = {name: getattr(encoded, name)[held] for name in ("rmsd", "pca_rmsd")}
+            own: dict[str, Any] = {"rmsd": reconstruction.rmsd[held], "pca_rmsd": reconstruction.pca_rmsd[held]}
             own |= {"valid": self.validity.test(judged), "log_jacobian": self.pipeline.log_jacobian(judged)}
             self.judged.add(own)
         if first < last:
             self.sample.add({"sample": aligned[self.index[first:last] - done].astype(np.float32)})
         measured = evaluate_all(list(self.observables.values()), aligned)
-        told: dict[str, Any] = {"latent": encoded.latent, "elbo": encoded.elbo, "kl": encoded.kl.astype(np.float32)}
-        told["rmsd"] = encoded.rmsd
-        self.frames.add({**told, **measured})
+        own = {"latent": posterior.latent, "elbo": reconstruction.elbo, "rmsd": reconstruction.rmsd}
+        self.frames.add({**own, "kl": reconstruction.kl.astype(np.float32), **measured})
         self.degenerate += self.pipeline.alignment.degenerate(chunk.positions)
         self._jumps(aligned, chunk.follows)
 

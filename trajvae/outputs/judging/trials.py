@@ -123,8 +123,8 @@ def examine(
     positions = chunk.positions[rows]
     with small_work(3.0 * pipeline.vae.latent.rows_at_once * sum(p.numel() for p in pipeline.vae.parameters())):
         found = evidence(pipeline, positions, plan.draws, seed)
-        encoded = pipeline.encode(positions)[0]
-    kl = dict(zip(pipeline.vae.latent.parts, encoded.kl.mean(axis=0).tolist(), strict=True))
+        posterior, reconstruction, _ = pipeline.reconstruct(positions)
+    kl = dict(zip(pipeline.vae.latent.parts, reconstruction.kl.mean(axis=0).tolist(), strict=True))
     done = record.figures
     return Trial(
         name,
@@ -133,9 +133,9 @@ def examine(
         rows,
         block,
         found,
-        encoded.rmsd,
-        encoded.pca_rmsd,
-        active_units(pipeline, encoded.latent, encoded.kl),
+        reconstruction.rmsd,
+        reconstruction.pca_rmsd,
+        active_units(pipeline, posterior.latent, reconstruction.kl),
         kl,
         int(done["epochs"]),
         float(done["seconds"]),
