@@ -25,8 +25,9 @@ from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.outputs.judging.trials import ComparisonPlan
 from trajvae.outputs.optimize import Search
 from trajvae.readers.sources import open_source
-from trajvae.training.fit import continue_training, prepare
 from trajvae.training.frame_source import InMemoryFrames
+from trajvae.training.parts import fit_parts
+from trajvae.training.run import train_parts
 from trajvae.training.schedule import default_batch
 
 LIBRARY = Path(trajvae.__file__).parent
@@ -58,7 +59,7 @@ class _Watch:
     def __init__(self, first: int) -> None:
         self.first, self.done, self.places = first, 0, Counter[str]()
 
-    def __call__(self, begun: Any, take: Any) -> None:
+    def __call__(self, parts: Any, take: Any) -> None:
         """Called after every step."""
         self.done += 1
         if self.done == self.first:
@@ -79,15 +80,15 @@ class _Watch:
 def _watched(case: Case, device: str) -> Counter[str]:
     """Where some steps wait once flows and learned curvatures have begun, within an epoch, and how often in all."""
     frames = open_source(SOURCE, READING)
-    supply = InMemoryFrames(frames.read())
-    begun = prepare(supply, frames.topology, case.config(epochs=EPOCHS), frames.precision, device, frames.names)
-    n_train = int((~begun.held).sum())
+    source, config = InMemoryFrames.read(frames), case.config(epochs=EPOCHS)
+    parts = fit_parts(source, frames.topology, config, precision=frames.precision, device=device)
+    n_train = int(parts.partition.training.sum())
     watch = _Watch(first=-(-n_train // default_batch(n_train)) * (LOOKED - 1) + 5)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = watch.told
         try:
-            continue_training(begun, supply, checkpoint=watch)
+            train_parts(parts, source, checkpoint=watch)
         except _Enough:
             return watch.places
         finally:

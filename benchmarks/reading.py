@@ -22,7 +22,7 @@ from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.outputs.optimize import Search
 from trajvae.readers.sources import Reading, open_source
 from trajvae.store import describe, read_conformations, read_model, read_table
-from trajvae.training.checkpoint_file import from_checkpoint
+from trajvae.training.checkpoints.file import from_checkpoint
 from trajvae.training.session import resume
 
 FRAMES = np.load(Path(__file__).parents[1] / "examples" / "trajectories" / "chain2d.npz")["positions"][:60].copy()

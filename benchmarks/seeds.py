@@ -15,7 +15,7 @@ from trajvae.errors import StoppedError
 from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.outputs.judging.trials import ComparisonPlan
 from trajvae.outputs.optimize import Search
-from trajvae.training.session import train
+from trajvae.training import prepare
 from trajvae.typing import Float64
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"
@@ -67,7 +67,7 @@ def _unfinished(folder: Path, x: Float64) -> dict[Path, str]:
         steps = iter(range(1000))
         config = TrainConfig(backend=name, epochs=50, hidden=(8,), **BACKENDS[name])
         try:
-            train(x, config, device="cpu", checkpoint=path, asked=lambda steps=steps: next(steps) > 5)
+            prepare(x, config, device="cpu").run(checkpoint=path, asked=lambda steps=steps: next(steps) > 5)
         except StoppedError:
             continue
         raise RuntimeError("the training was to be stopped")

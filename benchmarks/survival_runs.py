@@ -15,7 +15,7 @@ import numpy as np
 
 from trajvae import Model
 from trajvae.store import describe, model_status, read_contents, read_model
-from trajvae.training.checkpoint_file import from_checkpoint
+from trajvae.training.checkpoints.file import from_checkpoint
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "trajectories"
 PATIENCE = 300.0

@@ -38,6 +38,8 @@ ORDER = (
     "models",
     "training",
     "outputs",
+    "model_base",
+    "model_outputs",
     "model",
     "comparison",
     "analysis_base",

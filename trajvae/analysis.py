@@ -84,11 +84,11 @@ class TrajVAE(Collect):
         device: str = "auto",
         progress: Progress | None = None,
         verbose: bool = False,
-        **options: Unpack[NetworkOptions],
+        **network: Unpack[NetworkOptions],
     ) -> None:
         kept = selection_of(universe_or_atomgroup, select)
         self.config = config_of(
-            None, {**options, "backend": latent, "latent_dim": latent_dim, "select": kept, "seed": seed}
+            None, {**network, "backend": latent, "latent_dim": latent_dim, "select": kept, "seed": seed}
         )
         self._device, self._progress = device, progress
         frames = open_source(universe_or_atomgroup, Reading(select=select))

@@ -24,7 +24,7 @@ def candidates(
     backends: Sequence[str] = (),
     dims: Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,
-    **options: Unpack[CandidateOptions],
+    **shared: Unpack[CandidateOptions],
 ) -> dict[str, TrainConfig]:
     """Return configurations that differ in their latent space alone.
 
@@ -51,7 +51,7 @@ def candidates(
             raise OptionError(
                 f"no option '{key}' of {', '.join(backends)}; 'trajvae info --options BACKEND' lists them"
             )
-    signature = options.pop("signature", None)
+    signature = shared.pop("signature", None)
     if signature is not None and "product" not in backends:
         raise OptionError(f"a signature needs the backend 'product', got {', '.join(backends)}")
     wanted = list(dict.fromkeys(dims)) if dims else [None]
@@ -61,7 +61,7 @@ def candidates(
             signed = backend == "product" and signature is not None
             name = backend if len(wanted) == 1 or signed else f"{backend}:{dim}"
             mine = {"signature": signature} if signed else {"latent_dim": dim}
-            out[name] = TrainConfig(backend=backend, settings=own[backend], **mine, **options)
+            out[name] = TrainConfig(backend=backend, settings=own[backend], **mine, **shared)
     with importing(names_given(settings or {})):
         for config in out.values():  # what is wrong is said before anything is trained
             settled = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))

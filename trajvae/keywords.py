@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypedDict, TypeVar
 
 from trajvae.errors import UnknownOptionError
 
@@ -70,20 +70,43 @@ def spelled_out(options: type, defaults: Mapping[str, Any]) -> Callable[[Callabl
         kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         types = {name: kind for name, kind in options.__annotations__.items() if name not in own.parameters}
         added = [_parameter(name, kind, defaults.get(name)) for name, kind in types.items()]
-        call = function.__qualname__.removesuffix(".__init__")
         known = [p.name for p in (*kept, *added) if p.name not in ("self", "cls")]
 
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             """Check the names, then call."""
             if wrong := [name for name in kwargs if name not in known]:
-                raise UnknownOptionError(unexpected(call, wrong, known))
+                raise UnknownOptionError(unexpected(_call(function, args), wrong, known))
             return function(*args, **kwargs)
 
         checked.__signature__ = own.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
         return checked
 
     return decorate
+
+
+def _call(function: Callable[..., object], args: Sequence[object]) -> str:
+    """What was called, as its user writes it: a method by the class that it was called on, not the one it stands in."""
+    first = next(iter(inspect.signature(function).parameters), "")
+    if first not in ("self", "cls") or not args:
+        return function.__qualname__
+    owner = args[0] if isinstance(args[0], type) else type(args[0])
+    return owner.__name__ if function.__name__ == "__init__" else f"{owner.__name__}.{function.__name__}"
+
+
+class _NoMore(TypedDict):
+    """Hold no option beside those in a signature."""
+
+
+def check_keywords(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function answer an unknown keyword argument with its own name and the argument's like.
+
+    Raises
+    ------
+    UnknownOptionError
+        When the function is called with another keyword argument than its signature names.
+    """
+    return spelled_out(_NoMore, {})(function)
 
 
 def _parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 from trajvae.config import TrainConfig
-from trajvae.display import Displayed, Summary
-from trajvae.errors import ModelError
-from trajvae.geometry.geodesic import GeodesicOptions
-from trajvae.keywords import spelled_out
-from trajvae.models.encoding import encode_all
-from trajvae.models.model_file import ModelParts, pack, unpack
-from trajvae.models.pipeline import Pipeline
-from trajvae.models.record import TrainingRecord
-from trajvae.models.same_molecule import check_molecule
-from trajvae.outputs.conformations import Conformations
-from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, DrawingKeywords
-from trajvae.outputs.embed import Embedding, embed
-from trajvae.outputs.generate import ConformationStream
-from trajvae.outputs.history import TrainingHistory
-from trajvae.outputs.marginals import Marginals, marginals
-from trajvae.outputs.optimize import Search, optimize
-from trajvae.outputs.path import find_ends, path
-from trajvae.outputs.searching.best_frame import Observed
-from trajvae.outputs.searching.objectives import Goal, Objective, parse_objective
+from trajvae.keywords import check_keywords, spelled_out
+from trajvae.model_outputs import ModelOutputs
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
-from trajvae.readers.sources import open_matching
-from trajvae.store import read_model, verification, write_model
-from trajvae.topology import Topology
-from trajvae.training import options as train_options
+from trajvae.training.checkpoints.writer import CHECKPOINT_SECONDS
+from trajvae.training.evaluation import Regulariser
 from trajvae.training.frame_source import InMemoryFrames
-from trajvae.training.options import ResumeOptions, RunOptions, TrainOptions, running
-from trajvae.training.session import resume, train, train_frames
-from trajvae.typing import Float64, Floats
+from trajvae.training.options import CONFIG_DEFAULTS, TrainOptions, config_of, reading_of, training_progress
+from trajvae.training.prepared import prepare_frames
+from trajvae.training.session import prepare, resume
+from trajvae.training.trainer import Progress
 
 
-class Model(Displayed):
+class Model(ModelOutputs):
     """Use a trained model; `Model.train`, `Model.load` and `Model.resume` return one.
 
     Examples
@@ -48,15 +30,27 @@ class Model(Displayed):
     >>> model.generate(1000, seed=0).save("new.h5md")      # doctest: +SKIP
     """
 
-    def __init__(
-        self, pipeline: Pipeline, record: TrainingRecord, files: list[str], selection: str, command: str = "Model.train"
-    ) -> None:
-        self.pipeline, self.record = pipeline, record
-        self.files, self.selection, self.command = files, selection, command
-
     @classmethod
-    @spelled_out(TrainOptions, train_options.TRAIN_DEFAULTS)
-    def train(cls, source: Any, config: TrainConfig | None = None, **options: Unpack[TrainOptions]) -> Model:
+    @spelled_out(TrainOptions, CONFIG_DEFAULTS)
+    def train(
+        cls,
+        source: Any,
+        config: TrainConfig | None = None,
+        *,
+        reading: Reading | None = None,
+        inputs: Any = None,
+        device: str = "auto",
+        regulariser: Regulariser | None = None,
+        progress: Progress | None = None,
+        verbose: bool = False,
+        checkpoint: str | Path | None = None,
+        every: float = CHECKPOINT_SECONDS,
+        asked: Callable[[], bool] | None = None,
+        memory: str | float | None = None,
+        force: bool = False,
+        command: str = "Model.train",
+        **fields: Unpack[TrainOptions],
+    ) -> Self:
         """Read, align and train.
 
         Parameters
@@ -91,22 +85,79 @@ class Model(Displayed):
         TrajvaeError
             What cannot be read or learned from; an option that there is not, with the one that was probably meant.
         """
-        chosen, reading = train_options.config_of(config, options), train_options.reading_of(options)
-        with running(options) as run:
-            return cls(*train(source, chosen, reading=reading, inputs=options.get("inputs"), **run))
+        config, reading = config_of(config, fields), reading_of(reading, fields)
+        with training_progress(progress, verbose=verbose) as report:
+            prepared = prepare(
+                source, config, reading=reading, inputs=inputs, device=device, memory=memory, command=command
+            )
+            parts = prepared.run(
+                regulariser=regulariser,
+                progress=report,
+                checkpoint=checkpoint,
+                every=every,
+                asked=asked,
+                force=force,
+            )
+        return cls(*parts)
 
     @classmethod
-    @spelled_out(RunOptions, train_options.RUN_DEFAULTS)
-    def fit(cls, frames: Frames, chunk: Chunk, config: TrainConfig, **options: Unpack[RunOptions]) -> Model:
+    @check_keywords
+    def fit(
+        cls,
+        frames: Frames,
+        chunk: Chunk,
+        config: TrainConfig,
+        *,
+        device: str = "auto",
+        regulariser: Regulariser | None = None,
+        progress: Progress | None = None,
+        verbose: bool = False,
+        checkpoint: str | Path | None = None,
+        every: float = CHECKPOINT_SECONDS,
+        asked: Callable[[], bool] | None = None,
+        memory: str | float | None = None,
+        force: bool = False,
+        command: str = "Model.train",
+    ) -> Self:
         """Train on frames that were read already; the options are those of `Model.train`."""
-        with running(options) as run:
-            return cls(*train_frames(frames, InMemoryFrames(chunk), config, **run))
+        prepared = prepare_frames(
+            InMemoryFrames(chunk, frames.names),
+            frames.topology,
+            config,
+            selection=frames.selection,
+            precision=frames.precision,
+            device=device,
+            memory=memory,
+            command=command,
+        )
+        with training_progress(progress, verbose=verbose) as report:
+            parts = prepared.run(
+                regulariser=regulariser,
+                progress=report,
+                checkpoint=checkpoint,
+                every=every,
+                asked=asked,
+                force=force,
+            )
+        return cls(*parts)
 
     @classmethod
-    @spelled_out(ResumeOptions, train_options.RUN_DEFAULTS)
+    @check_keywords
     def resume(
-        cls, path: str | Path, source: Any = None, reading: Reading | None = None, **options: Unpack[ResumeOptions]
-    ) -> Model:
+        cls,
+        path: str | Path,
+        source: Any = None,
+        reading: Reading | None = None,
+        *,
+        asked_for: Mapping[str, Any] | None = None,
+        device: str = "auto",
+        regulariser: Regulariser | None = None,
+        progress: Progress | None = None,
+        verbose: bool = False,
+        every: float = CHECKPOINT_SECONDS,
+        asked: Callable[[], bool] | None = None,
+        memory: str | float | None = None,
+    ) -> Self:
         """Go on with a training from its last checkpoint, to the same weights as if it had not stopped.
 
         Parameters
@@ -129,170 +180,17 @@ class Model(Displayed):
         ReadError
             The frames are not those that it began with.
         """
-        with running(options) as run:
-            return cls(*resume(path, source, reading, **run))
-
-    def _summary(self) -> Summary:
-        c, names = self.config, ("frames", "held_out", "features", "likelihood", "elbo", "rmsd", "pca_rmsd", "epochs")
-        title = f"Model {c.backend}, latent dimension {c.latent_dim}, {self.topology.n_atoms} atoms ({self.selection})"
-        rows = [("trajectories", ", ".join(self.files))]
-        return Summary(title, [*rows, *((name, self.figures[name]) for name in names if name in self.figures)])
-
-    @property
-    def config(self) -> TrainConfig:
-        """Options that the model was made with."""
-        return self.pipeline.config
-
-    @property
-    def topology(self) -> Topology:
-        """Topology of the selected atoms."""
-        return self.pipeline.topology
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        """Figures that training reported: held-out ELBO, RMSD and the like."""
-        return self.record.figures
-
-    @property
-    def history(self) -> TrainingHistory:
-        """History of the training: columns by name, a row an evaluation."""
-        return TrainingHistory(self.record.history, self.pipeline.vae.latent.parts)
-
-    def open(self, source: Any, reading: Reading | None = None) -> Frames:
-        """Open a source with the model's own selection, and refuse another molecule.
-
-        Raises
-        ------
-        ModelError
-            The atoms differ from the model's: it is another molecule, or another order of atoms.
-        """
-        frames = open_matching(source, reading or Reading(), self.config.select, self.topology.n_atoms)
-        check_molecule(self.pipeline, self.record, self.selection, frames)
-        return frames
-
-    def encode(
-        self,
-        source: Any,
-        reading: Reading | None = None,
-        progress: Callable[[int, int], None] | None = None,
-        *,
-        rmsd: bool = True,
-    ) -> Embedding:
-        """Return latent coordinates of every frame of a source, which may be all that `Model.train` takes.
-
-        Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables
-        and no flags of the support, and latents are the same, in a third of the time from memory or DCD.
-        """
-        return embed(self.pipeline, self.open(source, reading), progress, rmsd=rmsd, record=self.record)
-
-    def decode(self, latent: Floats) -> Float64:
-        """Return mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""
-        return self.pipeline.decode(latent)
-
-    @spelled_out(DrawingKeywords, DRAWING_DEFAULTS)
-    def generate(self, n: int, **options: Unpack[DrawingKeywords]) -> Conformations:
-        """Return new conformations in memory, with the options of `trajvae.outputs.generate.ConformationStream`."""
-        return ConformationStream(self.pipeline, self.record, n, **options).collect()
-
-    @spelled_out(DrawingKeywords, DRAWING_DEFAULTS)
-    def drawing(self, n: int, **options: Unpack[DrawingKeywords]) -> ConformationStream:
-        """Return what `generate` draws, not drawn yet: iterate over pieces, or `save` as many as the disk holds."""
-        return ConformationStream(self.pipeline, self.record, n, **options)
-
-    def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
-        """Compare simulation and model, observable by observable; without a source, on the frames the model keeps."""
-        positions = None if source is None else self.open(source, reading).read().positions
-        return marginals(self.pipeline, self.record, positions, seed=seed)
-
-    def optimize(
-        self,
-        objective: Objective,
-        *,
-        goal: str | float = "min",
-        of: str = "sample",
-        seed: int = 0,
-        source: Any = None,
-        reading: Reading | None = None,
-        search: Search | None = None,
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> Conformations:
-        """Find structures that optimise an observable.
-
-        Parameters
-        ----------
-        objective : str, Observable or callable
-            See `parse_objective`.
-        goal : {"min", "max"} or float, a float for a periodic objective
-        of : {"sample", "mean"}
-        source : optional
-            Simulated frames to compare with, beside those that the model keeps.
-        """
-        reading, observed = reading or Reading(), None
-        followed = parse_objective(objective, self.pipeline, reading.first_topology)
-        Goal(str(goal), followed.period)  # a wrong one is refused before the source is read
-        if source is not None:
-            observed = Observed.of_frames(self.open(source, reading), followed)
-        extra: dict[str, Any] = {"of": of, "seed": seed, "search": search, "progress": progress, "files": self.files}
-        return optimize(self.pipeline, self.record, followed, goal=str(goal), observed=observed, **extra)
-
-    def path(
-        self,
-        start: int | str | Path,
-        end: int | str | Path,
-        *,
-        metric: str = "density",
-        frames: int = 50,
-        curve: str = "spline",
-        descent: GeodesicOptions | None = None,
-        seed: int = 0,
-        source: Any = None,
-        reading: Reading | None = None,
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> Conformations:
-        """Find the geodesic between two conformations, and decode it.
-
-        Parameters
-        ----------
-        start, end : int, str or Path
-            Numbers of frames (from 0, of the training frames or of the source), or structure files.
-        source : optional
-            Simulated frames that numbers count and in which the nearest are looked for, instead of those kept.
-        """
-        reading, latent, simulated = reading or Reading(), self.record.latent, None
-        if source is not None:
-            simulated = self.open(source, reading).read().positions
-            latent = encode_all(self.pipeline, simulated).latent
-        ends = find_ends(self.pipeline, latent, (start, end), reading.first_topology)
-        way: dict[str, Any] = {"metric": metric, "frames": frames, "curve": curve, "descent": descent}
-        return path(self.pipeline, self.record, ends, **way, simulated=simulated, seed=seed, progress=progress)
-
-    def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write `model.h5`: arrays and JSON, whole or not at all."""
-        parts = ModelParts(self.pipeline, self.record, self.files, self.selection, self.command)
-        write_model(Path(path), pack(parts), force=force)
-
-    @classmethod
-    def load(cls, path: str | Path, device: str = "auto", *, verify: bool = True) -> Model:
-        """Read `model.h5`.
-
-        Parameters
-        ----------
-        path : str or Path
-        device : str
-        verify : bool
-            Compare arrays and attributes with the checksums that were written with them.
-
-        Raises
-        ------
-        ReadError
-            Missing, damaged, altered since it was written, or no model.
-        ModelError
-            Its training did not complete, or its parts do not fit each other.
-        """
-        with verification(wanted=verify):
-            stored = read_model(Path(path))
-        if stored.status != "complete":
-            raise ModelError(
-                f"'{path}' is a model whose training did not complete: 'trajvae train --resume -o {path}' goes on"
+        with training_progress(progress, verbose=verbose) as report:
+            parts = resume(
+                path,
+                source,
+                reading,
+                asked_for=asked_for,
+                device=device,
+                every=every,
+                asked=asked,
+                memory=memory,
+                regulariser=regulariser,
+                progress=report,
             )
-        return cls(*unpack(stored, device, str(path)))
+        return cls(*parts)

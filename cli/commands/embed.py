@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,12 @@ from trajvae.verdict import verdict_of
 
 from .. import options, report
 from .train import CONTRACT, OF_TRAINING, train_model, unfinished
+
+if TYPE_CHECKING:
+    from trajvae.model import Model
+    from trajvae.outputs.embed import Applied
+    from trajvae.readers.data_set import Frames
+    from trajvae.training.frame_source import FrameSource
 
 
 @click.command(
@@ -41,20 +47,30 @@ def embed(
     options.check_before_work([output], {**choices, "model": path}, names, force=force)
     begun = model is None and unfinished(path)
     existing = path.exists() and not begun
+    frames: Frames | FrameSource
     if existing or model is not None:
         trained, frames = _apply(model, names, choices)
     else:
         note = f"no model in this folder: training '{path}' first"
-        trained = train_model(names, choices, path, force=False, note=note, go_on=begun)
-        frames = trained.open(names, options.reading_of(choices))
+        trained, known = train_model(names, choices, path, force=False, note=note, go_on=begun)
+        frames = known if known is not None else trained.open(names, options.reading_of(choices))
     bar = report.bar("embedding", "frame")
-    said: dict[str, Any] = {"command": options.command_line(), "seed": choices["seed"]}
-    said |= {"record": trained.record, "applied": _applied(trained, path, choices)}
-    embedded = embed_to(output, trained.pipeline, frames, bar, **said, force=force)
+    applied_to = _applied(trained, path, choices)
+    embedded = embed_to(
+        output,
+        trained.pipeline,
+        frames,
+        bar,
+        command=options.command_line(),
+        seed=choices["seed"],
+        force=force,
+        record=trained.record,
+        applied=applied_to,
+    )
     own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
     applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
     figures = {**own, **(applied if existing else {}), "in_support": embedded["in_support"]}
-    figures |= {"model": str(path), "model_hash": said["applied"].model_hash, "output": str(output)}
+    figures |= {"model": str(path), "model_hash": applied_to.model_hash, "output": str(output)}
     lines = [] if existing else report.training_lines(trained.figures)
     lines += [
         f"embedded {embedded['frames']} frames: RMSD {embedded['rmsd']:.3f} Å "
@@ -66,7 +82,7 @@ def embed(
     report.result(figures, lines, as_json=as_json)
 
 
-def _applied(trained: Any, path: Path, choices: dict[str, Any]) -> Any:
+def _applied(trained: Model, path: Path, choices: dict[str, Any]) -> Applied:
     """Which model is applied and how trajectories are opened, for the file."""
     from trajvae.models.model_file import hash_of
     from trajvae.outputs.embed import Applied
@@ -76,7 +92,8 @@ def _applied(trained: Any, path: Path, choices: dict[str, Any]) -> Any:
     return Applied(hash_of(trained.pipeline), str(path), reading)
 
 
-def _apply(model: Path | None, names: list[str], choices: dict[str, Any]) -> tuple[Any, Any]:
+def _apply(model: Path | None, names: list[str], choices: dict[str, Any]) -> tuple[Model, Frames]:
+    """The existing model, and the frames that it is applied to."""
     path = model or Path("model.h5")
     trained = options.load_model(path, choices["device"])
     if (

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from .. import options, report
 from ..interrupts import Stopped, stoppable
+
+if TYPE_CHECKING:
+    from trajvae.model import Model
+    from trajvae.training.frame_source import FrameSource
+    from trajvae.training.prepared import PreparedTraining
 
 CONTRACT = (
     "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "elbo_shape", "rmsd",
@@ -25,38 +31,52 @@ def unfinished(path: Path) -> bool:
     return path.exists() and model_status(path) == "training"
 
 
+class Trained(NamedTuple):
+    """Hold a model that this command has, and its frames where it trained on them: `embed` reads them once.
+
+    Attributes
+    ----------
+    model : Model
+    frames : FrameSource or None
+        None where another command completed the training, or began it, perhaps on other frames.
+    """
+
+    model: Model
+    frames: FrameSource | None
+
+
 def train_model(
     names: list[str], choices: dict[str, Any], path: Path, *, force: bool, note: str | None = None, go_on: bool = False
-) -> Any:
-    """Read, align, train and save; `go_on` takes up the training that `path` holds."""
+) -> Trained:
+    """Read, align, train and save; `go_on` continues the training that `path` holds."""
     from trajvae.errors import StoppedError
+    from trajvae.model import Model
 
     options.check_before_work([path], choices, names, force=force, going_on=go_on)
     if go_on and not unfinished(path):  # another command has completed it since we looked
         report.say(f"the training of '{path}' is complete")
-        return options.load_model(path, choices["device"])
+        return Trained(options.load_model(path, choices["device"]), None)
     with stoppable() as heard:
-        extra = {
-            "device": choices["device"],
-            "memory": choices["memory"],
-            "every": choices["checkpoint"],
-            "asked": lambda: bool(heard()),
-            "progress": report.bar("training", "epoch"),
-        }
         try:
-            model = (
-                _resumed(path, names, choices, extra) if go_on else _trained(path, names, choices, extra, note, force)
+            prepared = _prepared_to_resume(path, names, choices) if go_on else _prepared(names, choices, note)
+            parts = prepared.run(
+                progress=report.bar("training", "epoch"),
+                checkpoint=path,
+                every=choices["checkpoint"],
+                asked=_going_on(path, heard) if go_on else lambda: bool(heard()),
+                force=force,
             )
         except StoppedError as error:
             raise Stopped(str(error), heard()) from error
+        model = Model(*parts)
         heard()  # the model is whole: it is written first
         _save(model, path, force=force)
         if heard():
             raise Stopped(f"stopped; the training of '{path}' is complete", heard())
-    return model
+    return Trained(model, None if go_on else prepared.frame_source)
 
 
-def _save(model: Any, path: Path, *, force: bool) -> None:
+def _save(model: Model, path: Path, *, force: bool) -> None:
     """Save a model over its own checkpoint; where the disk refuses, the checkpoint stays."""
     from trajvae.errors import OutputError
 
@@ -67,46 +87,54 @@ def _save(model: Any, path: Path, *, force: bool) -> None:
         raise OutputError(f"{error}{way if unfinished(path) else ''}") from error
 
 
-def _trained(
-    path: Path, names: list[str], choices: dict[str, Any], extra: dict[str, Any], note: str | None, force: bool
-) -> Any:
+def _prepared(names: list[str], choices: dict[str, Any], note: str | None) -> PreparedTraining:
+    """A new training, after a few lines on what it will be done on."""
     from trajvae.config import TrainConfig
-    from trajvae.model import Model
-    from trajvae.readers.sources import open_source
-    from trajvae.runtime.memory import parse_memory
-    from trajvae.training.session import open_frame_source, train_frames
+    from trajvae.training.session import prepare
 
-    config = TrainConfig(**options.options_given(choices), select=choices["select"], seed=choices["seed"])
-    reading, memory = options.reading_of(choices), parse_memory(choices["memory"])
-    frames = open_source(names, reading)
-    lines = [note, f"selected: {frames.selection} ({frames.topology.n_atoms} atoms, {frames.n_frames} frames)"]
-    supply = open_frame_source(frames, config.features, memory)
-    if supply.streamed:
-        lines.append(f"training from a file of features: all frames at once would take more than {memory / 1e9:.3g} GB")
-    for line in lines:
-        if line is not None:
-            report.say(line)
-    extra |= {"reading": reading, "command": options.command_line(), "checkpoint": path, "force": force}
-    return Model(*train_frames(frames, supply, config, **extra))
+    prepared = prepare(
+        names,
+        TrainConfig(**options.options_given(choices), select=choices["select"], seed=choices["seed"]),
+        reading=options.reading_of(choices),
+        device=choices["device"],
+        memory=choices["memory"],
+        command=options.command_line(),
+    )
+    for line in [*([note] if note is not None else []), *prepared.describe().lines()]:
+        report.say(line)
+    return prepared
 
 
-def _resumed(path: Path, names: list[str], choices: dict[str, Any], extra: dict[str, Any]) -> Any:
-    from trajvae.model import Model
+def _prepared_to_resume(path: Path, names: list[str], choices: dict[str, Any]) -> PreparedTraining:
+    """The training that a file holds; options that are given must be those it began with."""
+    from trajvae.training.session import prepare_to_resume
 
-    heard, said = extra["asked"], list[bool]()
+    given = any(choices[name] not in (None, ()) for name in options.READING)
+    return prepare_to_resume(
+        path,
+        names or None,
+        options.reading_of(choices) if given else None,
+        asked_for={**options.options_given(choices), **({"seed": choices["seed"]} if choices["seed"] else {})},
+        device=choices["device"],
+        memory=choices["memory"],
+    )
+
+
+def _going_on(path: Path, heard: Callable[[], int]) -> Callable[[], bool]:
+    """Return a function that says once that the training continues, and whether a signal came to stop it.
+
+    The first step is made when the file and the frames are accepted.
+    """
+    said = list[bool]()
 
     def asked() -> bool:
-        """Say once that the training continues: the first step is made when the file and the frames are accepted."""
+        """Return whether a signal came."""
         if not said:
             said.append(True)
             report.say(f"going on with the training that '{path}' holds")
         return bool(heard())
 
-    extra = {**extra, "asked": asked}
-    reading = options.reading_of(choices)
-    given = any(choices[name] not in (None, ()) for name in options.READING)
-    asked_for = {**options.options_given(choices), **({"seed": choices["seed"]} if choices["seed"] else {})}
-    return Model.resume(path, names or None, reading=reading if given else None, asked_for=asked_for, **extra)
+    return asked
 
 
 @click.command(
@@ -139,7 +167,7 @@ def train(
         report.say(f"the training of '{output}' is complete")
     else:
         names = list(trajectories) if resume else options.need_trajectories(trajectories)
-        model = train_model(names, choices, output, force=force, go_on=resume)
+        model = train_model(names, choices, output, force=force, go_on=resume).model
     figures = {key: model.figures[key] for key in (*CONTRACT, "feature_choice") if key in model.figures}
     lines = [*report.training_lines(model.figures), f"model: {output}"]
     report.result({**figures, "model": str(output)}, lines, as_json=as_json)

@@ -16,7 +16,7 @@ from trajvae.features import FEATURES, FittingData, Internal
 from trajvae.latents import LATENTS, Context
 from trajvae.likelihoods.internal import InternalLikelihood
 from trajvae.models.evidence import group_sizes, nested_bounds
-from trajvae.models.pipeline import ModelSizes, build_vae
+from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.topology import Topology
 from trajvae.typing import Float64

@@ -15,7 +15,7 @@ from trajvae.alignment.align import Alignment
 from trajvae.geometry.medoids import medoids
 from trajvae.latents import Context, RiemannianHamiltonian, make_latent
 from trajvae.latents.densities import MOMENTA
-from trajvae.models.pipeline import ModelSizes, build_vae
+from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 
 

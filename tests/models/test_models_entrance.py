@@ -10,7 +10,7 @@ from trajvae import Model
 from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig
 from trajvae.models.fused_encoder import fuse
-from trajvae.models.pipeline import ModelSizes, build_vae
+from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.typing import Floats
 

@@ -11,7 +11,8 @@ import torch
 from trajvae import TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.models.evidence import effective_draws, evidence, group_sizes, nested_bounds
-from trajvae.models.pipeline import ModelSizes, Pipeline, build_vae
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.topology import Topology
 
 

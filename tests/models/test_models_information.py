@@ -18,7 +18,8 @@ from trajvae.alignment.align import Alignment
 from trajvae.errors import TrajvaeWarning
 from trajvae.latents import Params
 from trajvae.models.evidence import mutual_information, prior_gap
-from trajvae.models.pipeline import ModelSizes, Pipeline, build_vae
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.topology import Topology
 from trajvae.typing import Floats
 

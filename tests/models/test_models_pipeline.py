@@ -16,7 +16,7 @@ from trajvae import Model, TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.models.encoded import join_posteriors, join_reconstructions
-from trajvae.models.pipeline import ModelSizes, build_vae
+from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.typing import Floats
 

@@ -22,7 +22,7 @@ from trajvae.geometry.cube_maps import wasserstein
 from trajvae.geometry.cube_maps.map_quality import Quality
 from trajvae.latents import embedded
 from trajvae.store import describe
-from trajvae.training.checkpoint_ownership import is_own, sign_origin
+from trajvae.training.checkpoints.ownership import is_own, sign_origin
 from trajvae.typing import AnyArray
 
 Edited = Callable[[Path], contextlib.AbstractContextManager[h5py.File]]

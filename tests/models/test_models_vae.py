@@ -13,7 +13,7 @@ from torch import distributions as td
 from trajvae import Model, TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.latents import Context
-from trajvae.models.pipeline import ModelSizes, build_vae
+from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 
 FRAMES = 6

@@ -14,15 +14,24 @@ from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.models.devices import choose_device
 from trajvae.models.partition import partition
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import OBSERVABLES
 from trajvae.readers.data_set import Chunk
 from trajvae.topology import Topology
-from trajvae.training.fit import fit
 from trajvae.training.frame_source import InMemoryFrames
+from trajvae.training.prepared import prepare_frames
 from trajvae.training.summary import jumps
 from trajvae.typing import Floats
 
 QUICK = TrainConfig(epochs=3, hidden=(16,))
+
+
+def fit(
+    frames: InMemoryFrames, topology: Topology, config: TrainConfig, *, precision: float = 0.0
+) -> tuple[Pipeline, TrainingRecord]:
+    """Train on the CPU."""
+    return prepare_frames(frames, topology, config, precision=precision, device="cpu").run()[:2]
 
 
 def _chunk(x: Floats) -> InMemoryFrames:
@@ -77,12 +86,12 @@ def test_the_record_keeps_every_training_frame_s_latent(tiny_model: Model, chain
 def test_the_sample_is_bounded_and_spread(chain: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more frames than the limit, evenly over the run, the first and the last among them."""
     monkeypatch.setattr("trajvae.training.summary.SAMPLE_FRAMES", 50)
-    _, record = fit(_chunk(chain), Topology.anonymous(12), QUICK, device="cpu")
+    _, record = fit(_chunk(chain), Topology.anonymous(12), QUICK)
     assert len(record.sample) == len(record.sample_index) == 50
     assert record.sample_index[[0, -1]].tolist() == [0, 399]
     assert np.ptp(np.diff(record.sample_index)) <= 1
     monkeypatch.setattr("trajvae.training.summary.SAMPLE_BYTES", 12 * 2 * 4 * 10)
-    assert len(fit(_chunk(chain), Topology.anonymous(12), QUICK, device="cpu")[1].sample) == 10
+    assert len(fit(_chunk(chain), Topology.anonymous(12), QUICK)[1].sample) == 10
 
 
 def test_two_trainings_with_one_seed_agree_to_the_bit(chain: Floats) -> None:
@@ -91,7 +100,7 @@ def test_two_trainings_with_one_seed_agree_to_the_bit(chain: Floats) -> None:
     for seed in (3, 3, 4):
         torch.manual_seed(len(runs))
         config = TrainConfig(epochs=3, hidden=(16,), seed=seed)
-        runs.append(fit(_chunk(chain), Topology.anonymous(12), config, device="cpu"))
+        runs.append(fit(_chunk(chain), Topology.anonymous(12), config))
     first, again, other = (p.vae.state_dict() for p, _ in runs)
     assert all(torch.equal(first[k], again[k]) for k in first)
     assert any(not torch.equal(first[k], other[k]) for k in first)
@@ -102,10 +111,10 @@ def test_two_trainings_with_one_seed_agree_to_the_bit(chain: Floats) -> None:
 def test_validity_is_learned_from_training_frames_alone(chain: Floats) -> None:
     """A held-out frame with a broken bond does not widen what is valid."""
     x = chain.copy()
-    held = fit(_chunk(x), Topology.anonymous(12), QUICK, device="cpu")[1].held_out
+    held = fit(_chunk(x), Topology.anonymous(12), QUICK)[1].held_out
     odd = int(np.flatnonzero(held)[0])
     x[odd, -1] += 3.0 * (x[odd, -1] - x[odd, -2])
-    _, record = fit(_chunk(x), Topology.anonymous(12), QUICK, device="cpu")
+    _, record = fit(_chunk(x), Topology.anonymous(12), QUICK)
     assert record.figures["held_out_valid"] < 1.0
     assert record.validity.test(x[held]).sum() < held.sum()
 
@@ -116,7 +125,7 @@ def test_masses_weigh_the_centre_where_asked(chain: Floats) -> None:
     topology = Topology(**{**Topology.anonymous(12).to_arrays(), "masses": masses})  # type: ignore[arg-type]
     for center, weights in (("mass", masses), ("geometry", np.ones(12))):
         config = TrainConfig(epochs=3, hidden=(16,), center=center)
-        pipeline, record = fit(_chunk(chain), topology, config, device="cpu")
+        pipeline, record = fit(_chunk(chain), topology, config)
         middle = np.einsum("tnd,n->td", record.sample, weights) / weights.sum()
         assert np.abs(middle).max() < 1e-5
         assert np.array_equal(pipeline.alignment.weights, weights)
@@ -125,7 +134,7 @@ def test_masses_weigh_the_centre_where_asked(chain: Floats) -> None:
 def test_few_frames_get_few_inputs(examples: Path) -> None:
     """One input for four training frames at most, and an isotropic likelihood where a full one cannot be learned."""
     x = np.load(examples / "chain3d.npz")["positions"][:40]
-    pipeline, _ = fit(_chunk(x), Topology.anonymous(12), QUICK, device="cpu")
+    pipeline, _ = fit(_chunk(x), Topology.anonymous(12), QUICK)
     assert pipeline.sizes.n_inputs == 6
     assert pipeline.sizes.likelihood == "isotropic"
 
@@ -133,7 +142,7 @@ def test_few_frames_get_few_inputs(examples: Path) -> None:
 def test_the_floor_is_the_file_s_precision(chain: Floats) -> None:
     """The likelihood's noise is never below the precision given, nor below 1e-3 Å."""
     for precision, floor in ((0.0, 1e-3), (0.01, 0.01)):
-        pipeline, _ = fit(_chunk(chain), Topology.anonymous(12), QUICK, precision=precision, device="cpu")
+        pipeline, _ = fit(_chunk(chain), Topology.anonymous(12), QUICK, precision=precision)
         assert pipeline.vae.likelihood.floor == floor
 
 
@@ -143,9 +152,7 @@ def test_degenerate_axes_are_counted_and_warned_of(chain: Floats) -> None:
     square = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]] * 3, dtype=np.float32) * np.repeat([1, 2, 3], 4)[:, None]
     x[10:13] = square * np.array([1.0, 1.1, 1.2], dtype=np.float32)[:, None, None]  # no copies
     with pytest.warns(TrajvaeWarning, match="nearly degenerate"):
-        _, record = fit(
-            _chunk(x), Topology.anonymous(12), TrainConfig(epochs=3, hidden=(16,), align="principal"), device="cpu"
-        )
+        _, record = fit(_chunk(x), Topology.anonymous(12), TrainConfig(epochs=3, hidden=(16,), align="principal"))
     assert 3 <= record.figures["degenerate"] < 100
 
 
@@ -161,14 +168,14 @@ def test_degenerate_axes_are_counted_and_warned_of(chain: Floats) -> None:
 def test_frames_that_cannot_be_learned_from_are_refused(frames: Floats, message: str) -> None:
     """Too few frames, equal frames, atoms on one point: ReadError in one line."""
     with pytest.raises(ReadError, match=message) as caught:
-        fit(_chunk(frames), Topology.anonymous(frames.shape[1]), QUICK, device="cpu")
+        fit(_chunk(frames), Topology.anonymous(frames.shape[1]), QUICK)
     assert "\n" not in str(caught.value)
 
 
 def test_the_fewest_frames_that_can_be_learned_from() -> None:
     """Five frames of two atoms train, and give finite figures."""
     x = np.random.default_rng(0).normal(size=(5, 3, 3))
-    _, record = fit(_chunk(x), Topology.anonymous(3), QUICK, device="cpu")
+    _, record = fit(_chunk(x), Topology.anonymous(3), QUICK)
     assert np.isfinite([record.figures[k] for k in ("elbo", "rmsd", "pca_rmsd")]).all()
     assert np.isfinite(record.latent).all()
 
@@ -219,7 +226,7 @@ def test_options_out_of_range_are_named(options: dict[str, object], named: str) 
 def test_an_unknown_alignment_is_refused(chain: Floats) -> None:
     """The message names the alignments there are."""
     with pytest.raises(OptionError, match="superpose, principal, none"):
-        fit(_chunk(chain), Topology.anonymous(12), TrainConfig(epochs=1, align="sideways"), device="cpu")
+        fit(_chunk(chain), Topology.anonymous(12), TrainConfig(epochs=1, align="sideways"))
 
 
 def test_config_survives_json() -> None:
@@ -236,9 +243,7 @@ def test_alignment_none_trains(chain: Floats) -> None:
     """Frames that are not aligned are modelled as they stand: all D N coordinates are features."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pipeline, _ = fit(
-            _chunk(chain), Topology.anonymous(12), TrainConfig(epochs=3, hidden=(16,), align="none"), device="cpu"
-        )
+        pipeline, _ = fit(_chunk(chain), Topology.anonymous(12), TrainConfig(epochs=3, hidden=(16,), align="none"))
     assert pipeline.vae.features.size == 24
     shifted = pipeline.encode(chain + np.float32(1.0))[0].latent
     assert np.abs(shifted - pipeline.encode(chain)[0].latent).max() > 1e-4
@@ -250,7 +255,7 @@ def test_the_reference_sees_training_frames_alone(chain: Floats) -> None:
     other = chain.copy()
     other[held] = other[held][::-1, ::-1] * np.float32(1.3)
     config = TrainConfig(epochs=2, hidden=(8,))
-    pipelines = [fit(_chunk(x), Topology.anonymous(12), config, device="cpu")[0] for x in (chain, other)]
+    pipelines = [fit(_chunk(x), Topology.anonymous(12), config)[0] for x in (chain, other)]
     np.testing.assert_array_equal(pipelines[0].alignment.reference, pipelines[1].alignment.reference)
     assert torch.equal(pipelines[0].vae.features.v, pipelines[1].vae.features.v)
 

@@ -13,7 +13,7 @@ import torch
 from trajvae import TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.latents import LATENTS
-from trajvae.models.pipeline import ModelSizes, build_vae
+from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.training.batches import InMemoryBatches
 from trajvae.training.schedule import Schedule

@@ -16,8 +16,8 @@ from trajvae.molecule.observables import dihedral
 from trajvae.readers import open_source
 from trajvae.readers.data_set import Chunk, join_chunks
 from trajvae.topology import Topology
-from trajvae.training.fit import fit
 from trajvae.training.frame_source import InMemoryFrames
+from trajvae.training.prepared import prepare_frames
 from trajvae.training.unlike_blocks import blocks_of, describe_unlike, fingerprints, first_of_kind, split, unlike_blocks
 
 QUICK = TrainConfig(epochs=2, hidden=(8,))
@@ -29,6 +29,11 @@ def chunk_of(*files):
     """Frames of several files as they are read."""
     parts = [Chunk.of_run(x) for x in files]
     return join_chunks([replace(part, file=part.file + k) for k, part in enumerate(parts)])
+
+
+def _trained(chunk, config):
+    """A model of a chain of twelve beads and its record."""
+    return prepare_frames(InMemoryFrames(chunk), Topology.anonymous(12), config, device="cpu").run()
 
 
 def divided(chunk, names=()):
@@ -120,10 +125,9 @@ def test_fewer_different_frames_than_can_be_learned_from_are_refused(chain):
 def test_training_reports_copies(chain):
     """In the figures, and no held-out frame among those trained on."""
     with pytest.warns(TrajvaeWarning, match="are exact copies"):
-        _, record = fit(InMemoryFrames(chunk_of(chain, chain[:100])), Topology.anonymous(12), QUICK, device="cpu")
-    assert record.figures["copies"] == 100
-    _, plain = fit(InMemoryFrames(chunk_of(chain)), Topology.anonymous(12), QUICK, device="cpu")
-    assert plain.figures["copies"] == 0
+        copied = _trained(chunk_of(chain, chain[:100]), QUICK)
+    assert copied.record.figures["copies"] == 100
+    assert _trained(chunk_of(chain), QUICK).record.figures["copies"] == 0
 
 
 @pytest.mark.parametrize(
@@ -139,12 +143,7 @@ def test_training_reports_copies(chain):
 def test_more_latent_dimensions_than_frames_are_refused(chain, options, words):
     """Of five frames one is for validation and one is held out; whatever says the dimension."""
     with pytest.raises(OptionError, match=words):
-        fit(
-            InMemoryFrames(chunk_of(chain[:5])),
-            Topology.anonymous(12),
-            TrainConfig(epochs=1, hidden=(8,), **options),
-            device="cpu",
-        )
+        _trained(chunk_of(chain[:5]), TrainConfig(epochs=1, hidden=(8,), **options))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from trajvae import TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.errors import TrajvaeError
 from trajvae.models import vae as vae_module
-from trajvae.models.pipeline import ModelSizes, build_vae
+from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.runtime.threads import small_work
 from trajvae.training.batches import InMemoryBatches

@@ -18,7 +18,7 @@ from trajvae.errors import ModelError, OptionError, OutputError, ReadError, Stop
 from trajvae.readers.sources import Reading, open_source
 from trajvae.runtime.memory import parse_memory
 from trajvae.store import model_status
-from trajvae.training.session import open_frame_source
+from trajvae.training.frame_source import open_frame_source
 from trajvae.training.unlike_blocks import fingerprints
 from trajvae.typing import Floats
 

@@ -15,7 +15,8 @@ from trajvae.errors import ModelError
 from trajvae.models.devices import choose_device
 from trajvae.models.model_file_checks import Budget, check_values, damaged, numbers_in
 from trajvae.models.partition import HELD_OUT, TRAINING
-from trajvae.models.pipeline import ModelSizes, Pipeline, build_vae
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.pipeline_parts import ModelSizes, PipelineParts, build_vae
 from trajvae.models.record import TrainingRecord
 from trajvae.models.summary import check_summary
 from trajvae.molecule.validity import Validity
@@ -56,7 +57,7 @@ class ModelParts(NamedTuple):
     command: str
 
 
-def groups_of(pipeline: Pipeline) -> dict[str, Any]:
+def groups_of(pipeline: PipelineParts) -> dict[str, Any]:
     """Return the weights, and what frames are aligned by."""
     return {
         "weights": {k: v.detach().cpu().numpy() for k, v in pipeline.vae.state_dict().items()},
@@ -70,7 +71,7 @@ def hash_of(pipeline: Pipeline) -> str:
     return model_hash(pipeline.config.to_dict(), pipeline.alignment.reference, groups_of(pipeline))
 
 
-def config_of(pipeline: Pipeline, selection: str) -> dict[str, Any]:
+def config_of(pipeline: PipelineParts, selection: str) -> dict[str, Any]:
     """Return the options of a model as JSON takes them."""
     return {**pipeline.config.to_dict(), "sizes": dataclasses.asdict(pipeline.sizes), "selection": selection}
 
@@ -115,8 +116,8 @@ def unpack(stored: ModelContents, device: str, path: str) -> ModelParts:
         return _assembled(stored, at)
 
 
-def built(stored: ModelContents, device: torch.device) -> Pipeline:
-    """Return the pipeline that a file's options and weights make."""
+def parts_in(stored: ModelContents, device: torch.device) -> PipelineParts:
+    """Return the parts of a pipeline that a file's options and weights make."""
     check_types(ModelSizes, stored.config["sizes"])
     check_values(stored.groups)
     config = TrainConfig.from_dict(stored.config)
@@ -131,12 +132,12 @@ def built(stored: ModelContents, device: torch.device) -> Pipeline:
         vae = build_vae(config, alignment, sizes)
     vae.load_state_dict({k: torch.as_tensor(np.asarray(v)) for k, v in groups["weights"].items()})
     topology = Topology.from_arrays(groups["topology"])
-    return Pipeline(config, sizes, topology, alignment, vae, device)
+    return PipelineParts(config, sizes, topology, alignment, vae, device)
 
 
 @torch.inference_mode(False)
 def _assembled(stored: ModelContents, device: torch.device) -> ModelParts:
-    pipeline = built(stored, device)
+    pipeline = Pipeline.of(parts_in(stored, device))
     check_summary(stored.summary)
     record = _record(stored.groups, stored.summary)
     files = stored.groups["training"]["files"].tolist()

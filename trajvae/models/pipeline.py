@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
-from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -13,61 +12,21 @@ from torch import Tensor
 
 from trajvae.alignment.align import Alignment, pairwise_rmsd
 from trajvae.config import TrainConfig
-from trajvae.errors import ModelError, OptionError
-from trajvae.features import NO_STRUCTURE, Features, FeatureSizes, features_of
-from trajvae.latents import Params, make_latent
-from trajvae.likelihoods import make_likelihood
+from trajvae.errors import ModelError
+from trajvae.features import NO_STRUCTURE
+from trajvae.latents import Params
 from trajvae.models.encoded import Posterior, Reconstruction
 from trajvae.models.fused_encoder import FusedEncoder, WeightsVersion, fuse, weights_version
+from trajvae.models.pipeline_parts import ModelSizes, PipelineParts
 from trajvae.models.vae import VAE
 from trajvae.networks import MLP
 from trajvae.topology import Topology
 from trajvae.typing import Float64, Floats
 
-_CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
-
 _FAR = 1e30  # Å
 
 
-@dataclass(frozen=True)
-class ModelSizes:
-    """Hold the sizes of features and likelihood that, with the options, fix the arrays' shapes."""
-
-    n_inputs: int
-    likelihood: str
-    floor: float
-    n_train: int
-    n_angular: int = 0
-    baseline: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.floor < math.inf:
-            raise OptionError(f"the floor of the noise must be above 0, got {self.floor}")
-        if min(self.n_inputs, self.n_train) < 1 or min(self.n_angular, self.baseline) < 0:
-            raise OptionError(f"sizes must not be below 0, nor inputs and frames 0, got {self}")
-
-    @property
-    def shape(self) -> FeatureSizes:
-        """Sizes of the features."""
-        return FeatureSizes(self.n_inputs, self.n_angular, self.baseline)
-
-
-def build_vae(config: TrainConfig, alignment: Alignment, sizes: ModelSizes, features: Features | None = None) -> VAE:
-    """Return a VAE with fresh weights drawn from the config's seed; without features, with blank ones to be loaded."""
-    features = features or features_of(config.features).empty(alignment, sizes.shape)
-    generator = torch.Generator().manual_seed(config.seed)
-    latent = make_latent(config.backend, config.latent_dim, config.latent_settings())
-    encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator)
-    own = torch.Generator().manual_seed(config.seed + 1)
-    likelihood = make_likelihood(sizes.likelihood, features, sizes.floor, sizes.n_train, config.torsions, own)
-    decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator)
-    if latent.flat and "loc" in likelihood.param_sizes:
-        for network in (encoder, decoder):
-            network.start_linear("loc", min(latent.dim, features.input_size))
-    return VAE(features, encoder, latent, decoder, likelihood)
-
-
-class Pipeline:
+class Pipeline(PipelineParts):
     """Hold a trained VAE with the steps from frames to latent points and back.
 
     Parameters
@@ -90,26 +49,15 @@ class Pipeline:
         vae: VAE,
         device: torch.device,
     ) -> None:
-        self.config, self.sizes, self.topology, self.alignment = config, sizes, topology, alignment
-        self.device = device
-        self.vae = vae.to(device).eval().requires_grad_(False)
+        super().__init__(config, sizes, topology, alignment, vae, device)
+        self.vae.eval().requires_grad_(False)
         self._double: VAE | None = None
         self._entrance: tuple[WeightsVersion, FusedEncoder | None] | None = None
 
-    @property
-    def dimension(self) -> int:
-        """Number of spatial dimensions, D."""
-        return int(self.alignment.reference.shape[1])
-
-    @property
-    def n_atoms(self) -> int:
-        """Number of selected atoms."""
-        return self.topology.n_atoms
-
-    @property
-    def chunk(self) -> int:
-        """Number of frames that are computed at once."""
-        return int(np.clip(_CHUNK_NUMBERS // self.alignment.reference.size, 1, self.vae.latent.rows_at_once))
+    @classmethod
+    def of(cls, parts: PipelineParts) -> Self:
+        """Return the pipeline of parts whose training is done: its weights change no more."""
+        return cls(parts.config, parts.sizes, parts.topology, parts.alignment, parts.vae, parts.device)
 
     def comparison_hash(self) -> str:
         """Return the SHA-256 of features, alignment, reference and weights: ELBOs compare where it is equal."""
@@ -128,18 +76,11 @@ class Pipeline:
                 self._double = copy.deepcopy(self.vae).double()
         return self._double
 
-    def targets(self, aligned: Floats) -> Tensor:
-        """Return the targets (T, F) of aligned frames (T, N, D), computed in float64."""
-        return self.vae.features.targets(self._tensor(aligned))
-
     @torch.no_grad()
     def log_jacobian(self, aligned: Floats) -> Float64:
         """Return the log Jacobian of aligned frames (T, N, D), (T,): an ELBO less it compares between features."""
         pieces = [aligned[i : i + self.chunk] for i in range(0, len(aligned), self.chunk)]
         return np.concatenate([_numpy(self.vae.features.log_jacobian(self.targets(x))) for x in pieces])
-
-    def _tensor(self, x: Floats) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64)).to(self.device)
 
     @torch.no_grad()
     def encode(self, positions: Floats) -> tuple[Posterior, Floats]:

@@ -23,6 +23,7 @@ from trajvae.outputs.judging.verdicts import judge_embedding
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
 from trajvae.store import Header, Quantity, table_file
+from trajvae.training.frame_source import FrameSource
 from trajvae.typing import Bool, Float64, Floats, Int64
 
 _FIGURES = ("elbo", "rmsd", "pca_rmsd")  # of a reconstruction: their means are reported
@@ -167,7 +168,7 @@ class Embedding(Displayed):
 
 def embed(
     pipeline: Pipeline,
-    frames: Frames,
+    frames: Frames | FrameSource,
     progress: Progress | None = None,
     *,
     rmsd: bool = True,
@@ -179,7 +180,7 @@ def embed(
     Parameters
     ----------
     pipeline : Pipeline
-    frames : Frames
+    frames : Frames or FrameSource
     progress : callable, optional
         Called with (frames done, frames in all).
     rmsd : bool
@@ -203,7 +204,7 @@ def embed(
 def embed_to(
     path: Path,
     pipeline: Pipeline,
-    frames: Frames,
+    frames: Frames | FrameSource,
     progress: Progress | None = None,
     *,
     command: str,
@@ -258,7 +259,9 @@ class _Piece(NamedTuple):
     jump: Float64
 
 
-def _pieces(pipeline: Pipeline, frames: Frames, progress: Progress | None, *, rmsd: bool) -> Iterator[_Piece]:
+def _pieces(
+    pipeline: Pipeline, frames: Frames | FrameSource, progress: Progress | None, *, rmsd: bool
+) -> Iterator[_Piece]:
     """Encode chunk after chunk, and measure the jump to each frame from the one that it follows."""
     generator, done = torch.Generator(pipeline.device).manual_seed(0), 0
     last: Floats | None = None

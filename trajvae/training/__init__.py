@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trajvae.training.session import resume
+    from trajvae.training.session import prepare, resume
 
-__all__ = ["resume"]
+__all__ = ["prepare", "resume"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,16 +1,20 @@
-"""The frames that a model is trained on: in memory, or read as often as they are needed."""
+"""The frames that a model is trained on: in memory, or read from their files as often as they are needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
-from trajvae.readers.data_set import Chunk, Frames
+from trajvae.readers.data_set import Chunk, Frames, join_chunks
 from trajvae.runtime.progress import measured
 from trajvae.typing import Floats, Int64
+
+_BYTES = {"cartesian": 50, "internal": 110, "auto": 110}  # a coordinate that training in memory takes
+_MOST = 50_000  # frames that a streamed training's alignment and features are fitted to
 
 
 class FrameSource(Protocol):
@@ -18,7 +22,6 @@ class FrameSource(Protocol):
 
     Attributes
     ----------
-    file, frame : ndarray of int64, shape (T,)
     streamed : bool
         Whether frames are read anew every time.
     """
@@ -26,35 +29,76 @@ class FrameSource(Protocol):
     streamed: bool
 
     @property
+    def names(self) -> list[str]:
+        """Names of the files; none where frames come from nowhere in particular."""
+        ...
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames, T."""
+        ...
+
+    @property
     def file(self) -> Int64:
-        """Number of each frame's file."""
+        """Number of each frame's file, (T,)."""
         ...
 
     @property
     def frame(self) -> Int64:
-        """Number of each frame in its file."""
+        """Number of each frame in its file, (T,)."""
         ...
 
     def fitting_frames(self) -> tuple[Int64, Floats]:
         """Return the indices and the frames that alignment and features are fitted to: all, or evenly spread ones."""
         ...
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """Yield all frames, at most `size` at a time."""
+    def chunks(self, size: int | None = None) -> Iterator[Chunk]:
+        """Yield all frames, at most `size` at a time; by default in the chunks that their files are read in."""
         ...
 
 
-def _told(chunks: Iterator[Chunk], total: int) -> Iterator[Chunk]:
+def open_frame_source(frames: Frames, features: str, memory: float) -> FrameSource:
+    """Return frames as training takes them: read at once where they fit into memory (bytes), else streamed."""
+    a_frame = frames.topology.n_atoms * len(frames.axes) * _BYTES.get(features, max(_BYTES.values()))
+    if frames.n_frames * a_frame <= memory:
+        return InMemoryFrames.read(frames)
+    return StreamedFrames(frames, int(min(_MOST, memory / (4 * a_frame))))
+
+
+def _with_progress(chunks: Iterator[Chunk], total: int) -> Iterator[Chunk]:
     """Chunks as a stage of the work: whoever asks for all frames before or after training takes a while."""
     return measured(chunks, lambda c: c.file, "going through the frames", "frame", total)
 
 
 @dataclass(frozen=True, eq=False)
 class InMemoryFrames:
-    """Provide frames that were read already."""
+    """Provide frames that were read already.
+
+    Attributes
+    ----------
+    chunk : Chunk
+        All of them.
+    names : list of str
+        Names of the files.
+    lengths : sequence of int
+        Lengths of the chunks in which they were read; all in one by default.
+    """
 
     chunk: Chunk
+    names: list[str] = field(default_factory=list)
+    lengths: Sequence[int] = ()
     streamed = False
+
+    @classmethod
+    def read(cls, frames: Frames) -> InMemoryFrames:
+        """Read all frames of a data set."""
+        pieces = list(measured(frames.chunks(), lambda c: c.file, "reading", "frame", frames.n_frames))
+        return cls(join_chunks(pieces), frames.names, [len(piece.file) for piece in pieces])
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames, T."""
+        return len(self.chunk.positions)
 
     @property
     def file(self) -> Int64:
@@ -70,10 +114,14 @@ class InMemoryFrames:
         """Return the indices of all frames, and the frames."""
         return np.arange(len(self.chunk.positions)), self.chunk.positions
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """Yield all frames, at most `size` at a time."""
-        c, starts = self.chunk, range(0, len(self.chunk.positions), size)
-        yield from _told((c[i : i + size] for i in starts), len(c.positions))
+    def chunks(self, size: int | None = None) -> Iterator[Chunk]:
+        """Yield all frames, at most `size` at a time; by default in the chunks in which they were read."""
+        if size is None:
+            ends = np.cumsum(self.lengths or [self.n_frames])
+            yield from (self.chunk[first:last] for first, last in pairwise([0, *ends.tolist()]))
+        else:
+            pieces = (self.chunk[i : i + size] for i in range(0, self.n_frames, size))
+            yield from _with_progress(pieces, self.n_frames)
 
 
 class StreamedFrames:
@@ -90,6 +138,7 @@ class StreamedFrames:
 
     def __init__(self, frames: Frames, most: int) -> None:
         self.frames, self.most = frames, max(most, 5)
+        self.names, self.n_frames = frames.names, frames.n_frames
         self.file, self.frame = frames.origins()
         self._some: Floats | None = None
 
@@ -103,6 +152,7 @@ class StreamedFrames:
             self._some = self.frames.every(step).read().positions
         return np.arange(0, len(self.file), step), self._some
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """Yield all frames, at most `size` at a time."""
-        return _told(self.frames.chunks(size), len(self.file))
+    def chunks(self, size: int | None = None) -> Iterator[Chunk]:
+        """Yield all frames, at most `size` at a time; by default in chunks near 16 MB."""
+        chunks = self.frames.chunks(size)
+        return chunks if size is None else _with_progress(chunks, self.n_frames)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from trajvae.typing import AnyArray
 
@@ -22,7 +22,7 @@ class TrainingOutcome:
     batch_size : int
     began : float
         When the training began, by the monotonic clock.
-    found : dict
+    found : mapping
         What was found of the frames before the first step: `copies`, and `feature_choice` where there was a choice.
     names : list of str
         The trajectories' names, for messages.
@@ -32,7 +32,7 @@ class TrainingOutcome:
     kept_epoch: int
     batch_size: int
     began: float
-    found: dict[str, Any]
+    found: Mapping[str, object]
     names: list[str]
 
     @property
@@ -44,7 +44,7 @@ class TrainingOutcome:
         """Return the seconds since the training began."""
         return round(time.monotonic() - self.began, 2)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, object]:
         """Return the figures that the training itself reports."""
         return {
             "epochs": self.epochs,

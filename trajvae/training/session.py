@@ -1,161 +1,111 @@
-"""Trainings from a source to a model: in memory or streamed, with checkpoints, and gone on with after a stop."""
+"""The door to training: prepare one from any source, or from the checkpoint of one that stopped."""
 
 from __future__ import annotations
 
 import dataclasses
-import logging
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, ReadError
+from trajvae.keywords import check_keywords
 from trajvae.models.model_file import ModelParts
-from trajvae.models.record import TrainingRecord
-from trajvae.readers.data_set import Frames
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, selection_of
 from trajvae.runtime.memory import parse_memory
 from trajvae.store import hold_outputs, read_model
-from trajvae.training.checkpoint_file import Origin, from_checkpoint
-from trajvae.training.checkpoint_ownership import is_own
-from trajvae.training.checkpoints import CHECKPOINT_SECONDS, Checkpointer
+from trajvae.training.checkpoints.file import from_checkpoint
+from trajvae.training.checkpoints.ownership import is_own
+from trajvae.training.checkpoints.resuming import check_asked, check_function, check_names
+from trajvae.training.checkpoints.writer import CHECKPOINT_SECONDS
 from trajvae.training.evaluation import Regulariser
-from trajvae.training.fit import are_frames_of, continue_training, fit
-from trajvae.training.frame_source import FrameSource, InMemoryFrames, StreamedFrames
-from trajvae.training.resuming import check_asked, check_function, check_names
+from trajvae.training.frame_source import open_frame_source
+from trajvae.training.prepared import PreparedTraining, StoppedTraining, prepare_frames
+from trajvae.training.same_frames import are_frames_of
 from trajvae.training.trainer import Progress
-from trajvae.typing import Floats
-from trajvae.user_functions import importing, names_given
-
-_LOGGER = logging.getLogger("trajvae")
-
-_BYTES = {"cartesian": 50, "internal": 110, "auto": 110}  # a coordinate that training in memory takes
-_POOL = 1 / 16  # of the memory that rows of a streamed training may take while they are shuffled
-_MOST = 50_000  # frames that a streamed training's alignment and features are fitted to
+from trajvae.user_functions import names_given
 
 
-def open_frame_source(frames: Frames, features: str, memory: float) -> FrameSource:
-    """Return frames as training takes them: read at once where they fit into memory (bytes), else streamed."""
-    a_frame = frames.topology.n_atoms * len(frames.axes) * _BYTES.get(features, max(_BYTES.values()))
-    if frames.n_frames * a_frame <= memory:
-        return InMemoryFrames(frames.read())
-    return StreamedFrames(frames, int(min(_MOST, memory / (4 * a_frame))))
-
-
-def train(
+@check_keywords
+def prepare(
     source: Any,
     config: TrainConfig | None = None,
     *,
     reading: Reading | None = None,
     inputs: Any = None,
-    regulariser: Regulariser | None = None,
-    progress: Progress | None = None,
     device: str = "auto",
-    command: str = "Model.train",
-    checkpoint: str | Path | None = None,
-    every: float = CHECKPOINT_SECONDS,
-    asked: Callable[[], bool] = lambda: False,
     memory: str | float | None = None,
-    force: bool = False,
-) -> ModelParts:
-    """Read, align and train; the options are those of `Model.train`."""
+    command: str = "Model.train",
+) -> PreparedTraining:
+    """Open frames, and read them where they fit into memory.
+
+    Parameters
+    ----------
+    source : str, Path, ndarray, Universe, AtomGroup, mdtraj.Trajectory, or a sequence of such
+        Paths may be globs; arrays are (T, N, D) in Å.
+    config, reading : TrainConfig, Reading, optional
+    inputs : optional
+        A source of as many frames of the same atoms that the encoder sees instead, such as noisy ones.
+    device : {"auto", "cpu", "cuda"}
+    memory : str or float, optional
+        Such as "2GB": where the frames take more, they are streamed. By default half of the machine's.
+    command : str
+        What the model's file says it was made by.
+
+    Returns
+    -------
+    PreparedTraining
+        `describe()` says what the training will be done on, `run()` trains.
+
+    Raises
+    ------
+    ReadError
+        A file is missing, damaged, or does not fit the topology.
+    OptionError
+        No such amount of memory.
+
+    Examples
+    --------
+    >>> from trajvae.training import prepare
+    >>> training = prepare("traj.dcd")                 # doctest: +SKIP
+    >>> training.describe().frames                     # doctest: +SKIP
+    >>> pipeline, record, *rest = training.run()       # doctest: +SKIP
+    """
     config, reading = config or TrainConfig(), reading or Reading()
     reading = dataclasses.replace(reading, select=reading.select or config.select)
     config = dataclasses.replace(config, select=selection_of(source, reading.select))
     frames = open_source(source, reading)
     frame_source = open_frame_source(frames, config.features, parse_memory(memory))
-    return train_frames(
-        frames,
+    return prepare_frames(
         frame_source,
+        frames.topology,
         config,
-        reading=reading,
-        inputs=None if inputs is None else open_source(inputs, reading).read().positions,
-        regulariser=regulariser,
-        progress=progress,
+        selection=frames.selection,
+        precision=frames.precision,
         device=device,
-        command=command,
-        checkpoint=checkpoint,
-        every=every,
-        asked=asked,
         memory=memory,
-        force=force,
+        reading=reading,
+        command=command,
+        inputs=None if inputs is None else open_source(inputs, reading).read().positions,
     )
 
 
-def train_frames(
-    frames: Frames,
-    frame_source: FrameSource,
-    config: TrainConfig,
-    *,
-    reading: Reading | None = None,
-    inputs: Floats | None = None,
-    regulariser: Regulariser | None = None,
-    progress: Progress | None = None,
-    device: str = "auto",
-    command: str = "Model.train",
-    checkpoint: str | Path | None = None,
-    every: float = CHECKPOINT_SECONDS,
-    asked: Callable[[], bool] = lambda: False,
-    memory: str | float | None = None,
-    force: bool = False,
-) -> ModelParts:
-    """Train on opened frames; the options are those of `Model.train`, but `inputs` are positions (T, N, D) in Å.
-
-    Raises
-    ------
-    OutputError
-        The checkpoint's file exists and `force` is off, cannot be written, or is being written by another process.
-    """
-    allowed, plain = parse_memory(memory), (reading or Reading()).to_dict()
-    origin = Origin(frames.names, frames.selection, command, config.to_dict(), plain, allowed)
-    keep, outputs = None, []
-    if checkpoint is not None:
-        outputs = [Path(checkpoint)]
-        keep = Checkpointer(Path(checkpoint), origin, every, asked, force=force)
-    with hold_outputs(outputs, force=force):
-        pipeline, record = fit(
-            frame_source,
-            frames.topology,
-            config,
-            precision=frames.precision,
-            device=device,
-            names=frames.names,
-            inputs=inputs,
-            regulariser=regulariser,
-            memory=allowed * _POOL,
-            progress=progress,
-            checkpoint=keep,
-        )
-    _log(record)
-    return ModelParts(pipeline, record, frames.names, frames.selection, command)
-
-
-def _log(record: TrainingRecord) -> None:
-    """Log what training came to."""
-    f = record.figures
-    kept = f" and kept epoch {f['kept_epoch']}" if "kept_epoch" in f else ""
-    _LOGGER.info(
-        "trained %d epochs%s, on %s features (likelihood %s); held-out frames: ELBO %.2f nats, RMSD %.3f Å",
-        *(f["epochs"], kept, f["feature_kind"], f["likelihood"], f["elbo"], f["rmsd"]),
-    )
-
-
+@check_keywords
 def resume(
     path: str | Path,
     source: Any = None,
     reading: Reading | None = None,
     *,
-    asked_for: dict[str, Any] | None = None,
+    asked_for: Mapping[str, Any] | None = None,
     device: str = "auto",
     every: float = CHECKPOINT_SECONDS,
-    asked: Callable[[], bool] = lambda: False,
+    asked: Callable[[], bool] | None = None,
     memory: str | float | None = None,
     regulariser: Regulariser | None = None,
     progress: Progress | None = None,
 ) -> ModelParts:
-    """Go on with a training that stopped, as if it had not.
+    """Continue a training that stopped, as if it had not.
 
     Parameters
     ----------
@@ -163,7 +113,7 @@ def resume(
         The model file that its checkpoints were written to.
     source, reading : optional
         The frames, where they are elsewhere now, or were no files.
-    asked_for : dict, optional
+    asked_for : mapping, optional
         Options that must be those it began with; a MODULE:FUNCTION among its settings must be given again here.
     device, every, asked, memory, regulariser, progress : optional
         As in `Model.train`.
@@ -181,38 +131,29 @@ def resume(
         Another process, or another thread, trains it, or it cannot be written.
     """
     with hold_outputs([Path(path)], going_on=True):
-        return _resumed(
-            Path(path),
-            source,
-            reading,
-            asked_for=asked_for or {},
-            device=device,
-            memory=memory,
-            checkpointer=partial(Checkpointer, every=every, asked=asked, written=True),
-            regulariser=regulariser,
-            progress=progress,
-        )
+        prepared = prepare_to_resume(path, source, reading, asked_for=asked_for, device=device, memory=memory)
+        return prepared.run(regulariser=regulariser, progress=progress, every=every, asked=asked)
 
 
-def _resumed(
-    path: Path,
-    source: Any,
-    reading: Reading | None,
+def prepare_to_resume(
+    path: str | Path,
+    source: Any = None,
+    reading: Reading | None = None,
     *,
-    asked_for: dict[str, Any],
-    device: str,
-    memory: str | float | None,
-    checkpointer: Callable[[Path, Origin], Checkpointer],
-    regulariser: Regulariser | None,
-    progress: Progress | None,
-) -> ModelParts:
-    """Go on with the training of a file that is held."""
-    stored = read_model(path)
+    asked_for: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    memory: str | float | None = None,
+) -> PreparedTraining:
+    """Read the checkpoint of a training that stopped, and open its frames; parameters and errors are `resume`'s.
+
+    Whoever calls this holds the file until the training has run: see `hold_outputs`.
+    """
+    stored, asked_for = read_model(Path(path)), asked_for or {}
     if stored.status != "training":
         raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
     given = asked_for.get("settings") or {}
     check_function(str(path), stored.config.get("settings"), given)
-    prepared, at, origin = from_checkpoint(stored, device, str(path))
+    parts, at, origin = from_checkpoint(stored, device, str(path))
     check_asked(str(path), asked_for, origin.asked)
     if not is_own(origin._asdict(), stored.config.get("origin_code")):
         check_names(str(path), source, reading, origin.reading)
@@ -221,21 +162,20 @@ def _resumed(
     frames = open_source(origin.files if source is None else source, reading)
     allowed = origin.memory if memory is None else parse_memory(memory)
     frame_source = open_frame_source(frames, origin.asked["features"], allowed)
-    if len(prepared.parts.part) != frames.n_frames or not are_frames_of(prepared.fingerprint, frame_source):
+    if len(parts.partition.part) != frames.n_frames or not are_frames_of(parts.fingerprint, frame_source):
         raise ReadError(
-            f"these are not the frames that the training of '{path}' began with ({len(prepared.parts.part)}), equal to "
-            "the last bit and in the same precision: give the files that it began with, or begin anew with --force"
+            f"these are not the frames that the training of '{path}' began with ({len(parts.partition.part)}), equal "
+            "to the last bit and in the same precision: give the files that it began with, or begin anew with --force"
         )
-    keep = checkpointer(path, origin)
-    with importing(names_given(given)):
-        pipeline, record = continue_training(
-            prepared,
-            frame_source,
-            at=at,
-            regulariser=regulariser,
-            memory=allowed * _POOL,
-            progress=progress,
-            checkpoint=keep,
-        )
-    _log(record)
-    return ModelParts(pipeline, record, frames.names, frames.selection, origin.command)
+    return PreparedTraining(
+        frame_source,
+        frames.topology,
+        frames.selection,
+        parts.model.config,
+        device=device,
+        memory=allowed,
+        reading=reading,
+        command=origin.command,
+        functions=names_given(given),
+        stopped=StoppedTraining(Path(path), origin, parts, at),
+    )

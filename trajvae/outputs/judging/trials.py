@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +21,8 @@ from trajvae.readers.data_set import Chunk
 from trajvae.runtime.progress import stage
 from trajvae.runtime.threads import small_work
 from trajvae.topology import Topology
-from trajvae.training.fit import fit
 from trajvae.training.frame_source import InMemoryFrames
+from trajvae.training.prepared import prepare_frames
 from trajvae.typing import Float64, Int64
 
 EPOCHS = 50
@@ -158,10 +157,11 @@ class _Job:
 
 def _work(job: _Job) -> Trial:
     with stage(f"training {job.name}", "epoch") as tell:
-        extra: dict[str, Any] = {"precision": job.precision, "device": job.device}
-        frame_source = InMemoryFrames(job.chunk)
-        pipeline, record = fit(frame_source, job.topology, job.config, **extra, progress=lambda done, *_: tell(done))
-    return examine(job.name, pipeline, record, job.chunk, job.plan, job.config.seed)
+        training = prepare_frames(
+            InMemoryFrames(job.chunk), job.topology, job.config, precision=job.precision, device=job.device
+        )
+        trained = training.run(progress=lambda done, *_: tell(done))
+    return examine(job.name, trained.pipeline, trained.record, job.chunk, job.plan, job.config.seed)
 
 
 def _alone(job: _Job) -> Trial:
@@ -197,7 +197,7 @@ def train_all(
         By the name that results will have; epochs that are not given are at most 50.
     plan : ComparisonPlan
     precision, device
-        See `fit`.
+        As of `trajvae.training.prepared.PreparedTraining`.
     progress : callable, optional
         Called with (models done, models in all).
     """

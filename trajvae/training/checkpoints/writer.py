@@ -9,8 +9,8 @@ from pathlib import Path
 
 from trajvae.errors import OutputError, StoppedError, TrajvaeWarning
 from trajvae.store import ModelContents, write_model
-from trajvae.training.checkpoint_file import Origin, to_checkpoint
-from trajvae.training.fit import PreparedTraining
+from trajvae.training.checkpoints.file import Origin, to_checkpoint
+from trajvae.training.parts import TrainingParts
 from trajvae.training.state import Snapshot
 
 CHECKPOINT_SECONDS = 60.0
@@ -50,7 +50,7 @@ class Checkpointer:
         path: Path,
         origin: Origin,
         every: float = CHECKPOINT_SECONDS,
-        asked: Callable[[], bool] = lambda: False,
+        asked: Callable[[], bool] | None = None,
         *,
         written: bool = False,
         force: bool = False,
@@ -59,13 +59,13 @@ class Checkpointer:
         self.path, self.origin, self.every, self.asked = path, origin, every, asked
         self.due, self.written, self.warned = time.monotonic() + min(every, _FIRST), written, False
 
-    def __call__(self, prepared: PreparedTraining, take: Callable[[], Snapshot]) -> None:
+    def __call__(self, parts: TrainingParts, take: Callable[[], Snapshot]) -> None:
         """Write a checkpoint if one is due; called after every step."""
-        begins, stop = time.monotonic(), self.asked()
+        begins, stop = time.monotonic(), self.asked is not None and self.asked()
         if not stop and begins < self.due:
             return
         at = take()
-        refused = self._write(to_checkpoint(prepared, at, self.origin))
+        refused = self._write(to_checkpoint(parts, at, self.origin))
         ends = time.monotonic()
         self.due = ends + max(self.every, (ends - begins) / _SHARE)
         if stop:

@@ -13,14 +13,14 @@ from torch import Tensor
 from trajvae.config import TrainConfig, check_types
 from trajvae.errors import ModelError, OptionError
 from trajvae.models.devices import choose_device
-from trajvae.models.model_file import built, config_of, groups_of
+from trajvae.models.model_file import config_of, groups_of, parts_in
 from trajvae.models.model_file_checks import damaged
 from trajvae.models.partition import Partition
 from trajvae.readers.reading import Reading
 from trajvae.store import Header, ModelContents
-from trajvae.training.checkpoint_checks import check_snapshot
-from trajvae.training.checkpoint_ownership import sign_origin
-from trajvae.training.fit import PreparedTraining
+from trajvae.training.checkpoints.checks import check_snapshot
+from trajvae.training.checkpoints.ownership import sign_origin
+from trajvae.training.parts import TrainingParts
 from trajvae.training.state import Snapshot
 from trajvae.typing import Float64
 
@@ -52,22 +52,22 @@ class Origin(NamedTuple):
     memory: float
 
 
-def to_checkpoint(prepared: PreparedTraining, at: Snapshot, origin: Origin) -> ModelContents:
+def to_checkpoint(parts: TrainingParts, at: Snapshot, origin: Origin) -> ModelContents:
     """Return what is written of a training that is not complete."""
-    pipeline = prepared.pipeline
+    model = parts.model
     tensors = {k: {n: t.cpu().numpy() for n, t in getattr(at, k).items()} for k in _TENSORS}
     state: dict[str, Any] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
-    groups = {**groups_of(pipeline), "history": at.history, "optimiser": state, "part": prepared.parts.part}
+    groups = {**groups_of(model), "history": at.history, "optimiser": state, "part": parts.partition.part}
     config = {
-        **config_of(pipeline, origin.selection),
+        **config_of(model, origin.selection),
         "origin": origin._asdict(),
         "origin_code": sign_origin(origin._asdict()),
-        "mark": prepared.fingerprint,
-        "names": prepared.names,
+        "mark": parts.fingerprint,
+        "names": parts.names,
     }
-    summary = {"found": prepared.found, "seconds": time.monotonic() - prepared.since}
-    header = Header("model", origin.command, pipeline.config.seed)
-    return ModelContents(header, "training", config, summary, pipeline.alignment.reference, groups)
+    summary = {"found": parts.found, "seconds": time.monotonic() - parts.began}
+    header = Header("model", origin.command, model.config.seed)
+    return ModelContents(header, "training", config, summary, model.alignment.reference, groups)
 
 
 def _arrays(numbers: dict[str, float]) -> dict[str, Float64]:
@@ -78,7 +78,7 @@ def _tensors(arrays: dict[str, Any]) -> dict[str, Tensor]:
     return {name: torch.as_tensor(np.asarray(value)) for name, value in arrays.items()}
 
 
-def from_checkpoint(stored: ModelContents, device: str, path: str) -> tuple[PreparedTraining, Snapshot, Origin]:
+def from_checkpoint(stored: ModelContents, device: str, path: str) -> tuple[TrainingParts, Snapshot, Origin]:
     """Return a training made of what was read of a file.
 
     Raises
@@ -99,20 +99,22 @@ def from_checkpoint(stored: ModelContents, device: str, path: str) -> tuple[Prep
 
 
 @torch.inference_mode(False)
-def _restored(stored: ModelContents, device: torch.device) -> tuple[PreparedTraining, Snapshot, Origin]:
-    pipeline, state = built(stored, device), stored.groups["optimiser"]
-    since = time.monotonic() - float(stored.summary["seconds"])
-    parts = Partition(np.asarray(stored.groups["part"]).astype(np.int8))
-    if parts.part.ndim != 1 or not (parts.training.any() and parts.validation.any() and parts.held_out.any()):
+def _restored(stored: ModelContents, device: torch.device) -> tuple[TrainingParts, Snapshot, Origin]:
+    model, state = parts_in(stored, device), stored.groups["optimiser"]
+    began = time.monotonic() - float(stored.summary["seconds"])
+    partition = Partition(np.asarray(stored.groups["part"]).astype(np.int8))
+    if partition.part.ndim != 1 or not all(
+        use.any() for use in (partition.training, partition.validation, partition.held_out)
+    ):
         raise ModelError("its frames are not divided into training, validation and held-out ones")
     names, mark = [str(name) for name in stored.config["names"]], str(stored.config["mark"])
-    prepared = PreparedTraining(pipeline, parts, dict(stored.summary["found"]), names, mark, since)
+    parts = TrainingParts(model, partition, dict(stored.summary["found"]), names, mark, began)
     numbers: dict[str, Any] = {k: {n: float(v) for n, v in state.get(k, {}).items()} for k in ("numbers", "latent")}
     tensors: dict[str, Any] = {k: _tensors(state.get(k, {})) for k in _TENSORS}
-    at = Snapshot(weights=pipeline.vae.state_dict(), history=stored.groups["history"], **tensors, **numbers)
-    check_snapshot(at, pipeline.vae, device)
+    at = Snapshot(weights=model.vae.state_dict(), history=stored.groups["history"], **tensors, **numbers)
+    check_snapshot(at, model.vae, device)
     _check_origin(stored.config["origin"])
-    return prepared, at, Origin(**stored.config["origin"])
+    return parts, at, Origin(**stored.config["origin"])
 
 
 def _check_origin(values: dict[str, Any]) -> None:

@@ -1,0 +1,193 @@
+"""`ModelOutputs`: what a trained model is used for: encode, decode, generate, marginals, optimize, path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Unpack
+
+from trajvae.geometry.geodesic import GeodesicOptions
+from trajvae.keywords import spelled_out
+from trajvae.model_base import ModelBase
+from trajvae.models.encoding import encode_all
+from trajvae.outputs.conformations import Conformations
+from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, DrawingKeywords
+from trajvae.outputs.embed import Embedding, embed, embed_to
+from trajvae.outputs.generate import ConformationStream
+from trajvae.outputs.marginals import Marginals, marginals
+from trajvae.outputs.optimize import Search, optimize
+from trajvae.outputs.path import find_ends, path
+from trajvae.outputs.searching.best_frame import Observed
+from trajvae.outputs.searching.objectives import Goal, Objective, parse_objective
+from trajvae.readers.reading import Reading
+from trajvae.typing import Float64, Floats
+
+
+class ModelOutputs(ModelBase):
+    """Encode and decode with a trained model, and draw, compare and search by it."""
+
+    def encode(
+        self,
+        source: Any,
+        reading: Reading | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        rmsd: bool = True,
+    ) -> Embedding:
+        """Return latent coordinates of every frame of a source, which may be all that `Model.train` takes.
+
+        Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables
+        and no flags of the support, and latents are the same, in a third of the time from memory or DCD.
+        """
+        return embed(self.pipeline, self.open(source, reading), progress, rmsd=rmsd, record=self.record)
+
+    def encode_to(
+        self,
+        path: str | Path,
+        source: Any,
+        reading: Reading | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        seed: int = 0,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Write latent coordinates of every frame of a source as they are computed, and return their figures.
+
+        The file is the one that `encode(source).save(path)` writes, of any number of frames: memory does not grow with
+        it.
+
+        Parameters
+        ----------
+        path : str or Path
+            An `.h5` file that does not exist, or any with `force`.
+        source, reading : optional
+            As of `encode`.
+        progress : callable, optional
+            Called with (frames done, frames in all).
+        seed : int
+            The seed that the file names; the encoding itself is deterministic.
+        force : bool
+
+        Returns
+        -------
+        dict
+            `frames`, the means `elbo` (nats), `rmsd` and `pca_rmsd` (Å), the share `in_support`, and the verdict.
+
+        Raises
+        ------
+        OutputError
+            The file exists and `force` is off, or it cannot be written.
+        ModelError
+            The atoms differ from the model's.
+        """
+        return embed_to(
+            Path(path),
+            self.pipeline,
+            self.open(source, reading),
+            progress,
+            command="Model.encode_to",
+            seed=seed,
+            force=force,
+            record=self.record,
+        )
+
+    def decode(self, latent: Floats) -> Float64:
+        """Return mean conformations of latent points (n, ambient): positions (n, N, D) in Å."""
+        return self.pipeline.decode(latent)
+
+    @spelled_out(DrawingKeywords, DRAWING_DEFAULTS)
+    def generate(self, n: int, **drawing: Unpack[DrawingKeywords]) -> Conformations:
+        """Return new conformations in memory, with the options of `trajvae.outputs.generate.ConformationStream`."""
+        return ConformationStream(self.pipeline, self.record, n, **drawing).collect()
+
+    @spelled_out(DrawingKeywords, DRAWING_DEFAULTS)
+    def drawing(self, n: int, **drawing: Unpack[DrawingKeywords]) -> ConformationStream:
+        """Return what `generate` draws, not drawn yet: iterate over pieces, or `save` as many as the disk holds."""
+        return ConformationStream(self.pipeline, self.record, n, **drawing)
+
+    def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
+        """Compare simulation and model, observable by observable; without a source, on the frames the model keeps."""
+        positions = None if source is None else self.open(source, reading).read().positions
+        return marginals(self.pipeline, self.record, positions, seed=seed)
+
+    def optimize(
+        self,
+        objective: Objective,
+        *,
+        goal: str | float = "min",
+        of: str = "sample",
+        seed: int = 0,
+        source: Any = None,
+        reading: Reading | None = None,
+        search: Search | None = None,
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> Conformations:
+        """Find structures that optimise an observable.
+
+        Parameters
+        ----------
+        objective : str, Observable or callable
+            See `parse_objective`.
+        goal : {"min", "max"} or float, a float for a periodic objective
+        of : {"sample", "mean"}
+        source : optional
+            Simulated frames to compare with, beside those that the model keeps.
+        """
+        reading, observed = reading or Reading(), None
+        followed = parse_objective(objective, self.pipeline, reading.first_topology)
+        Goal(str(goal), followed.period)  # a wrong one is refused before the source is read
+        if source is not None:
+            observed = Observed.of_frames(self.open(source, reading), followed)
+        return optimize(
+            self.pipeline,
+            self.record,
+            followed,
+            goal=str(goal),
+            of=of,
+            seed=seed,
+            observed=observed,
+            search=search,
+            progress=progress,
+            files=self.files,
+        )
+
+    def path(
+        self,
+        start: int | str | Path,
+        end: int | str | Path,
+        *,
+        metric: str = "density",
+        frames: int = 50,
+        curve: str = "spline",
+        descent: GeodesicOptions | None = None,
+        seed: int = 0,
+        source: Any = None,
+        reading: Reading | None = None,
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> Conformations:
+        """Find the geodesic between two conformations, and decode it.
+
+        Parameters
+        ----------
+        start, end : int, str or Path
+            Numbers of frames (from 0, of the training frames or of the source), or structure files.
+        source : optional
+            Simulated frames that numbers count and in which the nearest are looked for, instead of those kept.
+        """
+        reading, latent, simulated = reading or Reading(), self.record.latent, None
+        if source is not None:
+            simulated = self.open(source, reading).read().positions
+            latent = encode_all(self.pipeline, simulated).latent
+        ends = find_ends(self.pipeline, latent, (start, end), reading.first_topology)
+        return path(
+            self.pipeline,
+            self.record,
+            ends,
+            metric=metric,
+            frames=frames,
+            curve=curve,
+            descent=descent,
+            simulated=simulated,
+            seed=seed,
+            progress=progress,
+        )

@@ -1,0 +1,110 @@
+"""The parts of a pipeline while they are trained, and how they are made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trajvae.alignment.align import Alignment
+from trajvae.config import TrainConfig
+from trajvae.errors import OptionError
+from trajvae.features import Features, FeatureSizes, features_of
+from trajvae.latents import make_latent
+from trajvae.likelihoods import make_likelihood
+from trajvae.models.vae import VAE
+from trajvae.networks import MLP
+from trajvae.topology import Topology
+from trajvae.typing import Floats
+
+_CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
+
+
+@dataclass(frozen=True)
+class ModelSizes:
+    """Hold the sizes of features and likelihood that, with the options, fix the arrays' shapes."""
+
+    n_inputs: int
+    likelihood: str
+    floor: float
+    n_train: int
+    n_angular: int = 0
+    baseline: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.floor < math.inf:
+            raise OptionError(f"the floor of the noise must be above 0, got {self.floor}")
+        if min(self.n_inputs, self.n_train) < 1 or min(self.n_angular, self.baseline) < 0:
+            raise OptionError(f"sizes must not be below 0, nor inputs and frames 0, got {self}")
+
+    @property
+    def shape(self) -> FeatureSizes:
+        """Sizes of the features."""
+        return FeatureSizes(self.n_inputs, self.n_angular, self.baseline)
+
+
+def build_vae(config: TrainConfig, alignment: Alignment, sizes: ModelSizes, features: Features | None = None) -> VAE:
+    """Return a VAE with fresh weights drawn from the config's seed; without features, with blank ones to be loaded."""
+    features = features or features_of(config.features).empty(alignment, sizes.shape)
+    generator = torch.Generator().manual_seed(config.seed)
+    latent = make_latent(config.backend, config.latent_dim, config.latent_settings())
+    encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator)
+    own = torch.Generator().manual_seed(config.seed + 1)
+    likelihood = make_likelihood(sizes.likelihood, features, sizes.floor, sizes.n_train, config.torsions, own)
+    decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator)
+    if latent.flat and "loc" in likelihood.param_sizes:
+        for network in (encoder, decoder):
+            network.start_linear("loc", min(latent.dim, features.input_size))
+    return VAE(features, encoder, latent, decoder, likelihood)
+
+
+@dataclass(eq=False, repr=False)
+class PipelineParts:
+    """Hold the parts of a pipeline: what frames are aligned by, and networks whose weights a training may change.
+
+    Attributes
+    ----------
+    config : TrainConfig
+    sizes : ModelSizes
+    topology : Topology
+        Of the selected atoms.
+    alignment : Alignment
+    vae : VAE
+        It is moved to the device.
+    device : torch.device
+    """
+
+    config: TrainConfig
+    sizes: ModelSizes
+    topology: Topology
+    alignment: Alignment
+    vae: VAE
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        self.vae.to(self.device)
+
+    @property
+    def dimension(self) -> int:
+        """Number of spatial dimensions, D."""
+        return int(self.alignment.reference.shape[1])
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of selected atoms."""
+        return self.topology.n_atoms
+
+    @property
+    def chunk(self) -> int:
+        """Number of frames that are computed at once."""
+        return int(np.clip(_CHUNK_NUMBERS // self.alignment.reference.size, 1, self.vae.latent.rows_at_once))
+
+    def targets(self, aligned: Floats) -> Tensor:
+        """Return the targets (T, F) of aligned frames (T, N, D), computed in float64."""
+        return self.vae.features.targets(self._tensor(aligned))
+
+    def _tensor(self, x: Floats) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64)).to(self.device)

@@ -1,0 +1,139 @@
+"""The parts of a training: settled options, a division of the frames, fitted features, and fresh weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from trajvae.alignment.align import Alignment
+from trajvae.config import TrainConfig
+from trajvae.errors import OptionError, ReadError
+from trajvae.features import LEAST_FLOOR, Features, FittingData, features_of
+from trajvae.latents import resolve_settings
+from trajvae.likelihoods import default_likelihood
+from trajvae.models.devices import choose_device
+from trajvae.models.partition import Partition
+from trajvae.models.pipeline_parts import ModelSizes, PipelineParts, build_vae
+from trajvae.topology import Topology
+from trajvae.training.choose_features import choose_features
+from trajvae.training.frame_source import FrameSource
+from trajvae.training.same_frames import fingerprints_of
+from trajvae.training.unlike_blocks import split
+from trajvae.typing import Floats, Int64
+
+REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingParts:
+    """Hold what a training works on, from its first step to its last.
+
+    Attributes
+    ----------
+    model : PipelineParts
+        Its options are settled and its features are fitted; its weights change while the training runs.
+    partition : Partition
+        What each frame is used for.
+    found : mapping
+        What was found of the frames before the first step: `copies`, and `feature_choice` where there was a choice.
+    names : list of str
+        The trajectories' names, for messages.
+    fingerprint : str
+        The fingerprint of all frames, by which a resumed training knows them.
+    began : float
+        When the training began, by the monotonic clock.
+    """
+
+    model: PipelineParts
+    partition: Partition
+    found: Mapping[str, object]
+    names: list[str]
+    fingerprint: str
+    began: float
+
+
+def fit_parts(
+    frame_source: FrameSource, topology: Topology, config: TrainConfig, *, precision: float = 0.0, device: str = "auto"
+) -> TrainingParts:
+    """Settle options, divide frames, fit alignment and features, and make fresh weights.
+
+    Parameters
+    ----------
+    frame_source : FrameSource
+    topology : Topology
+    config : TrainConfig
+    precision : float
+        Resolution of the coordinates in Å; the likelihood's noise is never finer.
+    device : {"auto", "cpu", "cuda"}
+
+    Raises
+    ------
+    ReadError
+        Too few frames or atoms, or frames that are all equal.
+    OptionError
+        An option that the data do not allow.
+    """
+    began = time.monotonic()
+    index, some = frame_source.fitting_frames()
+    _check(some)
+    marks, fingerprint = fingerprints_of(frame_source)
+    config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
+    partition, copies = split(marks, frame_source.file, frame_source.frame, frame_source.names)
+    train = partition.training[index]
+    alignment = _alignment(config, some, topology, np.flatnonzero(train))
+    data = FittingData(alignment, topology, alignment.apply(some)[train], precision, config.latent_dim)
+    config, choice = choose_features(config, data)
+    config = dataclasses.replace(config, hidden=config.widths)
+    features = _learn_features(config, data)
+    sizes = _sizes(config, features, precision, int(partition.training.sum()))
+    vae = build_vae(config, alignment, sizes, features)
+    model = PipelineParts(config, sizes, topology, alignment, vae, choose_device(device))
+    return TrainingParts(model, partition, {**choice, **copies}, frame_source.names, fingerprint, began)
+
+
+def _check(positions: Floats) -> None:
+    """Refuse what cannot be learned from."""
+    if positions.shape[1] < 2:
+        raise ReadError(f"training needs at least 2 atoms, got {positions.shape[1]}: one atom has no shape")
+    if len(positions) < 5:
+        raise ReadError(f"training needs at least 5 frames, got {len(positions)}")
+    if float(np.ptp(positions, axis=0).max()) == 0.0:
+        raise ReadError(
+            f"all {len(positions)} frames are equal: there is nothing to learn; were the selected atoms held fixed?"
+        )
+    if float(np.ptp(positions[0], axis=0).max()) == 0.0:
+        raise ReadError("all atoms of the first frame stand at one point")
+
+
+def _alignment(config: TrainConfig, positions: Floats, topology: Topology, train: Int64) -> Alignment:
+    """The reference comes from training frames alone: held-out figures must not depend on what they are held from."""
+    step = max(1, -(-len(train) // REFERENCE_FRAMES))
+    weights = topology.masses if config.center == "mass" else (topology.masses > 0.0).astype(float)
+    return Alignment.fit(config.align, positions[train[::step]], weights)
+
+
+def _check_dimension(config: TrainConfig, what: str, most: int) -> None:
+    """Refuse more latent dimensions than training can distinguish."""
+    if config.latent_dim > most:
+        way = f"--latent-dim {most} is the most" if config.signature is None else "a --signature of fewer dimensions"
+        raise OptionError(f"latent_dim must not be above the number of {what}, {most}, got {config.latent_dim}: {way}")
+
+
+def _learn_features(config: TrainConfig, data: FittingData) -> Features:
+    """Features of the training frames."""
+    _check_dimension(config, "training frames", len(data.frames))
+    features = features_of(config.features).fit(data)
+    _check_dimension(config, "features", features.size)
+    return features
+
+
+def _sizes(config: TrainConfig, features: Features, precision: float, n_train: int) -> ModelSizes:
+    """Numbers that the data decide."""
+    likelihood = config.likelihood or default_likelihood(features, n_train)
+    shape = features.shape
+    floor = max(precision, LEAST_FLOOR)
+    return ModelSizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, shape.baseline)

@@ -1,0 +1,111 @@
+"""From the parts of a training to a trained pipeline, and the record of the training that a model keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+
+from trajvae.errors import ReadError
+from trajvae.models.partition import Partition
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.pipeline_parts import PipelineParts
+from trajvae.models.record import TrainingRecord
+from trajvae.training.batches import Batches, InMemoryBatches, Pair
+from trajvae.training.evaluation import Regulariser
+from trajvae.training.frame_source import FrameSource
+from trajvae.training.outcome import TrainingOutcome
+from trajvae.training.parts import TrainingParts
+from trajvae.training.schedule import schedule_of
+from trajvae.training.state import Snapshot
+from trajvae.training.streamed_batches import stream_batches
+from trajvae.training.summary import make_record
+from trajvae.training.trainer import Progress, Trainer
+from trajvae.typing import Floats
+
+Checkpoint = Callable[[TrainingParts, Callable[[], Snapshot]], None]
+
+
+def train_parts(
+    parts: TrainingParts,
+    frame_source: FrameSource,
+    *,
+    at: Snapshot | None = None,
+    inputs: Floats | None = None,
+    regulariser: Regulariser | None = None,
+    memory: float = math.inf,
+    progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Pipeline, TrainingRecord]:
+    """Train to the end, and measure what came of it.
+
+    Parameters
+    ----------
+    parts : TrainingParts
+        The weights of its networks are changed.
+    frame_source : FrameSource
+        The frames that the parts were fitted to.
+    at : Snapshot, optional
+        Where an earlier run of this training stood.
+    inputs : ndarray, shape (T, N, D), optional
+        What the encoder sees in the place of each frame, such as the frame with noise: the model learns to denoise.
+    regulariser : callable, optional
+        (VAE, Terms) to a scalar in nats a frame that is added to the loss.
+    memory : float
+        Bytes that streamed frames may take at once.
+    progress : callable, optional
+        See `Trainer.run`.
+    checkpoint : callable, optional
+        Called after every step with `parts` and a function that takes a snapshot.
+
+    Raises
+    ------
+    ReadError
+        Inputs of another shape.
+    """
+    model = parts.model
+    data = _batches(model, frame_source, inputs, parts.partition, memory)
+    schedule = schedule_of(model.config, model.vae.likelihood, data.n_train)
+    trainer = Trainer(model.vae, data, schedule, regulariser)
+    if at is not None:
+        trainer.restore(at)
+    report = None if checkpoint is None else partial(checkpoint, parts)
+    history, kept_epoch = trainer.run(progress, report).arrays(), trainer.best_epoch
+    del trainer, data
+    trained = Pipeline.of(model)
+    outcome = TrainingOutcome(history, kept_epoch, schedule.batch_size, parts.began, parts.found, parts.names)
+    return trained, make_record(trained, frame_source, parts.partition, outcome)
+
+
+def _rows(model: PipelineParts, frame_source: FrameSource, inputs: Floats | None) -> Iterator[Pair]:
+    """Inputs and targets of all frames, some at a time."""
+    done = 0
+    for chunk in frame_source.chunks(model.chunk):
+        targets = model.targets(model.alignment.apply(chunk.positions))
+        seen = targets
+        if inputs is not None:
+            seen = model.targets(model.alignment.apply(inputs[done : done + len(targets)]))
+        done += len(targets)
+        yield model.vae.features.inputs(seen).float(), targets.float()
+
+
+def _batches(
+    model: PipelineParts,
+    frame_source: FrameSource,
+    inputs: Floats | None,
+    partition: Partition,
+    memory: float,
+) -> Batches:
+    """What is trained on, on the device or, where frames are streamed, in a mapped file."""
+    if inputs is not None and (frame_source.streamed or inputs.shape != frame_source.fitting_frames()[1].shape):
+        wanted = (len(partition.part), model.n_atoms, model.dimension)
+        raise ReadError(f"inputs need the frames' shape {wanted}, in memory, got {inputs.shape}")
+    rows = _rows(model, frame_source, inputs)
+    if frame_source.streamed:
+        features = model.vae.features
+        return stream_batches(rows, partition, (features.input_size, features.size), model.device, memory)
+    seen, targets = (torch.cat(column) for column in zip(*rows, strict=True))
+    training, validation = (torch.from_numpy(m).to(targets.device) for m in (partition.training, partition.validation))
+    return InMemoryBatches(seen[training], targets[training], seen[validation], targets[validation])
