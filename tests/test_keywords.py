@@ -12,6 +12,7 @@ from trajvae.comparison import candidates
 from trajvae.errors import OptionError, TrajvaeError
 from trajvae.outputs.drawing.repair import RepairOptions
 from trajvae.outputs.generate import ConformationStream
+from trajvae.training import prepare, resume
 
 TRAINING = {f.name for f in dataclasses.fields(TrainConfig)}
 READING = {f.name for f in dataclasses.fields(Reading)}
@@ -27,6 +28,7 @@ SPELLED = {
     TrajVAE: TRAINING - {"backend"} | {"latent", "device", "progress", "verbose"},
     ConformationStream: {f.name for f in dataclasses.fields(RepairOptions)}
     | {"seed", "mean", "sampler", "novelty", "progress"},
+    prepare: {"config", "reading", "inputs", "device", "memory", "command"},
     candidates: TRAINING - {"backend", "latent_dim"} | {"dims"},
 }
 QUICK = {"epochs": 2, "hidden": (8,), "device": "cpu"}
@@ -57,11 +59,16 @@ def test_signatures_show_the_defaults():
         (lambda x, m: Model.train(x, qqq=1), "'qqq'; its options are source, config, .*epochs"),
         (lambda x, m: Model.train(x, epoch=1, seeds=2), "'epoch'; did you mean 'epochs'.*'seeds'; did you mean 'seed'"),
         (lambda x, m: Model.resume("model.h5", devise="cpu"), r"Model.resume: .*'devise'; did you mean 'device'\?"),
+        (lambda x, m: Model.fit(None, None, None, progres=print), r"Model.fit: .*'progres'; did you mean 'progress'\?"),
+        (lambda x, m: prepare(x, memmory="2GB"), r"prepare: .*'memmory'; did you mean 'memory'\?"),
+        (lambda x, m: prepare(x).run(check="a.h5"), r"PreparedTraining.run: .*'check'; did you mean 'checkpoint'\?"),
+        (lambda x, m: resume("model.h5", everi=1.0), r"resume: .*'everi'; did you mean 'every'\?"),
         (lambda x, m: m.generate(5, redraw=1), r"Model.generate: unexpected option 'redraw'; did you mean 'redraws'\?"),
         (lambda x, m: m.drawing(5, sampling="prior"), r"Model.drawing: .*'sampling'; did you mean 'sampler'\?"),
         (lambda x, m: candidates(["euclidean"], epoch=5), r"candidates: .*'epoch'; did you mean 'epochs'\?"),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:no topology")
 def test_an_unknown_option_is_named_with_its_like(call, words, chain, tiny_model):
     """One error that is both of Python's kind and of ours, and that names what the user called."""
     with pytest.raises(TypeError, match=words) as found:

@@ -150,6 +150,28 @@ def test_what_is_written_as_it_comes_is_the_same(
         embed_to(tmp_path / "parts.h5", tiny_model.pipeline, frames, command="x", seed=0)
 
 
+def test_a_model_writes_an_embedding_as_it_comes(
+    tiny_model: Model, two_files: list[Path], embedding: Embedding, tmp_path: Path
+) -> None:
+    """`Model.encode_to`: the file of `encode(...).save(...)`, its figures with the verdict; nothing is overwritten."""
+    source, done = [str(p) for p in two_files], list[tuple[int, int]]()
+    whole = tiny_model.encode(source)
+    whole.save(tmp_path / "whole.h5")
+    figures = tiny_model.encode_to(tmp_path / "parts.h5", source, progress=lambda *now: done.append(now), seed=3)
+    assert {name: figures[name] for name in whole.figures} == pytest.approx(whole.figures)
+    assert figures["verdict"] and done[-1] == (60, 60)
+    ours, theirs = (read_table(tmp_path / f"{name}.h5", "embedding")["observables"] for name in ("parts", "whole"))
+    assert ours.keys() == theirs.keys()
+    for name, group in theirs.items():
+        np.testing.assert_array_equal(ours[name]["value"], group["value"])
+    with h5py.File(tmp_path / "parts.h5") as file:
+        assert (file["trajvae"].attrs["command"], file["trajvae"].attrs["seed"]) == ("Model.encode_to", 3)
+    with pytest.raises(OutputError, match=r"parts\.h5.*exists"):
+        tiny_model.encode_to(tmp_path / "parts.h5", source)
+    few = tiny_model.encode_to(tmp_path / "parts.h5", source, Reading(stop=10), force=True)
+    assert few["frames"] == 10
+
+
 def test_observables_and_support(tiny_model: Model, chain: Floats, embedding: Embedding, tmp_path: Path) -> None:
     """Those of the training frames are those that the model keeps; a frame far off is out of support."""
     for name, values in tiny_model.record.observables.items():

@@ -87,7 +87,7 @@ class StoppedTraining:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PreparedTraining(Brief):
-    """Hold a training that is ready to run; `prepare`, `prepare_frames` and `prepare_to_resume` return one.
+    """Hold a training that is ready to run; `prepare` returns one.
 
     Attributes
     ----------
