@@ -6,8 +6,9 @@ at once in `_conclude`, by the functions that the command line uses too.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -75,7 +76,7 @@ class TrajVAE(Collect):
     @spelled_out(NetworkOptions, CONFIG_DEFAULTS)
     def __init__(
         self,
-        universe_or_atomgroup: Any,
+        universe_or_atomgroup: object,
         select: str | None = None,
         *,
         latent: str = "euclidean",
@@ -140,7 +141,7 @@ class Embed(Collect):
     >>> Embed(universe, Model.load("model.h5")).run(backend="multiprocessing", n_workers=2)   # doctest: +SKIP
     """
 
-    def __init__(self, universe_or_atomgroup: Any, model: Model | str | Path, *, verbose: bool = False) -> None:
+    def __init__(self, universe_or_atomgroup: object, model: Model | str | Path, *, verbose: bool = False) -> None:
         if isinstance(model, str | Path):
             model = Model.load(model)
         if not isinstance(model, Model):
@@ -162,6 +163,6 @@ def _embedding(model: Model, chunk: Chunk, frames: Frames) -> Embedding:
     return assemble(model.pipeline, posterior, origin, jump, reconstruction._asdict())
 
 
-def _fill(results: Any, embedding: Embedding) -> None:
+def _fill(results: MutableMapping[str, object], embedding: Embedding) -> None:
     for name in ("latent", "latent_scale", "rmsd", "frame_jump", "tangent", "geometry", "file", "time"):
         results[name] = getattr(embedding, name)

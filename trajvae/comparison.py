@@ -78,7 +78,7 @@ def _settings(backend: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compare(
-    source: Any,
+    source: object,
     configs: Sequence[str] | Mapping[str, TrainConfig] = (),
     *,
     reading: Reading | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 from trajvae.config import TrainConfig
 from trajvae.keywords import check_keywords, spelled_out
@@ -34,11 +34,11 @@ class Model(ModelOutputs):
     @spelled_out(TrainOptions, CONFIG_DEFAULTS)
     def train(
         cls,
-        source: Any,
+        source: object,
         config: TrainConfig | None = None,
         *,
         reading: Reading | None = None,
-        inputs: Any = None,
+        inputs: object = None,
         device: str = "auto",
         regulariser: Regulariser | None = None,
         progress: Progress | None = None,
@@ -146,10 +146,10 @@ class Model(ModelOutputs):
     def resume(
         cls,
         path: str | Path,
-        source: Any = None,
+        source: object = None,
         reading: Reading | None = None,
         *,
-        asked_for: Mapping[str, Any] | None = None,
+        asked_for: Mapping[str, object] | None = None,
         device: str = "auto",
         regulariser: Regulariser | None = None,
         progress: Progress | None = None,

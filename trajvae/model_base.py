@@ -67,7 +67,7 @@ class ModelBase(Displayed):
         """History of the training: columns by name, a row an evaluation."""
         return TrainingHistory(self.record.history, self.pipeline.vae.latent.parts)
 
-    def open(self, source: Any, reading: Reading | None = None) -> Frames:
+    def open(self, source: object, reading: Reading | None = None) -> Frames:
         """Open a source with the model's own selection, and refuse another molecule.
 
         Raises

@@ -28,7 +28,7 @@ class ModelOutputs(ModelBase):
 
     def encode(
         self,
-        source: Any,
+        source: object,
         reading: Reading | None = None,
         progress: Callable[[int, int], None] | None = None,
         *,
@@ -44,7 +44,7 @@ class ModelOutputs(ModelBase):
     def encode_to(
         self,
         path: str | Path,
-        source: Any,
+        source: object,
         reading: Reading | None = None,
         progress: Callable[[int, int], None] | None = None,
         *,
@@ -105,7 +105,7 @@ class ModelOutputs(ModelBase):
         """Return what `generate` draws, not drawn yet: iterate over pieces, or `save` as many as the disk holds."""
         return ConformationStream(self.pipeline, self.record, n, **drawing)
 
-    def marginals(self, source: Any = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
+    def marginals(self, source: object = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
         """Compare simulation and model, observable by observable; without a source, on the frames the model keeps."""
         positions = None if source is None else self.open(source, reading).read().positions
         return marginals(self.pipeline, self.record, positions, seed=seed)
@@ -117,7 +117,7 @@ class ModelOutputs(ModelBase):
         goal: str | float = "min",
         of: str = "sample",
         seed: int = 0,
-        source: Any = None,
+        source: object = None,
         reading: Reading | None = None,
         search: Search | None = None,
         progress: Callable[[int, int, float], None] | None = None,
@@ -161,7 +161,7 @@ class ModelOutputs(ModelBase):
         curve: str = "spline",
         descent: GeodesicOptions | None = None,
         seed: int = 0,
-        source: Any = None,
+        source: object = None,
         reading: Reading | None = None,
         progress: Callable[[int, int, float], None] | None = None,
     ) -> Conformations:

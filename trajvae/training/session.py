@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, ReadError
@@ -29,11 +28,11 @@ from trajvae.user_functions import names_given
 
 @check_keywords
 def prepare(
-    source: Any,
+    source: object,
     config: TrainConfig | None = None,
     *,
     reading: Reading | None = None,
-    inputs: Any = None,
+    inputs: object = None,
     device: str = "auto",
     memory: str | float | None = None,
     command: str = "Model.train",
@@ -94,10 +93,10 @@ def prepare(
 @check_keywords
 def resume(
     path: str | Path,
-    source: Any = None,
+    source: object = None,
     reading: Reading | None = None,
     *,
-    asked_for: Mapping[str, Any] | None = None,
+    asked_for: Mapping[str, object] | None = None,
     device: str = "auto",
     every: float = CHECKPOINT_SECONDS,
     asked: Callable[[], bool] | None = None,
@@ -137,10 +136,10 @@ def resume(
 
 def prepare_to_resume(
     path: str | Path,
-    source: Any = None,
+    source: object = None,
     reading: Reading | None = None,
     *,
-    asked_for: Mapping[str, Any] | None = None,
+    asked_for: Mapping[str, object] | None = None,
     device: str = "auto",
     memory: str | float | None = None,
 ) -> PreparedTraining:
@@ -151,7 +150,8 @@ def prepare_to_resume(
     stored, asked_for = read_model(Path(path)), asked_for or {}
     if stored.status != "training":
         raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
-    given = asked_for.get("settings") or {}
+    settings = asked_for.get("settings")
+    given = settings if isinstance(settings, Mapping) else {}
     check_function(str(path), stored.config.get("settings"), given)
     parts, at, origin = from_checkpoint(stored, device, str(path))
     check_asked(str(path), asked_for, origin.asked)
@@ -161,7 +161,7 @@ def prepare_to_resume(
     reading = dataclasses.replace(reading, select=reading.select or origin.reading["select"])
     frames = open_source(origin.files if source is None else source, reading)
     allowed = origin.memory if memory is None else parse_memory(memory)
-    frame_source = open_frame_source(frames, origin.asked["features"], allowed)
+    frame_source = open_frame_source(frames, str(origin.asked["features"]), allowed)
     if len(parts.partition.part) != frames.n_frames or not are_frames_of(parts.fingerprint, frame_source):
         raise ReadError(
             f"these are not the frames that the training of '{path}' began with ({len(parts.partition.part)}), equal "

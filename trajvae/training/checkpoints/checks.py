@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,7 +51,7 @@ def _alike(what: str, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor
             raise ModelError(f"'{what}/{name}' is {own}, wanted: {other}")
 
 
-def _words(names: Mapping[str, Any]) -> str:
+def _words(names: Mapping[str, object]) -> str:
     if not names:
         return "nothing"
     return ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")

@@ -47,7 +47,7 @@ class Origin(NamedTuple):
     files: list[str]
     selection: str
     command: str
-    asked: dict[str, Any]
+    asked: dict[str, object]
     reading: dict[str, Any]
     memory: float
 

@@ -14,19 +14,18 @@ import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 _BYTES = 32
 
 
-def sign_origin(origin: Mapping[str, Any]) -> str:
+def sign_origin(origin: Mapping[str, object]) -> str:
     """Return the code of an origin, or an empty text where no key can be kept."""
     with contextlib.suppress(OSError, RuntimeError):
         return _code(origin, _read_key(_key_file()) or _make_key(_key_file()))
     return ""
 
 
-def is_own(origin: Mapping[str, Any], code: object) -> bool:
+def is_own(origin: Mapping[str, object], code: object) -> bool:
     """Return whether a code was made by this user for this origin."""
     with contextlib.suppress(OSError, RuntimeError):
         key = _read_key(_key_file())
@@ -34,7 +33,7 @@ def is_own(origin: Mapping[str, Any], code: object) -> bool:
     return False
 
 
-def _code(origin: Mapping[str, Any], key: bytes) -> str:
+def _code(origin: Mapping[str, object], key: bytes) -> str:
     text = json.dumps(origin, sort_keys=True)
     return hmac.new(key, text.encode(), "sha256").hexdigest()
 

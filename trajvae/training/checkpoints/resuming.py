@@ -13,7 +13,7 @@ from trajvae.readers.reading import Reading
 _NO_FILES = (None, "none", "guess")  # values of `bonds` that name no file
 
 
-def check_function(path: str, settings: Any, given: Mapping[str, Any]) -> None:
+def check_function(path: str, settings: object, given: Mapping[str, object]) -> None:
     """Refuse a training that needs a user's function, unless the user names the same one in this call.
 
     Parameters
@@ -40,7 +40,7 @@ def check_function(path: str, settings: Any, given: Mapping[str, Any]) -> None:
         )
 
 
-def check_asked(path: str, asked_for: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+def check_asked(path: str, asked_for: Mapping[str, object], before: Mapping[str, object]) -> None:
     """Refuse an option that is not the one that a training began with; of settings, those that are given count.
 
     Raises
@@ -56,11 +56,11 @@ def check_asked(path: str, asked_for: Mapping[str, Any], before: Mapping[str, An
             raise OptionError(f"'{path}' was begun with {name} {known}, got {value}: --force starts anew")
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def check_names(path: str, source: Any, reading: Reading | None, stored: Mapping[str, Any]) -> None:
+def check_names(path: str, source: object, reading: Reading | None, stored: Mapping[str, Any]) -> None:
     """Refuse to open files by the names that a checkpoint of another user holds.
 
     Parameters
