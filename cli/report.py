@@ -11,11 +11,20 @@ from typing import Any
 import click
 
 from trajvae.errors import ModelError, TrajvaeWarning, printable
-from trajvae.verdict import verdict_of
+from trajvae.figures.training import TrainingFigures
+from trajvae.verdict import Verdict
 
 from . import bars
 
 _PARTS = 8  # of the divergence that are listed
+_PRINTED = (
+    "likelihood",
+    "elbo_shape",
+    "kl",
+    "active_units",
+    "mutual_information",
+    "collapsed",
+)  # that older files lack
 
 
 def bar(what: str, unit: str) -> Callable[..., None]:
@@ -65,49 +74,62 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def training_lines(figures: dict[str, Any]) -> list[str]:
+def training_lines(figures: TrainingFigures) -> list[str]:
     """Return the figures of a training, for people.
 
     Raises
     ------
     ModelError
-        They come from a file, and some are missing or no numbers.
+        They come from a file that lacks some of them.
     """
+    for name in _PRINTED:
+        if name not in figures:
+            raise ModelError(f"the model's summary is damaged: it has no figure '{name}'")
     try:
-        return [*_training_lines(figures), *verdict_of(figures)]
-    except KeyError as error:
-        raise ModelError(f"the model's summary is damaged: it has no figure {error}") from error
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        lines = [*_held_out_lines(figures), *_choice_lines(figures), *_shape_lines(figures), *_latent_lines(figures)]
+    except TypeError as error:  # a number that the file says is null
         raise ModelError(f"the model's summary is damaged: {error}") from error
+    return [*lines, *([] if figures.verdict is None else Verdict(figures.reasons).lines())]
 
 
-def _training_lines(f: dict[str, Any]) -> list[str]:
-    trained = f.get("trained", f["frames"] - f["held_out"])
-    chose = f"{f['validation']} decided when to stop, " if "validation" in f else ""
-    lines = [
-        f"trained on {trained} of {f['frames']} frames, {chose}{f['held_out']} held out; {f['atoms']} atoms, "
-        f"{f['features']} features, "
-        f"likelihood {f['likelihood']}, {f['epochs']} epochs in {f['seconds']:.0f} s",
-        f"held-out frames: ELBO {f['elbo']:.2f} nats, RMSD {f['rmsd']:.3f} Å "
-        f"(PCA of the same dimension {f['pca_rmsd']:.3f} Å); "
-        f"the validity test accepts {100 * f['held_out_valid']:.1f} % of these simulated frames",
+def _held_out_lines(f: TrainingFigures) -> list[str]:
+    trained = f.frames - f.held_out if f.trained is None else f.trained
+    chose = "" if f.validation is None else f"{f.validation} decided when to stop, "
+    return [
+        f"trained on {trained} of {f.frames} frames, {chose}{f.held_out} held out; {f.atoms} atoms, "
+        f"{f.features} features, "
+        f"likelihood {f.likelihood}, {f.epochs} epochs in {f.seconds:.0f} s",
+        f"held-out frames: ELBO {f.elbo:.2f} nats, RMSD {f.rmsd:.3f} Å "
+        f"(PCA of the same dimension {f.pca_rmsd:.3f} Å); "
+        f"the validity test accepts {100 * f.held_out_valid:.1f} % of these simulated frames",
     ]
-    if "feature_choice" in f:
-        found = ", ".join(f"{kind} {value:.3f}" for kind, value in f["feature_choice"].items())
-        lines.append(f"features {f['feature_kind']}, since normal draws have pair distances off by (bits): {found}")
-    if f.get("elbo_shape_note"):
-        lines.append(f"as a density of shapes: not known, {f['elbo_shape_note']}")
-    elif f["feature_kind"] != "cartesian" or f["elbo_shape"] != f["elbo"]:
-        lines.append(f"as a density of shapes, beside other features and alignments: ELBO {f['elbo_shape']:.2f} nats")
-    parts = ", ".join(f"{name} {nats:.2f}" for name, nats in list(f["kl"].items())[:_PARTS])
-    lines.append(
-        f"latent space: {f['active_units']} of {f['latent_dim']} dimensions in use, "
-        f"KL {sum(f['kl'].values()):.2f} nats ({parts}), "
-        f"mutual information {f['mutual_information']:.2f} nats" + (": COLLAPSED" if f["collapsed"] else "")
-    )
-    if f["frame_jump"] is not None:
+
+
+def _choice_lines(f: TrainingFigures) -> list[str]:
+    if f.feature_choice is None:
+        return []
+    found = ", ".join(f"{kind} {value:.3f}" for kind, value in f.feature_choice.items())
+    return [f"features {f.feature_kind}, since normal draws have pair distances off by (bits): {found}"]
+
+
+def _shape_lines(f: TrainingFigures) -> list[str]:
+    if f.elbo_shape_note:
+        return [f"as a density of shapes: not known, {f.elbo_shape_note}"]
+    if f.feature_kind == "cartesian" and f.elbo_shape == f.elbo:
+        return []
+    return [f"as a density of shapes, beside other features and alignments: ELBO {f.elbo_shape:.2f} nats"]
+
+
+def _latent_lines(f: TrainingFigures) -> list[str]:
+    parts = ", ".join(f"{name} {nats:.2f}" for name, nats in list(f.kl.items())[:_PARTS])
+    lines = [
+        f"latent space: {f.active_units} of {f.latent_dim} dimensions in use, "
+        f"KL {sum(f.kl.values()):.2f} nats ({parts}), "
+        f"mutual information {f.mutual_information:.2f} nats" + (": COLLAPSED" if f.collapsed else "")
+    ]
+    if f.frame_jump is not None:
         lines.append(
-            f"largest jump between neighbouring frames: {f['frame_jump']:.3f} Å as aligned, "
-            f"{f['frame_jump_optimal']:.3f} Å optimally superposed"
+            f"largest jump between neighbouring frames: {f.frame_jump:.3f} Å as aligned, "
+            f"{f.frame_jump_optimal:.3f} Å optimally superposed"
         )
     return lines

@@ -8,6 +8,7 @@ from typing import Any, Self
 from trajvae.config import TrainConfig
 from trajvae.display import Displayed, Summary
 from trajvae.errors import ModelError
+from trajvae.figures.training import TrainingFigures
 from trajvae.models.model_file import ModelParts, pack, unpack
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
@@ -58,8 +59,8 @@ class ModelBase(Displayed):
         return self.pipeline.topology
 
     @property
-    def figures(self) -> dict[str, Any]:
-        """Figures that training reported: held-out ELBO, RMSD and the like."""
+    def figures(self) -> TrainingFigures:
+        """Figures of the training: held-out ELBO, RMSD, verdict and so on."""
         return self.record.figures
 
     @property

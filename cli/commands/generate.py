@@ -78,7 +78,7 @@ def generate(
     found = drawing.save(output, force=force, command=options.command_line())
     lines = [
         f"{number} conformations, {found['valid']} of them valid ({100 * found['valid'] / number:.1f} %; of held-out "
-        f"simulated frames {100 * trained.figures['held_out_valid']:.1f} %)",
+        f"simulated frames {100 * trained.figures.held_out_valid:.1f} %)",
         *_mended(found),
         *_drawn(found),
         *_energy_lines(found),

@@ -66,7 +66,7 @@ def _molecule(config: TrainConfig, dimension: int) -> tuple[VAE, Float64]:
     features = Internal.fit(FittingData(alignment, Topology.anonymous(5), x, 1e-3, config.latent_dim))
     shape = features.shape
     assert shape.n_angular > 0
-    sizes = ModelSizes(shape.n_inputs, config.likelihood or "isotropic", 1e-3, 60, shape.n_angular, shape.baseline)
+    sizes = ModelSizes(shape.n_inputs, config.likelihood or "isotropic", 1e-3, 60, shape.n_angular)
     return build_vae(config, alignment, sizes, features).double(), x
 
 

@@ -9,6 +9,7 @@ import torch
 from trajvae import Model
 from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig
+from trajvae.features import ShapeSpace
 from trajvae.models.fused_encoder import fuse
 from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.models.vae import VAE
@@ -28,7 +29,8 @@ def _frames() -> Floats:
 def _vae(x: Floats, n_inputs: int, width: int) -> VAE:
     alignment = Alignment.fit("superpose", x, np.ones(ATOMS))
     vae = build_vae(TrainConfig(hidden=(width, 20)), alignment, ModelSizes(n_inputs, "isotropic", 1e-3, 300))
-    space = vae.features.shape_space
+    space = vae.features
+    assert isinstance(space, ShapeSpace)
     space.set_components(space.targets(torch.from_numpy(alignment.apply(x))), n_inputs, 0.1)
     return vae.eval().requires_grad_(False)
 

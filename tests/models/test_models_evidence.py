@@ -10,6 +10,7 @@ import torch
 
 from trajvae import TrainConfig
 from trajvae.alignment.align import Alignment
+from trajvae.features import PrincipalBaseline
 from trajvae.models.evidence import effective_draws, evidence, group_sizes, nested_bounds
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.pipeline_parts import ModelSizes, build_vae
@@ -54,7 +55,13 @@ def linear() -> tuple[Pipeline, np.ndarray, float]:
         vae.decoder.head.weight.zero_()
         vae.likelihood.set_moment(torch.tensor(0.5**2).double())
     pipeline = Pipeline(
-        config, ModelSizes(4, "isotropic", 1e-3, 40), Topology.anonymous(2), alignment, vae, torch.device("cpu")
+        config,
+        ModelSizes(4, "isotropic", 1e-3, 40),
+        Topology.anonymous(2),
+        alignment,
+        vae,
+        PrincipalBaseline.empty(alignment, vae.features, 0),
+        torch.device("cpu"),
     )
     square = ((x - x.mean(axis=0)) ** 2).sum(axis=(1, 2))
     return pipeline, x, float((-0.5 * square / 0.25 - 2.0 * math.log(2 * math.pi * 0.25)).mean())

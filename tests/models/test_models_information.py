@@ -16,6 +16,7 @@ from scipy.stats import norm
 from trajvae import Model, TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.errors import TrajvaeWarning
+from trajvae.features import PrincipalBaseline
 from trajvae.latents import Params
 from trajvae.models.evidence import mutual_information, prior_gap
 from trajvae.models.pipeline import Pipeline
@@ -47,7 +48,8 @@ def _pipeline(latent_dim: int, backend: str = "euclidean", **params: Floats) -> 
     vae = build_vae(config, alignment, sizes)
     vae.features.set_components(vae.features.targets(torch.from_numpy(x)), 10, 0.1)
     vae.encoder = Known(**params)
-    return Pipeline(config, sizes, Topology.anonymous(5), alignment, vae, torch.device("cpu")), x
+    baseline = PrincipalBaseline.empty(alignment, vae.features, 0)
+    return Pipeline(config, sizes, Topology.anonymous(5), alignment, vae, baseline, torch.device("cpu")), x
 
 
 def _normal(loc: Floats, scale: Floats | float) -> tuple[Pipeline, Floats]:
@@ -296,4 +298,4 @@ def test_figures_are_json_and_stay_in_the_file(trained: dict[str, Model], tmp_pa
     again = Model.load(tmp_path / "model.h5").figures
     for name in ("mutual_information", "prior_gap"):
         assert type(model.figures[name]) is float
-        assert json.loads(json.dumps(model.figures))[name] == model.figures[name] == again[name]
+        assert json.loads(json.dumps(model.figures.to_json()))[name] == model.figures[name] == again[name]

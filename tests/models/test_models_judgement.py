@@ -8,16 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trajvae.models.judgement import Evidence, judge_training
+from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training
 from trajvae.models.observed import drift_of, mean_rmsd, molecules_of, order_of
 from trajvae.topology import Topology
 from trajvae.verdict import CARE, GOOD, UNUSABLE, Reason, Verdict, judged, verdict_of
 
-SOUND = Evidence(
-    trained=5000, rmsd=0.2, train_rmsd=0.19, pca_rmsd=0.35, mean_rmsd=1.0, valid=0.97, spread=1.02, collapsed=False,
-    unlike=0, jump=0.5, least=0.45, drift=0.1, crossings=80, molecules=1, apart=0.0, within=0.0, order=1.1, atoms=200,
-    feature_kind="cartesian",
+MEASURED = SampleMeasures(
+    draws_valid=0.97, spread=1.02, mean_rmsd=1.0, drift=0.1, crossings=80, molecules=1, apart=0.0, within=0.0,
+    order=1.1,
 )  # fmt: skip
+SOUND = TrainingEvidence(
+    trained=5000, rmsd=0.2, train_rmsd=0.19, pca_rmsd=0.35, collapsed=False, unlike=0, jump=0.5, least=0.45, atoms=200,
+    feature_kind="cartesian", sample=MEASURED,
+)  # fmt: skip
+
+
+def changed(**changes: Any) -> TrainingEvidence:
+    """The evidence of a sound model with some of its figures changed, those of its sample included."""
+    inner = {name: value for name, value in changes.items() if name in vars(MEASURED)}
+    outer = {name: value for name, value in changes.items() if name not in inner}
+    return dataclasses.replace(SOUND, sample=dataclasses.replace(MEASURED, **inner), **outer)
 
 
 def test_a_sound_model_is_good() -> None:
@@ -36,7 +46,7 @@ def test_a_sound_model_is_good() -> None:
         ("no_better_than_pca", CARE, {"rmsd": 0.36, "train_rmsd": 0.3}),
         ("explains_nothing", UNUSABLE, {"rmsd": 1.1, "train_rmsd": 1.0, "pca_rmsd": 1.2}),
         ("collapsed", UNUSABLE, {"collapsed": True}),
-        ("draws_not_valid", CARE, {"valid": 0.3}),
+        ("draws_not_valid", CARE, {"draws_valid": 0.3}),
         ("spread_wrong", CARE, {"spread": 0.6}),
         ("spread_wrong", CARE, {"spread": 1.3}),
         ("one_way", CARE, {"drift": 0.99, "crossings": 1}),
@@ -48,7 +58,7 @@ def test_a_sound_model_is_good() -> None:
 )
 def test_each_reason_is_found_alone(name: str, severity: str, changes: dict[str, Any]) -> None:
     """One thing wrong: one reason with its severity, a text and a step, and the whole is no better than it."""
-    found = judge_training(dataclasses.replace(SOUND, **changes))
+    found = judge_training(changed(**changes))
     assert [(r.name, r.severity) for r in found.reasons] == [(name, severity)]
     assert found.verdict == severity
     assert all(r.text and r.step and "nats" not in r.text for r in found.reasons)
@@ -57,12 +67,12 @@ def test_each_reason_is_found_alone(name: str, severity: str, changes: dict[str,
 @pytest.mark.parametrize("jump", [None, 0.6])
 def test_jumps_that_are_the_molecule_s_own_are_none(jump: float | None) -> None:
     """Files without neighbours in time, and jumps that optimal superposition has too."""
-    assert judge_training(dataclasses.replace(SOUND, jump=jump, least=jump and 0.5)).verdict == GOOD
+    assert judge_training(changed(jump=jump, least=jump and 0.5)).verdict == GOOD
 
 
 def test_a_complex_that_stays_together_is_one_body() -> None:
     """Two strands whose centres move less than their atoms."""
-    assert judge_training(dataclasses.replace(SOUND, molecules=2, apart=0.8, within=2.0)).verdict == GOOD
+    assert judge_training(changed(molecules=2, apart=0.8, within=2.0)).verdict == GOOD
 
 
 def test_the_worst_reason_comes_first_and_decides() -> None:

@@ -29,7 +29,7 @@ def _reference(n_atoms: int) -> Alignment:
 
 def _internal(n_atoms: int, n_angular: int = 0) -> Internal:
     """Features that hold no numbers yet."""
-    return Internal.empty(_reference(n_atoms), FeatureSizes(2, n_angular, 1))
+    return Internal.empty(_reference(n_atoms), FeatureSizes(2, n_angular))
 
 
 def _cartesian(n_atoms: int) -> ShapeSpace:

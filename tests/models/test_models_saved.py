@@ -149,7 +149,7 @@ WORDS = {
     "deep JSON": ("plain", attribute("config", "[" * 10**5), "damaged"),
     "a number of 5000 digits": ("plain", attribute("summary", f'{{"elbo": {"9" * 5000}}}'), "damaged"),
     "text for a figure": ("plain", attribute("summary", '{"epochs": "many"}'), "'epochs' of its summary"),
-    "no figures": ("plain", attribute("summary", "{}"), "'epochs' of its summary is no number, but None"),
+    "no figures": ("plain", attribute("summary", "{}"), "'atoms' of its summary is no number, but None"),
 }
 
 

@@ -28,12 +28,12 @@ def _targets(model: Model, x: Floats) -> Floats:
     """Frames in shape space, orthonormal coordinates of what alignment leaves."""
     pipeline = model.pipeline
     aligned = np.ascontiguousarray(pipeline.alignment.apply(x), dtype=np.float64)
-    return np.asarray(pipeline.vae.features.shape_space.targets(torch.from_numpy(aligned)).numpy())
+    return np.asarray(pipeline.baseline.space.targets(torch.from_numpy(aligned)).numpy())
 
 
 def _free(model: Model, x: Floats) -> Floats:
     """Drawn frames in shape space as they stand: superposing them again would bend what was drawn."""
-    return np.asarray(model.pipeline.vae.features.shape_space.targets(torch.from_numpy(x)).numpy())
+    return np.asarray(model.pipeline.baseline.space.targets(torch.from_numpy(x)).numpy())
 
 
 def _train(model: Model) -> Floats:
@@ -104,7 +104,7 @@ def test_frames_need_not_be_aligned(tiny_model: Model, chain: Floats) -> None:
 
 def test_frames_on_a_plane_of_shape_space_are_drawn_there(tiny_model: Model) -> None:
     """Frames that two components describe wholly leave no residual, and draws stay where they are."""
-    space = tiny_model.pipeline.vae.features.shape_space
+    space = tiny_model.pipeline.baseline.space
     z = torch.randn(500, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     flat = space.positions(space.mean + 0.05 * z @ space.axes[:, :2].T).numpy()
     drawn = _free(tiny_model, principal_draws(tiny_model.pipeline, flat, 1000, seed=0)) - space.mean.numpy()

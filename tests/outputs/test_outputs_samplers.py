@@ -130,7 +130,7 @@ GAPS = [(0.0, "prior"), (0.6, "prior"), (0.8, "aggregate"), (40.0, "aggregate"),
 @pytest.mark.parametrize(("gap", "expected"), GAPS)
 def test_auto_is_settled_by_the_gap(tiny_model: Model, gap: float | None, expected: str) -> None:
     """The prior, but where posteriors together are 0.7 nats from it; files of before the figure know of none."""
-    record = dataclasses.replace(tiny_model.record, figures={} if gap is None else {"prior_gap": gap})
+    record = dataclasses.replace(tiny_model.record, figures=dataclasses.replace(tiny_model.figures, prior_gap=gap))
     assert resolve_sampler(record, "auto") == expected
     for name in (*SAMPLERS, "gibbs"):
         assert resolve_sampler(record, name) == name
@@ -140,7 +140,7 @@ def test_auto_is_settled_by_the_gap(tiny_model: Model, gap: float | None, expect
 def test_outputs_follow_what_was_settled(tiny_model: Model, gap: float, expected: str) -> None:
     """`generate` draws as that sampler does and says so, as `marginals` do; a sampler that is named is taken."""
     pipeline = tiny_model.pipeline
-    record = dataclasses.replace(tiny_model.record, figures={**tiny_model.record.figures, "prior_gap": gap})
+    record = dataclasses.replace(tiny_model.record, figures=dataclasses.replace(tiny_model.figures, prior_gap=gap))
     made = generate(pipeline, record, 30, seed=1)
     assert made.figures["sampler"] == expected and f"sampler='{expected}'" in made.command
     assert np.array_equal(made.latent, tiny_model.generate(30, seed=1, sampler=expected).latent)

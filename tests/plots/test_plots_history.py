@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
-from trajvae import plots
+from trajvae import Model, plots
 
 RECORD = {
     "epoch": np.array([5, 10, 15, 20]),
@@ -38,13 +40,8 @@ def test_an_older_model_marks_none() -> None:
 
 def test_a_model_file_tells_it(tmp_path, tiny_model) -> None:
     """`plot model.h5` reads the figure `kept_epoch`."""
-    figures = dict(tiny_model.figures)
-    try:
-        tiny_model.figures["kept_epoch"] = 2
-        tiny_model.save(tmp_path / "model.h5")
-    finally:
-        tiny_model.figures.clear()
-        tiny_model.figures.update(figures)
+    record = dataclasses.replace(tiny_model.record, figures=dataclasses.replace(tiny_model.figures, kept_epoch=2))
+    Model(tiny_model.pipeline, record, tiny_model.files, tiny_model.selection).save(tmp_path / "model.h5")
     (panel,) = plots.chosen(plots.panels_of(plots.read(tmp_path / "model.h5")), ["history"])
     labels = [t.get_text() for t in panel[1]().get_legend().get_texts()]
     assert "kept (epoch 2)" in labels

@@ -11,6 +11,7 @@ import torch
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
+from trajvae.figures.frame_findings import UnlikeBlock
 from trajvae.models.partition import partition
 from trajvae.molecule.observables import dihedral
 from trajvae.readers import open_source
@@ -18,7 +19,15 @@ from trajvae.readers.data_set import Chunk, join_chunks
 from trajvae.topology import Topology
 from trajvae.training.frame_source import InMemoryFrames
 from trajvae.training.prepared import prepare_frames
-from trajvae.training.unlike_blocks import blocks_of, describe_unlike, fingerprints, first_of_kind, split, unlike_blocks
+from trajvae.training.unlike_blocks import (
+    BlockRows,
+    blocks_of,
+    describe_unlike,
+    fingerprints,
+    first_of_kind,
+    split,
+    unlike_blocks,
+)
 
 QUICK = TrainConfig(epochs=2, hidden=(8,))
 NAMELESS = pytest.mark.filterwarnings("ignore:no topology:trajvae.errors.TrajvaeWarning")
@@ -37,16 +46,16 @@ def _trained(chunk, config):
 
 
 def divided(chunk, names=()):
-    """Which frames are held out, and what was found."""
+    """Which frames are held out, and the number of copies."""
     return split(fingerprints(chunk.positions), chunk.file, chunk.frame, names)
 
 
 def told(chunk, names=()):
-    """What is held out, and the one warning."""
+    """What is held out, the number of copies, and the one warning."""
     with pytest.warns(TrajvaeWarning) as caught:
-        held, found = divided(chunk, names)
+        held, copies = divided(chunk, names)
     assert len(caught) == 1 and "\n" not in str(caught[0].message)
-    return held, found, str(caught[0].message)
+    return held, copies, str(caught[0].message)
 
 
 def test_fingerprints_are_equal_for_equal_frames_alone(chain):
@@ -71,14 +80,14 @@ def test_every_frame_knows_the_first_that_equals_it(chain):
 
 def test_frames_that_differ_are_held_out_as_ever(chain):
     """No copies, no word."""
-    parts, found = divided(chunk_of(chain))
-    assert np.array_equal(parts.part, partition(len(chain)).part) and found == {"copies": 0}
+    parts, copies = divided(chunk_of(chain))
+    assert np.array_equal(parts.part, partition(len(chain)).part) and copies == 0
 
 
 def test_an_overlap_of_two_files_is_named(chain):
     """A restart that repeats what was written: frames of which file repeat which."""
-    _, found, said = told(chunk_of(chain[:200], chain[170:300]), ["one.dcd", "two.dcd"])
-    assert found == {"copies": 30}
+    _, copies, said = told(chunk_of(chain[:200], chain[170:300]), ["one.dcd", "two.dcd"])
+    assert copies == 30
     assert "30 of 330 frames are exact copies" in said
     assert "frames 0 to 29 of 'two.dcd' repeat frames 170 to 199 of 'one.dcd'" in said
     assert "--stop" in said
@@ -89,8 +98,8 @@ def test_one_frame_and_a_frozen_run_are_named(chain):
     x = chain[:100].copy()
     x[60:70] = x[60]
     x[90] = x[3]
-    _, found, said = told(chunk_of(x))
-    assert found["copies"] == 10
+    _, copies, said = told(chunk_of(x))
+    assert copies == 10
     assert "frames 61 to 69 of file 0 repeat frame 60 of file 0" in said
     assert "frame 90 of file 0 repeats frame 3 of file 0" in said
 
@@ -99,11 +108,11 @@ def test_one_frame_and_a_frozen_run_are_named(chain):
 def test_no_copy_of_a_held_out_frame_is_trained_on(chain, cut):
     """A trajectory read twice, or part of it: what is held out stays unseen."""
     chunk = chunk_of(chain, chain[:cut])
-    parts, found, said = told(chunk)
+    parts, copies, said = told(chunk)
     marks = fingerprints(chunk.positions)
     known, chosen, held = (set(marks[m].tolist()) for m in (parts.training, parts.validation, parts.held_out))
     assert not held & known and not held & chosen and not chosen & known
-    assert found["copies"] == cut and "are not trained on" in said and parts.training.mean() > 0.4
+    assert copies == cut and "are not trained on" in said and parts.training.mean() > 0.4
     assert np.array_equal(parts.held_out, partition(len(chunk.file)).held_out)
 
 
@@ -111,8 +120,8 @@ def test_a_run_that_stands_still_does_not_hold_everything_out(chain):
     """More than half of all frames equal one of the held-out: they stay, and it is said that figures suffer."""
     x = chain.copy()
     x[:350] = x[0]
-    parts, found, said = told(chunk_of(x))
-    assert np.array_equal(parts.part, partition(400).part) and found["copies"] == 349
+    parts, copies, said = told(chunk_of(x))
+    assert np.array_equal(parts.part, partition(400).part) and copies == 349
     assert "better than they should be" in said
 
 
@@ -172,8 +181,8 @@ def test_a_tenth_in_another_state_is_told(dipeptide, n):
     x = np.concatenate([trans[: n - n // 10], cis[: n // 10]])
     held, found = found_in(x)
     last = [[int(b[0]), int(b[-1])] for b in blocks_of(held) if b[0] >= n - n // 10]
-    assert [b["rows"] for b in found] == last and len(last) == 2
-    assert all(b["times"] > 2.0 for b in found)
+    assert [[b.first, b.last] for b in found] == last and len(last) == 2
+    assert all(b.times > 2.0 for b in found)
 
 
 def test_a_state_that_only_the_held_out_block_has_is_told(dipeptide):
@@ -183,7 +192,7 @@ def test_a_state_that_only_the_held_out_block_has_is_told(dipeptide):
         x = trans[:3000].copy()
         rows = blocks_of(~partition(3000).training)[k]
         x[rows] = cis[: len(rows)]
-        assert [b["rows"] for b in found_in(x)[1]] == [[int(rows[0]), int(rows[-1])]]
+        assert [[b.first, b.last] for b in found_in(x)[1]] == [[int(rows[0]), int(rows[-1])]]
 
 
 def test_a_state_that_comes_back_is_no_news(dipeptide):
@@ -211,14 +220,14 @@ def test_proteins_are_silent(examples, adk):
 def test_blocks_are_named_by_file_and_frame():
     """JSON, and one warning; a block that lies in two files by its part in the first."""
     file, frame = np.repeat([0, 1], 50), np.tile(np.arange(50), 2)
-    blocks = [{"rows": [10, 14], "times": 2.345, "elbo": -3.14159}, {"rows": [48, 52], "times": 3.0, "elbo": 0.0}]
+    blocks = [BlockRows(10, 14, 2.345, -3.14159), BlockRows(48, 52, 3.0, 0.0)]
     with pytest.warns(TrajvaeWarning, match=r"frames 10 to 14 of 'a' \(2.3 x\), frames 48 to 49 of 'a' \(3.0 x\) are"):
         out = describe_unlike(blocks, file, frame, ["a", "b"])
-    assert out[0] == {"file": "a", "first": 10, "last": 14, "times": 2.35, "elbo": -3.14}
-    assert (out[1]["first"], out[1]["last"]) == (48, 49)
+    assert out[0] == UnlikeBlock("a", first=10, last=14, times=2.35, elbo=-3.14)
+    assert (out[1].first, out[1].last) == (48, 49)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert describe_unlike([], file, frame) == []
+        assert describe_unlike([], file, frame) == ()
 
 
 @NAMELESS
@@ -227,7 +236,7 @@ def test_training_tells_and_keeps_them(dipeptide, tmp_path):
     trans, cis = dipeptide
     with pytest.warns(TrajvaeWarning, match="unlike all frames elsewhere"):
         model = Model.train(np.concatenate([trans[:540], cis[:60]]), QUICK, device="cpu")
-    blocks = model.figures["unlike_blocks"]
-    assert [b["first"] for b in blocks] == [550, 580] and blocks[0]["file"] == "the array"
+    blocks = model.figures.unlike_blocks
+    assert [b.first for b in blocks] == [550, 580] and blocks[0].file == "the array"
     model.save(tmp_path / "model.h5")
-    assert Model.load(tmp_path / "model.h5").figures["unlike_blocks"] == blocks
+    assert Model.load(tmp_path / "model.h5").figures.unlike_blocks == blocks

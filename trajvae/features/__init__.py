@@ -1,10 +1,11 @@
-"""Frames in the coordinates that are modelled. A new kind is one class here and one line in `FEATURES`."""
+"""Coordinates in which frames are modelled. A new kind is one class here and one line in `FEATURES`."""
 
 from trajvae.alignment.differentiable import NO_STRUCTURE
 from trajvae.errors import OptionError
 from trajvae.features.base import LEAST_FLOOR, Features, FeatureSizes, FittingData
 from trajvae.features.cartesian import ShapeSpace
 from trajvae.features.internal import Internal
+from trajvae.features.principal_baseline import PrincipalBaseline
 
 FEATURES: dict[str, type[Features]] = {"cartesian": ShapeSpace, "internal": Internal}
 
@@ -30,6 +31,7 @@ __all__ = [
     "Features",
     "FittingData",
     "Internal",
+    "PrincipalBaseline",
     "ShapeSpace",
     "features_of",
 ]

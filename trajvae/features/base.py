@@ -1,10 +1,10 @@
-"""What a kind of features promises."""
+"""The interface of every kind of features."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -12,16 +12,13 @@ from trajvae.alignment.align import Alignment
 from trajvae.topology import Topology
 from trajvae.typing import Floats
 
-if TYPE_CHECKING:
-    from trajvae.features.cartesian import ShapeSpace
-
 LEAST_FLOOR = 1e-3  # Å
 _MOST_INPUTS = 512
 
 
 @dataclass(frozen=True, eq=False)
 class FittingData:
-    """Hold what features are fitted to.
+    """Hold the training frames that features are fitted to, with their alignment and topology.
 
     Attributes
     ----------
@@ -55,13 +52,10 @@ class FeatureSizes:
     n_inputs : int
     n_angular : int
         Targets that are angles of a whole turn; they come last.
-    baseline : int
-        Principal components that are kept beside the features, for the PCA that models are compared with.
     """
 
     n_inputs: int
     n_angular: int = 0
-    baseline: int = 0
 
 
 class Features(nn.Module, ABC):
@@ -75,10 +69,13 @@ class Features(nn.Module, ABC):
         Name of the kind of features, as users choose it.
     shape : FeatureSizes
         Sizes of the arrays.
+    linear : bool
+        Whether positions are a linear function of targets, so that they are as exact as the networks are.
     """
 
     kind: str
     shape: FeatureSizes
+    linear = False
 
     @classmethod
     @abstractmethod
@@ -110,11 +107,6 @@ class Features(nn.Module, ABC):
         """Bytes that define the targets beside the alignment: log-densities compare where these are equal."""
         return b""
 
-    @property
-    @abstractmethod
-    def shape_space(self) -> ShapeSpace:
-        """Shape space with its principal components, in which the PCA baseline is measured."""
-
     @abstractmethod
     def targets(self, x: Tensor) -> Tensor:
         """Return the targets (B, F) of aligned frames (B, N, D) in Å."""
@@ -122,6 +114,10 @@ class Features(nn.Module, ABC):
     @abstractmethod
     def inputs(self, targets: Tensor) -> Tensor:
         """Return the inputs of an encoder, (B, I), of order one, for targets (B, F)."""
+
+    def expand(self, outputs: Tensor) -> Tensor:
+        """Return the targets (B, F) that a network's outputs of order one stand for; by default they are targets."""
+        return outputs
 
     def affine(self) -> tuple[Tensor, Tensor] | None:
         """Return the matrix (N D, I) and the mean frame (N D,), float64, of inputs linear in aligned frames.

@@ -111,6 +111,7 @@ class ShapeSpace(Features):
     """
 
     kind = "cartesian"
+    linear = True
     v: Tensor
     t: Tensor
     mean: Tensor
@@ -156,10 +157,6 @@ class ShapeSpace(Features):
     @property
     def size(self) -> int:
         return int(self.mean.shape[0])
-
-    @property
-    def shape_space(self) -> ShapeSpace:
-        return self
 
     @property
     def axes(self) -> Tensor:

@@ -8,7 +8,7 @@ enter networks as cosine and sine.
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from trajvae.alignment.differentiable import superposed
 from trajvae.alignment.moves import moves
 from trajvae.errors import OptionError
 from trajvae.features.base import LEAST_FLOOR, Features, FeatureSizes, FittingData
-from trajvae.features.cartesian import SCALE_FLOOR, ShapeSpace, constraints, principal_components
+from trajvae.features.cartesian import SCALE_FLOOR, constraints, principal_components
 from trajvae.features.rebuild import Coordinates, RebuildPlan, log_volume, measure, rebuild
 from trajvae.features.tree import spanning_tree
 
@@ -86,7 +86,6 @@ class Internal(Features):
                 "internal coordinates need three atoms with mass that stand in no line: use --features cartesian"
             )
         self.alignment, self.shape = alignment, shape
-        self._shape_space = ShapeSpace(alignment.reference, alignment.weights, alignment.kind, max(shape.baseline, 1))
         self._size: int = 3 * n - 6 if dimension == 3 else 2 * n - 3
         turning = n - dimension
         linear, embedded = self._size - shape.n_angular, self._size + shape.n_angular
@@ -118,8 +117,7 @@ class Internal(Features):
         flexible, centre = _flexible(turning)
         n_angular = int(flexible.sum())
         size = sum(c.shape[1] for c in coordinates)
-        baseline = max(1, min(data.latent_dim, size))
-        out = cls(data.alignment, FeatureSizes(data.inputs_of(size + n_angular), n_angular, baseline))
+        out = cls(data.alignment, FeatureSizes(data.inputs_of(size + n_angular), n_angular))
         out.references, out.flexible = torch.from_numpy(references), flexible
         out.centre = torch.where(flexible, 0.0, centre)
         out.plan = RebuildPlan(references)
@@ -134,15 +132,13 @@ class Internal(Features):
         self.spread = linear.std(dim=0).clamp(min=max(floor * _ROUNDING, LEAST_FLOOR))
         self.mean, self.axes, deviations = principal_components(self._embedded(targets), self.shape.n_inputs)
         self.scale = deviations.clamp(min=max(float(deviations[0]) * SCALE_FLOOR, 1e-12))
-        space = self._shape_space
-        space.set_components(space.targets(x), space.input_size, SCALE_FLOOR)
 
     @classmethod
     def empty(cls, alignment: Alignment, shape: FeatureSizes) -> Self:
         return cls(alignment, shape)
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def _load_from_state_dict(self, *args: object) -> None:
+        super()._load_from_state_dict(*args)
         self.plan = RebuildPlan(
             self.references.cpu().numpy()
         )  # at once: derivatives in forward mode hide a tensor's numbers
@@ -159,10 +155,6 @@ class Internal(Features):
     def definition(self) -> bytes:
         """Bytes of the spanning tree, int64."""
         return np.ascontiguousarray(self.plan.references, dtype="<i8").tobytes()
-
-    @property
-    def shape_space(self) -> ShapeSpace:
-        return self._shape_space
 
     def targets(self, x: Tensor) -> Tensor:
         bonds, angles, torsions = measure(x, self.plan)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import scipy
@@ -52,7 +51,7 @@ def link_fragments(bonds: Int64, positions: Floats) -> Int64:
     return np.concatenate([bonds.reshape(-1, 2), np.array(found, dtype=np.int64).reshape(-1, 2)])
 
 
-def _graph(bonds: Int64, n: int) -> Any:
+def _graph(bonds: Int64, n: int) -> scipy.sparse.csr_array:
     return scipy.sparse.coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n)).tocsr()
 
 

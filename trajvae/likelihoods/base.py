@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,18 @@ class Likelihood(nn.Module, ABC):
     def __init__(self, size: int, floor: float, n_frames: int, param_sizes: dict[str, int]) -> None:
         super().__init__()
         self.size, self.floor, self.n_frames, self.param_sizes = size, floor, n_frames, param_sizes
+
+    def over_targets(self, outputs: Params, expand: Callable[[Tensor], Tensor]) -> Params:
+        """Return the parameters of the distribution of targets, from a decoder's outputs of order one.
+
+        Parameters
+        ----------
+        outputs : dict of Tensor
+            The decoder's heads. A head `loc` is the mean of the targets.
+        expand : callable
+            From outputs of order one to targets, `Features.expand`.
+        """
+        return {**outputs, "loc": expand(outputs["loc"])} if "loc" in outputs else outputs
 
     def condition_on(self, targets: Tensor, params: Params) -> Params:
         """Return the parameters that `log_prob` and `residual` take, completed by what depends on the targets."""

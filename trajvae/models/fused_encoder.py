@@ -1,7 +1,7 @@
-"""From aligned frames to the posterior's parameters in as few products as there are layers.
+"""Encoding of aligned frames in as few matrix products as the encoder has layers.
 
-Shape space is linear in aligned frames, so the way from coordinates to targets, to principal components, to the
-encoder's first layer is one matrix. It is multiplied out in float64 and kept in float32; frames come relative to their
+Shape space is linear in aligned frames, so coordinates, targets, principal components and the encoder's first layer
+are one matrix. It is multiplied out in float64 and kept in float32; frames come relative to their
 mean, so that rounding is a share of what differs between them. Where inputs are few, the product ends at them.
 """
 
@@ -29,19 +29,19 @@ class FusedEncoder(NamedTuple):
     centre : Tensor of float32, shape (N D,)
     weight : Tensor of float32, shape (N D, K)
     bias : Tensor of float32, shape (K,)
-    onward : callable
-        From what the product gives to the posterior's parameters.
+    rest_of_encoder : callable
+        From the product to the posterior's parameters.
     """
 
     centre: Tensor
     weight: Tensor
     bias: Tensor
-    onward: Callable[[Tensor], Params]
+    rest_of_encoder: Callable[[Tensor], Params]
 
     def __call__(self, frames: Tensor) -> Params:
         """Return the posterior's parameters of aligned frames, float32 (B, N, D), by blocks that stay in cache."""
         parts = [
-            self.onward(torch.addmm(self.bias, block - self.centre, self.weight))
+            self.rest_of_encoder(torch.addmm(self.bias, block - self.centre, self.weight))
             for block in torch.split(frames.flatten(1), _ROWS)
         ]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -67,6 +67,6 @@ def fuse(vae: VAE) -> FusedEncoder | None:
 
 def weights_version(vae: VAE) -> WeightsVersion:
     """Return a key that changes with the numbers that a `FusedEncoder` is made of."""
-    first, space = vae.encoder.first, vae.features.shape_space
-    tensors = (first.weight, first.bias, space.mean, space.v, space.t, space.scale)
+    first = vae.encoder.first
+    tensors = (first.weight, first.bias, *vae.features.buffers())
     return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors)

@@ -1,4 +1,4 @@
-"""The verdict on a training: what its figures say of how far the model can be trusted."""
+"""The verdict on a training: whether its figures allow the model to be trusted."""
 
 from __future__ import annotations
 
@@ -17,81 +17,96 @@ ORDER, ATOMS = 3.0, 20  # times the distance to the nearest atom, of the next on
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Hold the figures that the verdict on a training is found from.
+class SampleMeasures:
+    """Hold what is measured on the frames that a model keeps, and on its draws.
 
     Attributes
     ----------
-    trained : int
-        Frames that the networks learned from.
-    rmsd, train_rmsd, pca_rmsd, mean_rmsd : float
-        Å: of held-out frames and of training frames to their reconstruction, of held-out frames to that of principal
-        components, and to the mean structure.
-    valid : float
+    draws_valid : float
         Share of draws that are valid.
     spread : float
-        Mean square deviation of draws from their mean over that of training frames.
-    collapsed : bool
-    unlike : int
-        Held-out blocks that are unlike all frames elsewhere.
-    jump, least : float or None
-        Largest RMSD between neighbouring frames in Å, as aligned and as optimally superposed.
+        Mean square deviation of draws from their mean, divided by that of training frames.
+    mean_rmsd : float
+        Mean RMSD in Å of held-out frames to the mean structure.
     drift : float
         Rank correlation of the first principal component with time, without its sign; 0 for several files.
     crossings : int
         How often that component passes between its outer quarters.
     molecules : int
-        Separate molecules.
+        Number of separate molecules.
     apart : float
         Root mean square motion in Å of the molecules' centres; 0 for one molecule.
     within : float
         Root mean square motion in Å of atoms about their molecule's centre.
     order : float
-        Median distance of neighbours in the file over that of nearest atoms.
-    atoms : int
-    feature_kind : str
+        Median distance of neighbours in the file, divided by that of nearest atoms.
     """
 
-    trained: int
-    rmsd: float
-    train_rmsd: float
-    pca_rmsd: float
-    mean_rmsd: float
-    valid: float
+    draws_valid: float
     spread: float
-    collapsed: bool
-    unlike: int
-    jump: float | None
-    least: float | None
+    mean_rmsd: float
     drift: float
     crossings: int
     molecules: int
     apart: float
     within: float
     order: float
+
+
+@dataclass(frozen=True)
+class TrainingEvidence:
+    """Hold the figures that decide the verdict on a training.
+
+    Attributes
+    ----------
+    trained : int
+        Number of frames that the networks learned from.
+    rmsd, train_rmsd, pca_rmsd : float
+        Mean RMSD in Å of held-out frames and of training frames to their reconstruction, and of held-out frames to that
+        by as many principal components.
+    collapsed : bool
+        Whether no latent dimension is in use.
+    unlike : int
+        Number of held-out blocks that are unlike all frames elsewhere.
+    jump, least : float or None
+        Largest RMSD between neighbouring frames in Å, as aligned and as optimally superposed.
+    atoms : int
+    feature_kind : str
+    sample : SampleMeasures
+    """
+
+    trained: int
+    rmsd: float
+    train_rmsd: float
+    pca_rmsd: float
+    collapsed: bool
+    unlike: int
+    jump: float | None
+    least: float | None
     atoms: int
     feature_kind: str
+    sample: SampleMeasures
 
 
-def judge_training(e: Evidence) -> Verdict:
+def judge_training(e: TrainingEvidence) -> Verdict:
     """Return the verdict on a training."""
     return judged(
         _frames(e),
-        _molecules(e),
+        _molecules(e.sample),
         _order(e),
         _collapsed(e),
         _nothing(e),
         _principal(e),
         _overfitted(e),
         _draws(e),
-        _spread(e),
-        _one_way(e),
+        _spread(e.sample),
+        _one_way(e.sample),
         _unlike(e),
         _seam(e),
     )
 
 
-def _frames(e: Evidence) -> Reason | None:
+def _frames(e: TrainingEvidence) -> Reason | None:
     if e.trained >= FEW:
         return None
     severity = UNUSABLE if e.trained < FEWEST else CARE
@@ -99,28 +114,28 @@ def _frames(e: Evidence) -> Reason | None:
     return Reason("too_few_frames", severity, text, "take every frame (no --step), more trajectories or a longer run")
 
 
-def _molecules(e: Evidence) -> Reason | None:
-    if e.molecules < 2 or e.apart < APART or e.apart < LOOSE * e.within:
+def _molecules(m: SampleMeasures) -> Reason | None:
+    if m.molecules < 2 or m.apart < APART or m.apart < LOOSE * m.within:
         return None
     text = (
-        f"{e.molecules} separate molecules were taken as one body: their centres move by {e.apart:.0f} Å against each "
-        f"other, the atoms of one by {e.within:.1f} Å"
+        f"{m.molecules} separate molecules were taken as one body: their centres move by {m.apart:.0f} Å against each "
+        f"other, the atoms of one by {m.within:.1f} Å"
     )
     return Reason("separate_molecules", UNUSABLE, text, "choose one molecule with --select, such as --select 'segid A'")
 
 
-def _order(e: Evidence) -> Reason | None:
-    if e.atoms < ATOMS or e.order < ORDER:
+def _order(e: TrainingEvidence) -> Reason | None:
+    if e.atoms < ATOMS or e.sample.order < ORDER:
         return None
     text = (
-        f"the order of the atoms does not follow the molecule: neighbours in the file are {e.order:.1f} times as far "
-        "apart as nearest atoms"
+        "the order of the atoms does not follow the molecule: neighbours in the file are "
+        f"{e.sample.order:.1f} times as far apart as nearest atoms"
     )
     step = "check that topology and trajectory have the same atoms in the same order (-s)"
     return Reason("atom_order", UNUSABLE, text, step)
 
 
-def _collapsed(e: Evidence) -> Reason | None:
+def _collapsed(e: TrainingEvidence) -> Reason | None:
     if not e.collapsed:
         return None
     text = "the latent space has collapsed: its coordinates say nothing of a frame"
@@ -128,17 +143,18 @@ def _collapsed(e: Evidence) -> Reason | None:
     return Reason("collapsed", UNUSABLE, text, step)
 
 
-def _nothing(e: Evidence) -> Reason | None:
-    if e.rmsd < e.mean_rmsd or e.collapsed:
+def _nothing(e: TrainingEvidence) -> Reason | None:
+    if e.rmsd < e.sample.mean_rmsd or e.collapsed:
         return None
     text = (
-        f"held-out frames are reconstructed no better ({e.rmsd:.2f} Å) than by the mean structure ({e.mean_rmsd:.2f} Å)"
+        f"held-out frames are reconstructed no better ({e.rmsd:.2f} Å) than by the mean structure "
+        f"({e.sample.mean_rmsd:.2f} Å)"
     )
     step = "--features cartesian" if e.feature_kind == "internal" else "more frames, or more --latent-dim"
     return Reason("explains_nothing", UNUSABLE, text, step)
 
 
-def _principal(e: Evidence) -> Reason | None:
+def _principal(e: TrainingEvidence) -> Reason | None:
     if e.rmsd <= e.pca_rmsd:
         return None
     text = (
@@ -149,7 +165,7 @@ def _principal(e: Evidence) -> Reason | None:
     return Reason("no_better_than_pca", CARE, text, step)
 
 
-def _overfitted(e: Evidence) -> Reason | None:
+def _overfitted(e: TrainingEvidence) -> Reason | None:
     ratio = e.rmsd / max(e.train_rmsd, 1e-6)
     if ratio < OVERFITTED:
         return None
@@ -160,27 +176,27 @@ def _overfitted(e: Evidence) -> Reason | None:
     return Reason("overfitted", UNUSABLE if ratio >= MEMORISED else CARE, text, "more frames, or fewer --latent-dim")
 
 
-def _draws(e: Evidence) -> Reason | None:
-    if e.valid >= MOST:
+def _draws(e: TrainingEvidence) -> Reason | None:
+    if e.sample.draws_valid >= MOST:
         return None
-    text = f"{100 * e.valid:.0f} % of its draws are valid conformations as drawn"
+    text = f"{100 * e.sample.draws_valid:.0f} % of its draws are valid conformations as drawn"
     long = e.feature_kind == "internal" or e.atoms > 100
     step = "generate --project moves draws into the simulation's ranges" if long else "--features internal"
     return Reason("draws_not_valid", CARE, text, step)
 
 
-def _spread(e: Evidence) -> Reason | None:
-    if abs(e.spread - 1.0) <= SPREAD:
+def _spread(m: SampleMeasures) -> Reason | None:
+    if abs(m.spread - 1.0) <= SPREAD:
         return None
-    text = f"draws fluctuate {e.spread:.2f} times as much as the simulation (mean square)"
+    text = f"draws fluctuate {m.spread:.2f} times as much as the simulation (mean square)"
     return Reason("spread_wrong", CARE, text, "generate --sampler aggregate, which draws where the frames are")
 
 
-def _one_way(e: Evidence) -> Reason | None:
-    if e.drift < DRIFT or e.crossings > CROSSINGS:
+def _one_way(m: SampleMeasures) -> Reason | None:
+    if m.drift < DRIFT or m.crossings > CROSSINGS:
         return None
     text = (
-        f"one-way: the largest motion goes from one end to the other and crosses its middle {_times(e.crossings)}, so "
+        f"one-way: the largest motion goes from one end to the other and crosses its middle {_times(m.crossings)}, so "
         "populations and free energies mean nothing"
     )
     return Reason("one_way", CARE, text, "use the latent space for paths alone, or simulate the way back too")
@@ -190,14 +206,14 @@ def _times(n: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
-def _unlike(e: Evidence) -> Reason | None:
+def _unlike(e: TrainingEvidence) -> Reason | None:
     if not e.unlike:
         return None
     text = f"{e.unlike} held-out blocks are unlike all frames elsewhere: the simulation may not be converged"
     return Reason("unlike_blocks", CARE, text, "a longer run, or leave them out with --start and --stop")
 
 
-def _seam(e: Evidence) -> Reason | None:
+def _seam(e: TrainingEvidence) -> Reason | None:
     if e.jump is None or e.least is None or e.jump < max(JUMP * e.least, e.least + VISIBLE):
         return None
     text = f"alignment jumps: neighbouring frames come to lie {e.jump:.2f} Å apart where {e.least:.2f} Å is optimal"

@@ -1,4 +1,4 @@
-"""Between a model and what `model.h5` holds of it."""
+"""Conversion between a model and the contents of `model.h5`."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig, check_types
 from trajvae.errors import ModelError
+from trajvae.features import PrincipalBaseline
+from trajvae.figures.training import TrainingFigures
 from trajvae.models.devices import choose_device
 from trajvae.models.model_file_checks import Budget, check_values, damaged, numbers_in
 from trajvae.models.partition import HELD_OUT, TRAINING
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.pipeline_parts import ModelSizes, PipelineParts, build_vae
 from trajvae.models.record import TrainingRecord
-from trajvae.models.summary import check_summary
 from trajvae.molecule.validity import Validity
 from trajvae.store import Header, ModelContents, Quantity, model_hash
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
-from trajvae.typing import Int8
+from trajvae.typing import AnyArray, Int8
 
+_BASELINE = "features._shape_space."  # where files have the baseline: it was a part of the features once
 _UNITS = {"masses": "u"}
 _VALIDITY_UNITS = {
     "bond_low": "Angstrom",
@@ -36,7 +39,7 @@ _VALIDITY_UNITS = {
 
 
 class ModelParts(NamedTuple):
-    """Hold all that makes a model.
+    """Hold the parts of a model.
 
     Attributes
     ----------
@@ -57,10 +60,22 @@ class ModelParts(NamedTuple):
     command: str
 
 
-def groups_of(pipeline: PipelineParts) -> dict[str, Any]:
-    """Return the weights, and what frames are aligned by."""
+def with_baseline(weights: Mapping[str, Tensor], pipeline: PipelineParts) -> dict[str, Tensor]:
+    """Return the weights of a VAE and the arrays of the PCA baseline, by the names that files have for them."""
+    return {**weights, **{_BASELINE + name: array for name, array in pipeline.baseline.arrays().items()}}
+
+
+def split_baseline(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Split the weights of a file into those of the VAE and the arrays of the PCA baseline, by name."""
+    own = {name: array for name, array in weights.items() if not name.startswith(_BASELINE)}
+    rest = {name.removeprefix(_BASELINE): array for name, array in weights.items() if name not in own}
+    return own, rest
+
+
+def groups_of(pipeline: PipelineParts) -> Tree:
+    """Return the weights of the networks, those of the alignment, and the topology, as the file names them."""
     return {
-        "weights": {k: v.detach().cpu().numpy() for k, v in pipeline.vae.state_dict().items()},
+        "weights": {k: v.detach().cpu().numpy() for k, v in with_baseline(pipeline.vae.state_dict(), pipeline).items()},
         "weighting": pipeline.alignment.weights,
         "topology": {k: Quantity(v, _UNITS.get(k, "")) for k, v in pipeline.topology.to_arrays().items()},
     }
@@ -71,13 +86,13 @@ def hash_of(pipeline: Pipeline) -> str:
     return model_hash(pipeline.config.to_dict(), pipeline.alignment.reference, groups_of(pipeline))
 
 
-def config_of(pipeline: PipelineParts, selection: str) -> dict[str, Any]:
-    """Return the options of a model as JSON takes them."""
+def config_of(pipeline: PipelineParts, selection: str) -> dict[str, object]:
+    """Return the options of a model as JSON."""
     return {**pipeline.config.to_dict(), "sizes": dataclasses.asdict(pipeline.sizes), "selection": selection}
 
 
 def pack(parts: ModelParts) -> ModelContents:
-    """Return what is written of a model."""
+    """Return the contents of the file of a model."""
     pipeline, record = parts.pipeline, parts.record
     training: Tree = {
         "latent": record.latent,
@@ -98,11 +113,11 @@ def pack(parts: ModelParts) -> ModelContents:
     }
     config = {**config_of(pipeline, parts.selection), "elbo_of": pipeline.comparison_hash()}
     header = Header("model", parts.command, pipeline.config.seed)
-    return ModelContents(header, "complete", config, record.figures, pipeline.alignment.reference, groups)
+    return ModelContents(header, "complete", config, record.figures.to_json(), pipeline.alignment.reference, groups)
 
 
 def unpack(stored: ModelContents, device: str, path: str) -> ModelParts:
-    """Return a model made of what was read of a file.
+    """Return the model that the contents of a file make.
 
     Raises
     ------
@@ -130,21 +145,23 @@ def parts_in(stored: ModelContents, device: torch.device) -> PipelineParts:
     alignment = Alignment(config.align, stored.reference, np.asarray(groups["weighting"], dtype=np.float64))
     with Budget(numbers_in(groups["weights"])):
         vae = build_vae(config, alignment, sizes)
-    vae.load_state_dict({k: torch.as_tensor(np.asarray(v)) for k, v in groups["weights"].items()})
+        baseline = PrincipalBaseline.empty(alignment, vae.features, sizes.baseline)
+    weights, components = split_baseline({k: torch.as_tensor(np.asarray(v)) for k, v in groups["weights"].items()})
+    vae.load_state_dict(weights)
+    baseline.load(components)
     topology = Topology.from_arrays(groups["topology"])
-    return PipelineParts(config, sizes, topology, alignment, vae, device)
+    return PipelineParts(config, sizes, topology, alignment, vae, baseline, device)
 
 
 @torch.inference_mode(False)
 def _assembled(stored: ModelContents, device: torch.device) -> ModelParts:
     pipeline = Pipeline.of(parts_in(stored, device))
-    check_summary(stored.summary)
-    record = _record(stored.groups, stored.summary)
+    record = _record(stored.groups, TrainingFigures.from_json(stored.summary))
     files = stored.groups["training"]["files"].tolist()
     return ModelParts(pipeline, record, files, str(stored.config["selection"]), stored.header.command)
 
 
-def _record(groups: Mapping[str, Any], figures: dict[str, Any]) -> TrainingRecord:
+def _record(groups: Mapping[str, Any], figures: TrainingFigures) -> TrainingRecord:
     training = groups["training"]
     return TrainingRecord(
         np.asarray(training["latent"], dtype=np.float64),
@@ -160,7 +177,7 @@ def _record(groups: Mapping[str, Any], figures: dict[str, Any]) -> TrainingRecor
     )
 
 
-def _part(training: Mapping[str, Any]) -> Int8:
+def _part(training: Mapping[str, AnyArray]) -> Int8:
     """What each frame was used for; files from before there were validation frames say only which were held out."""
     held = training["held_out"].astype(bool)
     part = np.asarray(training.get("part", np.where(held, HELD_OUT, TRAINING)), dtype=np.int8)

@@ -1,10 +1,10 @@
-"""What a model that was read must obey before it is used: a file may be damaged, or made to do harm."""
+"""Checks of the contents of a model file before it is used: it may be damaged, or made to do harm."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,18 @@ from torch.overrides import TorchFunctionMode
 from trajvae.errors import ModelError, TrajvaeError
 from trajvae.molecule.validity import NEAR
 from trajvae.store import Quantity
+from trajvae.store.schema import Tree
 from trajvae.topology import GROUPS
 from trajvae.typing import AnyArray
 
+_Arguments = tuple[Any, ...]  # of any of torch's functions
 _SMALL = 2**20  # numbers that any model may have beside its weights
 _INDICES = ("topology/bonds", "validity/bonds", "validity/angles", "validity/centres", "validity/omega")
 
 
 @contextlib.contextmanager
 def damaged(path: str) -> Iterator[None]:
-    """Turn what a file's parts raise when they do not fit each other into one error that names the file.
+    """Turn errors about parts that do not fit each other into one error that names the file.
 
     Raises
     ------
@@ -62,15 +64,17 @@ class Budget(TorchFunctionMode):
         super().__init__()
         self.left = 2 * numbers + _SMALL
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Count what a function is about to make."""
+    def __torch_function__(
+        self, func: Callable[..., object], types: object, args: _Arguments = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
+        """Count the numbers that a function is about to make."""
         kwargs = kwargs or {}
         self.left -= self._asked(func, args, kwargs)
         if self.left < 0:
             raise ModelError("its options ask for more numbers than it has")
         return func(*args, **kwargs)
 
-    def _asked(self, func: Any, args: Any, kwargs: Any) -> int:
+    def _asked(self, func: Callable[..., object], args: _Arguments, kwargs: dict[str, Any]) -> int:
         if func is torch.eye:
             return math.prod((*args, *args)[:2])
         if func in self._of_shape:
@@ -79,12 +83,12 @@ class Budget(TorchFunctionMode):
         return 0
 
 
-def numbers_in(weights: Mapping[str, Any]) -> int:
+def numbers_in(weights: Mapping[str, AnyArray]) -> int:
     """Return how many numbers all arrays hold."""
     return sum(int(np.size(w)) for w in weights.values())
 
 
-def flat(groups: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, AnyArray]]:
+def flat(groups: Tree, place: str = "") -> Iterator[tuple[str, AnyArray]]:
     """Yield all arrays of nested groups with their names."""
     for name, item in groups.items():
         if isinstance(item, Mapping):
@@ -93,14 +97,14 @@ def flat(groups: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, AnyA
             yield place + name, np.asarray(item.value if isinstance(item, Quantity) else item)
 
 
-def check_values(groups: Mapping[str, Any]) -> None:
-    """Look at the numbers of a model's groups, whose shapes agree.
+def check_values(groups: Tree) -> None:
+    """Check the numbers of a model's groups.
 
     Raises
     ------
     ModelError
-        Numbers that are not finite outside the history, weights of the alignment that are none, or an index of an atom,
-        a frame or a file that does not exist.
+        Numbers that are not finite outside the history, invalid weights of the alignment, or an index of an atom, a
+        frame or a file that does not exist.
     """
     arrays = dict(flat(groups))
     _check_atoms(arrays)
@@ -115,7 +119,7 @@ def check_values(groups: Mapping[str, Any]) -> None:
 
 
 def _check_atoms(arrays: Mapping[str, AnyArray]) -> None:
-    """What every model has: finite numbers, weights and indices of atoms."""
+    """Check what every model has: finite numbers, weights and indices of atoms."""
     for name, values in arrays.items():
         kept = name.startswith(("history/", "optimiser/"))
         if values.dtype.kind == "f" and not kept and not np.isfinite(values).all():

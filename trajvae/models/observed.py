@@ -1,26 +1,25 @@
-"""What the verdict on a training needs to know of its frames and draws, measured."""
+"""Measures of the frames that a model keeps and of its draws, which decide the verdict on a training."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from trajvae.alignment.align import pairwise_rmsd
+from trajvae.models.judgement import SampleMeasures
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
 from trajvae.molecule.validity import Validity
 from trajvae.topology import Topology
 from trajvae.typing import Floats, Int64
 
-DRAWS = 200  # that validity and spread are told from
-GAP = 0.7  # nats between the prior and the posteriors together, above which draws are those of posteriors
-_ATOMS = 2000  # that nearest atoms are looked for among
+DRAWS = 200  # number of draws for validity and spread
+GAP = 0.7  # nats from all posteriors together to the prior, above which draws come from posteriors
+_ATOMS = 2000  # number of atoms among which nearest ones are sought, at most
 
 
 def draws_of(pipeline: Pipeline, frames: Floats, gap: float) -> Floats:
-    """Return draws (n, N, D) in Å, as `generate` makes them before it mends any.
+    """Return draws (n, N, D) in Å, as `generate` makes them before it repairs any.
 
     Parameters
     ----------
@@ -28,7 +27,7 @@ def draws_of(pipeline: Pipeline, frames: Floats, gap: float) -> Floats:
     frames : ndarray, shape (T, N, D)
         Training frames.
     gap : float
-        See `prior_gap`: above 0.7 nats latent points come from posteriors of the frames, else from the prior.
+        Result of `prior_gap`: above 0.7 nats latent points come from posteriors of the frames, else from the prior.
     """
     generator = torch.Generator(pipeline.device).manual_seed(0)
     if gap > GAP:
@@ -115,29 +114,6 @@ def order_of(frame: Floats) -> float:
     return float(np.median(np.linalg.norm(np.diff(atoms, axis=0), axis=1)) / max(float(np.median(nearest)), 1e-6))
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Hold what is measured on the frames that a model keeps and on its draws, in the units of `Evidence`.
-
-    Attributes
-    ----------
-    draws_valid : float
-        Share of draws that are valid.
-    spread, mean_rmsd, drift, crossings, molecules, apart, within, order
-        As in `models.judgement.Evidence`.
-    """
-
-    draws_valid: float
-    spread: float
-    mean_rmsd: float
-    drift: float
-    crossings: int
-    molecules: int
-    apart: float
-    within: float
-    order: float
-
-
 def measure(
     pipeline: Pipeline,
     validity: Validity,
@@ -146,8 +122,8 @@ def measure(
     file: Int64,
     parts: Partition,
     gap: float,
-) -> Measured:
-    """Measure what the verdict on a training takes from the frames that a model keeps and from its draws.
+) -> SampleMeasures:
+    """Measure the frames that a model keeps, and its draws.
 
     Parameters
     ----------
@@ -156,18 +132,18 @@ def measure(
     sample : ndarray, shape (S, N, D)
         Aligned frames, evenly spread.
     index : ndarray of int64, shape (S,)
-        Which of the T frames they are.
+        Indices of the sample among the T frames.
     file : ndarray of int64, shape (T,)
     parts : Partition
     gap : float
-        See `prior_gap`.
+        Result of `prior_gap` in nats.
     """
     training, held = parts.training[index], parts.held_out[index]
     known = sample[training] if training.any() else sample
     draws = draws_of(pipeline, known, gap)
     drift, crossings = drift_of(sample, file[index])
     molecules, apart, within = molecules_of(sample, pipeline.topology)
-    return Measured(
+    return SampleMeasures(
         draws_valid=float(validity.test(draws).mean()),
         spread=spread_of(pipeline, draws, known),
         mean_rmsd=mean_rmsd(sample[held] if held.any() else sample, known),

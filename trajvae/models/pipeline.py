@@ -13,7 +13,7 @@ from torch import Tensor
 from trajvae.alignment.align import Alignment, pairwise_rmsd
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError
-from trajvae.features import NO_STRUCTURE
+from trajvae.features import NO_STRUCTURE, PrincipalBaseline
 from trajvae.latents import Params
 from trajvae.models.encoded import Posterior, Reconstruction
 from trajvae.models.fused_encoder import FusedEncoder, WeightsVersion, fuse, weights_version
@@ -37,6 +37,8 @@ class Pipeline(PipelineParts):
         Of the selected atoms.
     alignment : Alignment
     vae : VAE
+    baseline : PrincipalBaseline
+        The principal components that reconstructions are compared with.
     device : torch.device
     """
 
@@ -47,9 +49,10 @@ class Pipeline(PipelineParts):
         topology: Topology,
         alignment: Alignment,
         vae: VAE,
+        baseline: PrincipalBaseline,
         device: torch.device,
     ) -> None:
-        super().__init__(config, sizes, topology, alignment, vae, device)
+        super().__init__(config, sizes, topology, alignment, vae, baseline, device)
         self.vae.eval().requires_grad_(False)
         self._double: VAE | None = None
         self._entrance: tuple[WeightsVersion, FusedEncoder | None] | None = None
@@ -57,7 +60,8 @@ class Pipeline(PipelineParts):
     @classmethod
     def of(cls, parts: PipelineParts) -> Self:
         """Return the pipeline of parts whose training is done: its weights change no more."""
-        return cls(parts.config, parts.sizes, parts.topology, parts.alignment, parts.vae, parts.device)
+        p = parts
+        return cls(p.config, p.sizes, p.topology, p.alignment, p.vae, p.baseline, p.device)
 
     def comparison_hash(self) -> str:
         """Return the SHA-256 of features, alignment, reference and weights: ELBOs compare where it is equal."""
@@ -143,15 +147,12 @@ class Pipeline(PipelineParts):
 
     def _reconstruction(self, vae: VAE, aligned: Floats, params: Params, generator: torch.Generator) -> Reconstruction:
         """Decode aligned frames from their posteriors, and measure what is lost."""
-        exact = self.targets(aligned)
-        targets = exact.to(torch.float32 if vae is self.vae else torch.float64)
+        x = self._tensor(aligned)
+        targets = self.vae.features.targets(x).to(torch.float32 if vae is self.vae else torch.float64)
         terms = vae.terms_at(params, targets, generator)
         mean = vae.likelihood.mean(vae.decode(vae.latent.mean(params)))
-        if vae.features.shape_space is vae.features:  # linear: exact to the networks' precision
-            decoded, principal = _float(vae.features.positions(mean)), self._principal(vae, targets)
-        else:
-            decoded = self._frames(mean)
-            principal = self._principal(vae, vae.features.shape_space.targets(self._tensor(aligned)))
+        decoded = _float(vae.features.positions(mean)) if vae.features.linear else self._frames(mean)
+        principal = _float(self.baseline.reconstruct(x, targets, vae.latent.dim))
         if not all((np.abs(x) < _FAR).all() for x in (decoded, principal)):
             raise ModelError(NO_STRUCTURE)
         ones = np.ones(self.n_atoms)
@@ -164,11 +165,6 @@ class Pipeline(PipelineParts):
         exact = self.targets(self.alignment.apply(positions))
         inputs = self.vae.features.inputs(exact).float()
         return self.vae.posterior_sample(inputs, exact.float(), generator)
-
-    def _principal(self, vae: VAE, targets: Tensor) -> Floats:
-        """Targets of shape space projected on as many principal components as the latent space has dimensions."""
-        space = vae.features.shape_space
-        return _float(space.positions(space.project(targets, vae.latent.dim)))
 
     def _frames(self, targets: Tensor) -> Float64:
         return _numpy(self.vae.features.positions(targets.double()))

@@ -12,7 +12,7 @@ from torch import Tensor
 from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
-from trajvae.features import Features, FeatureSizes, features_of
+from trajvae.features import Features, FeatureSizes, PrincipalBaseline, features_of
 from trajvae.latents import make_latent
 from trajvae.likelihoods import make_likelihood
 from trajvae.models.vae import VAE
@@ -25,7 +25,21 @@ _CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
 
 @dataclass(frozen=True)
 class ModelSizes:
-    """Hold the sizes of features and likelihood that, with the options, fix the arrays' shapes."""
+    """Hold the sizes that, with the options, fix the shapes of a model's arrays.
+
+    Attributes
+    ----------
+    n_inputs : int
+    likelihood : str
+    floor : float
+        Smallest standard deviation of the likelihood in Å.
+    n_train : int
+        Number of training frames.
+    n_angular : int
+        Number of targets that are angles of a whole turn.
+    baseline : int
+        Number of principal components that are kept beside the features; see `PrincipalBaseline`.
+    """
 
     n_inputs: int
     likelihood: str
@@ -43,7 +57,7 @@ class ModelSizes:
     @property
     def shape(self) -> FeatureSizes:
         """Sizes of the features."""
-        return FeatureSizes(self.n_inputs, self.n_angular, self.baseline)
+        return FeatureSizes(self.n_inputs, self.n_angular)
 
 
 def build_vae(config: TrainConfig, alignment: Alignment, sizes: ModelSizes, features: Features | None = None) -> VAE:
@@ -73,7 +87,9 @@ class PipelineParts:
         Of the selected atoms.
     alignment : Alignment
     vae : VAE
-        It is moved to the device.
+        It is moved to the device, as the baseline is.
+    baseline : PrincipalBaseline
+        The principal components that reconstructions are compared with.
     device : torch.device
     """
 
@@ -82,10 +98,12 @@ class PipelineParts:
     topology: Topology
     alignment: Alignment
     vae: VAE
+    baseline: PrincipalBaseline
     device: torch.device
 
     def __post_init__(self) -> None:
         self.vae.to(self.device)
+        self.baseline.to(self.device)
 
     @property
     def dimension(self) -> int:

@@ -1,13 +1,13 @@
-"""What a model keeps of its training frames, and how it fared on them."""
+"""The record of a training that a model keeps: its frames in the latent space, a sample of them, and its figures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from trajvae.display import Brief
+from trajvae.figures.training import TrainingFigures
 from trajvae.models.partition import Partition
 from trajvae.molecule.validity import Validity
 from trajvae.store import Quantity
@@ -16,24 +16,23 @@ from trajvae.typing import AnyArray, Bool, Float32, Float64, Int8, Int64
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainingRecord(Brief):
-    """Hold what a model keeps of its training frames.
+    """Hold the record of a training.
 
     Attributes
     ----------
     latent : ndarray, shape (T, ambient)
     part : ndarray of int8, shape (T,)
-        What each frame was used for; see `Partition`.
+        Use of each frame, as in `Partition`.
     file, frame : ndarray of int64, shape (T,)
     frame_observables : dict of Quantity
         Values (T,) of the observables that were in `OBSERVABLES` when the model was trained, with unit and period.
     sample : ndarray of float32, shape (S, N, D)
         Aligned frames, evenly spread, in Å.
     sample_index : ndarray of int64, shape (S,)
-        Which of the T frames they are.
+        Indices of the sample among the T frames.
     history : dict of ndarray
     validity : Validity
-    figures : dict
-        JSON: what `train` reports.
+    figures : TrainingFigures
     """
 
     latent: Float64
@@ -45,7 +44,7 @@ class TrainingRecord(Brief):
     sample_index: Int64
     history: dict[str, AnyArray]
     validity: Validity
-    figures: dict[str, Any]
+    figures: TrainingFigures
 
     @property
     def observables(self) -> dict[str, Float64]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from typing import Any
 
 import numpy as np
 
@@ -158,7 +157,8 @@ def _check_unit(lengths: Float64, usual: Float64) -> None:
 
 def _pair(topology: Topology, bond: Int64) -> str:
     """Two atoms in words."""
-    words: list[Any] = [
-        f"{i} ({topology.resnames[i]}{topology.resids[i]}:{topology.names[i]})" if topology.named else i for i in bond
+    words = [
+        f"{i} ({topology.resnames[i]}{topology.resids[i]}:{topology.names[i]})" if topology.named else f"{i}"
+        for i in bond
     ]
     return f"atoms {words[0]} and {words[1]}"

@@ -1,4 +1,4 @@
-"""The one VAE: features, encoder, latent, decoder, likelihood."""
+"""The variational autoencoder, composed of features, encoder, latent space, decoder and likelihood."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Terms(NamedTuple):
     log_likelihood : Tensor, shape (B,)
     kl : Tensor, shape (B, parts)
     residual : Tensor
-        See `Likelihood.residual`.
+        Result of `Likelihood.residual`.
     penalty : Tensor, optional, shape (B, parts)
-        See `LatentDraw`.
+        As in `LatentDraw`.
     """
 
     log_likelihood: Tensor
@@ -36,14 +36,14 @@ class Terms(NamedTuple):
         return self._less(self.kl, beta)
 
     def objective(self, beta: float = 1.0) -> Tensor:
-        """Return what training maximises, (B,): the ELBO, or that with a user's weights of its terms."""
+        """Return the objective of training, (B,): the ELBO, or that with a user's weights of its terms."""
         return self._less(self.kl if self.penalty is None else self.penalty, beta)
 
     def _less(self, charge: Tensor, beta: float) -> Tensor:
         return torch.sub(self.log_likelihood, charge.sum(dim=-1), alpha=beta)
 
     def loss(self, beta: float = 1.0, free_bits: float = 0.0) -> Tensor:
-        """Return what training minimises: the mean of -objective, each part of the KL having its free nats.
+        """Return the loss of training: the mean of -objective, each part of the KL having its free nats.
 
         References
         ----------
@@ -57,14 +57,14 @@ class Terms(NamedTuple):
 
 
 class _LogLikelihood:
-    """log p(x|z) of one batch of targets; what was decoded last is not decoded again."""
+    """log p(x|z) of one batch of targets; the latent points that were decoded last are not decoded again."""
 
     def __init__(self, vae: VAE, targets: Tensor) -> None:
         self.vae, self.targets = vae, targets
         self._last: tuple[Tensor, Params, Tensor] | None = None
 
     def __call__(self, z: Tensor) -> Tensor:
-        """log p(x|z), for those who go on to its gradient."""
+        """log p(x|z), whose gradient may be differentiated again."""
         return self.decode(z, second_order=True)[1]
 
     def decode(self, z: Tensor, *, second_order: bool = False) -> tuple[Params, Tensor]:
@@ -107,18 +107,15 @@ class VAE(nn.Module):
         """Return the likelihood's parameters over targets of latent points (B, ambient).
 
         `second_order` is the network's.
-
-        A head `loc` is of order one, in the principal components of linear features.
         """
-        out: Params = self.decoder(z, second_order=second_order)
-        return {**out, "loc": self.features.shape_space.expand(out["loc"])} if "loc" in out else out
+        return self.likelihood.over_targets(self.decoder(z, second_order=second_order), self.features.expand)
 
     def terms(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Terms:
         """Return one reparameterised draw of the ELBO's parts."""
         return self.terms_at(self.encode(inputs), targets, generator)
 
     def terms_at(self, params: Params, targets: Tensor, generator: torch.Generator | None = None) -> Terms:
-        """Return what `terms` returns, from the posterior's parameters."""
+        """Return the same as `terms`, from the posterior's parameters."""
         log_likelihood = _LogLikelihood(self, targets)
         z, kl, penalty = self.latent.draw(params, Context(generator, log_likelihood, self.encode))
         decoded, value = log_likelihood.decode(z)

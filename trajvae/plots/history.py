@@ -31,7 +31,7 @@ def history(record: History, *, kept: int | None = None, ax: Axes | None = None)
     record : mapping
         `Model.history`, which is the `results.history` of `TrajVAE` too.
     kept : int, optional
-        The epoch whose weights were kept: `model.figures["kept_epoch"]`. Without it none is marked, and the legend says
+        The epoch whose weights were kept: `model.figures.kept_epoch`. Without it none is marked, and the legend says
         that it is not known.
     ax : Axes, optional
 
@@ -53,13 +53,12 @@ def history(record: History, *, kept: int | None = None, ax: Axes | None = None)
 
 def _mark(ax: Axes, epoch: AnyArray, held: Float64, kept: int | None) -> None:
     """A dot on the curve at the epoch that was kept; a line where the history has no such row."""
-    look: Any = {"color": style.VERMILION}
     if kept is None:
         ax.plot([], [], " ", label="kept epoch unknown")
     elif (rows := np.flatnonzero(epoch == kept)).size:
-        ax.plot(epoch[rows[-1]], held[rows[-1]], "o", label=f"kept (epoch {kept})", **look)
+        ax.plot(epoch[rows[-1]], held[rows[-1]], "o", label=f"kept (epoch {kept})", color=style.VERMILION)
     else:
-        ax.axvline(kept, lw=0.9, label=f"kept (epoch {kept})", **look)
+        ax.axvline(kept, lw=0.9, label=f"kept (epoch {kept})", color=style.VERMILION)
 
 
 def _most_of(values: Float64) -> tuple[float | None, float | None]:
@@ -81,7 +80,7 @@ def divergence(record: History, names: Sequence[str] = (), *, ax: Axes | None = 
     record : mapping
         See `history`.
     names : sequence of str, optional
-        Of the parts: the keys of `model.figures["kl"]`.
+        Of the parts: the keys of `model.figures.kl`.
     ax : Axes, optional
 
     Returns
@@ -102,7 +101,7 @@ def curvature(record: History, names: Sequence[str] = (), *, ax: Axes | None = N
     record : mapping
         See `history`.
     names : sequence of str, optional
-        Of the curved factors: the keys of `model.figures["curvatures"]`.
+        Of the curved factors: the keys of `model.figures.curvatures`.
     ax : Axes, optional
 
     Returns
@@ -127,8 +126,8 @@ def reconstruction(figures: Mapping[str, Any], *, ax: Axes | None = None) -> Axe
 
     Parameters
     ----------
-    figures : mapping
-        `Model.figures`.
+    figures : TrainingFigures or mapping
+        `Model.figures`, or the same names in JSON.
     ax : Axes, optional
 
     Returns
@@ -153,8 +152,9 @@ def _columns(record: History, key: str, names: Sequence[str], ax: Axes | None) -
     count = values.shape[1]
     labels = [f"{names} {i}" for i in range(count)] if isinstance(names, str) else list(names)
     for i in range(min(count, _MOST)):
-        look: Any = {"color": style.SERIES[i % len(style.SERIES)], "ls": "-" if i < len(style.SERIES) else "--"}
-        ax.plot(record["epoch"], values[:, i], label=labels[i] if i < len(labels) else f"{i}", **look)
+        colour, line = style.SERIES[i % len(style.SERIES)], "-" if i < len(style.SERIES) else "--"
+        label = labels[i] if i < len(labels) else f"{i}"
+        ax.plot(record["epoch"], values[:, i], label=label, color=colour, ls=line)
     if count > _MOST:
         lines = ax.plot(record["epoch"], values[:, _MOST : _MOST + _FAINT], color=style.FILL, lw=0.7, zorder=1)
         lines[0].set_label(f"{count - _MOST} more")

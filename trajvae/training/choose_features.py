@@ -1,4 +1,4 @@
-"""Which features suit a molecule: those in which a normal distribution alone comes nearest to the simulation.
+"""Choice of features: those in which a normal distribution alone comes nearest to the simulation.
 
 In shape space the training frames' mean and covariance; in internal coordinates the same of what is linear, and every
 flexible torsion drawn anew from its own values. Whichever's draws have pair distances nearer to the simulation's is
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +27,8 @@ _PAIRS = 300
 _ATOMS = 2000  # above which levers are long in any molecule
 
 
-def choose_features(config: TrainConfig, data: FittingData) -> tuple[TrainConfig, dict[str, Any]]:
-    """Settle `auto`; what was found goes beside the figures of training.
+def choose_features(config: TrainConfig, data: FittingData) -> tuple[TrainConfig, dict[str, float] | None]:
+    """Replace `auto` by the kind of features that suits the training frames.
 
     Parameters
     ----------
@@ -40,16 +39,16 @@ def choose_features(config: TrainConfig, data: FittingData) -> tuple[TrainConfig
     -------
     config : TrainConfig
         Whose features are a kind.
-    found : dict
-        `feature_choice`: the divergence in bits of each kind, where there was a choice.
+    found : dict or None
+        Divergence in bits of each kind of features; None where there was no choice.
     """
     if config.features != "auto":
-        return config, {}
+        return config, None
     found = divergences(data, config.likelihood)
     best = min(found, key=lambda kind: found[kind])
     told = ", ".join(f"{kind} {bits:.3f} bits" for kind, bits in found.items())
     logging.getLogger("trajvae").info("features %s: divergences of pair distances of normal draws: %s", best, told)
-    return dataclasses.replace(config, features=best), {"feature_choice": found}
+    return dataclasses.replace(config, features=best), found
 
 
 def divergences(data: FittingData, likelihood: str | None = None) -> dict[str, float]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trajvae.figures.frame_findings import FrameFindings
 from trajvae.typing import AnyArray
 
 
@@ -22,8 +22,8 @@ class TrainingOutcome:
     batch_size : int
     began : float
         When the training began, by the monotonic clock.
-    found : mapping
-        What was found of the frames before the first step: `copies`, and `feature_choice` where there was a choice.
+    found : FrameFindings
+        What was found of the frames before the first step.
     names : list of str
         The trajectories' names, for messages.
     """
@@ -32,7 +32,7 @@ class TrainingOutcome:
     kept_epoch: int
     batch_size: int
     began: float
-    found: Mapping[str, object]
+    found: FrameFindings
     names: list[str]
 
     @property
@@ -43,12 +43,3 @@ class TrainingOutcome:
     def seconds(self) -> float:
         """Return the seconds since the training began."""
         return round(time.monotonic() - self.began, 2)
-
-    def figures(self) -> dict[str, object]:
-        """Return the figures that the training itself reports."""
-        return {
-            "epochs": self.epochs,
-            "kept_epoch": self.kept_epoch,
-            "seconds": self.seconds(),
-            "batch_size": self.batch_size,
-        }

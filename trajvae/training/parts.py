@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,8 @@ import numpy as np
 from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError, ReadError
-from trajvae.features import LEAST_FLOOR, Features, FittingData, features_of
+from trajvae.features import LEAST_FLOOR, Features, FittingData, PrincipalBaseline, features_of
+from trajvae.figures.frame_findings import FrameFindings
 from trajvae.latents import resolve_settings
 from trajvae.likelihoods import default_likelihood
 from trajvae.models.devices import choose_device
@@ -38,8 +38,8 @@ class TrainingParts:
         Its options are settled and its features are fitted; its weights change while the training runs.
     partition : Partition
         What each frame is used for.
-    found : mapping
-        What was found of the frames before the first step: `copies`, and `feature_choice` where there was a choice.
+    found : FrameFindings
+        What was found of the frames before the first step.
     names : list of str
         The trajectories' names, for messages.
     fingerprint : str
@@ -50,7 +50,7 @@ class TrainingParts:
 
     model: PipelineParts
     partition: Partition
-    found: Mapping[str, object]
+    found: FrameFindings
     names: list[str]
     fingerprint: str
     began: float
@@ -89,10 +89,11 @@ def fit_parts(
     config, choice = choose_features(config, data)
     config = dataclasses.replace(config, hidden=config.widths)
     features = _learn_features(config, data)
-    sizes = _sizes(config, features, precision, int(partition.training.sum()))
+    baseline = PrincipalBaseline.fit(data, features)
+    sizes = _sizes(config, features, baseline, precision, int(partition.training.sum()))
     vae = build_vae(config, alignment, sizes, features)
-    model = PipelineParts(config, sizes, topology, alignment, vae, choose_device(device))
-    return TrainingParts(model, partition, {**choice, **copies}, frame_source.names, fingerprint, began)
+    model = PipelineParts(config, sizes, topology, alignment, vae, baseline, choose_device(device))
+    return TrainingParts(model, partition, FrameFindings(copies, choice), frame_source.names, fingerprint, began)
 
 
 def _check(positions: Floats) -> None:
@@ -131,9 +132,11 @@ def _learn_features(config: TrainConfig, data: FittingData) -> Features:
     return features
 
 
-def _sizes(config: TrainConfig, features: Features, precision: float, n_train: int) -> ModelSizes:
+def _sizes(
+    config: TrainConfig, features: Features, baseline: PrincipalBaseline, precision: float, n_train: int
+) -> ModelSizes:
     """Numbers that the data decide."""
     likelihood = config.likelihood or default_likelihood(features, n_train)
     shape = features.shape
     floor = max(precision, LEAST_FLOOR)
-    return ModelSizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, shape.baseline)
+    return ModelSizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, baseline.size)

@@ -251,8 +251,8 @@ def prepare_frames(
 def _log(record: TrainingRecord) -> None:
     """Log what training came to."""
     f = record.figures
-    kept = f" and kept epoch {f['kept_epoch']}" if "kept_epoch" in f else ""
+    kept = "" if f.kept_epoch is None else f" and kept epoch {f.kept_epoch}"
     _LOGGER.info(
         "trained %d epochs%s, on %s features (likelihood %s); held-out frames: ELBO %.2f nats, RMSD %.3f Å",
-        *(f["epochs"], kept, f["feature_kind"], f["likelihood"], f["elbo"], f["rmsd"]),
+        *(f.epochs, kept, f.feature_kind, f.likelihood, f.elbo, f.rmsd),
     )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from trajvae.alignment.align import frame_jump, mean_structure, pairwise_rmsd
 from trajvae.errors import TrajvaeWarning
+from trajvae.figures.frame_findings import UnlikeBlock
+from trajvae.figures.training import TrainingFigures
 from trajvae.models.encoded import ColumnBuffer
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
-from trajvae.models.judgement import Evidence, judge_training
+from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training
 from trajvae.models.observed import measure
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
@@ -26,15 +28,15 @@ from trajvae.store import Quantity
 from trajvae.training.frame_source import FrameSource
 from trajvae.training.outcome import TrainingOutcome
 from trajvae.training.unlike_blocks import describe_unlike, unlike_blocks
-from trajvae.typing import Bool, Floats, Int64
+from trajvae.typing import AnyArray, Bool, Floats, Int64
 
 SAMPLE_FRAMES, SAMPLE_BYTES = 2000, 64e6
-_MANY = 100_000  # frames that the spread of latent points is told from, at most
-_TOLD = 1000  # frames of which mutual information is estimated
+_MANY = 100_000  # frames that decide which latent dimensions are in use, at most
+_SOME = 1000  # frames of which mutual information is estimated
 
 
 class _Summary:
-    """What frames say, added up chunk by chunk."""
+    """Accumulates latents, observables and held-out quality over chunks of frames."""
 
     def __init__(self, pipeline: Pipeline, validity: Validity, parts: Partition) -> None:
         self.pipeline, self.validity, self.parts = pipeline, validity, parts
@@ -59,16 +61,27 @@ class _Summary:
         first, last = np.searchsorted(self.index, [done, done + len(aligned)])
         if held.any():
             judged = aligned[held]
-            own: dict[str, Any] = {"rmsd": reconstruction.rmsd[held], "pca_rmsd": reconstruction.pca_rmsd[held]}
-            own |= {"valid": self.validity.test(judged), "log_jacobian": self.pipeline.log_jacobian(judged)}
-            self.judged.add(own)
+            self.judged.add(
+                {
+                    "rmsd": reconstruction.rmsd[held],
+                    "pca_rmsd": reconstruction.pca_rmsd[held],
+                    "valid": self.validity.test(judged),
+                    "log_jacobian": self.pipeline.log_jacobian(judged),
+                }
+            )
         if first < last:
             self.sample.add({"sample": aligned[self.index[first:last] - done].astype(np.float32)})
         measured = evaluate_all(list(self.observables.values()), aligned)
-        own = {"latent": posterior.latent, "elbo": reconstruction.elbo, "rmsd": reconstruction.rmsd}
-        self.frames.add({**own, "kl": reconstruction.kl.astype(np.float32), **measured})
+        own: dict[str, AnyArray] = {"latent": posterior.latent, "elbo": reconstruction.elbo}
+        own |= {"rmsd": reconstruction.rmsd, "kl": reconstruction.kl.astype(np.float32)}
+        self.frames.add({**own, **measured})
         self.degenerate += self.pipeline.alignment.degenerate(chunk.positions)
         self._jumps(aligned, chunk.follows)
+
+    @property
+    def held_out_elbo(self) -> float:
+        """Mean ELBO of the held-out frames, in nats a frame."""
+        return float(self.frames["elbo"][self.held].mean())
 
     def _jumps(self, aligned: Floats, follows: Bool) -> None:
         """Update the largest jumps; a chunk's first frame may follow the last one of the chunk before."""
@@ -96,22 +109,23 @@ def make_record(
             TrajvaeWarning,
             stacklevel=2,
         )
-    figures = _figures(pipeline, summary, index, some)
-    figures |= _judged(pipeline, validity, summary, figures, frame_source.file)
+    shape, latent = _shape_elbo(summary, index, some), _latent_figures(summary, some)
+    sample = summary.sample["sample"]
+    blocks = unlike_blocks(summary.frames["elbo"], ~parts.training, sample.astype(np.float64), summary.index)
+    measures = measure(pipeline, validity, sample, summary.index, frame_source.file, parts, latent.prior_gap)
     observables = _kept_observables(summary)
-    unlike = describe_unlike(figures["unlike_blocks"], frame_source.file, frame_source.frame, outcome.names)
-    figures |= {**outcome.figures(), "likelihood": pipeline.sizes.likelihood, **outcome.found, "unlike_blocks": unlike}
+    unlike = describe_unlike(blocks, frame_source.file, frame_source.frame, outcome.names)
     return TrainingRecord(
         summary.frames["latent"],
         parts.part,
         frame_source.file,
         frame_source.frame,
         observables,
-        summary.sample["sample"],
+        sample,
         summary.index,
         outcome.history,
         validity,
-        figures,
+        _figures(summary, outcome, shape, latent, unlike, measures),
     )
 
 
@@ -133,84 +147,35 @@ def _kept_observables(summary: _Summary) -> dict[str, Quantity]:
     return out
 
 
-def _judged(
-    pipeline: Pipeline, validity: Validity, summary: _Summary, figures: dict[str, Any], file: Int64
-) -> dict[str, Any]:
-    """The verdict on a training, and the figures that it was found from."""
-    sample = summary.sample["sample"]
-    found = measure(pipeline, validity, sample, summary.index, file, summary.parts, figures["prior_gap"])
-    train_rmsd = float(summary.frames["rmsd"][summary.parts.training].mean())
-    verdict = judge_training(
-        Evidence(
-            trained=figures["trained"],
-            rmsd=figures["rmsd"],
-            train_rmsd=train_rmsd,
-            pca_rmsd=figures["pca_rmsd"],
-            collapsed=figures["collapsed"],
-            unlike=len(figures["unlike_blocks"]),
-            jump=figures["frame_jump"],
-            least=figures["frame_jump_optimal"],
-            atoms=figures["atoms"],
-            feature_kind=figures["feature_kind"],
-            valid=found.draws_valid,
-            spread=found.spread,
-            mean_rmsd=found.mean_rmsd,
-            drift=found.drift,
-            crossings=found.crossings,
-            molecules=found.molecules,
-            apart=found.apart,
-            within=found.within,
-            order=found.order,
-        )
-    )
-    return {"train_rmsd": train_rmsd, **asdict(found), **verdict.to_json()}
-
-
-def _shape_figures(pipeline: Pipeline, summary: _Summary, elbo: float, index: Int64, some: Floats) -> dict[str, Any]:
-    """The ELBO as a density of shapes: None with the reason where it is not known."""
+def _shape_elbo(summary: _Summary, index: Int64, some: Floats) -> tuple[float | None, str | None]:
+    """The held-out ELBO as a density of shapes; None, with the reason, where it is not known."""
+    pipeline = summary.pipeline
     if pipeline.alignment.kind == "superpose" or pipeline.config.features != "cartesian":
-        return {"elbo_shape": elbo - float(summary.judged["log_jacobian"].mean()), "elbo_shape_note": None}
+        return summary.held_out_elbo - float(summary.judged["log_jacobian"].mean()), None
     training, held = some[summary.parts.training[index]], some[summary.held[index]]
     if not len(training) or not len(held):
-        return {"elbo_shape": None, "elbo_shape_note": "none of the frames that are kept in memory is held out"}
+        return None, "none of the frames that are kept in memory is held out"
     bound = shape_bound(pipeline, training, held, mean_structure(training, pipeline.alignment.weights))
     if bound is None:
-        return {"elbo_shape": None, "elbo_shape_note": "atoms lie on one line, about which no rotation is defined"}
-    return {"elbo_shape": float(bound.mean()), "elbo_shape_note": None}
+        return None, "atoms lie on one line, about which no rotation is defined"
+    return float(bound.mean()), None
 
 
-def _figures(pipeline: Pipeline, summary: _Summary, index: Int64, some: Floats) -> dict[str, Any]:
-    elbo = float(summary.frames["elbo"][summary.held].mean())
-    sample = summary.sample["sample"].astype(np.float64)
-    return {
-        "frames": len(summary.held),
-        "trained": int(summary.parts.training.sum()),
-        "validation": int(summary.parts.validation.sum()),
-        "held_out": int(summary.held.sum()),
-        "atoms": pipeline.n_atoms,
-        "features": pipeline.vae.features.size,
-        "feature_kind": pipeline.config.features,
-        "backend": pipeline.config.backend,
-        "latent_dim": pipeline.config.latent_dim,
-        "elbo": elbo,
-        **_shape_figures(pipeline, summary, elbo, index, some),
-        "rmsd": float(summary.judged["rmsd"].mean()),
-        "pca_rmsd": float(summary.judged["pca_rmsd"].mean()),
-        "held_out_valid": float(summary.judged["valid"].mean()),
-        "frame_jump": summary.jump,
-        "frame_jump_optimal": summary.least,
-        "degenerate": summary.degenerate,
-        **_use_of_latent(pipeline, summary, some),
-        "unlike_blocks": unlike_blocks(summary.frames["elbo"], ~summary.parts.training, sample, summary.index),
-        "curvatures": pipeline.vae.latent.curvatures(),
-        "geometry": pipeline.vae.latent.geometry(),
-        "diagnostics": pipeline.vae.latent.diagnostics(),
-    }
+class _LatentFigures(NamedTuple):
+    """Figures of the latent space; see `TrainingFigures`."""
+
+    kl: dict[str, float]
+    active_units: int
+    mutual_information: float
+    prior_gap: float
+    curvatures: dict[str, float]
+    geometry: str
+    diagnostics: dict[str, float]
 
 
-def _use_of_latent(pipeline: Pipeline, summary: _Summary, some: Floats) -> dict[str, Any]:
-    """What the latent space says of frames, with a warning where that is nothing."""
-    kl = summary.frames["kl"]
+def _latent_figures(summary: _Summary, some: Floats) -> _LatentFigures:
+    """Figures of the latent space, with a warning where it has collapsed."""
+    pipeline, latent, kl = summary.pipeline, summary.pipeline.vae.latent, summary.frames["kl"]
     step = -(-len(kl) // _MANY)
     active = active_units(pipeline, summary.frames["latent"][::step], kl[::step])
     kl = kl[summary.held]
@@ -222,14 +187,81 @@ def _use_of_latent(pipeline: Pipeline, summary: _Summary, some: Floats) -> dict[
             TrajvaeWarning,
             stacklevel=2,
         )
-    frames = some[np.unique(np.linspace(0, len(some) - 1, min(len(some), _TOLD)).astype(np.int64))]
-    return {
-        "kl": dict(zip(pipeline.vae.latent.parts, kl.mean(axis=0).tolist(), strict=True)),
-        "active_units": active,
-        "collapsed": active == 0,
-        "mutual_information": mutual_information(pipeline, frames),
-        "prior_gap": prior_gap(pipeline, frames),
-    }
+    frames = some[np.unique(np.linspace(0, len(some) - 1, min(len(some), _SOME)).astype(np.int64))]
+    return _LatentFigures(
+        kl=dict(zip(latent.parts, kl.mean(axis=0).tolist(), strict=True)),
+        active_units=active,
+        mutual_information=mutual_information(pipeline, frames),
+        prior_gap=prior_gap(pipeline, frames),
+        curvatures=latent.curvatures(),
+        geometry=latent.geometry(),
+        diagnostics=latent.diagnostics(),  # before anything is drawn for the verdict, which some latents would count
+    )
+
+
+def _evidence(
+    summary: _Summary, latent: _LatentFigures, unlike: tuple[UnlikeBlock, ...], measures: SampleMeasures
+) -> TrainingEvidence:
+    """The figures that decide the verdict on the training."""
+    return TrainingEvidence(
+        trained=int(summary.parts.training.sum()),
+        rmsd=float(summary.judged["rmsd"].mean()),
+        train_rmsd=float(summary.frames["rmsd"][summary.parts.training].mean()),
+        pca_rmsd=float(summary.judged["pca_rmsd"].mean()),
+        collapsed=latent.active_units == 0,
+        unlike=len(unlike),
+        jump=summary.jump,
+        least=summary.least,
+        atoms=summary.pipeline.n_atoms,
+        feature_kind=summary.pipeline.config.features,
+        sample=measures,
+    )
+
+
+def _figures(
+    summary: _Summary,
+    outcome: TrainingOutcome,
+    shape: tuple[float | None, str | None],
+    latent: _LatentFigures,
+    unlike: tuple[UnlikeBlock, ...],
+    measures: SampleMeasures,
+) -> TrainingFigures:
+    """The figures of a training, with the verdict that they decide."""
+    pipeline, evidence = summary.pipeline, _evidence(summary, latent, unlike, measures)
+    verdict = judge_training(evidence)
+    return TrainingFigures(
+        frames=len(summary.held),
+        trained=evidence.trained,
+        validation=int(summary.parts.validation.sum()),
+        held_out=int(summary.held.sum()),
+        atoms=evidence.atoms,
+        features=pipeline.vae.features.size,
+        feature_kind=evidence.feature_kind,
+        backend=pipeline.config.backend,
+        latent_dim=pipeline.config.latent_dim,
+        elbo=summary.held_out_elbo,
+        elbo_shape=shape[0],
+        elbo_shape_note=shape[1],
+        rmsd=evidence.rmsd,
+        train_rmsd=evidence.train_rmsd,
+        pca_rmsd=evidence.pca_rmsd,
+        held_out_valid=float(summary.judged["valid"].mean()),
+        frame_jump=evidence.jump,
+        frame_jump_optimal=evidence.least,
+        degenerate=summary.degenerate,
+        collapsed=evidence.collapsed,
+        unlike_blocks=unlike,
+        verdict=verdict.verdict,
+        reasons=verdict.reasons,
+        epochs=outcome.epochs,
+        kept_epoch=outcome.kept_epoch,
+        seconds=outcome.seconds(),
+        batch_size=outcome.batch_size,
+        likelihood=pipeline.sizes.likelihood,
+        **vars(outcome.found),
+        **latent._asdict(),
+        **asdict(measures),
+    )
 
 
 def jumps(aligned: Floats, follows: Bool) -> tuple[float | None, float | None]:

@@ -1,40 +1,41 @@
-"""What training frames may hide: copies of each other, and blocks of a state that is met nowhere else."""
+"""Copies among training frames, and held-out blocks of a state that occurs nowhere else."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from trajvae.alignment.distances import rmsd_matrix
 from trajvae.errors import ReadError, TrajvaeWarning
+from trajvae.figures.frame_findings import UnlikeBlock
 from trajvae.models.partition import HELD_OUT, UNUSED, VALIDATION, Partition, partition
 from trajvae.typing import Bool, Float64, Floats, Int8, Int64, UInt64
 
-LEAST = 5  # frames that differ, from which anything can be learned
-HELD = 0.6  # of the frames that may be kept from training, copies included
+LEAST = 5  # number of different frames that training needs
+HELD = 0.6  # largest share of frames that is kept from training, copies included
 FAR = 1.8  # times the usual distance to the nearest frame elsewhere, and
 ODD = 4.0  # robust deviations of its logarithm: a block of another state
-_ELSEWHERE = 0.1  # of the trajectory, on either side, that does not count as elsewhere
-_STRETCHES = 10  # of training frames, that a usual distance can be told from
+_ELSEWHERE = 0.1  # share of the trajectory, on either side, that does not count as elsewhere
+_STRETCHES = 10  # number of stretches of training frames that a usual distance needs
 _SOME, _ROWS = 500, 100  # training frames that are compared with each other, at most, and at once
-_ATOMS = 1000  # that are looked at, at most
-_FEW = 5  # of them that a stretch holds at least
-_TOLD = 2  # runs of copies that a warning names
+_ATOMS = 1000  # number of atoms that are compared, at most
+_FEW = 5  # training frames that a stretch holds at least
+_NAMED = 2  # runs of copies that a warning names
 
 
 def fingerprints(positions: Floats) -> UInt64:
-    """Return a number of each frame (T, N, D) that equal frames share and others almost surely do not, (T,).
+    """Return fingerprints (T,) of frames (T, N, D): equal frames have equal ones, others almost surely have not.
 
-    Of its coordinates in float32: copies in another precision are copies.
+    They are of coordinates in float32: copies in another precision are copies.
     """
     return _hashed(np.ascontiguousarray(positions, dtype=np.float32) + np.float32(0.0))  # no -0
 
 
 def bits_of(positions: Floats) -> UInt64:
-    """Return a number of each frame (T, N, D) that changes with every bit of it, and with its precision, (T,)."""
+    """Return fingerprints (T,) of frames (T, N, D) that change with every bit, and with the precision."""
     return _hashed(positions) + np.uint64(positions.dtype.itemsize)
 
 
@@ -56,13 +57,13 @@ def first_of_kind(marks: UInt64) -> Int64:
     return np.asarray(first[kind], dtype=np.int64)
 
 
-def split(marks: UInt64, file: Int64, frame: Int64, names: Sequence[str] = ()) -> tuple[Partition, dict[str, Any]]:
+def split(marks: UInt64, file: Int64, frame: Int64, names: Sequence[str] = ()) -> tuple[Partition, int]:
     """Divide frames into parts; copies of held-out and validation frames are not trained on.
 
     Parameters
     ----------
     marks : ndarray, shape (T,)
-        See `fingerprints`.
+        Result of `fingerprints`.
     file, frame : ndarray of int64, shape (T,)
         Numbers of the file and of the frame in it.
     names : sequence of str
@@ -71,8 +72,8 @@ def split(marks: UInt64, file: Int64, frame: Int64, names: Sequence[str] = ()) -
     Returns
     -------
     parts : Partition
-    found : dict
-        `copies`: how many frames equal one before them.
+    copies : int
+        Number of frames that equal an earlier one.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def split(marks: UInt64, file: Int64, frame: Int64, names: Sequence[str] = ()) -
     """
     parts, ordered = partition(len(file)), np.sort(marks)
     if (ordered[1:] != ordered[:-1]).all():
-        return parts, {"copies": 0}
+        return parts, 0
     first = first_of_kind(marks)
     copies = np.flatnonzero(first != np.arange(len(first)))
     different = len(first) - len(copies)
@@ -96,7 +97,7 @@ def split(marks: UInt64, file: Int64, frame: Int64, names: Sequence[str] = ()) -
         TrajvaeWarning,
         stacklevel=4,
     )
-    return Partition(wider) if kept else parts, {"copies": len(copies)}
+    return Partition(wider) if kept else parts, len(copies)
 
 
 def _with_copies(part: Int8, first: Int64) -> Int8:
@@ -115,10 +116,10 @@ def _runs(copies: Int64, first: Int64, file: Int64, frame: Int64, names: Sequenc
     runs = np.split(np.arange(len(copies)), np.flatnonzero(new) + 1)
     runs.sort(key=len, reverse=True)  # the longest say most
     told = []
-    for run in runs[:_TOLD]:
+    for run in runs[:_NAMED]:
         copied, repeated = (_span(of[run], file, frame, names) for of in (copies, original))
         told.append(f"{copied} {'repeats' if len(run) == 1 else 'repeat'} {repeated}")
-    rest = len(copies) - sum(map(len, runs[:_TOLD]))
+    rest = len(copies) - sum(map(len, runs[:_NAMED]))
     return ", ".join([*told, *([f"and {rest} more"] if rest else [])])
 
 
@@ -160,7 +161,27 @@ def distance_elsewhere(sample: Floats, index: Int64, held: Bool) -> Float64:
     return out
 
 
-def unlike_blocks(elbo: Float64, held: Bool, sample: Floats, index: Int64) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class BlockRows:
+    """Hold a block of frames that is unlike all frames elsewhere, by their rows among all frames.
+
+    Attributes
+    ----------
+    first, last : int
+        Of the T frames.
+    times : float
+        Distance to the nearest frame elsewhere, divided by the usual one.
+    elbo : float
+        Mean ELBO minus that of the median block, in nats a frame.
+    """
+
+    first: int
+    last: int
+    times: float
+    elbo: float
+
+
+def unlike_blocks(elbo: Float64, held: Bool, sample: Floats, index: Int64) -> list[BlockRows]:
     """Return held-out blocks whose conformations occur nowhere else in the trajectory.
 
     A model knows them from their neighbours in time alone, so that their ELBO need not fall. What tells them apart is
@@ -177,9 +198,7 @@ def unlike_blocks(elbo: Float64, held: Bool, sample: Floats, index: Int64) -> li
 
     Returns
     -------
-    list of dict
-        `rows`, the first and the last frame of T; `times`, the distance over the usual one; `elbo`, its mean over that
-        of the middle block.
+    list of BlockRows
     """
     some = np.sort(np.concatenate([_evenly(held[index], _SOME // 2), _evenly(~held[index], _SOME)]))
     atoms = slice(None, None, -(-sample.shape[1] // _ATOMS))
@@ -199,8 +218,8 @@ def unlike_blocks(elbo: Float64, held: Bool, sample: Floats, index: Int64) -> li
     for rows, mean in zip(blocks, means, strict=True):
         beyond = _middle(away, index, rows) - typical
         if np.isfinite(beyond) and beyond > max(np.log(FAR), ODD * spread):
-            ends = [int(rows[0]), int(rows[-1])]
-            out.append({"rows": ends, "times": float(np.exp(beyond)), "elbo": float(mean - np.median(means))})
+            times, below = float(np.exp(beyond)), float(mean - np.median(means))
+            out.append(BlockRows(int(rows[0]), int(rows[-1]), times, below))
     return out
 
 
@@ -217,17 +236,17 @@ def _middle(away: Float64, index: Int64, rows: Int64) -> float:
 
 
 def describe_unlike(
-    found: list[dict[str, Any]], file: Int64, frame: Int64, names: Sequence[str] = ()
-) -> list[dict[str, Any]]:
-    """Warn of blocks that `unlike_blocks` found, and give them as JSON: `file`, `first` and `last` frame of it."""
+    found: Sequence[BlockRows], file: Int64, frame: Int64, names: Sequence[str] = ()
+) -> tuple[UnlikeBlock, ...]:
+    """Warn of blocks that `unlike_blocks` found, and return them by file and frame."""
     out = []
     for block in found:
-        rows = _within(block, file)
-        number, ends = int(file[rows[0]]), {"first": int(frame[rows[0]]), "last": int(frame[rows[-1]])}
-        own = {"file": names[number] if names else str(number), **ends}
-        out.append({**own, "times": round(block["times"], 2), "elbo": round(block["elbo"], 2)})
+        rows = _in_first_file(block, file)
+        number, ends = int(file[rows[0]]), (int(frame[rows[0]]), int(frame[rows[-1]]))
+        name = names[number] if names else str(number)
+        out.append(UnlikeBlock(name, *ends, round(block.times, 2), round(block.elbo, 2)))
     if out:
-        told = ", ".join(f"{_span(_within(b, file), file, frame, names)} ({b['times']:.1f} x)" for b in found[:3])
+        told = ", ".join(f"{_span(_in_first_file(b, file), file, frame, names)} ({b.times:.1f} x)" for b in found[:3])
         more = f" and {len(found) - 3} more blocks" if len(found) > 3 else ""
         warnings.warn(
             f"held-out {told}{more} are unlike all frames elsewhere in the trajectory, by the distance to the nearest: "
@@ -235,10 +254,10 @@ def describe_unlike(
             TrajvaeWarning,
             stacklevel=4,
         )
-    return out
+    return tuple(out)
 
 
-def _within(block: dict[str, Any], file: Int64) -> Int64:
+def _in_first_file(block: BlockRows, file: Int64) -> Int64:
     """The rows of a block; those in its first file, where it lies in two."""
-    rows = np.arange(block["rows"][0], block["rows"][1] + 1)
+    rows = np.arange(block.first, block.last + 1)
     return np.asarray(rows[file[rows] == file[rows[0]]])

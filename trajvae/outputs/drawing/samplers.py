@@ -150,7 +150,7 @@ def resolve_sampler(record: TrainingRecord, name: str) -> str:
     """
     if name != "auto":
         return name
-    return "aggregate" if (record.figures.get("prior_gap") or 0.0) > GAP else "prior"
+    return "aggregate" if (record.figures.prior_gap or 0.0) > GAP else "prior"
 
 
 class LatentStream:

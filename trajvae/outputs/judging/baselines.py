@@ -60,7 +60,7 @@ def principal_draws(pipeline: Pipeline, frames: Floats, n: int, seed: int) -> Fl
     ----------
     M. Tipping, C. Bishop, J. R. Stat. Soc. B 61, 611 (1999), eqs. 7 and 8.
     """
-    space, dim = pipeline.vae.features.shape_space, pipeline.vae.latent.dim
+    space, dim = pipeline.baseline.space, pipeline.vae.latent.dim
     aligned = torch.from_numpy(np.ascontiguousarray(pipeline.alignment.apply(frames), dtype=np.float64))
     with torch.no_grad():
         targets = space.targets(aligned.to(pipeline.device)).cpu()

@@ -136,8 +136,8 @@ def examine(
         reconstruction.pca_rmsd,
         active_units(pipeline, posterior.latent, reconstruction.kl),
         kl,
-        int(done["epochs"]),
-        float(done["seconds"]),
+        int(done.epochs),
+        float(done.seconds),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trajvae.figures.training import TrainingFigures
 from trajvae.verdict import CARE, UNUSABLE, Reason, Verdict, judged
 
 WORSE, UNKNOWN = 1.5, 2.5  # times the RMSD of held-out frames of the training: care, not usable
@@ -13,21 +14,20 @@ VALID, FEW_VALID = 0.9, 0.5  # share of conformations that are valid: below care
 OFF_DATA = 0.2  # share of latent points off the data
 
 
-def _model(figures: Mapping[str, Any]) -> Reason | None:
+def _model(trained: TrainingFigures) -> Reason | None:
     """The model's own verdict, where that is `not usable`; models of older versions have none."""
-    if figures.get("verdict") != UNUSABLE:
+    if trained.verdict != UNUSABLE:
         return None
-    why = figures["reasons"][0]
-    return Reason("model_not_usable", UNUSABLE, f"the model itself is not usable: {why['text']}", why["step"])
+    why = trained.reasons[0]
+    return Reason("model_not_usable", UNUSABLE, f"the model itself is not usable: {why.text}", why.step)
 
 
-def judge_embedding(trained: Mapping[str, Any], rmsd: float, in_support: float | None) -> Verdict:
+def judge_embedding(trained: TrainingFigures, rmsd: float, in_support: float | None) -> Verdict:
     """Return the verdict on an embedding of frames that a model was not trained on.
 
     Parameters
     ----------
-    trained : mapping
-        Figures of the training.
+    trained : TrainingFigures
     rmsd : float
         Mean RMSD in Å of the frames to their reconstruction.
     in_support : float or None
@@ -36,8 +36,8 @@ def judge_embedding(trained: Mapping[str, Any], rmsd: float, in_support: float |
     return judged(_model(trained), _strange(trained, rmsd), _outside(in_support))
 
 
-def _strange(trained: Mapping[str, Any], rmsd: float) -> Reason | None:
-    usual = max(float(trained["rmsd"]), 1e-6)
+def _strange(trained: TrainingFigures, rmsd: float) -> Reason | None:
+    usual = max(float(trained.rmsd), 1e-6)
     if rmsd < WORSE * usual:
         return None
     text = (
@@ -56,7 +56,7 @@ def _outside(in_support: float | None) -> Reason | None:
     return Reason("out_of_support", UNUSABLE if in_support < HALF else CARE, text, step)
 
 
-def judge_generation(trained: Mapping[str, Any], found: Mapping[str, Any]) -> Verdict:
+def judge_generation(trained: TrainingFigures, found: Mapping[str, Any]) -> Verdict:
     """Return the verdict on generated conformations, from figures of the training and of the drawing."""
     return judged(_model(trained), _invalid(found), _off_data(found))
 
@@ -77,7 +77,7 @@ def _off_data(found: Mapping[str, Any]) -> Reason | None:
     return Reason("off_data", CARE, text, "--sampler aggregate, which draws where the frames are")
 
 
-def judge_optimum(trained: Mapping[str, Any], found: Mapping[str, Any]) -> Verdict:
+def judge_optimum(trained: TrainingFigures, found: Mapping[str, Any]) -> Verdict:
     """Return the verdict on the best structure of an optimisation, from figures of the training and of the search."""
     return judged(_model(trained), _broken(found), _extrapolated(found), _no_better(found))
 

@@ -122,7 +122,7 @@ def rank(found: Candidates, record: TrainingRecord, topology: Topology, wanted: 
     """
     first = found.familiar & (found.cost <= wanted)
     order = np.lexsort((found.cost, ~first, ~found.good, ~found.inside))
-    radius = float(np.clip(record.figures.get("rmsd") or 0.0, _NEAR, _FAR))
+    radius = float(np.clip(record.figures.rmsd, _NEAR, _FAR))
     chosen, merged = _different(found, order, radius, keep)
     best = chosen[0]
     better = np.flatnonzero(found.cost < found.cost[best])

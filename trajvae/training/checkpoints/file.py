@@ -12,8 +12,9 @@ from torch import Tensor
 
 from trajvae.config import TrainConfig, check_types
 from trajvae.errors import ModelError, OptionError
+from trajvae.figures.frame_findings import FrameFindings
 from trajvae.models.devices import choose_device
-from trajvae.models.model_file import config_of, groups_of, parts_in
+from trajvae.models.model_file import config_of, groups_of, parts_in, split_baseline, with_baseline
 from trajvae.models.model_file_checks import damaged
 from trajvae.models.partition import Partition
 from trajvae.readers.reading import Reading
@@ -55,7 +56,8 @@ class Origin(NamedTuple):
 def to_checkpoint(parts: TrainingParts, at: Snapshot, origin: Origin) -> ModelContents:
     """Return what is written of a training that is not complete."""
     model = parts.model
-    tensors = {k: {n: t.cpu().numpy() for n, t in getattr(at, k).items()} for k in _TENSORS}
+    named = {**{k: getattr(at, k) for k in _TENSORS}, "best": with_baseline(at.best, model)}
+    tensors = {k: {n: t.cpu().numpy() for n, t in held.items()} for k, held in named.items()}
     state: dict[str, Any] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
     groups = {**groups_of(model), "history": at.history, "optimiser": state, "part": parts.partition.part}
     config = {
@@ -65,7 +67,7 @@ def to_checkpoint(parts: TrainingParts, at: Snapshot, origin: Origin) -> ModelCo
         "mark": parts.fingerprint,
         "names": parts.names,
     }
-    summary = {"found": parts.found, "seconds": time.monotonic() - parts.began}
+    summary = {"found": parts.found.to_json(), "seconds": time.monotonic() - parts.began}
     header = Header("model", origin.command, model.config.seed)
     return ModelContents(header, "training", config, summary, model.alignment.reference, groups)
 
@@ -108,9 +110,10 @@ def _restored(stored: ModelContents, device: torch.device) -> tuple[TrainingPart
     ):
         raise ModelError("its frames are not divided into training, validation and held-out ones")
     names, mark = [str(name) for name in stored.config["names"]], str(stored.config["mark"])
-    parts = TrainingParts(model, partition, dict(stored.summary["found"]), names, mark, began)
+    parts = TrainingParts(model, partition, FrameFindings.from_json(stored.summary["found"]), names, mark, began)
     numbers: dict[str, Any] = {k: {n: float(v) for n, v in state.get(k, {}).items()} for k in ("numbers", "latent")}
     tensors: dict[str, Any] = {k: _tensors(state.get(k, {})) for k in _TENSORS}
+    tensors["best"], _ = split_baseline(tensors["best"])
     at = Snapshot(weights=model.vae.state_dict(), history=stored.groups["history"], **tensors, **numbers)
     check_snapshot(at, model.vae, device)
     _check_origin(stored.config["origin"])

@@ -1,0 +1,1 @@
+"""Figures that commands report: one frozen dataclass a command, from which the JSON is made."""
