@@ -21,6 +21,7 @@ ORDER = (
     "display",
     "dataframes",
     "verdict",
+    "figures",
     "user_functions",
     "topology",
     "signature",
