@@ -1,7 +1,7 @@
 """Names of array types, whose shapes and units stand in the docstrings, and of what JSON holds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,4 +17,4 @@ UInt8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
 Text = NDArray[np.str_]
 
-JSON: TypeAlias = Union[Mapping[str, "JSON"], Sequence["JSON"], str, int, float, bool, None]
+JSON: TypeAlias = Mapping[str, "JSON"] | Sequence["JSON"] | str | int | float | bool | None

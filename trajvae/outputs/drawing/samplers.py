@@ -16,6 +16,7 @@ from trajvae.models.observed import GAP
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.searching.latent_metrics import posterior_metric
+from trajvae.runtime.progress import counted
 from trajvae.typing import Float64
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
@@ -210,6 +211,16 @@ class LatentStream:
         if walk is None:
             return SamplerFigures(sampler=self.name)
         return SamplerFigures(sampler=self.name, acceptance=walk.acceptance, effective_sample_size=walk.effective)
+
+
+def draw_positions(pipeline: Pipeline, record: TrainingRecord, n: int, *, seed: int, sampler: str) -> Float64:
+    """Return conformations (n, N, D) in Å as they are drawn from p(x|z), neither judged nor repaired."""
+    points, positions = LatentStream(pipeline, record, sampler, seed), []
+    starts = range(0, n, pipeline.chunk)
+    for first in counted(starts, "drawing", "batch", len(starts)):
+        z, generator = points.next(min(pipeline.chunk, n - first))
+        positions.append(pipeline.decode(z, generator))
+    return np.concatenate(positions)
 
 
 def _seed(seed: int, batch: int) -> int:
