@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from trajvae.config import TrainConfig
 from trajvae.display import Displayed, Summary
 from trajvae.errors import ModelError
+from trajvae.figures import GenerationFigures, OptimizationFigures, PathFigures
 from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.keywords import spelled_out
 from trajvae.models.encoding import encode_all
@@ -190,7 +191,7 @@ class Model(Displayed):
         return self.pipeline.decode(latent)
 
     @spelled_out(DrawingKeywords, DRAWING_DEFAULTS)
-    def generate(self, n: int, **options: Unpack[DrawingKeywords]) -> Conformations:
+    def generate(self, n: int, **options: Unpack[DrawingKeywords]) -> Conformations[GenerationFigures]:
         """Return new conformations in memory, with the options of `trajvae.outputs.generate.ConformationStream`."""
         return ConformationStream(self.pipeline, self.record, n, **options).collect()
 
@@ -215,7 +216,7 @@ class Model(Displayed):
         reading: Reading | None = None,
         search: Search | None = None,
         progress: Callable[[int, int, float], None] | None = None,
-    ) -> Conformations:
+    ) -> Conformations[OptimizationFigures]:
         """Find structures that optimise an observable.
 
         Parameters
@@ -248,7 +249,7 @@ class Model(Displayed):
         source: Any = None,
         reading: Reading | None = None,
         progress: Callable[[int, int, float], None] | None = None,
-    ) -> Conformations:
+    ) -> Conformations[PathFigures]:
         """Find the geodesic between two conformations, and decode it.
 
         Parameters

@@ -11,7 +11,7 @@ simulated frames drawn once more, which is learning by heart.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,9 @@ class Marginals(Displayed):
 
     table: dict[str, Marginal]
     n: int
-    figures: MarginalFigures
     seed: int = 0
     command: str = ""
+    figures: MarginalFigures = field(default_factory=lambda: MarginalFigures.from_json({}))
     kinds: tuple[Kind, ...] = ()
 
     def _summary(self) -> Summary:
@@ -185,7 +185,7 @@ def marginals(
     pairs = [m for name, m in table.items() if name.startswith(PAIR_PREFIX)]
     new = novelty(evenly(drawn, _NOVEL), evenly(held, _NOVEL), evenly(train, _NOVEL))
     figures = _figures(pairs, len(sets["held"]), sampler, new)
-    return Marginals(table, len(a), figures, seed, f"Model.marginals(seed={seed})", kinds)
+    return Marginals(table, len(a), seed, f"Model.marginals(seed={seed})", figures, kinds)
 
 
 def _figures(pairs: list[Marginal], held_out: int, sampler: str, new: NoveltyFigures) -> MarginalFigures:
