@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ class DrawingKeywords(RepairKeywords, total=False):
     progress: Callable[[int, int], None] | None
 
 
-REPAIR_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(RepairOptions)}
+REPAIR_DEFAULTS: dict[str, object] = {f.name: f.default for f in fields(RepairOptions)}
 DRAWING_DEFAULTS = {**REPAIR_DEFAULTS, "seed": 0, "mean": False, "sampler": "auto", "novelty": False}
 
 
