@@ -147,8 +147,8 @@ KEYS = {
     PathFigures: "from to metric frames length straight_length energy length_angstrom straight_length_angstrom "
     "nearest_rmsd valid",
     CandidateFigures: "elbo iwae behind elbo_behind elbo_se iwae_se behind_se elbo_behind_se latent_dim "
-    "effective_draws few_effective rmsd pca_rmsd active_units kl bounds behind_interval correlation_time independent repeats epochs "
-    "seconds",
+    "effective_draws few_effective rmsd pca_rmsd active_units kl bounds behind_interval correlation_time independent "
+    "repeats epochs seconds",
     ComparisonFigures: "backends best within_error different behind_over_frames training_variance few_blocks held_out",
     NoveltyFigures: "nearest nearest_held_out coverage coverage_train",
     MarginalFigures: "mean_jsd mean_noise_floor mean_random_floor mean_held_out_floor mean_jsd_train mean_jsd_held_out "

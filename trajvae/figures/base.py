@@ -99,7 +99,7 @@ class JudgedFigures(Figures):
 
     @property
     def verdict(self) -> str | None:
-        """Word of the verdict, such as `good`; None without one."""
+        """Word of the verdict, such as "good"; None without one."""
         return None if self.judgement is None else self.judgement.verdict
 
     @property

@@ -14,7 +14,7 @@ class SamplerFigures(Figures):
     Attributes
     ----------
     sampler : str
-        Such as `prior`.
+        Such as "prior".
     acceptance : float, optional
         Share of accepted moves, from 0 to 1, of a sampler that walks.
     effective_sample_size : float, optional
@@ -46,7 +46,7 @@ class GenerationFigures(JudgedFigures):
     off_data : float
         Share of latent points, from 0 to 1, that lie where no training frames are.
     of : str
-        `sample` of draws from p(x|z), `mean` of its means.
+        "sample" of draws from p(x|z), "mean" of its means.
     energy, energy_drawn : float, optional
         kJ/mol; median potential energies after relaxation and as drawn.
     nearest_rmsd : float, optional

@@ -62,7 +62,7 @@ class MarginalFigures(Figures):
     held_out : int
         Number of held-out frames.
     sampler : str
-        Where the model's latent points came from, such as `prior`.
+        Where the model's latent points came from, such as "prior".
     nearest, nearest_held_out, coverage, coverage_train : float
         As `NoveltyFigures`.
     """

@@ -14,8 +14,8 @@ class RejectionFigures(Figures):
     Attributes
     ----------
     reason : str
-        A name of `trajvae.molecule.validity.REASONS`, `out of support`, or `unfamiliar`: a bond or an angle beyond
-        those of all frames that the model keeps.
+        The part of the validity test that fails, such as "contact"; "out of support"; or "unfamiliar", a bond or an
+        angle beyond those of all frames that the model keeps.
     count : int
         Number of structures.
     best : float
@@ -39,11 +39,11 @@ class OptimizationFigures(JudgedFigures):
     objective : str
         As it was asked for.
     goal : str
-        `min`, `max` or a number.
+        "min", "max" or a number.
     of : str
-        `sample` where the expectation under p(x|z) was followed, `mean` where the decoded mean was.
+        "sample" where the expectation under p(x|z) was followed, "mean" where the decoded mean was.
     unit : str
-        Of the objective, such as `Angstrom`; empty for a pure number.
+        Of the objective, such as "Angstrom"; empty for a pure number.
     period : float
         The period of an angle, or 0.
     initial, expected : float

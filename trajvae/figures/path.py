@@ -16,14 +16,14 @@ class PathFigures(Figures):
     Attributes
     ----------
     start, end : str
-        The ends, as they were asked for: the figures `from` and `to` in JSON.
+        The ends, as they were asked for: the figures "from" and "to" in JSON.
     metric : str
-        Such as `density`.
+        Such as "density".
     frames : int
         Number of conformations along the path, both ends included.
     length, straight_length : float
         Lengths in the metric of the path, and of the straight line of the latent space: Å of all coordinates for
-        `pullback` and `density`, widths of the prior or of the posterior for the others.
+        "pullback" and "density", widths of the prior or of the posterior for the others.
     energy : float
         Half the integral of the squared speed, in the square of that unit.
     length_angstrom, straight_length_angstrom : float

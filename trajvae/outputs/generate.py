@@ -113,7 +113,7 @@ class ConformationStream(Displayed):
 
     @property
     def reasons(self) -> Counter[str]:
-        """Number of conformations so far by the part of the validity test that each fails first, or `valid`."""
+        """Number of conformations so far by the part of the validity test that each fails first, or "valid"."""
         return self.tally.reasons
 
     def __iter__(self) -> Iterator[Piece]:
