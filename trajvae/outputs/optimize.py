@@ -20,26 +20,25 @@ from trajvae.figures import OptimizationFigures
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.bonded_terms import bond_lengths
-from trajvae.molecule.observables import Observable, evaluate
+from trajvae.molecule.observables import Observable
 from trajvae.outputs.conformations import Conformations, Piece
-from trajvae.outputs.drawing.projection import project
 from trajvae.outputs.judging.verdicts import judge_optimum
 from trajvae.outputs.provenance import Provenance
 from trajvae.outputs.searching.best_frame import Observed
 from trajvae.outputs.searching.circular_statistics import quantiles, spread
 from trajvae.outputs.searching.descent import Descended, LatentDescent
 from trajvae.outputs.searching.failures import explain
+from trajvae.outputs.searching.judge import AT_ONCE, StructureJudge
 from trajvae.outputs.searching.objectives import Goal
-from trajvae.outputs.searching.ranking import Candidates, Ranked, familiar, rank
+from trajvae.outputs.searching.ranking import Ranked, familiar, rank
 from trajvae.outputs.searching.support import Support
 from trajvae.runtime.threads import small_work
 from trajvae.store import Quantity
 from trajvae.store.schema import Tree
-from trajvae.typing import Float64, Int64
+from trajvae.typing import Float64
 
 __all__ = ["Observed", "Search", "familiar", "optimize"]
 
-_NUMBERS = 2**22  # coordinates that are decoded at once
 _REPORTED = 4096  # draws in the expectation that is reported
 
 
@@ -129,9 +128,9 @@ def optimize(
         done = descent.run(z0, noise, search.steps, progress)
     with torch.no_grad():
         reached = float(aim.cost(descent.expected(done.best, noise).double().cpu().numpy(), 1.0).min())
-    judge = _Judge(pipeline, record, objective, aim, support)
-    candidates = _candidates(judge, done.best, of, search, generator)
-    candidates = candidates if of == "mean" else _with_projected(judge, candidates, reached, search.keep)
+    judge = StructureJudge(pipeline, record, objective, aim, support)
+    candidates = judge.decoded(done.best, search.draws, None if of == "mean" else generator)
+    candidates = candidates if of == "mean" else judge.with_projected(candidates, reached, search.keep)
     ranked = rank(candidates, record, pipeline.topology, reached, search.keep)
     fresh = _noise(pipeline, replace(search, starts=1, noise=_REPORTED), of, generator)  # not those descended on
     return _conformations(judge, _Found.of_descent(ranked, of, descent, done, fresh), simulated, seed)
@@ -147,53 +146,8 @@ def _noise(pipeline: Pipeline, search: Search, of: str, generator: torch.Generat
     size = pipeline.vae.features.size
     if of == "mean":
         return None
-    most = max(4, _NUMBERS // (search.starts * size))
+    most = max(4, AT_ONCE // (search.starts * size))
     return pipeline.vae.likelihood.noise(min(search.noise, most), generator, pipeline.device).float()
-
-
-@dataclass(frozen=True, eq=False)
-class _Judge:
-    """What structures are judged by."""
-
-    pipeline: Pipeline
-    record: TrainingRecord
-    objective: Observable
-    goal: Goal
-    support: Support
-
-    def __call__(self, latent: Float64, positions: Float64, start: Int64, *, projected: bool = False) -> Candidates:
-        """Structures with all that their order depends on; latent points that repeat are looked at once."""
-        value = evaluate(self.objective, positions)
-        points, place = np.unique(start, return_index=True, return_inverse=True)[1:]
-        inside = self.support.inside(latent[points])[place]
-        moved = np.full(len(latent), projected)
-        known = familiar(positions, self.record)
-        reasons = self.record.validity.reasons(positions)
-        return Candidates(latent, positions, start, value, self.goal.cost(value, 1.0), reasons, inside, known, moved)
-
-
-def _candidates(judge: _Judge, z: Tensor, of: str, search: Search, generator: torch.Generator) -> Candidates:
-    """Structures at the optima: draws, or the decoded means."""
-    points, size = z.double().cpu().numpy(), judge.pipeline.vae.features.size
-    copies = 1 if of == "mean" else int(np.clip(_NUMBERS // (len(points) * size), 8, search.draws))
-    latent, start = np.repeat(points, copies, axis=0), np.repeat(np.arange(len(points)), copies)
-    return judge(latent, judge.pipeline.decode(latent, None if of == "mean" else generator), start)
-
-
-def _with_projected(judge: _Judge, found: Candidates, wanted: float, keep: int) -> Candidates:
-    """Add the best draws moved into the allowed ranges, if no valid one comes as far as the expectation did.
-
-    Without them a structure from the middle of the range might come first, only because draws there are valid.
-    """
-    if (found.good & (found.cost <= wanted)).any():
-        return found
-    order = np.argsort(found.cost)
-    some = order[found.inside[order] & ~found.valid[order]][:keep]
-    if not len(some):
-        return found
-    placed = project(judge.record.validity, found.positions[some])
-    moved = judge(found.latent[some], placed, found.start[some], projected=True)
-    return found.join(moved.take(np.flatnonzero(moved.valid)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +185,9 @@ class _Found:
         return cls(ranked, of, float(values[0]), expected, done.path[:, best].double().cpu().numpy(), values)
 
 
-def _conformations(judge: _Judge, found: _Found, simulated: Observed, seed: int) -> Conformations[OptimizationFigures]:
+def _conformations(
+    judge: StructureJudge, found: _Found, simulated: Observed, seed: int
+) -> Conformations[OptimizationFigures]:
     """Return the structures, best first, with the way from the best start."""
     kept, quantity = found.ranked.kept, judge.objective.quantity
     observables = {
@@ -243,10 +199,11 @@ def _conformations(judge: _Judge, found: _Found, simulated: Observed, seed: int)
     extra: Tree = {"path": {"latent": Quantity(found.latent), "expected": quantity(found.values)}}
     command = f"Model.optimize({judge.objective.name!r}, goal={judge.goal.text!r}, of={found.of!r}, seed={seed})"
     rows = Piece(kept.positions, kept.latent, kept.valid, observables)
-    return Provenance.of(judge.pipeline, seed, command).conformations(rows, _figures(judge, found, simulated), extra)
+    figures = _figures(judge, found, simulated)
+    return Provenance.of(judge.pipeline, seed, command).conformations(rows, figures, extra)
 
 
-def _figures(judge: _Judge, found: _Found, simulated: Observed) -> OptimizationFigures:
+def _figures(judge: StructureJudge, found: _Found, simulated: Observed) -> OptimizationFigures:
     kept, record, period = found.ranked.kept, judge.record, judge.objective.period
     optimum, best = float(kept.value[0]), simulated.best(judge.goal)
     cost = judge.goal.cost(np.array([optimum, best.value]), 1.0)

@@ -234,7 +234,7 @@ class _Decoded:
 
     @classmethod
     def of(cls, pipeline: Pipeline, record: TrainingRecord, found: Geodesic, simulated: Floats | None) -> _Decoded:
-        """Decode a path, and look for the nearest simulated frames, by default among the frames that the model keeps."""
+        """Decode a path, and look for the nearest simulated frames: by default those that the model keeps."""
         latent = found.points.double().cpu().numpy()
         positions = pipeline.decode(latent)
         frame, rmsd = nearest(positions, record.sample if simulated is None else simulated)
