@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,6 +19,10 @@ from . import grouped
 from .grouped import GroupedCommand as GroupedCommand
 from .grouped import option as option
 from .verbosity import verbose
+
+if TYPE_CHECKING:
+    from trajvae.model import Model
+    from trajvae.readers.reading import Reading
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -230,9 +234,9 @@ def options_given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in TRAINING if options.get(name) is not None}
 
 
-def reading_of(options: dict[str, Any]) -> Any:
+def reading_of(options: dict[str, Any]) -> Reading:
     """Return the reading options as `Reading`."""
-    from trajvae.readers.sources import Reading
+    from trajvae.readers.reading import Reading
 
     chosen = {name: options[name] for name in READING if name != "topology"}
     return Reading(topology=options["topology"] or None, **chosen)
@@ -275,7 +279,7 @@ def need_trajectories(names: tuple[str, ...]) -> list[str]:
     return list(names)
 
 
-def load_model(path: Path | None, device: str) -> Any:
+def load_model(path: Path | None, device: str) -> Model:
     """Return the model that is named, or `model.h5`."""
     from trajvae.errors import ReadError
     from trajvae.model import Model

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,9 @@ from trajvae.figures.training import TrainingFigures
 from trajvae.verdict import Verdict
 
 from . import bars
+
+if TYPE_CHECKING:
+    from trajvae.typing import JSON
 
 _PARTS = 8  # of the divergence that are listed
 _PRINTED = (
@@ -59,15 +62,15 @@ def notes(said: list[warnings.WarningMessage]) -> list[str]:
     return list(found)
 
 
-def result(figures: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+def result(figures: Mapping[str, JSON], lines: list[str], *, as_json: bool) -> None:
     """Print the figures as JSON, or the lines."""
     with bars.aside():
         click.echo(json.dumps(plain(figures)) if as_json else "\n".join(map(printable, lines)))
 
 
-def plain(value: Any) -> Any:
+def plain(value: JSON) -> JSON:
     """Return values without numbers that JSON does not know."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from trajvae.config import TrainConfig
 from trajvae.display import Displayed, Summary

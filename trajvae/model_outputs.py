@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
+from trajvae.figures import EmbeddingFigures, GenerationFigures, OptimizationFigures, PathFigures
 from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.keywords import spelled_out
 from trajvae.model_base import ModelBase
@@ -50,7 +51,7 @@ class ModelOutputs(ModelBase):
         *,
         seed: int = 0,
         force: bool = False,
-    ) -> dict[str, Any]:
+    ) -> EmbeddingFigures:
         """Write latent coordinates of every frame of a source as they are computed, and return their figures.
 
         The file is the one that `encode(source).save(path)` writes, of any number of frames: memory does not grow with
@@ -96,7 +97,7 @@ class ModelOutputs(ModelBase):
         return self.pipeline.decode(latent)
 
     @spelled_out(DrawingKeywords, DRAWING_DEFAULTS)
-    def generate(self, n: int, **drawing: Unpack[DrawingKeywords]) -> Conformations:
+    def generate(self, n: int, **drawing: Unpack[DrawingKeywords]) -> Conformations[GenerationFigures]:
         """Return new conformations in memory, with the options of `trajvae.outputs.generate.ConformationStream`."""
         return ConformationStream(self.pipeline, self.record, n, **drawing).collect()
 
@@ -121,7 +122,7 @@ class ModelOutputs(ModelBase):
         reading: Reading | None = None,
         search: Search | None = None,
         progress: Callable[[int, int, float], None] | None = None,
-    ) -> Conformations:
+    ) -> Conformations[OptimizationFigures]:
         """Find structures that optimise an observable.
 
         Parameters
@@ -164,7 +165,7 @@ class ModelOutputs(ModelBase):
         source: object = None,
         reading: Reading | None = None,
         progress: Callable[[int, int, float], None] | None = None,
-    ) -> Conformations:
+    ) -> Conformations[PathFigures]:
         """Find the geodesic between two conformations, and decode it.
 
         Parameters

@@ -1,6 +1,7 @@
-"""Names of array types. Shapes and units stand in the docstrings."""
+"""Names of array types, whose shapes and units stand in the docstrings, and of what JSON holds."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,3 +16,5 @@ UInt64 = NDArray[np.uint64]
 UInt8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
 Text = NDArray[np.str_]
+
+JSON: TypeAlias = Mapping[str, "JSON"] | Sequence["JSON"] | str | int | float | bool | None

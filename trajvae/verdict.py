@@ -6,8 +6,12 @@ its reasons: `good` without any, `usable with care`, or `not usable`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from trajvae.typing import JSON
 
 GOOD, CARE, UNUSABLE = "good", "usable with care", "not usable"
 _RANKS = (GOOD, CARE, UNUSABLE)
@@ -46,9 +50,25 @@ class Verdict:
         """Word of the judgement: `good`, `usable with care` or `not usable`."""
         return max((r.severity for r in self.reasons), key=_RANKS.index, default=GOOD)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         """Return the keys `verdict` and `reasons`, as JSON takes them."""
         return {"verdict": self.verdict, "reasons": [dict(vars(reason)) for reason in self.reasons]}
+
+    @classmethod
+    def from_json(cls, figures: Mapping[str, Any]) -> Self:
+        """Return the verdict whose reasons stand among figures that were read from JSON.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            There are no reasons, or they are not those of a verdict.
+        """
+        found = cls(tuple(Reason(**reason) for reason in figures["reasons"]))
+        if not all(isinstance(text, str) for reason in found.reasons for text in vars(reason).values()):
+            raise TypeError("a reason holds something other than text")
+        if not all(reason.severity in _RANKS for reason in found.reasons):
+            raise ValueError("a reason has another severity than a verdict can have")
+        return found
 
     def lines(self) -> list[str]:
         """Return the judgement for people, a line for each reason."""
@@ -61,7 +81,7 @@ def judged(*found: Reason | None) -> Verdict:
     return Verdict(tuple(sorted(held, key=lambda r: -_RANKS.index(r.severity))))
 
 
-def verdict_of(figures: dict[str, Any]) -> list[str]:
+def verdict_of(figures: Mapping[str, Any]) -> list[str]:
     """Return the lines of a verdict that stands in figures as JSON, none where there is none.
 
     Figures may come from a file of anyone: of what is no verdict, one line says so.
@@ -69,6 +89,6 @@ def verdict_of(figures: dict[str, Any]) -> list[str]:
     if "verdict" not in figures:
         return []
     try:
-        return Verdict(tuple(Reason(**reason) for reason in figures["reasons"])).lines()
+        return Verdict.from_json(figures).lines()
     except (KeyError, TypeError, ValueError):
         return ["verdict: damaged, by what the file says"]

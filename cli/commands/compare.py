@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import options, report
+
+if TYPE_CHECKING:
+    from trajvae.figures import CandidateFigures
+    from trajvae.outputs.compare import Comparison
 
 
 @click.command(
@@ -70,39 +74,41 @@ def compare(
     report.result({**found.figures, "output": str(output)}, _lines(found, output), as_json=as_json)
 
 
-def _lines(found: Any, output: Path) -> list[str]:
+def _lines(found: Comparison, output: Path) -> list[str]:
     head = f"  {'':20s} {'dim':>3s} {'ELBO':>9s} {'IWAE':>9s} {'behind':>16s} {'KL':>6s} {'active':>6s} {'draws':>6s}"
     lines = [
         f"{len(found.rows)} held-out frames; nats a frame, importance-weighted bound of {found.sizes[-1]} draws; "
         "RMSD in Å",
         f"{head} {'RMSD':>6s} {'PCA':>6s} {'time':>6s}",
+        *(_row(name, entry.figures, best=name == found.best) for name, entry in found.entries.items()),
     ]
-    for name, entry in found.entries.items():
-        f = entry.figures
-        behind = "best" if name == found.best else f"{f['behind']:.3f} +- {f['behind_se']:.3f}"
-        lines.append(
-            f"  {name:20s} {f['latent_dim']:3d} {f['elbo']:9.3f} {f['iwae']:9.3f} {behind:>16s} "
-            f"{sum(f['kl'].values()):6.2f} {f['active_units']:6.1f} {f['effective_draws']:6.0f} "
-            f"{f['rmsd']:6.3f} {f['pca_rmsd']:6.3f} {f['seconds']:5.0f}s"
-        )
     if len(found.entries) > 1:
         lines += _judgement(found)
     return [*lines, f"each frame's bounds: {output}"]
 
 
-def _judgement(found: Any) -> list[str]:
-    """Which is best, and what the errors know and what not."""
+def _row(name: str, f: CandidateFigures, *, best: bool) -> str:
+    behind = "best" if best else f"{f.behind:.3f} +- {f.behind_se:.3f}"
+    return (
+        f"  {name:20s} {f.latent_dim:3d} {f.elbo:9.3f} {f.iwae:9.3f} {behind:>16s} "
+        f"{sum(f.kl.values()):6.2f} {f.active_units:6.1f} {f.effective_draws:6.0f} "
+        f"{f.rmsd:6.3f} {f.pca_rmsd:6.3f} {f.seconds:5.0f}s"
+    )
+
+
+def _judgement(found: Comparison) -> list[str]:
+    """Return which is best, what the errors include, and what they do not."""
     others = found.within_error
     verdict = f"; not known to be behind it: {', '.join(others)}" if others else ", beyond the 95 % interval"
     lines = [f"best: {found.best}{verdict}"]
     figures = [e.figures for name, e in found.entries.items() if name != found.best]
-    independent, slowest = min(f["independent"] for f in figures), max(f["correlation_time"] for f in figures)
+    independent, slowest = min(f.independent for f in figures), max(f.correlation_time for f in figures)
     lines.append(
         f"differences are correlated over {slowest:.1f} frames: {len(found.rows)} held-out frames are worth "
         f"{independent:.0f} independent ones" + (", too few to tell candidates apart" if found.few_blocks else "")
     )
     if not found.training_variance:
         ahead = ", ".join(found.behind_over_frames)
-        told = f"; over frames alone, these trainings are behind: {ahead}" if ahead else ""
-        lines.append(f"trained once each: how much trainings differ is not in the errors (--repeats 3 adds it){told}")
+        note = f"; over frames alone, these trainings are behind: {ahead}" if ahead else ""
+        lines.append(f"trained once each: how much trainings differ is not in the errors (--repeats 3 adds it){note}")
     return lines

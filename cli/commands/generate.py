@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from trajvae.verdict import verdict_of
-
 from .. import options, report
+
+if TYPE_CHECKING:
+    from trajvae.figures import GenerationFigures
 
 _MANY = 0.98  # of draws that are valid as drawn
 
@@ -56,7 +58,11 @@ def generate(
     seed: int,
     device: str,
     as_json: bool,
-    **mending: Any,
+    redraws: int,
+    project: bool,
+    valid_only: bool,
+    budget: int,
+    relax: bool,
 ) -> None:
     """Draw new conformations from the model."""
     from trajvae.errors import OptionError
@@ -73,63 +79,62 @@ def generate(
         sampler=sampler,
         novelty=novelty,
         progress=report.bar("generating", "conformation"),
-        **mending,
+        redraws=redraws,
+        project=project,
+        valid_only=valid_only,
+        budget=budget,
+        relax=relax,
     )
     found = drawing.save(output, force=force, command=options.command_line())
     lines = [
-        f"{number} conformations, {found['valid']} of them valid ({100 * found['valid'] / number:.1f} %; of held-out "
+        f"{number} conformations, {found.valid} of them valid ({100 * found.valid / number:.1f} %; of held-out "
         f"simulated frames {100 * trained.figures.held_out_valid:.1f} %)",
-        *_mended(found),
-        *_drawn(found),
+        *_repair_lines(found),
+        _sampler_line(found),
         *_energy_lines(found),
         *_advice(found, drawing.reasons, mean, trained.config.features),
-        *verdict_of(found),
+        *found.verdict_lines(),
         f"positions: {options.written(output)}",
     ]
-    report.result({**found, "output": str(output)}, lines, as_json=as_json)
+    report.result({**found.to_json(), "output": str(output)}, lines, as_json=as_json)
 
 
-def _mended(figures: dict[str, Any]) -> list[str]:
-    """How many were valid as drawn, and what was done about the others."""
-    f = figures
-    if f["valid_raw"] == f["drawn"]:
+def _repair_lines(f: GenerationFigures) -> list[str]:
+    """Return how many were valid as drawn, and what was done about the others."""
+    if f.valid_raw == f.drawn:
         return []
-    text = f"valid as drawn: {f['valid_raw']} of {f['drawn']}"
-    if "moved" in f:
-        text += f"; projected, by {f['moved']:.3f} Å of RMSD in the mean"
-    if f["redrawn"]:
-        text += f"; drawn again: {f['redrawn']}"
+    text = f"valid as drawn: {f.valid_raw} of {f.drawn}"
+    if f.moved is not None:
+        text += f"; projected, by {f.moved:.3f} Å of RMSD in the mean"
+    if f.redrawn:
+        text += f"; drawn again: {f.redrawn}"
     return [text]
 
 
-def _energy_lines(figures: dict[str, Any]) -> list[str]:
-    """Energies and distances to simulated frames, where they were asked for."""
+def _energy_lines(f: GenerationFigures) -> list[str]:
+    """Return energies and distances to simulated frames, where they were asked for."""
     lines = []
-    if "energy" in figures:
-        lines.append(
-            f"relaxed: potential energy {figures['energy']:.0f} kJ/mol in the median, "
-            f"{figures['energy_drawn']:.0f} as drawn"
-        )
-    if "nearest_rmsd" in figures:
-        lines.append(f"nearest frame that the model keeps: {figures['nearest_rmsd']:.3f} Å of RMSD in the median")
+    if f.energy is not None and f.energy_drawn is not None:
+        lines.append(f"relaxed: potential energy {f.energy:.0f} kJ/mol in the median, {f.energy_drawn:.0f} as drawn")
+    if f.nearest_rmsd is not None:
+        lines.append(f"nearest frame that the model keeps: {f.nearest_rmsd:.3f} Å of RMSD in the median")
     return lines
 
 
-def _drawn(figures: dict[str, Any]) -> list[str]:
-    """What a sampler says of itself."""
-    text = f"sampler {figures['sampler']}: {100 * figures['off_data']:.1f} % of latent points off the data"
-    if "acceptance" in figures:
-        size = figures["effective_sample_size"]
-        text += f", acceptance {100 * figures['acceptance']:.0f} %, worth {size:.0f} independent draws"
-    return [text]
+def _sampler_line(f: GenerationFigures) -> str:
+    """Return where latent points came from, and how well they were drawn."""
+    text = f"sampler {f.sampler}: {100 * f.off_data:.1f} % of latent points off the data"
+    if f.acceptance is not None and f.effective_sample_size is not None:
+        text += f", acceptance {100 * f.acceptance:.0f} %, worth {f.effective_sample_size:.0f} independent draws"
+    return text
 
 
-def _advice(figures: dict[str, Any], reasons: dict[str, int], mean: bool, features: str) -> list[str]:
-    """What to do where draws are no molecules."""
+def _advice(f: GenerationFigures, reasons: Mapping[str, int], mean: bool, features: str) -> list[str]:
+    """Return what to do where draws are no molecules."""
     from trajvae.molecule.validity import REASONS
 
-    if figures["valid"] * 2 > figures["n"]:
-        some = features == "cartesian" and figures["valid_raw"] < _MANY * figures["drawn"]
+    if f.valid * 2 > f.n:
+        some = features == "cartesian" and f.valid_raw < _MANY * f.drawn
         return ["train with --features auto for bonds and angles as the simulation has them"] if some else []
     counts = ", ".join(f"{reasons[name]} {name}" for name in REASONS[1:] if reasons.get(name))
     way = "" if mean else "; --project moves draws into the allowed ranges, --mean decodes averages"

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trajvae.display import unit_symbol
+from trajvae.figures import DivergenceFigures
 
 from .. import options, report
+
+if TYPE_CHECKING:
+    from trajvae.outputs.judging.observable_kinds import Kind
+    from trajvae.outputs.marginals import Marginals
+    from trajvae.typing import JSON
 
 
 @click.command(cls=options.GroupedCommand, epilog="Example: trajvae marginals traj.dcd -s top.psf")
@@ -33,14 +40,23 @@ def marginals(
     source = list(trajectories) or None
     found = trained.marginals(source, options.reading_of(choices), seed=choices["seed"])
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
-    table = {k: {"jsd": m.jsd, "w1": m.w1, "noise_floor": m.noise_floor} for k, m in found.table.items()}
-    figures = {"observables": table, **found.figures, "frames": found.n, "output": str(output)}
-    figures["kinds"] = [dataclasses.asdict(kind) for kind in found.kinds]
-    report.result(figures, _lines(found, output), as_json=as_json)
+    report.result(_json(found, output), _lines(found, output), as_json=as_json)
 
 
-def _lines(found: Any, output: Path) -> list[str]:
-    """A row a kind of observables, the worst first, with its worst observable; and what the verdicts mean."""
+def _json(found: Marginals, output: Path) -> dict[str, JSON]:
+    """Return what `--json` prints: the divergences of each observable, means, and a verdict on each kind."""
+    table = {name: DivergenceFigures(jsd=m.jsd, w1=m.w1, noise_floor=m.noise_floor) for name, m in found.table.items()}
+    return {
+        "observables": {name: divergences.to_json() for name, divergences in table.items()},
+        **found.figures.to_json(),
+        "frames": found.n,
+        "output": str(output),
+        "kinds": [dataclasses.asdict(kind) for kind in found.kinds],
+    }
+
+
+def _lines(found: Marginals, output: Path) -> list[str]:
+    """Return a row a kind of observables, the worst first, with its worst observable; and what the verdicts mean."""
     from trajvae.outputs.judging.observable_kinds import VERDICTS
 
     known = [kind.verdict for kind in found.kinds]
@@ -53,8 +69,8 @@ def _lines(found: Any, output: Path) -> list[str]:
     ]
 
 
-def _table(kinds: Any) -> list[str]:
-    """Divergences in bits: means of each kind, and of its worst observable, which is named."""
+def _table(kinds: Sequence[Kind]) -> list[str]:
+    """Return divergences in bits: means of each kind, and of its worst observable, which is named."""
     head = f"  {'JSD in bits':22s} {'mean':>7s} {'floor':>7s}  {'verdict':14s}  {'worst':>7s} {'floor':>7s} {'W1':>9s}"
     lines = [head]
     for k in kinds:
@@ -65,22 +81,22 @@ def _table(kinds: Any) -> list[str]:
     return lines
 
 
-def _baseline_lines(found: Any) -> list[str]:
-    """Pair distances beside other floors and other models, and how new the draws are."""
+def _baseline_lines(found: Marginals) -> list[str]:
+    """Return pair distances beside other floors and other models, and how new the draws are."""
     f = found.figures
     beside = [
-        (f"random halves of the simulation, {found.n} frames each", f["mean_random_floor"]),
-        (f"held-out blocks against training frames, {f['held_out']} each", f["mean_held_out_floor"]),
-        (f"model against training frames, {f['held_out']} each", f["mean_jsd_train"]),
-        (f"model against held-out blocks, {f['held_out']} each", f["mean_jsd_held_out"]),
-        ("PCA of equal dimension with an isotropic residual", f["mean_jsd_pca"]),
-        ("simulated frames drawn once more", f["mean_jsd_resampled"]),
+        (f"random halves of the simulation, {found.n} frames each", f.mean_random_floor),
+        (f"held-out blocks against training frames, {f.held_out} each", f.mean_held_out_floor),
+        (f"model against training frames, {f.held_out} each", f.mean_jsd_train),
+        (f"model against held-out blocks, {f.held_out} each", f.mean_jsd_held_out),
+        ("PCA of equal dimension with an isotropic residual", f.mean_jsd_pca),
+        ("simulated frames drawn once more", f.mean_jsd_resampled),
     ]
     return [
         "mean JSD of pair distances, beside the above:",
         *(f"  {text:58s} {value:8.4f}" for text, value in beside),
-        f"nearest training frame: {f['nearest']:.3f} Å of RMSD in the median (of held-out frames "
-        f"{f['nearest_held_out']:.3f} Å)",
-        f"held-out frames with a draw among their neighbours: {100 * f['coverage']:.0f} % "
-        f"(with a training frame: {100 * f['coverage_train']:.0f} %)",
+        f"nearest training frame: {f.nearest:.3f} Å of RMSD in the median (of held-out frames "
+        f"{f.nearest_held_out:.3f} Å)",
+        f"held-out frames with a draw among their neighbours: {100 * f.coverage:.0f} % "
+        f"(with a training frame: {100 * f.coverage_train:.0f} %)",
     ]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trajvae.display import unit_symbol
 from trajvae.outputs.searching.objective_table import file_of, objective_help
-from trajvae.verdict import verdict_of
 
 from .. import options, report
+
+if TYPE_CHECKING:
+    from trajvae.figures import OptimizationFigures, RejectionFigures
 
 _PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the validity test
 
@@ -82,52 +85,50 @@ def optimize(
         progress=report.bar("optimising", "step"),
     )
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
-    report.result({**found.figures, "output": str(output)}, _lines(found.figures, output), as_json=as_json)
+    report.result({**found.figures.to_json(), "output": str(output)}, _lines(found.figures, output), as_json=as_json)
 
 
-def _lines(f: dict[str, Any], output: Path) -> list[str]:
-    verdict = "valid" if f["valid"] else f"NOT VALID ({f['failure']})"
-    place = "in the simulation's support" if f["in_support"] else "OUTSIDE the simulation's support"
-    away = "" if f["away"] is None else f", {f['away']:.4f} from the goal"
+def _lines(f: OptimizationFigures, output: Path) -> list[str]:
+    verdict = "valid" if f.valid else f"NOT VALID ({f.failure})"
+    place = "in the simulation's support" if f.in_support else "OUTSIDE the simulation's support"
+    away = "" if f.away is None else f", {f.away:.4f} from the goal"
     moved = "; it is a draw that was moved into the simulation's ranges of bonds, angles and contacts"
-    unit = f" {unit_symbol(f['unit'])}".rstrip()
+    unit = f" {unit_symbol(f.unit)}".rstrip()
     lines = [
-        f"{f['objective']}, goal {f['goal']}, of {f['of']}: {f['optimum']:.4f}{unit}{away} "
-        f"(expected there {f['expected']:.4f}; start {f['initial']:.4f}), {verdict}, {place}"
-        f"{moved if f['projected'] else ''}",
+        f"{f.objective}, goal {f.goal}, of {f.of}: {f.optimum:.4f}{unit}{away} "
+        f"(expected there {f.expected:.4f}; start {f.initial:.4f}), {verdict}, {place}"
+        f"{moved if f.projected else ''}",
         *_simulation(f, ratio=not away),
-        *_rejected(f["better_rejected"]),
-        f"bonds {f['bonds'][0]:.3f} to {f['bonds'][1]:.3f} Å; "
-        f"in the simulation {f['simulated_bonds'][0]:.3f} to {f['simulated_bonds'][1]:.3f} Å",
-        f"{f['structures']} structures that are {f['merge_radius']:.2f} Å or more of RMSD apart; {f['merged']} others "
+        *_rejected(f.better_rejected),
+        f"bonds {f.bonds[0]:.3f} to {f.bonds[1]:.3f} Å; "
+        f"in the simulation {f.simulated_bonds[0]:.3f} to {f.simulated_bonds[1]:.3f} Å",
+        f"{f.structures} structures that are {f.merge_radius:.2f} Å or more of RMSD apart; {f.merged} others "
         "are nearer than that to one of them and are left out",
     ]
-    if not f["valid"]:
+    if not f.valid:
         lines.append("no valid structure was found there: --of mean, or a model of more frames, may have one")
-    return [*lines, *verdict_of(f), f"structures, best first: {options.written(output)}"]
+    return [*lines, *f.verdict_lines(), f"structures, best first: {options.written(output)}"]
 
 
-def _simulation(f: dict[str, Any], *, ratio: bool) -> list[str]:
-    """What the simulation has itself, and whether the optimum is any better."""
-    file = f["best_observed_file"]
-    where = f"number {f['best_observed_frame']}" + (
-        f", frame {f['best_observed_file_frame']} of {file}" if file else ""
-    )
-    unit = f" {unit_symbol(f['unit'])}".rstrip()
-    share = f", ratio {f['ratio']:.3f}" if ratio and f["ratio"] is not None else ""
+def _simulation(f: OptimizationFigures, *, ratio: bool) -> list[str]:
+    """Return the best simulated frame and the range of the simulation, and whether the optimum is any better."""
+    file, number = f.best_observed_file, f.best_observed_frame
+    where = f"number {number}" + (f", frame {f.best_observed_file_frame} of {file}" if file else "")
+    unit = f" {unit_symbol(f.unit)}".rstrip()
+    share = f", ratio {f.ratio:.3f}" if ratio and f.ratio is not None else ""
     lines = [
-        f"simulation: best frame {f['best_observed']:.4f}{unit} ({where}{share}), "
-        f"1 % and 99 % quantiles {f['quantiles'][0]:.4f} and {f['quantiles'][1]:.4f}"
+        f"simulation: best frame {f.best_observed:.4f}{unit} ({where}{share}), "
+        f"1 % and 99 % quantiles {f.quantiles[0]:.4f} and {f.quantiles[1]:.4f}"
     ]
-    if not f["better_than_observed"] and f["valid"] and f["in_support"]:
-        lines.append(f"the optimum is no better than the simulation's best frame, number {f['best_observed_frame']}")
+    if not f.better_than_observed and f.valid and f.in_support:
+        lines.append(f"the optimum is no better than the simulation's best frame, number {number}")
     return lines
 
 
-def _rejected(entries: list[dict[str, Any]]) -> list[str]:
-    """Better structures that do not come first, and why."""
+def _rejected(entries: Sequence[RejectionFigures]) -> list[str]:
+    """Return which better structures do not come first, and why."""
     lines = []
     for entry in entries:
-        kind = entry["reason"] if entry["reason"] in _PLACES else f"not valid ({entry['reason']})"
-        lines.append(f"  {entry['count']} {kind}, the best of them {entry['best']:.4f}: {entry['why']}")
+        kind = entry.reason if entry.reason in _PLACES else f"not valid ({entry.reason})"
+        lines.append(f"  {entry.count} {kind}, the best of them {entry.best:.4f}: {entry.why}")
     return ["better structures were found and put behind:", *lines] if lines else []

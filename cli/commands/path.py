@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import options, report
+
+if TYPE_CHECKING:
+    from trajvae.figures import PathFigures
 
 
 @click.command(
@@ -66,17 +69,17 @@ def path(
         progress=report.bar("bending", "step"),
     )
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
-    report.result({**found.figures, "output": str(output)}, _lines(found.figures, output), as_json=as_json)
+    report.result({**found.figures.to_json(), "output": str(output)}, _lines(found.figures, output), as_json=as_json)
 
 
-def _lines(f: dict[str, Any], output: Path) -> list[str]:
+def _lines(f: PathFigures, output: Path) -> list[str]:
     unit = {"pullback": " Å of all coordinates", "density": " (Å of all coordinates, longer off the simulation)"}
     return [
-        f"{f['frames']} conformations from {f['from']} to {f['to']}, {f['valid']} of them valid; "
-        f"RMSD to the nearest simulated frame {f['nearest_rmsd']:.3f} Å in the mean",
-        f"length in the metric '{f['metric']}': {f['length']:.4g}{unit.get(f['metric'], '')}; "
-        f"of the straight line {f['straight_length']:.4g}",
-        f"the atoms' way: {f['length_angstrom']:.3f} Å of RMSD; along the straight line "
-        f"{f['straight_length_angstrom']:.3f} Å",
+        f"{f.frames} conformations from {f.start} to {f.end}, {f.valid} of them valid; "
+        f"RMSD to the nearest simulated frame {f.nearest_rmsd:.3f} Å in the mean",
+        f"length in the metric '{f.metric}': {f.length:.4g}{unit.get(f.metric, '')}; "
+        f"of the straight line {f.straight_length:.4g}",
+        f"the atoms' way: {f.length_angstrom:.3f} Å of RMSD; along the straight line "
+        f"{f.straight_length_angstrom:.3f} Å",
         f"positions: {options.written(output)}",
     ]

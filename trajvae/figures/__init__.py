@@ -1,1 +1,30 @@
-"""Figures that commands report: one frozen dataclass a command, from which the JSON is made."""
+"""Figures: the numbers that commands report, one class for each command.
+
+An attribute is a figure; `to_json` gives all of them as `--json` prints and files store them.
+"""
+
+from trajvae.figures.base import Figures, JudgedFigures
+from trajvae.figures.comparison import CandidateFigures, ComparisonFigures
+from trajvae.figures.conformations import conformation_figures
+from trajvae.figures.embedding import EmbeddingFigures
+from trajvae.figures.generation import GenerationFigures, SamplerFigures
+from trajvae.figures.marginals import DivergenceFigures, MarginalFigures, NoveltyFigures
+from trajvae.figures.optimization import OptimizationFigures, RejectionFigures
+from trajvae.figures.path import PathFigures
+
+__all__ = [
+    "CandidateFigures",
+    "ComparisonFigures",
+    "DivergenceFigures",
+    "EmbeddingFigures",
+    "Figures",
+    "GenerationFigures",
+    "JudgedFigures",
+    "MarginalFigures",
+    "NoveltyFigures",
+    "OptimizationFigures",
+    "PathFigures",
+    "RejectionFigures",
+    "SamplerFigures",
+    "conformation_figures",
+]

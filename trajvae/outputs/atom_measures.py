@@ -5,21 +5,22 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.molecule.observables import angle, dihedral, distance
 from trajvae.molecule.selection import select_atoms
 from trajvae.readers.data_set import Frames
+from trajvae.readers.frames import FrameFile
 from trajvae.readers.opening import open_any
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source
 from trajvae.typing import Float64, Int64
 
-_KINDS: dict[str, tuple[int, str, float, Callable[..., Any]]] = {  # places, unit, period, function
+_KINDS: dict[str, tuple[int, str, float, Callable[..., Tensor]]] = {  # places, unit, period, function
     "distance": (2, "Angstrom", 0.0, distance),
     "angle": (3, "degree", 0.0, angle),
     "dihedral": (4, "degree", 360.0, dihedral),
@@ -117,7 +118,7 @@ def _numbered(text: str, word: str, known: Int64) -> Int64:
     return np.asarray(known[int(word)], dtype=np.int64).reshape(1)
 
 
-def _evaluate(frames: Frames, groups: list[Int64], function: Callable[..., Any], places: Places) -> Float64:
+def _evaluate(frames: Frames, groups: list[Int64], function: Callable[..., Tensor], places: Places) -> Float64:
     """Values at the places, (T,)."""
     if int(places.file.max()) >= len(frames.files):
         raise ReadError(f"the embedding is of {int(places.file.max()) + 1} trajectories, given: {len(frames.files)}")
@@ -130,13 +131,14 @@ def _evaluate(frames: Frames, groups: list[Int64], function: Callable[..., Any],
         centres = [torch.einsum("bnd,n->bd", x[:, own], w / w.sum()) for own, w in zip(groups, masses, strict=True)]
         values = function(torch.stack(centres, dim=1), *range(len(groups))).numpy()
         for k in np.unique(chunk.file):
-            _fill(out, rows[k], places, (chunk.frame, chunk.time, values), chunk.file == k)
+            own = chunk.file == k
+            _fill(out, rows[k], places, (chunk.frame[own], chunk.time[own], values[own]))
     return out
 
 
-def _fill(out: Float64, rows: Int64, places: Places, read: tuple[Any, Any, Any], own: Any) -> None:
-    """Put what was read of one file into the rows that are of the same frames."""
-    frame, time, values = (column[own] for column in read)
+def _fill(out: Float64, rows: Int64, places: Places, read: tuple[Int64, Float64, Float64]) -> None:
+    """Put the values that were read of one file, with their frames and times, into the rows of the same frames."""
+    frame, time, values = read
     at = np.minimum(np.searchsorted(frame, places.frame[rows]), len(frame) - 1)
     hit = frame[at] == places.frame[rows]
     rows, at = rows[hit], at[hit]
@@ -151,7 +153,7 @@ def _fill(out: Float64, rows: Int64, places: Places, read: tuple[Any, Any, Any],
     out[rows] = values[at]
 
 
-def _range(frame: Int64, file: Any) -> range:
+def _range(frame: Int64, file: FrameFile) -> range:
     """A range that holds all of some frames of a file."""
     if not len(frame):
         return range(0)

@@ -12,6 +12,7 @@ import numpy as np
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import ModelError, OptionError
+from trajvae.figures import CandidateFigures, ComparisonFigures
 from trajvae.outputs.judging.errors_of_means import FEWEST, mean_error, student
 from trajvae.outputs.judging.trials import Trial
 from trajvae.store import Header, Quantity, storable, write_table
@@ -29,7 +30,7 @@ class Entry(Displayed):
     ----------
     elbo, iwae, effective, rmsd : ndarray, shape (n,)
     bounds : ndarray, shape (n, sizes)
-    figures : dict
+    figures : CandidateFigures
     """
 
     elbo: Float64
@@ -37,10 +38,10 @@ class Entry(Displayed):
     effective: Float64
     rmsd: Float64
     bounds: Float64
-    figures: dict[str, Any]
+    figures: CandidateFigures
 
     def _summary(self) -> Summary:
-        title = f"Entry: importance-weighted bound {self.figures['iwae']:.3f} nats a frame, {len(self.iwae)} frames"
+        title = f"Entry: importance-weighted bound {self.figures.iwae:.3f} nats a frame, {len(self.iwae)} frames"
         return Summary(title, scalars(self.figures))
 
 
@@ -80,14 +81,14 @@ class Comparison(Displayed):
         groups = {name: [t for t in trials if t.name == name] for name in names}
         best = max(names, key=lambda name: np.mean([t.found.iwae for t in groups[name]]))
         entries = {name: _entry(groups[name], groups[best]) for name in names}
-        ranked = sorted(names, key=lambda name: -entries[name].figures["iwae"])
+        ranked = sorted(names, key=lambda name: -entries[name].figures.iwae)
         return cls({name: entries[name] for name in ranked}, trials[0].rows, trials[0].found.sizes)
 
     def _summary(self) -> Summary:
-        names = ("latent_dim", "elbo", "iwae", "behind", "behind_se", "rmsd")
-        rows = [(name, *(e.figures.get(key, "") for key in names)) for name, e in self.entries.items()]
+        found = [(name, e.figures) for name, e in self.entries.items()]
+        rows = [(name, f.latent_dim, f.elbo, f.iwae, f.behind, f.behind_se, f.rmsd) for name, f in found]
         title = f"Comparison of {', '.join(self.entries)}, best first, by {len(self.rows)} held-out frames"
-        return Summary(title, rows, ("", *names))
+        return Summary(title, rows, ("", "latent_dim", "elbo", "iwae", "behind", "behind_se", "rmsd"))
 
     def to_dataframe(self) -> Any:
         """Return a pandas.DataFrame, a row a candidate, best first: its figures, those of the KL divergence by part.
@@ -99,7 +100,7 @@ class Comparison(Displayed):
         """
         rows = []
         for e in self.entries.values():
-            parts = {f"kl_{part}": nats for part, nats in e.figures["kl"].items()}
+            parts = {f"kl_{part}": nats for part, nats in e.figures.kl.items()}
             rows.append(dict(scalars({**e.figures, **parts})))
         names = dict.fromkeys(name for row in rows for name in row)
         return dataframe({name: [row.get(name, np.nan) for row in rows] for name in names}, list(self.entries), "name")
@@ -112,19 +113,19 @@ class Comparison(Displayed):
     @property
     def training_variance(self) -> bool:
         """Whether every candidate was trained more than once, so that errors know how trainings differ."""
-        return all(e.figures["repeats"] > 1 for e in self.entries.values())
+        return all(e.figures.repeats > 1 for e in self.entries.values())
 
     @property
     def few_blocks(self) -> bool:
         """Whether the held-out frames are worth fewer than five independent ones for any of the differences."""
         others = [e for name, e in self.entries.items() if name != self.best]
-        return any(e.figures["independent"] < FEWEST for e in others)
+        return any(e.figures.independent < FEWEST for e in others)
 
     @property
     def behind_over_frames(self) -> list[str]:
         """Names of the others that these very trainings put behind the best by more than the 95 % interval."""
         figures = {name: e.figures for name, e in self.entries.items() if name != self.best}
-        return [name for name, f in figures.items() if f["behind"] > f["behind_interval"]]
+        return [name for name, f in figures.items() if f.behind > f.behind_interval]
 
     @property
     def different(self) -> list[str]:
@@ -137,19 +138,18 @@ class Comparison(Displayed):
         return [name for name in self.entries if name != self.best and name not in self.different]
 
     @property
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> ComparisonFigures:
         """Figures that `compare --json` prints."""
-        table = {name: e.figures for name, e in self.entries.items()}
-        return {
-            "backends": table,
-            "best": self.best,
-            "within_error": self.within_error,
-            "different": self.different,
-            "behind_over_frames": self.behind_over_frames,
-            "training_variance": self.training_variance,
-            "few_blocks": self.few_blocks,
-            "held_out": len(self.rows),
-        }
+        return ComparisonFigures(
+            backends={name: e.figures for name, e in self.entries.items()},
+            best=self.best,
+            within_error=tuple(self.within_error),
+            different=tuple(self.different),
+            behind_over_frames=tuple(self.behind_over_frames),
+            training_variance=self.training_variance,
+            few_blocks=self.few_blocks,
+            held_out=len(self.rows),
+        )
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write `/compare/<name>/{elbo,iwae,bounds,effective_draws,rmsd}` with the figures as attributes."""
@@ -163,7 +163,7 @@ class Comparison(Displayed):
                 "rmsd": Quantity(e.rmsd, "Angstrom"),
             }
             marks = {k: v for k, v in e.figures.items() if not isinstance(v, dict | list)}
-            marks |= {f"kl_{k}": v for k, v in e.figures["kl"].items()}
+            marks |= {f"kl_{k}": v for k, v in e.figures.kl.items()}
             groups[f"compare/{storable(name).replace('/', '|')}"] = (tree, {**marks, "name": name})
         write_table(
             Path(path),
@@ -189,34 +189,49 @@ def _check(trials: Sequence[Trial]) -> None:
 
 def _entry(group: list[Trial], best: list[Trial]) -> Entry:
     """Means over the trainings; errors over correlated frames and, of repeats, over trainings."""
-    elbos, bounds = ([t.found.elbo for t in group], [t.found.iwae for t in group])
-    pairs = list(zip(best, group, strict=False))
+    elbos, bounds = [t.found.elbo for t in group], [t.found.iwae for t in group]
+    return Entry(
+        elbo=np.mean(elbos, axis=0),
+        iwae=np.mean(bounds, axis=0),
+        effective=np.mean([t.found.effective for t in group], axis=0),
+        rmsd=np.mean([t.rmsd for t in group], axis=0),
+        bounds=np.mean([t.found.bounds for t in group], axis=0),
+        figures=_figures(group, best),
+    )
+
+
+def _figures(group: list[Trial], best: list[Trial]) -> CandidateFigures:
+    rows, pairs = group[0].rows, list(zip(best, group, strict=False))
+    elbos, bounds = [t.found.elbo for t in group], [t.found.iwae for t in group]
     behind = [b.found.iwae - t.found.iwae for b, t in pairs]
     elbo_behind = [b.found.elbo - t.found.elbo for b, t in pairs]
-    columns = {"elbo": elbos, "iwae": bounds, "behind": behind, "elbo_behind": elbo_behind}
-    figures: dict[str, Any] = {name: float(np.mean(column)) for name, column in columns.items()}
-    errors = {name: _error(column, group[0].rows) for name, column in columns.items()}
-    figures |= {f"{name}_se": error for name, (error, _) in errors.items()}
-    worth = mean_error(np.mean(behind if group[0].name != best[0].name else bounds, axis=0), group[0].rows)
-    effective, nested = [t.found.effective for t in group], [t.found.bounds for t in group]
-    figures |= {
-        "latent_dim": group[0].dim,
-        "effective_draws": float(np.median(effective)),
-        "few_effective": float((np.array(effective) < _FEW).mean()),
-        "rmsd": float(np.mean([t.rmsd for t in group])),
-        "pca_rmsd": float(np.mean([t.pca_rmsd for t in group])),
-        "active_units": float(np.mean([t.active for t in group])),
-        "kl": {part: float(np.mean([t.kl[part] for t in group])) for part in group[0].kl},
-        "bounds": np.mean(nested, axis=(0, 1)).tolist(),
-        "behind_interval": errors["behind"][1],
-        "correlation_time": worth.correlation_time,
-        "independent": worth.independent,
-        "repeats": len(group),
-        "epochs": float(np.mean([t.epochs for t in group])),
-        "seconds": float(np.sum([t.seconds for t in group])),
-    }
-    columns = {"elbo": elbos, "iwae": bounds, "effective": effective, "rmsd": [t.rmsd for t in group], "bounds": nested}
-    return Entry(figures=figures, **{name: np.mean(column, axis=0) for name, column in columns.items()})
+    behind_se, behind_interval = _error(behind, rows)
+    worth = mean_error(np.mean(behind if group[0].name != best[0].name else bounds, axis=0), rows)
+    effective = [t.found.effective for t in group]
+    return CandidateFigures(
+        elbo=float(np.mean(elbos)),
+        iwae=float(np.mean(bounds)),
+        behind=float(np.mean(behind)),
+        elbo_behind=float(np.mean(elbo_behind)),
+        elbo_se=_error(elbos, rows)[0],
+        iwae_se=_error(bounds, rows)[0],
+        behind_se=behind_se,
+        elbo_behind_se=_error(elbo_behind, rows)[0],
+        latent_dim=group[0].dim,
+        effective_draws=float(np.median(effective)),
+        few_effective=float((np.array(effective) < _FEW).mean()),
+        rmsd=float(np.mean([t.rmsd for t in group])),
+        pca_rmsd=float(np.mean([t.pca_rmsd for t in group])),
+        active_units=float(np.mean([t.active for t in group])),
+        kl={part: float(np.mean([t.kl[part] for t in group])) for part in group[0].kl},
+        bounds=tuple(np.mean([t.found.bounds for t in group], axis=(0, 1)).tolist()),
+        behind_interval=behind_interval,
+        correlation_time=worth.correlation_time,
+        independent=worth.independent,
+        repeats=len(group),
+        epochs=float(np.mean([t.epochs for t in group])),
+        seconds=float(np.sum([t.seconds for t in group])),
+    )
 
 
 def _error(columns: list[Float64], rows: Int64) -> tuple[float, float]:

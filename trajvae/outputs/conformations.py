@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import OutputError
+from trajvae.figures import Figures
 from trajvae.molecule.from_mdanalysis import to_mdtraj, to_universe, write_pdb
 from trajvae.molecule.pdb import same_atoms
 from trajvae.molecule.structure_files import FORMATS, structure_file
@@ -22,6 +23,7 @@ from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 from trajvae.typing import AnyArray, Bool, Float64
 
+F = TypeVar("F", bound=Figures, covariant=True)
 NUMBERS = ".h5md"  # the file that keeps latent points, verdicts and observables beside positions
 
 
@@ -87,7 +89,7 @@ def _room(n: int, like: Piece) -> Piece:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Conformations(Displayed):
+class Conformations(Displayed, Generic[F]):
     """Hold conformations with their latent points.
 
     Attributes
@@ -102,8 +104,8 @@ class Conformations(Displayed):
     seed : int
     command : str
         The call that made them.
-    figures : dict
-        What the command line reports.
+    figures : GenerationFigures, OptimizationFigures or PathFigures
+        What the command line reports; without figures where no command made the conformations.
     extra : mapping
         Other arrays, stored under `/trajvae`.
     geometry : str
@@ -119,7 +121,7 @@ class Conformations(Displayed):
     observables: dict[str, Quantity] = field(default_factory=dict)
     seed: int = 0
     command: str = ""
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: F = field(default_factory=cast("Callable[[], F]", Figures))
     extra: Tree = field(default_factory=dict)
     geometry: str = ""
     model_hash: str = ""
@@ -190,7 +192,7 @@ def save_pieces(
     topology: Topology,
     pieces: Iterable[Piece],
     header: Header,
-    figures: Callable[[], dict[str, Any]],
+    figures: Callable[[], Figures],
     extra: Tree | None = None,
     *,
     geometry: str = "",
@@ -239,7 +241,7 @@ def save_pieces(
                 "valid": Quantity(piece.valid.astype(np.int8)),
             }
             out.append(piece.positions, {**own, **piece.observables})
-        out.describe({"summary": json.dumps(figures()), "model_hash": model_hash})
+        out.describe({"summary": json.dumps(figures().to_json()), "model_hash": model_hash})
 
 
 def median_of(values: Float64) -> float:

@@ -14,6 +14,7 @@ import torch
 from trajvae.alignment.align import frame_jump
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
+from trajvae.figures import EmbeddingFigures
 from trajvae.models.encoded import ColumnBuffer, Posterior
 from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
@@ -92,7 +93,7 @@ class Embedding(Displayed):
     time : ndarray, shape (T,)
         ps, as the files give it.
     files : list of str
-    figures : dict
+    figures : EmbeddingFigures
         Means over the frames.
     frame_observables : mapping of str to Quantity
         Values (T,) of the observables that models keep (radius of gyration, end-to-end distance, and what you add),
@@ -115,7 +116,7 @@ class Embedding(Displayed):
     coordinates: str
     seed: int = 0
     command: str = "Model.encode"
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: EmbeddingFigures = field(default_factory=lambda: EmbeddingFigures.from_json({}))
     geometry: str = ""
     frame_observables: Mapping[str, Quantity] = field(default_factory=dict)
     in_support: Bool | None = None
@@ -212,7 +213,7 @@ def embed_to(
     force: bool = False,
     record: TrainingRecord | None = None,
     applied: Applied | None = None,
-) -> dict[str, Any]:
+) -> EmbeddingFigures:
     """Write what `embed` gives as it comes, so that memory does not grow with the number of frames; its figures."""
     header, extra = Header("embedding", command, seed), {"files": np.array(frames.names)}
     sums, inside = dict.fromkeys(_FIGURES, 0.0), 0
@@ -227,26 +228,26 @@ def embed_to(
             out.append(made.observables(), made.frame, made.time, {"file": made.file, "frame": made.frame})
             sums = {name: total + float(piece.losses[name].sum()) for name, total in sums.items()}
             inside += 0 if found.in_support is None else int(found.in_support.sum())
-        figures = _told(out.done, sums, None if record is None else inside, record)
-        out.describe({"summary": json.dumps(figures)})
+        figures = _figures(out.done, sums, None if record is None else inside, record)
+        out.describe({"summary": json.dumps(figures.to_json())})
     return figures
 
 
-def _told(n: int, sums: Mapping[str, float], inside: int | None, record: TrainingRecord | None) -> dict[str, Any]:
-    """Means over n frames, and the verdict on them where the training is known."""
-    means = {name: total / n for name, total in sums.items()}
+def _figures(n: int, sums: Mapping[str, float], inside: int | None, record: TrainingRecord | None) -> EmbeddingFigures:
+    """Return means over n frames, and the verdict on them where the training is known."""
+    elbo, rmsd, pca_rmsd = (sums[name] / n for name in _FIGURES)
+    figures = EmbeddingFigures(frames=n, elbo=elbo, rmsd=rmsd, pca_rmsd=pca_rmsd)
     if record is None or inside is None:
-        return {"frames": n, **means}
-    verdict = judge_embedding(record.figures, means["rmsd"], inside / n)
-    return {"frames": n, **means, "in_support": inside / n, **verdict.to_json()}
+        return figures
+    return replace(figures, in_support=inside / n, judgement=judge_embedding(record.figures, rmsd, inside / n))
 
 
 def _complete(embedding: Embedding, found: Measured, applied: Applied) -> Embedding:
     """The embedding of all frames, with what was measured of them."""
-    inside = found.in_support
-    figures = embedding.figures if inside is None else {**embedding.figures, "in_support": float(inside.mean())}
-    more: dict[str, Any] = {"in_support": inside, "applied": applied, "figures": figures}
-    return replace(embedding, frame_observables=found.observables, **more)
+    inside, figures = found.in_support, embedding.figures
+    if inside is not None:
+        figures = replace(figures, in_support=float(inside.mean()))
+    return replace(embedding, frame_observables=found.observables, in_support=inside, applied=applied, figures=figures)
 
 
 class _Piece(NamedTuple):
@@ -300,8 +301,10 @@ def assemble(
         `rmsd`, `pca_rmsd` and `elbo` of a `Reconstruction`, whose means are the figures; empty where nothing was
         decoded.
     """
-    figures: dict[str, Any] = {"frames": len(origin.file)}
-    figures |= {name: float(losses[name].mean()) for name in _FIGURES if name in losses}
+    figures = EmbeddingFigures(frames=len(origin.file))
+    if losses:
+        elbo, rmsd, pca_rmsd = (float(losses[name].mean()) for name in _FIGURES)
+        figures = replace(figures, elbo=elbo, rmsd=rmsd, pca_rmsd=pca_rmsd)
     return Embedding(
         posterior.latent,
         posterior.scale,

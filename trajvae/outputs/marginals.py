@@ -20,13 +20,13 @@ import numpy as np
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import ReadError
+from trajvae.figures import MarginalFigures, NoveltyFigures
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.divergence import bin_edges, histogram, histogram_divergence
 from trajvae.molecule.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.drawing.novelty import novelty
-from trajvae.outputs.drawing.samplers import resolve_sampler
-from trajvae.outputs.generate import draw
+from trajvae.outputs.drawing.samplers import draw_positions, resolve_sampler
 from trajvae.outputs.judging.baselines import evenly, known_frames, principal_draws, resampled
 from trajvae.outputs.judging.errors_of_means import mean_error
 from trajvae.outputs.judging.histograms import Marginal, Wide, compare, outside
@@ -60,7 +60,7 @@ class Marginals(Displayed):
     table : dict of Marginal
     n : int
         Frames in each of the three sets.
-    figures : dict
+    figures : MarginalFigures
         Means over pair distances, and how new the draws are.
     kinds : tuple of Kind
         What is to be thought of each kind of observables, the worst first.
@@ -70,7 +70,7 @@ class Marginals(Displayed):
     n: int
     seed: int = 0
     command: str = ""
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: MarginalFigures = field(default_factory=lambda: MarginalFigures.from_json({}))
     kinds: tuple[Kind, ...] = ()
 
     def _summary(self) -> Summary:
@@ -110,7 +110,7 @@ class Marginals(Displayed):
             groups |= {f"baselines/{name}": (beside, {})} if beside else {}
         groups |= {"table": (_columns(self.table), {}), "kinds": (_rows([asdict(k) for k in self.kinds]), {})}
         header = Header("marginals", self.command or "Marginals.save", self.seed)
-        attributes = {"n": self.n, **{k: v for k, v in self.figures.items() if isinstance(v, float | int | str)}}
+        attributes = {"n": self.n, **self.figures.to_json()}
         write_table(Path(path), header, groups=groups, attributes=attributes, force=force)
 
 
@@ -170,7 +170,7 @@ def marginals(
     simulated = record.sample if positions is None else positions
     a, b = halves(len(simulated))
     sampler = resolve_sampler(record, "auto")
-    _, drawn, _ = draw(pipeline, record, len(a), seed=seed, sampler=sampler)
+    drawn = draw_positions(pipeline, record, len(a), seed=seed, sampler=sampler)
     known = known_frames(pipeline, record, positions)
     held, train = known.positions[known.held_out], known.positions[known.training]
     sets = {"a": simulated[a], "b": simulated[b], "model": drawn}
@@ -183,15 +183,30 @@ def marginals(
     frames = np.concatenate([a, b])
     kinds = _kinds(pipeline.topology, items, table, values, frames, _blocks(len(simulated))[frames], seed)
     pairs = [m for name, m in table.items() if name.startswith(PAIR_PREFIX)]
-    figures: dict[str, Any] = {
-        "mean_jsd": float(np.mean([m.jsd for m in pairs])),
-        "mean_noise_floor": float(np.mean([m.noise_floor for m in pairs])),
-        **{f"mean_{name}": float(np.mean([m.others[name] for m in pairs])) for name in COMPARED},
-        "held_out": len(sets["held"]),
-        "sampler": sampler,
-        **novelty(evenly(drawn, _NOVEL), evenly(held, _NOVEL), evenly(train, _NOVEL)),
-    }
+    new = novelty(evenly(drawn, _NOVEL), evenly(held, _NOVEL), evenly(train, _NOVEL))
+    figures = _figures(pairs, len(sets["held"]), sampler, new)
     return Marginals(table, len(a), seed, f"Model.marginals(seed={seed})", figures, kinds)
+
+
+def _figures(pairs: list[Marginal], held_out: int, sampler: str, new: NoveltyFigures) -> MarginalFigures:
+    """Return means over the pair distances, and how new the draws are."""
+    others = {name: float(np.mean([m.others[name] for m in pairs])) for name in COMPARED}
+    return MarginalFigures(
+        mean_jsd=float(np.mean([m.jsd for m in pairs])),
+        mean_noise_floor=float(np.mean([m.noise_floor for m in pairs])),
+        mean_random_floor=others["random_floor"],
+        mean_held_out_floor=others["held_out_floor"],
+        mean_jsd_train=others["jsd_train"],
+        mean_jsd_held_out=others["jsd_held_out"],
+        mean_jsd_pca=others["jsd_pca"],
+        mean_jsd_resampled=others["jsd_resampled"],
+        held_out=held_out,
+        sampler=sampler,
+        nearest=new.nearest,
+        nearest_held_out=new.nearest_held_out,
+        coverage=new.coverage,
+        coverage_train=new.coverage_train,
+    )
 
 
 def _kinds(

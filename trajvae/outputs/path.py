@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy
@@ -14,22 +13,23 @@ from torch import Tensor
 
 from trajvae.display import Brief
 from trajvae.errors import OptionError
+from trajvae.figures import PathFigures
 from trajvae.geometry.curves import NodeCurve, equal_times
 from trajvae.geometry.geodesic import Geodesic, GeodesicOptions, Problem, geodesic
 from trajvae.geometry.metric import Dense, KernelDensity, Metric, Pullback, spacing
 from trajvae.models.encoding import encode_all
-from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import built_in, evaluate
-from trajvae.outputs.conformations import Conformations
+from trajvae.outputs.conformations import Conformations, Piece
 from trajvae.outputs.drawing.novelty import nearest
+from trajvae.outputs.provenance import Provenance
 from trajvae.outputs.searching.latent_metrics import learned_metric, posterior_metric
 from trajvae.outputs.searching.structures import read_structure
 from trajvae.runtime.progress import counted
 from trajvae.runtime.threads import small_work
 from trajvae.store import Quantity
-from trajvae.typing import Float64, Floats
+from trajvae.typing import Bool, Float64, Floats, Int64
 
 METRICS = ("density", "pullback", "learned", "posterior", "flat")
 MOST_FRAMES = 100_000
@@ -97,7 +97,7 @@ def path(
     simulated: Floats | None = None,
     seed: int = 0,
     progress: Callable[[int, int, float], None] | None = None,
-) -> Conformations:
+) -> Conformations[PathFigures]:
     """Find the shortest path between two latent points, and decode it.
 
     Parameters
@@ -132,26 +132,31 @@ def path(
     search = _Search(pipeline, record, metric)
     a, b = search.tensor(ends.latent)
     with small_work(3.0 * 128 * sum(p.numel() for p in pipeline.vae.decoder.parameters())):
-        found = search.flat(a, b, frames) if metric == "flat" else search.bent(a, b, frames, curve, descent, progress)
-    return _result(search, found, ends, metric, seed, simulated)
+        if metric == "flat":
+            found = search.straight(a, b, frames)
+        else:
+            found = search.bent(a, b, frames, curve, descent, progress)
+    decoded = _Decoded.of(pipeline, record, found, simulated)
+    return _conformations(pipeline, found, decoded, _figures(search, found, decoded, ends), seed)
 
 
 class _Search:
-    """What curves are measured by."""
+    """Search for the shortest curve in a metric."""
 
     def __init__(self, pipeline: Pipeline, record: TrainingRecord, metric: str) -> None:
-        self.pipeline, self.record, self.latent = pipeline, record, pipeline.vae.latent
+        self.pipeline, self.record, self.latent, self.name = pipeline, record, pipeline.vae.latent, metric
+        self.flat = self.latent.ambient_dim == self.latent.dim
         step = max(1, -(-len(record.latent) // _GRAPH))
         self.known = self.tensor(record.latent[::step])
         self.molecule = Pullback(self.decode)
         self.metric = self._metric(metric)
 
     def tensor(self, x: Float64) -> Tensor:
-        """In the networks' precision, on their device."""
+        """Return an array in the networks' precision, on their device."""
         return torch.from_numpy(np.asarray(x, dtype=np.float32)).to(self.pipeline.device)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Latent points to all coordinates of the mean structure, (B, N D), in Å."""
+        """Return all coordinates of the mean structures (B, N D) in Å at latent points (B, ambient)."""
         vae = self.pipeline.vae
         return vae.features.positions(vae.likelihood.mean(vae.decode(z))).flatten(1)
 
@@ -164,8 +169,8 @@ class _Search:
         width = _WIDTH * max(spacing(self.known, self.latent.distance), 1e-6)
         return Dense(self.molecule, KernelDensity(self.known, width, self.latent.distance))
 
-    def flat(self, a: Tensor, b: Tensor, frames: int) -> Geodesic:
-        """The latent space's own geodesic, at constant speed."""
+    def straight(self, a: Tensor, b: Tensor, frames: int) -> Geodesic:
+        """Return the latent space's own geodesic, at constant speed."""
         t = torch.linspace(0.0, 1.0, max(frames, 200), dtype=a.dtype, device=a.device)
         line = NodeCurve(self.latent.geodesic(a, b, t).detach(), 1)
         length = float(self.latent.distance(a[None], b[None]))
@@ -182,18 +187,17 @@ class _Search:
         descent: GeodesicOptions | None,
         progress: Callable[[int, int, float], None] | None,
     ) -> Geodesic:
-        """The shortest of what descents find from the neighbour graph's path and from the straight line."""
-        flat = self.latent.ambient_dim == self.latent.dim
+        """Return the shortest of what descents find from the neighbour graph's path and from the straight line."""
         t = torch.linspace(0.0, 1.0, _NODES, dtype=a.dtype, device=a.device)
         straight = self.latent.geodesic(a, b, t).detach()
         guess = self._through_neighbours(a, b)
-        problem = Problem(self.metric, None if flat else self.latent.project)
+        problem = Problem(self.metric, None if self.flat else self.latent.project)
         first = straight if guess is None else guess
         return geodesic(problem, first, straight, frames, kind, descent=descent, progress=progress)
 
     @torch.no_grad()
     def _through_neighbours(self, a: Tensor, b: Tensor) -> Tensor | None:
-        """The shortest path over training latents, each linked to its nearest; None where no path leads."""
+        """Return the shortest path over training latents, each linked to its nearest; None if no path leads."""
         points = torch.cat([a[None], self.known, b[None]])
         k = min(_NEIGHBOURS, len(points) - 1)
         near = self.latent.distance(points, points).topk(k + 1, dim=1, largest=False).indices[:, 1:]
@@ -201,8 +205,8 @@ class _Search:
         start, step = points[first], points[near.flatten()] - points[first]
         middle = self.latent.project(start + 0.5 * step)
         pieces = list(zip(torch.split(middle, _LINKS), torch.split(step, _LINKS), strict=True))
-        told = counted(pieces, "measuring links between frames", "piece", len(pieces))
-        cost = torch.cat([self.metric.square(m, v) for m, v in told])
+        measured = counted(pieces, "measuring links between frames", "piece", len(pieces))
+        cost = torch.cat([self.metric.square(m, v) for m, v in measured])
         weights = cost.clamp(min=1e-12).sqrt().double().cpu().numpy()
         links = (first.cpu().numpy(), near.flatten().cpu().numpy())
         graph = scipy.sparse.csr_matrix((weights, links), shape=(len(points), len(points)))
@@ -218,47 +222,56 @@ class _Search:
         return self.latent.project(self.tensor(equal_times(polygon, _NODES)))
 
 
-def _result(
-    search: _Search,
-    found: Geodesic,
-    ends: Ends,
-    metric: str,
-    seed: int,
-    simulated: Floats | None,
-) -> Conformations:
-    pipeline, record = search.pipeline, search.record
-    latent = found.points.double().cpu().numpy()
-    positions = pipeline.decode(latent)
-    frame, rmsd = nearest(positions, record.sample if simulated is None else simulated)
-    if simulated is None:
-        frame = record.sample_index[frame]
-    flat = search.latent.ambient_dim == search.latent.dim
-    molecule = Problem(search.molecule, None if flat else search.latent.project)
-    atoms = pipeline.n_atoms**0.5
-    like = found.points
-    valid = record.validity.test(positions)
-    figures: dict[str, Any] = {
-        "from": ends.names[0],
-        "to": ends.names[1],
-        "metric": metric,
-        "frames": len(positions),
-        "length": found.length,
-        "straight_length": found.straight_length,
-        "energy": found.energy,
-        "length_angstrom": molecule.length(found.curve, like) / atoms,
-        "straight_length_angstrom": molecule.length(found.straight, like) / atoms,
-        "nearest_rmsd": float(rmsd.mean()),
-        "valid": int(valid.sum()),
-    }
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """Hold the conformations of a path, and the simulated frame that is nearest to each."""
+
+    latent: Float64
+    positions: Float64
+    valid: Bool
+    nearest_frame: Int64
+    nearest_rmsd: Float64
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, record: TrainingRecord, found: Geodesic, simulated: Floats | None) -> _Decoded:
+        """Decode a path, and look for the nearest simulated frames: by default those that the model keeps."""
+        latent = found.points.double().cpu().numpy()
+        positions = pipeline.decode(latent)
+        frame, rmsd = nearest(positions, record.sample if simulated is None else simulated)
+        frame = record.sample_index[frame] if simulated is None else frame
+        return cls(latent, positions, record.validity.test(positions), frame, rmsd)
+
+
+def _conformations(
+    pipeline: Pipeline, found: Geodesic, decoded: _Decoded, figures: PathFigures, seed: int
+) -> Conformations[PathFigures]:
     speed = found.speed.double().cpu().numpy()
     observables = {
-        **{k: o.quantity(evaluate(o, positions)) for k, o in built_in(pipeline.topology).items()},
+        **{k: o.quantity(evaluate(o, decoded.positions)) for k, o in built_in(pipeline.topology).items()},
         "speed": Quantity(speed),
         "energy": Quantity(0.5 * speed**2),
-        "nearest_frame": Quantity(frame),
-        "nearest_rmsd": Quantity(rmsd, "Angstrom"),
+        "nearest_frame": Quantity(decoded.nearest_frame),
+        "nearest_rmsd": Quantity(decoded.nearest_rmsd, "Angstrom"),
     }
-    command = f"Model.path({ends.names[0]!r}, {ends.names[1]!r}, metric={metric!r}, frames={len(positions)})"
-    of_model = (search.latent.geometry(), hash_of(pipeline))
-    rows = (positions, latent, valid)
-    return Conformations(*rows, pipeline.topology, observables, seed, command, figures, {}, *of_model)
+    options = f"metric={figures.metric!r}, frames={figures.frames}"
+    command = f"Model.path({figures.start!r}, {figures.end!r}, {options})"
+    rows = Piece(decoded.positions, decoded.latent, decoded.valid, observables)
+    return Provenance.of(pipeline, seed, command).conformations(rows, figures)
+
+
+def _figures(search: _Search, found: Geodesic, decoded: _Decoded, ends: Ends) -> PathFigures:
+    molecule = Problem(search.molecule, None if search.flat else search.latent.project)
+    atoms, like = search.pipeline.n_atoms**0.5, found.points
+    return PathFigures(
+        start=ends.names[0],
+        end=ends.names[1],
+        metric=search.name,
+        frames=len(decoded.positions),
+        length=found.length,
+        straight_length=found.straight_length,
+        energy=found.energy,
+        length_angstrom=molecule.length(found.curve, like) / atoms,
+        straight_length_angstrom=molecule.length(found.straight, like) / atoms,
+        nearest_rmsd=float(decoded.nearest_rmsd.mean()),
+        valid=int(decoded.valid.sum()),
+    )

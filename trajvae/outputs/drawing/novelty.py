@@ -7,11 +7,10 @@ M. F. Naeem, S. J. Oh, Y. Uh, Y. Choi, J. Yoo, ICML 2020, eq. 4: coverage.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from trajvae.alignment.distances import rmsd_matrix
+from trajvae.figures import NoveltyFigures
 from trajvae.runtime.progress import counted
 from trajvae.typing import Float64, Floats, Int64
 
@@ -39,7 +38,7 @@ def coverage(drawn: Floats, frames: Floats, others: Floats) -> float:
     return float((nearest(frames, drawn)[1] <= radius).mean())
 
 
-def novelty(drawn: Floats, held: Floats, train: Floats) -> dict[str, Any]:
+def novelty(drawn: Floats, held: Floats, train: Floats) -> NoveltyFigures:
     """Return distances of draws to training frames, and the coverage of held-out frames, beside those of frames.
 
     Parameters
@@ -47,19 +46,12 @@ def novelty(drawn: Floats, held: Floats, train: Floats) -> dict[str, Any]:
     drawn : ndarray, shape (n, N, D)
     held, train : ndarray, shape (H, N, D) and (T, N, D)
         Held-out and training frames of the simulation.
-
-    Returns
-    -------
-    dict
-        `nearest` and `nearest_held_out`: median RMSD in Å to the nearest of the training frames. `coverage`, and
-        `coverage_train` of as many training frames in the place of the draws: the share of held-out frames that have
-        one nearer than their fifth nearest of as many others.
     """
     size = min(len(drawn), len(train) // 2)
     others, twin = train[0 : 2 * size : 2], train[1 : 2 * size : 2]
-    return {
-        "nearest": float(np.median(nearest(drawn, train)[1])),
-        "nearest_held_out": float(np.median(nearest(held, train)[1])),
-        "coverage": coverage(drawn[:size], held, others),
-        "coverage_train": coverage(twin, held, others),
-    }
+    return NoveltyFigures(
+        nearest=float(np.median(nearest(drawn, train)[1])),
+        nearest_held_out=float(np.median(nearest(held, train)[1])),
+        coverage=coverage(drawn[:size], held, others),
+        coverage_train=coverage(twin, held, others),
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import random
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from trajvae.errors import OptionError
 from trajvae.molecule.from_mdanalysis import to_mdtraj
 from trajvae.topology import Topology
 from trajvae.typing import Float64, Int64
+
+OpenMMObject: TypeAlias = Any  # OpenMM has no types
 
 FORCE_FIELD = ("amber14-all.xml", "implicit/obc2.xml")
 STEPS = 200  # of the minimiser, at most, for each conformation
@@ -80,9 +82,9 @@ class Relaxation:
             self.field = self.app.ForceField(*force_field)
         except (ValueError, OSError) as error:
             raise OptionError(f"force field {', '.join(force_field)}: {' '.join(str(error).split())}") from error
-        self._bare: Any = None
-        self._variants: Any = None
-        self._ready: Any = None
+        self._bare: OpenMMObject | None = None
+        self._variants: OpenMMObject | None = None
+        self._ready: tuple[OpenMMObject, OpenMMObject, Int64] | None = None
 
     def __call__(self, positions: Float64, progress: Callable[[int, int], None] | None = None) -> Relaxed:
         """Minimise conformations (n, N, 3) in Å, one after the other."""
@@ -122,11 +124,11 @@ class Relaxation:
         placed, after = 10.0 * np.asarray(found.value_in_unit(self.mm.unit.nanometer))[chosen], self._energy(context)
         return (placed, before, after) if np.isfinite(placed).all() else (10.0 * x, before, float("nan"))
 
-    def _energy(self, context: Any) -> float:
+    def _energy(self, context: OpenMMObject) -> float:
         state = context.getState(energy=True, groups={0})
         return float(state.getPotentialEnergy().value_in_unit(self.mm.unit.kilojoule_per_mole))
 
-    def _whole(self, x: Float64) -> Any:
+    def _whole(self, x: Float64) -> OpenMMObject:
         """The molecule with its hydrogens, which OpenMM puts down at random: always at the same random."""
         if self._bare is None:
             self._bare = to_mdtraj(self.topology, 10.0 * x[None]).topology.to_openmm()
@@ -142,7 +144,7 @@ class Relaxation:
                 random.setstate(state)
         return molecule
 
-    def _prepare(self, molecule: Any) -> tuple[Any, Any, Int64]:
+    def _prepare(self, molecule: OpenMMObject) -> tuple[OpenMMObject, OpenMMObject, Int64]:
         """A context, the force that holds the selected atoms, and which of the molecule's atoms those are."""
         system = self.field.createSystem(molecule.topology, nonbondedMethod=self.app.NoCutoff)
         chosen = _selected(molecule.topology, self.topology)
@@ -161,7 +163,7 @@ class Relaxation:
         return context, anchors, chosen
 
 
-def _selected(whole: Any, topology: Topology) -> Int64:
+def _selected(whole: OpenMMObject, topology: Topology) -> Int64:
     """Which atoms of a molecule with hydrogens are the topology's: all heavy ones keep their order."""
     elements = [a.element.symbol if a.element is not None else "" for a in whole.atoms()]
     if len(elements) == topology.n_atoms:

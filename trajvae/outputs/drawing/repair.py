@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from trajvae.errors import OptionError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.drawing.projection import project
-from trajvae.typing import Float64, Int64
+from trajvae.typing import Bool, Float64, Int64
 
 
 class RepairKeywords(TypedDict, total=False):
@@ -66,8 +66,23 @@ class DrawingKeywords(RepairKeywords, total=False):
     progress: Callable[[int, int], None] | None
 
 
-REPAIR_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(RepairOptions)}
+REPAIR_DEFAULTS: dict[str, object] = {f.name: f.default for f in fields(RepairOptions)}
 DRAWING_DEFAULTS = {**REPAIR_DEFAULTS, "seed": 0, "mean": False, "sampler": "auto", "novelty": False}
+
+
+@dataclass
+class DrawCounts:
+    """Count draws, those that were valid as drawn, and those that were drawn again."""
+
+    drawn: int = 0
+    valid_raw: int = 0
+    redrawn: int = 0
+
+    def add(self, other: DrawCounts) -> None:
+        """Add the counts of other draws."""
+        self.drawn += other.drawn
+        self.valid_raw += other.valid_raw
+        self.redrawn += other.redrawn
 
 
 class Batch(NamedTuple):
@@ -80,17 +95,21 @@ class Batch(NamedTuple):
     redraws: Int64
     displacement: Float64
 
-    def take(self, rows: Any) -> Batch:
+    def take(self, rows: Bool | Int64 | slice) -> Batch:
         """Return some of the conformations."""
-        return Batch(*(column[rows] for column in self))
+        return Batch(
+            self.latent[rows],
+            self.positions[rows],
+            self.reasons_as_drawn[rows],
+            self.reasons[rows],
+            self.redraws[rows],
+            self.displacement[rows],
+        )
 
-    def tally(self) -> dict[str, int]:
-        """Return the counts of all draws that `generate` adds up."""
-        return {
-            "drawn": len(self.reasons_as_drawn),
-            "valid_raw": int((self.reasons_as_drawn == 0).sum()),
-            "redrawn": int((self.redraws > 0).sum()),
-        }
+    def counts(self) -> DrawCounts:
+        """Return how many draws there were."""
+        valid, redrawn = self.reasons_as_drawn == 0, self.redraws > 0
+        return DrawCounts(len(self.reasons_as_drawn), int(valid.sum()), int(redrawn.sum()))
 
 
 def draw_batch(

@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
+from trajvae.figures import SamplerFigures
 from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
 from trajvae.models.observed import GAP
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.searching.latent_metrics import posterior_metric
+from trajvae.runtime.progress import counted
 from trajvae.typing import Float64
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
 _BURN_IN, _LEAPS = 200, 15
 _WIDTH = 2.0  # of the metric's kernels, in units of the centroids' spacing
+
+
+class WalkFigures(NamedTuple):
+    """Hold how well a sampler walks.
+
+    Attributes
+    ----------
+    acceptance : float
+        Share of accepted moves, from 0 to 1.
+    effective : float
+        Number of independent points that the drawn ones are worth.
+    """
+
+    acceptance: float
+    effective: float
 
 
 class Sampler(Protocol):
@@ -28,8 +45,8 @@ class Sampler(Protocol):
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw the next n points, (n, ambient)."""
 
-    def figures(self, n: int) -> dict[str, Any]:
-        """Return figures by name that describe the sampler after n points."""
+    def walk_figures(self, n: int) -> WalkFigures | None:
+        """Return how well n points were drawn by a walk; None of a sampler whose points are independent."""
 
 
 class PriorSampler:
@@ -42,9 +59,9 @@ class PriorSampler:
         """Draw n points from the prior, (n, ambient)."""
         return self.latent.prior_sample(n, generator)
 
-    def figures(self, n: int) -> dict[str, Any]:
-        """Return no figures."""
-        return {}
+    def walk_figures(self, n: int) -> WalkFigures | None:
+        """Return None: the points are independent."""
+        return None
 
 
 class AggregateSampler:
@@ -63,9 +80,9 @@ class AggregateSampler:
         parts = torch.split(rows, self.pipeline.chunk)
         return torch.cat([self.vae.posterior_sample(self.inputs[k], self.targets[k], generator) for k in parts])
 
-    def figures(self, n: int) -> dict[str, Any]:
-        """Return no figures."""
-        return {}
+    def walk_figures(self, n: int) -> WalkFigures | None:
+        """Return None: the points are independent."""
+        return None
 
 
 class MetricSampler:
@@ -102,12 +119,9 @@ class MetricSampler:
             self.independent = min(1.0, effective_sample_size(samples) / samples[..., 0].numel())
         return samples.flatten(0, 1)[-n:]
 
-    def figures(self, n: int) -> dict[str, Any]:
+    def walk_figures(self, n: int) -> WalkFigures | None:
         """Return the share of accepted moves, and the effective sample size of n points."""
-        return {
-            "acceptance": self.accepted / max(self.iterations, 1),
-            "effective_sample_size": n * self.independent,
-        }
+        return WalkFigures(self.accepted / max(self.iterations, 1), n * self.independent)
 
 
 def _under_envelope(pipeline: Pipeline, record: TrainingRecord, known: Tensor) -> LogDensity:
@@ -191,9 +205,22 @@ class LatentStream:
             drawn = self.sampler.draw(n, generator)
         return np.asarray(drawn.double().cpu().numpy(), dtype=np.float64), generator
 
-    def figures(self, n: int) -> dict[str, Any]:
+    def figures(self, n: int) -> SamplerFigures:
         """Return the sampler's name and its figures after n points."""
-        return {"sampler": self.name, **self.sampler.figures(n)}
+        walk = self.sampler.walk_figures(n)
+        if walk is None:
+            return SamplerFigures(sampler=self.name)
+        return SamplerFigures(sampler=self.name, acceptance=walk.acceptance, effective_sample_size=walk.effective)
+
+
+def draw_positions(pipeline: Pipeline, record: TrainingRecord, n: int, *, seed: int, sampler: str) -> Float64:
+    """Return conformations (n, N, D) in Å as they are drawn from p(x|z), neither judged nor repaired."""
+    points, positions = LatentStream(pipeline, record, sampler, seed), []
+    starts = range(0, n, pipeline.chunk)
+    for first in counted(starts, "drawing", "batch", len(starts)):
+        z, generator = points.next(min(pipeline.chunk, n - first))
+        positions.append(pipeline.decode(z, generator))
+    return np.concatenate(positions)
 
 
 def _seed(seed: int, batch: int) -> int:

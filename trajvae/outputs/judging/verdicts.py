@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from trajvae.figures import GenerationFigures, OptimizationFigures
 from trajvae.figures.training import TrainingFigures
 from trajvae.verdict import CARE, UNUSABLE, Reason, Verdict, judged
 
@@ -56,48 +54,49 @@ def _outside(in_support: float | None) -> Reason | None:
     return Reason("out_of_support", UNUSABLE if in_support < HALF else CARE, text, step)
 
 
-def judge_generation(trained: TrainingFigures, found: Mapping[str, Any]) -> Verdict:
+def judge_generation(trained: TrainingFigures, found: GenerationFigures) -> Verdict:
     """Return the verdict on generated conformations, from figures of the training and of the drawing."""
     return judged(_model(trained), _invalid(found), _off_data(found))
 
 
-def _invalid(found: Mapping[str, Any]) -> Reason | None:
-    share = found["valid"] / max(found["n"], 1)
+def _invalid(found: GenerationFigures) -> Reason | None:
+    share = found.valid / max(found.n, 1)
     if share >= VALID:
         return None
     text = f"{100 * share:.1f} % of the conformations are valid"
-    step = "use the valid ones alone (--valid-only)" if "moved" in found else "--project moves draws into valid ranges"
+    projected = found.moved is not None
+    step = "use the valid ones alone (--valid-only)" if projected else "--project moves draws into valid ranges"
     return Reason("conformations_not_valid", UNUSABLE if share < FEW_VALID else CARE, text, step)
 
 
-def _off_data(found: Mapping[str, Any]) -> Reason | None:
-    if found["off_data"] <= OFF_DATA:
+def _off_data(found: GenerationFigures) -> Reason | None:
+    if found.off_data <= OFF_DATA:
         return None
     text = f"{100 * found['off_data']:.0f} % of the latent points lie where no simulated frame is"
     return Reason("off_data", CARE, text, "--sampler aggregate, which draws where the frames are")
 
 
-def judge_optimum(trained: TrainingFigures, found: Mapping[str, Any]) -> Verdict:
+def judge_optimum(trained: TrainingFigures, found: OptimizationFigures) -> Verdict:
     """Return the verdict on the best structure of an optimisation, from figures of the training and of the search."""
     return judged(_model(trained), _broken(found), _extrapolated(found), _no_better(found))
 
 
-def _broken(found: Mapping[str, Any]) -> Reason | None:
-    if found["valid"]:
+def _broken(found: OptimizationFigures) -> Reason | None:
+    if found.valid:
         return None
     step = "--of mean, which follows averages, or a model of more frames"
     return Reason("optimum_not_valid", UNUSABLE, f"the best structure is not valid ({found['failure']})", step)
 
 
-def _extrapolated(found: Mapping[str, Any]) -> Reason | None:
-    if found["in_support"]:
+def _extrapolated(found: OptimizationFigures) -> Reason | None:
+    if found.in_support:
         return None
     text = "the best structure lies outside the support of the training frames"
     return Reason("optimum_out_of_support", CARE, text, "simulate from it, which shows whether it lasts")
 
 
-def _no_better(found: Mapping[str, Any]) -> Reason | None:
-    if found.get("better_than_observed", True) or not found["valid"]:
+def _no_better(found: OptimizationFigures) -> Reason | None:
+    if found.better_than_observed or not found.valid:
         return None
-    text = f"the best structure is no better than frame {found['best_observed_frame']} of the simulation"
+    text = f"the best structure is no better than frame {found.best_observed_frame} of the simulation"
     return Reason("no_better_than_simulation", CARE, text, "use that frame")

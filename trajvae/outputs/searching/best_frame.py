@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,28 @@ from trajvae.molecule.observables import Observable, evaluate
 from trajvae.outputs.searching.objectives import Goal
 from trajvae.readers.data_set import Frames
 from trajvae.typing import Float64, Int64
+
+
+@dataclass(frozen=True)
+class BestFrame:
+    """Hold the simulated frame that comes nearest to a goal.
+
+    Attributes
+    ----------
+    value : float
+        Its objective.
+    number : int
+        Its number among all frames.
+    file : str or None
+        Name of its file, where that is known.
+    frame : int
+        Its number in that file.
+    """
+
+    value: float
+    number: int
+    file: str | None
+    frame: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +70,13 @@ class Observed:
             columns.add({"value": evaluate(objective, c.positions), "file": c.file, "frame": c.frame})
         return cls(columns["value"], np.arange(columns.done), columns["file"], columns["frame"], frames.names)
 
-    def figures(self, goal: Goal) -> dict[str, Any]:
-        """Return the best frame: its value, its number, its number in its file, and the file."""
+    def best(self, goal: Goal) -> BestFrame:
+        """Return the frame that comes nearest to the goal."""
         best = int(np.argmin(goal.cost(self.value, 1.0)))
         file = int(self.file[best])
-        return {
-            "best_observed": float(self.value[best]),
-            "best_observed_frame": int(self.number[best]),
-            "best_observed_file": self.files[file] if file < len(self.files) else None,
-            "best_observed_file_frame": int(self.frame[best]),
-        }
+        return BestFrame(
+            value=float(self.value[best]),
+            number=int(self.number[best]),
+            file=self.files[file] if file < len(self.files) else None,
+            frame=int(self.frame[best]),
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,23 @@ from trajvae.outputs.searching.support import Support
 _MARGIN = 0.8  # share of the support's radius at which its penalty begins
 _PENALTY = 100.0
 _RATE = 0.05
+
+
+class Descended(NamedTuple):
+    """Hold where descents led.
+
+    Attributes
+    ----------
+    best : Tensor, shape (B, ambient)
+        The best point of each start.
+    path : Tensor, shape (steps + 1, B, ambient)
+    values : Tensor, shape (steps + 1, B)
+        The expected objective on the way.
+    """
+
+    best: Tensor
+    path: Tensor
+    values: Tensor
 
 
 class LatentDescent:
@@ -47,17 +65,8 @@ class LatentDescent:
 
     def run(
         self, z: Tensor, noise: Tensor | None, steps: int, progress: Callable[[int, int, float], None] | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Descend.
-
-        Returns
-        -------
-        z : Tensor, shape (B, ambient)
-            The best point of each start.
-        path : Tensor, shape (steps + 1, B, ambient)
-        values : Tensor, shape (steps + 1, B)
-            The expected objective on the way.
-        """
+    ) -> Descended:
+        """Descend from points (B, ambient) by some steps, with noise (K, F) that stays the same."""
         first, second = torch.zeros_like(z), torch.zeros_like(z)
         path, values = [], []
         best, best_cost = z.clone(), torch.full((len(z),), torch.inf, dtype=torch.float64, device=z.device)
@@ -75,7 +84,7 @@ class LatentDescent:
                 z = self.pipeline.vae.latent.retract(z, -_RATE * (1.0 - step / (steps + 1)) * unit)
             if progress is not None:
                 progress(step, steps, float(mean(values[-1], self.objective.period, dim=0)))
-        return best.detach(), torch.stack(path).detach(), torch.stack(values)
+        return Descended(best.detach(), torch.stack(path).detach(), torch.stack(values))
 
     def _slope(self, z: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """The expected objective, the cost and its gradient, all finite."""

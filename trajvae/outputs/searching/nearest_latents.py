@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy
 import torch
@@ -69,7 +67,7 @@ class Neighbours:
         found = near.values[:, -1]
         return number.gather(1, near.indices[:, -1:])[:, 0], found, found <= length[:, -1] * (1.0 + _ROUNDING)
 
-    def _candidates(self, tree: Any, z: Tensor, m: int) -> tuple[Tensor, Tensor]:
+    def _candidates(self, tree: scipy.spatial.cKDTree, z: Tensor, m: int) -> tuple[Tensor, Tensor]:
         """Lengths of the m shortest chords of each row, and the points they lead to, both (B, m)."""
         chords = self.latent.chords(z)
         ends = (z if chords is None else chords).detach().double().cpu().numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -15,8 +15,10 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.molecule.observables import Function, Observable, built_in
 from trajvae.outputs.searching.circular_statistics import wrapped
 from trajvae.outputs.searching.objective_table import OBJECTIVES, Request, known_objectives
+from trajvae.typing import Float64
 from trajvae.user_functions import import_function, importing, one_line
 
+Values = TypeVar("Values", Float64, Tensor)
 Objective: TypeAlias = str | Observable | Callable[[Tensor], Tensor]
 
 
@@ -55,7 +57,7 @@ class Goal:
         """Return how far a value is from the goal, or None for the goals `min` and `max`."""
         return None if self.text in ("min", "max") else abs(wrapped(value - float(self.text), self.period))
 
-    def cost(self, values: Any, scale: float) -> Any:
+    def cost(self, values: Values, scale: float) -> Values:
         """Return what is minimised, in units of the simulation's spread; for arrays and tensors.
 
         Towards a value it is sqrt(1 + d^2) of the distance d: a parabola near it, and a slope of one however far.
@@ -112,7 +114,7 @@ def _known(kept: dict[str, Observable]) -> str:
     return ", ".join([*added, known_objectives()])
 
 
-def _checked(function: Callable[[Tensor], Any], name: str) -> Function:
+def _checked(function: Callable[[Tensor], object], name: str) -> Function:
     """A user's function whose failures are one-line errors."""
 
     def checked(x: Tensor) -> Tensor:

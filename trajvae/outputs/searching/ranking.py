@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
 from trajvae.alignment.distances import rmsd_matrix
+from trajvae.figures import RejectionFigures
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.bonded_terms import bond_angles, bond_lengths
 from trajvae.molecule.validity import REASONS
@@ -83,7 +83,7 @@ class Ranked:
         Best first, no two alike.
     merged : ndarray of int64
         How many candidates each stands for, itself included.
-    rejected : list of dict
+    rejected : tuple of RejectionFigures
         Why better candidates than the first were put behind; see `rejections`.
     radius : float
         Å; structures nearer than that count once.
@@ -91,7 +91,7 @@ class Ranked:
 
     kept: Candidates
     merged: Int64
-    rejected: list[dict[str, Any]]
+    rejected: tuple[RejectionFigures, ...]
     radius: float
 
 
@@ -153,22 +153,17 @@ def _different(found: Candidates, order: Int64, radius: float, keep: int) -> tup
     return np.array(chosen, dtype=np.int64), np.array(count, dtype=np.int64)
 
 
-def rejections(found: Candidates, better: Int64, record: TrainingRecord, topology: Topology) -> list[dict[str, Any]]:
-    """Return why candidates with better objectives were ranked behind.
-
-    Returns
-    -------
-    list of dict
-        One a reason, the best first: `reason` (a name of `validity.REASONS`, "out of support", or "unfamiliar": a bond
-        or an angle beyond those of all frames that the model keeps), `count`, the `best` value, and `why` in words.
-    """
+def rejections(
+    found: Candidates, better: Int64, record: TrainingRecord, topology: Topology
+) -> tuple[RejectionFigures, ...]:
+    """Return why candidates with better objectives were ranked behind, one entry a reason, the best first."""
     names = np.array([*REASONS, OUTSIDE, UNFAMILIAR])
     place = np.where(found.valid[better], len(REASONS) + found.inside[better], found.reason[better])
-    out: list[tuple[float, dict[str, Any]]] = []
+    out: list[tuple[float, RejectionFigures]] = []
     for k in np.unique(place):
         rows = better[place == k]
         best = int(rows[np.argmin(found.cost[rows])])
         words = _WORDS.get(str(names[k])) or explain(record.validity, topology, found.positions[best])
-        entry = {"reason": str(names[k]), "count": len(rows), "best": float(found.value[best]), "why": words}
+        entry = RejectionFigures(reason=str(names[k]), count=len(rows), best=float(found.value[best]), why=words)
         out.append((float(found.cost[best]), entry))
-    return [entry for _, entry in sorted(out, key=lambda pair: pair[0])]
+    return tuple(entry for _, entry in sorted(out, key=lambda pair: pair[0]))
