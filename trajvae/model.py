@@ -17,12 +17,10 @@ from trajvae.models.model_file import ModelParts, pack, unpack
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.models.same_molecule import check_molecule
-from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, DrawingKeywords
-from trajvae.outputs.embed import Embedding, embed
+from trajvae.outputs.embed import embed
 from trajvae.outputs.generate import ConformationStream
-from trajvae.outputs.history import TrainingHistory
-from trajvae.outputs.marginals import Marginals, marginals
+from trajvae.outputs.marginals import marginals
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.path import find_ends, path
 from trajvae.outputs.searching.best_frame import Observed
@@ -30,6 +28,7 @@ from trajvae.outputs.searching.objectives import Goal, Objective, parse_objectiv
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_matching
+from trajvae.results import Conformations, Embedding, Marginals, TrainingHistory
 from trajvae.store import read_model, verification, write_model
 from trajvae.topology import Topology
 from trajvae.training import options as train_options

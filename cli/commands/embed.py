@@ -69,7 +69,7 @@ def embed(
 def _applied(trained: Any, path: Path, choices: dict[str, Any]) -> Any:
     """Which model is applied and how trajectories are opened, for the file."""
     from trajvae.models.model_file import hash_of
-    from trajvae.outputs.embed import Applied
+    from trajvae.results.applied import Applied
 
     reading = options.reading_of(choices)
     reading = replace(reading, select=reading.select if reading.select is not None else trained.config.select)

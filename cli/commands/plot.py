@@ -118,7 +118,7 @@ def plot(
     options.check_before_work([target], {}, list(map(str, read)), force=force)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        panels = plots.chosen(plots.panels_of([plots.read(f) for f in files], _look(over, **choices)), only)
+        panels = plots.select_panels(plots.panels_of([plots.read(f) for f in files], _look(over, **choices)), only)
         figure = plots.draw(panels)
     notes = report.notes(said)
     with whole_files(target, force=force) as (part,):

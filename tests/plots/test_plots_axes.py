@@ -43,12 +43,12 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Axes], str, str]] = {
     "distribution": ("generate.h5md", plots.distribution, "radius of gyration (Å)", "conformations"),
     "validity": ("generate.h5md", plots.validity, "conformations (%)", ""),
     "optimisation": ("optimize.h5md", plots.optimisation, "step", "radius of gyration (Å)"),
-    "way": ("path.h5md", plots.way, "z0 (prior widths)", "z1 (prior widths)"),
+    "latent_path": ("path.h5md", plots.latent_path, "z0 (prior widths)", "z1 (prior widths)"),
     "path_speed": ("path.h5md", plots.path_speed, "along the path", "speed (prior widths)"),
     "path_distance": ("path.h5md", plots.path_distance, "along the path", "RMSD to the nearest frame (Å)"),
-    "along": (
+    "observable_along_path": (
         "path.h5md",
-        lambda p, **k: plots.along(p, "rg", **k),
+        lambda p, **k: plots.observable_along_path(p, "rg", **k),
         "along the path",
         "radius of gyration (Å)",
     ),
@@ -137,7 +137,7 @@ def test_a_way_goes_over_a_surface(made: dict[str, Any]) -> None:
     """Drawn on the axes of a free energy, it leaves the labels and the surface."""
     ax = plots.free_energy(made["embed.h5"])
     surface = ax.collections[0]
-    assert plots.way(made["path.h5md"], ax=ax) is ax
+    assert plots.latent_path(made["path.h5md"], ax=ax) is ax
     assert ax.collections[0] is surface and ax.get_xlabel() == "z0 (prior widths)"
     assert len(ax.lines) >= 4
 

@@ -10,7 +10,7 @@ import pytest
 from trajvae.errors import OptionError, ReadError
 from trajvae.plots.colours import colour_of
 from trajvae.plots.columns import read_columns, split_name
-from trajvae.plots.files import StoredPoints
+from trajvae.results import Embedding
 from trajvae.store import Quantity
 
 COLVAR = """#! FIELDS time phi d1
@@ -23,13 +23,15 @@ COLVAR = """#! FIELDS time phi d1
 """
 
 
-def points(n: int, spacing: float = 1.0) -> StoredPoints:
+def points(n: int, spacing: float = 1.0) -> Embedding:
     """Frames of one trajectory."""
     latent = np.random.default_rng(0).normal(size=(n, 2))
     time = spacing * np.arange(n)
-    return StoredPoints(
-        latent, "e2", latent, np.zeros(n, dtype=np.int64), time, observables={"rg": Quantity(time, "Angstrom")}
-    )
+    rows, unknown = np.arange(n), np.full(n, np.nan)
+    return Embedding(
+        latent, np.ones((n, 2)), unknown, unknown, np.zeros(n, dtype=np.int64), rows, time, ["a.xtc"], latent, "Cartesian",
+        geometry="e2", frame_observables={"rg": Quantity(time, "Angstrom")},
+    )  # fmt: skip
 
 
 def test_colvar(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_what_the_file_holds_comes_first(tmp_path: Path) -> None:
     """Its observables and its time; a name that is none is told with those that are."""
     assert colour_of(points(5), "rg").label == "radius of gyration (Å)"
     assert colour_of(points(5), "time").values.tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(OptionError, match="no observable 'sasa': there are rg, time, trajectory"):
+    with pytest.raises(OptionError, match="no observable 'sasa': there are frame_jump, rg, rmsd, time, trajectory"):
         colour_of(points(5), "sasa")
     with pytest.raises(ReadError, match="no file"):
         colour_of(points(5), "nowhere.csv:2")

@@ -45,6 +45,6 @@ def test_a_model_file_tells_it(tmp_path, tiny_model) -> None:
     finally:
         tiny_model.figures.clear()
         tiny_model.figures.update(figures)
-    (panel,) = plots.chosen(plots.panels_of(plots.read(tmp_path / "model.h5")), ["history"])
+    (panel,) = plots.select_panels(plots.panels_of(plots.read(tmp_path / "model.h5")), ["history"])
     labels = [t.get_text() for t in panel[1]().get_legend().get_texts()]
     assert "kept (epoch 2)" in labels

@@ -53,13 +53,13 @@ def history(record: History, *, kept: int | None = None, ax: Axes | None = None)
 
 def _mark(ax: Axes, epoch: AnyArray, held: Float64, kept: int | None) -> None:
     """A dot on the curve at the epoch that was kept; a line where the history has no such row."""
-    look: Any = {"color": style.VERMILION}
+    red = style.VERMILION
     if kept is None:
         ax.plot([], [], " ", label="kept epoch unknown")
     elif (rows := np.flatnonzero(epoch == kept)).size:
-        ax.plot(epoch[rows[-1]], held[rows[-1]], "o", label=f"kept (epoch {kept})", **look)
+        ax.plot(epoch[rows[-1]], held[rows[-1]], "o", label=f"kept (epoch {kept})", color=red)
     else:
-        ax.axvline(kept, lw=0.9, label=f"kept (epoch {kept})", **look)
+        ax.axvline(kept, lw=0.9, label=f"kept (epoch {kept})", color=red)
 
 
 def _most_of(values: Float64) -> tuple[float | None, float | None]:
@@ -153,8 +153,9 @@ def _columns(record: History, key: str, names: Sequence[str], ax: Axes | None) -
     count = values.shape[1]
     labels = [f"{names} {i}" for i in range(count)] if isinstance(names, str) else list(names)
     for i in range(min(count, _MOST)):
-        look: Any = {"color": style.SERIES[i % len(style.SERIES)], "ls": "-" if i < len(style.SERIES) else "--"}
-        ax.plot(record["epoch"], values[:, i], label=labels[i] if i < len(labels) else f"{i}", **look)
+        colour, dashes = style.SERIES[i % len(style.SERIES)], "-" if i < len(style.SERIES) else "--"
+        label = labels[i] if i < len(labels) else f"{i}"
+        ax.plot(record["epoch"], values[:, i], label=label, color=colour, ls=dashes)
     if count > _MOST:
         lines = ax.plot(record["epoch"], values[:, _MOST : _MOST + _FAINT], color=style.FILL, lw=0.7, zorder=1)
         lines[0].set_label(f"{count - _MOST} more")
