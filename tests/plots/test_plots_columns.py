@@ -29,9 +29,19 @@ def points(n: int, spacing: float = 1.0) -> Embedding:
     time = spacing * np.arange(n)
     rows, unknown = np.arange(n), np.full(n, np.nan)
     return Embedding(
-        latent, np.ones((n, 2)), unknown, unknown, np.zeros(n, dtype=np.int64), rows, time, ["a.xtc"], latent, "Cartesian",
-        geometry="e2", frame_observables={"rg": Quantity(time, "Angstrom")},
-    )  # fmt: skip
+        latent=latent,
+        latent_scale=np.ones((n, 2)),
+        rmsd=unknown,
+        frame_jump=unknown,
+        file=np.zeros(n, dtype=np.int64),
+        frame=rows,
+        time=time,
+        files=["a.xtc"],
+        tangent=latent,
+        coordinates="Cartesian",
+        geometry="e2",
+        frame_observables={"rg": Quantity(time, "Angstrom")},
+    )
 
 
 def test_colvar(tmp_path: Path) -> None:
