@@ -12,7 +12,6 @@ simulated frames drawn once more, which is learning by heart.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from trajvae.errors import OptionError
+from trajvae.figures import Figures
 from trajvae.outputs.searching.circular_statistics import wrapped
 from trajvae.plots import style
 from trajvae.results import Conformations
@@ -16,7 +17,7 @@ _METRICS = {"density": "Å of all coordinates,\nlonger off the simulation", "pul
 _FLAT = {"flat": "prior widths", "posterior": "posterior widths"}
 
 
-def distribution(conformations: Conformations, name: str = "rg", *, ax: Axes | None = None) -> Axes:
+def distribution(conformations: Conformations[Figures], name: str = "rg", *, ax: Axes | None = None) -> Axes:
     """Plot histograms of an observable over all conformations and over the valid ones.
 
     Parameters
@@ -48,7 +49,7 @@ def distribution(conformations: Conformations, name: str = "rg", *, ax: Axes | N
     return ax
 
 
-def validity(conformations: Conformations, *, ax: Axes | None = None) -> Axes:
+def validity(conformations: Conformations[Figures], *, ax: Axes | None = None) -> Axes:
     """Plot how many conformations pass the validity test, and which of its parts the others fail first.
 
     Parameters
@@ -78,7 +79,7 @@ def validity(conformations: Conformations, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def optimisation(conformations: Conformations, *, ax: Axes | None = None) -> Axes:
+def optimisation(conformations: Conformations[Figures], *, ax: Axes | None = None) -> Axes:
     """Plot the expected objective along the descent, beside the simulation's best frame and its middle 98 %.
 
     Parameters
@@ -127,7 +128,7 @@ def _near(values: Float64, goal: float | None, period: float) -> Float64:
     return values if goal is None else goal + wrapped(values - goal, period)
 
 
-def path_speed(conformations: Conformations, *, ax: Axes | None = None) -> Axes:
+def path_speed(conformations: Conformations[Figures], *, ax: Axes | None = None) -> Axes:
     """Plot the speed along a path in the metric that was minimised: constant along a geodesic.
 
     Parameters
@@ -155,7 +156,7 @@ def path_speed(conformations: Conformations, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def path_distance(conformations: Conformations, *, ax: Axes | None = None) -> Axes:
+def path_distance(conformations: Conformations[Figures], *, ax: Axes | None = None) -> Axes:
     """Plot the RMSD of each conformation of a path to the nearest simulated frame, and mark those not valid.
 
     Parameters
@@ -172,7 +173,7 @@ def path_distance(conformations: Conformations, *, ax: Axes | None = None) -> Ax
 
 
 def observable_along_path(
-    conformations: Conformations, name: str, *, ax: Axes | None = None, bottom: float | None = None
+    conformations: Conformations[Figures], name: str, *, ax: Axes | None = None, bottom: float | None = None
 ) -> Axes:
     """Plot an observable along a path.
 
@@ -210,7 +211,7 @@ def _places_along(values: Float64) -> Float64:
     return np.linspace(0.0, 1.0, len(values))
 
 
-def _observable(conformations: Conformations, name: str) -> Quantity:
+def _observable(conformations: Conformations[Figures], name: str) -> Quantity:
     if name not in conformations.observables:
         raise OptionError(f"no observable '{name}': there are {', '.join(conformations.observables) or 'none'}")
     return conformations.observables[name]

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from trajvae.errors import OptionError, ReadError, TrajvaeError
+from trajvae.figures import Figures
 from trajvae.plots.charts import Flat
 from trajvae.plots.colours import Colour, Trajectory, colour_of, names_of_numbers
 from trajvae.plots.conformations import (
@@ -132,11 +133,11 @@ def _check_options(result: Result, options: FigureOptions) -> None:
     is_line = isinstance(result, Conformations) and _is_line(result)
     if options.over is not None and not (is_line or isinstance(result, Embedding)):
         raise OptionError("only embeddings, a path and an optimisation can be drawn over an embed.h5 or a model.h5")
-    if options.colours and (is_line or not isinstance(result, LatentPoints)):
+    if options.colours and (is_line or isinstance(result, Marginals | Comparison)):
         raise OptionError("--color is of the latent points of an embed.h5, a model.h5 or new conformations")
 
 
-def _is_line(conformations: Conformations) -> bool:
+def _is_line(conformations: Conformations[Figures]) -> bool:
     """Return whether conformations are drawn as a line through latent space: a path, or the way of an optimisation."""
     return conformations.task == "path" or (conformations.task == "optimize" and conformations.descent is not None)
 
@@ -188,7 +189,7 @@ def _panels_of_model(model: TrainedModel, options: FigureOptions) -> list[Panel]
     return [*out, ("reconstruction", partial(reconstruction, figures))]
 
 
-def _panels_of_conformations(conformations: Conformations, options: FigureOptions) -> list[Panel]:
+def _panels_of_conformations(conformations: Conformations[Figures], options: FigureOptions) -> list[Panel]:
     """Return the panels of a path, of an optimisation, or of draws."""
     if conformations.task == "path":
         return _panels_of_path(conformations, options)
@@ -203,7 +204,7 @@ def _panels_of_conformations(conformations: Conformations, options: FigureOption
     return [*_draws(conformations, options), *reasons, *_distributions(conformations, names)]
 
 
-def _panels_of_path(path: Conformations, options: FigureOptions) -> list[Panel]:
+def _panels_of_path(path: Conformations[Figures], options: FigureOptions) -> list[Panel]:
     """Return the line of a path, its distance from the simulation, its speed, and observables along it."""
     names = options.observables or _rg_of(path.observables)
     measured: list[Panel] = [("path_distance", partial(path_distance, path))]
@@ -213,18 +214,18 @@ def _panels_of_path(path: Conformations, options: FigureOptions) -> list[Panel]:
     return [*_lines(path, options), *measured, *along]
 
 
-def _distributions(conformations: Conformations, names: Sequence[str]) -> list[Panel]:
+def _distributions(conformations: Conformations[Figures], names: Sequence[str]) -> list[Panel]:
     return [("distribution", partial(distribution, conformations, name)) for name in names]
 
 
-def _draws(conformations: Conformations, options: FigureOptions) -> list[Panel]:
+def _draws(conformations: Conformations[Figures], options: FigureOptions) -> list[Panel]:
     """Return latent points of new conformations, coloured by their radius of gyration unless others are named."""
     names = options.colours or _rg_of(conformations.observables)
     coloured = [_dots(conformations, colour_of(conformations, name, options.trajectory)) for name in names]
     return coloured or [("latent", partial(latent, conformations))]
 
 
-def _lines(line: Conformations, options: FigureOptions) -> list[Panel]:
+def _lines(line: Conformations[Figures], options: FigureOptions) -> list[Panel]:
     """Return the line in each part of the latent space, over its free energy where that is asked for."""
     below = options.over
     if below is not None:
@@ -237,7 +238,7 @@ def _lines(line: Conformations, options: FigureOptions) -> list[Panel]:
     return out
 
 
-def _check_below(line: Conformations, below: Embedding | TrainedModel) -> None:
+def _check_below(line: Conformations[Figures], below: Embedding | TrainedModel) -> None:
     """Refuse latent points of another space, or of another model, below a line."""
     if below.latent.shape[1] != line.latent.shape[1] or line.geometry not in ("", below.geometry):
         raise OptionError("the free energy is of another latent space")
@@ -249,7 +250,7 @@ def _check_below(line: Conformations, below: Embedding | TrainedModel) -> None:
 
 
 def _line_over(
-    line: Conformations,
+    line: Conformations[Figures],
     below: Embedding | TrainedModel,
     options: FigureOptions,
     chart: int,

@@ -197,7 +197,7 @@ class Conformations(ResultFile, Generic[F]):
         extra: Tree = {name: found for name, found in contents.quantities("trajvae").items()}
         geometry, model_hash = geometry_of(latent), contents.text("model_hash")
         rows = (positions, floats(latent), valid, topology, columns)
-        return cls(*rows, contents.seed, contents.command, figures, extra, geometry, model_hash)
+        return cls(*rows, contents.seed, contents.command, cast("F", figures), extra, geometry, model_hash)
 
 
 def save_pieces(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from trajvae.errors import ReadError
+from trajvae.figures import Figures
 from trajvae.results.comparison import Comparison
 from trajvae.results.conformations import Conformations
 from trajvae.results.embedding import Embedding
@@ -14,9 +15,9 @@ from trajvae.results.trained_model import TrainedModel
 from trajvae.store import read_contents
 
 FrameLatents: TypeAlias = Embedding | TrainedModel  # latent points of simulated frames
-LatentPoints: TypeAlias = FrameLatents | Conformations
-Result: TypeAlias = FrameLatents | Marginals | Conformations | Comparison
-KINDS: dict[str, type[Embedding | Marginals | Conformations | Comparison]] = {
+LatentPoints: TypeAlias = FrameLatents | Conformations[Figures]
+Result: TypeAlias = FrameLatents | Marginals | Conformations[Figures] | Comparison
+KINDS: dict[str, type[Embedding | Marginals | Conformations[Figures] | Comparison]] = {
     kind.KIND: kind for kind in (Embedding, Marginals, Conformations, Comparison)
 }
 _HEAVY = ("trajvae/weights", "trajvae/training/sample", "particles")  # what no figure is drawn of
