@@ -29,7 +29,8 @@ from trajvae.plots.spaces import charts_of
 from trajvae.results import load as read
 from trajvae.results import load_latent_points as read_points
 
-way, along, chosen = latent_path, observable_along_path, select_panels  # their names in earlier versions
+# names of earlier versions
+way, along, chosen, Look = latent_path, observable_along_path, select_panels, FigureOptions
 
 __all__ = [
     "FigureOptions",

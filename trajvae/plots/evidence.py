@@ -27,8 +27,8 @@ def evidence(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     names = list(comparison.entries)
     for row, name in enumerate(names):
         f = comparison.entries[name].figures
-        error = 2.0 * f["behind_se"] if row and np.isfinite(f["behind_se"]) else None
-        ax.errorbar(-f["behind"], row, xerr=error, fmt=style.MARKERS[row % 7], color=_colour(row), capsize=2.5, lw=1.0)
+        error = 2.0 * f.behind_se if row and np.isfinite(f.behind_se) else None
+        ax.errorbar(-f.behind, row, xerr=error, fmt=style.MARKERS[row % 7], color=_colour(row), capsize=2.5, lw=1.0)
     ax.axvline(0.0, color=style.FAINT, lw=0.8, zorder=0)
     ax.set_yticks(range(len(names)), labels=[style.plain(name) for name in names])
     ax.set(xlabel="IWAE bound less the best's (nats a frame, ± 2 s.e.)", ylim=(len(names) - 0.5, -0.5))
@@ -50,7 +50,7 @@ def bounds(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     ax = style.own_axes(ax)
     for row, (name, entry) in enumerate(comparison.entries.items()):
         marker, label = style.MARKERS[row % 7], style.plain(name)
-        ax.plot(list(comparison.sizes), entry.figures["bounds"], marker=marker, color=_colour(row), label=label)
+        ax.plot(list(comparison.sizes), entry.figures.bounds, marker=marker, color=_colour(row), label=label)
     ax.set_xscale("log")
     ax.set(xlabel="draws of the posterior a frame", ylabel="bound of log p(x) (nats a frame)")
     style.legend_above(ax)

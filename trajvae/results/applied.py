@@ -39,8 +39,8 @@ class Applied:
 
     def attributes(self) -> dict[str, str]:
         """Return the attributes as they stand in the file, the reading as JSON."""
-        opened: dict[str, Any] = {name: getattr(self.reading, name) for name in ("select", "bonds", "format")}
-        opened = {"topology": list(self.reading.topologies), **opened}
+        names = ("select", "bonds", "format")
+        opened = {"topology": list(self.reading.topologies), **{k: getattr(self.reading, k) for k in names}}
         return {"model_hash": self.model_hash, "model": self.model, "reading": json.dumps(opened, default=str)}
 
     @classmethod
@@ -48,6 +48,7 @@ class Applied:
         """Return what `attributes` wrote; files of earlier versions hold a part of it, or nothing."""
         opened = contents.json("reading")
         known = {name: opened[name] for name in ("select", "bonds", "format") if opened.get(name) is not None}
-        topology = [str(name) for name in opened.get("topology", ())] or None
+        named = opened.get("topology")
+        topology = [str(name) for name in named] or None if isinstance(named, list) else None
         reading = default_reading(topology=topology, **{name: str(value) for name, value in known.items()})
         return cls(contents.text("model_hash"), contents.text("model"), reading)

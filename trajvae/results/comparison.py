@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from trajvae.results.base import ResultFile, floats, floats_or_nan
 from trajvae.store import Contents, Header, Quantity, storable, write_table
 from trajvae.store.schema import Tree
 from trajvae.typing import Float64, Int64
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FEWEST = 5.0  # independent frames below which a standard error is not to be trusted
 _KL = "kl_"  # before the names of the parts of the KL divergence
@@ -72,7 +75,7 @@ class Comparison(ResultFile):
         title = f"Comparison of {', '.join(self.entries)}, best first, by {len(self.rows)} held-out frames"
         return Summary(title, rows, ("", "latent_dim", "elbo", "iwae", "behind", "behind_se", "rmsd"))
 
-    def to_dataframe(self) -> Any:
+    def to_dataframe(self) -> DataFrame:
         """Return a pandas.DataFrame, a row a candidate, best first: its figures, those of the KL divergence by part.
 
         Raises
@@ -147,7 +150,7 @@ class Comparison(ResultFile):
         OutputError
             The file exists and `force` is off, or the disk refused.
         """
-        groups: dict[str, tuple[Tree, dict[str, Any]]] = {}
+        groups: dict[str, tuple[Tree, dict[str, object]]] = {}
         for name, e in self.entries.items():
             tree: Tree = {
                 "elbo": Quantity(e.elbo, "nat"),
@@ -171,12 +174,14 @@ class Comparison(ResultFile):
     @classmethod
     def _unpack(cls, contents: Contents, path: str) -> Comparison:
         entries: dict[str, Entry] = {}
+        behind: dict[str, float] = {}
         sizes: tuple[int, ...] = ()
         for key in contents.tree["compare"]:
             marks = contents.marks[f"compare/{key}"]
+            name = str(marks.get("name", key))
             sizes = tuple(int(n) for n in contents.marks[f"compare/{key}/bounds"]["draws"])
-            entries[str(marks.get("name", key))] = _entry(contents, f"compare/{key}", marks)
-        best_first = sorted(entries, key=lambda name: entries[name].figures.behind)
+            entries[name], behind[name] = _entry(contents, f"compare/{key}", marks), float(marks["behind"])
+        best_first = sorted(entries, key=lambda name: behind[name])
         rows = contents.group("trajvae").get("frame", np.empty(0))
         ranked = {name: entries[name] for name in best_first}
         return cls(ranked, np.asarray(rows, dtype=np.int64), sizes, contents.seed, contents.command)

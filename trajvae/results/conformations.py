@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 
@@ -29,6 +29,11 @@ from trajvae.store.mdtraj_topology import parse_mdtraj_topology
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 from trajvae.typing import Bool, Float64
+
+if TYPE_CHECKING:
+    from MDAnalysis import Universe
+    from mdtraj import Trajectory
+    from pandas import DataFrame
 
 F = TypeVar("F", bound=Figures, covariant=True)
 _LINKS = ("coordinates", "time")  # the positions and their times by the names that mdtraj gives them
@@ -101,7 +106,7 @@ class Conformations(ResultFile, Generic[F]):
         """Way of an optimisation; None where the conformations are of none."""
         return descent_of(self.extra)
 
-    def to_dataframe(self) -> Any:
+    def to_dataframe(self) -> DataFrame:
         """Return a pandas.DataFrame, a row a conformation: latent coordinates, valid, observables; not the positions.
 
         Raises
@@ -115,11 +120,11 @@ class Conformations(ResultFile, Generic[F]):
     def __len__(self) -> int:
         return len(self.positions)
 
-    def universe(self) -> Any:
+    def universe(self) -> Universe:
         """Return an in-memory MDAnalysis Universe; z = 0 in two dimensions."""
         return to_universe(self.topology, self._known_positions())
 
-    def to_mdtraj(self) -> Any:
+    def to_mdtraj(self) -> Trajectory:
         """Return an `mdtraj.Trajectory`, in nm."""
         return to_mdtraj(self.topology, self._known_positions())
 

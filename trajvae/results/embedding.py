@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from trajvae.store.tables import TableFile
 from trajvae.typing import Bool, Float64, Int64
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from trajvae.readers.reading import Reading
 
 _MEANS = ("elbo", "rmsd", "pca_rmsd")  # figures that are means over the frames
@@ -115,7 +117,7 @@ class Embedding(ResultFile):
         rows = [("frames", n), ("files", ", ".join(self.files)), ("coordinates", self.coordinates), *means]
         return Summary(f"Embedding of {n} frames, latent {width} coordinates ({self.coordinates})", rows)
 
-    def to_dataframe(self) -> Any:
+    def to_dataframe(self) -> DataFrame:
         """Return a pandas.DataFrame, a row a frame: file, frame, time (ps), and what the file has of every frame.
 
         Raises

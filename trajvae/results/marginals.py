@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,12 @@ from trajvae.display import Displayed, Summary, scalars
 from trajvae.figures import MarginalFigures
 from trajvae.results.base import ResultFile
 from trajvae.store import Contents, Header, Quantity, write_table
+from trajvae.store.contents import ArrayTree
 from trajvae.store.schema import Tree
 from trajvae.typing import AnyArray, Float64
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _FIGURES = ("jsd", "w1", "ks", "noise_floor", "w1_floor", "ks_floor", "beyond")
 _DRAWN = ("jsd", "noise_floor")  # figures without which there is nothing to draw
@@ -145,7 +149,7 @@ class Marginals(ResultFile):
         title = f"Marginals of {len(self.table)} observables, {self.n} frames against as many conformations"
         return Summary(title, rows, ("furthest above the noise floor", "JSD (bits)", "noise floor", "W1", "unit"))
 
-    def to_dataframe(self) -> Any:
+    def to_dataframe(self) -> DataFrame:
         """Return a pandas.DataFrame, a row an observable: its unit and figures; not the histograms.
 
         Raises
@@ -174,7 +178,7 @@ class Marginals(ResultFile):
         OutputError
             The file exists and `force` is off, or the disk refused.
         """
-        groups: dict[str, tuple[Tree, dict[str, Any]]] = {}
+        groups: dict[str, tuple[Tree, dict[str, object]]] = {}
         for name, m in self.table.items():
             tree: Tree = {
                 "edges": Quantity(m.edges, m.unit),
@@ -215,9 +219,9 @@ def _rows(rows: list[dict[str, Any]]) -> dict[str, AnyArray]:
     return {name: np.array([row[name] for row in rows]) for name in names}
 
 
-def _from_columns(tree: Mapping[str, Any]) -> dict[str, Marginal]:
+def _from_columns(tree: ArrayTree) -> dict[str, Marginal]:
     """Return the marginals of columns that have a row an observable."""
-    columns: dict[str, AnyArray] = dict(tree)
+    columns = {name: column for name, column in tree.items() if not isinstance(column, Mapping)}
     names, units = columns.pop("name").tolist(), columns.pop("unit").tolist()
     own, wide = (_take_histograms(columns, prefix, len(names)) for prefix in ("", "wide_"))
     figures = [
@@ -262,10 +266,8 @@ def _marginal(unit: str, own: Mapping[str, Float64], read: Mapping[str, Any], wi
     )
 
 
-def _kinds(tree: Mapping[str, Any]) -> tuple[Kind, ...]:
+def _kinds(tree: ArrayTree) -> tuple[Kind, ...]:
     """Return the kinds of columns that have a row a kind; none of a file of an earlier version."""
     names = [f.name for f in fields(Kind)]
-    if not all(name in tree for name in names):
-        return ()
-    rows = zip(*(tree[name].tolist() for name in names), strict=True)
-    return tuple(Kind(*row) for row in rows)
+    columns = [column.tolist() for name in names if not isinstance(column := tree.get(name, {}), Mapping)]
+    return tuple(Kind(*row) for row in zip(*columns, strict=True)) if len(columns) == len(names) else ()

@@ -81,7 +81,7 @@ class ConformationsFile:
         dataset[rows] = values
         self._sums.rows(dataset, values)
 
-    def describe(self, attributes: Mapping[str, Any]) -> None:
+    def describe(self, attributes: Mapping[str, object]) -> None:
         """Set attributes of `/trajvae`."""
         set_attributes(self._file["trajvae"], attributes)
 
@@ -175,7 +175,7 @@ def write_conformations(
     topology: Topology,
     observables: Mapping[str, Quantity],
     header: Header,
-    attributes: Mapping[str, Any],
+    attributes: Mapping[str, object],
     extra: Tree | None = None,
 ) -> None:
     """Write a file that opens in MDAnalysis and mdtraj.
@@ -218,6 +218,6 @@ def read_conformations(path: Path) -> tuple[Float64, dict[str, Any], dict[str, A
 
 
 def positions_of(stored: AnyArray, dimension: int) -> Float64:
-    """Return positions in Å, (n, N, D), of those that a file holds, in nm and with z = 0 where D = 2."""
+    """Return positions in Å, (n, N, D), from a file's array, which is in nm and has z = 0 where D = 2."""
     positions: Float64 = (stored[..., :dimension] / _NM).astype(np.float64)
     return positions

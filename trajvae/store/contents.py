@@ -13,7 +13,7 @@ import numpy as np
 from trajvae.store.checksums import SEAL
 from trajvae.store.json_text import parse_json
 from trajvae.store.schema import Quantity, open_file, present, read_tree
-from trajvae.typing import AnyArray
+from trajvae.typing import JSON, AnyArray
 
 _JSON = ("config", "summary", "reading")  # attributes of `/trajvae` that are written as JSON
 ArrayTree: TypeAlias = "Mapping[str, AnyArray | ArrayTree]"
@@ -57,7 +57,7 @@ class Contents:
         """Return an attribute of `/trajvae` as text, or an empty text where there is none."""
         return str(self.attributes.get(name, ""))
 
-    def json(self, name: str) -> dict[str, Any]:
+    def json(self, name: str) -> dict[str, JSON]:
         """Return the JSON object of an attribute of `/trajvae`, or an empty one where there is none."""
         return dict(self.attributes.get(name, {}))
 
