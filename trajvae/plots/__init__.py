@@ -22,9 +22,10 @@ from trajvae.plots.evidence import bounds, evidence
 from trajvae.plots.figures import check_format, draw, save
 from trajvae.plots.history import curvature, divergence, history, reconstruction
 from trajvae.plots.latent import frame_jumps, latent, latent_path
+from trajvae.plots.latent_panels import FigureOptions
 from trajvae.plots.marginals import divergences, marginal
 from trajvae.plots.overlay import overlay
-from trajvae.plots.panels import FigureOptions, panels_of, select_panels
+from trajvae.plots.panels import panels_of, select_panels
 from trajvae.plots.spaces import charts_of
 from trajvae.results import load as read
 from trajvae.results import load_latent_points as read_points

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from trajvae.errors import OptionError, ReadError, TrajvaeError
 from trajvae.figures import Figures
 from trajvae.plots.charts import Flat
-from trajvae.plots.colours import Colour, Trajectory, colour_of, names_of_numbers
+from trajvae.plots.colours import colour_of
 from trajvae.plots.conformations import (
     distribution,
     observable_along_path,
@@ -22,53 +21,32 @@ from trajvae.plots.conformations import (
     path_speed,
     validity,
 )
-from trajvae.plots.energy import free_energy
 from trajvae.plots.evidence import bounds, evidence
 from trajvae.plots.history import curvature, divergence, history, reconstruction
 from trajvae.plots.latent import frame_jumps, latent, latent_path
+from trajvae.plots.latent_panels import (
+    MOST_CHARTS,
+    FigureOptions,
+    Panel,
+    coloured_points,
+    colours_of,
+    numbers_of_charts,
+    points_by_observables,
+    surface,
+)
 from trajvae.plots.marginals import divergences, marginal, notable
 from trajvae.plots.overlay import check_alike, overlay
 from trajvae.plots.spaces import charts_of
-from trajvae.results import Comparison, Conformations, Embedding, LatentPoints, Marginals, Result, TrainedModel
+from trajvae.results import Comparison, Conformations, Embedding, Marginals, Result, TrainedModel
 from trajvae.results.embedding import joined
 from trajvae.store import Quantity
 
-_CHARTS = 3  # parts of a latent space that have panels of their own, at most
 _USUAL = (
     "rg",
     "end_to_end",
     "nearest_rmsd",
     "energy",
 )  # observables of draws that have a panel unless others are named
-Panel: TypeAlias = tuple[str, Callable[..., Axes]]
-
-
-@dataclass(frozen=True)
-class FigureOptions:
-    """Hold the options of a figure.
-
-    Attributes
-    ----------
-    temperature : float, optional
-        K, of free energies; without it they are in kT.
-    bins : int, optional
-        See `free_energy`.
-    observables : sequence of str
-        Names of those that have a panel each, where a file holds many.
-    over : Embedding or TrainedModel, optional
-        Latent points whose free energy is drawn below a path or an optimisation, and their density below trajectories.
-    colours : sequence of str
-        What latent points are coloured by instead of time, a panel each; see `colours.colour_of`.
-    trajectory : Trajectory
-        Where measures of atoms are read from.
-    """
-
-    temperature: float | None = None
-    bins: int | None = None
-    observables: Sequence[str] = ()
-    over: Embedding | TrainedModel | None = None
-    colours: Sequence[str] = ()
-    trajectory: Trajectory = field(default_factory=Trajectory)
 
 
 def panels_of(results: Result | Sequence[Result], options: FigureOptions | None = None) -> list[Panel]:
@@ -150,12 +128,12 @@ def _panels_of_several(results: Sequence[Result], options: FigureOptions) -> lis
     for other in [*embeddings[1:], *([] if options.over is None else [options.over])]:
         check_alike(embeddings[0], other)
     by_name, whole = {e.path or str(k): e for k, e in enumerate(embeddings)}, joined(embeddings)
-    charts = _charts(embeddings[0])
+    charts = numbers_of_charts(embeddings[0])
     maps: list[Panel] = [
         ("overlay", partial(overlay, by_name, over=options.over, chart=chart, bins=options.bins)) for chart in charts
     ]
-    coloured = [_dots(whole, colour, chart) for colour in _colours(whole, options) for chart in charts]
-    return [*maps, *coloured, *_by_observables(whole, options)]
+    coloured = [coloured_points(whole, colour, chart) for colour in colours_of(whole, options) for chart in charts]
+    return [*maps, *coloured, *points_by_observables(whole, options)]
 
 
 def _panels_of_embedding(embedding: Embedding, options: FigureOptions) -> list[Panel]:
@@ -163,12 +141,12 @@ def _panels_of_embedding(embedding: Embedding, options: FigureOptions) -> list[P
     if options.over is not None:
         return _panels_of_several([embedding], options)
     out: list[Panel] = []
-    colours = _colours(embedding, options)
-    for chart in _charts(embedding):
+    colours = colours_of(embedding, options)
+    for chart in numbers_of_charts(embedding):
         plain: Panel = ("latent", partial(latent, embedding, chart=chart))
-        out += [_dots(embedding, colour, chart) for colour in colours] or [plain]
-        out.append(_surface(embedding, options, chart))
-    return [*out, *_by_observables(embedding, options), ("frame_jumps", partial(frame_jumps, embedding))]
+        out += [coloured_points(embedding, colour, chart) for colour in colours] or [plain]
+        out.append(surface(embedding, options, chart))
+    return [*out, *points_by_observables(embedding, options), ("frame_jumps", partial(frame_jumps, embedding))]
 
 
 def _panels_of_model(model: TrainedModel, options: FigureOptions) -> list[Panel]:
@@ -180,10 +158,10 @@ def _panels_of_model(model: TrainedModel, options: FigureOptions) -> list[Panel]
     ]
     usual = () if options.colours else _rg_of(model.observables)
     options = replace(options, observables=options.observables or usual)
-    colours = _colours(model, options)
-    for chart in _charts(model):
-        out += [_dots(model, colour, chart) for colour in colours]
-        out += [*_by_observables(model, options, chart), _surface(model, options, chart)]
+    colours = colours_of(model, options)
+    for chart in numbers_of_charts(model):
+        out += [coloured_points(model, colour, chart) for colour in colours]
+        out += [*points_by_observables(model, options, chart), surface(model, options, chart)]
     if np.size(record.get("curvature", ())):
         out.append(("curvature", partial(curvature, record, list(figures.get("curvatures", ())))))
     return [*out, ("reconstruction", partial(reconstruction, figures))]
@@ -221,7 +199,7 @@ def _distributions(conformations: Conformations[Figures], names: Sequence[str]) 
 def _draws(conformations: Conformations[Figures], options: FigureOptions) -> list[Panel]:
     """Return latent points of new conformations, coloured by their radius of gyration unless others are named."""
     names = options.colours or _rg_of(conformations.observables)
-    coloured = [_dots(conformations, colour_of(conformations, name, options.trajectory)) for name in names]
+    coloured = [coloured_points(conformations, colour_of(conformations, name, options.trajectory)) for name in names]
     return coloured or [("latent", partial(latent, conformations))]
 
 
@@ -231,7 +209,7 @@ def _lines(line: Conformations[Figures], options: FigureOptions) -> list[Panel]:
     if below is not None:
         _check_below(line, below)
     out: list[Panel] = []
-    for number, chart in enumerate(charts_of(line)[:_CHARTS]):
+    for number, chart in enumerate(charts_of(line)[:MOST_CHARTS]):
         single = isinstance(chart, Flat) and len(chart.coordinates) == 1  # there is nothing below it to see
         plain = partial(latent_path, line, chart=number)
         out.append(("way", plain if below is None or single else partial(_line_over, line, below, options, number)))
@@ -257,43 +235,8 @@ def _line_over(
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a free energy, and a line over it."""
-    surface = _surface(below, options, chart)[1](ax=ax)
-    return latent_path(replace(line, geometry=below.geometry), chart=chart, ax=surface)
-
-
-def _charts(points: LatentPoints) -> range:
-    """Return the numbers of the parts of a latent space that are drawn."""
-    return range(min(len(charts_of(points)), _CHARTS))
-
-
-def _colours(points: LatentPoints, options: FigureOptions) -> list[Colour]:
-    return [colour_of(points, text, options.trajectory) for text in options.colours]
-
-
-def _dots(points: LatentPoints, colour: Colour, chart: int = 0) -> Panel:
-    """Return latent points in a colour."""
-    return "latent", partial(
-        latent,
-        points,
-        chart=chart,
-        colour=colour.values,
-        label=colour.label,
-        period=colour.period,
-        categories=colour.categories,
-    )
-
-
-def _surface(points: Embedding | TrainedModel, options: FigureOptions, chart: int) -> Panel:
-    return "free_energy", partial(free_energy, points, chart=chart, temperature=options.temperature, bins=options.bins)
-
-
-def _by_observables(points: Embedding | TrainedModel, options: FigureOptions, chart: int = 0) -> list[Panel]:
-    """Return points coloured by each of the observables named, which have one number a frame."""
-    known = names_of_numbers(points)
-    for name in options.observables:
-        if name not in known:
-            raise OptionError(f"no observable '{name}': there are {', '.join(known)}")
-    return [_dots(points, colour_of(points, name), chart) for name in options.observables]
+    under = surface(below, options, chart)[1](ax=ax)
+    return latent_path(replace(line, geometry=below.geometry), chart=chart, ax=under)
 
 
 def _rg_of(observables: Mapping[str, Quantity]) -> tuple[str, ...]:
