@@ -76,6 +76,12 @@ def test_every_function_is_tried() -> None:
     assert drawn - {"curvature"} == set(FUNCTIONS)
 
 
+def test_names_of_earlier_versions() -> None:
+    """They are the functions that have other names now."""
+    assert plots.way is plots.latent_path and plots.along is plots.observable_along_path
+    assert plots.chosen is plots.select_panels and plots.Look is plots.FigureOptions
+
+
 def test_curvatures_of_a_product() -> None:
     """A line a factor with its name; a latent space that has none is refused."""
     record = {"epoch": np.arange(3), "curvature": np.array([[-1.0, 1.0], [-0.9, 0.8], [-0.7, 0.6]])}

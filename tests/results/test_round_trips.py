@@ -18,6 +18,7 @@ from trajvae.outputs.embed import embed_to
 from trajvae.readers.sources import open_source
 from trajvae.results import Comparison, Conformations, Embedding, Marginals, TrainedModel, load, load_latent_points
 from trajvae.store import Quantity, read_contents
+from trajvae.topology import Topology
 from trajvae.typing import Float32
 
 CONFORMATIONS = ("generate.h5md", "optimize.h5md", "path.h5md")
@@ -131,6 +132,17 @@ def test_conformations_are_saved_again(written: Path, tmp_path: Path) -> None:
     assert same(again.tree["observables"], first.tree["observables"])
     np.testing.assert_allclose(again.tree["coordinates"], first.tree["coordinates"], rtol=1e-6)
     assert again.attributes["model_hash"] == first.attributes["model_hash"] and again.command == first.command
+
+
+def test_masses_are_those_of_the_elements(tmp_path: Path) -> None:
+    """The file holds none; where elements are unknown all atoms weigh one."""
+    topology = Topology.anonymous(3)
+    atoms = dataclasses.replace(topology, names=np.array(["C1", "O1", "M"]), elements=np.array(["C", "O", ""]))
+    for name, held, masses in (("atoms", atoms, [12.011, 15.999, 0.0]), ("beads", topology, [1.0, 1.0, 1.0])):
+        rows = (np.zeros((2, 3, 3)), np.zeros((2, 1)), np.ones(2, dtype=bool))
+        Conformations(*rows, held, geometry="e1").save(tmp_path / f"{name}.h5md")
+        found = Conformations.load(tmp_path / f"{name}.h5md").topology
+        np.testing.assert_allclose(found.masses, masses, atol=1e-2)
 
 
 def test_positions_that_were_not_read(written: Path, tmp_path: Path) -> None:
