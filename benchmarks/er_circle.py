@@ -19,8 +19,8 @@ import torch
 from trajvae import TrainConfig, compare
 from trajvae.likelihoods import LIKELIHOODS
 from trajvae.likelihoods.gaussians import Isotropic
-from trajvae.outputs.compare import Comparison
 from trajvae.outputs.judging.trials import ComparisonPlan
+from trajvae.results import Comparison
 from trajvae.typing import Float64
 
 POINTS, WIDTH, SIGMA = 5000, 100, 0.1

@@ -70,7 +70,8 @@ def test_a_line_stays_short_whatever_is_named(results):
 
 FILES = ("model.h5", "embed.h5", "generate.h5md", "marginals.h5", "optimize.h5md", "path.h5md", "compare.h5")
 KINDS = (
-    "Model", "Embedding", "Conformations", "Marginals", "Comparison", "Marginal", "Entry", "TrainingHistory", "Drawing",
+    "Model", "Embedding", "Conformations", "Marginals", "Comparison", "Marginal", "Entry", "TrainingHistory",
+    "ConformationStream",
     "TrajVAE", "Embed",
 )  # fmt: skip
 

@@ -96,7 +96,7 @@ def test_files_say_the_unit_and_the_period(extended: Path) -> None:
     }  # fmt: skip
     assert [model.record.frame_observables[name].period for name in ("bend", "turn")] == [0.0, 360.0]
     for name in ("embed.h5", "streamed.h5", "generate.h5md", "path.h5md"):
-        held = plots.read(extended / name).observables
+        held = plots.read(extended / name).columns
         assert (held["bend"].unit, held["turn"].unit, held["rg"].unit) == ("degree", "degree", "Angstrom")
         assert (held["bend"].period, held["turn"].period) == (0.0, 360.0)
     assert plots.read(extended / "marginals.h5").table["bend"].unit == "degree"
@@ -145,7 +145,7 @@ def test_values_are_those_of_the_function(extended: Path, chain: Floats) -> None
     a, b = (chain[:, k].astype(np.float64) - chain[:, 6] for k in (0, 11))
     twin = np.degrees(np.arccos((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)))
     np.testing.assert_allclose(Model.load(extended / "model.h5").record.observables["bend"], twin, atol=1e-3)
-    np.testing.assert_allclose(plots.read(extended / "embed.h5").observables["bend"].value, twin, atol=1e-3)
+    np.testing.assert_allclose(plots.read(extended / "embed.h5").columns["bend"].value, twin, atol=1e-3)
 
 
 def test_figures_are_labelled_with_the_unit(extended: Path) -> None:

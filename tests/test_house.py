@@ -32,6 +32,7 @@ ORDER = (
     "molecule",
     "periodic",
     "readers",
+    "results",
     "features",
     "geometry",
     "latents",
@@ -89,7 +90,7 @@ def rooms_of(modules: list[str]) -> set[str]:
         "compare": "comparison",
         "TrainConfig": "config",
     }
-    home |= {"TrajvaeError": "errors", "Conformations": "outputs", "Reading": "readers", "__version__": "_version"}
+    home |= {"TrajvaeError": "errors", "Conformations": "results", "Reading": "readers", "__version__": "_version"}
     out = set()
     for module in modules:
         first, *rest = module.split(".")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from trajvae.config import TrainConfig
     from trajvae.errors import TrajvaeError
     from trajvae.model import Model
-    from trajvae.outputs.conformations import Conformations
     from trajvae.readers.reading import Reading
+    from trajvae.results.conformations import Conformations
 
 _HOMES = {
     "TrajVAE": "trajvae.analysis",
@@ -27,7 +27,7 @@ _HOMES = {
     "compare": "trajvae.comparison",
     "TrainConfig": "trajvae.config",
     "TrajvaeError": "trajvae.errors",
-    "Conformations": "trajvae.outputs.conformations",
+    "Conformations": "trajvae.results.conformations",
     "Reading": "trajvae.readers.reading",
 }
 

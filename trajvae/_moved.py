@@ -18,13 +18,17 @@ MOVED = {
     "trajvae.observables": "trajvae.molecule.observables",
     "trajvae.memory": "trajvae.runtime.memory",
     "trajvae.readers.align": "trajvae.alignment.align",
+    "trajvae.outputs.conformations": "trajvae.results.conformations",
+    "trajvae.outputs.history": "trajvae.results.history",
     "trajvae.outputs.mending": "trajvae.outputs.drawing.repair",
     "trajvae.outputs.histograms": "trajvae.outputs.judging.histograms",
     "trajvae.outputs.objectives": "trajvae.outputs.searching.objectives",
     "trajvae.outputs.objective_table": "trajvae.outputs.searching.objective_table",
+    "trajvae.plots.files": "trajvae.results.files",
     "trajvae.outputs.trials": "trajvae.outputs.judging.trials",
 }
 RENAMED = {
+    "trajvae.plots.files": {"read": "load", "read_points": "load_latent_points"},
     "trajvae.outputs.mending": {"Mending": "RepairOptions"},
     "trajvae.outputs.trials": {"Plan": "ComparisonPlan"},
 }

@@ -19,10 +19,11 @@ from trajvae.errors import OptionError
 from trajvae.keywords import spelled_out
 from trajvae.model import Model
 from trajvae.models.encoding import reconstruct_all
-from trajvae.outputs.embed import Embedding, Origin, assemble
+from trajvae.outputs.embed import Origin, assemble
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, selection_of
+from trajvae.results.embedding import Embedding
 from trajvae.training.options import CONFIG_DEFAULTS, config_of
 from trajvae.training.trainer import Progress
 

@@ -12,11 +12,11 @@ from MDAnalysis.coordinates.memory import MemoryReader
 from trajvae.display import Displayed, Summary
 from trajvae.errors import ReadError
 from trajvae.molecule.from_mdanalysis import spatial
-from trajvae.outputs.embed import Embedding
 from trajvae.readers.consecutive import at_usual_stride
 from trajvae.readers.data_set import Chunk, Frames, ReadingPass, join_chunks
 from trajvae.readers.file_formats.library import ReaderFrames
 from trajvae.readers.frames import ArrayFrames, FrameBlock
+from trajvae.results.embedding import Embedding
 from trajvae.typing import Float64, Floats, Int64
 
 

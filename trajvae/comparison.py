@@ -11,10 +11,11 @@ from trajvae.errors import OptionError
 from trajvae.keywords import spelled_out
 from trajvae.latents import LATENTS, latent_options, make_latent, resolve_settings
 from trajvae.model import Model
-from trajvae.outputs.compare import Comparison
+from trajvae.outputs.compare import compare_trials
 from trajvae.outputs.judging.trials import ComparisonPlan, check_frames, examine, train_all
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, selection_of
+from trajvae.results.comparison import Comparison
 from trajvae.training.options import CONFIG_DEFAULTS
 from trajvae.user_functions import importing, names_given
 
@@ -134,6 +135,6 @@ def compare(
     trials += train_all(
         chunk, frames.topology, chosen, plan, precision=frames.precision, device=device, progress=progress
     )
-    found = Comparison.of(trials)
+    found = compare_trials(trials)
     seed = next((c.seed for c in chosen.values()), 0)
     return dataclasses.replace(found, seed=seed, command=f"compare({', '.join(found.entries)})")

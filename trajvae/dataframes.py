@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trajvae.errors import MissingPackageError
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-def dataframe(columns: Mapping[str, Any], index: Sequence[Any] | None = None, index_name: str | None = None) -> Any:
+
+def dataframe(
+    columns: Mapping[str, Any], index: Sequence[Any] | None = None, index_name: str | None = None
+) -> DataFrame:
     """Return columns as a data frame.
 
     Parameters

@@ -13,10 +13,10 @@ from trajvae.models.model_file import ModelParts, pack, unpack
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.models.same_molecule import check_molecule
-from trajvae.outputs.history import TrainingHistory
 from trajvae.readers.data_set import Frames
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_matching
+from trajvae.results.history import TrainingHistory
 from trajvae.store import read_model, verification, write_model
 from trajvae.topology import Topology
 

@@ -11,16 +11,16 @@ from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.keywords import spelled_out
 from trajvae.model_base import ModelBase
 from trajvae.models.encoding import encode_all
-from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, DrawingKeywords
-from trajvae.outputs.embed import Embedding, embed, embed_to
+from trajvae.outputs.embed import embed, embed_to
 from trajvae.outputs.generate import ConformationStream
-from trajvae.outputs.marginals import Marginals, marginals
+from trajvae.outputs.marginals import marginals
 from trajvae.outputs.optimize import Search, optimize
 from trajvae.outputs.path import find_ends, path
 from trajvae.outputs.searching.best_frame import Observed
 from trajvae.outputs.searching.objectives import Goal, Objective, parse_objective
 from trajvae.readers.reading import Reading
+from trajvae.results import Conformations, Embedding, Marginals
 from trajvae.typing import Float64, Floats
 
 

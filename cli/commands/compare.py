@@ -12,7 +12,7 @@ from .. import options, report
 
 if TYPE_CHECKING:
     from trajvae.figures import CandidateFigures
-    from trajvae.outputs.compare import Comparison
+    from trajvae.results import Comparison
 
 
 @click.command(

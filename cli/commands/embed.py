@@ -16,8 +16,8 @@ from .train import CONTRACT, OF_TRAINING, train_model, unfinished
 
 if TYPE_CHECKING:
     from trajvae.model import Model
-    from trajvae.outputs.embed import Applied
     from trajvae.readers.data_set import Frames
+    from trajvae.results.applied import Applied
     from trajvae.training.frame_source import FrameSource
 
 
@@ -85,7 +85,7 @@ def embed(
 def _applied(trained: Model, path: Path, choices: dict[str, Any]) -> Applied:
     """Which model is applied and how trajectories are opened, for the file."""
     from trajvae.models.model_file import hash_of
-    from trajvae.outputs.embed import Applied
+    from trajvae.results.applied import Applied
 
     reading = options.reading_of(choices)
     reading = replace(reading, select=reading.select if reading.select is not None else trained.config.select)

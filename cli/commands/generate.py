@@ -66,7 +66,7 @@ def generate(
 ) -> None:
     """Draw new conformations from the model."""
     from trajvae.errors import OptionError
-    from trajvae.outputs.conformations import conformation_files
+    from trajvae.results.conformation_pieces import conformation_files
 
     if number < 1:
         raise OptionError(f"-n must be 1 or more, got {number}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,11 @@ from trajvae.verdict import verdict_of
 
 from .. import options, report
 
-_MOST = 40
+if TYPE_CHECKING:
+    from trajvae.store import FileDescription
+
+_MOST = 40  # datasets that are listed
+_INNER = ("/trajvae/weights", "/trajvae/validity", "/trajvae/topology", "/h5md")  # datasets that are not
 
 
 @click.command(cls=options.GroupedCommand, epilog="Examples: trajvae info model.h5;  trajvae info --options euclidean")
@@ -40,35 +45,48 @@ def _backend(backend: str, as_json: bool) -> None:
 
 
 def _file(file: Path, as_json: bool) -> None:
-    from trajvae.store import describe
+    from trajvae.store import describe_file
 
-    found = describe(file)
-    head = f"{found['file']}: {found['kind']}, made by trajvae {found['version']} on {found['created']}"
-    lines = [head, f"  command: {found['command']}   seed: {found['seed']}"]
-    if not found["verified"]:
+    found = describe_file(file)
+    header, attributes = found.header, found.attributes
+    lines = [
+        f"{found.file}: {header.kind}, made by trajvae {header.version} on {header.created}",
+        f"  command: {header.command}   seed: {header.seed}",
+    ]
+    if not found.verified:
         lines.append("  its arrays were not compared with checksums: an older version wrote none, or --no-verify")
-    summary = found.get("summary")
+    summary = attributes.get("summary")
     if isinstance(summary, dict):
         lines += [f"  {line}" for line in verdict_of(summary)]
         summary = {name: value for name, value in summary.items() if name not in ("verdict", "reasons")}
     for name in ("status", "config"):
-        if name in found:
-            lines += _indented(name, found[name])
+        if name in attributes:
+            lines += _indented(name, attributes[name])
     if summary is not None:
         lines += _indented("summary", summary)
-    means = [found.get(name) for name in ("mean_jsd", "mean_noise_floor")]
-    if found["kind"] == "marginals" and all(isinstance(mean, float) for mean in means):
-        lines += [f"  mean JSD of pair distances {means[0]:.4f} bits, noise floor {means[1]:.4f}"]
-    inner = ("/trajvae/weights", "/trajvae/validity", "/trajvae/topology", "/h5md")
-    shown = {k: d for k, d in found["datasets"].items() if not k.startswith(inner)}
-    for name, d in list(shown.items())[:_MOST]:
-        lines.append(f"  {name}  {tuple(d['shape'])}  {d['dtype']}  {d['unit']}".rstrip())
+    if header.kind == "marginals":
+        lines += _mean_divergences(attributes)
+    report.result(found.to_json(), [*lines, *_datasets(found)], as_json=as_json)
+
+
+def _mean_divergences(attributes: Mapping[str, object]) -> list[str]:
+    """Return a line on all pair distances, of a file that has their means."""
+    jsd, floor = attributes.get("mean_jsd"), attributes.get("mean_noise_floor")
+    if not (isinstance(jsd, float) and isinstance(floor, float)):
+        return []
+    return [f"  mean JSD of pair distances {jsd:.4f} bits, noise floor {floor:.4f}"]
+
+
+def _datasets(found: FileDescription) -> list[str]:
+    """Return a line a dataset, but for those of the model's own and those that are too many."""
+    shown = {name: dataset for name, dataset in found.datasets.items() if not name.startswith(_INNER)}
+    lines = [f"  {name}  {tuple(d.shape)}  {d.dtype}  {d.unit}".rstrip() for name, d in list(shown.items())[:_MOST]]
     if len(shown) > _MOST:
         lines.append(f"  and {len(shown) - _MOST} more datasets (all of them with --json)")
-    report.result(found, lines, as_json=as_json)
+    return lines
 
 
-def _indented(name: str, value: Any) -> list[str]:
+def _indented(name: str, value: object) -> list[str]:
     if not isinstance(value, dict):
         return [f"  {name}: {value}"]
     return [f"  {name}:", *(f"    {k}: {v}" for k, v in value.items())]

@@ -15,8 +15,7 @@ from trajvae.figures import DivergenceFigures
 from .. import options, report
 
 if TYPE_CHECKING:
-    from trajvae.outputs.judging.observable_kinds import Kind
-    from trajvae.outputs.marginals import Marginals
+    from trajvae.results import Kind, Marginals
     from trajvae.typing import JSON
 
 

@@ -66,8 +66,8 @@ def optimize(
     The optimum is reported beside the simulation's best frame; with a trajectory (and its -s, --select, ...), beside
     the best of all its frames.
     """
-    from trajvae.outputs.conformations import conformation_files
     from trajvae.outputs.searching.objectives import Goal
+    from trajvae.results.conformation_pieces import conformation_files
 
     Goal(goal)
     read = {**choices, "model": model or Path("model.h5")}

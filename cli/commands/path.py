@@ -52,7 +52,7 @@ def path(
 
     Frame numbers count the frames that the model was trained on, or those of the trajectory given here.
     """
-    from trajvae.outputs.conformations import conformation_files
+    from trajvae.results.conformation_pieces import conformation_files
 
     files = [x for x in (first, last) if not x.isdecimal()]
     read = {**choices, "model": model or Path("model.h5")}

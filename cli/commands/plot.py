@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -99,7 +98,12 @@ def plot(
     over: Path | None,
     dpi: float,
     as_json: bool,
-    **choices: Any,
+    temperature: float | None,
+    bins: int | None,
+    observables: tuple[str, ...],
+    colours: tuple[str, ...],
+    trajectories: tuple[Path, ...],
+    topologies: tuple[Path, ...],
 ) -> None:
     """Draw a figure of what one of trajvae's files holds.
 
@@ -114,11 +118,15 @@ def plot(
     target = output or Path(f"{files[0].stem}.png")
     plots.check_format(target)
     beside = [over] if over else []
-    read = [*files, *beside, *choices["trajectories"], *choices["topologies"]]
+    read = [*files, *beside, *trajectories, *topologies]
     options.check_before_work([target], {}, list(map(str, read)), force=force)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        panels = plots.chosen(plots.panels_of([plots.read(f) for f in files], _look(over, **choices)), only)
+        results = [plots.read(file) for file in files]
+        below = None if over is None else plots.read_points(over)
+        source = plots.Trajectory(list(map(str, trajectories)), list(map(str, topologies)))
+        chosen = plots.FigureOptions(temperature, bins, observables, below, colours, source)
+        panels = plots.select_panels(plots.panels_of(results, chosen), only)
         figure = plots.draw(panels)
     notes = report.notes(said)
     with whole_files(target, force=force) as (part,):
@@ -127,21 +135,3 @@ def plot(
     figures = {"file": str(files[0]), "panels": names, "output": str(target)}
     figures |= {"files": list(map(str, files)), "notes": notes}
     report.result(figures, [f"{', '.join(names)}: {target}"], as_json=as_json)
-
-
-def _look(
-    over: Path | None,
-    *,
-    temperature: float | None,
-    bins: int | None,
-    observables: tuple[str, ...],
-    colours: tuple[str, ...],
-    trajectories: tuple[Path, ...],
-    topologies: tuple[Path, ...],
-) -> Any:
-    """The options as `plots.Look`."""
-    from trajvae import plots
-
-    below = None if over is None else plots.read_points(over)
-    source = plots.Trajectory(list(map(str, trajectories)), list(map(str, topologies)))
-    return plots.FigureOptions(temperature, bins, observables, below, colours, source)

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from trajvae.plots.files import read
+from trajvae.plots import read
 
 VERDICTS = ("good", "usable with care", "not usable")
 

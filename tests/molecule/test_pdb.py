@@ -15,7 +15,7 @@ from trajvae.errors import TrajvaeWarning
 from trajvae.molecule.from_mdanalysis import bonds_of, topology_of
 from trajvae.molecule.from_mdtraj import topology_from_mdtraj
 from trajvae.molecule.pdb import labelled, write_pdb
-from trajvae.outputs.conformations import Conformations
+from trajvae.results import Conformations
 from trajvae.topology import Topology, runs
 
 FILES = {

@@ -14,7 +14,7 @@ from trajvae.comparison import candidates
 from trajvae.errors import ModelError, OptionError
 from trajvae.latents import LATENTS
 from trajvae.models.evidence import Evidence
-from trajvae.outputs.compare import Comparison
+from trajvae.outputs.compare import compare_trials
 from trajvae.outputs.judging.trials import ComparisonPlan, Trial
 from trajvae.store.tables import read_table
 
@@ -49,21 +49,21 @@ def test_differences_are_paired() -> None:
     random = np.random.default_rng(0)
     hard = 10.0 * random.normal(size=200)
     better, worse = _trial("b", hard + 0.1), _trial("a", hard + 0.01 * random.normal(size=200))
-    found = Comparison.of([worse, better, worse, better])
+    found = compare_trials([worse, better, worse, better])
     figures = found.entries["a"].figures
     assert found.best == "b" and list(found.entries) == ["b", "a"] and found.within_error == []
     assert figures["behind"] == pytest.approx(0.1, abs=0.005) and figures["behind_se"] < 0.002
     assert figures["iwae_se"] > 0.3
     assert found.entries["b"].figures["behind"] == 0.0
     assert found.different == ["a"] and found.training_variance and not found.few_blocks
-    alike = Comparison.of(2 * [_trial("a", hard), _trial("b", hard + 0.1 * random.normal(size=200))])
+    alike = compare_trials(2 * [_trial("a", hard), _trial("b", hard + 0.1 * random.normal(size=200))])
     assert alike.within_error == [n for n in ("a", "b") if n != alike.best] and alike.different == []
 
 
 def test_one_training_each_tells_no_candidates_apart() -> None:
     """The difference over frames is said; that trainings differ too is not known, and said as well."""
     hard = 10.0 * np.random.default_rng(0).normal(size=200)
-    found = Comparison.of([_trial("a", hard), _trial("b", hard + 0.1)])
+    found = compare_trials([_trial("a", hard), _trial("b", hard + 0.1)])
     figures = found.figures
     assert figures["behind_over_frames"] == ["a"] and figures["within_error"] == ["a"] and figures["different"] == []
     assert figures["training_variance"] is False
@@ -72,7 +72,7 @@ def test_one_training_each_tells_no_candidates_apart() -> None:
 def test_repeats_are_averaged_and_their_spread_counts() -> None:
     """Two trainings that differ by a nat: the mean, with at least that error."""
     flat = np.zeros(100)
-    found = Comparison.of([_trial("a", flat), _trial("a", flat + 1.0), _trial("b", flat - 1.0), _trial("b", flat)])
+    found = compare_trials([_trial("a", flat), _trial("a", flat + 1.0), _trial("b", flat - 1.0), _trial("b", flat)])
     figures = found.entries["a"].figures
     assert figures["iwae"] == 0.5 and figures["repeats"] == 2
     assert figures["iwae_se"] == pytest.approx(0.5) and found.entries["b"].figures["behind_se"] == 0.0
@@ -82,11 +82,11 @@ def test_what_does_not_compare_is_refused() -> None:
     """Other features, reference or weights; other frames; nothing at all."""
     flat = np.zeros(50)
     with pytest.raises(ModelError, match="do not compare: their features, reference or weights differ"):
-        Comparison.of([_trial("a", flat), _trial("b", flat, seal="other")])
+        compare_trials([_trial("a", flat), _trial("b", flat, seal="other")])
     with pytest.raises(ModelError, match="other frames"):
-        Comparison.of([_trial("a", flat), _trial("b", np.zeros(40))])
+        compare_trials([_trial("a", flat), _trial("b", np.zeros(40))])
     with pytest.raises(OptionError, match="nothing"):
-        Comparison.of([])
+        compare_trials([])
     with pytest.raises(OptionError, match="draws"):
         ComparisonPlan(draws=0)
 

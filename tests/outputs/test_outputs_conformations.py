@@ -15,7 +15,7 @@ import pytest
 from trajvae import Conformations, Model
 from trajvae.errors import OutputError
 from trajvae.molecule.from_mdanalysis import bonds_of, topology_of
-from trajvae.outputs.conformations import conformation_files
+from trajvae.results.conformation_pieces import conformation_files
 from trajvae.topology import Topology
 
 

@@ -13,7 +13,8 @@ import pytest
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OutputError, TrajvaeWarning
 from trajvae.models.model_file import hash_of
-from trajvae.outputs.embed import Embedding, embed, embed_to
+from trajvae.outputs.embed import embed, embed_to
+from trajvae.results import Embedding
 from trajvae.store import read_model, read_table
 from trajvae.typing import Floats
 

@@ -14,9 +14,10 @@ from scipy.spatial.distance import jensenshannon
 from trajvae import Model, Reading, TrainConfig
 from trajvae.molecule.divergence import bin_edges, histogram
 from trajvae.outputs.judging.errors_of_means import mean_error
-from trajvae.outputs.judging.histograms import Marginal, compare
-from trajvae.outputs.judging.observable_kinds import VERDICTS, Kind, divisions, floors, judge, kind_of
-from trajvae.outputs.marginals import Marginals, halves
+from trajvae.outputs.judging.histograms import compare
+from trajvae.outputs.judging.observable_kinds import VERDICTS, divisions, floors, judge, kind_of
+from trajvae.outputs.marginals import halves
+from trajvae.results import Kind, Marginal, Marginals
 from trajvae.typing import Float64
 
 

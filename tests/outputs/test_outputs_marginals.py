@@ -19,7 +19,8 @@ from trajvae.models.partition import HELD_OUT, TRAINING
 from trajvae.molecule.divergence import BINS, circular_wasserstein
 from trajvae.outputs import marginals as module
 from trajvae.outputs.judging.histograms import compare
-from trajvae.outputs.marginals import COMPARED, Marginals, halves
+from trajvae.outputs.marginals import COMPARED, halves
+from trajvae.results import Marginals
 from trajvae.typing import Float64
 
 

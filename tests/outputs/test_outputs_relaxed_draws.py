@@ -10,8 +10,8 @@ import pytest
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.alignment.align import pairwise_rmsd
-from trajvae.outputs.conformations import Conformations
 from trajvae.outputs.drawing.relax import Relaxation
+from trajvae.results import Conformations
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ import pytest
 from trajvae import Conformations, Model
 from trajvae.errors import OutputError, TrajvaeError
 from trajvae.molecule.structure_files import structure_file
-from trajvae.outputs.conformations import Piece, save_pieces
+from trajvae.results.conformation_pieces import Piece
+from trajvae.results.conformations import save_pieces
 from trajvae.store import Header
 from trajvae.topology import Topology
 

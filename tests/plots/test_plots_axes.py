@@ -43,12 +43,12 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Axes], str, str]] = {
     "distribution": ("generate.h5md", plots.distribution, "radius of gyration (Å)", "conformations"),
     "validity": ("generate.h5md", plots.validity, "conformations (%)", ""),
     "optimisation": ("optimize.h5md", plots.optimisation, "step", "radius of gyration (Å)"),
-    "way": ("path.h5md", plots.way, "z0 (prior widths)", "z1 (prior widths)"),
+    "latent_path": ("path.h5md", plots.latent_path, "z0 (prior widths)", "z1 (prior widths)"),
     "path_speed": ("path.h5md", plots.path_speed, "along the path", "speed (prior widths)"),
     "path_distance": ("path.h5md", plots.path_distance, "along the path", "RMSD to the nearest frame (Å)"),
-    "along": (
+    "observable_along_path": (
         "path.h5md",
-        lambda p, **k: plots.along(p, "rg", **k),
+        lambda p, **k: plots.observable_along_path(p, "rg", **k),
         "along the path",
         "radius of gyration (Å)",
     ),
@@ -74,6 +74,12 @@ def test_every_function_is_tried() -> None:
     """Whatever the package exports that gives axes stands in the table, but for what this chain has not."""
     drawn = {n for n in plots.__all__ if getattr(getattr(plots, n), "__annotations__", {}).get("return") == "Axes"}
     assert drawn - {"curvature"} == set(FUNCTIONS)
+
+
+def test_names_of_earlier_versions() -> None:
+    """They are the functions that have other names now."""
+    assert plots.way is plots.latent_path and plots.along is plots.observable_along_path
+    assert plots.chosen is plots.select_panels and plots.Look is plots.FigureOptions
 
 
 def test_curvatures_of_a_product() -> None:
@@ -137,7 +143,7 @@ def test_a_way_goes_over_a_surface(made: dict[str, Any]) -> None:
     """Drawn on the axes of a free energy, it leaves the labels and the surface."""
     ax = plots.free_energy(made["embed.h5"])
     surface = ax.collections[0]
-    assert plots.way(made["path.h5md"], ax=ax) is ax
+    assert plots.latent_path(made["path.h5md"], ax=ax) is ax
     assert ax.collections[0] is surface and ax.get_xlabel() == "z0 (prior widths)"
     assert len(ax.lines) >= 4
 

@@ -10,7 +10,7 @@ import pytest
 from trajvae.errors import OptionError, ReadError
 from trajvae.plots.colours import colour_of
 from trajvae.plots.columns import read_columns, split_name
-from trajvae.plots.files import StoredPoints
+from trajvae.results import Embedding
 from trajvae.store import Quantity
 
 COLVAR = """#! FIELDS time phi d1
@@ -23,12 +23,24 @@ COLVAR = """#! FIELDS time phi d1
 """
 
 
-def points(n: int, spacing: float = 1.0) -> StoredPoints:
+def points(n: int, spacing: float = 1.0) -> Embedding:
     """Frames of one trajectory."""
     latent = np.random.default_rng(0).normal(size=(n, 2))
     time = spacing * np.arange(n)
-    return StoredPoints(
-        latent, "e2", latent, np.zeros(n, dtype=np.int64), time, observables={"rg": Quantity(time, "Angstrom")}
+    rows, unknown = np.arange(n), np.full(n, np.nan)
+    return Embedding(
+        latent=latent,
+        latent_scale=np.ones((n, 2)),
+        rmsd=unknown,
+        frame_jump=unknown,
+        file=np.zeros(n, dtype=np.int64),
+        frame=rows,
+        time=time,
+        files=["a.xtc"],
+        tangent=latent,
+        coordinates="Cartesian",
+        geometry="e2",
+        frame_observables={"rg": Quantity(time, "Angstrom")},
     )
 
 
@@ -97,7 +109,7 @@ def test_what_the_file_holds_comes_first(tmp_path: Path) -> None:
     """Its observables and its time; a name that is none is told with those that are."""
     assert colour_of(points(5), "rg").label == "radius of gyration (Å)"
     assert colour_of(points(5), "time").values.tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(OptionError, match="no observable 'sasa': there are rg, time, trajectory"):
+    with pytest.raises(OptionError, match="no observable 'sasa': there are frame_jump, rg, rmsd, time, trajectory"):
         colour_of(points(5), "sasa")
     with pytest.raises(ReadError, match="no file"):
         colour_of(points(5), "nowhere.csv:2")

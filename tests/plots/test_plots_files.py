@@ -12,13 +12,13 @@ import pytest
 
 from trajvae import Model, plots
 from trajvae.errors import OutputError, ReadError
-from trajvae.plots.files import StoredConformations, StoredMarginals, StoredModel, StoredPoints
+from trajvae.results import Conformations, Embedding, Marginals, TrainedModel
 
 
 def test_points_are_the_embedding_s(made: dict[str, Any], written: Path) -> None:
     """Latents, jumps, times and the geometry."""
     held, found = made["embed.h5"], plots.read(written / "embed.h5")
-    assert isinstance(found, StoredPoints) and found.geometry == held.geometry == "e2"
+    assert isinstance(found, Embedding) and found.geometry == held.geometry == "e2"
     for name in ("latent", "tangent", "frame_jump", "file", "time"):
         np.testing.assert_array_equal(getattr(found, name), getattr(held, name))
 
@@ -26,17 +26,17 @@ def test_points_are_the_embedding_s(made: dict[str, Any], written: Path) -> None
 def test_a_model_s_history_points_and_figures(tiny_model: Model, written: Path) -> None:
     """As the model has them."""
     found = plots.read(written / "model.h5")
-    assert isinstance(found, StoredModel)
+    assert isinstance(found, TrainedModel)
     np.testing.assert_array_equal(found.history["held_out_elbo"], tiny_model.record.history["held_out_elbo"])
-    np.testing.assert_array_equal(found.points.latent, tiny_model.record.latent)
-    assert found.points.geometry == "e2" and found.figures["rmsd"] == tiny_model.figures["rmsd"]
+    np.testing.assert_array_equal(found.latent, tiny_model.record.latent)
+    assert found.geometry == "e2" and found.figures["rmsd"] == tiny_model.figures["rmsd"]
     assert plots.read_points(written / "model.h5").latent.shape == (400, 2)
 
 
 def test_marginals_and_their_baselines(made: dict[str, Any], written: Path) -> None:
     """Histograms and figures of each observable."""
     held, found = made["marginals.h5"], plots.read(written / "marginals.h5")
-    assert isinstance(found, StoredMarginals) and set(found.table) == set(held.table)
+    assert isinstance(found, Marginals) and set(found.table) == set(held.table)
     mine, theirs = found.table["rg"], held.table["rg"]
     for name in ("edges", "simulation", "model", "second", "pca"):
         np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
@@ -48,9 +48,10 @@ def test_marginals_and_their_baselines(made: dict[str, Any], written: Path) -> N
 def test_conformations_with_units(written: Path) -> None:
     """Observables keep their units, an optimisation its way, and points their geometry."""
     found = plots.read(written / "optimize.h5md")
-    assert isinstance(found, StoredConformations) and found.geometry == "e2"
-    assert found.observables["objective"].unit == found.extra["path"]["expected"].unit == "Angstrom"
-    assert found.extra["path"]["latent"].value.shape == (11, 2) and found.figures["objective"] == "rg"
+    assert isinstance(found, Conformations) and found.geometry == "e2"
+    assert found.descent is not None and found.task == "optimize"
+    assert found.observables["objective"].unit == found.descent.expected.unit == "Angstrom"
+    assert found.descent.latent.shape == (11, 2) and found.figures["objective"] == "rg"
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_older_files_are_drawn(older: Path) -> None:
     assert plots.read_points(older / "embed.h5").geometry == "e2"
     assert plots.read_points(older / "model.h5").geometry == "e2"
     way = plots.read(older / "path.h5md")
-    assert isinstance(way, StoredConformations) and way.geometry == ""
+    assert isinstance(way, Conformations) and way.geometry == ""
     look = plots.FigureOptions(over=plots.read_points(older / "embed.h5"))
     for name in ("embed.h5", "model.h5", "marginals.h5", "path.h5md"):
         found = plots.read(older / name)
@@ -123,4 +124,4 @@ def test_one_figure_is_one_file(written: Path, tmp_path: Path) -> None:
             data.append((tmp_path / f"figure.{ending}").read_bytes())
         assert data[0] == data[1]
     assert plots.draw(panels).get_size_inches()[0] == 7.0
-    assert plots.draw(plots.chosen(panels, ["latent"])).get_size_inches()[0] == 3.5
+    assert plots.draw(plots.select_panels(panels, ["latent"])).get_size_inches()[0] == 3.5

@@ -42,6 +42,6 @@ def test_a_model_file_tells_it(tmp_path, tiny_model) -> None:
     """`plot model.h5` reads the figure `kept_epoch`."""
     record = dataclasses.replace(tiny_model.record, figures=dataclasses.replace(tiny_model.figures, kept_epoch=2))
     Model(tiny_model.pipeline, record, tiny_model.files, tiny_model.selection).save(tmp_path / "model.h5")
-    (panel,) = plots.chosen(plots.panels_of(plots.read(tmp_path / "model.h5")), ["history"])
+    (panel,) = plots.select_panels(plots.panels_of(plots.read(tmp_path / "model.h5")), ["history"])
     labels = [t.get_text() for t in panel[1]().get_legend().get_texts()]
     assert "kept (epoch 2)" in labels

@@ -14,7 +14,7 @@ import pytest
 from trajvae.errors import ReadError
 from trajvae.readers import write_pdb
 from trajvae.store import Header, Quantity, read_conformations, write_conformations
-from trajvae.store.conformations import mdtraj_topology
+from trajvae.store.mdtraj_topology import mdtraj_topology
 from trajvae.topology import Topology
 
 

@@ -58,6 +58,15 @@ def _elements_of(atoms: Any) -> Elements:
     return np.where(given != "", given, deduced), (given != "") | (deduced != "") & (masses > 1.0)
 
 
+def masses_of_elements(elements: Text) -> Float64:
+    """Return the masses of elements in u: 0 of an empty text, and 1 of all where one is unknown or none is given."""
+    from MDAnalysis.guesser.tables import masses as element_masses
+
+    found = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in elements], dtype=float)
+    known = (elements != "").any() and bool((found > 0.0)[elements != ""].all())
+    return found if known else np.ones(len(elements))
+
+
 def _by_name(names: Text) -> tuple[Text, Float64]:
     """MDAnalysis' guess of each atom's element, and that element's mass; each name is looked at once."""
     from MDAnalysis.guesser.default_guesser import DefaultGuesser

@@ -3,176 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from trajvae.dataframes import dataframe
-from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import ModelError, OptionError
-from trajvae.figures import CandidateFigures, ComparisonFigures
-from trajvae.outputs.judging.errors_of_means import FEWEST, mean_error, student
+from trajvae.figures import CandidateFigures
+from trajvae.outputs.judging.errors_of_means import mean_error, student
 from trajvae.outputs.judging.trials import Trial
-from trajvae.store import Header, Quantity, storable, write_table
-from trajvae.store.schema import Tree
+from trajvae.results.comparison import Comparison, Entry
 from trajvae.typing import Float64, Int64
 
 _FEW = 10.0  # effective draws
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Entry(Displayed):
-    """Hold one candidate: means over its trainings of what each frame has, and figures in nats and Å.
+def compare_trials(trials: Sequence[Trial]) -> Comparison:
+    """Return the comparison of trials, best first; those of one name are repeats.
 
-    Attributes
+    Parameters
     ----------
-    elbo, iwae, effective, rmsd : ndarray, shape (n,)
-    bounds : ndarray, shape (n, sizes)
-    figures : CandidateFigures
+    trials : sequence of Trial
+
+    Raises
+    ------
+    OptionError
+        No trials.
+    ModelError
+        Models that do not compare: other features, reference, weights or frames.
     """
-
-    elbo: Float64
-    iwae: Float64
-    effective: Float64
-    rmsd: Float64
-    bounds: Float64
-    figures: CandidateFigures
-
-    def _summary(self) -> Summary:
-        title = f"Entry: importance-weighted bound {self.figures.iwae:.3f} nats a frame, {len(self.iwae)} frames"
-        return Summary(title, scalars(self.figures))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Comparison(Displayed):
-    """Hold candidates side by side.
-
-    Attributes
-    ----------
-    entries : dict of Entry
-        Best first, by the importance-weighted bound.
-    rows : ndarray of int64, shape (n,)
-        The held-out frames.
-    sizes : tuple of int
-        Draws of each column of `bounds`.
-    """
-
-    entries: dict[str, Entry]
-    rows: Int64
-    sizes: tuple[int, ...]
-    seed: int = 0
-    command: str = ""
-
-    @classmethod
-    def of(cls, trials: Sequence[Trial]) -> Comparison:
-        """Put trials together; those of one name are repeats.
-
-        Raises
-        ------
-        ModelError
-            Models that do not compare: other features, reference, weights or frames.
-        """
-        if not trials:
-            raise OptionError("nothing to compare: name a backend or more")
-        _check(trials)
-        names = list(dict.fromkeys(t.name for t in trials))
-        groups = {name: [t for t in trials if t.name == name] for name in names}
-        best = max(names, key=lambda name: np.mean([t.found.iwae for t in groups[name]]))
-        entries = {name: _entry(groups[name], groups[best]) for name in names}
-        ranked = sorted(names, key=lambda name: -entries[name].figures.iwae)
-        return cls({name: entries[name] for name in ranked}, trials[0].rows, trials[0].found.sizes)
-
-    def _summary(self) -> Summary:
-        found = [(name, e.figures) for name, e in self.entries.items()]
-        rows = [(name, f.latent_dim, f.elbo, f.iwae, f.behind, f.behind_se, f.rmsd) for name, f in found]
-        title = f"Comparison of {', '.join(self.entries)}, best first, by {len(self.rows)} held-out frames"
-        return Summary(title, rows, ("", "latent_dim", "elbo", "iwae", "behind", "behind_se", "rmsd"))
-
-    def to_dataframe(self) -> Any:
-        """Return a pandas.DataFrame, a row a candidate, best first: its figures, those of the KL divergence by part.
-
-        Raises
-        ------
-        MissingPackageError
-            pandas is not installed.
-        """
-        rows = []
-        for e in self.entries.values():
-            parts = {f"kl_{part}": nats for part, nats in e.figures.kl.items()}
-            rows.append(dict(scalars({**e.figures, **parts})))
-        names = dict.fromkeys(name for row in rows for name in row)
-        return dataframe({name: [row.get(name, np.nan) for row in rows] for name in names}, list(self.entries), "name")
-
-    @property
-    def best(self) -> str:
-        """Name of the candidate with the highest importance-weighted bound."""
-        return next(iter(self.entries))
-
-    @property
-    def training_variance(self) -> bool:
-        """Whether every candidate was trained more than once, so that errors know how trainings differ."""
-        return all(e.figures.repeats > 1 for e in self.entries.values())
-
-    @property
-    def few_blocks(self) -> bool:
-        """Whether the held-out frames are worth fewer than five independent ones for any of the differences."""
-        others = [e for name, e in self.entries.items() if name != self.best]
-        return any(e.figures.independent < FEWEST for e in others)
-
-    @property
-    def behind_over_frames(self) -> list[str]:
-        """Names of the others that these very trainings put behind the best by more than the 95 % interval."""
-        figures = {name: e.figures for name, e in self.entries.items() if name != self.best}
-        return [name for name, f in figures.items() if f.behind > f.behind_interval]
-
-    @property
-    def different(self) -> list[str]:
-        """Names of the others behind the best beyond the errors of frames and trainings; none of one training each."""
-        return self.behind_over_frames if self.training_variance and not self.few_blocks else []
-
-    @property
-    def within_error(self) -> list[str]:
-        """Names of the others that are not known to be behind the best."""
-        return [name for name in self.entries if name != self.best and name not in self.different]
-
-    @property
-    def figures(self) -> ComparisonFigures:
-        """Figures that `compare --json` prints."""
-        return ComparisonFigures(
-            backends={name: e.figures for name, e in self.entries.items()},
-            best=self.best,
-            within_error=tuple(self.within_error),
-            different=tuple(self.different),
-            behind_over_frames=tuple(self.behind_over_frames),
-            training_variance=self.training_variance,
-            few_blocks=self.few_blocks,
-            held_out=len(self.rows),
-        )
-
-    def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write `/compare/<name>/{elbo,iwae,bounds,effective_draws,rmsd}` with the figures as attributes."""
-        groups: dict[str, tuple[Tree, dict[str, Any]]] = {}
-        for name, e in self.entries.items():
-            tree: Tree = {
-                "elbo": Quantity(e.elbo, "nat"),
-                "iwae": Quantity(e.iwae, "nat"),
-                "bounds": Quantity(e.bounds, "nat", attributes={"draws": np.array(self.sizes)}),
-                "effective_draws": Quantity(e.effective),
-                "rmsd": Quantity(e.rmsd, "Angstrom"),
-            }
-            marks = {k: v for k, v in e.figures.items() if not isinstance(v, dict | list)}
-            marks |= {f"kl_{k}": v for k, v in e.figures.kl.items()}
-            groups[f"compare/{storable(name).replace('/', '|')}"] = (tree, {**marks, "name": name})
-        write_table(
-            Path(path),
-            Header("compare", self.command or "compare", self.seed),
-            groups=groups,
-            extra={"frame": self.rows},
-            attributes={"best": self.best},
-            force=force,
-        )
+    if not trials:
+        raise OptionError("nothing to compare: name a backend or more")
+    _check(trials)
+    names = list(dict.fromkeys(t.name for t in trials))
+    groups = {name: [t for t in trials if t.name == name] for name in names}
+    best = max(names, key=lambda name: np.mean([t.found.iwae for t in groups[name]]))
+    entries = {name: _entry(groups[name], groups[best]) for name in names}
+    ranked = sorted(names, key=lambda name: -entries[name].figures.iwae)
+    return Comparison({name: entries[name] for name in ranked}, trials[0].rows, trials[0].found.sizes)
 
 
 def _check(trials: Sequence[Trial]) -> None:

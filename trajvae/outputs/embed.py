@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from trajvae.alignment.align import frame_jump
-from trajvae.dataframes import dataframe
-from trajvae.display import Displayed, Summary, scalars
 from trajvae.figures import EmbeddingFigures
 from trajvae.models.encoded import ColumnBuffer, Posterior
 from trajvae.models.model_file import hash_of
@@ -22,10 +19,11 @@ from trajvae.models.record import TrainingRecord
 from trajvae.outputs.frame_measures import FrameMeasures, Measured
 from trajvae.outputs.judging.verdicts import judge_embedding
 from trajvae.readers.data_set import Chunk, Frames
-from trajvae.readers.reading import Reading
-from trajvae.store import Header, Quantity, table_file
+from trajvae.results.applied import Applied
+from trajvae.results.embedding import Embedding, embedding_file
+from trajvae.store import Header
 from trajvae.training.frame_source import FrameSource
-from trajvae.typing import Bool, Float64, Floats, Int64
+from trajvae.typing import Float64, Floats, Int64
 
 _FIGURES = ("elbo", "rmsd", "pca_rmsd")  # of a reconstruction: their means are reported
 Progress = Callable[[int, int], None]
@@ -44,127 +42,6 @@ class Origin(NamedTuple):
     frame: Int64
     time: Float64
     files: list[str]
-
-
-@dataclass(frozen=True)
-class Applied:
-    """Hold which model was applied to what: attributes of the file, by which `plot` finds the trajectory again.
-
-    Attributes
-    ----------
-    model_hash : str
-        See `store.model_hash`; empty where the model is not known.
-    model : str
-        Name of the model's file, where it was read from one.
-    reading : Reading
-        How the trajectories were opened; its selection is the model's unless another was given.
-    """
-
-    model_hash: str = ""
-    model: str = ""
-    reading: Reading = field(default_factory=Reading)
-
-    def attributes(self) -> dict[str, str]:
-        """Return the attributes as they stand in the file, the reading as JSON."""
-        opened: dict[str, Any] = {name: getattr(self.reading, name) for name in ("select", "bonds", "format")}
-        opened = {"topology": list(self.reading.topologies), **opened}
-        return {"model_hash": self.model_hash, "model": self.model, "reading": json.dumps(opened, default=str)}
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Embedding(Displayed):
-    """Hold what `embed` returns.
-
-    Attributes
-    ----------
-    latent : ndarray, shape (T, ambient)
-    latent_scale : ndarray, shape (T, dim)
-    tangent : ndarray, shape (T, dim)
-        The latent points in the tangent space at the manifold's origin; the same as `latent` where that is flat.
-    coordinates : str
-        What `latent` is: Cartesian, unit vectors, ...
-    geometry : str
-        The space it lies in, such as `e2` or `h2:0.73,e2`; empty where that has no name.
-    rmsd : ndarray, shape (T,)
-        Å, of each frame to its decoded mean; NaN where that was not asked for.
-    frame_jump : ndarray, shape (T,)
-        Å, to the frame that it follows in the same run; NaN where there is none: first frames, gaps and restarts.
-    file, frame : ndarray of int64, shape (T,)
-    time : ndarray, shape (T,)
-        ps, as the files give it.
-    files : list of str
-    figures : EmbeddingFigures
-        Means over the frames.
-    frame_observables : mapping of str to Quantity
-        Values (T,) of the observables that models keep (radius of gyration, end-to-end distance, and what you add),
-        with unit and period; empty where nothing was decoded.
-    in_support : ndarray of bool, shape (T,), or None
-        Whether a frame's latent point lies where those of training frames are: not further from the
-        fifth nearest than 99 % of these are.
-    applied : Applied
-    """
-
-    latent: Float64
-    latent_scale: Float64
-    rmsd: Float64
-    frame_jump: Float64
-    file: Int64
-    frame: Int64
-    time: Float64
-    files: list[str]
-    tangent: Float64
-    coordinates: str
-    seed: int = 0
-    command: str = "Model.encode"
-    figures: EmbeddingFigures = field(default_factory=lambda: EmbeddingFigures.from_json({}))
-    geometry: str = ""
-    frame_observables: Mapping[str, Quantity] = field(default_factory=dict)
-    in_support: Bool | None = None
-    applied: Applied = field(default_factory=Applied)
-
-    @property
-    def measured(self) -> Mapping[str, Float64]:
-        """The values (T,) of each observable of `frame_observables`."""
-        return {name: np.asarray(q.value, dtype=np.float64) for name, q in self.frame_observables.items()}
-
-    def _summary(self) -> Summary:
-        n, width = self.latent.shape
-        means = [(f"mean {name}", value) for name, value in scalars(self.figures) if name in _FIGURES]
-        rows = [("frames", n), ("files", ", ".join(self.files)), ("coordinates", self.coordinates), *means]
-        return Summary(f"Embedding of {n} frames, latent {width} coordinates ({self.coordinates})", rows)
-
-    def to_dataframe(self) -> Any:
-        """Return a pandas.DataFrame, a row a frame: file, frame, time (ps), and what the file has of every frame.
-
-        Raises
-        ------
-        MissingPackageError
-            pandas is not installed.
-        """
-        origin = {"file": np.array(self.files, dtype=object)[self.file], "frame": self.frame, "time": self.time}
-        return dataframe({**origin, **{name: q.value for name, q in self.observables().items()}})
-
-    def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write the table of the design's section 4.3, whole or not at all."""
-        header, extra = Header("embedding", self.command, self.seed), {"files": np.array(self.files)}
-        told = self.applied.attributes()
-        with table_file(Path(path), len(self.frame), header, extra, told, force=force) as out:
-            out.append(self.observables(), self.frame, self.time, {"file": self.file, "frame": self.frame})
-
-    def observables(self) -> Mapping[str, Quantity]:
-        """Return the observables of every frame that the file has, by name."""
-        observables = {
-            "latent": Quantity(self.latent, attributes={"coordinates": self.coordinates, "geometry": self.geometry}),
-            "latent_scale": Quantity(self.latent_scale),
-            "rmsd": Quantity(self.rmsd, "Angstrom"),
-            "frame_jump": Quantity(self.frame_jump, "Angstrom"),
-        }
-        if self.tangent.shape != self.latent.shape:
-            observables["latent_tangent"] = Quantity(self.tangent)
-        observables |= self.frame_observables
-        if self.in_support is not None:
-            observables["in_support"] = Quantity(self.in_support.astype(np.int8))
-        return observables
 
 
 def embed(
@@ -215,21 +92,21 @@ def embed_to(
     applied: Applied | None = None,
 ) -> EmbeddingFigures:
     """Write what `embed` gives as it comes, so that memory does not grow with the number of frames; its figures."""
-    header, extra = Header("embedding", command, seed), {"files": np.array(frames.names)}
     sums, inside = dict.fromkeys(_FIGURES, 0.0), 0
-    look, told = FrameMeasures(pipeline, record, observables=True), applied or Applied(hash_of(pipeline))
-    with table_file(path, frames.n_frames, header, extra, told.attributes(), force=force) as out:
+    header, applied = Header(Embedding.KIND, command, seed), applied or Applied(hash_of(pipeline))
+    look = FrameMeasures(pipeline, record, observables=True)
+    with embedding_file(path, frames.n_frames, frames.names, header, applied, force=force) as out:
         for piece in _pieces(pipeline, frames, progress, rmsd=True):
             chunk = piece.chunk
             origin = Origin(chunk.file, chunk.frame, chunk.time, frames.names)
             found = look.measure(piece.posterior, piece.aligned)
             made = assemble(pipeline, piece.posterior, origin, piece.jump, piece.losses)
             made = replace(made, frame_observables=found.observables, in_support=found.in_support)
-            out.append(made.observables(), made.frame, made.time, {"file": made.file, "frame": made.frame})
+            out.append(made)
             sums = {name: total + float(piece.losses[name].sum()) for name, total in sums.items()}
             inside += 0 if found.in_support is None else int(found.in_support.sum())
-        figures = _figures(out.done, sums, None if record is None else inside, record)
-        out.describe({"summary": json.dumps(figures.to_json())})
+        figures = _figures(out.n_done, sums, None if record is None else inside, record)
+        out.set_figures(figures)
     return figures
 
 

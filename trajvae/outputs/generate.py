@@ -16,7 +16,6 @@ from trajvae.errors import OptionError
 from trajvae.figures import GenerationFigures
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
-from trajvae.outputs.conformations import Conformations, Piece, gather, save_pieces
 from trajvae.outputs.drawing.judged import BatchJudge, JudgedBatch
 from trajvae.outputs.drawing.relax import Relaxation
 from trajvae.outputs.drawing.repair import Batch, RepairOptions
@@ -24,6 +23,8 @@ from trajvae.outputs.drawing.samplers import LatentStream, resolve_sampler
 from trajvae.outputs.drawing.tally import DrawingTally
 from trajvae.outputs.judging.verdicts import judge_generation
 from trajvae.outputs.provenance import Provenance
+from trajvae.results.conformation_pieces import Piece, gather
+from trajvae.results.conformations import Conformations, save_pieces
 from trajvae.runtime.threads import in_order, small_work
 from trajvae.store import Header, Quantity
 from trajvae.typing import Float64
@@ -215,7 +216,7 @@ class ConformationStream(Displayed):
             (self.n, self.pipeline.n_atoms, self.pipeline.dimension),
             made_by.topology,
             self,
-            Header("conformations", made_by.command, made_by.seed),
+            Header(Conformations.KIND, made_by.command, made_by.seed),
             lambda: self.figures,
             geometry=made_by.geometry,
             model_hash=made_by.model_hash,

@@ -11,14 +11,10 @@ simulated frames drawn once more, which is learning by heart.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from trajvae.dataframes import dataframe
-from trajvae.display import Displayed, Summary, scalars
 from trajvae.errors import ReadError
 from trajvae.figures import MarginalFigures, NoveltyFigures
 from trajvae.models.pipeline import Pipeline
@@ -29,11 +25,10 @@ from trajvae.outputs.drawing.novelty import novelty
 from trajvae.outputs.drawing.samplers import draw_positions, resolve_sampler
 from trajvae.outputs.judging.baselines import evenly, known_frames, principal_draws, resampled
 from trajvae.outputs.judging.errors_of_means import mean_error
-from trajvae.outputs.judging.histograms import Marginal, Wide, compare, outside
-from trajvae.outputs.judging.observable_kinds import Kind, atoms_of, divisions, floors, judge
+from trajvae.outputs.judging.histograms import compare, outside
+from trajvae.outputs.judging.observable_kinds import atoms_of, divisions, floors, judge
+from trajvae.results.marginals import Kind, Marginal, Marginals, Wide
 from trajvae.runtime.progress import counted
-from trajvae.store import Header, Quantity, write_table
-from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 from trajvae.typing import AnyArray, Float64, Floats, Int64
 
@@ -49,86 +44,6 @@ COMPARED = {
 }
 _FAR = 0.005  # share of the model and of PCA beyond the bins from which on others are drawn
 _NOVEL = 1000  # conformations whose nearest frames are looked for, and frames that are looked at
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Marginals(Displayed):
-    """Hold all marginals.
-
-    Attributes
-    ----------
-    table : dict of Marginal
-    n : int
-        Frames in each of the three sets.
-    figures : MarginalFigures
-        Means over pair distances, and how new the draws are.
-    kinds : tuple of Kind
-        What is to be thought of each kind of observables, the worst first.
-    """
-
-    table: dict[str, Marginal]
-    n: int
-    seed: int = 0
-    command: str = ""
-    figures: MarginalFigures = field(default_factory=lambda: MarginalFigures.from_json({}))
-    kinds: tuple[Kind, ...] = ()
-
-    def _summary(self) -> Summary:
-        worst = sorted(self.table.items(), key=lambda item: item[1].noise_floor - item[1].jsd)
-        rows = [(name, m.jsd, m.noise_floor, m.w1, m.unit) for name, m in worst]
-        title = f"Marginals of {len(self.table)} observables, {self.n} frames against as many conformations"
-        return Summary(title, rows, ("furthest above the noise floor", "JSD (bits)", "noise floor", "W1", "unit"))
-
-    def to_dataframe(self) -> Any:
-        """Return a pandas.DataFrame, a row an observable: its unit and figures; not the histograms.
-
-        Raises
-        ------
-        MissingPackageError
-            pandas is not installed.
-        """
-        rows = [dict(scalars({**vars(m), **m.others})) for m in self.table.values()]
-        names = dict.fromkeys(name for row in rows for name in row)
-        columns = {name: [row.get(name, np.nan) for row in rows] for name in names}
-        return dataframe(columns, list(self.table), "observable")
-
-    def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write `/marginals/<name>/{edges,simulation,model}` with figures, and `/baselines/<name>/{second,pca}`.
-
-        The same stands in `/table`, a row an observable, which is read in one go; `/kinds` has a row a kind.
-        """
-        groups: dict[str, tuple[Tree, dict[str, Any]]] = {}
-        for name, m in self.table.items():
-            tree: Tree = {
-                "edges": Quantity(m.edges, m.unit),
-                "simulation": Quantity(m.simulation),
-                "model": Quantity(m.model),
-            }
-            marks = {k: v for k, v in vars(m).items() if not isinstance(v, np.ndarray | dict | tuple | None)}
-            groups[f"marginals/{name}"] = (tree, {**marks, **m.others})
-            beside = {k: Quantity(v) for k, v in (("second", m.second), ("pca", m.pca)) if v is not None}
-            groups |= {f"baselines/{name}": (beside, {})} if beside else {}
-        groups |= {"table": (_columns(self.table), {}), "kinds": (_rows([asdict(k) for k in self.kinds]), {})}
-        header = Header("marginals", self.command or "Marginals.save", self.seed)
-        attributes = {"n": self.n, **self.figures.to_json()}
-        write_table(Path(path), header, groups=groups, attributes=attributes, force=force)
-
-
-def _columns(table: dict[str, Marginal]) -> Tree:
-    """Figures (M,), edges (M, 51) and histograms (M, 50) of all observables, in their order."""
-    found = list(table.values())
-    figures = [dict(scalars({**vars(m), **m.others})) for m in found]
-    beside = ("second", "pca") if all(m.second is not None and m.pca is not None for m in found) else ()
-    stacked = {k: np.array([getattr(m, k) for m in found]) for k in ("edges", "simulation", "model", *beside)}
-    if beside:
-        stacked |= {f"wide_{k}": np.array([getattr(m.wide or m, k) for m in found]) for k in Wide._fields}
-    return {"name": np.array(list(table), dtype=str), **_rows(figures), **stacked}
-
-
-def _rows(rows: list[dict[str, Any]]) -> dict[str, AnyArray]:
-    """Columns of the names that all rows have."""
-    names = [name for name in (rows[0] if rows else ()) if all(name in row for row in rows)]
-    return {name: np.array([row[name] for row in rows]) for name in names}
 
 
 def halves(n: int, most: int = MOST) -> tuple[Int64, Int64]:

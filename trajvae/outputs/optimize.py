@@ -21,7 +21,6 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.bonded_terms import bond_lengths
 from trajvae.molecule.observables import Observable
-from trajvae.outputs.conformations import Conformations, Piece
 from trajvae.outputs.judging.verdicts import judge_optimum
 from trajvae.outputs.provenance import Provenance
 from trajvae.outputs.searching.best_frame import Observed
@@ -32,6 +31,8 @@ from trajvae.outputs.searching.judge import AT_ONCE, StructureJudge
 from trajvae.outputs.searching.objectives import Goal
 from trajvae.outputs.searching.ranking import Ranked, familiar, rank
 from trajvae.outputs.searching.support import Support
+from trajvae.results.conformation_pieces import Piece
+from trajvae.results.conformations import Conformations
 from trajvae.runtime.threads import small_work
 from trajvae.store import Quantity
 from trajvae.store.schema import Tree

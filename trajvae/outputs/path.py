@@ -21,11 +21,12 @@ from trajvae.models.encoding import encode_all
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import built_in, evaluate
-from trajvae.outputs.conformations import Conformations, Piece
 from trajvae.outputs.drawing.novelty import nearest
 from trajvae.outputs.provenance import Provenance
 from trajvae.outputs.searching.latent_metrics import learned_metric, posterior_metric
 from trajvae.outputs.searching.structures import read_structure
+from trajvae.results.conformation_pieces import Piece
+from trajvae.results.conformations import Conformations
 from trajvae.runtime.progress import counted
 from trajvae.runtime.threads import small_work
 from trajvae.store import Quantity

@@ -8,7 +8,8 @@ from typing import Self, TypeVar
 from trajvae.figures import Figures
 from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
-from trajvae.outputs.conformations import Conformations, Piece
+from trajvae.results.conformation_pieces import Piece
+from trajvae.results.conformations import Conformations
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 

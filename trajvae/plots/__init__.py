@@ -9,26 +9,36 @@ panels, as `trajvae plot FILE` writes them, are `draw(panels_of(read("embed.h5")
 """
 
 from trajvae.plots.colours import Trajectory, colour_of
-from trajvae.plots.conformations import along, distribution, optimisation, path_distance, path_speed, validity
+from trajvae.plots.conformations import (
+    distribution,
+    observable_along_path,
+    optimisation,
+    path_distance,
+    path_speed,
+    validity,
+)
 from trajvae.plots.energy import free_energy
 from trajvae.plots.evidence import bounds, evidence
 from trajvae.plots.figures import check_format, draw, save
-from trajvae.plots.files import read, read_points
 from trajvae.plots.history import curvature, divergence, history, reconstruction
-from trajvae.plots.latent import frame_jumps, latent, way
+from trajvae.plots.latent import frame_jumps, latent, latent_path
+from trajvae.plots.latent_panels import FigureOptions
 from trajvae.plots.marginals import divergences, marginal
 from trajvae.plots.overlay import overlay
-from trajvae.plots.panels import FigureOptions, chosen, panels_of
+from trajvae.plots.panels import panels_of, select_panels
 from trajvae.plots.spaces import charts_of
+from trajvae.results import load as read
+from trajvae.results import load_latent_points as read_points
+
+# names of earlier versions
+way, along, chosen, Look = latent_path, observable_along_path, select_panels, FigureOptions
 
 __all__ = [
     "FigureOptions",
     "Trajectory",
-    "along",
     "bounds",
     "charts_of",
     "check_format",
-    "chosen",
     "colour_of",
     "curvature",
     "distribution",
@@ -40,7 +50,9 @@ __all__ = [
     "free_energy",
     "history",
     "latent",
+    "latent_path",
     "marginal",
+    "observable_along_path",
     "optimisation",
     "overlay",
     "panels_of",
@@ -50,6 +62,6 @@ __all__ = [
     "read_points",
     "reconstruction",
     "save",
+    "select_panels",
     "validity",
-    "way",
 ]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from trajvae.errors import OptionError, ReadError
 from trajvae.plots import style
-from trajvae.plots.columns import Table, read_columns, split_name
-from trajvae.plots.files import StoredConformations, StoredPoints
+from trajvae.plots.columns import NumberTable, read_columns, split_name
 from trajvae.plots.latent import clock
-from trajvae.store import Quantity
+from trajvae.plots.spaces import origin_of
+from trajvae.results import Conformations, LatentPoints
 from trajvae.typing import Float64
 
 _MEASURES = ("distance", "angle", "dihedral")
@@ -56,12 +56,12 @@ class Trajectory:
     topologies: Sequence[str] = ()
 
 
-def colour_of(points: StoredPoints | StoredConformations, text: str, trajectory: Trajectory | None = None) -> Colour:
+def colour_of(points: LatentPoints, text: str, trajectory: Trajectory | None = None) -> Colour:
     """Find the numbers that a text names.
 
     Parameters
     ----------
-    points : StoredPoints or StoredConformations
+    points : Embedding, TrainedModel or Conformations
     text : str
         An observable that the file holds, with one number a frame; "time" or "trajectory"; "FILE[:COLUMN]" of a .npy,
         .csv or COLVAR file; or "distance:A,B", "angle:A,B,C", "dihedral:A,B,C,D" of numbers of atoms, from 0 within
@@ -83,7 +83,7 @@ def colour_of(points: StoredPoints | StoredConformations, text: str, trajectory:
         return _measured(points, text, trajectory or Trajectory())
     path, column = split_name(text)
     if not path.is_file() and not path.suffix:
-        known = [k for k, q in points.observables.items() if q.value.ndim == 1]
+        known = names_of_numbers(points)
         raise OptionError(
             f"no observable '{text}': there are {', '.join([*known, 'time', 'trajectory'])}; else a file of numbers "
             "FILE[:COLUMN], or distance:A,B, angle:A,B,C, dihedral:A,B,C,D"
@@ -91,10 +91,9 @@ def colour_of(points: StoredPoints | StoredConformations, text: str, trajectory:
     return _of_table(points, read_columns(path), column)
 
 
-def _held(points: StoredPoints | StoredConformations, text: str) -> Colour | None:
-    """What the file itself says of each frame."""
-    observables: Mapping[str, Quantity] = points.observables
-    found: Any = observables.get(text)
+def _held(points: LatentPoints, text: str) -> Colour | None:
+    """Return what the points themselves say of each frame; None where the text names nothing of it."""
+    found = points.columns.get(text)
     if found is not None and found.value.ndim == 1:
         values = np.asarray(found.value, dtype=np.float64)
         if text == "in_support":
@@ -102,9 +101,14 @@ def _held(points: StoredPoints | StoredConformations, text: str) -> Colour | Non
         return Colour(values, style.with_unit(style.readable(text), found.unit), found.period)
     if text == "time":
         return Colour(*clock(points))
-    if text == "trajectory" and isinstance(points, StoredPoints):
+    if text == "trajectory" and not isinstance(points, Conformations):
         return Colour(points.file.astype(np.float64), "trajectory", categories=short_names(points.files))
     return None
+
+
+def names_of_numbers(points: LatentPoints) -> list[str]:
+    """Return the names of all that is one number a frame, or a conformation, by the alphabet."""
+    return sorted(name for name, quantity in points.columns.items() if quantity.value.ndim == 1)
 
 
 def short_names(files: Sequence[str]) -> list[str]:
@@ -113,7 +117,7 @@ def short_names(files: Sequence[str]) -> list[str]:
     return short if len(set(short)) == len(short) else list(files)
 
 
-def _of_table(points: StoredPoints | StoredConformations, table: Table, column: str | None) -> Colour:
+def _of_table(points: LatentPoints, table: NumberTable, column: str | None) -> Colour:
     name, values = table.column(column)
     n = len(points.latent)
     if len(values) != n:
@@ -122,15 +126,15 @@ def _of_table(points: StoredPoints | StoredConformations, table: Table, column: 
     return Colour(values, label, table.periods.get(name, 0.0))
 
 
-def _by_time(points: StoredPoints | StoredConformations, table: Table, values: Float64) -> Float64:
+def _by_time(points: LatentPoints, table: NumberTable, values: Float64) -> Float64:
     """Rows of a file that has others too, found by their time."""
-    n, wanted = len(points.latent), getattr(points, "time", None)
+    n, time, file = len(points.latent), origin_of(points, "time"), origin_of(points, "file")
     told = f"'{table.file}' has {len(values)} rows, and there are {n} frames: wanted a row for each frame"
     names = [name.lower() for name in table.names]
-    if "time" not in names or wanted is None or len(np.unique(getattr(points, "file", [0]))) > 1:
+    if "time" not in names or time is None or (file is not None and len(np.unique(file)) > 1):
         raise ReadError(f"{told}, or a column 'time' in ps and frames of one trajectory")
     times, first = np.unique(table.values[:, names.index("time")], return_index=True)
-    wanted = np.asarray(wanted, dtype=np.float64)
+    wanted = np.asarray(time, dtype=np.float64)
     near = np.clip(np.searchsorted(times, wanted), 1, max(len(times) - 1, 1))
     near = np.where(np.abs(times[near - 1] - wanted) <= np.abs(times[near % len(times)] - wanted), near - 1, near)
     spacing = float(np.median(np.abs(np.diff(wanted)))) if n > 1 else 1.0
@@ -141,21 +145,17 @@ def _by_time(points: StoredPoints | StoredConformations, table: Table, values: F
     return np.asarray(values[first[near]], dtype=np.float64)
 
 
-def _measured(points: StoredPoints | StoredConformations, text: str, trajectory: Trajectory) -> Colour:
-    if not isinstance(points, StoredPoints) or points.frame is None:
+def _measured(points: LatentPoints, text: str, trajectory: Trajectory) -> Colour:
+    if isinstance(points, Conformations):
         raise OptionError(f"'{text}' is measured in the frames of an embed.h5 or a model.h5")
-    beside = Path(points.name).parent
-    files = list(trajectory.files) or [_found(name, beside, points.name) for name in points.files]
-    known = [str(name) for name in points.reading.get("topology", ())]
-    tops = list(trajectory.topologies) or [_found(name, beside, points.name, "-s") for name in known]
+    beside, reading = Path(points.path).parent, points.reading
+    files = list(trajectory.files) or [_found(name, beside, points.path) for name in points.files]
+    known = [str(name) for name in reading.topologies]
+    tops = list(trajectory.topologies) or [_found(name, beside, points.path, "-s") for name in known]
     from trajvae.outputs.atom_measures import Places, measure  # torch and MDAnalysis, which no other figure waits for
-    from trajvae.readers.reading import Reading
 
-    told = {name: points.reading.get(name) for name in ("select", "bonds", "format")}
-    if trajectory.files:
-        told["format"] = None
-    reading = Reading(topology=list(tops) or None, **told)
-    places = Places(points.file.astype(np.int64), points.frame.astype(np.int64), points.time)
+    reading = replace(reading, topology=list(tops) or None, format=None if trajectory.files else reading.format)
+    places = Places(points.file.astype(np.int64), points.frame.astype(np.int64), origin_of(points, "time"))
     found = measure(text, files, reading, places)
     label = style.plain(style.with_unit(text.replace(":", " ", 1), found.unit))
     return Colour(found.values, label, found.period)

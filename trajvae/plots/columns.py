@@ -22,7 +22,7 @@ _FIELDS = re.compile(r"#!\s*FIELDS\s+(.+)")
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class NumberTable:
     """Hold columns of numbers.
 
     Attributes
@@ -69,7 +69,7 @@ def split_name(text: str) -> tuple[Path, str | None]:
     return Path(name), column
 
 
-def read_columns(path: Path) -> Table:
+def read_columns(path: Path) -> NumberTable:
     """Read a file of numbers, a row a frame.
 
     Parameters
@@ -100,7 +100,7 @@ def read_columns(path: Path) -> Table:
     return table
 
 
-def _read(path: Path) -> Table:
+def _read(path: Path) -> NumberTable:
     if path.suffix.lower() == ".npy":
         array = read_numbers(path)
         if array.ndim not in (1, 2):
@@ -111,14 +111,16 @@ def _read(path: Path) -> Table:
     return _csv(path, lines) if path.suffix.lower() in (".csv", ".tsv") else _text(path, lines)
 
 
-def _named(path: Path, names: Sequence[str] | None, values: Float64, periods: dict[str, float] | None = None) -> Table:
+def _named(
+    path: Path, names: Sequence[str] | None, values: Float64, periods: dict[str, float] | None = None
+) -> NumberTable:
     names = tuple(names) if names is not None else tuple(map(str, range(values.shape[1])))
     if len(names) != values.shape[1]:
         raise ValueError(f"{len(names)} names, but {values.shape[1]} columns")
-    return Table(str(path), names, values, periods or {})
+    return NumberTable(str(path), names, values, periods or {})
 
 
-def _csv(path: Path, lines: list[str]) -> Table:
+def _csv(path: Path, lines: list[str]) -> NumberTable:
     head = next((line for line in lines if line.strip()), "")
     delimiter = max(",;\t", key=head.count)
     rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
@@ -135,7 +137,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _text(path: Path, lines: list[str]) -> Table:
+def _text(path: Path, lines: list[str]) -> NumberTable:
     """PLUMED's COLVAR says the columns' names in its first line, and between which values periodic ones lie."""
     fields = next((m[1].split() for line in lines if (m := _FIELDS.match(line))), None)
     ends = {(m[2], m[1]): _angle(m[3]) for line in lines if (m := _SET.match(line))}

@@ -2,67 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from trajvae.errors import OptionError
+from trajvae.figures import Figures
 from trajvae.outputs.searching.circular_statistics import wrapped
 from trajvae.plots import style
-from trajvae.typing import AnyArray, Bool, Float64
+from trajvae.results import Conformations
+from trajvae.store import Quantity
+from trajvae.typing import Float64
 
 _METRICS = {"density": "Å of all coordinates,\nlonger off the simulation", "pullback": "Å of all coordinates"}
 _FLAT = {"flat": "prior widths", "posterior": "posterior widths"}
 
 
-class Valued(Protocol):
-    """Describe an array with its unit, as `store.Quantity`."""
-
-    @property
-    def value(self) -> AnyArray:
-        """Array of values."""
-
-    @property
-    def unit(self) -> str:
-        """Unit of the values."""
-
-    @property
-    def attributes(self) -> Mapping[str, Any]:
-        """Other attributes."""
-
-    @property
-    def period(self) -> float:
-        """The period of an angle, or 0."""
-
-
-class Made(Protocol):
-    """Describe `Conformations`, or what a file holds of them."""
-
-    @property
-    def valid(self) -> Bool:
-        """Whether each conformation is valid, (n,)."""
-
-    @property
-    def observables(self) -> Mapping[str, Valued]:
-        """Observables by name, one row a conformation."""
-
-    @property
-    def figures(self) -> Mapping[str, Any]:
-        """Figures that the command line reported."""
-
-    @property
-    def extra(self) -> Mapping[str, Any]:
-        """Other arrays by name."""
-
-
-def distribution(made: Made, name: str = "rg", *, ax: Axes | None = None) -> Axes:
+def distribution(conformations: Conformations[Figures], name: str = "rg", *, ax: Axes | None = None) -> Axes:
     """Plot histograms of an observable over all conformations and over the valid ones.
 
     Parameters
     ----------
-    made : Conformations
+    conformations : Conformations
     name : str
     ax : Axes, optional
 
@@ -75,9 +35,9 @@ def distribution(made: Made, name: str = "rg", *, ax: Axes | None = None) -> Axe
     OptionError
         No such observable.
     """
-    quantity = _observable(made, name)
+    quantity = _observable(conformations, name)
     values = np.asarray(quantity.value, dtype=np.float64)
-    valid = np.asarray(made.valid, dtype=bool) & np.isfinite(values)
+    valid = np.asarray(conformations.valid, dtype=bool) & np.isfinite(values)
     values = np.where(np.isfinite(values), values, np.nan)
     ax = style.own_axes(ax)
     known = values[np.isfinite(values)]
@@ -89,12 +49,12 @@ def distribution(made: Made, name: str = "rg", *, ax: Axes | None = None) -> Axe
     return ax
 
 
-def validity(made: Made, *, ax: Axes | None = None) -> Axes:
+def validity(conformations: Conformations[Figures], *, ax: Axes | None = None) -> Axes:
     """Plot how many conformations pass the validity test, and which of its parts the others fail first.
 
     Parameters
     ----------
-    made : Conformations
+    conformations : Conformations
         Of `Model.generate`.
     ax : Axes, optional
 
@@ -102,7 +62,7 @@ def validity(made: Made, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
-    reason = _observable(made, "invalid_reason")
+    reason = _observable(conformations, "invalid_reason")
     numbers = np.asarray(reason.value, dtype=np.int64)
     names = str(reason.attributes.get("meaning", "")).split(", ")
     names = names if len(names) > numbers.max(initial=0) else [str(i) for i in range(numbers.max(initial=0) + 1)]
@@ -119,12 +79,12 @@ def validity(made: Made, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def optimisation(made: Made, *, ax: Axes | None = None) -> Axes:
+def optimisation(conformations: Conformations[Figures], *, ax: Axes | None = None) -> Axes:
     """Plot the expected objective along the descent, beside the simulation's best frame and its middle 98 %.
 
     Parameters
     ----------
-    made : Conformations
+    conformations : Conformations
         Of `Model.optimize`.
     ax : Axes, optional
 
@@ -137,12 +97,13 @@ def optimisation(made: Made, *, ax: Axes | None = None) -> Axes:
     OptionError
         The conformations are of something else.
     """
-    f = made.figures
-    if "objective" not in f or "path" not in made.extra:
+    f = conformations.figures
+    descent = conformations.descent
+    if "objective" not in f or descent is None:
         raise OptionError("these conformations are of no optimisation")
-    way, objective = made.extra["path"]["expected"], made.observables["objective"]
+    objective = conformations.observables["objective"]
     goal = None if f["goal"] in ("min", "max") else float(f["goal"])
-    values = _near(np.asarray(way.value, dtype=np.float64), goal, objective.period)
+    values = _near(np.asarray(descent.expected.value, dtype=np.float64), goal, objective.period)
     low, high, best, found = _near(
         np.array([*f["quantiles"], f["best_observed"], f["optimum"]]), goal, objective.period
     )
@@ -154,8 +115,8 @@ def optimisation(made: Made, *, ax: Axes | None = None) -> Axes:
     if goal is not None:
         ax.axhline(goal, color=style.GREEN, ls=":", label="goal")
     ax.plot(np.arange(len(values)), values, color=style.BLUE, label="expected")
-    look: Any = {"color": style.VERMILION, "ms": 7, "mew": 0, "clip_on": False, "zorder": 5}
-    ax.plot(len(values) - 1, found, "*", label="found" if f["valid"] else "found, not valid", **look)
+    label, red = "found" if f["valid"] else "found, not valid", style.VERMILION
+    ax.plot(len(values) - 1, found, "*", label=label, color=red, ms=7, mew=0, clip_on=False, zorder=5)
     name = style.readable(str(f["objective"]))
     ax.set(xlabel="step", ylabel=style.with_unit(name, objective.unit), xlim=(0, max(1, len(values) - 1)))
     style.legend_above(ax)
@@ -167,12 +128,12 @@ def _near(values: Float64, goal: float | None, period: float) -> Float64:
     return values if goal is None else goal + wrapped(values - goal, period)
 
 
-def path_speed(made: Made, *, ax: Axes | None = None) -> Axes:
+def path_speed(conformations: Conformations[Figures], *, ax: Axes | None = None) -> Axes:
     """Plot the speed along a path in the metric that was minimised: constant along a geodesic.
 
     Parameters
     ----------
-    made : Conformations
+    conformations : Conformations
         Of `Model.path`.
     ax : Axes, optional
 
@@ -180,14 +141,14 @@ def path_speed(made: Made, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
-    speed = np.asarray(_observable(made, "speed").value, dtype=np.float64)
-    metric = str(made.figures.get("metric", ""))
+    speed = np.asarray(_observable(conformations, "speed").value, dtype=np.float64)
+    metric = str(conformations.figures.get("metric", ""))
     ax = style.own_axes(ax)
-    ax.plot(_along(speed), speed, color=style.BLUE, label="speed")
-    if "length" in made.figures:
-        ax.axhline(made.figures["length"], color=style.LINE, ls="--", lw=0.9, label="length")
-    if "straight_length" in made.figures:
-        ax.axhline(made.figures["straight_length"], color=style.ORANGE, ls=":", label="straight line")
+    ax.plot(_places_along(speed), speed, color=style.BLUE, label="speed")
+    if "length" in conformations.figures:
+        ax.axhline(conformations.figures["length"], color=style.LINE, ls="--", lw=0.9, label="length")
+    if "straight_length" in conformations.figures:
+        ax.axhline(conformations.figures["straight_length"], color=style.ORANGE, ls=":", label="straight line")
     unit = _METRICS.get(metric) or _FLAT.get(metric, "")
     ax.set(xlabel="position along the path (0 to 1)", ylabel=style.with_unit("speed", unit), xlim=(0, 1))
     ax.set_ylim(0.0, 1.15 * max(ax.get_ylim()[1], 1e-9))
@@ -195,12 +156,12 @@ def path_speed(made: Made, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def path_distance(made: Made, *, ax: Axes | None = None) -> Axes:
+def path_distance(conformations: Conformations[Figures], *, ax: Axes | None = None) -> Axes:
     """Plot the RMSD of each conformation of a path to the nearest simulated frame, and mark those not valid.
 
     Parameters
     ----------
-    made : Conformations
+    conformations : Conformations
         Of `Model.path`.
     ax : Axes, optional
 
@@ -208,15 +169,17 @@ def path_distance(made: Made, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
-    return along(made, "nearest_rmsd", ax=ax, bottom=0.0)
+    return observable_along_path(conformations, "nearest_rmsd", ax=ax, bottom=0.0)
 
 
-def along(made: Made, name: str, *, ax: Axes | None = None, bottom: float | None = None) -> Axes:
+def observable_along_path(
+    conformations: Conformations[Figures], name: str, *, ax: Axes | None = None, bottom: float | None = None
+) -> Axes:
     """Plot an observable along a path.
 
     Parameters
     ----------
-    made : Conformations
+    conformations : Conformations
         Of `Model.path`.
     name : str
     ax : Axes, optional
@@ -227,9 +190,9 @@ def along(made: Made, name: str, *, ax: Axes | None = None, bottom: float | None
     -------
     Axes
     """
-    quantity = _observable(made, name)
-    values, valid = np.asarray(quantity.value, dtype=np.float64), np.asarray(made.valid, dtype=bool)
-    place, ax = _along(values), style.own_axes(ax)
+    quantity = _observable(conformations, name)
+    values, valid = np.asarray(quantity.value, dtype=np.float64), np.asarray(conformations.valid, dtype=bool)
+    place, ax = _places_along(values), style.own_axes(ax)
     ax.plot(place, values, color=style.BLUE, marker="o", ms=2.5)
     if not valid.all():
         ax.plot(place[~valid], values[~valid], "x", color=style.VERMILION, ms=5, label="not valid")
@@ -244,11 +207,11 @@ def along(made: Made, name: str, *, ax: Axes | None = None, bottom: float | None
     return ax
 
 
-def _along(values: Float64) -> Float64:
+def _places_along(values: Float64) -> Float64:
     return np.linspace(0.0, 1.0, len(values))
 
 
-def _observable(made: Made, name: str) -> Valued:
-    if name not in made.observables:
-        raise OptionError(f"no observable '{name}': there are {', '.join(made.observables) or 'none'}")
-    return made.observables[name]
+def _observable(conformations: Conformations[Figures], name: str) -> Quantity:
+    if name not in conformations.observables:
+        raise OptionError(f"no observable '{name}': there are {', '.join(conformations.observables) or 'none'}")
+    return conformations.observables[name]

@@ -12,14 +12,14 @@ have seen, and how much the free energies differ.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from trajvae.plots.cells import Grid, Rings
 from trajvae.plots.charts import Chart, Flat, Globe
 from trajvae.plots.projections import polar
-from trajvae.plots.spaces import Latents
+from trajvae.plots.spaces import origin_of
+from trajvae.results import LatentPoints
 from trajvae.typing import Float64, Int64
 
 LEAST_A_CELL = 5.0  # frames in the cells that have any, in the mean: an error of about half a kT
@@ -76,7 +76,7 @@ class Convergence:
         return f"halves of the trajectory differ by {self.apart:.1f} kT (RMS)"
 
 
-def convergence(points: Latents, part: Chart, inner: Float64, cells: Grid | Rings) -> Convergence:
+def convergence(points: LatentPoints, part: Chart, inner: Float64, cells: Grid | Rings) -> Convergence:
     """Count frames and crossings of a trajectory on a map, and compare its halves.
 
     Parameters
@@ -90,20 +90,19 @@ def convergence(points: Latents, part: Chart, inner: Float64, cells: Grid | Ring
     """
     counts = cells.count(inner)
     runs = runs_of(points)
-    ordered = any(getattr(points, name, None) is not None for name in ("file", "time"))
+    ordered = any(origin_of(points, name) is not None for name in ("file", "time"))
     crossings = fewest_crossings(straight(part, inner), runs) if ordered else None
     return Convergence(float(counts[counts > 0].mean()), crossings, *halves(cells, inner, runs))
 
 
-def runs_of(points: Latents) -> list[Int64]:
+def runs_of(points: LatentPoints) -> list[Int64]:
     """Return the rows of each run in the order of time: the frames of one file."""
     rows = np.arange(len(points.latent), dtype=np.int64)
-    file: Any = getattr(points, "file", None)
+    file, frame = origin_of(points, "file"), origin_of(points, "frame")
     if file is None:
         return [rows]
-    frame: Any = getattr(points, "frame", None)
     order = np.lexsort((rows if frame is None else frame, file))
-    return np.split(order, np.flatnonzero(np.diff(np.asarray(file)[order])) + 1)
+    return np.split(order, np.flatnonzero(np.diff(file[order])) + 1)
 
 
 def straight(part: Chart, inner: Float64) -> Float64:

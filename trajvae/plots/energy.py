@@ -12,8 +12,9 @@ from trajvae.plots import style
 from trajvae.plots.cells import Grid, Rings
 from trajvae.plots.charts import Chart
 from trajvae.plots.convergence import LEAST_A_CELL, LEAST_SHARED, Convergence, convergence
-from trajvae.plots.spaces import Latents, chart_of
+from trajvae.plots.spaces import chart_of
 from trajvae.plots.surfaces import draw_cells, is_line
+from trajvae.results import LatentPoints
 from trajvae.typing import Float64
 
 GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K, exact
@@ -21,7 +22,7 @@ HOTTEST = 1e6  # K
 
 
 def free_energy(
-    points: Latents,
+    points: LatentPoints,
     *,
     chart: int = 0,
     temperature: float | None = None,

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from trajvae.plots import style
+from trajvae.results import Comparison
 
 
-class Figures(Protocol):
-    """Describe one latent space, as `outputs.compare.Entry`."""
-
-    @property
-    def figures(self) -> Mapping[str, Any]:
-        """Figures by name, in nats and Å."""
-
-
-class Compared(Protocol):
-    """Describe all latent spaces, as `outputs.compare.Comparison`."""
-
-    @property
-    def entries(self) -> Mapping[str, Figures]:
-        """Latent spaces by name, best first."""
-
-    @property
-    def sizes(self) -> Sequence[int]:
-        """Numbers of draws of the bounds."""
-
-
-def evidence(comparison: Compared, *, ax: Axes | None = None) -> Axes:
+def evidence(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     """Plot how far each latent space is behind the best in the importance-weighted bound, with its standard error.
 
     Parameters
@@ -49,15 +27,15 @@ def evidence(comparison: Compared, *, ax: Axes | None = None) -> Axes:
     names = list(comparison.entries)
     for row, name in enumerate(names):
         f = comparison.entries[name].figures
-        error = 2.0 * f["behind_se"] if row and np.isfinite(f["behind_se"]) else None
-        ax.errorbar(-f["behind"], row, xerr=error, fmt=style.MARKERS[row % 7], color=_colour(row), capsize=2.5, lw=1.0)
+        error = 2.0 * f.behind_se if row and np.isfinite(f.behind_se) else None
+        ax.errorbar(-f.behind, row, xerr=error, fmt=style.MARKERS[row % 7], color=_colour(row), capsize=2.5, lw=1.0)
     ax.axvline(0.0, color=style.FAINT, lw=0.8, zorder=0)
     ax.set_yticks(range(len(names)), labels=[style.plain(name) for name in names])
     ax.set(xlabel="IWAE bound less the best's (nats a frame, ± 2 s.e.)", ylim=(len(names) - 0.5, -0.5))
     return ax
 
 
-def bounds(comparison: Compared, *, ax: Axes | None = None) -> Axes:
+def bounds(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     """Plot importance-weighted bounds against the number of draws: from the ELBO towards log p(x).
 
     Parameters
@@ -71,8 +49,8 @@ def bounds(comparison: Compared, *, ax: Axes | None = None) -> Axes:
     """
     ax = style.own_axes(ax)
     for row, (name, entry) in enumerate(comparison.entries.items()):
-        look: Any = {"marker": style.MARKERS[row % 7], "color": _colour(row), "label": style.plain(name)}
-        ax.plot(list(comparison.sizes), entry.figures["bounds"], **look)
+        marker, label = style.MARKERS[row % 7], style.plain(name)
+        ax.plot(list(comparison.sizes), entry.figures.bounds, marker=marker, color=_colour(row), label=label)
     ax.set_xscale("log")
     ax.set(xlabel="draws of the posterior a frame", ylabel="bound of log p(x) (nats a frame)")
     style.legend_above(ax)

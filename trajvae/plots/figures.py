@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from trajvae._version import __version__
 from trajvae.errors import OptionError, OutputError, ReadError, TrajvaeError
 from trajvae.plots import style
-from trajvae.plots.panels import Panel
+from trajvae.plots.latent_panels import Panel
 from trajvae.store import steady
 
 FORMATS = (".png", ".svg", ".pdf")

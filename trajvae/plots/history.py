@@ -152,9 +152,9 @@ def _columns(record: History, key: str, names: Sequence[str], ax: Axes | None) -
     count = values.shape[1]
     labels = [f"{names} {i}" for i in range(count)] if isinstance(names, str) else list(names)
     for i in range(min(count, _MOST)):
-        colour, line = style.SERIES[i % len(style.SERIES)], "-" if i < len(style.SERIES) else "--"
+        colour, dashes = style.SERIES[i % len(style.SERIES)], "-" if i < len(style.SERIES) else "--"
         label = labels[i] if i < len(labels) else f"{i}"
-        ax.plot(record["epoch"], values[:, i], label=label, color=colour, ls=line)
+        ax.plot(record["epoch"], values[:, i], label=label, color=colour, ls=dashes)
     if count > _MOST:
         lines = ax.plot(record["epoch"], values[:, _MOST : _MOST + _FAINT], color=style.FILL, lw=0.7, zorder=1)
         lines[0].set_label(f"{count - _MOST} more")

@@ -1,16 +1,17 @@
-"""Latent points: the trajectory in time, and the way of a path or of an optimisation."""
+"""Latent points: the trajectory in time, and the line of a path or of an optimisation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from trajvae.plots import style
 from trajvae.plots.charts import Chart, Flat
-from trajvae.plots.spaces import Latents, chart_of
+from trajvae.plots.spaces import chart_of, origin_of
+from trajvae.results import Embedding, LatentPoints
 from trajvae.typing import Float64, Int64
 
 _LINKED = 500  # points: neighbours of no more than these are linked by a line
@@ -32,7 +33,7 @@ class _Colour(NamedTuple):
 
 
 def latent(
-    points: Latents,
+    points: LatentPoints,
     *,
     chart: int = 0,
     colour: Float64 | None = None,
@@ -83,8 +84,8 @@ def latent(
     return ax
 
 
-def way(points: Latents, *, chart: int = 0, ax: Axes | None = None) -> Axes:
-    """Plot latent points as a way from first to last, such as a path's; a free-energy surface may lie under it.
+def latent_path(points: LatentPoints, *, chart: int = 0, ax: Axes | None = None) -> Axes:
+    """Plot latent points as a line from first to last, such as a path's; a free-energy surface may lie under it.
 
     Parameters
     ----------
@@ -104,28 +105,31 @@ def way(points: Latents, *, chart: int = 0, ax: Axes | None = None) -> Axes:
     shown = part.shown(inner)
     if shown.shape[1] == 1:
         shown = np.stack([inner[:, 0], np.linspace(0.0, 1.0, len(inner))], axis=-1)
-        over or ax.set_ylabel("position along the way")
+        if not over:
+            ax.set_ylabel("position along the way")
     if not over:
         part.frame(ax, inner)
     line = _torn(shown)
     ax.plot(*line.T, color="white", lw=2.6, zorder=4)
     ax.plot(*line.T, color=style.VERMILION, lw=1.3, zorder=5)
     for place, marker, text in ((0, "o", "start"), (-1, "s", "end")):
-        look: Any = {
-            "mec": "black",
-            "mfc": style.VERMILION,
-            "mew": 0.7,
-            "ms": 5,
-            "zorder": 6,
-            "ls": "none",
-            "clip_on": False,
-        }
-        ax.plot(*shown[place], marker=marker, label=text, **look)
+        ax.plot(
+            *shown[place],
+            marker=marker,
+            label=text,
+            mec="black",
+            mfc=style.VERMILION,
+            mew=0.7,
+            ms=5,
+            zorder=6,
+            ls="none",
+            clip_on=False,
+        )
     style.legend_above(ax)
     return ax
 
 
-def frame_jumps(points: Any, *, ax: Axes | None = None) -> Axes:
+def frame_jumps(points: Embedding, *, ax: Axes | None = None) -> Axes:
     """Plot the RMSD between neighbouring frames after alignment, against time: seams of the features stand out.
 
     Parameters
@@ -150,10 +154,10 @@ def frame_jumps(points: Any, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def clock(points: Any) -> tuple[Float64, str]:
+def clock(points: LatentPoints) -> tuple[Float64, str]:
     """Return the times of one file's frames, else the numbers of the rows, with a label."""
-    time, file = getattr(points, "time", None), getattr(points, "file", None)
-    one_file = file is None or not np.any(np.asarray(file) != np.asarray(file)[:1])
+    time, file = origin_of(points, "time"), origin_of(points, "file")
+    one_file = file is None or not np.any(file != file[:1])
     if time is None or not one_file:
         text = "conformation" if file is None else "frame" if one_file else "frame, all files"
         return np.arange(len(points.latent), dtype=np.float64), text
@@ -161,7 +165,7 @@ def clock(points: Any) -> tuple[Float64, str]:
     return np.asarray(time, dtype=np.float64) / size, f"time ({unit})"
 
 
-def _against_time(part: Chart, values: Float64, points: Latents, colour: _Colour, ax: Axes) -> Axes:
+def _against_time(part: Chart, values: Float64, points: LatentPoints, colour: _Colour, ax: Axes) -> Axes:
     """A single coordinate: time to the right, coloured where it is by something else than time."""
     time, text = clock(points)
     place = np.stack([time, values], axis=-1)
@@ -182,9 +186,10 @@ def _scatter(ax: Axes, shown: Float64, colour: _Colour, side: str = "right") -> 
         _by_category(ax, shown[order], colour.values[order].astype(np.int64), colour.categories)
         return
     turns = colour.period > 0.0 and float(np.ptp(_known(colour.values))) > _PART * colour.period
-    look: Any = {"vmin": -0.5 * colour.period, "vmax": 0.5 * colour.period} if turns else {}
+    half = 0.5 * colour.period if turns else None
     cmap = colour.cmap or (style.IN_TURNS if turns else style.IN_TIME)
-    dots = style.dots(ax, shown[order], c=colour.values[order], cmap=cmap, **look)
+    limits = {} if half is None else {"vmin": -half, "vmax": half}
+    dots = style.dots(ax, shown[order], c=colour.values[order], cmap=cmap, **limits)
     style.bar(ax, dots, colour.label, side)
 
 
@@ -207,11 +212,12 @@ def _by_category(ax: Axes, shown: Float64, number: Int64, names: Sequence[str]) 
     style.legend_above(ax, 2 if max(map(len, names)) < _SHORT else 1)
 
 
-def _link(ax: Axes, shown: Float64, points: Latents) -> None:
-    """A line from each frame to the next of its file, where there are few."""
-    if len(shown) > _LINKED or not hasattr(points, "time"):
+def _link(ax: Axes, shown: Float64, points: LatentPoints) -> None:
+    """Draw a line from each frame to the next of its file, where there are few."""
+    known, time = origin_of(points, "file"), origin_of(points, "time")
+    if len(shown) > _LINKED or (known is None and time is None):
         return
-    file = np.asarray(getattr(points, "file", np.zeros(len(shown))))
+    file = np.zeros(len(shown)) if known is None else known
     for part in np.split(shown, np.flatnonzero(np.diff(file)) + 1):
         ax.plot(*_torn(part).T, color=style.FILL, lw=0.6, zorder=1)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from trajvae.errors import OptionError
 from trajvae.plots import style
-from trajvae.typing import Float64
+from trajvae.results import Marginal, Marginals
 
 _FIRST = ("rg", "end_to_end", "phi_", "psi_", "distance_", "bond_", "angle_")  # in the order in which they are shown
 _FAMILIES = {"distance_": "pair distances", "bond_": "bonds", "angle_": "angles", "phi_": "φ", "psi_": "ψ"}
@@ -24,63 +21,7 @@ _SHOWN = {
 _LEAST = 1e-4  # bits, the left end of the axis
 
 
-class Shares(Protocol):
-    """Describe histograms of one observable."""
-
-    @property
-    def edges(self) -> Float64:
-        """Edges of the bins, (bins + 1,)."""
-
-    @property
-    def simulation(self) -> Float64:
-        """Probability of each bin in the simulation."""
-
-    @property
-    def model(self) -> Float64:
-        """Probability of each bin in the model."""
-
-    @property
-    def second(self) -> Float64 | None:
-        """Probability of each bin in the simulation's other half."""
-
-    @property
-    def pca(self) -> Float64 | None:
-        """Probability of each bin in the PCA baseline."""
-
-
-class Histograms(Shares, Protocol):
-    """Describe one observable, as `outputs.histograms.Marginal`."""
-
-    @property
-    def unit(self) -> str:
-        """Unit of the edges."""
-
-    @property
-    def jsd(self) -> float:
-        """Divergence of simulation and model in bits."""
-
-    @property
-    def noise_floor(self) -> float:
-        """Divergence of the simulation's halves in bits."""
-
-    @property
-    def others(self) -> Mapping[str, float]:
-        """Further divergences in bits."""
-
-    @property
-    def wide(self) -> Shares | None:
-        """Histograms to be drawn instead, where much lies beyond the bins of the divergences."""
-
-
-class Table(Protocol):
-    """Describe all observables, as `outputs.marginals.Marginals`."""
-
-    @property
-    def table(self) -> Mapping[str, Histograms]:
-        """Histograms by name."""
-
-
-def marginal(marginals: Table, name: str, *, ax: Axes | None = None) -> Axes:
+def marginal(marginals: Marginals, name: str, *, ax: Axes | None = None) -> Axes:
     """Plot one observable's histograms: two halves of the simulation, the model, and PCA.
 
     What the halves differ by is noise. The legend has Jensen-Shannon divergences from the first half in bits.
@@ -124,7 +65,7 @@ def marginal(marginals: Table, name: str, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def divergences(marginals: Table, *, ax: Axes | None = None) -> Axes:
+def divergences(marginals: Marginals, *, ax: Axes | None = None) -> Axes:
     """Plot Jensen-Shannon divergences, means over each family of observables, beside noise floors and baselines.
 
     Parameters
@@ -164,7 +105,7 @@ def divergences(marginals: Table, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def notable(marginals: Table) -> list[str]:
+def notable(marginals: Marginals) -> list[str]:
     """Return names worth a panel: the first that describe the whole molecule, and the pair distance furthest off."""
     names = _ordered(list(marginals.table))
     alone = [n for n in names if not n.startswith(("distance_", "bond_", "angle_"))]
@@ -187,7 +128,7 @@ def _ordered(names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: next((i for i, f in enumerate(_FIRST) if name.startswith(f)), len(_FIRST)))
 
 
-def _mean(members: list[Histograms], key: str) -> float:
+def _mean(members: list[Marginal], key: str) -> float:
     """A figure's mean; NaN where a file of an older version has it not."""
     found = [getattr(m, key) if key in ("jsd", "noise_floor") else m.others.get(key, np.nan) for m in members]
     return float(np.mean(found))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,19 +17,18 @@ from trajvae.plots.charts import Chart
 from trajvae.plots.colours import short_names
 from trajvae.plots.convergence import LEAST_A_CELL
 from trajvae.plots.energy import check_bins
-from trajvae.plots.files import StoredPoints
-from trajvae.plots.spaces import Latents, chart_of
+from trajvae.plots.spaces import chart_of, column_of, origin_of
 from trajvae.plots.surfaces import draw_cells, is_line
-from trajvae.store import Quantity
-from trajvae.typing import Bool, Float64, Int64
+from trajvae.results import LatentPoints
+from trajvae.typing import AnyArray, Bool, Float64, Int64
 
 _LISTED = 12  # trajectories that a legend names
 _DARKEST = 2.2  # times the highest density: what lies below stays light
 
 
 @dataclass(frozen=True, eq=False)
-class Series:
-    """Hold a trajectory on the map.
+class MapTrajectory:
+    """Hold a trajectory as it is drawn on the map.
 
     Attributes
     ----------
@@ -38,21 +36,21 @@ class Series:
     inner : ndarray, shape (T, 1 or 2)
     outside : ndarray of bool, shape (T,)
         Frames outside the support of the model's training frames; none where that is not known.
-    told : str
-        Of the frames, for the legend.
+    legend : str
+        Number of frames and what is known of them.
     """
 
     name: str
     colour: str
     inner: Float64
     outside: Bool
-    told: str
+    legend: str
 
 
 def overlay(
-    points: Mapping[str, Latents],
+    points: Mapping[str, LatentPoints],
     *,
-    over: Latents | None = None,
+    over: LatentPoints | None = None,
     chart: int = 0,
     bins: int | None = None,
     ax: Axes | None = None,
@@ -93,8 +91,8 @@ def overlay(
     said = "" if over is None else style.plain(f"{_base(over)}: {len(over.latent)} frames")
     ax = style.own_axes(ax)
     part.frame(ax, whole)
-    if is_line(cells):
-        _histograms(ax, series, below, cells, said)
+    if isinstance(cells, Grid) and is_line(cells):
+        _histograms(ax, series, below, cells.edges[0], said)
     else:
         _scattered(ax, part, series, below, cells, said)
     style.legend_above(ax, 1, 6.0)
@@ -102,7 +100,7 @@ def overlay(
 
 
 def _scattered(
-    ax: Axes, part: Chart, series: list[Series], below: Float64 | None, cells: Grid | Rings, said: str
+    ax: Axes, part: Chart, series: list[MapTrajectory], below: Float64 | None, cells: Grid | Rings, said: str
 ) -> None:
     """Dots of all series in a random order, so that none hides another, over the density of what lies below."""
     if below is not None:
@@ -114,8 +112,17 @@ def _scattered(
     inside = order[~outside[order]]
     style.dots(ax, shown[inside], color=colours[inside].tolist(), s=style.dot_size(len(shown)))
     if outside.any():
-        look: Any = {"marker": "x", "s": 2.5 * style.dot_size(len(shown)), "linewidths": 0.7, "zorder": 3}
-        ax.scatter(*shown[outside].T, color=colours[outside].tolist(), rasterized=True, **look)
+        size, shades = 2.5 * style.dot_size(len(shown)), colours[outside].tolist()
+        ax.scatter(
+            shown[outside, 0],
+            shown[outside, 1],
+            color=shades,
+            rasterized=True,
+            marker="x",
+            s=size,
+            linewidths=0.7,
+            zorder=3,
+        )
     _name(ax, series, "o")
     if outside.any():
         ax.plot([], [], "x", color=style.LINE, label="outside the support of training frames")
@@ -135,10 +142,8 @@ def _shade(ax: Axes, part: Chart, below: Float64, cells: Grid | Rings, said: str
     ax.plot([], [], "o" if few else "s", color=style.FILL, label=said)
 
 
-def _histograms(ax: Axes, series: list[Series], below: Float64 | None, cells: Grid | Rings, said: str) -> None:
-    """Densities of one coordinate."""
-    assert isinstance(cells, Grid)
-    edges = cells.edges[0]
+def _histograms(ax: Axes, series: list[MapTrajectory], below: Float64 | None, edges: Float64, said: str) -> None:
+    """Draw densities of one coordinate."""
     if below is not None:
         density = np.histogram(below[:, 0], edges, density=True)[0]
         ax.stairs(density, edges, fill=True, color=style.FILL, label=said)
@@ -149,36 +154,36 @@ def _histograms(ax: Axes, series: list[Series], below: Float64 | None, cells: Gr
     _name(ax, series, "-")
 
 
-def _name(ax: Axes, series: list[Series], mark: str) -> None:
+def _name(ax: Axes, series: list[MapTrajectory], mark: str) -> None:
     for one in series[:_LISTED]:
-        ax.plot([], [], mark, color=one.colour, label=style.plain(f"{one.name}: {one.told}"))
+        ax.plot([], [], mark, color=one.colour, label=style.plain(f"{one.name}: {one.legend}"))
     if len(series) > _LISTED:
         ax.plot([], [], " ", label=f"and {len(series) - _LISTED} more")
 
 
-def _series(points: Mapping[str, Latents], chart: int) -> list[Series]:
+def _series(points: Mapping[str, LatentPoints], chart: int) -> list[MapTrajectory]:
     """The trajectories of some embeddings, in their order."""
     parts = [(name, p, k) for name, p in points.items() for k in np.unique(_file(p)).tolist()]
     names = _called(parts)
     out, colours = [], style.series(len(parts))
     for number, (name, (_, one, k)) in enumerate(zip(names, parts, strict=True)):
         rows = np.flatnonzero(_file(one) == k)
-        inner, flags = chart_of(one, chart)[1][rows], _rows(one, "in_support", rows)
+        inner = chart_of(one, chart)[1][rows]
+        flags, rmsd = (_of_rows(one, column, rows) for column in ("in_support", "rmsd"))
         outside = np.zeros(len(rows), dtype=bool) if flags is None else flags == 0
-        told = [f"{len(rows)} frames"]
-        rmsd = _rows(one, "rmsd", rows)
-        told += [] if rmsd is None or not np.isfinite(rmsd).any() else [f"RMSD {np.nanmean(rmsd):.2f} Å"]
-        told += [] if flags is None else [f"{100.0 * outside.mean():.0f} % outside"]
-        out.append(Series(name, colours[number], inner, outside, ", ".join(told)))
+        legend = [f"{len(rows)} frames"]
+        legend += [] if rmsd is None or not np.isfinite(rmsd).any() else [f"RMSD {np.nanmean(rmsd):.2f} Å"]
+        legend += [] if flags is None else [f"{100.0 * outside.mean():.0f} % outside"]
+        out.append(MapTrajectory(name, colours[number], inner, outside, ", ".join(legend)))
     return out
 
 
-def _file(points: Latents) -> Int64:
-    file: Any = getattr(points, "file", None)
-    return np.zeros(len(points.latent), dtype=np.int64) if file is None else np.asarray(file)
+def _file(points: LatentPoints) -> AnyArray:
+    file = origin_of(points, "file")
+    return np.zeros(len(points.latent), dtype=np.int64) if file is None else file
 
 
-def _called(parts: Sequence[tuple[str, Latents, int]]) -> list[str]:
+def _called(parts: Sequence[tuple[str, LatentPoints, int]]) -> list[str]:
     """Names of trajectories; with their embeddings' where those of several are the same."""
     files: list[Sequence[str]] = [getattr(p, "files", ()) for _, p, _ in parts]
     own = [Path(of[k]).name if k < len(of) else "" for of, (_, _, k) in zip(files, parts, strict=True)]
@@ -190,28 +195,19 @@ def _called(parts: Sequence[tuple[str, Latents, int]]) -> list[str]:
     ]
 
 
-def _base(points: Latents) -> str:
-    """What lies below, in words."""
-    name = str(getattr(points, "name", ""))
-    return f"{Path(name).name} below" if name else "below"
+def _of_rows(points: LatentPoints, name: str, rows: Int64) -> Float64 | None:
+    """Return a number of some frames; None where there is none."""
+    column = column_of(points, name)
+    return None if column is None else column[rows]
 
 
-def _rows(points: Latents, name: str, rows: Int64) -> Float64 | None:
-    """A number of some frames, of points in memory or in a file."""
-    held: Any = getattr(points, "observables", None)
-    if isinstance(held, Mapping):
-        found = held.get(name)
-        return None if found is None else np.asarray(found.value, dtype=np.float64)[rows]
-    own: Any = getattr(points, name, None)
-    return None if own is None else np.asarray(own, dtype=np.float64)[rows]
+def _base(points: LatentPoints) -> str:
+    """Return a name for what lies below."""
+    path = str(getattr(points, "path", ""))
+    return f"{Path(path).name} below" if path else "below"
 
 
-def model_of(points: Any) -> str:
-    """Return the hash of the model that made latent points; empty where that is not known."""
-    return str(getattr(points, "model_hash", "") or getattr(getattr(points, "applied", None), "model_hash", ""))
-
-
-def check_alike(first: Any, other: Any) -> None:
+def check_alike(first: LatentPoints, other: LatentPoints) -> None:
     """Refuse latent points of different models, and warn where their models are unknown.
 
     Raises
@@ -219,8 +215,9 @@ def check_alike(first: Any, other: Any) -> None:
     OptionError
         Another model, or another latent space.
     """
-    names = [f"'{p.name}'" if getattr(p, "name", "") else "one of them" for p in (first, other)]
-    hashes = [model_of(p) for p in (first, other)]
+    paths = [str(getattr(p, "path", "")) for p in (first, other)]
+    names = [f"'{path}'" if path else "one of them" for path in paths]
+    hashes = [str(getattr(p, "model_hash", "")) for p in (first, other)]
     if all(hashes) and hashes[0] != hashes[1]:
         raise OptionError(
             f"{names[1]} and {names[0]} are of different models ({hashes[1][:8]} and {hashes[0][:8]}), whose latent "
@@ -237,21 +234,3 @@ def check_alike(first: Any, other: Any) -> None:
             TrajvaeWarning,
             stacklevel=3,
         )
-
-
-def joined(parts: Sequence[StoredPoints]) -> StoredPoints:
-    """Return the frames of several embeddings as those of one; with the observables that all of them hold."""
-    if len(parts) == 1:
-        return parts[0]
-    common = [k for k in parts[0].observables if all(k in p.observables for p in parts)]
-    rows = {k: [p.observables[k] for p in parts] for k in common}
-    observables = {k: Quantity(np.concatenate([q.value for q in found]), found[0].unit) for k, found in rows.items()}
-    offsets = np.cumsum([0, *(max(len(p.files), int(p.file.max(initial=-1)) + 1) for p in parts)])
-    file = np.concatenate([p.file + offset for p, offset in zip(parts, offsets, strict=False)])
-    arrays = {f.name: [getattr(p, f.name) for p in parts] for f in fields(StoredPoints)}
-    columns: dict[str, Any] = {
-        name: None if any(c is None for c in arrays[name]) else np.concatenate(arrays[name])
-        for name in ("latent", "tangent", "time", "frame_jump", "frame")
-    }
-    files = [name for p in parts for name in p.files]
-    return replace(parts[0], **columns, observables=observables, file=file, files=files)

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from trajvae.errors import OptionError, ReadError
 from trajvae.plots import projections
 from trajvae.plots.charts import Chart, Coordinate, Disc, Flat, Globe
+from trajvae.results import LatentPoints
 from trajvae.signature import FactorSpec, parse_signature
-from trajvae.typing import Float64
+from trajvae.store import Quantity
+from trajvae.typing import AnyArray, Float64
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-class Latents(Protocol):
-    """Describe what has latent points: `Embedding`, `Conformations`, and the results of `TrajVAE` and `Embed`."""
-
-    @property
-    def latent(self) -> Float64:
-        """Ambient coordinates, (T, ambient)."""
-
-    @property
-    def geometry(self) -> str:
-        """Signature of the latent space, as `Latent.geometry` returns it."""
-
-
-def charts_of(points: Latents) -> list[Chart]:
+def charts_of(points: LatentPoints) -> list[Chart]:
     """Return the parts of a latent space, each a chart: curved planes by themselves, single coordinates in pairs.
 
     Where the geometry is not known (files of older versions, manifolds of a user's own), the tangent coordinates in
@@ -48,7 +37,7 @@ def charts_of(points: Latents) -> list[Chart]:
     return _of_factors(factors)
 
 
-def chart_of(points: Latents, number: int) -> tuple[Chart, Float64]:
+def chart_of(points: LatentPoints, number: int) -> tuple[Chart, Float64]:
     """Return a chart by its number, and the points in its coordinates.
 
     Raises
@@ -66,10 +55,23 @@ def chart_of(points: Latents, number: int) -> tuple[Chart, Float64]:
     return charts[number], charts[number].inner(places)
 
 
-def coordinates(points: Latents) -> Float64:
+def coordinates(points: LatentPoints) -> Float64:
     """Return what charts show: latent points, or tangent coordinates of a space without a name."""
     known = points.geometry != ""
     return points.latent if known else np.asarray(getattr(points, "tangent", points.latent))
+
+
+def origin_of(points: LatentPoints, name: str) -> AnyArray | None:
+    """Return the file, the frame or the time (ps) of each latent point; None where that is not known."""
+    found: object = getattr(points, name, None)  # the results of `TrajVAE` and `Embed` hold what was asked for
+    return None if found is None else np.asarray(found)
+
+
+def column_of(points: LatentPoints, name: str) -> Float64 | None:
+    """Return a number of each latent point, such as its RMSD; None where there is none."""
+    columns: Mapping[str, Quantity] = getattr(points, "columns", {})
+    found: object = columns[name].value if name in columns else getattr(points, name, None)
+    return None if found is None else np.asarray(found, dtype=np.float64)
 
 
 def _of_factors(factors: list[FactorSpec]) -> list[Chart]:

@@ -19,11 +19,13 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from trajvae.display import unit_symbol
+from trajvae.typing import Float64
 
 COLUMN = 3.5  # inches, the width of a printed column
 PANEL_HEIGHT = 2.75
@@ -142,10 +144,9 @@ def angle_ticks(ax: Axes, which: str) -> None:
 
 def bar(ax: Axes, shown: ScalarMappable, label: str, side: str = "right") -> None:
     """Draw a colour bar beside the axes."""
-    look: Any = {"location": side, "label": "\n".join(textwrap.wrap(plain(label), 38)), "pad": 0.03}
-    if side == "bottom":
-        look |= {"shrink": 0.8, "aspect": 30}
-    ax.figure.colorbar(shown, ax=ax, **look)
+    text, below = "\n".join(textwrap.wrap(plain(label), 38)), side == "bottom"
+    shrink, aspect = (0.8, 30) if below else (1.0, 20)
+    ax.figure.colorbar(shown, ax=ax, location=side, label=text, pad=0.03, shrink=shrink, aspect=aspect)
 
 
 def note(ax: Axes, text: str) -> None:
@@ -158,7 +159,7 @@ def dot_size(n: int) -> float:
     return float(np.clip(6000.0 / max(n, 1), 1.5, 14.0))
 
 
-def dots(ax: Axes, places: Any, **look: Any) -> Any:
+def dots(ax: Axes, places: Float64, **look: Any) -> PathCollection:
     """Draw one dot a row of (T, 2), in the size that suits their number."""
     return ax.scatter(
         *places.T, **{"s": dot_size(len(places)), "linewidths": 0, "rasterized": True, "zorder": 2, **look}

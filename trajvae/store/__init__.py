@@ -3,7 +3,7 @@
 from trajvae.store.checksums import verification
 from trajvae.store.conformations import conformations_file, read_conformations, write_conformations
 from trajvae.store.contents import Contents, read_contents
-from trajvae.store.description import describe
+from trajvae.store.description import FileDescription, describe, describe_file
 from trajvae.store.disk_usage import stored_size
 from trajvae.store.h5md_file import H5MDParticles, describe_h5md, is_h5md, read_h5md
 from trajvae.store.mdtraj_file import read_mdtraj
@@ -16,6 +16,7 @@ from trajvae.store.untrusted_hdf5 import room_of
 
 __all__ = [
     "Contents",
+    "FileDescription",
     "H5MDParticles",
     "Header",
     "ModelContents",
@@ -24,6 +25,7 @@ __all__ = [
     "check_outputs",
     "conformations_file",
     "describe",
+    "describe_file",
     "describe_h5md",
     "hold_outputs",
     "is_h5md",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from trajvae._version import __version__
 from trajvae.errors import OutputError
 from trajvae.store.checksums import SEAL, Sums, sealed_file
+from trajvae.store.mdtraj_topology import mdtraj_topology
 from trajvae.store.schema import (
     Header,
     Quantity,
@@ -32,36 +32,6 @@ from trajvae.topology import Topology
 from trajvae.typing import AnyArray, Float64
 
 _NM = 0.1  # Å to nm
-
-
-def mdtraj_topology(topology: Topology) -> str:
-    """The topology in mdtraj's JSON form (residues within chains, bonds as pairs of indices)."""
-    chains: list[dict[str, Any]] = []
-    last = (-1, -1)
-    for i in range(topology.n_atoms):
-        place = (int(topology.chain_indices[i]), int(topology.residues[i]))
-        if place[0] != last[0]:
-            chains.append({"index": len(chains), "chain_id": str(topology.chains[i]), "residues": []})
-        if place != last:
-            chains[-1]["residues"].append(_described_residue(topology, i))
-        last = place
-        symbol = str(topology.elements[i]) or "VS"
-        atom = {"index": i, "name": str(topology.names[i]) or "X", "element": symbol}
-        chains[-1]["residues"][-1]["atoms"].append(atom)
-    for index, entry in enumerate(r for c in chains for r in c["residues"]):
-        entry["index"] = index
-    return json.dumps({"chains": chains, "bonds": topology.bonds.tolist()})
-
-
-def _described_residue(topology: Topology, atom: int) -> dict[str, Any]:
-    """The residue that begins with an atom, without atoms and number."""
-    return {
-        "index": 0,
-        "name": str(topology.resnames[atom]) or "UNK",
-        "resSeq": int(topology.resids[atom]),
-        "segmentID": str(topology.segids[atom]),
-        "atoms": [],
-    }
 
 
 class ConformationsFile:
@@ -111,7 +81,7 @@ class ConformationsFile:
         dataset[rows] = values
         self._sums.rows(dataset, values)
 
-    def describe(self, attributes: Mapping[str, Any]) -> None:
+    def describe(self, attributes: Mapping[str, object]) -> None:
         """Set attributes of `/trajvae`."""
         set_attributes(self._file["trajvae"], attributes)
 
@@ -205,7 +175,7 @@ def write_conformations(
     topology: Topology,
     observables: Mapping[str, Quantity],
     header: Header,
-    attributes: Mapping[str, Any],
+    attributes: Mapping[str, object],
     extra: Tree | None = None,
 ) -> None:
     """Write a file that opens in MDAnalysis and mdtraj.
@@ -241,7 +211,13 @@ def read_conformations(path: Path) -> tuple[Float64, dict[str, Any], dict[str, A
         attributes = {name: value for name, value in file["trajvae"].attrs.items() if name != SEAL}
         place = "/particles/trajectory/position/value"
         stored = read_array(file[place], place, file.checksums)
-        positions = stored[..., : int(attributes["dimension"])] / _NM
+        positions = positions_of(stored, int(attributes["dimension"]))
         groups = read_tree(file["observables"], sums=file.checksums) if "observables" in file else {}
         observables = {k: v["value"] for k, v in groups.items()}
-        return positions.astype(np.float64), observables, attributes
+        return positions, observables, attributes
+
+
+def positions_of(stored: AnyArray, dimension: int) -> Float64:
+    """Return positions in Å, (n, N, D), from a file's array, which is in nm and has z = 0 where D = 2."""
+    positions: Float64 = (stored[..., :dimension] / _NM).astype(np.float64)
+    return positions

@@ -5,26 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
 
 from trajvae.store.checksums import SEAL
 from trajvae.store.json_text import parse_json
-from trajvae.store.schema import open_file, present, read_tree
+from trajvae.store.schema import Quantity, open_file, present, read_tree
+from trajvae.typing import JSON, AnyArray
 
-_JSON = ("config", "summary", "reading")
+_JSON = ("config", "summary", "reading")  # attributes of `/trajvae` that are written as JSON
+ArrayTree: TypeAlias = "Mapping[str, AnyArray | ArrayTree]"
+QuantityTree: TypeAlias = "dict[str, Quantity | QuantityTree]"
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds.
+    """Hold what was read of a file.
 
     Attributes
     ----------
     attributes : mapping
-        Those of `/trajvae`; what is written there as JSON is decoded.
+        Attributes of `/trajvae`; those that are written as JSON are decoded.
     tree : mapping
         Arrays in nested groups.
     marks : mapping of str to mapping
@@ -32,25 +35,98 @@ class Contents:
     """
 
     attributes: Mapping[str, Any]
-    tree: Mapping[str, Any]
+    tree: ArrayTree
     marks: Mapping[str, Mapping[str, Any]]
 
     @property
     def kind(self) -> str:
-        """The header's."""
+        """Kind of file, as its header says."""
         return str(self.attributes["kind"])
+
+    @property
+    def command(self) -> str:
+        """Command line or Python call that made the file; empty where the file does not say."""
+        return self.text("command")
+
+    @property
+    def seed(self) -> int:
+        """Seed of the command that made the file; 0 where the file does not say."""
+        return int(self.attributes.get("seed", 0))
+
+    def text(self, name: str) -> str:
+        """Return an attribute of `/trajvae` as text, or an empty text where there is none."""
+        return str(self.attributes.get(name, ""))
+
+    def json(self, name: str) -> dict[str, JSON]:
+        """Return the JSON object of an attribute of `/trajvae`, or an empty one where there is none."""
+        return dict(self.attributes.get(name, {}))
 
     def unit(self, name: str) -> str:
         """Return the unit of a dataset, or an empty text if it has none or does not exist."""
         return str(self.marks.get(name, {}).get("unit", ""))
 
+    def group(self, name: str) -> ArrayTree:
+        """Return the arrays of a group by its full name; none where it does not exist.
 
-def read_contents(path: Path, *, skip: Sequence[str] = (), tables: Sequence[str] = ()) -> Contents:
+        Raises
+        ------
+        TypeError
+            The name is that of an array.
+        """
+        found: AnyArray | ArrayTree = self.tree
+        for part in name.split("/"):
+            if not isinstance(found, Mapping):
+                raise TypeError(f"'{name}' is not a group")
+            found = found.get(part, {})
+        if not isinstance(found, Mapping):
+            raise TypeError(f"'{name}' is not a group")
+        return found
+
+    def array(self, name: str) -> AnyArray:
+        """Return an array by its full name.
+
+        Raises
+        ------
+        KeyError
+            No such array.
+        TypeError
+            The name is that of a group.
+        """
+        above, _, own = name.rpartition("/")
+        found = (self.group(above) if above else self.tree)[own]
+        if isinstance(found, Mapping):
+            raise TypeError(f"'{name}' is not an array")
+        return found
+
+    def quantity(self, name: str) -> Quantity:
+        """Return an array with its unit and its other attributes."""
+        return Quantity(self.array(name), self.unit(name), self.marks.get(name, {}))
+
+    def columns(self, name: str) -> dict[str, Quantity]:
+        """Return the arrays `value` of the groups below a group, by the names of those groups."""
+        found = self.group(name)
+        values = {key: f"{name}/{key}/value" if isinstance(item, Mapping) else f"{name}/{key}" for key, item in
+                  found.items()}  # fmt: skip
+        return {key: self.quantity(value) for key, value in values.items()}
+
+    def quantities(self, name: str) -> QuantityTree:
+        """Return all arrays below a group, as nested as they are."""
+        return {
+            key: self.quantities(f"{name}/{key}") if isinstance(item, Mapping) else self.quantity(f"{name}/{key}")
+            for key, item in self.group(name).items()
+        }
+
+
+def read_contents(
+    path: Path, kind: str | None = None, *, skip: Sequence[str] = (), tables: Sequence[str] = ()
+) -> Contents:
     """Read a file.
 
     Parameters
     ----------
     path : Path
+    kind : str, optional
+        Kind that the file must be of.
     skip : sequence of str, optional
         Full names of groups and datasets that are left out.
     tables : sequence of str, optional
@@ -62,7 +138,7 @@ def read_contents(path: Path, *, skip: Sequence[str] = (), tables: Sequence[str]
     ReadError
         See `open_file`.
     """
-    with open_file(path, tables=tables) as file:
+    with open_file(path, kind, tables=tables) as file:
         marks: dict[str, dict[str, Any]] = {}
         only = present(file, tables)
         for above in only or ("/",):
@@ -74,5 +150,5 @@ def read_contents(path: Path, *, skip: Sequence[str] = (), tables: Sequence[str]
 
 
 def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:
-    """Numbers and text as Python's own."""
+    """Return attributes, numbers and text as Python's own."""
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()}

@@ -59,7 +59,7 @@ class TableFile:
             self._sums.rows(dataset, column.value)
         self.done = rows.stop
 
-    def describe(self, attributes: Mapping[str, Any]) -> None:
+    def describe(self, attributes: Mapping[str, object]) -> None:
         """Set attributes of `/trajvae`."""
         set_attributes(self._file["trajvae"], attributes)
 
@@ -78,7 +78,7 @@ def table_file(
     rows: int,
     header: Header,
     extra: Tree | None = None,
-    attributes: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, object] | None = None,
     *,
     force: bool = False,
 ) -> Iterator[TableFile]:
@@ -117,9 +117,9 @@ def write_table(
     observables: Mapping[str, Quantity] | None = None,
     steps: Int64 | None = None,
     times: Float64 | None = None,
-    groups: Mapping[str, tuple[Tree, Mapping[str, Any]]] | None = None,
+    groups: Mapping[str, tuple[Tree, Mapping[str, object]]] | None = None,
     extra: Tree | None = None,
-    attributes: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, object] | None = None,
     force: bool = False,
 ) -> None:
     """Write a table, whole or not at all.

@@ -9,7 +9,6 @@ import numpy as np
 
 from trajvae.figures import GenerationFigures, SamplerFigures
 from trajvae.molecule.validity import REASONS
-from trajvae.outputs.conformations import median_of
 from trajvae.outputs.drawing.repair import Batch, DrawCounts
 from trajvae.store import Quantity
 from trajvae.typing import Bool, Float64
@@ -74,4 +73,10 @@ class DrawingTally:
 
     def _median(self, name: str) -> float | None:
         """Return the median of an observable; None where it was not measured."""
-        return median_of(np.concatenate(self._values[name])) if name in self._values else None
+        return _median(np.concatenate(self._values[name])) if name in self._values else None
+
+
+def _median(values: Float64) -> float:
+    """Return the median of the values that are numbers; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")

@@ -9,8 +9,6 @@ import scipy
 
 from trajvae.typing import Float64, Int64
 
-FEWEST = 5.0  # independent frames below which a standard error is not to be trusted
-
 
 class MeanError(NamedTuple):
     """Hold the standard error of a mean.

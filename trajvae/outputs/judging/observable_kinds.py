@@ -9,14 +9,13 @@ either is above what it is in every division.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
 
 import numpy as np
 
 from trajvae.molecule.divergence import jensen_shannon
 from trajvae.molecule.observables import PAIR_PREFIX, Observable
+from trajvae.results.marginals import Kind, Marginal
 from trajvae.topology import Topology
 from trajvae.typing import Bool, Float64, Int64
 
@@ -43,66 +42,6 @@ _PREFIXES = {
     "rg": "radius of gyration",
     "end_to_end": "end-to-end distance",
 }
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Hold the figures of the observables of one kind.
-
-    Attributes
-    ----------
-    kind : str
-        Such as `bonds`.
-    count : int
-        Observables of it.
-    jsd, noise_floor : float
-        Means over them of Jensen-Shannon divergences in bits, of simulation and model, and of the simulation's halves.
-    worst : str
-        Name of the observable that is furthest above its floor.
-    worst_atoms : str
-        Its atoms, see `atoms_of`.
-    worst_jsd, worst_noise_floor, worst_w1 : float
-        Its own figures; `worst_w1` in `unit`.
-    unit : str
-    verdict : {"differs", "too few frames", "close", "agrees"}
-        See `VERDICTS`.
-    """
-
-    kind: str
-    count: int
-    jsd: float
-    noise_floor: float
-    worst: str
-    worst_atoms: str
-    worst_jsd: float
-    worst_noise_floor: float
-    worst_w1: float
-    unit: str
-    verdict: str
-
-
-class Compared(Protocol):
-    """Describe one observable's figures, as `outputs.histograms.Marginal` has them."""
-
-    @property
-    def unit(self) -> str:
-        """Unit of `w1`."""
-
-    @property
-    def edges(self) -> Float64:
-        """Edges of the histogram's bins."""
-
-    @property
-    def jsd(self) -> float:
-        """Divergence of simulation and model in bits."""
-
-    @property
-    def noise_floor(self) -> float:
-        """Divergence of the simulation's halves in bits."""
-
-    @property
-    def w1(self) -> float:
-        """Wasserstein-1 distance of simulation and model."""
 
 
 def kind_of(name: str) -> str:
@@ -148,7 +87,7 @@ def floors(values: Float64, block: Int64, edges: Float64, first: Bool) -> Float6
 
 
 def judge(
-    table: Mapping[str, Compared],
+    table: Mapping[str, Marginal],
     floor: Mapping[str, Float64],
     atoms: Mapping[str, str],
     independent: Callable[[str], float],
@@ -181,7 +120,7 @@ def judge(
 def _judged(
     kind: str,
     names: list[str],
-    table: Mapping[str, Compared],
+    table: Mapping[str, Marginal],
     floor: Mapping[str, Float64],
     atoms: Mapping[str, str],
     independent: Callable[[str], float],
@@ -201,7 +140,7 @@ def _judged(
     return Kind(kind, len(names), float(own.mean()), mean_floor, *figures, verdict)
 
 
-def _far(marginal: Compared) -> bool:
+def _far(marginal: Marginal) -> bool:
     """Whether the model is further from the simulation than such an excursion explains."""
     return marginal.w1 > _FAR * float(marginal.edges[-1] - marginal.edges[0])
 

@@ -1,105 +1,56 @@
-"""Conformations: what `generate` and `optimize` give back."""
+"""`.h5md` files: the conformations that `generate`, `optimize` and `path` give back."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 
 from trajvae.dataframes import dataframe
-from trajvae.display import Displayed, Summary, scalars
+from trajvae.display import Summary, scalars
 from trajvae.errors import OutputError
-from trajvae.figures import Figures
+from trajvae.figures import Figures, conformation_figures
+from trajvae.molecule.elements import masses_of_elements
 from trajvae.molecule.from_mdanalysis import to_mdtraj, to_universe, write_pdb
 from trajvae.molecule.pdb import same_atoms
-from trajvae.molecule.structure_files import FORMATS, structure_file
-from trajvae.store import Header, Quantity, conformations_file, whole_files
+from trajvae.molecule.structure_files import structure_file
+from trajvae.results.base import ResultFile, floats
+from trajvae.results.conformation_pieces import NUMBERS, Piece, conformation_files
+from trajvae.results.conformation_tasks import Descent, Task, descent_of, task_of
+from trajvae.results.older_files import geometry_of
+from trajvae.store import Contents, Header, Quantity, conformations_file, read_contents, whole_files
+from trajvae.store.conformations import positions_of
+from trajvae.store.mdtraj_topology import parse_mdtraj_topology
 from trajvae.store.schema import Tree
 from trajvae.topology import Topology
-from trajvae.typing import AnyArray, Bool, Float64
+from trajvae.typing import Bool, Float64
+
+if TYPE_CHECKING:
+    from MDAnalysis import Universe
+    from mdtraj import Trajectory
+    from pandas import DataFrame
 
 F = TypeVar("F", bound=Figures, covariant=True)
-NUMBERS = ".h5md"  # the file that keeps latent points, verdicts and observables beside positions
-
-
-def conformation_files(path: str | Path) -> list[Path]:
-    """Return the files of conformations: topology, structures in another format if one is named, and numbers.
-
-    Raises
-    ------
-    OutputError
-        The name does not end in `.h5md`, `.xtc`, `.dcd`, `.pdb` or `.nc`.
-    """
-    path = Path(path)
-    if path.suffix not in (NUMBERS, *FORMATS):
-        wanted = ", ".join([NUMBERS, *FORMATS])
-        raise OutputError(f"conformations are written to a file that ends in one of {wanted}, got '{path}'")
-    return [
-        path.with_suffix(".pdb"),
-        *([path] if path.suffix not in (".pdb", NUMBERS) else []),
-        path.with_suffix(NUMBERS),
-    ]
-
-
-class Piece(NamedTuple):
-    """Hold some conformations of a set.
-
-    Attributes
-    ----------
-    positions, latent, valid, observables
-        As of `Conformations`.
-    """
-
-    positions: Float64
-    latent: Float64
-    valid: Bool
-    observables: dict[str, Quantity]
-
-
-def gather(n: int, pieces: Iterable[Piece]) -> Piece:
-    """Return all n conformations of a set of one piece or more; memory holds them once, and a piece."""
-    done, whole = 0, None
-    for piece in pieces:
-        if whole is None:
-            whole = _room(n, piece)
-        rows = slice(done, done + len(piece.positions))
-        whole.positions[rows], whole.latent[rows], whole.valid[rows] = piece[:3]
-        for name, quantity in piece.observables.items():
-            whole.observables[name].value[rows] = quantity.value
-        done = rows.stop
-    if whole is None or done != n:
-        raise OutputError(f"{n} conformations were wanted, {done} came")
-    return whole
-
-
-def _room(n: int, like: Piece) -> Piece:
-    """Room for n conformations such as those of a piece."""
-
-    def room(column: AnyArray) -> AnyArray:
-        """Not filled yet."""
-        return np.empty((n, *column.shape[1:]), dtype=column.dtype)
-
-    observables = {name: replace(q, value=room(q.value)) for name, q in like.observables.items()}
-    return Piece(room(like.positions), room(like.latent), room(like.valid), observables)
+_LINKS = ("coordinates", "time")  # the positions and their times by the names that mdtraj gives them
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Conformations(Displayed, Generic[F]):
+class Conformations(ResultFile, Generic[F]):
     """Hold conformations with their latent points.
 
     Attributes
     ----------
     positions : ndarray, shape (n, N, D)
-        In Å.
+        In Å; NaN where they were not read, see `load`.
     latent : ndarray, shape (n, ambient)
     valid : ndarray of bool, shape (n,)
     topology : Topology
-    observables : dict of Quantity
+    observables : mapping of str to Quantity
         One row a conformation, beside `latent` and `valid`.
     seed : int
     command : str
@@ -113,6 +64,9 @@ class Conformations(Displayed, Generic[F]):
     model_hash : str
         Which model made them: SHA-256 of its weights, its reference and the options that decide latent points.
     """
+
+    KIND: ClassVar[str] = "conformations"
+    SKIPPED: ClassVar[tuple[str, ...]] = _LINKS
 
     positions: Float64
     latent: Float64
@@ -129,9 +83,30 @@ class Conformations(Displayed, Generic[F]):
     def _summary(self) -> Summary:
         n, atoms, dimension = self.positions.shape
         title = f"Conformations: {n} of {atoms} atoms in {dimension} dimensions, {int(self.valid.sum())} valid"
+        title += "" if self.has_positions else ", positions not read"
         return Summary(title, scalars(self.figures))
 
-    def to_dataframe(self) -> Any:
+    @property
+    def has_positions(self) -> bool:
+        """Whether the positions were read, or made."""
+        return any(self.positions.strides) or not self.positions.size
+
+    @property
+    def columns(self) -> Mapping[str, Quantity]:
+        """Quantities with a row a conformation, by name."""
+        return self.observables
+
+    @property
+    def task(self) -> Task:
+        """Command that made the conformations: `generate`, `optimize` or `path`."""
+        return task_of(self.command, self.observables, self.extra)
+
+    @property
+    def descent(self) -> Descent | None:
+        """Way of an optimisation; None where the conformations are of none."""
+        return descent_of(self.extra)
+
+    def to_dataframe(self) -> DataFrame:
         """Return a pandas.DataFrame, a row a conformation: latent coordinates, valid, observables; not the positions.
 
         Raises
@@ -145,13 +120,18 @@ class Conformations(Displayed, Generic[F]):
     def __len__(self) -> int:
         return len(self.positions)
 
-    def universe(self) -> Any:
+    def universe(self) -> Universe:
         """Return an in-memory MDAnalysis Universe; z = 0 in two dimensions."""
-        return to_universe(self.topology, self.positions)
+        return to_universe(self.topology, self._known_positions())
 
-    def to_mdtraj(self) -> Any:
+    def to_mdtraj(self) -> Trajectory:
         """Return an `mdtraj.Trajectory`, in nm."""
-        return to_mdtraj(self.topology, self.positions)
+        return to_mdtraj(self.topology, self._known_positions())
+
+    def _known_positions(self) -> Float64:
+        if not self.has_positions:
+            raise OutputError("the positions of these conformations were not read: Conformations.load reads them")
+        return self.positions
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write `X.h5md`, the topology beside it as `X.pdb`, and the structures in the format that is named.
@@ -167,10 +147,10 @@ class Conformations(Displayed, Generic[F]):
         Raises
         ------
         OutputError
-            Another ending, a file exists, or the disk refused.
+            Another ending, a file exists, the disk refused, or the positions were not read.
         """
-        header = Header("conformations", self.command or "Conformations.save", self.seed)
-        piece = Piece(self.positions, self.latent, self.valid, self.observables)
+        header = Header(self.KIND, self.command or "Conformations.save", self.seed)
+        piece = Piece(self._known_positions(), self.latent, self.valid, self.observables)
         shape = self.positions.shape
         save_pieces(
             path,
@@ -184,6 +164,45 @@ class Conformations(Displayed, Generic[F]):
             model_hash=self.model_hash,
             force=force,
         )
+
+    @classmethod
+    def load(cls, path: str | Path, *, positions: bool = True) -> Self:
+        """Read an `.h5md` file that `save` or a command wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+        positions : bool
+            Whether to read the positions, in the file's precision of float32, and the masses of the elements. Without
+            them the positions are NaN, and take no memory.
+
+        Returns
+        -------
+        Conformations
+            Insertion codes, and masses that are not those of the elements, do not stand in the file.
+
+        Raises
+        ------
+        ReadError
+            The file is missing, damaged or of another kind, or lacks what its kind must hold.
+        """
+        skipped = (*cls.SKIPPED, *(() if positions else ("particles",)))
+        return cls.from_contents(read_contents(Path(path), cls.KIND, skip=skipped), path)
+
+    @classmethod
+    def _unpack(cls, contents: Contents, path: str) -> Self:
+        columns, figures = contents.columns("observables"), conformation_figures(contents.json("summary"))
+        latent, valid = columns.pop("latent"), columns.pop("valid").value.astype(bool)
+        topology = parse_mdtraj_topology(str(contents.array("topology")[0]))
+        shape = (len(valid), topology.n_atoms, int(contents.attributes.get("dimension", 3)))
+        positions: Float64 = np.broadcast_to(np.nan, shape)
+        if "particles" in contents.tree:
+            positions = positions_of(contents.array("particles/trajectory/position/value"), shape[2])
+            topology = replace(topology, masses=masses_of_elements(topology.elements))
+        extra: Tree = {name: found for name, found in contents.quantities("trajvae").items()}
+        geometry, model_hash = geometry_of(latent), contents.text("model_hash")
+        rows = (positions, floats(latent), valid, topology, columns)
+        return cls(*rows, contents.seed, contents.command, cast("F", figures), extra, geometry, model_hash)
 
 
 def save_pieces(
@@ -242,9 +261,3 @@ def save_pieces(
             }
             out.append(piece.positions, {**own, **piece.observables})
         out.describe({"summary": json.dumps(figures().to_json()), "model_hash": model_hash})
-
-
-def median_of(values: Float64) -> float:
-    """Return the median of the values that are numbers; NaN where none is."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")

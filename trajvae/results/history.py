@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary
 from trajvae.typing import AnyArray
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class TrainingHistory(Displayed, dict[str, AnyArray]):
@@ -32,10 +35,10 @@ class TrainingHistory(Displayed, dict[str, AnyArray]):
         return Summary(f"TrainingHistory of {n} evaluations: {', '.join(self)}", rows, ("", "first", "last"))
 
     @staticmethod
-    def _ends(column: AnyArray) -> tuple[Any, Any]:
+    def _ends(column: AnyArray) -> tuple[object, object]:
         return column[0].item(), column[-1].item()
 
-    def to_dataframe(self) -> Any:
+    def to_dataframe(self) -> DataFrame:
         """Return a pandas.DataFrame, a row an evaluation; needs the package pandas.
 
         Raises

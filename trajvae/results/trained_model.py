@@ -1,0 +1,109 @@
+"""What a model file says of its training, without the model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trajvae.display import Displayed, Summary, scalars
+from trajvae.results.applied import default_reading
+from trajvae.results.base import report_damage
+from trajvae.results.history import TrainingHistory
+from trajvae.results.older_files import geometry_of_model
+from trajvae.store import ModelContents, Quantity, read_model
+from trajvae.typing import Float64, Int64
+
+if TYPE_CHECKING:
+    from trajvae.readers.reading import Reading
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainedModel(Displayed):
+    """Hold the history, the figures and the training frames of a model file; `Model.load` gives the model itself.
+
+    Attributes
+    ----------
+    history : TrainingHistory
+        Columns by name, a row an evaluation.
+    figures : dict
+        Figures of the training, as `train` reports them.
+    latent : ndarray, shape (T, ambient)
+        Latent points of the training frames, held-out ones included.
+    geometry : str
+        Signature of the latent space, such as `e2`; empty where it has no name.
+    file, frame : ndarray of int64, shape (T,)
+        Number of the file in `files`, and of the frame in that file.
+    files : list of str
+        Names of the trajectories.
+    observables : mapping of str to Quantity
+        Values (T,) of the observables that the model keeps.
+    path : str
+        Name of the model file.
+    model_hash : str
+        See `store.model_hash`.
+    reading : Reading
+        The model's selection.
+    """
+
+    history: TrainingHistory
+    figures: dict[str, Any]
+    latent: Float64
+    geometry: str
+    file: Int64
+    frame: Int64
+    files: list[str]
+    observables: Mapping[str, Quantity] = field(default_factory=dict)
+    path: str = ""
+    model_hash: str = ""
+    reading: Reading = field(default_factory=default_reading)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainedModel:
+        """Read a model file, complete ones alone.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        ReadError
+            The file is missing, damaged, no model file, or that of a training which has not ended.
+        ModelError
+            The reference does not match its own hash.
+        """
+        contents = read_model(Path(path))
+        with report_damage(path):
+            return cls._unpack(contents, str(path))
+
+    @classmethod
+    def _unpack(cls, contents: ModelContents, path: str) -> TrainedModel:
+        training, figures = contents.groups["training"], contents.summary
+        columns = {name: np.asarray(column, dtype=np.float64) for name, column in contents.groups["history"].items()}
+        return cls(
+            history=TrainingHistory(columns, list(figures.get("kl", ()))),
+            figures=figures,
+            latent=training["latent"],
+            geometry=geometry_of_model(figures),
+            file=training["file"],
+            frame=training["frame"],
+            files=training["files"].tolist(),
+            observables=training.get("observables", {}),
+            path=path,
+            model_hash=contents.hash,
+            reading=default_reading(select=contents.config.get("select")),
+        )
+
+    @property
+    def columns(self) -> Mapping[str, Quantity]:
+        """Quantities with a row a frame, by name."""
+        return self.observables
+
+    def _summary(self) -> Summary:
+        backend, dim = self.figures.get("backend", "unknown"), self.figures.get("latent_dim", "unknown")
+        title = f"TrainedModel: {backend} latent space of dimension {dim}, trained on {len(self.latent)} frames"
+        return Summary(title, scalars(self.figures))
