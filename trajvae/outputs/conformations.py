@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, cast
 
 import numpy as np
 
@@ -23,7 +23,15 @@ from trajvae.store.schema import Tree
 from trajvae.topology import Topology
 from trajvae.typing import AnyArray, Bool, Float64
 
-F = TypeVar("F", bound=Figures, covariant=True)
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    F = TypeVar("F", bound=Figures, covariant=True, default=Figures)
+else:
+    from typing import TypeVar
+
+    F = TypeVar("F", bound=Figures, covariant=True)
+
 NUMBERS = ".h5md"  # the file that keeps latent points, verdicts and observables beside positions
 
 
@@ -241,7 +249,7 @@ def save_pieces(
                 "valid": Quantity(piece.valid.astype(np.int8)),
             }
             out.append(piece.positions, {**own, **piece.observables})
-        out.describe({"summary": json.dumps(figures().to_json()), "model_hash": model_hash})
+        out.describe({"summary": json.dumps(dict(figures())), "model_hash": model_hash})
 
 
 def median_of(values: Float64) -> float:
