@@ -46,6 +46,10 @@ class MissingPackageError(TrajvaeError, ImportError):
     """An optional package is not installed; says how to install it."""
 
 
+class FigureError(ReadError, ValueError):
+    """A figure that was read is of another type than it must be; names the figure."""
+
+
 class StoppedError(TrajvaeError):
     """A training was asked to stop, and did; says how to go on."""
 

@@ -8,7 +8,7 @@ from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
 
-from trajvae.errors import ReadError
+from trajvae.errors import FigureError
 from trajvae.verdict import Reason, Verdict
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Figures(Mapping[str, Any]):
 
         Raises
         ------
-        ReadError
+        FigureError
             A figure is of another type.
         """
         types = _types(cls)
@@ -165,7 +165,7 @@ def _from_json(value: JSON, kind: Any, key: str) -> object:
 
     Raises
     ------
-    ReadError
+    FigureError
         It is of another type.
     """
     origin, members = get_origin(kind), get_args(kind)
@@ -198,5 +198,5 @@ def _described(kind: Any) -> str:
     return words.get(get_origin(kind) or kind, "figures by name")
 
 
-def _wrong(key: str, expected: str, found: object) -> ReadError:
-    return ReadError(f"figure '{key}': expected {expected}, found {repr(found)[:_SHOWN]}")
+def _wrong(key: str, expected: str, found: object) -> FigureError:
+    return FigureError(f"figure '{key}': expected {expected}, found {repr(found)[:_SHOWN]}")

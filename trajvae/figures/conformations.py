@@ -31,7 +31,7 @@ def conformation_figures(stored: Mapping[str, JSON]) -> Figures:
 
     Raises
     ------
-    ReadError
+    FigureError
         A figure is of another type than that of its class.
     """
     kind = next((kind for mark, kind in _MARKS.items() if mark in stored), Figures)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, cast
 
 import numpy as np
 
@@ -34,8 +34,13 @@ if TYPE_CHECKING:
     from MDAnalysis import Universe
     from mdtraj import Trajectory
     from pandas import DataFrame
+    from typing_extensions import TypeVar
 
-F = TypeVar("F", bound=Figures, covariant=True)
+    F = TypeVar("F", bound=Figures, covariant=True, default=Figures)
+else:
+    from typing import TypeVar
+
+    F = TypeVar("F", bound=Figures, covariant=True)
 _LINKS = ("coordinates", "time")  # the positions and their times by the names that mdtraj gives them
 
 
