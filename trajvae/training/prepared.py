@@ -131,14 +131,17 @@ class PreparedTraining(Brief):
 
     def describe(self) -> TrainingDescription:
         """Return what the training will be done on."""
-        frames = self.frame_source.n_frames
-        division = partition(frames) if self.stopped is None and frames >= FEWEST else None
-        if self.stopped is not None:
-            division = self.stopped.parts.partition
-        held_out = 0 if division is None else int(division.held_out.sum())
+        source = self.frame_source
         return TrainingDescription(
-            self.selection, self.topology.n_atoms, frames, held_out, self.frame_source.streamed, self.memory
+            self.selection, self.topology.n_atoms, source.n_frames, self._held_out(), source.streamed, self.memory
         )
+
+    def _held_out(self) -> int:
+        """Number of held-out frames; none of so few frames that the training will refuse them."""
+        if self.stopped is not None:
+            return int(self.stopped.parts.partition.held_out.sum())
+        frames = self.frame_source.n_frames
+        return int(partition(frames).held_out.sum()) if frames >= FEWEST else 0
 
     @property
     def origin(self) -> Origin:

@@ -19,7 +19,7 @@ from trajvae.training.checkpoints.ownership import is_own
 from trajvae.training.checkpoints.resuming import check_asked, check_function, check_names
 from trajvae.training.checkpoints.writer import CHECKPOINT_SECONDS
 from trajvae.training.evaluation import Regulariser
-from trajvae.training.frame_source import open_frame_source
+from trajvae.training.frame_source import FrameSource, open_frame_source
 from trajvae.training.prepared import PreparedTraining, StoppedTraining, prepare_frames
 from trajvae.training.same_frames import are_frames_of
 from trajvae.training.trainer import Progress
@@ -147,35 +147,50 @@ def prepare_to_resume(
 
     Whoever calls this holds the file until the training has run: see `hold_outputs`.
     """
-    stored, asked_for = read_model(Path(path)), asked_for or {}
-    if stored.status != "training":
-        raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
-    settings = asked_for.get("settings")
+    settings = (asked_for or {}).get("settings")
     given = settings if isinstance(settings, Mapping) else {}
-    check_function(str(path), stored.config.get("settings"), given)
-    parts, at, origin = from_checkpoint(stored, device, str(path))
-    check_asked(str(path), asked_for, origin.asked)
-    if not is_own(origin._asdict(), stored.config.get("origin_code")):
+    stopped, own = _read_stopped(Path(path), asked_for or {}, given, device)
+    origin = stopped.origin
+    if not own:
         check_names(str(path), source, reading, origin.reading)
     reading = reading if reading is not None else Reading(**origin.reading)
     reading = dataclasses.replace(reading, select=reading.select or origin.reading["select"])
     frames = open_source(origin.files if source is None else source, reading)
     allowed = origin.memory if memory is None else parse_memory(memory)
     frame_source = open_frame_source(frames, str(origin.asked["features"]), allowed)
-    if len(parts.partition.part) != frames.n_frames or not are_frames_of(parts.fingerprint, frame_source):
-        raise ReadError(
-            f"these are not the frames that the training of '{path}' began with ({len(parts.partition.part)}), equal "
-            "to the last bit and in the same precision: give the files that it began with, or begin anew with --force"
-        )
+    _check_frames(stopped, frame_source)
     return PreparedTraining(
         frame_source,
         frames.topology,
         frames.selection,
-        parts.model.config,
+        stopped.parts.model.config,
         device=device,
         memory=allowed,
         reading=reading,
         command=origin.command,
         functions=names_given(given),
-        stopped=StoppedTraining(Path(path), origin, parts, at),
+        stopped=stopped,
     )
+
+
+def _read_stopped(
+    path: Path, asked_for: Mapping[str, object], given: Mapping[str, object], device: str
+) -> tuple[StoppedTraining, bool]:
+    """The training that a checkpoint holds, and whether this user wrote it."""
+    stored = read_model(path)
+    if stored.status != "training":
+        raise ModelError(f"the training of '{path}' is complete: there is nothing to go on with")
+    check_function(str(path), stored.config.get("settings"), given)
+    parts, at, origin = from_checkpoint(stored, device, str(path))
+    check_asked(str(path), asked_for, origin.asked)
+    return StoppedTraining(path, origin, parts, at), is_own(origin._asdict(), stored.config.get("origin_code"))
+
+
+def _check_frames(stopped: StoppedTraining, frame_source: FrameSource) -> None:
+    """Refuse other frames than those that a training began with."""
+    began_with = len(stopped.parts.partition.part)
+    if began_with != frame_source.n_frames or not are_frames_of(stopped.parts.fingerprint, frame_source):
+        raise ReadError(
+            f"these are not the frames that the training of '{stopped.path}' began with ({began_with}), equal to the "
+            "last bit and in the same precision: give the files that it began with, or begin anew with --force"
+        )
