@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from trajvae.runtime.progress import Tell, listening
+from trajvae.runtime.progress import Report, listening
 
 _BEAT = 0.5  # seconds between looks at the clock
 _SHORT = 0.4  # seconds that work may take without a bar
@@ -80,7 +80,7 @@ class Display:
                 self._clear()
 
     @contextlib.contextmanager
-    def stage(self, what: str, unit: str, total: int | None) -> Iterator[Tell]:
+    def stage(self, what: str, unit: str, total: int | None) -> Iterator[Report]:
         """Show a bar while a stage of the work lasts; yield the function that takes the units done."""
         bar = Bar(what, unit, total)
         self.begin(bar)

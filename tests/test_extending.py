@@ -21,7 +21,8 @@ from trajvae.outputs.optimize import Search
 from trajvae.outputs.searching.objective_table import OBJECTIVES, ObjectiveKind, Request, objective_help
 from trajvae.plots.panels import panels_of
 from trajvae.store import read_contents, read_model
-from trajvae.store.checksums import NAME, SEAL
+from trajvae.store.checksums import NAME
+from trajvae.store.crc32 import SEAL
 from trajvae.topology import Topology
 from trajvae.typing import Floats
 

@@ -13,10 +13,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors",
+    "lookup",
     "runtime",
     "_version",
     "_moved",
     "typing",
+    "torch_types",
     "keywords",
     "display",
     "dataframes",

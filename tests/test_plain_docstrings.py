@@ -22,7 +22,6 @@ RIDDLES = ("what it is of", "that is none", "told", "mended", "of those that", "
 NO_VERBS = "The A An What Of How Whether Where Which Those As By From With Its All Some One Both".split()
 LATER = (
     "trajvae.readers",
-    "trajvae.store",
     "trajvae.alignment",
     "trajvae.molecule",
     "trajvae.periodic",

@@ -1,4 +1,4 @@
-"""How results show themselves: one line at a prompt, and a short table in a notebook."""
+"""The display of results: one line at a prompt, and a short table in a notebook."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from html import escape
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-_ROWS = 12  # of a table that are shown
-_LINE = 200  # characters of a title
-_LONGEST = 80  # characters of a cell
+_MOST_ROWS = 12  # of a table that are shown
+_LONGEST_TITLE = 200  # characters
+_LONGEST_CELL = 80  # characters
 _SYMBOLS = {"Angstrom": "Å", "degree": "°", "radian": "rad", "nat": "nats"}
 
 
 class Summary(NamedTuple):
-    """Hold what a result shows of itself.
+    """Hold what is displayed of a result.
 
     Attributes
     ----------
@@ -24,40 +24,40 @@ class Summary(NamedTuple):
     rows : sequence of sequences
         Cells of a table, row by row.
     head : sequence of str
-        Titles of its columns; empty for a table of names and values.
+        Titles of the columns; empty for a table of names and values.
     """
 
     title: str
-    rows: Sequence[Sequence[Any]] = ()
+    rows: Sequence[Sequence[object]] = ()
     head: Sequence[str] = ()
 
 
 class Displayed(ABC):
-    """Show what a result holds, never the numbers themselves."""
+    """Display a result by its summary, without its arrays."""
 
     @abstractmethod
     def _summary(self) -> Summary:
-        """Title and table."""
+        """Return the title and the table."""
 
     def __repr__(self) -> str:
-        return f"<{_cut(self._summary().title, _LINE)}>"
+        return f"<{_cut(self._summary().title, _LONGEST_TITLE)}>"
 
     def _repr_html_(self) -> str:
-        """The table for a notebook; every text in it is escaped."""
+        """Return the table for a notebook, with every text escaped."""
         return html_table(self._summary())
 
 
 class Brief:
-    """Show the sizes of what a dataclass holds in one line, never the numbers themselves."""
+    """Display the sizes of a dataclass's fields in one line, without their numbers."""
 
     def __repr__(self) -> str:
         held = vars(self).items()
         parts = ", ".join(f"{name} {_size(value)}" for name, value in held if not name.startswith("_"))
-        return f"<{type(self).__name__}: {_cut(parts, _LINE)}>"
+        return f"<{type(self).__name__}: {_cut(parts, _LONGEST_TITLE)}>"
 
 
-def _size(value: Any) -> str:
-    """The shape of an array, the number of items of a container, other values as they are."""
+def _size(value: object) -> str:
+    """Return the shape of an array, the number of items in a container, or the representation of another value."""
     if hasattr(value, "shape"):
         return str(tuple(value.shape))
     if isinstance(value, Mapping | list | tuple):
@@ -66,33 +66,35 @@ def _size(value: Any) -> str:
 
 
 def html_table(summary: Summary) -> str:
-    """Return a summary as HTML without style or script: at most twelve rows, and how many there are beside them."""
-    parts = [f"<table><caption>{escape(_cut(summary.title, _LINE))}</caption>"]
+    """Return a summary as HTML without style or script: at most twelve rows, and the number of the others."""
+    parts = [f"<table><caption>{escape(_cut(summary.title, _LONGEST_TITLE))}</caption>"]
     if summary.head:
         parts.append("<thead><tr>" + "".join(f"<th>{escape(title)}</th>" for title in summary.head) + "</tr></thead>")
     parts.append("<tbody>")
-    for name, *cells in summary.rows[:_ROWS]:
+    for name, *cells in summary.rows[:_MOST_ROWS]:
         parts.append(f"<tr><th>{_cell(name)}</th>" + "".join(f"<td>{_cell(cell)}</td>" for cell in cells) + "</tr>")
-    if len(summary.rows) > _ROWS:
-        width = max(map(len, summary.rows[:_ROWS]))
-        parts.append(f'<tr><td colspan="{width}">and {len(summary.rows) - _ROWS} more</td></tr>')
+    if len(summary.rows) > _MOST_ROWS:
+        width = max(map(len, summary.rows[:_MOST_ROWS]))
+        parts.append(f'<tr><td colspan="{width}">and {len(summary.rows) - _MOST_ROWS} more</td></tr>')
     return "".join([*parts, "</tbody></table>"])
 
 
-def scalars(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the figures that are one number or text each, as rows of a table."""
+def scalars(figures: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Return the figures that are a number or a text, as rows of a table."""
     return [(name, value) for name, value in figures.items() if isinstance(value, str | Real)]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
+    """Return a value as the text of a cell."""
     text = f"{value:.4g}" if isinstance(value, Real) and not isinstance(value, Integral) else str(value)
-    return escape(_cut(text, _LONGEST))
+    return escape(_cut(text, _LONGEST_CELL))
 
 
 def _cut(text: str, most: int) -> str:
+    """Return a text cut to a number of characters."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def unit_symbol(unit: str) -> str:
-    """Return a unit as it is printed, such as Å for the Angstrom of files; one that has no symbol stays as it is."""
+    """Return a unit as it is printed, such as Å for the Angstrom of files; units without a symbol are unchanged."""
     return _SYMBOLS.get(unit, unit)

@@ -1,49 +1,62 @@
-"""The one exception tree: every error a user can cause is a `TrajvaeError` with a one-line message."""
+"""Exceptions: every error that a user can cause is a `TrajvaeError` with a one-line message."""
 
-_LONGEST = 2000  # characters of a message
+_LONGEST_MESSAGE = 2000  # characters
+
+# what Python and numpy raise where the contents of a file are not what the code that reads them expects
+DAMAGED: tuple[type[Exception], ...] = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 class TrajvaeError(Exception):
-    """Base of all errors that trajvae raises on purpose; says what was wanted, what came, and the way out."""
+    """Base of all errors that trajvae raises on purpose.
+
+    A message says what was wanted, what was found instead, and what to do about it.
+    """
 
     def __str__(self) -> str:
-        """One line of printable text, whatever names a damaged file has put into it."""
-        return printable(" ".join(super().__str__().split()))[:_LONGEST]
+        """Return the message as one line of printable text, whatever names a damaged file has put into it."""
+        return printable(" ".join(super().__str__().split()))[:_LONGEST_MESSAGE]
 
 
 def printable(text: str) -> str:
-    """Return text with every unprintable character escaped: a file's words may steer a terminal."""
+    """Return text with every unprintable character escaped: control characters in a file may steer a terminal."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class ReadError(TrajvaeError):
-    """A trajectory, topology or array cannot be read, or holds something other than conformations."""
+    """Report a trajectory, topology or array that cannot be read, or that holds something other than conformations."""
 
 
 class SelectionError(TrajvaeError):
-    """A selection is not understood, is empty, or is too large."""
+    """Report a selection that is not understood, is empty, or is too large."""
 
 
 class ModelError(TrajvaeError):
-    """A model file is not one, is not complete, or belongs to another molecule."""
+    """Report a file that holds no model, or one that is not complete or belongs to another molecule."""
 
 
 class OutputError(TrajvaeError):
-    """A result cannot be written, or exists already."""
+    """Report a result that cannot be written, or that exists already."""
 
 
 class OptionError(TrajvaeError):
-    """An option has a value outside its range, or contradicts another."""
+    """Report an option with a value outside its range, or one that contradicts another."""
 
 
 class UnknownOptionError(OptionError, TypeError):
-    """A function was given an option that it does not have; names the option that was probably meant."""
+    """Report an option that a function does not have; the message names the option that was probably meant."""
 
 
 class MissingPackageError(TrajvaeError, ImportError):
-    """An optional package is not installed; says how to install it."""
+    """Report that an optional package is not installed; the message says how to install it."""
 
 
 class FigureError(ReadError, ValueError):
@@ -51,8 +64,8 @@ class FigureError(ReadError, ValueError):
 
 
 class StoppedError(TrajvaeError):
-    """A training was asked to stop, and did; says how to go on."""
+    """Report that a training stopped because it was asked to; the message says how to continue it."""
 
 
 class TrajvaeWarning(UserWarning):
-    """Something that a user should know and that does not stop the work."""
+    """Warn of something that a user should know and that does not stop the work."""

@@ -1,4 +1,4 @@
-"""Keyword options of Python functions: the signature names every one, and a mistyped one is answered with its like."""
+"""Keyword options of Python functions: signatures that name all of them, and messages that correct a mistyped one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def unexpected(call: str, names: Iterable[str], known: Iterable[str]) -> str:
 
 
 def spelled_out(options: type, defaults: Mapping[str, Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Give a function that takes `**options` the signature that names each of them, and check their names.
+    """Return a decorator for functions with `**options`: their signature names each option, and names are checked.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def spelled_out(options: type, defaults: Mapping[str, Any]) -> Callable[[Callabl
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        """Wrap a function."""
+        """Return the function with its new signature."""
         own = inspect.signature(function)
         kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         types = {name: kind for name, kind in options.__annotations__.items() if name not in own.parameters}
@@ -74,7 +74,7 @@ def spelled_out(options: type, defaults: Mapping[str, Any]) -> Callable[[Callabl
 
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            """Check the names, then call."""
+            """Check the names of the options, then call the function."""
             if wrong := [name for name in kwargs if name not in known]:
                 raise UnknownOptionError(unexpected(_call(function, args), wrong, known))
             return function(*args, **kwargs)

@@ -1,45 +1,46 @@
-"""Fully connected networks with named heads; weights drawn from an explicit generator."""
+"""Fully connected networks with named outputs, whose initial weights are drawn from a given generator."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from trajvae.errors import OptionError
+from trajvae.torch_types import AutogradContext, AutogradFunction, Gradients
 
 
-class _SiLU(Function):
+class _SiLU(AutogradFunction):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Values."""
+    def forward(ctx: AutogradContext, x: Tensor) -> Tensor:
+        """Compute the values."""
         ctx.save_for_backward(x)
         return nn.functional.silu(x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """The chain rule, differentiable once more."""
-        return _SlopeOfSiLU.apply(gradients[0], *ctx.saved_tensors)  # type: ignore[no-untyped-call]
+    def backward(ctx: AutogradContext, *gradients: Tensor) -> Tensor:
+        """Apply the chain rule, by a function that can be differentiated once more."""
+        slope: Tensor = _SlopeOfSiLU.apply(gradients[0], *ctx.saved_tensors)
+        return slope
 
 
-class _SlopeOfSiLU(Function):
+class _SlopeOfSiLU(AutogradFunction):
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, x: Tensor) -> Tensor:
-        """A gradient times the slope at x."""
+    def forward(ctx: AutogradContext, gradient: Tensor, x: Tensor) -> Tensor:
+        """Multiply a gradient with the slope of SiLU at x."""
         ctx.save_for_backward(gradient, x)
         slope: Tensor = torch.ops.aten.silu_backward(gradient, x)
         return slope
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, again: Tensor) -> Any:
-        """With s the sigmoid, the second derivative is s (1 - s) (2 + x (1 - 2 s))."""
+    def backward(ctx: AutogradContext, again: Tensor) -> Gradients:
+        """Apply the chain rule; with s the sigmoid, the second derivative of SiLU is s (1 - s) (2 + x (1 - 2 s))."""
         gradient, x = ctx.saved_tensors
         s = x.sigmoid()
         bend = s.mul(-2.0).add_(1.0).mul_(x).add_(2.0).mul_(torch.addcmul(s, s, s, value=-1.0))
@@ -47,13 +48,13 @@ class _SlopeOfSiLU(Function):
 
 
 def silu_second_order(x: Tensor) -> Tensor:
-    """Return SiLU with a fast second derivative, for callers who differentiate its gradient."""
-    out: Tensor = _SiLU.apply(x)  # type: ignore[no-untyped-call]
+    """Return the SiLU of x with a fast second derivative, for callers who differentiate its gradient."""
+    out: Tensor = _SiLU.apply(x)
     return out
 
 
 class MLP(nn.Module):
-    """Apply a trunk of SiLU layers and a linear head that is split into named parameters.
+    """Apply layers with SiLU (the trunk) and one linear layer (the head) whose outputs are split by name.
 
     Parameters
     ----------
@@ -89,10 +90,10 @@ class MLP(nn.Module):
 
     @torch.no_grad()
     def start_linear(self, head: str, n: int) -> None:
-        """Start with the first n outputs of a head equal to the first n inputs, beside what is random.
+        """Set initial weights so that the first n outputs of a head are the first n inputs, plus random contributions.
 
-        Two units of each layer carry a number, since silu(x) - silu(-x) = x: the map is exact, the other units are as
-        they were, and training changes all of them. As many numbers as half of the narrowest layer's units are carried.
+        Two units of each layer carry a number, since silu(x) - silu(-x) = x: the map is exact, other units keep their
+        weights, and training changes all of them. At most half of the narrowest layer's units carry numbers.
 
         Parameters
         ----------
@@ -117,7 +118,7 @@ class MLP(nn.Module):
         ----------
         x : Tensor
         second_order : bool
-            That a gradient will be differentiated again: the same numbers, with less work for the second derivative.
+            Whether a gradient will be differentiated again: then the second derivative, of equal value, costs less.
         """
         return self.after_first(nn.functional.linear(x, *self._layers[0]), second_order=second_order)
 
@@ -127,9 +128,9 @@ class MLP(nn.Module):
         return cast(nn.Linear, self.trunk[0])
 
     def after_first(self, x: Tensor, *, second_order: bool = False) -> dict[str, Tensor]:
-        """Return what `forward` returns, from the first layer's outputs before its SiLU, (B, width)."""
+        """Return the outputs of `forward` from those of the first layer before its SiLU, (B, width)."""
         silu = silu_second_order if second_order else nn.functional.silu
-        for weight, bias in self._layers[1:]:  # a module's call would cost 10 us more
+        for weight, bias in self._layers[1:]:  # calling the module would take 10 us more
             x = nn.functional.linear(silu(x), weight, bias)
         if len(self.sizes) == 1:
             return dict.fromkeys(self.sizes, x)

@@ -1,7 +1,7 @@
-"""The grammar of latent spaces' names.
+"""Parsing the names of latent spaces.
 
-Of products, "h2,s2:0.5,e2" is a hyperbolic plane, a sphere of curvature 0.5 and a plane; of compact manifolds,
-"torus:2" is the product of two circles.
+The signature "h2,s2:0.5,e2" of a product is a hyperbolic plane, a sphere of curvature 0.5 and a plane; the compact
+manifold "torus:2" is the product of two circles.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from trajvae.errors import OptionError
 
 SIGNS = {"h": -1.0, "s": 1.0, "e": 0.0}
-LARGEST = 20.0  # |K|; a hyperboloid's coordinates overflow beyond it, a sphere is smaller than its prior
+LARGEST = 20.0  # |K|; beyond it coordinates of a hyperboloid overflow, and a sphere is smaller than the prior
 MOST_FACTORS = 100
 _FACTOR = re.compile(r"([hse])([1-9]\d{0,4})(?::([0-9.eE+-]+))?")
 
 
 @dataclass(frozen=True)
 class FactorSpec:
-    """Hold one factor of a signature: letter, dimension, and its curvature if that is fixed."""
+    """Hold one factor of a signature: its letter, its dimension, and its curvature if that is fixed."""
 
     letter: str
     dim: int
@@ -27,7 +27,7 @@ class FactorSpec:
 
     @property
     def name(self) -> str:
-        """Letter and dimension, as in the signature."""
+        """Name of the factor: letter and dimension, as in the signature."""
         return f"{self.letter}{self.dim}"
 
 
@@ -37,7 +37,7 @@ def parse_signature(text: str) -> list[FactorSpec]:
     Raises
     ------
     OptionError
-        Not of that grammar, or a curvature of the wrong sign.
+        The text is not a signature, or a curvature has the wrong sign.
     """
     out = []
     if text.count(",") >= MOST_FACTORS:
@@ -52,15 +52,15 @@ def parse_signature(text: str) -> list[FactorSpec]:
 
 
 def _curvature(text: str, letter: str, given: str) -> float:
-    """A curvature as it was given: of the letter's sign, or without a sign."""
+    """Return the curvature of a factor, which a text gives with the letter's sign or without a sign."""
     try:
         value = float(given)
     except ValueError as error:
-        raise OptionError(f"signature '{text}': '{given}' is no number") from error
+        raise OptionError(f"signature '{text}': '{given}' is not a number") from error
     wrong = (value < 0 and letter != "h") or (given.startswith("+") and letter == "h")
     if letter == "e" or wrong or not 0.0 < abs(value) <= LARGEST:
         raise OptionError(
-            f"signature '{text}': '{given}' is no curvature of a factor '{letter}': wanted a number up to "
+            f"signature '{text}': '{given}' is not a curvature of a factor '{letter}': wanted a number up to "
             f"{LARGEST:g} for h and s (the prior's width is 1), none for e"
         )
     return abs(value) * SIGNS[letter]
@@ -68,7 +68,7 @@ def _curvature(text: str, letter: str, given: str) -> float:
 
 @dataclass(frozen=True)
 class ManifoldSpec:
-    """Hold a compact manifold by name: its kind, and its dimension where the name says it."""
+    """Hold what the name of a compact manifold gives: its kind, and its dimension if the name has one."""
 
     kind: str
     dim: int | None
@@ -80,7 +80,7 @@ def parse_manifold(text: str) -> ManifoldSpec:
     Raises
     ------
     OptionError
-        Not of that grammar.
+        The text is not the name of a manifold.
     """
     kind, _, rest = text.strip().partition(":")
     fixed = {"circle": 1, "so3": 3}

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AnyArray = NDArray[Any]  # of numbers, truth values or text
+AnyType = np.dtype[Any]  # the type of its elements
 Floats = NDArray[np.floating[Any]]  # of float32 or float64
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -18,3 +19,4 @@ Bool = NDArray[np.bool_]
 Text = NDArray[np.str_]
 
 JSON: TypeAlias = Mapping[str, "JSON"] | Sequence["JSON"] | str | int | float | bool | None
+JSONObject: TypeAlias = dict[str, Any]  # an object of JSON, whose keys are known where it is made

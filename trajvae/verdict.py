@@ -1,7 +1,7 @@
-"""Whether a model, or what was made with it, can be used: a judgement in words, with reasons and a next step for each.
+"""Verdicts: whether a model, or a result of it, can be used, with reasons and a next step for each.
 
-Each reason is found from figures that are measured anyway; the limits are stated beside it. A judgement is the worst of
-its reasons: `good` without any, `usable with care`, or `not usable`.
+Each reason follows from a figure that exceeds a limit; both are part of its text. A verdict is the worst of its
+reasons: `usable with care` or `not usable`; without a reason it is `good`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from trajvae.typing import JSON
 
+from trajvae.errors import DAMAGED
+
 GOOD, CARE, UNUSABLE = "good", "usable with care", "not usable"
 _RANKS = (GOOD, CARE, UNUSABLE)
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Hold one reason not to trust something.
+    """Hold one reason not to trust a model or a result.
 
     Attributes
     ----------
@@ -41,13 +43,13 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Hold a judgement with its reasons, worst first."""
+    """Hold the reasons of a verdict, worst first."""
 
     reasons: tuple[Reason, ...] = ()
 
     @property
     def verdict(self) -> str:
-        """Word of the judgement: `good`, `usable with care` or `not usable`."""
+        """The verdict in words: `good`, `usable with care` or `not usable`."""
         return max((r.severity for r in self.reasons), key=_RANKS.index, default=GOOD)
 
     def to_json(self) -> dict[str, JSON]:
@@ -71,7 +73,7 @@ class Verdict:
         return found
 
     def lines(self) -> list[str]:
-        """Return the judgement for people, a line for each reason."""
+        """Return the verdict as text, with a line for each reason."""
         return [f"verdict: {self.verdict}", *(f"  - {r.text}; next: {r.step}" for r in self.reasons)]
 
 
@@ -82,13 +84,13 @@ def judged(*found: Reason | None) -> Verdict:
 
 
 def verdict_of(figures: Mapping[str, Any]) -> list[str]:
-    """Return the lines of a verdict that stands in figures as JSON, none where there is none.
+    """Return the lines of the verdict in figures that were read from JSON; no lines if they have no verdict.
 
-    Figures may come from a file of anyone: of what is no verdict, one line says so.
+    Figures may come from a file of anyone: for a damaged verdict the line says so.
     """
     if "verdict" not in figures:
         return []
     try:
         return Verdict.from_json(figures).lines()
-    except (KeyError, TypeError, ValueError):
+    except DAMAGED:
         return ["verdict: damaged, by what the file says"]

@@ -24,7 +24,7 @@ REFUSED = {  # a line, its exit code, and what the message names
     "embed.h5 -o nowhere/figure.png": (1, "nowhere"),
     "input.png -f": (1, "is read by this command"),
     "nothing.h5": (1, "no file 'nothing.h5'"),
-    "text.h5": (1, "no readable HDF5"),
+    "text.h5": (1, "not a readable HDF5"),
     "cut.h5": (1, "cut.h5"),
     "bare.h5": (1, "damaged or incomplete"),
     "embed.h5 --temperature 0": (2, "temperature"),

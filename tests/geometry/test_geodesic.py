@@ -11,7 +11,7 @@ from torch import Tensor
 from trajvae.errors import OptionError
 from trajvae.geometry import ConstantCurvature
 from trajvae.geometry.curves import CURVES, NeuralCurve, NodeCurve, equal_times, make_curve
-from trajvae.geometry.geodesic import GeodesicOptions, Problem, bend, geodesic
+from trajvae.geometry.geodesic import CurveMeasure, GeodesicOptions, geodesic, minimise
 from trajvae.geometry.metric import Pullback
 
 from helpers import on_sphere
@@ -35,7 +35,7 @@ def _line(a: Tensor, b: Tensor, n: int = 12) -> Tensor:
 @every_curve
 def test_sphere_by_pullback_of_its_embedding(kind: str) -> None:
     """T8: the great circle's length within 1 %, from the straight line in angles, and never longer than it."""
-    problem, line = Problem(Pullback(on_sphere)), _line(START, END)
+    problem, line = CurveMeasure(Pullback(on_sphere)), _line(START, END)
     ends = on_sphere(torch.stack([START, END])) / 2.0
     exact = 2.0 * float(torch.acos(ends[0] @ ends[1]))
     found = geodesic(problem, line, line, frames=40, kind=kind)
@@ -51,7 +51,7 @@ def test_half_plane(kind: str) -> None:
     a, b = torch.tensor([-1.0, 0.5], dtype=torch.float64), torch.tensor([1.5, 0.8], dtype=torch.float64)
     exact = math.acosh(1.0 + float((a - b).square().sum()) / (2 * 0.5 * 0.8))
     line = _line(a, b)
-    found = geodesic(Problem(HalfPlane()), line, line, kind=kind)
+    found = geodesic(CurveMeasure(HalfPlane()), line, line, kind=kind)
     assert exact * (1 - 1e-6) <= found.length <= 1.01 * exact
     assert found.straight_length > 1.1 * exact
     centre = float((b.square().sum() - a.square().sum()) / (2 * (b[0] - a[0])))
@@ -70,7 +70,7 @@ def test_on_curved_spaces(curvature: float) -> None:
             return v[:, 1:].square().sum(dim=-1) + v[:, 0].square() / curvature
 
     line = _line(ends[0], ends[1])
-    found = geodesic(Problem(Own(), space.project), line, line)
+    found = geodesic(CurveMeasure(Own(), space.project), line, line)
     assert found.length == pytest.approx(float(space.distance(ends[0], ends[1])), rel=1e-3)
     constraint = found.points[:, 0].square() + curvature * found.points[:, 1:].square().sum(dim=-1)
     torch.testing.assert_close(constraint, torch.ones_like(constraint))
@@ -78,7 +78,7 @@ def test_on_curved_spaces(curvature: float) -> None:
 
 def test_points_come_at_equal_distances() -> None:
     """Steps of the result are equally long in the metric."""
-    problem, line = Problem(Pullback(on_sphere)), _line(START, END)
+    problem, line = CurveMeasure(Pullback(on_sphere)), _line(START, END)
     found = geodesic(problem, line, line, frames=30)
     steps = (on_sphere(found.points)[1:] - on_sphere(found.points)[:-1]).norm(dim=-1)
     assert float(steps.max() / steps.min()) < 1.01
@@ -89,7 +89,7 @@ def test_length_is_integrated_not_summed_over_chords() -> None:
     """A half circle through 4 straight pieces of time: its length is pi, that of three chords 3."""
 
     nodes = torch.tensor([[0.0], [1 / 3], [2 / 3], [1.0]], dtype=torch.float64)
-    problem = Problem(Pullback(lambda x: torch.cat([(math.pi * x).cos(), (math.pi * x).sin()], dim=-1)))
+    problem = CurveMeasure(Pullback(lambda x: torch.cat([(math.pi * x).cos(), (math.pi * x).sin()], dim=-1)))
     assert problem.length(NodeCurve(nodes, 1), nodes) == pytest.approx(math.pi, rel=1e-6)
 
 
@@ -107,7 +107,7 @@ def test_velocity_equals_finite_differences(kind: str) -> None:
 def test_ends_are_exact(kind: str) -> None:
     """Before and after bending; also where a coordinate of both ends is equal."""
     a, b = torch.tensor([0.4, 1.0], dtype=torch.float64), torch.tensor([0.4, 2.0], dtype=torch.float64)
-    curve = bend(Problem(HalfPlane()), make_curve(kind, _line(a, b)), a, GeodesicOptions(steps=20))
+    curve = minimise(CurveMeasure(HalfPlane()), make_curve(kind, _line(a, b)), a, GeodesicOptions(steps=20))
     torch.testing.assert_close(curve(torch.tensor([0.0, 1.0], dtype=torch.float64)), torch.stack([a, b]))
 
 
@@ -116,9 +116,9 @@ def test_a_network_of_the_user_s_own() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(1, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)).double()
     curve = NeuralCurve(START, END, net)
     torch.testing.assert_close(curve(torch.tensor([0.0, 1.0], dtype=torch.float64)), torch.stack([START, END]))
-    problem = Problem(Pullback(on_sphere))
+    problem = CurveMeasure(Pullback(on_sphere))
     before = problem.length(curve, START)
-    assert problem.length(bend(problem, curve, START, GeodesicOptions(steps=100, of="length")), START) < before
+    assert problem.length(minimise(problem, curve, START, GeodesicOptions(steps=100, of="length")), START) < before
 
 
 def test_equal_times_spread_points_along_a_polygon() -> None:
@@ -131,5 +131,5 @@ def test_wrong_names_are_refused() -> None:
     """Of curves, and of what is minimised."""
     with pytest.raises(OptionError, match="spline, discrete, neural"):
         make_curve("bezier", _line(START, END))
-    with pytest.raises(OptionError, match="energy or length"):
+    with pytest.raises(OptionError, match="there are energy, length"):
         GeodesicOptions(of="time")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trajvae.geometry.metric import CentroidMetric, Dense, KernelDensity, Pullback, spacing
+from trajvae.geometry.metric import CentroidMetric, DensityWeighted, KernelDensity, Pullback, spacing
 
 from helpers import normal_numbers, on_sphere
 
@@ -67,7 +67,7 @@ def test_posterior_factors_give_the_posterior_precision() -> None:
 
 
 def test_density_counts_neighbours_and_lengthens_empty_space() -> None:
-    """One at a lonely point, none far off; `Dense` divides by 1 - exp(-density) + floor."""
+    """One at a lonely point, none far off; `DensityWeighted` divides by 1 - exp(-density) + floor."""
     points = torch.tensor([[0.0, 0.0], [50.0, 0.0]], dtype=torch.float64)
     density = KernelDensity(points, 2.0)
     z = torch.tensor([[0.0, 0.0], [2.0, 0.0], [25.0, 0.0]], dtype=torch.float64)
@@ -75,7 +75,7 @@ def test_density_counts_neighbours_and_lengthens_empty_space() -> None:
     torch.testing.assert_close(density(z), expected, rtol=1e-8, atol=1e-12)
     v = normal_numbers(3, 2)
     plain = Pullback(lambda x: x)
-    longer = Dense(plain, density, 0.03).square(z, v)
+    longer = DensityWeighted(plain, density, 0.03).square(z, v)
     torch.testing.assert_close(longer, plain.square(z, v) / (1.03 - torch.exp(-expected)), rtol=1e-8, atol=1e-12)
 
 

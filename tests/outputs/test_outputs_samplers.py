@@ -67,7 +67,7 @@ def test_the_metric_sampler_has_the_density_it_claims(flowing: Model) -> None:
 
 def test_wrong_samplers_are_refused(tiny_model: Model, chain: AnyArray) -> None:
     """A name that is none; a metric on a curved space."""
-    with pytest.raises(OptionError, match=r"no sampler 'gibbs'.*auto, prior, aggregate, metric"):
+    with pytest.raises(OptionError, match=r"no sampler 'gibbs'.*prior, aggregate, metric.*auto"):
         tiny_model.generate(3, sampler="gibbs")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -131,9 +131,9 @@ def test_names_are_no_formulas(made: dict[str, Any], tmp_path: Path) -> None:
 
 def test_unknown_names_are_told(made: dict[str, Any]) -> None:
     """Errors that list what there is; conformations of no optimisation have no curve."""
-    with pytest.raises(OptionError, match="no observable 'sasa': there are"):
+    with pytest.raises(OptionError, match="no observable 'sasa'; there are"):
         plots.marginal(made["marginals.h5"], "sasa")
-    with pytest.raises(OptionError, match="no observable 'sasa': there are rg"):
+    with pytest.raises(OptionError, match="no observable 'sasa'; there are rg"):
         plots.distribution(made["generate.h5md"], "sasa")
     with pytest.raises(OptionError, match="of no optimisation"):
         plots.optimisation(made["generate.h5md"])

@@ -109,7 +109,7 @@ def test_what_the_file_holds_comes_first(tmp_path: Path) -> None:
     """Its observables and its time; a name that is none is told with those that are."""
     assert colour_of(points(5), "rg").label == "radius of gyration (Å)"
     assert colour_of(points(5), "time").values.tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(OptionError, match="no observable 'sasa': there are frame_jump, rg, rmsd, time, trajectory"):
+    with pytest.raises(OptionError, match="no observable 'sasa'; there are frame_jump, rg, rmsd, time, trajectory"):
         colour_of(points(5), "sasa")
     with pytest.raises(ReadError, match="no file"):
         colour_of(points(5), "nowhere.csv:2")

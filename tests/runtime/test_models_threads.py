@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from trajvae.runtime.threads import in_order
+from trajvae.runtime.threads import map_in_order
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -21,8 +21,8 @@ def test_results_come_in_the_order_of_the_items(workers: int) -> None:
         gate.set()
         return k * k
 
-    assert list(in_order(slow, range(20), workers)) == [k * k for k in range(20)]
-    assert list(in_order(slow, [], workers)) == []
+    assert list(map_in_order(slow, range(20), workers)) == [k * k for k in range(20)]
+    assert list(map_in_order(slow, [], workers)) == []
 
 
 @pytest.mark.parametrize(("workers", "ahead"), [(1, 1), (2, 4), (3, 6)])
@@ -35,7 +35,7 @@ def test_items_are_taken_as_late_as_possible(workers: int, ahead: int) -> None:
             taken.append(k)
             yield k
 
-    found = in_order(str, items(), workers)
+    found = map_in_order(str, items(), workers)
     for k in range(3):
         assert next(found) == str(k)
         assert len(taken) <= k + ahead
@@ -53,7 +53,7 @@ def test_an_error_is_raised_in_its_place(workers: int) -> None:
             raise ValueError("three")
         return k
 
-    found = in_order(picky, range(10), workers)
+    found = map_in_order(picky, range(10), workers)
     assert [next(found) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(found)

@@ -237,7 +237,7 @@ def test_arrays_larger_than_a_piece_are_compared_in_pieces(tmp_path: Path, monke
     """Row by row where rows are long; and arrays of another byte order have the checksum of their numbers."""
     value = np.arange(600.0).reshape(20, 30)
     write_table(tmp_path / "t.h5", HEADER, extra={"x": value, "y": value.astype(">f4")})
-    monkeypatch.setattr("trajvae.store.checksums._PIECE", 1000)
+    monkeypatch.setattr("trajvae.store.crc32._BYTES_AT_ONCE", 1000)
     assert describe(tmp_path / "t.h5")["verified"]
     with h5py.File(tmp_path / "t.h5", "r+") as file:
         file["trajvae/x"][19, 29] = 0.0

@@ -40,7 +40,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="damaged"):
         read_contents(path)
     path.write_bytes(b"no HDF5")
-    with pytest.raises(ReadError, match="no readable HDF5"):
+    with pytest.raises(ReadError, match="not a readable HDF5"):
         read_contents(path)
 
 

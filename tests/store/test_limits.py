@@ -9,7 +9,7 @@ from h5py import h5d, h5p, h5s, h5t, h5z
 
 from trajvae.errors import ReadError
 from trajvae.store import Header, Quantity, describe, read_table, write_table
-from trajvae.store.untrusted_hdf5 import LEAST_ROOM, check_heaps, expansion_limit
+from trajvae.store.untrusted_hdf5 import LEAST_LIMIT, check_heaps, expansion_limit_of_size
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ ATTACKS = {
     "a packed trillion": (lambda f: f.create_dataset("x", (10**12,), "f8", compression="gzip"), "would expand"),
     "rows without bytes": (lambda f: f.create_dataset("x", (2**31, 2**31, 2), "f8", chunks=True), "would expand"),
     "a chunk of 4 GB": (lambda f: low_level(f, (10,), (2**29 - 1,), ()), "chunks of more than"),
-    "a plugin's filter": (lambda f: low_level(f, (10,), (10,), (32015,)), "a filter of others, number 32015"),
-    "a filter of no use": (lambda f: f.create_dataset("x", (9,), "i4", scaleoffset=3), "a filter of others, number 6"),
-    "a type of its own": (lambda f: f.__setitem__("x", np.dtype("f8")), "no group and no array"),
+    "a plugin's filter": (lambda f: low_level(f, (10,), (10,), (32015,)), "packed by filter 32015"),
+    "a filter of no use": (lambda f: f.create_dataset("x", (9,), "i4", scaleoffset=3), "packed by filter 6"),
+    "a type of its own": (lambda f: f.__setitem__("x", np.dtype("f8")), "neither a group nor an array"),
     "data of such a type": (
         lambda f: [f.__setitem__("t", np.dtype("f8")), f.create_dataset("a", (3,), f["t"]), f.move("t", "z")],
         "neither numbers nor text",
@@ -69,8 +69,8 @@ ATTACKS = {
     "complex numbers": (lambda f: f.create_dataset("x", (2,), "c16"), "neither numbers nor text"),
     "numbers of 16 bytes": (lambda f: f.create_dataset("x", (2,), "g"), "neither numbers nor text"),
     "nine dimensions": (lambda f: f.create_dataset("x", (1,) * 9, "f8"), "more than 8 dimensions"),
-    "a group twice": (lambda f: f.__setitem__("trajvae/again", f["observables"]), "groups form no tree"),
-    "diamonds": (diamonds, "groups form no tree"),
+    "a group twice": (lambda f: f.__setitem__("trajvae/again", f["observables"]), "groups do not form a tree"),
+    "diamonds": (diamonds, "groups do not form a tree"),
     "groups in groups": (lambda f: f.create_group("/".join("x" * 20)), "too deep"),
     "one long text": (one_long_text, "would expand"),
     "many texts beside data": (lambda f: f.attrs.__setitem__("x", ["a"] * 9), "too large"),
@@ -139,8 +139,8 @@ def test_heaps_are_found_wherever_they_begin(tmp_path, before):
 
 def test_room_grows_with_the_file():
     """What is not packed always fits, however large."""
-    assert expansion_limit(0) == LEAST_ROOM
-    assert all(expansion_limit(size) >= size for size in (10**3, 10**6, 10**9, 10**13))
+    assert expansion_limit_of_size(0) == LEAST_LIMIT
+    assert all(expansion_limit_of_size(size) >= size for size in (10**3, 10**6, 10**9, 10**13))
 
 
 def test_a_packed_copy_is_read(path, tmp_path):

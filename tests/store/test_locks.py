@@ -133,7 +133,7 @@ def test_another_machine_that_is_silent_is_dead(tmp_path: Path) -> None:
 
 def test_one_that_was_taken_to_be_dead_writes_nothing(tmp_path: Path) -> None:
     """Its lock is another's when it wakes up."""
-    with pytest.raises(OutputError, match="another one took its place"):
+    with pytest.raises(OutputError, match="another process took it"):
         with hold_outputs([tmp_path / "a.h5"]) as (lock,), whole_files(tmp_path / "a.h5", force=True) as (part,):
             part.write_text("late")
             lock.path.unlink()

@@ -12,7 +12,8 @@ import pytest
 from trajvae import __version__
 from trajvae.errors import ReadError
 from trajvae.store import Header, Quantity, describe
-from trajvae.store.schema import SCHEMA, open_file, read_header, read_tree, write_header, write_tree
+from trajvae.store.opening import open_file
+from trajvae.store.schema import SCHEMA, read_header, read_tree, write_header, write_tree
 
 TREE = {
     "floats": np.linspace(0, 1, 7, dtype=np.float32).reshape(7, 1),
@@ -210,7 +211,7 @@ def test_nothing_but_garbage_is_an_error(tmp_path):
     for number, content in enumerate((np.random.default_rng(0).bytes(5000), b"PK\x03\x04 text", b"")):
         path = tmp_path / f"{number}.h5"
         path.write_bytes(content)
-        check_refused(path, "no readable HDF5")
+        check_refused(path, "not a readable HDF5")
 
 
 def test_the_recursion_limit_is_no_way_in(tmp_path):

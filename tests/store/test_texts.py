@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from trajvae.errors import ReadError
-from trajvae.store.schema import open_hdf5
+from trajvae.store.opening import open_hdf5
 from trajvae.store.untrusted_hdf5 import check_contents
 
 LONG = "a text of some length"

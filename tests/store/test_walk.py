@@ -11,9 +11,9 @@ from h5py import h5d, h5p, h5s, h5t
 
 from trajvae.errors import ReadError
 from trajvae.store import Header, Quantity, describe, read_table, write_table
-from trajvae.store.disk_usage import data_parts, stored_size
-from trajvae.store.name_walk import places
-from trajvae.store.untrusted_hdf5 import LEAST_ROOM, check_contents, check_heaps
+from trajvae.store.disk_usage import data_parts, size_on_disk
+from trajvae.store.name_walk import walk_names
+from trajvae.store.untrusted_hdf5 import LEAST_LIMIT, check_contents, check_heaps
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def many_links(file):
 
 def links_to_packed_numbers(file):
     """Forty names of an array that has no bytes in the file."""
-    one = file.create_dataset("trajvae/z", (LEAST_ROOM // 80,), "f8", compression="gzip")
+    one = file.create_dataset("trajvae/z", (LEAST_LIMIT // 80,), "f8", compression="gzip")
     for k in range(40):
         file[f"trajvae/z{k}"] = one
 
@@ -90,9 +90,9 @@ ATTACKS = {
     "a soft link": (lambda f: f.__setitem__("x", h5py.SoftLink("/trajvae")), "leads elsewhere"),
     "a link to nowhere": (lambda f: f.__setitem__("x", h5py.SoftLink("/none")), "leads elsewhere"),
     "a link to another file": (lambda f: f.__setitem__("x", h5py.ExternalLink("/etc/passwd", "/")), "leads elsewhere"),
-    "a circle": (lambda f: f.__setitem__("trajvae/x", f["/"]), "no tree"),
+    "a circle": (lambda f: f.__setitem__("trajvae/x", f["/"]), "do not form a tree"),
     "an array without a shape": (lambda f: f.create_dataset("x", data=h5py.Empty("f8")), "without a shape"),
-    "fixed text that grows": (lambda f: f.create_dataset("x", (LEAST_ROOM // 400,), "S100", chunks=True), "expand"),
+    "fixed text that grows": (lambda f: f.create_dataset("x", (LEAST_LIMIT // 400,), "S100", chunks=True), "expand"),
 }
 
 
@@ -119,9 +119,9 @@ def test_heaps_in_each_other(tmp_path):
 def test_holes_take_no_room_and_give_none(path):
     """A file that is a gigabyte long by a hole may not expand to 16 of them, and the hole is not read."""
     with h5py.File(path, "r+") as file:
-        file.create_dataset("x", (2 * LEAST_ROOM // 8,), "f8", chunks=True)
+        file.create_dataset("x", (2 * LEAST_LIMIT // 8,), "f8", chunks=True)
     os.truncate(path, 2**30)
-    assert stored_size(path) < 2**20
+    assert size_on_disk(path) < 2**20
     with pytest.raises(ReadError, match="would expand"):
         describe(path)
     os.truncate(path, 2**40)
@@ -138,9 +138,9 @@ def test_parts_between_holes(tmp_path):
     with (tmp_path / "x").open("rb", buffering=0) as file:
         parts = list(data_parts(file.fileno()))
     assert [begin for begin, _ in parts] in ([0, 2**22, 2**24], [0])
-    assert stored_size(tmp_path / "x") in (3 * 2**16, 2**26)
+    assert size_on_disk(tmp_path / "x") in (3 * 2**16, 2**26)
     (tmp_path / "x").write_bytes(b"")
-    assert stored_size(tmp_path / "x") == 0
+    assert size_on_disk(tmp_path / "x") == 0
 
 
 def test_marginals_of_many_observables_are_read(tmp_path):
@@ -155,7 +155,7 @@ def test_marginals_of_many_observables_are_read(tmp_path):
         more = file.create_group("more")
         for k in range(4000):
             more[f"{k}"] = file["marginals/o0/edges"]
-        found = list(places(file, path))
+        found = list(walk_names(file, path))
         check_contents(file, path)
     assert len(found) == 3 * count + 4000 + 7
     assert sum(place.item is None for place in found) == 4000

@@ -96,7 +96,9 @@ def test_room_on_the_disk_is_taken_at_once(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
-        with pytest.raises(OutputError, match=r"no file of features in .*: the file would be larger than allowed"):
+        with pytest.raises(
+            OutputError, match=r"cannot create a file of features in .*: the file would be larger than allowed"
+        ):
             MappedRows(10_000, 10, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

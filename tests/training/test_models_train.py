@@ -20,8 +20,15 @@ from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.models.vae import VAE
 from trajvae.runtime.threads import small_work
 from trajvae.training.batches import InMemoryBatches
-from trajvae.training.evaluation import look
-from trajvae.training.schedule import Schedule, default_batch, default_decay, default_epochs, default_patience
+from trajvae.training.evaluation import evaluate
+from trajvae.training.schedule import (
+    Schedule,
+    default_batch,
+    default_decay,
+    default_epochs,
+    default_patience,
+    learning_rate_share,
+)
 from trajvae.training.state import Snapshot
 from trajvae.training.trainer import Trainer
 
@@ -83,11 +90,11 @@ def test_one_seed_gives_the_same_bits(likelihood: str) -> None:
 def test_a_look_is_deterministic() -> None:
     """Two calls with one seed agree to the bit; another seed draws other noise."""
     vae, data = _setup()
-    first, kl, misfit, _ = look(vae, data, 0)
-    again, kl_again, misfit_again, _ = look(vae, data, 0)
+    first, kl, misfit, _ = evaluate(vae, data, 0)
+    again, kl_again, misfit_again, _ = evaluate(vae, data, 0)
     assert (first, misfit) == (again, misfit_again)
     assert torch.equal(kl, kl_again)
-    assert first != look(vae, data, 1).elbo
+    assert first != evaluate(vae, data, 1).elbo
 
 
 def test_a_look_is_the_mean_over_draws_and_frames() -> None:
@@ -96,12 +103,12 @@ def test_a_look_is_the_mean_over_draws_and_frames() -> None:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         terms = [vae.terms(data.validation_inputs, data.validation_targets, generator) for _ in range(4)]
-    elbo, kl, misfit, penalty = look(vae, data, 3)
+    elbo, kl, misfit, penalty = evaluate(vae, data, 3)
     assert elbo == pytest.approx(float(torch.stack([t.elbo() for t in terms]).double().mean()), rel=1e-6)
     torch.testing.assert_close(kl, terms[0].kl.mean(dim=0))
     square = torch.stack([t.residual for t in terms]).double().square().mean() / vae.likelihood.sigma**2
     assert misfit == pytest.approx(float(square), rel=1e-6) and penalty == 0.0
-    known = look(vae, data, 3, regulariser=lambda vae, terms: terms.kl.sum(dim=1).mean())
+    known = evaluate(vae, data, 3, regulariser=lambda vae, terms: terms.kl.sum(dim=1).mean())
     assert known.penalty == pytest.approx(float(kl.sum())) and known.score == known.elbo - known.penalty
 
 
@@ -136,7 +143,7 @@ def test_a_large_beta_lowers_the_kl() -> None:
     for beta in (0.1, 20.0):
         vae, data = _setup()
         Trainer(vae, data, Schedule(40, 16, beta=beta, patience=10**6)).run()
-        found[beta] = float(look(vae, data, 0).kl.sum())
+        found[beta] = float(evaluate(vae, data, 0).kl.sum())
     assert found[20.0] < 0.5 * found[0.1]
 
 
@@ -144,7 +151,7 @@ def test_the_rate_rises_and_falls() -> None:
     """Over a twentieth of the steps up to the highest, then down to a hundredth of it."""
     vae, data = _setup()
     trainer = Trainer(vae, data, Schedule(100, 60, learning_rate=1.0))
-    rates = [trainer._rate(step) for step in range(trainer.total + 1)]
+    rates = [learning_rate_share(step, trainer.total) for step in range(trainer.total + 1)]
     top = int(np.argmax(rates))
     assert top in (trainer.total // 20 - 1, trainer.total // 20)
     assert max(rates) == pytest.approx(1.0)
@@ -183,7 +190,7 @@ def test_the_best_weights_are_kept() -> None:
     schedule = Schedule(400, 16, learning_rate=0.02, patience=10**6, weight_decay=0.0)
     trainer = Trainer(vae, data, schedule)
     found = np.asarray(trainer.run().held_out_elbo)
-    assert look(vae, data, schedule.seed).elbo >= found.max() - 1e-9
+    assert evaluate(vae, data, schedule.seed).elbo >= found.max() - 1e-9
     assert trainer.best_epoch == trainer.history.epoch[int(found.argmax())]
     assert found[-1] < found.max()  # the last epoch was not the best: keeping mattered
 
@@ -217,15 +224,15 @@ def test_the_covariance_of_few_frames_is_that_of_frames_not_trained_on() -> None
     trainer = Trainer(vae, data, Schedule(300, 16, patience=10**6))
     history = trainer.run()
     assert history.inflation[0] == 1.0 and max(history.inflation) > 1.3
-    assert look(vae, data, 7).misfit == pytest.approx(1.0, abs=0.15)
+    assert evaluate(vae, data, 7).misfit == pytest.approx(1.0, abs=0.15)
 
 
 def test_training_raises_the_elbo() -> None:
     """The held-out ELBO ends far above where it began."""
     vae, data = _setup()
-    before = look(vae, data, 0).elbo
+    before = evaluate(vae, data, 0).elbo
     Trainer(vae, data, Schedule(30, 16)).run()
-    after = look(vae, data, 0).elbo
+    after = evaluate(vae, data, 0).elbo
     assert after > before + 1.0
 
 

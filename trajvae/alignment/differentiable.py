@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import ModelError
+from trajvae.torch_types import LinAlgError
 
 NO_STRUCTURE = "what the model makes is no structure: its weights are damaged, or these frames unlike those it learned"
 _STEPS = 2  # derivatives to third order
@@ -58,7 +59,7 @@ def _space(covariance: Tensor) -> Tensor:
     """The optimal rotation for rows, (B, 3, 3)."""
     try:
         u, _, vt = torch.linalg.svd(covariance.detach())
-    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+    except LinAlgError as error:
         raise ModelError(NO_STRUCTURE) from error
     sign = torch.sign(torch.linalg.det(u @ vt))
     flip = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)

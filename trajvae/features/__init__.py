@@ -1,11 +1,11 @@
 """Coordinates in which frames are modelled. A new kind is one class here and one line in `FEATURES`."""
 
 from trajvae.alignment.differentiable import NO_STRUCTURE
-from trajvae.errors import OptionError
 from trajvae.features.base import LEAST_FLOOR, Features, FeatureSizes, FittingData
 from trajvae.features.cartesian import ShapeSpace
 from trajvae.features.internal import Internal
 from trajvae.features.principal_baseline import PrincipalBaseline
+from trajvae.lookup import choose
 
 FEATURES: dict[str, type[Features]] = {"cartesian": ShapeSpace, "internal": Internal}
 
@@ -18,9 +18,7 @@ def features_of(kind: str) -> type[Features]:
     OptionError
         There is no such kind.
     """
-    if kind not in FEATURES:
-        raise OptionError(f"no features '{kind}'; there are {', '.join(FEATURES)} and, for training, auto")
-    return FEATURES[kind]
+    return choose(kind, FEATURES, "features", also=" and, for training, auto")
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Mathematics of curved spaces, in pure torch."""
+"""Geometry of curved spaces in torch: manifolds, distributions on them, metrics and geodesics."""
 
 from trajvae.geometry.distributions import PowerSpherical, SphereUniform, VonMisesFisher, WrappedNormal
 from trajvae.geometry.manifolds import ConstantCurvature

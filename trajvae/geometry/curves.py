@@ -1,27 +1,25 @@
-"""Curves between two points: splines and polygons through nodes, and networks of the time."""
+"""Curves between two points: splines and polygons through nodes, and neural networks."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import scipy
 import torch
 from torch import Tensor, nn
 
-from trajvae.errors import OptionError
+from trajvae.lookup import check_choice
+from trajvae.torch_types import directional_derivative
 from trajvae.typing import Float64
 
 CURVES = ("spline", "discrete", "neural")
 
 
 class Curve(nn.Module):
-    """Map times (T,) in [0, 1] to points (T, ambient); `start` and `end` are met exactly."""
+    """Map times (T,) in [0, 1] to points (T, ambient), with exact end points."""
 
     def velocity(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return points (T, ambient) and their derivatives by time (T, ambient), by forward-mode differentiation."""
-        moved: Any = torch.func.jvp(self, (t,), (torch.ones_like(t),))
-        return moved[0], moved[1]
+        return directional_derivative(self, t, torch.ones_like(t))
 
 
 class NodeCurve(Curve):
@@ -30,8 +28,9 @@ class NodeCurve(Curve):
     Parameters
     ----------
     nodes : Tensor, shape (M, ambient)
-        M >= 4; the first and the last stay.
+        The nodes, M >= 4; the first and the last are fixed.
     order : {1, 3}
+        Degree of the pieces: 1 for a polygon, 3 for a spline.
     """
 
     ends: Tensor
@@ -41,20 +40,21 @@ class NodeCurve(Curve):
         self.order, self.count = order, len(nodes)
         self.register_buffer("ends", nodes[[0, -1]].clone())
         self.inner = nn.Parameter(nodes[1:-1].clone())
-        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
+        self._last: tuple[Tensor, Tensor, Tensor] | None = None  # times of the last call, and the basis at them
 
     def _basis(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """What each node contributes to points and velocities, (T, M) each; kept for the next call with these times."""
-        if self._kept is None or self._kept[0] is not t:
+        """Return the weights of each node in points and in velocities, (T, M) each, cached for the same times."""
+        if self._last is None or self._last[0] is not t:
             spline = scipy.interpolate.make_interp_spline(
                 np.linspace(0.0, 1.0, self.count), np.eye(self.count), k=self.order
             )
             times = t.detach().double().cpu().numpy()
             pair = (spline(times), spline.derivative()(times))
-            self._kept = (t, torch.from_numpy(pair[0]).to(t), torch.from_numpy(pair[1]).to(t))
-        return self._kept[1:]
+            self._last = (t, torch.from_numpy(pair[0]).to(t), torch.from_numpy(pair[1]).to(t))
+        return self._last[1:]
 
     def _nodes(self) -> Tensor:
+        """Return all nodes, (M, ambient)."""
         return torch.cat([self.ends[:1], self.inner, self.ends[1:]])
 
     def forward(self, t: Tensor) -> Tensor:
@@ -69,13 +69,13 @@ class NodeCurve(Curve):
 
 
 class NeuralCurve(Curve):
-    """Add a network h of the time to a line: (1 - t) start + t end + t (1 - t) h(t); both ends are exact.
+    """Bend a straight line by a network h of the time: (1 - t) start + t end + t (1 - t) h(t).
 
     Parameters
     ----------
     start, end : Tensor, shape (ambient,)
     network : nn.Module, optional
-        (T, 1) to (T, ambient). By default two SiLU layers of 64.
+        Maps (T, 1) to (T, ambient). By default two SiLU layers of 64 units.
     """
 
     start: Tensor
@@ -95,27 +95,34 @@ class NeuralCurve(Curve):
 
 
 def _network(like: Tensor, seed: int) -> nn.Module:
+    """Return a network of the time whose outputs have the size of a point, and are zero at first."""
     generator = torch.Generator().manual_seed(seed)
     hidden, last = [nn.Linear(1, 64), nn.Linear(64, 64)], nn.Linear(64, len(like))
     for layer in hidden:
         nn.init.normal_(layer.weight, 0.0, layer.in_features**-0.5, generator=generator)
         nn.init.normal_(layer.bias, 0.0, 1.0, generator=generator)
-    nn.init.zeros_(last.weight)  # the straight line
+    nn.init.zeros_(last.weight)  # the curve starts as a straight line
     nn.init.zeros_(last.bias)
     return nn.Sequential(hidden[0], nn.SiLU(), hidden[1], nn.SiLU(), last).to(like)
 
 
 def make_curve(kind: str, path: Tensor, seed: int = 0) -> Curve:
-    """Make a curve whose initial shape is a given path.
+    """Return a curve whose initial shape is a given path.
 
     Parameters
     ----------
     kind : {"spline", "discrete", "neural"}
     path : Tensor, shape (M, ambient)
         Points at equal times; the first and the last are the ends.
+    seed : int
+        Seed of the initial weights of a network.
+
+    Raises
+    ------
+    OptionError
+        The kind of curve is unknown.
     """
-    if kind not in CURVES:
-        raise OptionError(f"a curve is one of {', '.join(CURVES)}, got '{kind}'")
+    check_choice(kind, CURVES, "curve")
     if kind != "neural":
         return NodeCurve(path, 3 if kind == "spline" else 1)
     curve = NeuralCurve(path[0], path[-1], seed=seed)

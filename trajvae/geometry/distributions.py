@@ -1,4 +1,4 @@
-"""All distributions on curved spaces, each a torch `Distribution` with pathwise gradients to every parameter."""
+"""The distributions on curved spaces: torch `Distribution`s with pathwise gradients to every parameter."""
 
 from trajvae.geometry.spherical import PowerSpherical, SphereUniform, log_sphere_area
 from trajvae.geometry.von_mises_fisher import VonMisesFisher, log_bessel

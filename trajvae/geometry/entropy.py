@@ -8,22 +8,22 @@ import torch
 from torch import Tensor
 
 NEIGHBOURS = 5
-_TWINS = 8  # normal samples that the estimator's bias is measured by
-_LEAST = 1e-12
+_NORMAL_SAMPLES = 8  # that the bias of the estimator is measured with
+_SMALLEST = 1e-12  # of distances, and of variances relative to the largest
 
 
 def entropy(z: Tensor, generator: torch.Generator) -> float:
     """Return the differential entropy in nats of the distribution that points (n, d) are drawn from.
 
-    That of the normal distribution with the sample's covariance, less what nearest neighbours in whitened coordinates
-    find the sample to be short of it. Neighbours' own bias, which grows with d, is measured by samples of a normal
-    distribution of the same size, so that normal samples have none; whitening takes care of unequal widths.
+    It is the entropy of the normal distribution with the sample's covariance, plus the difference between the sample
+    and normal samples of the same size that distances to nearest neighbours show. So the bias of such distances, which
+    grows with d, cancels for normal samples; whitened coordinates allow for unequal widths.
 
     Parameters
     ----------
     z : Tensor of float64, shape (n, d)
-        Independent draws, more than d + 5. Draws that are correlated, as those of few distinct frames are, stand closer
-        together and have an entropy that is too low.
+        Independent draws, more than d + 5. Correlated draws, such as those of few distinct frames, are closer together,
+        which makes the entropy too low.
     generator : torch.Generator
 
     References
@@ -31,24 +31,24 @@ def entropy(z: Tensor, generator: torch.Generator) -> float:
     L. F. Kozachenko, N. N. Leonenko, Probl. Inf. Transm. 23, 95 (1987).
     """
     n, dim = z.shape
-    found, log_det = _whitened(z)
-    twins = torch.randn(_TWINS, n, dim, generator=generator, dtype=z.dtype, device=z.device)
-    bias = torch.stack([_log_distances(_whitened(x)[0]) for x in twins]).mean()
-    # few draws have a covariance whose determinant is too small in the mean: by Wishart's distribution
+    whitened, log_det = _whiten(z)
+    normal_samples = torch.randn(_NORMAL_SAMPLES, n, dim, generator=generator, dtype=z.dtype, device=z.device)
+    bias = torch.stack([_log_distances(_whiten(x)[0]) for x in normal_samples]).mean()
+    # the mean log determinant of a sample's covariance is too small by this number (Wishart's distribution)
     degrees = (n - torch.arange(1, dim + 1, dtype=z.dtype, device=z.device)) / 2.0
-    shortage = torch.digamma(degrees).sum() + dim * math.log(2.0 / (n - 1))
-    normal = 0.5 * (dim * math.log(2.0 * math.pi * math.e) + log_det - shortage)
-    return float(normal + dim * (_log_distances(found) - bias))
+    deficit = torch.digamma(degrees).sum() + dim * math.log(2.0 / (n - 1))
+    normal = 0.5 * (dim * math.log(2.0 * math.pi * math.e) + log_det - deficit)
+    return float(normal + dim * (_log_distances(whitened) - bias))
 
 
-def _whitened(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Points in the axes and units of their covariance, and the log of its determinant."""
+def _whiten(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return points with zero mean and unit covariance, and the log determinant of the covariance that they had."""
     values, axes = torch.linalg.eigh(z.T.cov().reshape(z.shape[1], -1))
-    values = values.clamp(min=_LEAST * float(values[-1].clamp(min=_LEAST)))
+    values = values.clamp(min=_SMALLEST * float(values[-1].clamp(min=_SMALLEST)))
     return (z - z.mean(dim=0)) @ axes / values.sqrt(), values.log().sum()
 
 
 def _log_distances(z: Tensor) -> Tensor:
-    """Mean log distance to the k-th nearest other point."""
+    """Return the mean log distance to the fifth nearest other point."""
     near = torch.cdist(z, z).topk(NEIGHBOURS + 1, dim=1, largest=False).values[:, -1]
-    return near.clamp(min=_LEAST).log().mean()
+    return near.clamp(min=_SMALLEST).log().mean()

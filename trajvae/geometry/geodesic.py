@@ -1,7 +1,7 @@
 """Curves of least energy or length in a metric, between two points of a latent space.
 
-A curve of least energy is a geodesic run through at constant speed. Length and energy are integrals of the speed along
-the curve on a fine grid of times; chords between few points are shorter than the curve.
+A curve of least energy is a geodesic that is traversed at constant speed. Length and energy are integrals over the
+speed on a fine grid of times, since chords between few points are shorter than the curve.
 
 References
 ----------
@@ -13,34 +13,35 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trajvae.errors import OptionError
 from trajvae.geometry.curves import Curve, NodeCurve, make_curve
 from trajvae.geometry.metric import Metric
+from trajvae.lookup import check_choice
+from trajvae.torch_types import directional_derivative
 
-_FINE = 2000  # times at which lengths are integrated
+Progress = Callable[[int, int, float], None]
+_TIMES = 2000  # on which lengths are integrated
 
 
 @dataclass(frozen=True)
 class Geodesic:
-    """Hold a curve with its measure.
+    """Hold a curve with its length and energy.
 
     Attributes
     ----------
     points : Tensor, shape (frames, ambient)
-        At equal distances along the curve.
+        Points at equal distances along the curve.
     speed : Tensor, shape (frames,)
-        Length of the curve a unit of time, in the metric, where time runs from 0 to 1 at the optimised pace.
+        Speed of the curve at these points, in the metric; time runs from 0 to 1.
     length, energy : float
     straight_length : float
-        Of the curve that it is compared with.
+        Length of the straight curve.
     curve, straight : Curve
-        Both curves.
+        The geodesic, and the straight curve that it is compared with.
     """
 
     points: Tensor
@@ -52,14 +53,14 @@ class Geodesic:
     straight: Curve
 
 
-class Problem:
+class CurveMeasure:
     """Measure curves on a manifold by a metric.
 
     Parameters
     ----------
     metric : Metric
     project : callable, optional
-        Ambient points back on to the manifold; none on flat spaces.
+        Maps ambient points to the manifold; None for flat spaces.
     """
 
     def __init__(self, metric: Metric, project: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -74,12 +75,11 @@ class Problem:
         """Return the squared speeds at times t (T,), (T,)."""
         z, v = curve.velocity(t)
         if self.project is not None:
-            moved: Any = torch.func.jvp(self.project, (z,), (v,))
-            return self.metric.square(moved[0], moved[1])
+            return self.metric.square(*directional_derivative(self.project, z, v))
         return self.metric.square(z, v)
 
     @torch.no_grad()
-    def speeds(self, curve: Curve, like: Tensor, n: int = _FINE) -> tuple[Tensor, Tensor]:
+    def speeds(self, curve: Curve, like: Tensor, n: int = _TIMES) -> tuple[Tensor, Tensor]:
         """Return the midpoints of n equal intervals of time, and the speeds there, both (n,)."""
         t = (torch.arange(n, dtype=like.dtype, device=like.device) + 0.5) / n
         return t, self.square(curve, t).clamp(min=0.0).sqrt()
@@ -93,9 +93,9 @@ class Problem:
         t, speed = self.speeds(curve, like)
         at = torch.linspace(0.0, 1.0, len(t) + 1, dtype=torch.float64).numpy()
         run = np.concatenate([[0.0], np.cumsum(speed.double().cpu().numpy())])
-        wanted = np.interp(np.linspace(0.0, run[-1], frames), run, at)
-        wanted[0], wanted[-1] = 0.0, 1.0
-        times = torch.from_numpy(wanted).to(like)
+        equidistant = np.interp(np.linspace(0.0, run[-1], frames), run, at)
+        equidistant[0], equidistant[-1] = 0.0, 1.0
+        times = torch.from_numpy(equidistant).to(like)
         with torch.no_grad():
             return self.point(curve, times), self.square(curve, times).clamp(min=0.0).sqrt()
 
@@ -107,11 +107,13 @@ class GeodesicOptions:
     Attributes
     ----------
     steps : int
+        Number of steps of the descent.
     points : int
-        Times of the grid on which the integral is taken while descending.
+        Number of times on which the integral is evaluated during the descent.
     rate : float
-        Of the first steps, in units of the distance between the end points for nodes, absolute for networks.
+        Initial learning rate: in units of the curve's length for nodes, absolute for networks.
     of : {"energy", "length"}
+        What is minimised.
     """
 
     steps: int = 500
@@ -120,81 +122,89 @@ class GeodesicOptions:
     of: str = "energy"
 
     def __post_init__(self) -> None:
-        if self.of not in ("energy", "length"):
-            raise OptionError(f"a curve's energy or length is minimised, got '{self.of}'")
+        check_choice(self.of, ("energy", "length"), "measure of a curve")
 
 
-def bend(
-    problem: Problem,
+def minimise(
+    measure: CurveMeasure,
     curve: Curve,
     like: Tensor,
     descent: GeodesicOptions | None = None,
-    progress: Callable[[int, int, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Curve:
-    """Lower the energy or length of a curve by Adam, leave the best state in it, and return it.
+    """Minimise the energy or length of a curve by Adam, and return the curve in its best state.
 
     Parameters
     ----------
-    problem : Problem
+    measure : CurveMeasure
     curve : Curve
+        The curve, whose state is changed.
     like : Tensor
-        For precision and device.
+        A tensor with the precision and on the device of the computation.
     descent : GeodesicOptions, optional
     progress : callable, optional
         Called with (step, steps, length).
     """
-    how = descent or GeodesicOptions()
-    n = how.points
+    options = descent or GeodesicOptions()
+    n = options.points
     t = (torch.arange(n, dtype=like.dtype, device=like.device) + 0.5) / n
     scale = 1.0
     if isinstance(curve, NodeCurve):
         path = curve(torch.linspace(0.0, 1.0, curve.count, dtype=like.dtype, device=like.device)).detach()
         scale = float((path[1:] - path[:-1]).norm(dim=-1).sum())
-    optimiser = torch.optim.Adam(curve.parameters(), lr=how.rate * scale)
+    optimiser = torch.optim.Adam(curve.parameters(), lr=options.rate * scale)
     best, state = math.inf, {k: v.clone() for k, v in curve.state_dict().items()}
-    for step in range(how.steps + 1):
+    for step in range(options.steps + 1):
         for group in optimiser.param_groups:
-            group["lr"] = how.rate * scale * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * step / (how.steps + 1))))
-        square = problem.square(curve, t)
-        loss = square.mean() if how.of == "energy" else square.clamp(min=1e-20).sqrt().mean()
+            group["lr"] = (
+                options.rate * scale * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * step / (options.steps + 1))))
+            )
+        square = measure.square(curve, t)
+        loss = square.mean() if options.of == "energy" else square.clamp(min=1e-20).sqrt().mean()
         if float(loss.detach()) < best:
             best, state = float(loss.detach()), {k: v.clone() for k, v in curve.state_dict().items()}
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         optimiser.step()
         if progress is not None:
-            progress(step, how.steps, float(square.detach().clamp(min=0.0).sqrt().mean()))
+            progress(step, options.steps, float(square.detach().clamp(min=0.0).sqrt().mean()))
     curve.load_state_dict(state)
     return curve
 
 
 def geodesic(
-    problem: Problem, path: Tensor, straight: Tensor, frames: int = 50, kind: str = "spline", **options: Any
+    measure: CurveMeasure,
+    path: Tensor,
+    straight: Tensor,
+    frames: int = 50,
+    kind: str = "spline",
+    descent: GeodesicOptions | None = None,
+    progress: Progress | None = None,
 ) -> Geodesic:
-    """Return the shortest curve that a descent finds from a first guess, never longer than the straight one.
+    """Return the shortest curve that descents from two first guesses find, never longer than the straight one.
 
     Parameters
     ----------
-    problem : Problem
+    measure : CurveMeasure
     path : Tensor, shape (M, ambient)
-        The first guess, at equal times.
+        First guess, at equal times.
     straight : Tensor, shape (M', ambient)
-        The curve to be compared with, such as the straight line; a second first guess.
+        Curve to compare with, such as the straight line; it is the other first guess.
     frames : int
-        Points of the result.
+        Number of points of the result.
     kind : str
         See `make_curve`.
-    **options
-        Of `bend`.
+    descent, progress
+        See `minimise`.
     """
     line = NodeCurve(straight, 1)
     guesses = (path,) if path is straight else (path, straight)
-    tried = [bend(problem, make_curve(kind, guess), path, **options) for guess in guesses]
-    shortest = min([*tried, line], key=lambda c: problem.length(c, path))
-    points, speed = problem.resample(shortest, path, frames)
-    speeds = problem.speeds(shortest, path)[1].double()
+    tried = [minimise(measure, make_curve(kind, guess), path, descent, progress) for guess in guesses]
+    shortest = min([*tried, line], key=lambda c: measure.length(c, path))
+    points, speed = measure.resample(shortest, path, frames)
+    speeds = measure.speeds(shortest, path)[1].double()
     half_square = float(speeds.square().mean()) / 2.0
-    return Geodesic(points, speed, float(speeds.mean()), half_square, problem.length(line, path), shortest, line)
+    return Geodesic(points, speed, float(speeds.mean()), half_square, measure.length(line, path), shortest, line)
 
 
 Descent = GeodesicOptions  # its name in earlier versions

@@ -1,8 +1,8 @@
-"""The generalised leapfrog: a symplectic integrator for Hamiltonians whose metric changes from place to place.
+"""The generalised leapfrog: a symplectic integrator for Hamiltonians whose metric depends on the position.
 
-H(z, rho) = -log p(z) + 1/2 log det G(z) + 1/2 rho^T G^-1(z) rho. Half a step of the momentum and half of the position
-are implicit. Both are solved by Newton's method with closed Jacobians; gradients go through the solution itself, by one
-more Newton step whose matrix is held fixed, and not through the iterations.
+H(z, rho) = -log p(z) + 1/2 log det G(z) + 1/2 rho^T G^-1(z) rho. The first half step of the momentum and the second
+half of the position's step are implicit. Both equations are solved by Newton's method with Jacobians in closed form.
+Gradients do not go through the iterations: they come from one more Newton step whose matrix is constant.
 
 References
 ----------
@@ -25,11 +25,11 @@ Density = Callable[[Tensor], Tensor]
 Rows = Tensor | slice
 Equation = Callable[[Tensor, Rows], tuple[Tensor, Tensor]]
 TOLERANCE = 1e-9
-_TOGETHER, _MOST = 1, 4  # Newton steps after the first: of all rows at once, and of rows that need more
+_STEPS_OF_ALL, _MOST_STEPS = 1, 4  # Newton steps after the first: of all rows, and of rows that need more
 
 
 class Expanded(Protocol):
-    """Describe a metric that knows its inverse to first order."""
+    """Describe a metric whose inverse and its derivatives are known."""
 
     def inverse(self, z: Tensor) -> Tensor:
         """Return G^-1 at z (B, d), (B, d, d)."""
@@ -49,7 +49,7 @@ class MetricAt(NamedTuple):
     inverse, slope : Tensor
         The inverse metric and its derivatives.
     push : Tensor, shape (B, d)
-        The gradient of -log p + 1/2 log det G: minus the force at rest.
+        The gradient of -log p + 1/2 log det G: minus the force at zero momentum.
     """
 
     z: Tensor
@@ -71,25 +71,26 @@ class MetricAt(NamedTuple):
         return 0.5 * (_times(self.inverse, momentum) * momentum).sum(dim=-1)
 
     def momentum(self, noise: Tensor) -> Tensor:
-        """Return momenta of N(0, G) made of standard normal noise, (B, d)."""
-        made: Tensor = torch.linalg.solve_triangular(self.factor().mT, noise[..., None], upper=True)
-        return made.squeeze(-1)
+        """Return draws of the momentum from N(0, G), computed from standard normal noise, (B, d)."""
+        momentum: Tensor = torch.linalg.solve_triangular(self.factor().mT, noise[..., None], upper=True)
+        return momentum.squeeze(-1)
 
 
 class State(NamedTuple):
-    """Hold a position with a momentum, and the record of the steps that led there.
+    """Hold a position with a momentum, and how well the steps to it were solved.
 
     Attributes
     ----------
     place : MetricAt
+        The position, with the metric and the density there.
     momentum : Tensor, shape (B, d)
     origin : Tensor, shape (B, d)
-        Where it began.
+        Position before the first step.
     kept : Tensor of bool, shape (B,)
-        Whether both implicit equations were solved in every step so far. Others are back at their origin: a step that
-        did not converge is no bijection. Their momenta are zero.
+        Whether both implicit equations were solved in every step so far. Other rows are back at their origin with zero
+        momentum, since a step that did not converge is not a bijection.
     residual : Tensor, shape (B,)
-        The largest one left by the equations, over the size of the unknowns; of kept ones.
+        The largest residual of the equations over the size of the unknowns; 0 of rows that are not kept.
     """
 
     place: MetricAt
@@ -113,7 +114,7 @@ class Hamiltonian:
         self.log_density, self.metric = log_density, metric
 
     def at(self, z: Tensor) -> MetricAt:
-        """Return what a step needs of a position; differentiable where gradients are on."""
+        """Return the metric and the density at a position, differentiable if gradients are enabled."""
         value, gradient = self._log_density(z)
         inverse, slope = self.metric.expansion(z)
         trace = _times(slope.flatten(-2), torch.linalg.inv(inverse).flatten(1))
@@ -124,7 +125,7 @@ class Hamiltonian:
         return place.kinetic(momentum) + 0.5 * place.log_det() - place.log_density
 
     def _log_density(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Value and gradient, also where gradients or even their bookkeeping are switched off."""
+        """Return log p and its gradient, also in inference mode and if gradients are disabled."""
         if torch.is_grad_enabled():
             z = z if z.requires_grad else z.detach().requires_grad_()
             value = self.log_density(z)
@@ -151,93 +152,99 @@ def step(hamiltonian: Hamiltonian, state: State, size: Tensor) -> State:
     hamiltonian : Hamiltonian
     state : State
     size : Tensor, shape () or (d,)
-        The time step, in one for all or one for each coordinate; both leave volumes as they are.
+        The time step, one for all coordinates or one for each; both conserve volumes.
     """
     place, half = state.place, 0.5 * size
     momentum, first = _half_momentum(place, state.momentum, half)
     z, second = _position(hamiltonian.metric, place, momentum, half)
     kept = state.kept & first.solved & second.solved
     there = hamiltonian.at(torch.where(kept[:, None], z, state.origin))
-    momentum = momentum - half * (there.push + 0.5 * _bent(there.slope, momentum)[1])
+    momentum = momentum - half * (there.push + 0.5 * _gradients(there.slope, momentum)[1])
     worst = torch.maximum(state.residual, torch.maximum(first.residual, second.residual))
-    momentum = torch.where(kept[:, None], momentum, 0.0)  # of cut rows it would grow without bound
+    momentum = torch.where(kept[:, None], momentum, 0.0)  # of rows that are not kept it would grow without bound
     return State(there, momentum, state.origin, kept, torch.where(kept, worst, state.residual))
 
 
-class _Solved(NamedTuple):
+class _Solution(NamedTuple):
+    """Hold solutions, inverse Jacobians, whether the equations were solved, and their residuals."""
+
     x: Tensor
     matrix: Tensor
     solved: Tensor
     residual: Tensor
 
 
-def _bent(slope: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
-    """The derivatives of G^-1 times rho, (B, d, d), and the gradient of rho^T G^-1 rho, (B, d)."""
+def _gradients(slope: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the derivatives of G^-1 times rho, (B, d, d), and the gradient of rho^T G^-1 rho, (B, d)."""
     d = momentum.shape[1]
     turned = _times(slope.view(-1, d * d, d), momentum).view(-1, d, d)
     return turned, _times(turned, momentum)
 
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Return products of matrices and vectors."""
     return torch.bmm(matrix, vector.unsqueeze(-1)).squeeze(-1)
 
 
-def _half_momentum(place: MetricAt, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solved]:
-    """rho' = rho - half (push + 1/2 grad rho'^T G^-1 rho')."""
+def _half_momentum(place: MetricAt, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solution]:
+    """Solve rho' = rho - half (push + 1/2 grad rho'^T G^-1 rho') for the momentum rho'."""
     base = momentum - half * place.push
     eye = torch.eye(base.shape[1], dtype=base.dtype, device=base.device)
     size = half.expand(len(eye))[:, None]
 
     def equation(x: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        """What is left, and its Jacobian."""
-        turned, gradient = _bent(place.slope[rows], x)
+        """Return the residual of the equation, and its Jacobian."""
+        turned, gradient = _gradients(place.slope[rows], x)
         return x - base[rows] + 0.5 * half * gradient, eye + size * turned
 
-    found = _newton(equation, momentum, equation)
-    return _differentiable(found, lambda x: x - base + 0.5 * half * _bent(place.slope, x)[1]), found
+    solution = _newton(equation, momentum, equation)
+    return _differentiable(solution, lambda x: x - base + 0.5 * half * _gradients(place.slope, x)[1]), solution
 
 
-def _position(metric: Expanded, place: MetricAt, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solved]:
-    """z' = z + half (G^-1(z) + G^-1(z')) rho'."""
-    begun = place.z + half * _times(place.inverse, momentum)
-    eye = torch.eye(begun.shape[1], dtype=begun.dtype, device=begun.device)
+def _position(metric: Expanded, place: MetricAt, momentum: Tensor, half: Tensor) -> tuple[Tensor, _Solution]:
+    """Solve z' = z + half (G^-1(z) + G^-1(z')) rho' for the position z'."""
+    base = place.z + half * _times(place.inverse, momentum)
+    eye = torch.eye(base.shape[1], dtype=base.dtype, device=base.device)
     size = half.expand(len(eye))[:, None]
 
-    def equation(x: Tensor, rows: Rows, known: Expansion | None = None) -> tuple[Tensor, Tensor]:
-        """What is left, and its Jacobian."""
-        inverse, slope = known or metric.expansion(x)
-        turned = _bent(slope, momentum[rows])[0]
-        return x - begun[rows] - half * _times(inverse, momentum[rows]), eye - size * turned.mT
+    def equation(x: Tensor, rows: Rows, expansion: Expansion | None = None) -> tuple[Tensor, Tensor]:
+        """Return the residual of the equation, and its Jacobian."""
+        inverse, slope = expansion or metric.expansion(x)
+        turned = _gradients(slope, momentum[rows])[0]
+        return x - base[rows] - half * _times(inverse, momentum[rows]), eye - size * turned.mT
 
     def first(x: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        """The same at z, where the metric is known."""
+        """Return the same at z, where the metric was computed before."""
         return equation(x, rows, Expansion(place.inverse, place.slope))
 
-    found = _newton(equation, place.z, first)
-    return _differentiable(found, lambda x: x - begun - half * _times(metric.inverse(x), momentum)), found
+    solution = _newton(equation, place.z, first)
+    return _differentiable(solution, lambda x: x - base - half * _times(metric.inverse(x), momentum)), solution
 
 
 @torch.no_grad()
-def _newton(equation: Equation, begin: Tensor, first: Equation) -> _Solved:
-    """Solve by rows; a root beyond a fold, where the determinant has changed its sign, is none.
+def _newton(equation: Equation, begin: Tensor, first: Equation) -> _Solution:
+    """Solve an equation for each row by Newton's method.
+
+    Rows with a Jacobian of negative determinant count as not solved: their roots belong to another branch.
 
     Parameters
     ----------
     equation : callable
-        Unknowns (R, d) of the given rows to values (R, d) and Jacobians (R, d, d).
+        Maps unknowns (R, d) of the given rows to values (R, d) and Jacobians (R, d, d).
     begin : Tensor, shape (B, d)
+        First guess.
     first : callable
-        The same at `begin`.
+        The equation at `begin`.
     """
     size, everyone = 1.0 + begin.abs().amax(dim=-1), slice(None)
     value, matrix = first(begin, everyone)
     x = begin - torch.linalg.solve_ex(matrix, value)[0]
-    for _ in range(_TOGETHER):
+    for _ in range(_STEPS_OF_ALL):
         value, matrix = equation(x, everyone)
         x = x - torch.linalg.solve_ex(matrix, value)[0]
     value, matrix = equation(x, everyone)
     residual = value.abs().amax(dim=-1) / size
-    for _ in range(_MOST - _TOGETHER):
+    for _ in range(_MOST_STEPS - _STEPS_OF_ALL):
         rows = (residual > TOLERANCE).nonzero().squeeze(-1)
         if not len(rows):
             break
@@ -248,12 +255,12 @@ def _newton(equation: Equation, begin: Tensor, first: Equation) -> _Solved:
     solved = (residual <= TOLERANCE) & (singular == 0) & (torch.linalg.det(matrix) > 0)
     keep = solved[:, None]
     inverse = torch.where(keep[..., None], inverse, 0.0)
-    return _Solved(torch.where(keep, x, begin), inverse, solved, torch.where(solved, residual, 0.0))
+    return _Solution(torch.where(keep, x, begin), inverse, solved, torch.where(solved, residual, 0.0))
 
 
-def _differentiable(found: _Solved, left: Callable[[Tensor], Tensor]) -> Tensor:
-    """The solution with its implicit derivative to all that is in what the equation leaves; others stand still."""
+def _differentiable(solution: _Solution, residual: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return a solution with its implicit derivative by all tensors in the residual; rows not solved are constant."""
     if not torch.is_grad_enabled():
-        return found.x
-    value = left(found.x)
-    return found.x - _times(found.matrix, value - value.detach())
+        return solution.x
+    value = residual(solution.x)
+    return solution.x - _times(solution.matrix, value - value.detach())

@@ -1,22 +1,21 @@
-"""Maps of spaces of constant curvature, each one node of the graph with its closed derivative; all in float64.
+"""Maps of spaces of constant curvature as autograd functions with derivatives in closed form, all in float64.
 
-A training step runs through them on small tensors, where a node costs more than its numbers do. Inside, coordinates are
-the first axis: a sum over a last axis of two or three takes five times as long. Results are laid out so in memory, too,
-and go from one map to the next without a copy. Signs are those of the curvature: +1 on spheres, 0 or -1 elsewhere.
+Each map is one node of the graph, since a training step applies them to small tensors, for which a node costs more than
+its arithmetic. Coordinates are the first axis inside: sums over a last axis of two or three elements take five times as
+long. Results have that layout in memory, so that they pass from one map to the next without a copy. The argument `sign`
+is that of the curvature: +1 on spheres, 0 or -1 elsewhere.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from trajvae.geometry.trigonometry import arc_slopes, arc_values, cosine_and_sine_values, sine_slope
+from trajvae.torch_types import AutogradContext, AutogradFunction, Gradients
 
-_LEAST = 1e-140  # of K |s|^2 beyond an equator
+_SMALLEST_SQUARE = 1e-140  # of K |s|^2 beyond an equator
 
 
 def in_rows(x: Tensor) -> Tensor:
@@ -30,10 +29,12 @@ def out_of_rows(x: Tensor) -> Tensor:
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Return scalar products over the first axis."""
     return (a * b).sum(dim=0)
 
 
 def _join(c: Tensor, s: Tensor) -> Tensor:
+    """Return points (c, s) with coordinates as their first axis."""
     return torch.cat([c.unsqueeze(0), s])
 
 
@@ -42,34 +43,38 @@ def share(c: Tensor, y: Tensor | None, sign: int) -> Tensor:
     if sign <= 0 or y is None:
         return 1.0 / (1.0 + c)
     beyond = c < 0
-    return torch.where(beyond, (1.0 - c) / y.clamp(min=_LEAST), 1.0 / (1.0 + torch.where(beyond, 0.0, c)))
+    return torch.where(beyond, (1.0 - c) / y.clamp(min=_SMALLEST_SQUARE), 1.0 / (1.0 + torch.where(beyond, 0.0, c)))
 
 
 def _share_slopes(c: Tensor, y: Tensor | None, value: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Derivatives of `share` by c and, where there is one, by y."""
+    """Return the derivatives of `share` by c and, if y is given, by y."""
     near = -value.square()
     if y is None:
         return near, None
-    beyond, inverse = c < 0, 1.0 / y.clamp(min=_LEAST)
-    return torch.where(beyond, -inverse, near), torch.where(beyond & (y > _LEAST), -value * inverse, 0.0)
+    beyond, inverse = c < 0, 1.0 / y.clamp(min=_SMALLEST_SQUARE)
+    return torch.where(beyond, -inverse, near), torch.where(beyond & (y > _SMALLEST_SQUARE), -value * inverse, 0.0)
 
 
-class _Apart(Function):
+class _CoordinateMajor(AutogradFunction):
+    """Lay a tensor out with its last axis as the slowest in memory."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """A copy."""
+    def forward(ctx: AutogradContext, x: Tensor) -> Tensor:
+        """Copy the tensor."""
         return out_of_rows(in_rows(x))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        """Rows one after the other again."""
+    def backward(ctx: AutogradContext, gradient: Tensor) -> Tensor:
+        """Return the gradient with its rows one after the other in memory."""
         return gradient.contiguous()
 
 
-class _FromOrigin(Function):
+class _FromOrigin(AutogradFunction):
+    """Apply the exponential map at the origin."""
+
     @staticmethod
-    def forward(ctx: Any, v: Tensor, curvature: Tensor, sign: int) -> Tensor:
-        """(cos, sin v), and what the derivative needs."""
+    def forward(ctx: AutogradContext, v: Tensor, curvature: Tensor, sign: int) -> Tensor:
+        """Compute (cos, sin v), and keep what the derivative needs."""
         u = in_rows(v)
         square = _dot(u, u)
         cosine, sine = cosine_and_sine_values(curvature * square, sign)
@@ -78,8 +83,8 @@ class _FromOrigin(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        """By |v|^2 and along v; the curvature enters with |v|^2."""
+    def backward(ctx: AutogradContext, gradient: Tensor) -> Gradients:
+        """Apply the chain rule to |v|^2 and to v; the curvature enters with |v|^2."""
         u, curvature, square, cosine, sine = ctx.saved_tensors
         g = in_rows(gradient)
         by_x = sine_slope(curvature * square, cosine, sine) * _dot(g[1:], u) - 0.5 * sine * g[0]
@@ -87,10 +92,12 @@ class _FromOrigin(Function):
         return out_of_rows(sine * g[1:] + (2.0 * curvature * by_x) * u), to_curvature, None
 
 
-class _OnSphere(Function):
+class _OnSphere(AutogradFunction):
+    """Scale a vector to a point of the sphere."""
+
     @staticmethod
-    def forward(ctx: Any, z: Tensor, curvature: Tensor) -> Tensor:
-        """z over its length, and what the derivative needs."""
+    def forward(ctx: AutogradContext, z: Tensor, curvature: Tensor) -> Tensor:
+        """Divide z by its length, and keep what the derivative needs."""
         w = in_rows(z)
         inverse = (w[0].square() + curvature * _dot(w[1:], w[1:])).clamp(min=1e-300).rsqrt()
         point = inverse * w
@@ -99,8 +106,8 @@ class _OnSphere(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        """The part along the length is taken out."""
+    def backward(ctx: AutogradContext, gradient: Tensor) -> Gradients:
+        """Apply the chain rule: the gradient's part along z vanishes."""
         point, curvature, inverse = ctx.saved_tensors
         g, c, s = in_rows(gradient), point[0], point[1:]
         along = _dot(g, point)
@@ -108,10 +115,14 @@ class _OnSphere(Function):
         return out_of_rows(inverse * (g - along * _join(c, curvature * s))), to_curvature
 
 
-class _Shoot(Function):
+class _ExpTransported(AutogradFunction):
+    """Apply the exponential map to a tangent vector that is transported from the origin."""
+
     @staticmethod
-    def forward(ctx: Any, point: Tensor, v: Tensor, curvature: Tensor, sign: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Values, and what the derivatives need."""
+    def forward(
+        ctx: AutogradContext, point: Tensor, v: Tensor, curvature: Tensor, sign: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the values, and keep what the derivatives need."""
         ctx.set_materialize_grads(False)
         w, u = in_rows(point), in_rows(v)
         c, s = w[0], w[1:]
@@ -126,8 +137,10 @@ class _Shoot(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor | None, by_log: Tensor | None, by_square: Tensor | None) -> Any:
-        """To the point, to v, and to the curvature."""
+    def backward(
+        ctx: AutogradContext, gradient: Tensor | None, by_log: Tensor | None, by_square: Tensor | None
+    ) -> Gradients:
+        """Return the gradients of the point, of v and of the curvature."""
         w, u, curvature, y, lean, square, cosine, sine, part, moved = ctx.saved_tensors
         c, s = w[0], w[1:]
         end = square.new_zeros(len(w), *square.shape) if gradient is None else in_rows(gradient)
@@ -154,10 +167,12 @@ class _Shoot(Function):
         return out_of_rows(to_point), out_of_rows(to_v), to_curvature.sum(), None
 
 
-class _Stretch(Function):
+class _Stretch(AutogradFunction):
+    """Compute the distance from the origin over |s|."""
+
     @staticmethod
-    def forward(ctx: Any, z: Tensor, curvature: Tensor, sign: int) -> tuple[Tensor, Tensor]:
-        """Values, and what the derivatives need."""
+    def forward(ctx: AutogradContext, z: Tensor, curvature: Tensor, sign: int) -> tuple[Tensor, Tensor]:
+        """Compute the values, and keep what the derivatives need."""
         w = in_rows(z)
         square = _dot(w[1:], w[1:])
         arc = arc_values(w[0], curvature * square, sign)
@@ -167,8 +182,8 @@ class _Stretch(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by_arc: Tensor, by_square: Tensor) -> Any:
-        """By the arc's sine, and on spheres by its cosine."""
+    def backward(ctx: AutogradContext, by_arc: Tensor, by_square: Tensor) -> Gradients:
+        """Apply the chain rule to the arc's sine, and on spheres to its cosine."""
         w, curvature, square, arc = ctx.saved_tensors
         by_c, by_y = arc_slopes(w[0], curvature * square, arc, ctx.sign)
         to_y = by_arc * by_y
@@ -178,20 +193,20 @@ class _Stretch(Function):
 
 
 def apart(x: Tensor) -> Tensor:
-    """Return the same tensor with its last axis as the slowest in memory."""
-    out: Tensor = _Apart.apply(x)  # type: ignore[no-untyped-call]
+    """Return a copy of a tensor with its last axis as the slowest in memory."""
+    out: Tensor = _CoordinateMajor.apply(x)
     return out
 
 
 def from_origin(v: Tensor, curvature: Tensor, sign: int) -> Tensor:
     """Return the exponential map at the origin, (..., dim) to (..., dim + 1)."""
-    out: Tensor = _FromOrigin.apply(v, curvature, sign)  # type: ignore[no-untyped-call]
+    out: Tensor = _FromOrigin.apply(v, curvature, sign)
     return out
 
 
 def on_sphere(z: Tensor, curvature: Tensor) -> Tensor:
     """Return the point of a sphere in the direction of z, both (..., dim + 1)."""
-    out: Tensor = _OnSphere.apply(z, curvature)  # type: ignore[no-untyped-call]
+    out: Tensor = _OnSphere.apply(z, curvature)
     return out
 
 
@@ -201,15 +216,15 @@ def exp_transported(point: Tensor, v: Tensor, curvature: Tensor, sign: int) -> t
     Returns
     -------
     tuple of Tensor, shapes (..., dim + 1), (...) and (...)
-        The end; the log of the generalised sine of |v| over |v|; |v|^2.
+        The end point; the log of the generalised sine of |v| over |v|; |v|^2.
     """
     point = point.view(*(1,) * (v.ndim - point.ndim), *point.shape)
     v = v.view(*(1,) * (point.ndim - v.ndim), *v.shape)
-    end, log_sine, square = _Shoot.apply(point, v, curvature, sign)  # type: ignore[no-untyped-call]
+    end, log_sine, square = _ExpTransported.apply(point, v, curvature, sign)
     return end, log_sine, square
 
 
 def stretch(z: Tensor, curvature: Tensor, sign: int) -> tuple[Tensor, Tensor]:
-    """Return the distance from the origin over |s|, and |s|^2, both (...): from sine, on spheres from cosine too."""
-    arc, square = _Stretch.apply(z, curvature, sign)  # type: ignore[no-untyped-call]
+    """Return the distance of points (c, s) from the origin over |s|, and |s|^2, both (...)."""
+    arc, square = _Stretch.apply(z, curvature, sign)
     return arc, square

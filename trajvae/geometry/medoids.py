@@ -1,4 +1,4 @@
-"""Points that stand for many."""
+"""Medoids: points of a set that represent all of them."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ import scipy
 import torch
 from torch import Tensor
 
-_MOST_POINTS = 5000
+_MOST_POINTS = 5000  # that are clustered
 
 
 def medoids(points: Tensor, n: int, seed: int) -> Tensor:
-    """Return indices of at most n points (N, F): those nearest the means of a k-means clustering, each once.
+    """Return the indices of the points nearest to the means of a k-means clustering, each once.
 
     Parameters
     ----------
     points : Tensor, shape (N, F)
     n : int
-        All distinct points where they are not more.
+        Number of medoids; if there are fewer distinct points, these are returned.
     seed : int
+        Seed of the clustering.
     """
     random = np.random.default_rng(seed)
-    some = np.sort(random.permutation(len(points))[: max(n, _MOST_POINTS)])
-    data = points[torch.from_numpy(some).to(points.device)].cpu().double().numpy()
+    subset = np.sort(random.permutation(len(points))[: max(n, _MOST_POINTS)])
+    data = points[torch.from_numpy(subset).to(points.device)].cpu().double().numpy()
     distinct, first = np.unique(data, axis=0, return_index=True)
     if len(distinct) <= n:
         nearest = np.sort(first)
     else:
         means, _ = scipy.cluster.vq.kmeans2(distinct, n, minit="++", seed=random)
         nearest = np.unique(first[scipy.spatial.distance.cdist(means, distinct).argmin(axis=1)])
-    return torch.from_numpy(some[nearest]).to(points.device)
+    return torch.from_numpy(subset[nearest]).to(points.device)

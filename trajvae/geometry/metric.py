@@ -1,4 +1,4 @@
-"""Riemannian metrics on a latent space: of the squared speed v^T G(z) v of a point z that moves with velocity v.
+"""Riemannian metrics on a latent space: v^T G(z) v is the squared speed of a point z that moves with velocity v.
 
 References
 ----------
@@ -11,16 +11,22 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from trajvae.errors import TrajvaeError
+from trajvae.torch_types import (
+    AutogradContext,
+    AutogradFunction,
+    Gradients,
+    LinAlgError,
+    directional_derivative,
+)
 
-_BLOCK = 1024  # centroids whose weights stay in the processor's cache
+_CENTROIDS_AT_ONCE = 1024  # whose weights fit into the processor's cache
 _NO_METRIC = "the metric is not positive definite: weights are damaged, or a training has diverged"
 Map = Callable[[Tensor], Tensor]
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -51,9 +57,7 @@ class Pullback:
 
     def square(self, z: Tensor, v: Tensor) -> Tensor:
         """Return squared speeds (B,) of the mapped points, for velocities v (B, ambient) at z (B, ambient)."""
-        moved: Any = torch.func.jvp(self.decode, (z,), (v,))
-        speed: Tensor = moved[1]
-        return speed.square().sum(dim=-1)
+        return directional_derivative(self.decode, z, v)[1].square().sum(dim=-1)
 
     def tensor(self, z: Tensor) -> Tensor:
         """Return G(z) of points (B, ambient), (B, ambient, ambient)."""
@@ -80,53 +84,56 @@ class KernelDensity:
         return torch.exp(-(self.distance(z, self.points.to(z)) / self.width).square()).sum(dim=-1)
 
 
-class Dense:
-    """Lengthen a metric where points are sparse: divide by q + floor, with q = 1 - exp(-density).
+class DensityWeighted:
+    """Lengthen paths where points are sparse: divide squared speeds by q + floor, with q = 1 - exp(-density).
 
-    A geodesic of a pullback metric takes short cuts off the data, where a decoder knows nothing.
+    Geodesics of a pullback metric alone take short cuts through regions without data, where a decoder is arbitrary.
 
     Parameters
     ----------
     metric : Metric
     density : callable
-        z (B, ambient) to (B,), about 1 or more where there are data.
+        Maps z (B, ambient) to (B,), about 1 or more where there are data.
     floor : float
+        Limits how much paths are lengthened.
     """
 
     def __init__(self, metric: Metric, density: Map, floor: float = 0.03) -> None:
         self.metric, self.density, self.floor = metric, density, floor
 
     def square(self, z: Tensor, v: Tensor) -> Tensor:
-        """Return squared speeds (B,) of the other metric, divided by q + floor."""
+        """Return squared speeds (B,) of the given metric, divided by q + floor."""
         return self.metric.square(z, v) / (self.floor - torch.expm1(-self.density(z)))
 
 
 def _weights(z: Tensor, centroids: Tensor, square_width: float) -> Tensor:
-    """exp(-|z - c|^2 / T^2), (B, N); in float64 the expansion of the square keeps the digits of near points."""
+    """Return exp(-|z - c|^2 / T^2), (B, N), with the square expanded: precise in float64 for near points, too."""
     norms = z.square().sum(dim=1, keepdim=True) + centroids.square().sum(dim=1)
     return torch.addmm(norms, z, centroids.T, beta=-1.0 / square_width, alpha=2.0 / square_width).exp_()
 
 
-class _KernelSums(Function):
-    """The sum over centroids of terms times exp(-|z - c_i|^2 / T^2), as one node of the graph."""
+class _KernelSums(AutogradFunction):
+    """Compute the sum over centroids of terms times exp(-|z - c_i|^2 / T^2), as one node of the graph."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, centroids: Tensor, terms: Tensor, square_width: float) -> Tensor:
-        """z (B, d), centroids (N, d) and terms (N, M) to (B, M)."""
+    def forward(ctx: AutogradContext, z: Tensor, centroids: Tensor, terms: Tensor, square_width: float) -> Tensor:
+        """Map z (B, d), centroids (N, d) and terms (N, M) to sums (B, M)."""
         if any(ctx.needs_input_grad):
             weights = _weights(z, centroids, square_width)
             ctx.save_for_backward(z, centroids, terms, weights)
             ctx.square_width = square_width
             return weights @ terms
         sums = z.new_zeros(len(z), terms.shape[1])
-        for some, own in zip(torch.split(centroids, _BLOCK), torch.split(terms, _BLOCK), strict=True):
-            sums.addmm_(_weights(z, some, square_width), own)
+        for block, block_terms in zip(
+            torch.split(centroids, _CENTROIDS_AT_ONCE), torch.split(terms, _CENTROIDS_AT_ONCE), strict=True
+        ):
+            sums.addmm_(_weights(z, block, square_width), block_terms)
         return sums
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        """To points, centroids and terms, by matrix products."""
+    def backward(ctx: AutogradContext, gradient: Tensor) -> Gradients:
+        """Return the gradients of points, centroids and terms, by matrix products."""
         z, centroids, terms, weights = ctx.saved_tensors
         slope = (gradient @ terms.T).mul_(weights).mul_(2.0 / ctx.square_width)
         to_z = slope @ centroids - slope.sum(dim=1, keepdim=True) * z
@@ -135,14 +142,14 @@ class _KernelSums(Function):
 
 
 class Expansion(NamedTuple):
-    """Hold an inverse metric at a point, to first order.
+    """Hold an inverse metric and its derivatives at a point.
 
     Attributes
     ----------
     inverse : Tensor, shape (B, d, d)
         G^-1.
     slope : Tensor, shape (B, d, d, d)
-        Its derivatives; [:, k] is that along coordinate k.
+        Derivatives of G^-1; [:, k] is the one by coordinate k.
     """
 
     inverse: Tensor
@@ -155,11 +162,11 @@ def factor_of(inverse: Tensor) -> Tensor:
     Raises
     ------
     TrajvaeError
-        It is not positive definite.
+        The inverse metric is not positive definite.
     """
     try:
         factor: Tensor = torch.linalg.cholesky(inverse)
-    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+    except LinAlgError as error:
         raise TrajvaeError(_NO_METRIC) from error
     return factor
 
@@ -184,7 +191,7 @@ class CentroidMetric:
 
     Notes
     -----
-    Everything is computed in float64 and given back in the precision of z, by matrix products with the centroids'
+    Everything is computed in float64 and returned in the precision of z, by matrix products with the centroids'
     moments: time and memory are linear in N. Gradients reach the centroids and the factors.
     """
 
@@ -206,7 +213,8 @@ class CentroidMetric:
         return torch.cat([self.products, first.flatten(1)], dim=1)
 
     def _sums(self, z: Tensor, terms: Tensor) -> Tensor:
-        sums: Tensor = _KernelSums.apply(z.double(), self.centroids, terms, self.square_width)  # type: ignore[no-untyped-call]
+        """Return the sums of terms times the weights of their centroids."""
+        sums: Tensor = _KernelSums.apply(z.double(), self.centroids, terms, self.square_width)
         return sums
 
     def inverse(self, z: Tensor) -> Tensor:
@@ -214,13 +222,15 @@ class CentroidMetric:
         return self._inverse(z).to(z)
 
     def _inverse(self, z: Tensor) -> Tensor:
+        """Return G^-1 in float64."""
         return self._sums(z, self.products).view(-1, self.dim, self.dim) + self.floor
 
     def _factor(self, z: Tensor) -> Tensor:
+        """Return the Cholesky factor of G^-1 in float64."""
         return factor_of(self._inverse(z))
 
     def expansion(self, z: Tensor) -> Expansion:
-        """Return G^-1 and its derivatives, each the sum of -2 (z - c_i)_k / T^2 w_i L_i L_i^T."""
+        """Return G^-1 and its derivatives, which are sums of -2 (z - c_i)_k / T^2 w_i L_i L_i^T with weights w_i."""
         d, place = self.dim, z.double()
         sums = self._sums(z, self._moments)
         whole, first = sums[:, : d * d].view(-1, 1, d, d), sums[:, d * d :].view(-1, d, d, d)
@@ -248,7 +258,7 @@ class CentroidMetric:
     def gradients(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradients by z of log det G and of p^T G^-1 p in closed form, both (B, d).
 
-        That of log det G is minus the trace of G times the derivative of G^-1.
+        The gradient of log det G is minus the trace of G times the derivative of G^-1.
         """
         slope = self.expansion(z).slope
         trace = torch.einsum("bij,bkij->bk", self.tensor(z), slope)

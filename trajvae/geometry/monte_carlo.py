@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo with many chains at once, and how many independent draws its samples are worth.
+"""Hamiltonian Monte Carlo with many chains at once, and the effective sample size of its draws.
 
 References
 ----------
@@ -18,23 +18,23 @@ import torch
 from torch import Tensor
 
 LogDensity = Callable[[Tensor], tuple[Tensor, Tensor]]
-_WANTED = 0.8  # acceptance that the time step is set for
-# of dual averaging; a mean over chains is quieter than one chain, so steps react less than Hoffman and Gelman's 0.05
-_SHRINK, _DELAY, _FORGET = 0.2, 10, 0.75
+_TARGET_ACCEPTANCE = 0.8  # that the time step is adapted to
+# gamma, t0 and kappa of dual averaging; a mean over chains fluctuates less than one chain, so gamma is not 0.05
+_GAMMA, _T0, _KAPPA = 0.2, 10, 0.75
 
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """Set how long to run.
+    """Set how long chains run.
 
     Attributes
     ----------
     leaps : int
-        Leapfrog steps an iteration.
+        Leapfrog steps of an iteration.
     burn_in : int
-        Iterations that are thrown away; the time step is set in them.
+        Iterations that are discarded; the time step is adapted in them.
     iterations : int
-        That are kept.
+        Iterations that are kept.
     """
 
     leaps: int = 15
@@ -43,13 +43,13 @@ class SamplingPlan:
 
 
 class Chains(NamedTuple):
-    """Hold the states of the chains, and their acceptance.
+    """Hold the states of the chains, and their mean acceptance.
 
     Attributes
     ----------
     samples : Tensor, shape (iterations, chains, d)
     acceptance : float
-        Mean share of accepted proposals after the burn-in.
+        Mean fraction of accepted proposals after the burn-in.
     """
 
     samples: Tensor
@@ -59,16 +59,16 @@ class Chains(NamedTuple):
 def hamiltonian_monte_carlo(
     log_density: LogDensity, start: Tensor, scale: Tensor, plan: SamplingPlan, generator: torch.Generator
 ) -> Chains:
-    """Run chains side by side; acceptance is decided in logarithms.
+    """Run many chains at once and return their samples.
 
     Parameters
     ----------
     log_density : callable
-        z (C, d) to log p(z) (C,), up to a constant, and its gradient (C, d).
+        Maps z (C, d) to log p(z) (C,), up to a constant, and its gradient (C, d).
     start : Tensor, shape (C, d)
-        Where each chain begins.
+        First position of each chain.
     scale : Tensor, shape (d,)
-        About how wide the density is; one unit of time goes as far.
+        Approximate width of the density in each coordinate, the unit of length of the time step.
     plan : SamplingPlan
     generator : torch.Generator
     """
@@ -78,24 +78,24 @@ def hamiltonian_monte_carlo(
 
 
 class _DualAveraging:
-    """The time step whose mean acceptance is the wanted one; see Hoffman and Gelman, algorithm 5."""
+    """Adapt the time step to a mean acceptance of 0.8; see Hoffman and Gelman, algorithm 5."""
 
     def __init__(self, start: float) -> None:
         self.middle, self.short, self.mean, self.rounds = math.log(2.0 * start), 0.0, math.log(start), 0
 
     def next(self, chance: float) -> float:
-        """The step to try after one that was accepted with this chance."""
+        """Return the time step to try after a step that was accepted with this probability."""
         self.rounds += 1
-        share = 1.0 / (self.rounds + _DELAY)
-        self.short = (1.0 - share) * self.short + share * (_WANTED - chance)
-        step = self.middle - self.rounds**0.5 / _SHRINK * self.short
-        weight = self.rounds**-_FORGET
+        share = 1.0 / (self.rounds + _T0)
+        self.short = (1.0 - share) * self.short + share * (_TARGET_ACCEPTANCE - chance)
+        step = self.middle - self.rounds**0.5 / _GAMMA * self.short
+        weight = self.rounds**-_KAPPA
         self.mean = weight * step + (1.0 - weight) * self.mean
         return math.exp(step)
 
     @property
-    def settled(self) -> float:
-        """The mean of the steps that were tried, the later ones weighing more."""
+    def adapted(self) -> float:
+        """Mean of the steps that were tried, with larger weights of later ones."""
         return math.exp(self.mean)
 
 
@@ -114,23 +114,23 @@ class Walk:
         self.z, (self.value, self.gradient) = start, log_density(start)
 
     def run(self, iterations: int, generator: torch.Generator, *, tune: bool = False) -> Chains:
-        """Continue the chains for a number of iterations; `tune` adapts the time step on the way."""
-        kept, accepted = [], 0.0
+        """Continue the chains for a number of iterations; with `tune` the time step is adapted."""
+        samples, accepted = [], 0.0
         tuning = _DualAveraging(self.longest)
         for _ in range(iterations):
             chance = self._step(generator)
-            kept.append(self.z)
+            samples.append(self.z)
             accepted += chance / iterations
             if tune:
                 self.longest = tuning.next(chance)
         if tune and iterations:
-            self.longest = tuning.settled
-        return Chains(torch.stack(kept) if kept else self.z.new_empty((0, *self.z.shape)), accepted)
+            self.longest = tuning.adapted
+        return Chains(torch.stack(samples) if samples else self.z.new_empty((0, *self.z.shape)), accepted)
 
     def _step(self, generator: torch.Generator) -> float:
-        """One iteration of every chain; the mean chance of being accepted."""
+        """Make one iteration of every chain, and return the mean probability of acceptance."""
         z, scale = self.z, self.scale
-        # a time that varies has no period in common with the motion
+        # a random time step cannot match a period of the motion
         size = self.longest * (0.7 + 0.3 * float(torch.rand((), device=z.device, generator=generator)))
         momentum = torch.randn(z.shape, dtype=z.dtype, device=z.device, generator=generator)
         end, moved = z, momentum + 0.5 * size * scale * self.gradient
@@ -140,9 +140,9 @@ class Walk:
             moved = moved + (1.0 if leap + 1 < self.leaps else 0.5) * size * scale * slope
         gain = there - self.value + 0.5 * (momentum.square() - moved.square()).sum(dim=-1)
         chance = torch.nan_to_num(gain, nan=-torch.inf).clamp(max=0.0).exp()
-        good = torch.rand(len(z), dtype=z.dtype, device=z.device, generator=generator) < chance
-        self.z, self.gradient = (torch.where(good[:, None], a, b) for a, b in ((end, z), (slope, self.gradient)))
-        self.value = torch.where(good, there, self.value)
+        accepted = torch.rand(len(z), dtype=z.dtype, device=z.device, generator=generator) < chance
+        self.z, self.gradient = (torch.where(accepted[:, None], a, b) for a, b in ((end, z), (slope, self.gradient)))
+        self.value = torch.where(accepted, there, self.value)
         return float(chance.mean())
 
 
@@ -152,7 +152,7 @@ def effective_sample_size(samples: Tensor) -> float:
     Parameters
     ----------
     samples : Tensor, shape (iterations, chains, d)
-        Two iterations or more; autocorrelations are summed up to the first negative sum of two neighbours.
+        Two iterations or more; autocorrelations are summed up to the first negative sum of two consecutive ones.
     """
     n, chains, _ = samples.shape
     within = samples.var(dim=0).mean(dim=0)

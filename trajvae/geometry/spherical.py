@@ -1,7 +1,7 @@
 """The uniform and the Power Spherical distribution on the unit sphere.
 
-Points are unit vectors in R^m. Concentrations are worked on in float64: in float32 at a concentration of 1e5 the
-gradients of a draw are a third too low.
+Points are unit vectors in R^m. Concentrations are converted to float64: in float32 at a concentration of 1e5 the
+gradients of a draw would be a third too low.
 
 References
 ----------
@@ -12,15 +12,16 @@ M. Figurnov, S. Mohamed, A. Mnih, NeurIPS 2018: implicit reparameterisation of g
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Size, Tensor
-from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution, constraints
-from torch.distributions.kl import register_kl
 from torch.distributions.utils import broadcast_all
+
+from trajvae.torch_types import AutogradContext, AutogradFunction, Gradients, register_divergence
 
 
 def log_sphere_area(m: int) -> float:
@@ -29,26 +30,27 @@ def log_sphere_area(m: int) -> float:
 
 
 def _normals(shape: Size, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return standard normal numbers with the type and on the device of a tensor."""
     return torch.randn(shape, dtype=like.dtype, device=like.device, generator=generator)
 
 
 def beta_draws(a: Tensor, b: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Return draws from Beta(a, b) with unbiased gradients, in float64 and above zero.
 
-    As g / (g + h) of two gamma draws: `torch.distributions.Beta` has biased gradients at extreme parameters.
+    They are g / (g + h) of two gamma draws: `torch.distributions.Beta` has biased gradients at extreme parameters.
     """
     g = torch._standard_gamma(a.double().contiguous(), generator=generator)
     h = torch._standard_gamma(b.double().contiguous(), generator=generator)
     return (g / (g + h)).clamp(min=torch.finfo(torch.float64).tiny)
 
 
-class _AtAngle(Function):
-    """loc turned by an angle of given cosine and sine about a direction that noise chooses."""
+class _AtAngle(AutogradFunction):
+    """Turn loc by an angle of given cosine and sine in a direction that noise chooses."""
 
     @staticmethod
-    def forward(ctx: Any, loc: Tensor, cosine: Tensor, sine: Tensor, noise: Tensor) -> Tensor:
-        """Values, and what the derivative needs."""
-        if loc.shape[-1] == 2:  # one of two directions, chosen without looking at loc
+    def forward(ctx: AutogradContext, loc: Tensor, cosine: Tensor, sine: Tensor, noise: Tensor) -> Tensor:
+        """Compute the values, and keep what the derivative needs."""
+        if loc.shape[-1] == 2:  # one of two directions, chosen independently of loc
             length = torch.sign(noise[..., :1] + (noise[..., :1] == 0))
             direction = length * torch.stack([-loc[..., 1], loc[..., 0]], dim=-1)
         else:
@@ -60,8 +62,8 @@ class _AtAngle(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        """The chain rule through the projection on loc's tangent space and its normalisation."""
+    def backward(ctx: AutogradContext, gradient: Tensor) -> Gradients:
+        """Apply the chain rule through the projection on loc's tangent space and its normalisation."""
         loc, cosine, sine, noise, direction, length = ctx.saved_tensors
         along, around = (gradient * loc).sum(-1, keepdim=True), (gradient * direction).sum(-1, keepdim=True)
         if loc.shape[-1] == 2:
@@ -73,18 +75,18 @@ class _AtAngle(Function):
 
 
 def at_angle(loc: Tensor, cosine: Tensor, sine: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Return draws at an angle from loc, uniform around it and smooth in loc everywhere.
+    """Return unit vectors at given angles from loc, in uniform directions around it; they are smooth in loc everywhere.
 
     Parameters
     ----------
     loc : Tensor, shape (..., m)
         Unit vectors.
     cosine, sine : Tensor, shape (..., 1)
-        Of the angle.
+        Of the angles.
     generator : torch.Generator, optional
     """
     noise = _normals(loc.shape, loc, generator)
-    z: Tensor = _AtAngle.apply(loc, cosine, sine, noise)  # type: ignore[no-untyped-call]
+    z: Tensor = _AtAngle.apply(loc, cosine, sine, noise)
     return z
 
 
@@ -98,7 +100,7 @@ class SphereUniform(Distribution):
     dtype, device : optional
     """
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch's own convention)
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012  (torch's own convention)
     has_rsample = False
 
     def __init__(self, m: int, dtype: torch.dtype | None = None, device: torch.device | None = None) -> None:
@@ -106,11 +108,11 @@ class SphereUniform(Distribution):
         super().__init__(Size(), Size([m]), validate_args=False)
 
     @property
-    def support(self) -> Any:
-        """Vectors; that they have length one is not checked."""
+    def support(self) -> constraints.Constraint:
+        """Constraint of the values: vectors, whose length is not checked."""
         return constraints.real_vector
 
-    def sample(self, sample_shape: Any = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: Sequence[int] = Size(), generator: torch.Generator | None = None) -> Tensor:
         """Return draws, (*sample_shape, m)."""
         x = _normals(self._extended_shape(Size(sample_shape)), self._like, generator)
         return torch.nn.functional.normalize(x, dim=-1)
@@ -121,12 +123,12 @@ class SphereUniform(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The centre."""
+        """Mean of the distribution: the centre of the sphere."""
         return self._like.new_zeros(self.event_shape)
 
     @property
     def variance(self) -> Tensor:
-        """1 / m in every direction."""
+        """Variance along each axis, 1 / m."""
         return self._like.new_full(self.event_shape, 1.0 / self.event_shape[0])
 
     def entropy(self) -> Tensor:
@@ -134,12 +136,14 @@ class SphereUniform(Distribution):
         return torch.full((), log_sphere_area(self.event_shape[0]), dtype=self._like.dtype, device=self._like.device)
 
 
-class _PowerAngle(Function):
-    """Cosine and sine of the angle between a Power Spherical draw and loc, with the pathwise derivative."""
+class _PowerAngle(AutogradFunction):
+    """Draw cosine and sine of the angle between a Power Spherical draw and loc, with the pathwise derivative."""
 
     @staticmethod
-    def forward(ctx: Any, concentration: Tensor, m: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Values, and what the derivative needs."""
+    def forward(
+        ctx: AutogradContext, concentration: Tensor, m: int, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the values, and keep what the derivative needs."""
         b = torch.full_like(concentration, 0.5 * (m - 1))
         a = b + concentration
         g = torch._standard_gamma(b, generator=generator)
@@ -152,19 +156,22 @@ class _PowerAngle(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """The chain rule, with the closed derivative."""
+    def backward(ctx: AutogradContext, *gradients: Tensor) -> Gradients:
+        """Apply the chain rule with the derivative in closed form."""
         a, h, total, w, along, around = ctx.saved_tensors
         by_w = 2.0 * (gradients[1] * along / around - gradients[0])
         return -by_w * w / total * torch._standard_gamma_grad(a, h), None, None
 
 
-class _PowerEntropy(Function):
-    """Entropy of the Power Spherical distribution in R^m; its derivative is concentration (psi'(a + b) - psi'(a))."""
+class _PowerEntropy(AutogradFunction):
+    """Compute the entropy of the Power Spherical distribution in R^m.
+
+    Its derivative is concentration (psi'(a + b) - psi'(a)).
+    """
 
     @staticmethod
-    def forward(ctx: Any, concentration: Tensor, m: int) -> Tensor:
-        """Values, and what the derivative needs."""
+    def forward(ctx: AutogradContext, concentration: Tensor, m: int) -> Tensor:
+        """Compute the values, and keep what the derivative needs."""
         b = 0.5 * (m - 1)
         a = concentration + b
         ctx.save_for_backward(concentration)
@@ -174,8 +181,8 @@ class _PowerEntropy(Function):
         return -(log_normaliser + concentration * expected)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """The chain rule, with the closed derivative."""
+    def backward(ctx: AutogradContext, *gradients: Tensor) -> Gradients:
+        """Apply the chain rule with the derivative in closed form."""
         (concentration,) = ctx.saved_tensors
         a = concentration + ctx.b
         return gradients[0] * concentration * (torch.polygamma(1, a + ctx.b) - torch.polygamma(1, a)), None
@@ -184,7 +191,7 @@ class _PowerEntropy(Function):
 class AboutDirection(Distribution):
     """Share the code of distributions about a unit vector `loc` (..., m), m >= 2, with a concentration (...)."""
 
-    arg_constraints: dict[str, Any] = {  # noqa: RUF012  (torch's own convention)
+    arg_constraints: dict[str, constraints.Constraint] = {  # noqa: RUF012  (torch's own convention)
         "loc": constraints.real_vector,
         "concentration": constraints.positive,
     }
@@ -197,7 +204,7 @@ class AboutDirection(Distribution):
         self.concentration, self.loc = spread, loc.expand(*spread.shape, self.m)
         super().__init__(spread.shape, Size([self.m]), validate_args=validate_args)
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
+    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> Self:
         """Return the same distribution over a larger batch."""
         shape = Size(batch_shape)
         return type(self)(self.loc.expand(*shape, self.m), self.concentration.expand(shape), validate_args=False)
@@ -216,24 +223,26 @@ class PowerSpherical(AboutDirection):
     Notes
     -----
     With a = (m - 1) / 2 + concentration and b = (m - 1) / 2, (1 - loc.x) / 2 follows Beta(b, a). It is drawn as
-    g / (g + h) from two gamma draws: its own digits survive where loc.x = 1 - 2 w would round to 1. The direction
-    around loc is a normal draw projected on loc's tangent space, which is smooth in loc everywhere; no rotation or
-    reflection that brings one pole to loc is.
+    g / (g + h) from two gamma draws, which keeps its digits where loc.x = 1 - 2 w would round to 1. The direction
+    around loc is a normal draw projected on loc's tangent space, which is smooth in loc everywhere; rotations and
+    reflections that carry one pole to loc are not.
     """
 
     def _ab(self) -> tuple[Tensor, Tensor]:
+        """Return the parameters a and b of the beta distribution."""
         b = torch.full_like(self.concentration, 0.5 * (self.m - 1), dtype=torch.float64)
         return b + self.concentration.double(), b
 
-    def rsample(self, sample_shape: Any = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: Sequence[int] = Size(), generator: torch.Generator | None = None) -> Tensor:
         """Return draws with pathwise gradients, (*sample_shape, *batch, m)."""
         shape = self._extended_shape(Size(sample_shape))
         concentration = self.concentration.double().expand(shape[:-1]).unsqueeze(-1)
-        along, around = _PowerAngle.apply(concentration, self.m, generator)  # type: ignore[no-untyped-call]
+        along, around = _PowerAngle.apply(concentration, self.m, generator)
         loc = self.loc.double().expand(shape)
         return at_angle(loc, along, around, generator).to(self.loc)
 
     def _log_normaliser(self) -> Tensor:
+        """Return the log of the factor that normalises the density."""
         a, b = self._ab()
         return -((a + b) * math.log(2.0) + torch.lgamma(a) - torch.lgamma(a + b) + b * math.log(math.pi))
 
@@ -248,23 +257,23 @@ class PowerSpherical(AboutDirection):
 
     def exact_entropy(self) -> Tensor:
         """Return the entropy in nats, in float64."""
-        entropy: Tensor = _PowerEntropy.apply(self.concentration.double(), self.m)  # type: ignore[no-untyped-call]
+        entropy: Tensor = _PowerEntropy.apply(self.concentration.double(), self.m)
         return entropy
 
     @property
     def mean(self) -> Tensor:
-        """E[x], inside the ball."""
+        """Mean E[x], a point inside the sphere."""
         a, b = self._ab()
         return (((a - b) / (a + b)).unsqueeze(-1) * self.loc.double()).to(self.loc)
 
     @property
     def tangent_variance(self) -> Tensor:
-        """E[1 - (loc.x)^2] / (m - 1): the variance along each direction orthogonal to loc."""
+        """Variance along each direction orthogonal to loc, E[1 - (loc.x)^2] / (m - 1)."""
         a, b = self._ab()
         return (4.0 * a * b / ((a + b) * (a + b + 1.0)) / (self.m - 1)).to(self.loc)
 
 
-@register_kl(PowerSpherical, SphereUniform)  # type: ignore[no-untyped-call, untyped-decorator]
+@register_divergence(PowerSpherical, SphereUniform)
 def _kl_power_spherical_uniform(p: PowerSpherical, q: SphereUniform) -> Tensor:
-    """log area - entropy, (batch,); in float64 inside, so that small divergences keep their digits."""
+    """Return log area - entropy, (batch,), computed in float64 so that small divergences keep their digits."""
     return (log_sphere_area(q.event_shape[0]) - p.exact_entropy()).to(p.loc)

@@ -1,33 +1,34 @@
 """Sine and cosine of curvature K, smooth through K = 0: trigonometric for K > 0, hyperbolic for K < 0.
 
-With x = K r^2, every function here is an entire or analytic function of x. Values come from the closed forms; the
-derivatives, which are differences over x, from power series near zero. Each function is one node of the graph.
+With x = K r^2, every function in this module is an entire or analytic function of x. Values are closed forms; the
+derivatives, which are differences over x, are power series near zero. Each function is one node of the autograd graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+
+from trajvae.torch_types import AutogradContext, AutogradFunction, Gradients
 
 _Functions = Sequence[Callable[[Tensor], Tensor]]
 _ARC_SLOPES = (1 / 6, 3 / 20, 15 / 112, 35 / 288, 315 / 2816)
-_NEAR = 1e-3  # |x| below which derivatives come from their series, whose error is below 1e-15 there
+_SERIES_BELOW = 1e-3  # |x| below which derivatives are power series, with errors below 1e-15
 
 
 def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    *rest, last = coefficients
+    """Return the polynomial with these coefficients, the constant first."""
+    *lower, last = coefficients
     out: Tensor | float = last
-    for a in reversed(rest):
+    for a in reversed(lower):
         out = x * out + a
     return torch.as_tensor(out)
 
 
 def _by_sign(x: Tensor, above: _Functions, below: _Functions, sign: int | None = None) -> list[Tensor]:
-    """Functions of sqrt(x) where x is above zero, others of sqrt(-x) elsewhere; most often one sign comes alone."""
+    """Return functions `above` of sqrt(x) where x > 0 and `below` of sqrt(-x) elsewhere; `sign` if all x share it."""
     root = x.abs().sqrt_().clamp_(min=1e-150)
     if sign is None:
         low, high = torch.aminmax(x)
@@ -38,8 +39,8 @@ def _by_sign(x: Tensor, above: _Functions, below: _Functions, sign: int | None =
 
 
 def _over_twice(difference: Tensor, x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    """difference / (2 x), by its series where x is small."""
-    near = x.abs() < _NEAR
+    """Return difference / (2 x), by a power series where x is small."""
+    near = x.abs() < _SERIES_BELOW
     return torch.where(near, _series(x, coefficients), difference / torch.where(near, 1.0, 2.0 * x))
 
 
@@ -54,7 +55,7 @@ _ARC: tuple[_Functions, _Functions] = (
 
 
 def cosine_and_sine_values(x: Tensor, sign: int | None = None) -> list[Tensor]:
-    """Return `cosine_and_sine` off the graph; a sign that all of x shares saves reading x."""
+    """Return the values of `cosine_and_sine` without a graph; `sign` is that of all x, if it is known."""
     return _by_sign(x, *_CIRCULAR, sign)
 
 
@@ -64,7 +65,7 @@ def sine_slope(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 
 def arc_values(c: Tensor, y: Tensor, sign: int) -> Tensor:
-    """Return `wide_arc_ratio` for the sign +1, else `arc_ratio` of y <= 0, off the graph."""
+    """Return the values of `wide_arc_ratio` for the sign +1, else of `arc_ratio` for y <= 0, without a graph."""
     if sign <= 0:
         return _by_sign(y, *_ARC, sign)[0]
     root = y.clamp(min=1e-300).sqrt_()
@@ -74,66 +75,67 @@ def arc_values(c: Tensor, y: Tensor, sign: int) -> Tensor:
 def arc_slopes(c: Tensor, y: Tensor, arc: Tensor, sign: int) -> tuple[Tensor | None, Tensor]:
     """Return the derivatives of `arc_values` by c and by y.
 
-    By y alone where c follows from it well enough; near and beyond a sphere's equator by both.
+    The first is None or zero where c is a well-conditioned function of y: not near or beyond a sphere's equator.
     """
     if sign <= 0:
         return None, _over_twice((1.0 - y).rsqrt_().sub_(arc), y, _ARC_SLOPES)
     steep = (y > 0.5) | (c < 0)
     by_y = _over_twice(torch.where(steep, c, 1.0 / torch.where(steep, 1.0, c)) - arc, y, _ARC_SLOPES)
-    beyond = (c - arc) / (2.0 * y.clamp(min=1e-140))  # near half a turn y is as small as near none
+    beyond = (c - arc) / (2.0 * y.clamp(min=1e-140))  # y is small near an angle of pi, as near 0
     return torch.where(steep, -1.0, 0.0).to(y), torch.where(c < 0, beyond, by_y)
 
 
-class _CosineAndSine(Function):
+class _CosineAndSine(AutogradFunction):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Values, and what the derivative needs."""
+    def forward(ctx: AutogradContext, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the values, and keep what the derivative needs."""
         cosine, sine = cosine_and_sine_values(x)
         ctx.save_for_backward(x, cosine, sine)
         return cosine, sine
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """The chain rule, with the closed derivative."""
+    def backward(ctx: AutogradContext, *gradients: Tensor) -> Tensor:
+        """Apply the chain rule with the derivative in closed form."""
         x, cosine, sine = ctx.saved_tensors
-        return gradients[1] * sine_slope(x, cosine, sine) - 0.5 * gradients[0] * sine
+        slope: Tensor = gradients[1] * sine_slope(x, cosine, sine) - 0.5 * gradients[0] * sine
+        return slope
 
 
-class _ArcRatio(Function):
+class _ArcRatio(AutogradFunction):
     @staticmethod
-    def forward(ctx: Any, y: Tensor) -> Tensor:
-        """Values, and what the derivative needs."""
+    def forward(ctx: AutogradContext, y: Tensor) -> Tensor:
+        """Compute the values, and keep what the derivative needs."""
         (arc,) = _by_sign(y, *_ARC)
         ctx.save_for_backward(y, arc)
         return arc
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """The chain rule, with the closed derivative."""
+    def backward(ctx: AutogradContext, *gradients: Tensor) -> Tensor:
+        """Apply the chain rule with the derivative in closed form."""
         y, arc = ctx.saved_tensors
         difference = (1.0 - y).clamp(min=1e-300).rsqrt() - arc
         return gradients[0] * _over_twice(difference, y, _ARC_SLOPES)
 
 
-class _WideArcRatio(Function):
+class _WideArcRatio(AutogradFunction):
     @staticmethod
-    def forward(ctx: Any, c: Tensor, y: Tensor) -> Tensor:
-        """Values, and what the derivatives need."""
+    def forward(ctx: AutogradContext, c: Tensor, y: Tensor) -> Tensor:
+        """Compute the values, and keep what the derivatives need."""
         arc = arc_values(c, y, 1)
         ctx.save_for_backward(c, y, arc)
         return arc
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """The chain rule, with the closed derivatives."""
+    def backward(ctx: AutogradContext, *gradients: Tensor) -> Gradients:
+        """Apply the chain rule with the derivatives in closed form."""
         c, y, arc = ctx.saved_tensors
         by_c, by_y = arc_slopes(c, y, arc, 1)
-        return gradients[0] * by_c, gradients[0] * by_y
+        return None if by_c is None else gradients[0] * by_c, gradients[0] * by_y
 
 
 def cosine_and_sine(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return `cosine` and `sine_ratio` at once."""
-    cos, sin = _CosineAndSine.apply(x)  # type: ignore[no-untyped-call]
+    """Return `cosine` and `sine_ratio` together."""
+    cos, sin = _CosineAndSine.apply(x)
     return cos, sin
 
 
@@ -149,11 +151,11 @@ def sine_ratio(x: Tensor) -> Tensor:
 
 def arc_ratio(y: Tensor) -> Tensor:
     """Return asin(sqrt y) / sqrt y, or asinh(sqrt -y) / sqrt -y: an arc over its sine, for y = K s^2 <= 1."""
-    out: Tensor = _ArcRatio.apply(y)  # type: ignore[no-untyped-call]
+    out: Tensor = _ArcRatio.apply(y)
     return out
 
 
 def wide_arc_ratio(c: Tensor, y: Tensor) -> Tensor:
     """Return `arc_ratio` for arcs of up to half a turn, by their cosine c and the square y >= 0 of their sine."""
-    out: Tensor = _WideArcRatio.apply(c, y)  # type: ignore[no-untyped-call]
+    out: Tensor = _WideArcRatio.apply(c, y)
     return out

@@ -1,8 +1,8 @@
 """The von Mises-Fisher distribution, with a pathwise gradient to the concentration that is exact in every dimension.
 
 The angle from loc has the density exp(kappa cos t) sin(t)^(m - 2) / Z. Its integrals are taken by Gauss-Legendre
-quadrature over the part of (0, pi) that carries mass, in float64 and with the largest exponent taken out first: nothing
-underflows, at any dimension or concentration, and automatic differentiation of the sum is quadrature of the derivative.
+quadrature over the part of (0, pi) that carries mass, in float64 and relative to the largest exponent: no dimension or
+concentration causes an underflow, and automatic differentiation of the sum is quadrature of the derivative.
 
 References
 ----------
@@ -15,35 +15,36 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Size, Tensor
-from torch.distributions.kl import register_kl
 
 from trajvae.errors import TrajvaeError
 from trajvae.geometry.spherical import AboutDirection, SphereUniform, at_angle, beta_draws, log_sphere_area
+from trajvae.torch_types import register_divergence
 
-_NODES = 96
-_BELOW, _ABOVE = 11.0, 16.0  # widths from the mode beyond which the density is below exp(-40); cosines have long tails
-_ROUNDS = 1000  # of rejection; each accepts two thirds or more
+_NODES = 96  # of the quadrature
+# widths below and above the mode beyond which the density of the angle is below exp(-40); it has a long upper tail
+_BELOW, _ABOVE = 11.0, 16.0
+_ROUNDS = 1000  # of rejection sampling, each of which accepts two thirds of the draws or more
 
 
 @functools.cache
 def _rule() -> tuple[Tensor, Tensor]:
-    """Gauss-Legendre nodes and the logs of their weights on (0, 1)."""
+    """Return Gauss-Legendre nodes and the logs of their weights on (0, 1)."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     return torch.from_numpy(0.5 * (nodes + 1.0)), torch.from_numpy(np.log(0.5 * weights))
 
 
 def _log_density(angle: Tensor, kappa: Tensor, power: float) -> Tensor:
-    """Of the angle, not normalised, less kappa: no digits are lost to a large constant."""
+    """Return the log density of the angle less kappa, not normalised; without kappa no digits are lost."""
     return -2.0 * kappa * (0.5 * angle).sin().square() + power * angle.sin().clamp(min=1e-300).log()
 
 
 def _core(kappa: Tensor, power: float) -> tuple[Tensor, Tensor]:
-    """Mode and width of the angle's density."""
+    """Return the mode and the width of the angle's density."""
     root = (power * power + 4.0 * kappa * kappa).sqrt()
     cosine = 2.0 * kappa / (root + power).clamp(min=1e-300)
     square = (1.0 - cosine.square()).clamp(min=1e-300) if power else torch.ones_like(kappa)
@@ -51,7 +52,7 @@ def _core(kappa: Tensor, power: float) -> tuple[Tensor, Tensor]:
 
 
 def _log_integral(low: Tensor, high: Tensor, kappa: Tensor, power: float) -> tuple[Tensor, Tensor]:
-    """Log of the density's integral from low to high, and the angles' mean cosine less one there."""
+    """Return the log of the density's integral from low to high, and the mean cosine less one in that interval."""
     nodes, log_weights = (x.to(kappa.device) for x in _rule())
     length = (high - low).unsqueeze(-1)
     angle = low.unsqueeze(-1) + length * nodes
@@ -62,7 +63,7 @@ def _log_integral(low: Tensor, high: Tensor, kappa: Tensor, power: float) -> tup
 
 
 def _log_normaliser(kappa: Tensor, power: float) -> tuple[Tensor, Tensor]:
-    """log of the whole integral (of exp(kappa (cos t - 1)) sin(t)^power), and E[cos t] - 1."""
+    """Return the log of the integral of exp(kappa (cos t - 1)) sin(t)^power over (0, pi), and E[cos t] - 1."""
     with torch.no_grad():
         mode, width = _core(kappa, power)
         low = (mode - _BELOW * width).clamp(min=0.0)
@@ -71,7 +72,7 @@ def _log_normaliser(kappa: Tensor, power: float) -> tuple[Tensor, Tensor]:
 
 
 def log_bessel(order: float, x: Tensor) -> Tensor:
-    """Return log I_order(x) of the modified Bessel function, x > 0, orders 0, 1/2, 1, ..., without over- or underflow.
+    """Return log I_order(x) of the modified Bessel function for x > 0 and orders 0, 1/2, 1, ..., without overflow.
 
     References
     ----------
@@ -96,14 +97,14 @@ class VonMisesFisher(AboutDirection):
 
     @functools.cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
-        """Log normaliser without exp(kappa), and E[loc.x] - 1, in float64."""
+        """Log of the normalising integral over exp(kappa), and E[loc.x] - 1, in float64."""
         return _log_normaliser(self.concentration.double(), float(self.m - 2))
 
-    def rsample(self, sample_shape: Any = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: Sequence[int] = Size(), generator: torch.Generator | None = None) -> Tensor:
         """Return draws with pathwise gradients, (*sample_shape, *batch, m)."""
         shape = self._extended_shape(Size(sample_shape))
         kappa = self.concentration.double().expand(shape[:-1])
-        mean = self._moments[1].detach().expand(shape[:-1])  # taken with its graph: densities use it again
+        mean = self._moments[1].detach().expand(shape[:-1])  # computed with a graph, since densities use it again
         with torch.no_grad():
             angle = self._angles(kappa, generator)
             slope = self._slope(angle, kappa, mean) if kappa.requires_grad else 0.0
@@ -112,7 +113,10 @@ class VonMisesFisher(AboutDirection):
         return at_angle(loc, moving.cos(), moving.sin(), generator).to(self.loc)
 
     def _angles(self, kappa: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Draws of the angle by rejection, as twice the arc sine of sqrt((1 - cosine) / 2), which keeps its digits."""
+        """Return draws of the angle by rejection sampling.
+
+        The angle is twice the arc sine of sqrt((1 - cosine) / 2), which keeps its digits.
+        """
         k, n = kappa.reshape(-1), float(self.m - 1)
         b = n / (2.0 * k + (4.0 * k * k + n * n).sqrt())
         out, left = torch.empty_like(k), torch.arange(len(k), device=k.device)
@@ -131,10 +135,10 @@ class VonMisesFisher(AboutDirection):
             good = score >= uniform.log()
             out[left[good]] = u[good]
             left = left[~good]
-        raise TrajvaeError(f"von Mises-Fisher draws were refused {_ROUNDS} times: the concentration is no number")
+        raise TrajvaeError(f"von Mises-Fisher draws were rejected {_ROUNDS} times: the concentration is not finite")
 
     def _slope(self, angle: Tensor, kappa: Tensor, mean: Tensor) -> Tensor:
-        """dt/dkappa of drawn angles t, by the integral over the tail on the mode's far side."""
+        """Return dt/dkappa of drawn angles t, from the integral over the tail beyond t, away from the mode."""
         power = float(self.m - 2)
         mode, width = _core(kappa, power)
         below = angle < mode
@@ -150,22 +154,22 @@ class VonMisesFisher(AboutDirection):
         return (-self.concentration.double() * half - self._log_z()).to(value)
 
     def _log_z(self) -> Tensor:
-        """log of the integral of exp(kappa (loc.x - 1)) over the sphere."""
+        """Return the log of the integral of exp(kappa (loc.x - 1)) over the sphere."""
         return self._moments[0] + log_sphere_area(self.m - 1)
 
     @property
     def mean_cosine(self) -> Tensor:
-        """E[loc.x], the ratio of Bessel functions I_(m/2) / I_(m/2 - 1)."""
+        """Mean cosine E[loc.x], the ratio of Bessel functions I_(m/2) / I_(m/2 - 1)."""
         return (1.0 + self._moments[1]).to(self.loc)
 
     @property
     def mean(self) -> Tensor:
-        """E[x], inside the ball."""
+        """Mean E[x], a point inside the sphere."""
         return ((1.0 + self._moments[1]).unsqueeze(-1) * self.loc.double()).to(self.loc)
 
     @property
     def tangent_variance(self) -> Tensor:
-        """E[1 - (loc.x)^2] / (m - 1) = E[loc.x] / concentration: the variance along directions orthogonal to loc."""
+        """Variance along directions orthogonal to loc, E[1 - (loc.x)^2] / (m - 1) = E[loc.x] / concentration."""
         return ((1.0 + self._moments[1]) / self.concentration.double()).to(self.loc)
 
     def exact_entropy(self) -> Tensor:
@@ -177,15 +181,15 @@ class VonMisesFisher(AboutDirection):
         return self.exact_entropy().to(self.loc)
 
 
-@register_kl(VonMisesFisher, SphereUniform)  # type: ignore[no-untyped-call, untyped-decorator]
+@register_divergence(VonMisesFisher, SphereUniform)
 def _kl_von_mises_fisher_uniform(p: VonMisesFisher, q: SphereUniform) -> Tensor:
-    """log area - entropy, (batch,)."""
+    """Return log area - entropy, (batch,)."""
     return (log_sphere_area(q.event_shape[0]) - p.exact_entropy()).to(p.loc)
 
 
-@register_kl(VonMisesFisher, VonMisesFisher)  # type: ignore[no-untyped-call, untyped-decorator]
+@register_divergence(VonMisesFisher, VonMisesFisher)
 def _kl_von_mises_fisher(p: VonMisesFisher, q: VonMisesFisher) -> Tensor:
-    """-H(p) - E_p[log q], where E_p[1 - q.loc.x] = 1 - A_p p.loc.q.loc."""
+    """Return -H(p) - E_p[log q], (batch,), where E_p[1 - q.loc.x] = 1 - A_p p.loc.q.loc."""
     cosine = (p.loc.double() * q.loc.double()).sum(dim=-1)
     expected = 1.0 - (1.0 + p._moments[1]) * cosine
     return (q._log_z() + q.concentration.double() * expected - p.exact_entropy()).to(p.loc)

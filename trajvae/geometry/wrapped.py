@@ -1,8 +1,8 @@
 """The wrapped normal distribution on a space of constant curvature.
 
-v is normal with independent components in the tangent space at the origin, carried to loc by parallel transport and
-on to the space by the exponential map. Its density takes the volume that the map makes of tangent space into account;
-on spheres, where tangent vectors that differ by a whole turn end at one point, all turns that matter are summed.
+A tangent vector v at the origin has independent normal components. Parallel transport carries it to loc, and the
+exponential map carries it on to the space. The density takes the change of volume by the map into account; on spheres,
+where vectors that differ by a whole winding end at one point, all windings that matter are summed.
 
 References
 ----------
@@ -13,20 +13,20 @@ M. Skopek, O. Ganea, G. Becigneul, ICLR 2020 (arXiv:1911.08411), appendix B: oth
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Size, Tensor
-from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution, constraints
-from torch.distributions.kl import register_kl
 
 from trajvae.errors import TrajvaeError
 from trajvae.geometry.manifolds import ConstantCurvature
 from trajvae.geometry.maps import in_rows, out_of_rows
 from trajvae.geometry.trigonometry import arc_slopes, arc_values, sine_ratio
-from trajvae.geometry.windings import SHORT, fold, n_windings, sum_over_windings
+from trajvae.geometry.windings import SHORTEST_SQUARE, log_sum_over_windings, n_windings, sum_over_windings
+from trajvae.torch_types import AutogradContext, AutogradFunction, Gradients, register_divergence
 
 _POSITIVE_VECTOR = constraints.independent(constraints.positive, 1)  # type: ignore[no-untyped-call]
 
@@ -39,7 +39,7 @@ class Draw(NamedTuple):
 
 
 def _exponent(space: ConstantCurvature, energy: Tensor, square: Tensor, scale: Tensor, log_sine: Tensor) -> Tensor:
-    """Log density at the end of a tangent vector v, but for the normal distribution's constant.
+    """Return the log density at the end of a tangent vector v, without the normal distribution's constant.
 
     Parameters
     ----------
@@ -49,26 +49,29 @@ def _exponent(space: ConstantCurvature, energy: Tensor, square: Tensor, scale: T
     square : Tensor, shape (...)
         |v|^2.
     scale : Tensor, shape (..., dim)
-        Standard deviations, of which the largest says how many turns matter.
+        Standard deviations, of which the largest determines the number of windings.
     log_sine : Tensor, shape (...)
         Log of the generalised sine of |v| over |v|.
     """
-    exponent = fold(space.curvature, space.dim - 1, energy, square, scale) if space.sign > 0 else -energy
+    exponent = (
+        log_sum_over_windings(space.curvature, space.dim - 1, energy, square, scale) if space.sign > 0 else -energy
+    )
     return exponent if space.dim == 1 else torch.sub(exponent, log_sine, alpha=space.dim - 1)
 
 
 def _normaliser(scale: Tensor) -> Tensor:
+    """Return the log of the constant that normalises a normal density."""
     return scale.log().sum(dim=-1) + 0.5 * scale.shape[-1] * math.log(2.0 * math.pi)
 
 
 def log_density(space: ConstantCurvature, v: Tensor, scale: Tensor) -> Tensor:
-    """Return the log density, by the space's volume, at the end of the tangent vector v.
+    """Return the log density with respect to the space's volume at the end of the tangent vector v.
 
     Parameters
     ----------
     space : ConstantCurvature
     v : Tensor, shape (..., dim)
-        As drawn at the origin, before transport.
+        Vectors at the origin, before transport.
     scale : Tensor, shape (..., dim)
         Standard deviations.
 
@@ -105,12 +108,12 @@ def draw(space: ConstantCurvature, loc: Tensor, scale: Tensor, noise: Tensor) ->
 def exp_with_log_density(
     space: ConstantCurvature, loc: Tensor, v: Tensor, energy: Tensor, scale: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return where v (..., dim) leads from loc, and the log density there (...) without the normal's constant.
+    """Return the point that v (..., dim) leads to from loc, and the log density there, without the normal's constant.
 
     Parameters
     ----------
     space, loc, v
-        As of `ConstantCurvature.shoot`.
+        See `ConstantCurvature.exp_transported`.
     energy : Tensor, shape (...)
         |v / scale|^2 / 2.
     scale : Tensor, shape (..., dim)
@@ -119,12 +122,12 @@ def exp_with_log_density(
     return z, _exponent(space, energy, square, scale, log_sine)
 
 
-class _Prior(Function):
-    """`log_prior` as one node of the graph, but for a constant: its slope at a point is known with its value."""
+class _Prior(AutogradFunction):
+    """Compute `prior_exponent` as one node of the graph, whose derivative is computed with its value."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, curvature: Tensor, sign: int) -> Tensor:
-        """Values, and the derivatives."""
+    def forward(ctx: AutogradContext, z: Tensor, curvature: Tensor, sign: int) -> Tensor:
+        """Compute the values and the derivatives."""
         rows = in_rows(z)
         c, s = rows[0], rows[1:]
         square, power = (s * s).sum(dim=0), len(s) - 1
@@ -132,12 +135,12 @@ class _Prior(Function):
         arc = arc_values(c, y, sign)
         arc_square = arc.square()
         raw = arc_square * square
-        length = raw.clamp(min=SHORT) if sign > 0 else raw
+        length = raw.clamp(min=SHORTEST_SQUARE) if sign > 0 else raw
         most = n_windings(curvature, power, 0.5 * length, length, 1.0) if sign > 0 else 0
         by_length: Tensor | float = -0.5
         if most:
             value, by_energy, by_factor = sum_over_windings(0.5 * length, length, curvature, power, most)
-            by_length = torch.where(raw < SHORT, 0.0, -0.5 * (by_energy + by_factor / length))
+            by_length = torch.where(raw < SHORTEST_SQUARE, 0.0, -0.5 * (by_energy + by_factor / length))
         else:
             value, by_factor = -0.5 * length, None
         if power:
@@ -154,15 +157,15 @@ class _Prior(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        """The slopes."""
+    def backward(ctx: AutogradContext, gradient: Tensor) -> Gradients:
+        """Multiply the gradient with the derivatives."""
         to_z, to_curvature = ctx.saved_tensors
         return out_of_rows(gradient * to_z), (gradient * to_curvature).sum(), None
 
 
 def prior_exponent(space: ConstantCurvature, z: Tensor) -> Tensor:
     """Return `log_prior` without the normal distribution's constant, in float64."""
-    exponent: Tensor = _Prior.apply(z.double(), space.curvature, space.sign)  # type: ignore[no-untyped-call]
+    exponent: Tensor = _Prior.apply(z.double(), space.curvature, space.sign)
     return exponent
 
 
@@ -183,7 +186,7 @@ class WrappedNormal(Distribution):
         Standard deviations along the axes of the origin's tangent space, carried to loc by parallel transport.
     """
 
-    arg_constraints: dict[str, Any] = {  # noqa: RUF012  (torch's own convention)
+    arg_constraints: dict[str, constraints.Constraint] = {  # noqa: RUF012  (torch's own convention)
         "loc": constraints.real_vector,
         "scale": _POSITIVE_VECTOR,
     }
@@ -196,13 +199,13 @@ class WrappedNormal(Distribution):
         self.loc, self.scale = loc.expand(*batch, space.dim + 1), scale.expand(*batch, space.dim)
         super().__init__(Size(batch), Size([space.dim + 1]), validate_args=validate_args)
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> WrappedNormal:
+    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> WrappedNormal:
         """Return the same distribution over a larger batch."""
         shape, dim = Size(batch_shape), self.space.dim
         loc, scale = self.loc.expand(*shape, dim + 1), self.scale.expand(*shape, dim)
         return WrappedNormal(self.space, loc, scale, validate_args=False)
 
-    def rsample(self, sample_shape: Any = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: Sequence[int] = Size(), generator: torch.Generator | None = None) -> Tensor:
         """Return draws with pathwise gradients, also to the curvature, (*sample_shape, *batch, dim + 1)."""
         shape = self._extended_shape(Size(sample_shape))[:-1]
         like = self.scale
@@ -215,9 +218,9 @@ class WrappedNormal(Distribution):
         return log_density(self.space, v, self.scale).to(value)
 
 
-@register_kl(WrappedNormal, WrappedNormal)  # type: ignore[no-untyped-call, untyped-decorator]
+@register_divergence(WrappedNormal, WrappedNormal)
 def _kl_wrapped_normals(p: WrappedNormal, q: WrappedNormal) -> Tensor:
-    """Closed on flat space alone, (batch,)."""
+    """Return the divergence in closed form, (batch,), which exists on flat space only."""
     if float(p.space.curvature.detach()) != 0.0 or float(q.space.curvature.detach()) != 0.0:
         raise TrajvaeError(
             "no closed form of the divergence on curved space: average log_prob differences over draws of rsample"

@@ -20,7 +20,7 @@ import numpy as np
 
 from trajvae.errors import TrajvaeError, TrajvaeWarning
 from trajvae.molecule.to_libraries import to_universe
-from trajvae.store import steady
+from trajvae.store import path_for_writing
 from trajvae.topology import Topology
 from trajvae.typing import Floats, Int64
 
@@ -64,7 +64,7 @@ def write_pdb(path: Path, topology: Topology, positions: Floats) -> None:
             atoms.elements = np.where(virtual, _VIRTUAL, topology.elements).astype(object)
             stream = NamedStream(io.StringIO(), "atoms.pdb")
             atoms.write(stream, bonds="conect" if len(topology.bonds) else None)
-            steady(path).write_text(stream.stream.getvalue(), encoding="utf-8")
+            path_for_writing(path).write_text(stream.stream.getvalue(), encoding="utf-8")
         except ValueError as error:
             raise TrajvaeError(f"the topology cannot be written as PDB: {error}") from error
 

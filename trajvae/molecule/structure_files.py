@@ -16,7 +16,7 @@ from trajvae._version import __version__
 from trajvae.errors import OutputError, TrajvaeError
 from trajvae.molecule.pdb import COORDINATES, write_pdb
 from trajvae.molecule.to_libraries import spatial
-from trajvae.store import steady
+from trajvae.store import path_for_writing
 from trajvae.topology import Topology
 from trajvae.typing import Floats
 
@@ -239,7 +239,7 @@ def structure_file(path: Path, topology: Topology, n: int) -> Iterator[Callable[
             f"{n} structures take about {wanted / 1e6:.4g} MB as {path.suffix[1:].upper()}, the disk has room for "
             f"{room / 1e6:.4g} MB"
         )
-    file = make(steady(path), topology)
+    file = make(path_for_writing(path), topology)
     try:
         yield lambda positions: file.append(spatial(positions))
         file.finish()

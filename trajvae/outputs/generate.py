@@ -25,7 +25,7 @@ from trajvae.outputs.judging.verdicts import judge_generation
 from trajvae.outputs.provenance import Provenance
 from trajvae.results.conformation_pieces import Piece, gather
 from trajvae.results.conformations import Conformations, save_pieces
-from trajvae.runtime.threads import in_order, small_work
+from trajvae.runtime.threads import map_in_order, small_work
 from trajvae.store import Header, Quantity
 from trajvae.typing import Float64
 
@@ -123,7 +123,8 @@ class ConformationStream(Displayed):
         workers = min(torch.get_num_threads(), _WORKERS) if self.pipeline.device.type == "cpu" else 1
         with small_work(0.0):  # a thread a batch
             while self.n_done < self.n:
-                with contextlib.closing(in_order(self.judge, self._batches(self._draws_needed()), workers)) as found:
+                batches = self._batches(self._draws_needed())
+                with contextlib.closing(map_in_order(self.judge, batches, workers)) as found:
                     for looked in found:
                         self.tally.draws.add(looked.counts)
                         if len(looked.kept.latent):

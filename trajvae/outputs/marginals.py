@@ -28,7 +28,7 @@ from trajvae.outputs.judging.errors_of_means import mean_error
 from trajvae.outputs.judging.histograms import compare, outside
 from trajvae.outputs.judging.observable_kinds import atoms_of, divisions, floors, judge
 from trajvae.results.marginals import Kind, Marginal, Marginals, Wide
-from trajvae.runtime.progress import counted
+from trajvae.runtime.progress import count_items
 from trajvae.topology import Topology
 from trajvae.typing import AnyArray, Float64, Floats, Int64
 
@@ -91,9 +91,9 @@ def marginals(
     sets = {"a": simulated[a], "b": simulated[b], "model": drawn}
     sets |= _further(pipeline, sets, simulated, evenly(held, MOST), train, seed)
     items = [*catalogue(pipeline.topology, pipeline.dimension), *pair_observables(pipeline.n_atoms)]
-    told = counted(sets.items(), "measuring", "set", len(sets))
+    told = count_items(sets.items(), "measuring", "set", len(sets))
     values = {name: evaluate_all(items, x) for name, x in told}
-    each = counted(items, "comparing histograms", "observable", len(items))
+    each = count_items(items, "comparing histograms", "observable", len(items))
     table = {o.name: _marginal(o, {name: v[o.name] for name, v in values.items()}) for o in each}
     frames = np.concatenate([a, b])
     kinds = _kinds(pipeline.topology, items, table, values, frames, _blocks(len(simulated))[frames], seed)

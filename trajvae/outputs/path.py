@@ -15,8 +15,9 @@ from trajvae.display import Brief
 from trajvae.errors import OptionError
 from trajvae.figures import PathFigures
 from trajvae.geometry.curves import NodeCurve, equal_times
-from trajvae.geometry.geodesic import Geodesic, GeodesicOptions, Problem, geodesic
-from trajvae.geometry.metric import Dense, KernelDensity, Metric, Pullback, spacing
+from trajvae.geometry.geodesic import CurveMeasure, Geodesic, GeodesicOptions, geodesic
+from trajvae.geometry.metric import DensityWeighted, KernelDensity, Metric, Pullback, spacing
+from trajvae.lookup import check_choice
 from trajvae.models.encoding import encode_all
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
@@ -27,7 +28,7 @@ from trajvae.outputs.searching.latent_metrics import learned_metric, posterior_m
 from trajvae.outputs.searching.structures import read_structure
 from trajvae.results.conformation_pieces import Piece
 from trajvae.results.conformations import Conformations
-from trajvae.runtime.progress import counted
+from trajvae.runtime.progress import count_items
 from trajvae.runtime.threads import small_work
 from trajvae.store import Quantity
 from trajvae.typing import Bool, Float64, Floats, Int64
@@ -128,8 +129,7 @@ def path(
     """
     if not 2 <= frames <= MOST_FRAMES:
         raise OptionError(f"a path has 2 frames or more, up to {MOST_FRAMES}, got {frames}")
-    if metric not in METRICS:
-        raise OptionError(f"no metric '{metric}': wanted {', '.join(METRICS)}")
+    check_choice(metric, METRICS, "metric")
     search = _Search(pipeline, record, metric)
     a, b = search.tensor(ends.latent)
     with small_work(3.0 * 128 * sum(p.numel() for p in pipeline.vae.decoder.parameters())):
@@ -168,7 +168,7 @@ class _Search:
         if name != "density":
             return self.molecule
         width = _WIDTH * max(spacing(self.known, self.latent.distance), 1e-6)
-        return Dense(self.molecule, KernelDensity(self.known, width, self.latent.distance))
+        return DensityWeighted(self.molecule, KernelDensity(self.known, width, self.latent.distance))
 
     def straight(self, a: Tensor, b: Tensor, frames: int) -> Geodesic:
         """Return the latent space's own geodesic, at constant speed."""
@@ -192,7 +192,7 @@ class _Search:
         t = torch.linspace(0.0, 1.0, _NODES, dtype=a.dtype, device=a.device)
         straight = self.latent.geodesic(a, b, t).detach()
         guess = self._through_neighbours(a, b)
-        problem = Problem(self.metric, None if self.flat else self.latent.project)
+        problem = CurveMeasure(self.metric, None if self.flat else self.latent.project)
         first = straight if guess is None else guess
         return geodesic(problem, first, straight, frames, kind, descent=descent, progress=progress)
 
@@ -206,7 +206,7 @@ class _Search:
         start, step = points[first], points[near.flatten()] - points[first]
         middle = self.latent.project(start + 0.5 * step)
         pieces = list(zip(torch.split(middle, _LINKS), torch.split(step, _LINKS), strict=True))
-        measured = counted(pieces, "measuring links between frames", "piece", len(pieces))
+        measured = count_items(pieces, "measuring links between frames", "piece", len(pieces))
         cost = torch.cat([self.metric.square(m, v) for m, v in measured])
         weights = cost.clamp(min=1e-12).sqrt().double().cpu().numpy()
         links = (first.cpu().numpy(), near.flatten().cpu().numpy())
@@ -261,7 +261,7 @@ def _conformations(
 
 
 def _figures(search: _Search, found: Geodesic, decoded: _Decoded, ends: Ends) -> PathFigures:
-    molecule = Problem(search.molecule, None if search.flat else search.latent.project)
+    molecule = CurveMeasure(search.molecule, None if search.flat else search.latent.project)
     atoms, like = search.pipeline.n_atoms**0.5, found.points
     return PathFigures(
         start=ends.names[0],

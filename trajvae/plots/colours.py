@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trajvae.errors import OptionError, ReadError
+from trajvae.lookup import check_choice
 from trajvae.plots import style
 from trajvae.plots.columns import NumberTable, read_columns, split_name
 from trajvae.plots.latent import clock
@@ -84,10 +85,8 @@ def colour_of(points: LatentPoints, text: str, trajectory: Trajectory | None = N
     path, column = split_name(text)
     if not path.is_file() and not path.suffix:
         known = names_of_numbers(points)
-        raise OptionError(
-            f"no observable '{text}': there are {', '.join([*known, 'time', 'trajectory'])}; else a file of numbers "
-            "FILE[:COLUMN], or distance:A,B, angle:A,B,C, dihedral:A,B,C,D"
-        )
+        others = "; else a file of numbers FILE[:COLUMN], or distance:A,B, angle:A,B,C, dihedral:A,B,C,D"
+        check_choice(text, [*known, "time", "trajectory"], "observable", also=others)
     return _of_table(points, read_columns(path), column)
 
 

@@ -213,5 +213,5 @@ def _places_along(values: Float64) -> Float64:
 
 def _observable(conformations: Conformations[Figures], name: str) -> Quantity:
     if name not in conformations.observables:
-        raise OptionError(f"no observable '{name}': there are {', '.join(conformations.observables) or 'none'}")
+        raise OptionError(f"no observable '{name}'; there are {', '.join(conformations.observables) or 'none'}")
     return conformations.observables[name]

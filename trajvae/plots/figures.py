@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from trajvae._version import __version__
-from trajvae.errors import OptionError, OutputError, ReadError, TrajvaeError
+from trajvae.errors import DAMAGED, OptionError, OutputError, ReadError, TrajvaeError
 from trajvae.plots import style
 from trajvae.plots.latent_panels import Panel
-from trajvae.store import steady
+from trajvae.store import path_for_writing
 
 FORMATS = (".png", ".svg", ".pdf")
 DPI = (20.0, 1200.0)
@@ -60,7 +60,7 @@ def _draw_one(panel: Panel, ax: Axes) -> None:
         function(ax=ax)
     except TrajvaeError:
         raise
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+    except DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ReadError(
             f"there is no drawing the panel '{name}': what it needs is missing or damaged: {reason}"
@@ -106,4 +106,4 @@ def save(figure: Figure, path: Path, *, dpi: float = 300.0, command: str = "traj
     content = io.BytesIO()  # writers of a format leave a file half closed where the disk is full
     with style.settings():
         figure.savefig(content, dpi=dpi, metadata={**made, **_ONCE.get(ending, {})}, format=ending[1:])
-    Path(steady(path)).write_bytes(content.getbuffer())
+    Path(path_for_writing(path)).write_bytes(content.getbuffer())

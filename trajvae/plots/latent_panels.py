@@ -81,5 +81,5 @@ def points_by_observables(points: Embedding | TrainedModel, options: FigureOptio
     known = names_of_numbers(points)
     for name in options.observables:
         if name not in known:
-            raise OptionError(f"no observable '{name}': there are {', '.join(known)}")
+            raise OptionError(f"no observable '{name}'; there are {', '.join(known)}")
     return [coloured_points(points, colour_of(points, name), chart) for name in options.observables]

@@ -44,7 +44,7 @@ def marginal(marginals: Marginals, name: str, *, ax: Axes | None = None) -> Axes
     """
     if name not in marginals.table:
         some = ", ".join(list(marginals.table)[:8])
-        raise OptionError(f"no observable '{name}': there are {some}{', ...' if len(marginals.table) > 8 else ''}")
+        raise OptionError(f"no observable '{name}'; there are {some}{', ...' if len(marginals.table) > 8 else ''}")
     m, ax = marginals.table[name], style.own_axes(ax)
     view = m if m.wide is None else m.wide
     width = np.diff(view.edges)

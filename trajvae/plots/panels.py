@@ -9,8 +9,9 @@ from functools import partial
 import numpy as np
 from matplotlib.axes import Axes
 
-from trajvae.errors import OptionError, ReadError, TrajvaeError
+from trajvae.errors import DAMAGED, OptionError, ReadError, TrajvaeError
 from trajvae.figures import Figures
+from trajvae.lookup import check_choice
 from trajvae.plots.charts import Flat
 from trajvae.plots.colours import colour_of
 from trajvae.plots.conformations import (
@@ -71,7 +72,7 @@ def panels_of(results: Result | Sequence[Result], options: FigureOptions | None 
         return _panels_of_one(parts[0], options) if len(parts) == 1 else _panels_of_several(parts, options)
     except TrajvaeError:
         raise
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+    except DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ReadError(f"there is no drawing it: what a panel needs is missing or damaged: {reason}") from error
 
@@ -86,8 +87,7 @@ def select_panels(panels: Sequence[Panel], names: Sequence[str]) -> list[Panel]:
     """
     known = list(dict.fromkeys(name for name, _ in panels))
     for name in names:
-        if name not in known:
-            raise OptionError(f"no panel '{name}': there are {', '.join(known)}")
+        check_choice(name, known, "panel")
     return [panel for panel in panels if not names or panel[0] in names]
 
 

@@ -15,7 +15,7 @@ from trajvae.periodic.unwrapper import ImageHistory, Unwrapper
 from trajvae.readers.consecutive import Succession
 from trajvae.readers.frames import FrameBlock, FrameFile
 from trajvae.readers.plausibility import FARTHEST, check_spread, usable_boxes
-from trajvae.runtime.progress import measured
+from trajvae.runtime.progress import count_rows
 from trajvae.topology import Topology
 from trajvae.typing import Bool, Float64, Floats, Int64
 
@@ -164,7 +164,7 @@ class Frames(Brief):
 
     def read(self) -> Chunk:
         """Read all frames at once."""
-        pieces = measured(self.chunks(), lambda c: c.file, "reading", "frame", self.n_frames)
+        pieces = count_rows(self.chunks(), lambda c: c.file, "reading", "frame", self.n_frames)
         return join_chunks(list(pieces))
 
 

@@ -1,1 +1,1 @@
-"""What trajvae needs of the computer: memory, threads, refusals of the operating system, and reports of progress."""
+"""Running on a computer: amounts of memory, threads, errors of the operating system, and reports of progress."""

@@ -1,4 +1,4 @@
-"""Amounts of memory, as users write them."""
+"""Parsing amounts of memory such as 2GB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def parse_memory(text: str | float | None) -> float:
     Raises
     ------
     OptionError
-        No such amount, or too little to do anything with.
+        The text is not an amount of memory, or less than 10 MB.
     """
     if text is None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2

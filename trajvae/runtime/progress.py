@@ -1,4 +1,4 @@
-"""Progress of long work: a listener hears of every stage; by default nobody listens."""
+"""Progress of long work: every stage is reported to a listener, if there is one."""
 
 from __future__ import annotations
 
@@ -7,71 +7,73 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
-Tell = Callable[[int], None]
+Report = Callable[[int], None]  # takes the number of units done
 
 
 class Listener(Protocol):
-    """Show the stages of the work, from any thread."""
+    """Show the stages of the work, which any thread may report."""
 
-    def stage(self, what: str, unit: str, total: int | None) -> contextlib.AbstractContextManager[Tell]:
-        """Show a stage while the context lasts; it yields the function that takes the number of units done."""
+    def stage(self, what: str, unit: str, total: int | None) -> contextlib.AbstractContextManager[Report]:
+        """Show a stage as long as the context lasts; it yields the function to report the number of units done with."""
         ...
 
 
-class _Heard:
-    """The one who listens: of a process, since work may be shared among threads."""
+class _Current:
+    """Hold the listener of the process; it is not one of a thread, since threads may share the work."""
 
     listener: Listener | None = None
 
 
 @contextlib.contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Report all stages to a listener meanwhile."""
-    before, _Heard.listener = _Heard.listener, listener
+    """Report all stages to a listener as long as the context lasts."""
+    before, _Current.listener = _Current.listener, listener
     try:
         yield
     finally:
-        _Heard.listener = before
+        _Current.listener = before
 
 
 @contextlib.contextmanager
-def stage(what: str, unit: str = "", total: int | None = None) -> Iterator[Tell]:
-    """Report a piece of work that may take long.
+def stage(what: str, unit: str = "", total: int | None = None) -> Iterator[Report]:
+    """Report a piece of work that may take long, as long as the context lasts.
 
     Parameters
     ----------
     what : str
-        What is being done, such as "reading".
+        Name of the work, such as "reading".
     unit : str
-        What is counted, such as "frame".
+        Name of the units that are counted, such as "frame".
     total : int, optional
-        How many there are, where that is known.
+        Number of units, if it is known.
 
     Yields
     ------
     callable
-        To be called with how many are done.
+        Function to call with the number of units done.
     """
-    if _Heard.listener is None:
+    if _Current.listener is None:
         yield lambda done: None
         return
-    with _Heard.listener.stage(what, unit, total) as tell:
-        yield tell
+    with _Current.listener.stage(what, unit, total) as report:
+        yield report
 
 
-def counted(items: Iterable[Item], what: str, unit: str, total: int) -> Iterator[Item]:
-    """Yield items one by one, as a stage; each counts one."""
-    with stage(what, unit, total) as tell:
+def count_items(items: Iterable[Item], what: str, unit: str, total: int) -> Iterator[Item]:
+    """Yield items and report them as a stage, in which each item is one unit."""
+    with stage(what, unit, total) as report:
         for done, item in enumerate(items, start=1):
             yield item
-            tell(done)
+            report(done)
 
 
-def measured(pieces: Iterable[Item], size: Callable[[Item], Sized], what: str, unit: str, total: int) -> Iterator[Item]:
-    """Yield pieces one by one, as a stage; each counts the length of what `size` returns."""
+def count_rows(
+    pieces: Iterable[Item], rows: Callable[[Item], Sized], what: str, unit: str, total: int
+) -> Iterator[Item]:
+    """Yield pieces and report them as a stage, in which each piece is as many units as `rows` of it are long."""
     done = 0
-    with stage(what, unit, total) as tell:
+    with stage(what, unit, total) as report:
         for piece in pieces:
             yield piece
-            done += len(size(piece))
-            tell(done)
+            done += len(rows(piece))
+            report(done)

@@ -1,23 +1,26 @@
-"""A progress bar for Python's users, as `verbose=True` of MDAnalysis' analyses draws one."""
+"""A progress bar for users of the Python functions, as MDAnalysis' analyses draw with `verbose=True`."""
 
 from __future__ import annotations
 
 import math
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class ProgressBar:
-    """Show a bar on standard error, or in a notebook; call it with what is done.
+    """Draw a progress bar on standard error, or in a notebook, each time that it is called.
 
     Parameters
     ----------
     what : str
-        What is done, before the bar.
+        Name of the work, which is drawn before the bar.
     unit : str
-        What is counted.
+        Name of the units that are counted.
     shown : bool
-        Without it nothing is drawn.
+        Whether anything is drawn.
 
     Examples
     --------
@@ -26,14 +29,14 @@ class ProgressBar:
     """
 
     def __init__(self, what: str, unit: str, *, shown: bool = True) -> None:
-        self._bar: Any = None
+        self._bar: tqdm[NoReturn] | None = None
         if shown:
-            from tqdm.auto import tqdm  # a tenth of a second that nobody waits for who wants no bar
+            from tqdm import auto  # takes a tenth of a second, which only those who see the bar should wait for
 
-            self._bar = tqdm(desc=what, unit=unit)
+            self._bar = auto.tqdm(desc=what, unit=unit)
 
     def __call__(self, done: int, total: int, figure: float | None = None) -> None:
-        """Draw that `done` of `total` are done, with the latest figure beside it if it is a number."""
+        """Draw that `done` of `total` units are done, with the latest value of a figure if that is finite."""
         if self._bar is None:
             return
         self._bar.total = total

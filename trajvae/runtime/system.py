@@ -1,4 +1,4 @@
-"""What the system refuses, in words and with a way out: never taken for damage, or for a file that is not there."""
+"""Errors of the operating system, with advice, and distinct from damaged or missing files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trajvae.errors import ReadError
 
-_WORDS = {
+_ADVICE = {
     errno.EACCES: "permission denied: ask its owner for the right, or copy it to a folder of your own",
     errno.EPERM: "the system does not permit it: ask its owner, or copy it to a folder of your own",
     errno.EMFILE: "too many open files in this process: raise the limit with 'ulimit -n', or give fewer files at once",
@@ -28,8 +28,8 @@ _WORDS = {
     errno.EBUSY: "the file or its device is busy: try again later",
     errno.ENOLCK: "no lock is left on this machine: try again later, or use another file system",
 }
-_NUMBER = re.compile(r"errno = (\d+)|\[Errno (\d+)\]")  # as HDF5, and Python, pass on what the system said
-# as torch, numpy, the dynamic linker and C++ say it, in exceptions of several types
+_NUMBER = re.compile(r"errno = (\d+)|\[Errno (\d+)\]")  # the system's error number in messages of HDF5 and Python
+# messages of torch, numpy, the dynamic linker and C++ about missing memory, in exceptions of several types
 _ALLOCATION = (
     "can't allocate memory",
     "unable to allocate",
@@ -41,51 +41,52 @@ _ALLOCATION = (
 
 
 def system_reason(error: BaseException | None) -> str | None:
-    """Return what the system refused where an exception, or one that led to it, comes from that; else None.
+    """Return why the system refused something and what to do, if that caused an exception; None otherwise.
 
-    Libraries hide it: HDF5 and parsers have the number or the system's words in the text of another exception.
+    The causes of the exception are searched, too. HDF5 and parsers put the system's number or words into the text of
+    exceptions of their own.
     """
     while error is not None:
         number = _number_of(error)
-        if number in _WORDS:
-            return _WORDS[number]
+        if number in _ADVICE:
+            return _ADVICE[number]
         error = error.__cause__ or error.__context__
     return None
 
 
 def refusal(error: OSError) -> str:
-    """Return what the system refused: with a way out where one is known, else in the system's own words."""
+    """Return why the system refused something: with advice if there is any, otherwise in the system's own words."""
     return system_reason(error) or error.strerror or str(error)
 
 
 def _number_of(error: BaseException) -> int | None:
-    """The system's number of an error, by its type, its own number, or its text."""
+    """Return the system's number of an error, which its type, its attribute or its text gives."""
     if isinstance(error, MemoryError):
         return errno.ENOMEM
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     text = str(error)
-    found = _NUMBER.search(text)
-    if found is not None:
-        return int(found[1] or found[2])
+    match = _NUMBER.search(text)
+    if match is not None:
+        return int(match[1] or match[2])
     if any(words in text.lower() for words in _ALLOCATION):
         return errno.ENOMEM
-    return next((number for number in _WORDS if os.strerror(number) in text), None)
+    return next((number for number in _ADVICE if os.strerror(number) in text), None)
 
 
 def is_readable(path: str | Path) -> bool:
-    """Return whether there is a regular file of this name, which can be opened.
+    """Return whether a path is a regular file, which can be opened.
 
     Raises
     ------
     ReadError
-        The system refuses to say, or to open it: permission, too many open files, a stale handle and their like.
+        The system refuses to open the file, because of permissions, too many open files, a stale handle and the like.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
         os.close(os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)))
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a null character is no file's
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a null character
         return False
     except OSError as error:
         raise ReadError(f"cannot read '{path}': {refusal(error)}") from error

@@ -1,4 +1,4 @@
-"""How many threads a piece of work gets, and work that is shared among threads."""
+"""Threads: how many a piece of work gets, and a map over items by several threads."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ import torch
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_SMALL = 2e9  # multiplications a step below which a second thread costs more than it brings
+_SMALL_WORK = 2e9  # multiplications in a step below which a second thread costs more time than it saves
 
 
 @contextlib.contextmanager
 def small_work(multiplications: float) -> Iterator[None]:
-    """Use one thread for small steps: two would wait for each other longer than they work."""
+    """Use one thread of torch for steps of few multiplications, as long as the context lasts.
+
+    In small steps two threads would wait for each other longer than they work.
+    """
     threads = torch.get_num_threads()
-    if multiplications < _SMALL:
+    if multiplications < _SMALL_WORK:
         torch.set_num_threads(1)
     try:
         yield
@@ -28,11 +31,13 @@ def small_work(multiplications: float) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result, None, None]:
-    """Yield results of a function of items, in the items' order, computed by several threads.
+def map_in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Generator[Result, None, None]:
+    """Yield the results of a function of items, in the items' order, computed by several threads.
 
-    Items are taken when there is room for them, two a thread at most, so that memory holds no more; with one worker no
-    thread is started. What was begun is ended when the iterator is closed, and what was not is dropped.
+    At most two items for each thread are taken ahead, which limits the memory; with one worker no thread is started.
+    When the iterator is closed, running calls are finished and waiting ones are cancelled.
     """
     if workers < 2:
         yield from map(function, items)

@@ -13,14 +13,15 @@ import numpy as np
 
 from trajvae._version import __version__
 from trajvae.errors import OutputError
-from trajvae.store.checksums import SEAL, Sums, sealed_file
+from trajvae.store.checksums import ChecksumWriter, file_with_checksums
+from trajvae.store.crc32 import SEAL
 from trajvae.store.mdtraj_topology import mdtraj_topology
+from trajvae.store.opening import open_file
 from trajvae.store.schema import (
     Header,
     Quantity,
     Tree,
     describe_quantity,
-    open_file,
     read_array,
     read_tree,
     set_attributes,
@@ -35,7 +36,7 @@ _NM = 0.1  # Å to nm
 
 
 class ConformationsFile:
-    """An open file with room for n conformations, which are appended piece by piece.
+    """Write a file with space for n conformations, which are appended piece by piece.
 
     Data are contiguous, as their number is known: no chunks, no fill values, and nothing is written twice.
 
@@ -45,7 +46,7 @@ class ConformationsFile:
         How many are there.
     """
 
-    def __init__(self, file: h5py.File, shape: tuple[int, ...], sums: Sums) -> None:
+    def __init__(self, file: h5py.File, shape: tuple[int, ...], sums: ChecksumWriter) -> None:
         self.done, self._file, self._sums = 0, file, sums
         self._n, self._dimension = shape[0], shape[2]
         group = file.create_group("particles/trajectory")
@@ -79,7 +80,7 @@ class ConformationsFile:
 
     def _write(self, dataset: h5py.Dataset, rows: slice, values: AnyArray) -> None:
         dataset[rows] = values
-        self._sums.rows(dataset, values)
+        self._sums.add_rows(dataset, values)
 
     def describe(self, attributes: Mapping[str, object]) -> None:
         """Set attributes of `/trajvae`."""
@@ -130,7 +131,7 @@ def conformations_file(
     room, wanted = shutil.disk_usage(path.absolute().parent).free, 12 * n * atoms
     if wanted > room:
         raise OutputError(f"{n} conformations take {_amount(wanted)}, the disk has room for {_amount(room)}")
-    with sealed_file(path) as (file, sums):
+    with file_with_checksums(path) as (file, sums):
         group = write_header(file, header)
         group.attrs["dimension"] = dimension
         write_tree(group, extra or {}, sums)

@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 import h5py
 import numpy as np
 
-from trajvae.store.checksums import SEAL
+from trajvae.store.crc32 import SEAL
 from trajvae.store.json_text import parse_json
-from trajvae.store.schema import Quantity, open_file, present, read_tree
+from trajvae.store.opening import open_file, present
+from trajvae.store.schema import Quantity, read_tree
 from trajvae.typing import JSON, AnyArray
 
 _JSON = ("config", "summary", "reading")  # attributes of `/trajvae` that are written as JSON

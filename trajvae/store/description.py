@@ -1,4 +1,4 @@
-"""What a file holds, in words and numbers, for `trajvae info`."""
+"""Descriptions of files for `trajvae info`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import h5py
 
-from trajvae.store.checksums import NAME, SEAL
+from trajvae.store.checksums import NAME
+from trajvae.store.crc32 import SEAL
 from trajvae.store.file_layouts import datasets_of
 from trajvae.store.json_text import parse_json
-from trajvae.store.schema import Header, open_file, plain_attribute, read_header
+from trajvae.store.opening import open_file
+from trajvae.store.schema import Header, plain_attribute, read_header
 
 _JSON = ("config", "summary")  # attributes that are written as JSON
 

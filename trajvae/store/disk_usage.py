@@ -1,4 +1,4 @@
-"""The bytes that a file has on its disk: one with holes may say that it is as long as it likes, and takes no room."""
+"""Disk space that a file takes: a sparse file, which has holes, may be of any length and take no space at all."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_PARTS = 2**16  # parts between holes that are looked for; from there on the rest counts as one
+_MOST_PARTS = 2**16  # parts between holes that are told apart; the remainder of the file counts as one part
 
 
 def data_parts(number: int) -> Iterator[tuple[int, int]]:
-    """Go to the parts of an open file between its holes: where each begins and ends.
+    """Yield the parts of an open file between its holes: the first byte and the end of each.
 
-    On systems that know no holes the file is one part.
+    On systems without sparse files the file is one part.
     """
     size, end, count = os.fstat(number).st_size, 0, 0
     while end < size:
         try:
             begin = os.lseek(number, end, os.SEEK_DATA)
-            end = os.lseek(number, begin, os.SEEK_HOLE) if count < _PARTS else size
+            end = os.lseek(number, begin, os.SEEK_HOLE) if count < _MOST_PARTS else size
         except (OSError, AttributeError) as error:
-            if getattr(error, "errno", None) == errno.ENXIO:  # nothing but a hole
+            if getattr(error, "errno", None) == errno.ENXIO:  # only a hole is left
                 return
             begin, end = end, size
         count += 1
         yield begin, end
 
 
-def stored_size(path: Path) -> int:
-    """Return the bytes of a file without its holes."""
+def size_on_disk(path: Path) -> int:
+    """Return the number of bytes of a file without its holes."""
     with path.open("rb", buffering=0) as file:
         return sum(end - begin for begin, end in data_parts(file.fileno()))

@@ -1,7 +1,7 @@
-"""What each kind of file holds: the types and shapes of its arrays, looked at before the arrays are read.
+"""Layouts of files: the types and shapes of the arrays in each kind of file, checked before the arrays are read.
 
-A shape is made of numbers and of letters; one letter stands for one number in the whole file. Arrays of other names are
-left alone: a later version may have written them.
+A shape consists of numbers and letters; a letter stands for the same number in the whole file. Arrays of other names
+are not checked, since a later version may have written them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ _KINDS["anything"] = "fiubOS"
 
 
 class Array(NamedTuple):
-    """What an array is of, and its shape; without one any."""
+    """Describe the elements of an array (see `_KINDS`) and its shape; None allows any shape."""
 
     of: str
     shape: tuple[int | str, ...] | None = None
 
 
 def _columns(letter: str, of: str, *names: str) -> dict[str, Array]:
+    """Return the description of some columns of equal length, by name."""
     return {name: Array(of, (letter,)) for name in names}
 
 
@@ -106,7 +107,7 @@ LAYOUTS: Mapping[str, Mapping[str, Array]] = {
 
 
 def members(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
-    """Names and items of a group of a file that passed `check_contents`; as `group.items()`, five times as fast."""
+    """Yield the names and members of a group, five times as fast as `group.items()`, after `check_contents`."""
     names: list[bytes] = []
     group.id.links.iterate(names.append)
     for name in names:
@@ -115,46 +116,47 @@ def members(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]
         yield name.decode(errors="surrogateescape"), kind(item)
 
 
-def datasets_of(group: h5py.Group, place: str = "", only: Sequence[str] = ()) -> Iterator[tuple[str, h5py.Dataset]]:
-    """All datasets below a group of a file that passed `check_contents`, with their names from the root.
+def datasets_of(group: h5py.Group, above: str = "", only: Sequence[str] = ()) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Yield the full names of all datasets below a group, with the datasets, after `check_contents`.
 
-    Where `only` names some of the group's members, those below them.
+    With `only`, those below some members of the group.
     """
     for name, item in [(k, group[k]) for k in only] or members(group):
         if isinstance(item, h5py.Dataset):
-            yield place + name, item
+            yield above + name, item
         else:
-            yield from datasets_of(item, f"{place}{name}/")
+            yield from datasets_of(item, f"{above}{name}/")
 
 
 def check_layout(file: h5py.File, kind: str, path: Path, only: Sequence[str] = ()) -> None:
-    """Compare a file's arrays with what its kind has; or those of some groups at the top.
+    """Compare the arrays of a file with the layout of its kind; with `only`, those in some groups at the top.
 
     Raises
     ------
     ReadError
-        An array has another type or shape.
+        An array has another type or shape than its layout.
     """
     sizes: dict[str, int] = {}
     layout = LAYOUTS.get(kind, {})
     patterns = [(re.compile(translate(name)), array) for name, array in layout.items() if "*" in name]
     for name, item in datasets_of(file, only=only):
-        own = layout.get(name) or next((array for pattern, array in patterns if pattern.match(name)), None)
-        if own is not None:
-            _compare(name, item, own, sizes, path)
+        expected = layout.get(name) or next((array for pattern, array in patterns if pattern.match(name)), None)
+        if expected is not None:
+            _compare(name, item, expected, sizes, path)
 
 
 def _compare(name: str, item: h5py.Dataset, array: Array, sizes: dict[str, int], path: Path) -> None:
+    """Raise an error if a dataset differs from its description; `sizes` are the numbers that letters stand for."""
     if item.dtype.kind not in _KINDS[array.of]:
         raise ReadError(f"'{path}' is damaged: '{name}' is of {item.dtype}, wanted: {array.of}")
     if array.shape is None:
         return
-    wanted = array.shape
-    if len(wanted) == item.ndim:
-        for letter, own in zip(wanted, item.shape, strict=True):
+    expected = array.shape
+    if len(expected) == item.ndim:
+        for letter, size in zip(expected, item.shape, strict=True):
             if isinstance(letter, str):
-                sizes.setdefault(letter, own)
-        wanted = tuple(sizes[n] if isinstance(n, str) else n for n in wanted)
-    if wanted != item.shape:
-        text = ", ".join(map(str, wanted))
+                sizes.setdefault(letter, size)
+        expected = tuple(sizes[n] if isinstance(n, str) else n for n in expected)
+    if expected != item.shape:
+        text = ", ".join(map(str, expected))
         raise ReadError(f"'{path}' is damaged: '{name}' has the shape {item.shape}, wanted: ({text})")

@@ -1,4 +1,4 @@
-"""H5MD files of other programs, by the specification of H5MD 1.1 (de Buyl, Colberg, Höfling, 2014)."""
+"""Reading H5MD files of other programs, by the specification of H5MD 1.1 (de Buyl, Colberg, Höfling, 2014)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import h5py
 import numpy as np
 
 from trajvae.errors import ReadError
-from trajvae.store.schema import open_hdf5, plain_attribute
+from trajvae.store.opening import open_hdf5
+from trajvae.store.schema import plain_attribute
 from trajvae.store.untrusted_hdf5 import check_contents
 from trajvae.typing import Float64, Floats, Int64
 
-# what one unit is in Å and in ps
+# the size of each unit in Å and in ps
 _LENGTHS = {"angstrom": 1.0, "angstroms": 1.0, "a": 1.0, "å": 1.0, "nm": 10.0, "nanometer": 10.0, "nanometers": 10.0}
 _LENGTHS |= {"pm": 0.01, "picometer": 0.01, "fm": 1e-5, "um": 1e4, "bohr": 0.529177210903}
 _TIMES = {"ps": 1.0, "picosecond": 1.0, "picoseconds": 1.0, "fs": 1e-3, "femtosecond": 1e-3, "femtoseconds": 1e-3}
@@ -21,21 +22,21 @@ _TIMES |= {"ns": 1e3, "nanosecond": 1e3, "us": 1e6, "ms": 1e9, "s": 1e12, "akma"
 
 
 class H5MDParticles(NamedTuple):
-    """What a group of particles holds beside its positions.
+    """Hold the contents of a group of particles, except for its positions.
 
     Attributes
     ----------
     group : str
-        Its path in the file.
+        Path of the group in the file.
     n_frames, n_atoms : int
     unit : float
-        What one unit of length is in Å.
+        Size of the file's unit of length in Å.
     times : ndarray, shape (T,)
-        In ps.
+        Times of the frames in ps.
     edges : ndarray, shape (T, 3, 3) or (1, 3, 3), optional
         Vectors of the box as rows, in Å.
     order : ndarray of int64, shape (T, N) or (1, N), optional
-        Where each atom, by ascending identifier, stands in the file.
+        Index in the file of each atom, where atoms are sorted by identifier.
     """
 
     group: str
@@ -48,25 +49,24 @@ class H5MDParticles(NamedTuple):
 
 
 def is_h5md(path: Path) -> bool | None:
-    """Return whether a file is H5MD by its contents, True; an mdtraj HDF5, False; or neither or both, None."""
+    """Return True for a file with the contents of H5MD, False for an mdtraj file, and None for neither or both."""
     try:
         with h5py.File(path, "r") as file:
-            own = [
-                isinstance(file.get(k, getlink=True), h5py.HardLink) for k in ("particles", "coordinates", "topology")
-            ]
-            ours, mdtrajs = own[0], own[1] and own[2]
+            names = ("particles", "coordinates", "topology")
+            particles, *arrays = [isinstance(file.get(name, getlink=True), h5py.HardLink) for name in names]
     except (OSError, ValueError, RuntimeError):
         return None
-    return ours if ours != mdtrajs else None
+    return particles if particles != all(arrays) else None
 
 
 def describe_h5md(path: Path) -> H5MDParticles:
-    """Read everything but the positions.
+    """Read a file's particles without their positions.
 
     Raises
     ------
     ReadError
-        The file is damaged, holds no positions, or several groups that hold some; see `limits` for what is refused.
+        The file is damaged, holds no positions or several groups with positions, or has contents that are refused (see
+        `untrusted_hdf5`).
     """
     with open_hdf5(path) as file:
         check_contents(file, path)
@@ -83,24 +83,25 @@ def describe_h5md(path: Path) -> H5MDParticles:
         )  # fmt: skip
 
 
-def read_h5md(path: Path, found: H5MDParticles, frames: range, atoms: Int64) -> Floats:
+def read_h5md(path: Path, particles: H5MDParticles, frames: range, atoms: Int64) -> Floats:
     """Read the positions of some frames and atoms in Å, shape (t, n, D)."""
     with open_hdf5(path) as file:
-        x = np.asarray(file[found.group]["position/value"][frames.start : frames.stop : frames.step])
+        x = np.asarray(file[particles.group]["position/value"][frames.start : frames.stop : frames.step])
     x = x.astype(np.float64 if x.dtype.itemsize == 8 else np.float32, copy=False)
-    if found.order is None:
+    if particles.order is None:
         x = x[:, atoms]
     else:
-        order = found.order[frames.start : frames.stop : frames.step] if len(found.order) > 1 else found.order
+        every = frames.start, frames.stop, frames.step
+        order = particles.order[slice(*every)] if len(particles.order) > 1 else particles.order
         x = np.take_along_axis(x, order[:, atoms, None], axis=1)
-    return x if found.unit == 1.0 else x * x.dtype.type(found.unit)
+    return x if particles.unit == 1.0 else x * x.dtype.type(particles.unit)
 
 
 def _group(file: h5py.File, path: Path) -> h5py.Group:
     """Find the group of particles to read: the only one with positions, or the one named 'trajectory'."""
     particles = file.get("particles")
     if not isinstance(particles, h5py.Group):
-        raise ReadError(f"'{path}' is no H5MD file: it has no group 'particles'")
+        raise ReadError(f"'{path}' is not an H5MD file: it has no group 'particles'")
     names = [n for n in particles if isinstance(particles.get(f"{n}/position/value"), h5py.Dataset)]
     if not names:
         raise ReadError(f"'{path}': no group of particles has positions (found {', '.join(particles) or 'none'})")
@@ -113,6 +114,7 @@ def _group(file: h5py.File, path: Path) -> h5py.Group:
 
 
 def _numbers(group: h5py.Group, name: str, path: Path, rank: int | None = None) -> h5py.Dataset:
+    """Return a dataset of numbers, of the given rank if there is one."""
     item = group.get(name)
     if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiu" or rank not in (None, item.ndim):
         raise ReadError(f"'{path}': wanted numbers{f' of rank {rank}' if rank else ''} as '{group.name}/{name}'")
@@ -120,7 +122,7 @@ def _numbers(group: h5py.Group, name: str, path: Path, rank: int | None = None) 
 
 
 def _unit(item: h5py.Dataset, units: dict[str, float], path: Path, default: float | None = None) -> float:
-    """Return what the unit of a dataset is in Å or ps; where none is given, the default."""
+    """Return the size of a dataset's unit in Å or ps; the default if the dataset names no unit."""
     unit = plain_attribute(item.attrs.get("unit"))
     if unit is None:
         if default is None:
@@ -132,7 +134,7 @@ def _unit(item: h5py.Dataset, units: dict[str, float], path: Path, default: floa
 
 
 def _clock(element: h5py.Group, n_frames: int, path: Path) -> Float64:
-    """Return times in ps: as stored a frame, by a fixed interval and an offset, or the frames' numbers."""
+    """Return the times of the frames in ps: stored ones, or an interval times frame numbers, or frame numbers."""
     if "time" not in element:
         return np.arange(n_frames, dtype=np.float64)
     item = _numbers(element, "time", path)
@@ -146,7 +148,7 @@ def _clock(element: h5py.Group, n_frames: int, path: Path) -> Float64:
 
 
 def _edges(group: h5py.Group, n_frames: int, path: Path, unit: float) -> Float64 | None:
-    """Return box vectors: fixed ones are a dataset, others have a value a frame; a vector means a cuboid."""
+    """Return the box vectors, shape (T or 1, 3, 3): a dataset if the box is fixed; three lengths stand for a cuboid."""
     edges, boundary = group.get("box/edges"), None
     if edges is not None:
         boundary = plain_attribute(group["box"].attrs.get("boundary"))
@@ -159,23 +161,23 @@ def _edges(group: h5py.Group, n_frames: int, path: Path, unit: float) -> Float64
     if values.shape[1:] == (3,):
         values = values[:, :, None] * np.eye(3)
     if values.shape[1:] == (2,) or values.shape[1:] == (2, 2):
-        return None  # a plane has no box that holds a molecule
+        return None  # a box of the plane, which is not used
     if values.shape[1:] != (3, 3) or len(values) not in (1, n_frames):
         raise ReadError(f"'{path}': '{item.name}' has the shape {item.shape}, wanted 3 or 3 x 3 numbers a frame")
     return values
 
 
 def _order(group: h5py.Group, n_frames: int, n_atoms: int, path: Path) -> Int64 | None:
-    """Return where atoms stand by ascending identifier, or None where they stand so already."""
-    found = group.get("id")
-    if found is None:
+    """Return the indices of the atoms sorted by identifier, or None if they stand in that order already."""
+    identifiers = group.get("id")
+    if identifiers is None:
         return None
-    fixed = isinstance(found, h5py.Dataset)
+    fixed = isinstance(identifiers, h5py.Dataset)
     item = _numbers(group, "id" if fixed else "id/value", path)
     ids = np.atleast_2d(np.asarray(item[()]))
     if ids.shape not in ((1, n_atoms), (n_frames, n_atoms)):
         raise ReadError(f"'{path}': '{item.name}' has the shape {item.shape}, wanted {n_atoms} identifiers a frame")
     order = np.argsort(ids, axis=1, kind="stable")
     if (np.take_along_axis(ids, order, axis=1) != np.sort(ids[:1], axis=1)).any():
-        raise ReadError(f"'{path}': '{item.name}' names other particles in some frames: their number or kind changes")
+        raise ReadError(f"'{path}': '{item.name}' differs in some frames: the number or the kind of particles changes")
     return None if (order == np.arange(n_atoms)).all() else order

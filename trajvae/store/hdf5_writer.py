@@ -1,8 +1,8 @@
-"""Making HDF5 files on disks that may be full: an error is one `OSError`, and the library is left in order.
+"""Creating HDF5 files on disks that may be full: a failure is one `OSError`, after which HDF5 still works.
 
-HDF5 holds back what is to be written, and cannot close a file that its disk has no room for: every object's end fails
-in turn, and the process may crash at its own end. So arrays are written at once, and after an error what is left goes
-nowhere; the file is given up anyway.
+HDF5 buffers data and cannot close a file if the disk has no space for them: closing fails for one object after the
+other, and the process may crash when it exits. So arrays are written at once, and after an error the remaining data are
+written to the null device, since the file is given up anyway.
 """
 
 from __future__ import annotations
@@ -15,42 +15,41 @@ from pathlib import Path
 
 import h5py
 
-from trajvae.store.output.drafts import steady
+from trajvae.store.output.drafts import path_for_writing
 
-_NUMBER = re.compile(r"errno = (\d+)")  # how HDF5 passes on what the system said
+_NUMBER = re.compile(r"errno = (\d+)")  # the system's error number in HDF5's messages
 
 
 @contextlib.contextmanager
 def create_file(path: Path) -> Iterator[h5py.File]:
-    """Make a new HDF5 file, which is closed at the end.
+    """Create an HDF5 file, which is closed when the context ends.
 
     Parameters
     ----------
     path : Path
-        Written as it is: after an error it is there, and worth nothing.
+        Name of the file. After an error the file exists and is unusable.
 
     Raises
     ------
     OSError
-        The disk refused; with the system's own number and words.
+        The disk refused to write; the error has the system's own number and words.
     """
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_libver_bounds(h5py.h5f.LIBVER_EARLIEST, h5py.h5f.LIBVER_LATEST)  # as h5py has it
-    access.set_sieve_buf_size(0)  # small arrays are written at once, not where their dataset is closed
-    with _in_the_system_s_words():
-        file = h5py.File(h5py.h5f.create(os.fsencode(steady(path)), h5py.h5f.ACC_TRUNC, fapl=access))
-        try:
+    access.set_libver_bounds(h5py.h5f.LIBVER_EARLIEST, h5py.h5f.LIBVER_LATEST)  # h5py's default
+    access.set_sieve_buf_size(0)  # small arrays are written at once, not when their dataset is closed
+    with _as_system_errors():
+        file = h5py.File(h5py.h5f.create(os.fsencode(path_for_writing(path)), h5py.h5f.ACC_TRUNC, fapl=access))
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(_discard, file)
             yield file
             file.flush()
             file.close()
-        except BaseException:
-            _give_up(file)
-            raise
+            on_error.pop_all()
 
 
 @contextlib.contextmanager
-def _in_the_system_s_words() -> Iterator[None]:
-    """Turn errors in which HDF5 passes on what the system said into those of the system."""
+def _as_system_errors() -> Iterator[None]:
+    """Turn HDF5's errors that name an error number of the system into `OSError` with that number."""
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
@@ -60,20 +59,21 @@ def _in_the_system_s_words() -> Iterator[None]:
         raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
-def _give_up(file: h5py.File) -> None:
-    """Close a file, with all that has yet to be written going nowhere."""
+def _discard(file: h5py.File) -> None:
+    """Close a file whose remaining data are written to the null device."""
     if not file:
         return
     number = file.id.get_vfd_handle()
-    _divert(number, os.open(os.devnull, os.O_RDWR))  # has room for more than the largest file that a process may make
-    with contextlib.suppress(OSError, RuntimeError, ValueError):  # but no length
+    _redirect(number, os.open(os.devnull, os.O_RDWR))  # takes more data than the largest file that a process may make
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # it cannot be given a length, which HDF5 tries
         file.flush()
     if hasattr(os, "memfd_create"):
-        _divert(number, os.memfd_create("nowhere"))
+        _redirect(number, os.memfd_create("discarded"))
     with contextlib.suppress(OSError, RuntimeError, ValueError):
         file.close()
 
 
-def _divert(number: int, other: int) -> None:
+def _redirect(number: int, other: int) -> None:
+    """Make a descriptor stand for the file of another one."""
     os.dup2(other, number)
     os.close(other)

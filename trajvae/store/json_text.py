@@ -1,4 +1,4 @@
-"""JSON in a file that may come from anyone: not deeper nested than any of trajvae's own."""
+"""Parsing JSON that may come from anyone, with limits on its nesting and its integers."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-_DEPTH = 32  # a topology of mdtraj's has six
-_DIGITS = 100  # of an integer; floats hold up to 308
+_MOST_DEPTH = 32  # the topology of an mdtraj file has six levels
+_MOST_DIGITS = 100  # of an integer; a float holds integers of up to 308
 
 
-def parse_json(text: Any) -> Any:
-    """Return what JSON says.
+def parse_json(text: str | bytes) -> Any:
+    """Return the value that a JSON text stands for.
 
-    Whoever goes through it by functions that call themselves would fail on what is nested hundreds of times.
+    Recursive functions that go through the value would fail if it were nested hundreds of times.
 
     Raises
     ------
     ValueError, TypeError
-        No JSON, nested deeper than 32 times, or with an integer of more than 100 digits.
+        The text is not JSON, is nested more than 32 times, or has an integer of more than 100 digits.
     """
     value = json.loads(text, parse_int=_integer)
-    level: list[Any] = [value]
-    for _ in range(_DEPTH):
+    level: list[object] = [value]
+    for _ in range(_MOST_DEPTH):
         level = [inner for item in level for inner in _inside(item)]
         if not level:
             return value
-    raise ValueError(f"JSON is nested more than {_DEPTH} times")
+    raise ValueError(f"JSON is nested more than {_MOST_DEPTH} times")
 
 
 def _integer(text: str) -> int:
-    """Return an integer that a float can hold."""
-    if len(text) > _DIGITS:
-        raise ValueError(f"an integer has more than {_DIGITS} digits")
+    """Return the integer that a text stands for; raise ValueError if a float could not hold it."""
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"an integer has more than {_MOST_DIGITS} digits")
     return int(text)
 
 
-def _inside(item: Any) -> Iterable[Any]:
+def _inside(item: object) -> Iterable[object]:
+    """Return the values of an object, the items of a list, and nothing of other values."""
     if isinstance(item, dict):
         return item.values()
     return item if isinstance(item, list) else ()

@@ -1,4 +1,4 @@
-"""`model.h5`: everything needed to go on with a model, arrays and JSON only, nothing that executes."""
+"""Model files: all that is needed to use a model or to continue its training, as arrays and JSON, and no code."""
 
 from __future__ import annotations
 
@@ -14,71 +14,74 @@ import h5py
 import numpy as np
 
 from trajvae.errors import ModelError
-from trajvae.store.checksums import sealed_file
+from trajvae.store.checksums import file_with_checksums
 from trajvae.store.json_text import parse_json
+from trajvae.store.opening import open_file
 from trajvae.store.output.atomic_output import whole_files
 from trajvae.store.schema import (
+    ArrayTree,
     Header,
     Tree,
-    open_file,
     read_header,
     read_quantity,
     read_tree,
     write_header,
     write_tree,
 )
-from trajvae.typing import Float64
+from trajvae.typing import Float64, JSONObject
 
-_DEFINING = ("backend", "latent_dim", "features", "align", "center")  # options that no array shows
+# options that decide which latent point a frame has, and that no array of the model shows
+_HASHED_OPTIONS = ("backend", "latent_dim", "features", "align", "center")
 
 
 @dataclass(frozen=True)
 class ModelContents:
-    """A model as it stands in a file.
+    """Hold a model as it stands in a file.
 
     Attributes
     ----------
     header : Header
     status : {"training", "complete"}
     config, summary : dict
-        JSON; the options it was made with, and the figures of its training.
+        The options that the model was made with, and the figures of its training, as JSON.
     reference : ndarray, shape (N, D)
-        The structure frames are superposed on, in Å.
+        Structure that frames are superposed on, in Å.
     groups : mapping
-        `weights`, `topology`, `history`, and `training`, `validity` of a complete model, `optimiser` of another: nested
-        arrays by name. What is read of `training/observables` are `Quantity`, with the units and periods of the file.
+        Nested arrays by name: `weights`, `topology` and `history`; of a complete model also `training` and `validity`,
+        of another `optimiser`. Observables that were read (`training/observables`) are `Quantity`, with the units and
+        periods of the file.
     """
 
     header: Header
     status: str
-    config: dict[str, Any]
-    summary: dict[str, Any]
+    config: JSONObject
+    summary: JSONObject
     reference: Float64
-    groups: Mapping[str, Any]
+    groups: ArrayTree
 
     @property
     def hash(self) -> str:
-        """SHA-256 of what decides which latent point a frame has, by `model_hash`."""
+        """SHA-256 of all that decides which latent point a frame has; see `model_hash`."""
         return model_hash(self.config, self.reference, self.groups)
 
 
 def reference_hash(reference: Float64) -> str:
-    """SHA-256 of the reference's float64 bytes: likelihoods compare only where it is equal."""
+    """Return the SHA-256 of the reference's float64 bytes: likelihoods compare only where it is equal."""
     return hashlib.sha256(np.ascontiguousarray(reference, dtype="<f8").tobytes()).hexdigest()
 
 
-def model_hash(config: Mapping[str, Any], reference: Float64, groups: Mapping[str, Any]) -> str:
-    """SHA-256 of what decides which latent point a frame has: equal for a model in memory and for its file.
+def model_hash(config: JSONObject, reference: Float64, groups: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all that decides which latent point a frame has; a model in memory and its file agree.
 
     Parameters
     ----------
     config : mapping
-        Of it the options of `_DEFINING`: later versions may add others to it.
+        Options; only those in `_HASHED_OPTIONS` count, since later versions may add others.
     reference : ndarray, shape (N, D)
     groups : mapping
-        Of it `weights`, in float32 where they are no integers, and `weighting`, where there are any.
+        Nested arrays; only `weights`, in float32 unless they are integers, and `weighting` count.
     """
-    seal = hashlib.sha256(json.dumps([str(config.get(name)) for name in _DEFINING]).encode())
+    seal = hashlib.sha256(json.dumps([str(config.get(name)) for name in _HASHED_OPTIONS]).encode())
     arrays = {"reference": reference, **{name: groups[name] for name in ("weighting",) if name in groups}}
     arrays |= dict(sorted(groups.get("weights", {}).items()))
     for name, array in arrays.items():
@@ -89,16 +92,20 @@ def model_hash(config: Mapping[str, Any], reference: Float64, groups: Mapping[st
 
 
 def write_model(path: Path, record: ModelContents, *, force: bool = False) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file; nothing is left if that fails.
 
     Raises
     ------
     OutputError
-        The file exists and `force` is off, or the disk refused.
+        The file exists and `force` is off, or the disk refused to write.
     """
-    with whole_files(path, force=force) as (part,), sealed_file(part) as (file, sums), ThreadPoolExecutor(1) as beside:
+    with (
+        whole_files(path, force=force) as (part,),
+        file_with_checksums(part) as (file, sums),
+        ThreadPoolExecutor(1) as thread,
+    ):
         complete = record.status == "complete"
-        hashed = beside.submit(lambda: record.hash if complete else "")  # as long as all arrays take to be written
+        hashed = thread.submit(lambda: record.hash if complete else "")  # takes as long as writing all arrays
         group = write_header(file, record.header)
         group.attrs["status"] = record.status
         group.attrs["config"] = json.dumps(record.config)
@@ -106,15 +113,15 @@ def write_model(path: Path, record: ModelContents, *, force: bool = False) -> No
         reference = group.create_dataset("reference", data=record.reference)
         reference.attrs["unit"] = "Angstrom"
         reference.attrs["sha256"] = reference_hash(record.reference)
-        sums.whole(reference, record.reference)
+        sums.add_array(reference, record.reference)
         tree: Tree = record.groups
         write_tree(group, tree, sums)
         if complete:
             group.attrs["model_hash"] = hashed.result()
 
 
-def _add_units(tree: dict[str, Any], group: h5py.Group) -> None:
-    """Turn the observables among what was read into quantities; groups among them, of later versions, are left out."""
+def _add_units(tree: ArrayTree, group: h5py.Group) -> None:
+    """Replace the observables of the training frames by quantities, without groups that later versions may write."""
     training = tree.get("training")
     read = training.get("observables") if isinstance(training, dict) else None
     if isinstance(training, dict) and isinstance(read, dict):
@@ -126,7 +133,7 @@ def _add_units(tree: dict[str, Any], group: h5py.Group) -> None:
 
 
 def model_status(path: Path) -> str:
-    """`training` or `complete`, without reading the model."""
+    """Return `training` or `complete`, the status of a model file, without reading the model."""
     with open_file(path, "model") as file:
         return str(file["trajvae"].attrs["status"])
 
@@ -137,7 +144,7 @@ def read_model(path: Path) -> ModelContents:
     Raises
     ------
     ReadError
-        The file is missing, damaged or no model.
+        The file is missing or damaged, or holds no model.
     ModelError
         The reference does not match its own hash.
     """

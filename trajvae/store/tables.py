@@ -1,4 +1,4 @@
-"""Tables: the embedding of a trajectory, and marginal distributions."""
+"""Tables of numbers: embeddings, with a row for each frame, marginal distributions and comparisons."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import h5py
 import numpy as np
 
 from trajvae.errors import OutputError
-from trajvae.store.checksums import Sums, sealed_file
+from trajvae.store.checksums import ChecksumWriter, file_with_checksums
+from trajvae.store.opening import open_file
 from trajvae.store.output.atomic_output import whole_files
 from trajvae.store.schema import (
     Header,
     Quantity,
     Tree,
     describe_quantity,
-    open_file,
     read_tree,
     set_attributes,
     write_header,
@@ -28,15 +28,15 @@ from trajvae.typing import AnyArray, Float64, Int64
 
 
 class TableFile:
-    """A table that is open for writing: rows are appended in pieces, up to a number that is known from the start.
+    """Write a table whose rows are appended in pieces, up to a number that is known from the start.
 
     Attributes
     ----------
     done : int
-        How many are there.
+        Number of rows that were appended.
     """
 
-    def __init__(self, file: h5py.File, rows: int, sums: Sums) -> None:
+    def __init__(self, file: h5py.File, rows: int, sums: ChecksumWriter) -> None:
         self.done, self._file, self._rows, self._sums = 0, file, rows, sums
 
     def append(
@@ -56,7 +56,7 @@ class TableFile:
         for name, column in columns.items():
             dataset = self._column(name, column)
             dataset[rows] = column.value
-            self._sums.rows(dataset, column.value)
+            self._sums.add_rows(dataset, column.value)
         self.done = rows.stop
 
     def describe(self, attributes: Mapping[str, object]) -> None:
@@ -64,7 +64,7 @@ class TableFile:
         set_attributes(self._file["trajvae"], attributes)
 
     def _column(self, name: str, like: Quantity) -> h5py.Dataset:
-        """A column's dataset, made with the first piece."""
+        """Return the dataset of a column, which is created with the first piece."""
         if name in self._file:
             return self._file[name]
         made = self._file.create_dataset(name, (self._rows, *like.value.shape[1:]), dtype=like.value.dtype)
@@ -82,7 +82,7 @@ def table_file(
     *,
     force: bool = False,
 ) -> Iterator[TableFile]:
-    """Make a table, whole or not at all, whose rows are appended.
+    """Create a table whose rows are appended as long as the context lasts; nothing is left if that fails.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def table_file(
     OutputError
         The file exists and `force` is off, the disk refused, or fewer rows were appended.
     """
-    with whole_files(path, force=force) as (part,), sealed_file(part) as (file, sums):
+    with whole_files(path, force=force) as (part,), file_with_checksums(part) as (file, sums):
         group = write_header(file, header)
         set_attributes(group, attributes or {})
         write_tree(group, extra or {}, sums)
@@ -122,7 +122,7 @@ def write_table(
     attributes: Mapping[str, object] | None = None,
     force: bool = False,
 ) -> None:
-    """Write a table, whole or not at all.
+    """Write a table; nothing is left if that fails.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def write_table(
     OutputError
         The file exists and `force` is off, or the disk refused.
     """
-    with whole_files(path, force=force) as (part,), sealed_file(part) as (file, sums):
+    with whole_files(path, force=force) as (part,), file_with_checksums(part) as (file, sums):
         group = write_header(file, header)
         set_attributes(group, attributes or {})
         write_tree(group, extra or {}, sums)

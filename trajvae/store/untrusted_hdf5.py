@@ -1,12 +1,11 @@
-"""What an HDF5 file may hold: looked at before any of its data are read, since a file may come from anyone.
+"""Checks of an HDF5 file before any of its data are read, since a file may come from anyone.
 
-Nothing that leads out of the file is followed: links other than hard ones, external and virtual data, committed types,
-references, and filters that HDF5 would look for among plugins are refused. Groups form a tree.
+Refused is whatever leads out of the file: links other than hard ones, external and virtual data, committed types,
+references, and filters that HDF5 would load as plugins. Groups must form a tree.
 
-How much memory a file may ask for: its datasets, expanded, each once for every name it has, must fit into 128 MiB or
-into 16 times the file's size, whichever is more. What trajvae writes is not compressed and expands to less than its
-file, of whatever size; the factor leaves room for files that were repacked with a compression, and the constant for
-small ones.
+The memory that a file may take is limited: its datasets, unpacked and counted once for every name that they have, must
+fit into 128 MiB or 16 times the size of the file, whichever is more. Files that trajvae writes are not compressed and
+need less memory than their size; the factor is for files that were compressed later, the constant for small files.
 """
 
 from __future__ import annotations
@@ -21,51 +20,50 @@ import numpy as np
 from h5py import h5a, h5s, h5t, h5z
 
 from trajvae.errors import ReadError
-from trajvae.store.disk_usage import data_parts, stored_size
-from trajvae.store.name_walk import places
-from trajvae.store.variable_length_text import CHARACTER as _CHARACTER
-from trajvae.store.variable_length_text import TEXT as _TEXT
-from trajvae.store.variable_length_text import Raw
+from trajvae.store.disk_usage import data_parts, size_on_disk
+from trajvae.store.name_walk import walk_names
+from trajvae.store.variable_length_text import BYTES_OF_CHARACTER, BYTES_OF_TEXT, TextLengths
 from trajvae.typing import Text
 
-LEAST_ROOM = 2**27  # bytes
-MOST_EXPANSION = 16
-_RANK = 8
-_CHUNK = 2**27  # bytes
-_CHUNKS, _BYTES_OF_CHUNK = 2**17, 256  # chunks that any file may have, and bytes for each one more
-_ATTRIBUTES = 256  # of an object
-_ATTRIBUTE = 2**16  # bytes; HDF5's own limit of what stands in an object's header
-_TEXTS = 8  # texts of an attribute, each of which may be as long as the file
+LEAST_LIMIT = 2**27  # bytes of memory that any file may take
+MOST_EXPANSION = 16  # bytes of memory for each byte of a file
+_MOST_DIMENSIONS = 8
+_MOST_BYTES_OF_CHUNK = 2**27
+_MOST_CHUNKS, _BYTES_FOR_CHUNK = 2**17, 256  # chunks that any file may have, and bytes of file for each further one
+_MOST_ATTRIBUTES = 256  # of an object
+_MOST_BYTES_OF_ATTRIBUTE = 2**16  # HDF5's own limit of attributes in an object's header
+_MOST_TEXTS = 8  # of an attribute, since each text may be as long as the file
 _FILTERS = (h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF)
-_PIECE = 2**24  # bytes of a file that are searched at once
-_HEAP, _LEAST_HEAPS = b"GCOL\x01", 2**24
+_BYTES_AT_ONCE = 2**24  # of a file that is searched
+_HEAP_MARK = b"GCOL\x01"  # first bytes of a heap
+_BYTES_OF_HEAPS = 2**24  # that are walked in any file
 
 
-def expansion_limit(size: int) -> int:
-    """Return how many bytes the datasets of a file of `size` bytes may take in memory."""
-    return max(LEAST_ROOM, MOST_EXPANSION * size)
+def expansion_limit_of_size(size: int) -> int:
+    """Return the number of bytes that the datasets of a file of `size` bytes may take in memory."""
+    return max(LEAST_LIMIT, MOST_EXPANSION * size)
 
 
-def room_of(path: Path) -> int:
-    """Bytes that a file may expand to; its holes do not count."""
-    return expansion_limit(stored_size(path))
+def expansion_limit(path: Path) -> int:
+    """Return the number of bytes that the contents of a file may take in memory; holes of the file do not count."""
+    return expansion_limit_of_size(size_on_disk(path))
 
 
 def check_heaps(path: Path) -> None:
-    """Refuse a heap of text in which HDF5 would search for ever, or long: one with a free part of size zero.
+    """Refuse a heap of text in which HDF5 would search for ever, or for long.
 
-    HDF5 walks a heap's parts by their sizes and takes each other damage for an error; this it takes for a part that
-    begins again where it stands. For a heap that says to be longer than its file it takes that memory each time.
+    HDF5 walks the parts of a heap by their sizes. A free part of size zero leads it to the same part again and again,
+    and for a heap that claims to be longer than its file it allocates that much memory each time.
 
     Raises
     ------
     ReadError
-        There is such a heap.
+        The file has such a heap.
     """
     size = path.stat().st_size
-    with path.open("rb") as file, path.open("rb", buffering=0) as other:
-        parts = list(data_parts(other.fileno()))
-        left = _LEAST_HEAPS + 2 * sum(end - begin for begin, end in parts)  # of heaps that stand in each other
+    with path.open("rb") as file, path.open("rb", buffering=0) as unbuffered:
+        parts = list(data_parts(unbuffered.fileno()))
+        left = _BYTES_OF_HEAPS + 2 * sum(end - begin for begin, end in parts)  # a limit: heaps may overlap
         for begin, end in parts:
             for at in _heaps(file, begin, end):
                 file.seek(at)
@@ -76,22 +74,22 @@ def check_heaps(path: Path) -> None:
 
 
 def _heaps(file: IO[bytes], begin: int, end: int) -> Iterator[int]:
-    """Where heaps begin in a part of a file."""
+    """Yield the positions in a part of a file at which heaps seem to begin."""
     while begin < end:
         file.seek(begin)
-        piece = file.read(min(_PIECE, end - begin) + len(_HEAP) - 1)
-        at = piece.find(_HEAP)
+        piece = file.read(min(_BYTES_AT_ONCE, end - begin) + len(_HEAP_MARK) - 1)
+        at = piece.find(_HEAP_MARK)
         while at >= 0:
             yield begin + at
-            at = piece.find(_HEAP, at + 1)
-        begin += _PIECE
+            at = piece.find(_HEAP_MARK, at + 1)
+        begin += _BYTES_AT_ONCE
 
 
 def _walk_heap(file: IO[bytes], left: int, most: int) -> int:
-    """Return the bytes of the heap that begins here; -1 where it has a free part of size zero or exceeds the file."""
+    """Return the length of the heap that begins here; -1 if it has a free part of size zero or exceeds the file."""
     head = file.read(16)
     length = int.from_bytes(head[8:], "little")
-    if not 16 <= length <= left:  # as HDF5 writes them: numbers that look so by chance are rare
+    if not 16 <= length <= left:  # three zero bytes tell a heap from numbers that look like one by chance
         return -1 if length > left and head[5:8] == bytes(3) else 16
     if length > most:
         return length
@@ -105,14 +103,14 @@ def _walk_heap(file: IO[bytes], left: int, most: int) -> int:
 
 
 class Cost(NamedTuple):
-    """What reading an object takes.
+    """Hold what reading an object takes.
 
     Attributes
     ----------
     size : int
-        Bytes of memory, of its data and of its attributes.
+        Bytes of memory for its data and attributes.
     chunks : int
-        That are looked for.
+        Number of chunks that its data are read from.
     """
 
     size: int
@@ -120,44 +118,44 @@ class Cost(NamedTuple):
 
 
 def check_contents(file: h5py.File, path: Path, only: Sequence[str] = ()) -> None:
-    """Look at every name and every object of an open file, without reading data.
+    """Check every name and every object of an open file, without reading data.
 
-    What an object takes counts once for each of its names, since it is read by each of them. Where `only` names groups
-    at the top, the objects below those are looked at alone: nothing else of the file may be read.
+    The cost of an object counts once for each of its names, since it is read by each of them. Where `only` names groups
+    at the top, only the objects below those are checked: nothing else of the file may be read.
 
     Raises
     ------
     ReadError
-        Something leads out of the file, is not of the kinds that trajvae writes, or would need too much memory or
-        time; see `walk` for names.
+        An object leads out of the file, is of a kind that trajvae does not write, or would need too much memory or
+        time to read; for names see `walk_names`.
     """
-    size, chunks, stored = 0, 0, stored_size(path)
-    limit, most = expansion_limit(stored), _CHUNKS + stored // _BYTES_OF_CHUNK
-    known: dict[int, Cost] = {}
+    size, chunks, stored = 0, 0, size_on_disk(path)
+    limit, most_chunks = expansion_limit_of_size(stored), _MOST_CHUNKS + stored // _BYTES_FOR_CHUNK
+    costs: dict[int, Cost] = {}
     with path.open("rb") as stream:
-        raw = Raw(file, stream, path)
-        for place in places(file, path, only):
-            if place.item is not None:
-                known[place.address] = _cost(place.item, f"'{path}': '{place.name}'", raw, limit)
-            cost = known[place.address]
+        lengths = TextLengths(file, stream, path)
+        for entry in walk_names(file, path, only):
+            if entry.item is not None:
+                costs[entry.address] = _cost(entry.item, f"'{path}': '{entry.name}'", lengths, limit)
+            cost = costs[entry.address]
             size, chunks = size + cost.size, chunks + cost.chunks
             if size > limit:
-                raise ReadError(f"'{path}' would expand to more than {limit} bytes, at '{place.name}': refused")
-            if chunks > most:
-                raise ReadError(f"'{path}' has its data in more than {most} chunks, at '{place.name}': refused")
+                raise ReadError(f"'{path}' would expand to more than {limit} bytes, at '{entry.name}': refused")
+            if chunks > most_chunks:
+                raise ReadError(f"'{path}' has its data in more than {most_chunks} chunks, at '{entry.name}': refused")
 
 
-def _cost(item: h5py.Group | h5py.Dataset, where: str, raw: Raw, limit: int) -> Cost:
-    """Check an object, and say what reading it takes; text is looked at where the rest is within the limit."""
-    beside = _attributes(item, where) + raw.check_attributes(item)
+def _cost(item: h5py.Group | h5py.Dataset, where: str, lengths: TextLengths, limit: int) -> Cost:
+    """Check an object and return the cost of reading it; its text is checked if the other data are within the limit."""
+    attributes = _check_attributes(item, where) + lengths.check_attributes(item)
     if isinstance(item, h5py.Group):
-        return Cost(beside, 0)
+        return Cost(attributes, 0)
     size, chunks = _check_dataset(item, where)
-    return Cost(beside + size + (raw.check_dataset(item) if size <= limit else 0), chunks)
+    return Cost(attributes + size + (lengths.check_dataset(item) if size <= limit else 0), chunks)
 
 
 def _check_dataset(item: h5py.Dataset, where: str) -> Cost:
-    """Check a dataset; the text that variable text points to is not counted here."""
+    """Check a dataset and return the cost of reading it, without that of text of variable length."""
     plan = item.id.get_create_plist()
     if item.is_virtual or plan.get_external_count():
         raise ReadError(f"{where} keeps its data in another file: refused")
@@ -169,21 +167,21 @@ def _check_dataset(item: h5py.Dataset, where: str) -> Cost:
     for number in range(plan.get_nfilters()):
         code = plan.get_filter(number)[0]
         if code not in _FILTERS:
-            raise ReadError(f"{where} is packed by a filter of others, number {code}: refused")
+            raise ReadError(f"{where} is packed by filter {code}, which HDF5 does not contain: refused")
     chunks = 0
     if item.chunks is not None:
-        if math.prod(item.chunks) * each > _CHUNK:
-            raise ReadError(f"{where} has chunks of more than {_CHUNK} bytes: refused")
+        if math.prod(item.chunks) * each > _MOST_BYTES_OF_CHUNK:
+            raise ReadError(f"{where} has chunks of more than {_MOST_BYTES_OF_CHUNK} bytes: refused")
         chunks = math.prod(-(-n // size) for n, size in zip(item.shape, item.chunks, strict=True))
     if isinstance(kind, h5t.TypeStringID):
-        size = count * (_TEXT + each * (1 if kind.is_variable_str() else 1 + _CHARACTER))
+        size = count * (BYTES_OF_TEXT + each * (1 if kind.is_variable_str() else 1 + BYTES_OF_CHARACTER))
     else:
         size = count * each
     return Cost(max(size, chunks * math.prod(item.chunks or ()) * each), chunks)
 
 
 def _check_type(kind: h5t.TypeID, where: str) -> int:
-    """Bytes of one element, of a number or of text."""
+    """Return the bytes of one element; raise an error unless the type is one of numbers or text."""
     plain = isinstance(kind, h5t.TypeIntegerID | h5t.TypeFloatID) and kind.get_size() <= 8
     truth = isinstance(kind, h5t.TypeEnumID) and kind.dtype.kind == "b"
     if kind.committed() or not (plain or truth or isinstance(kind, h5t.TypeStringID)):
@@ -192,32 +190,33 @@ def _check_type(kind: h5t.TypeID, where: str) -> int:
 
 
 def _check_space(space: h5s.SpaceID, where: str) -> int:
-    """Number of elements."""
+    """Return the number of elements of an array, 0 for an empty one."""
     if space.get_simple_extent_type() == h5s.NULL:
         return 0
-    if space.get_simple_extent_ndims() > _RANK:
-        raise ReadError(f"{where} has more than {_RANK} dimensions: refused")
+    if space.get_simple_extent_ndims() > _MOST_DIMENSIONS:
+        raise ReadError(f"{where} has more than {_MOST_DIMENSIONS} dimensions: refused")
     return math.prod(space.get_simple_extent_dims())
 
 
-def _attributes(item: h5py.Group | h5py.Dataset, where: str) -> int:
-    """Check the attributes of an object, and return their bytes without those that variable text points to."""
+def _check_attributes(item: h5py.Group | h5py.Dataset, where: str) -> int:
+    """Check the attributes of an object and return their bytes, without those of text of variable length."""
     number, size = h5a.get_num_attrs(item.id), 0
-    if number > _ATTRIBUTES:
-        raise ReadError(f"{where} has more than {_ATTRIBUTES} attributes: refused")
+    if number > _MOST_ATTRIBUTES:
+        raise ReadError(f"{where} has more than {_MOST_ATTRIBUTES} attributes: refused")
     for index in range(number):
         attribute = h5a.open(item.id, index=index)
         kind, count = attribute.get_type(), _check_space(attribute.get_space(), f"{where}, an attribute")
-        words = isinstance(kind, h5t.TypeStringID) and kind.is_variable_str()
-        own = count * _check_type(kind, f"{where}, an attribute")
-        if own > _ATTRIBUTE or (words and count > _TEXTS):
+        variable = isinstance(kind, h5t.TypeStringID) and kind.is_variable_str()
+        attribute_size = count * _check_type(kind, f"{where}, an attribute")
+        if attribute_size > _MOST_BYTES_OF_ATTRIBUTE or (variable and count > _MOST_TEXTS):
             raise ReadError(f"{where}: an attribute is too large: refused")
         _check_name(attribute.name, where)
-        size += own + _TEXT
+        size += attribute_size + BYTES_OF_TEXT
     return size
 
 
 def _check_name(name: bytes | str, where: str) -> None:
+    """Raise an error for an attribute's name that is not UTF-8."""
     try:
         name.decode() if isinstance(name, bytes) else name.encode()
     except UnicodeError as error:
@@ -225,5 +224,5 @@ def _check_name(name: bytes | str, where: str) -> None:
 
 
 def read_text(dataset: h5py.Dataset) -> Text:
-    """Text of a dataset in a file that passed `check_contents`, where the memory that it takes was counted."""
+    """Return the text of a dataset as numpy strings; the file must have passed `check_contents`."""
     return np.asarray(dataset.asstr()[()], dtype=str)

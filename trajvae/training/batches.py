@@ -1,4 +1,4 @@
-"""What a training reads: inputs and targets of training and validation frames, in batches and in pieces."""
+"""Batches: inputs and targets of training and validation frames, as a training reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pair = tuple[Tensor, Tensor]
 
 
 class Batches(Protocol):
-    """Provide inputs (B, I) and targets (B, F) in float32 on the device, wherever they are stored."""
+    """Provide inputs (B, I) and targets (B, F) in float32 on a device, wherever they are stored."""
 
     @property
     def device(self) -> torch.device:
@@ -39,13 +39,13 @@ class Batches(Protocol):
         ...
 
     def sample(self) -> Tensor:
-        """Return inputs of training frames, as many as a latent space may be prepared with."""
+        """Return inputs of some training frames, which a latent space is prepared with."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class InMemoryBatches:
-    """Hold data on the device, indexed by a permutation."""
+    """Hold all inputs and targets in the memory of the device."""
 
     train_inputs: Tensor
     train_targets: Tensor
@@ -75,11 +75,11 @@ class InMemoryBatches:
 
     def chunks(self, rows: int, *, validation: bool) -> Iterator[Pair]:
         """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
-        trained, other = (
+        training, held_out = (
             (self.train_inputs, self.train_targets),
             (self.validation_inputs, self.validation_targets),
         )
-        inputs, targets = other if validation else trained
+        inputs, targets = held_out if validation else training
         yield from zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True)
 
     def sample(self) -> Tensor:

@@ -18,6 +18,7 @@ from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.features import FEATURES, Features, FittingData
 from trajvae.likelihoods import LIKELIHOODS
+from trajvae.lookup import check_choice
 from trajvae.molecule.divergence import histogram_divergence
 from trajvae.molecule.observables import evaluate_all, pair_observables
 from trajvae.typing import Float64, Floats
@@ -57,8 +58,9 @@ def divergences(data: FittingData, likelihood: str | None = None) -> dict[str, f
     if data.topology.n_atoms > _ATOMS and "cartesian" in kinds:
         kinds = ["cartesian"]
     if not kinds:
-        known = dict.fromkeys(name for names in LIKELIHOODS.values() for name in names)
-        raise OptionError(f"no likelihood '{likelihood}'; there are {', '.join(known)}")
+        check_choice(
+            str(likelihood), dict.fromkeys(name for names in LIKELIHOODS.values() for name in names), "likelihood"
+        )
     step = max(1, -(-len(data.frames) // _FRAMES))
     data = dataclasses.replace(data, frames=data.frames[::step])
     items = pair_observables(data.topology.n_atoms, _PAIRS)

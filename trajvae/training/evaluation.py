@@ -1,4 +1,4 @@
-"""Looks at a model while it trains: the ELBO of the validation frames, and how well their residuals are foreseen."""
+"""Evaluation of a model while it trains: the ELBO of the validation frames, and the size of their residuals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trajvae.models.vae import VAE, Terms
 from trajvae.training.batches import Batches
 
 Regulariser = Callable[[VAE, Terms], Tensor]
-_DRAWS = 400  # of posteriors, for the ELBO of the validation frames
+_DRAWS = 400  # of posteriors, over all validation frames, that the ELBO is estimated with
 
 
 class Evaluation(NamedTuple):
@@ -22,13 +22,14 @@ class Evaluation(NamedTuple):
     Attributes
     ----------
     elbo : float
-        In nats a frame.
+        ELBO in nats a frame.
     kl : Tensor, shape (parts,)
+        KL of each part of the latent space in nats.
     misfit : float
-        The square of the residuals in units of the likelihood's covariance, over their number: 1 where the covariance
-        foresees them, above 1 where they are larger.
+        Mean square of the residuals in units of the likelihood's covariance: 1 if the covariance is that of the
+        residuals, above 1 if they are larger.
     penalty : float
-        What a regulariser adds to the loss, in nats a frame.
+        Value of the regulariser, in nats a frame.
     """
 
     elbo: float
@@ -38,18 +39,28 @@ class Evaluation(NamedTuple):
 
     @property
     def score(self) -> float:
-        """Score that decides which weights are kept: the ELBO less what a regulariser takes, in nats."""
+        """Score that decides which weights are kept: the ELBO less the regulariser, in nats a frame."""
         return self.elbo - self.penalty
 
 
 @torch.no_grad()
-def look(
+def evaluate(
     vae: VAE, data: Batches, seed: int, draws: int = 0, beta: float = 1.0, regulariser: Regulariser | None = None
 ) -> Evaluation:
-    """Measure a model on the validation frames, with the same noise at every call; frames are encoded once.
+    """Evaluate a model on the validation frames, with the same noise in every call.
 
-    By default as many draws a frame as are some hundred together, up to four: beyond that the mean differs more by
-    which frames were chosen than by their draws.
+    Parameters
+    ----------
+    vae : VAE
+    data : Batches
+    seed : int
+        Seed of the noise.
+    draws : int
+        Draws of the posterior of each frame; by default 400 over all frames, but at most four a frame. With more the
+        error of the mean is that of the choice of frames.
+    beta : float
+        Weight of the KL in the ELBO.
+    regulariser : callable, optional
     """
     draws = draws or min(4, -(-_DRAWS // data.n_validation))
     generator, encoded = torch.Generator(data.device).manual_seed(seed), list[Params]()
@@ -71,7 +82,7 @@ def look(
 
 @torch.no_grad()
 def mean_moment(vae: VAE, data: Batches, generator: torch.Generator, rows: int = 0) -> Tensor:
-    """Return the residuals' mean moment over all training frames."""
+    """Return the mean of the residuals' moment over all training frames; see `Likelihood.moment`."""
     total: Tensor | float = 0.0
     for x, y in data.chunks(rows or vae.latent.rows_at_once, validation=False):
         residual = vae.terms(x, y, generator).residual

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from trajvae.readers.data_set import Chunk, Frames, join_chunks
-from trajvae.runtime.progress import measured
+from trajvae.runtime.progress import count_rows
 from trajvae.typing import Floats, Int64
 
 _BYTES = {"cartesian": 50, "internal": 110, "auto": 110}  # a coordinate that training in memory takes
@@ -67,7 +67,7 @@ def open_frame_source(frames: Frames, features: str, memory: float) -> FrameSour
 
 def _with_progress(chunks: Iterator[Chunk], total: int) -> Iterator[Chunk]:
     """Chunks as a stage of the work: whoever asks for all frames before or after training takes a while."""
-    return measured(chunks, lambda c: c.file, "going through the frames", "frame", total)
+    return count_rows(chunks, lambda c: c.file, "going through the frames", "frame", total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class InMemoryFrames:
     @classmethod
     def read(cls, frames: Frames) -> InMemoryFrames:
         """Read all frames of a data set."""
-        pieces = list(measured(frames.chunks(), lambda c: c.file, "reading", "frame", frames.n_frames))
+        pieces = list(count_rows(frames.chunks(), lambda c: c.file, "reading", "frame", frames.n_frames))
         return cls(join_chunks(pieces), frames.names, [len(piece.file) for piece in pieces])
 
     @property

@@ -1,4 +1,4 @@
-"""AdamW over all weights of the networks as one vector: one call for the norm, one for the step."""
+"""AdamW for all weights of the networks as one vector, with one call for the norm and one for the step."""
 
 from __future__ import annotations
 
@@ -10,38 +10,40 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-_CLIP = 5.0
-_ALIGNED = 16  # numbers: 64 bytes
+_LONGEST_GRADIENT = 5.0
+_ALIGNMENT = 16  # numbers, which are 64 bytes
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
-_EVERY, _HORIZON, _PART = 4, 200.0, 40.0  # steps between updates of the average, and that it is over, at most
+_UPDATE_EVERY = 4  # steps, after which the average of the weights is updated
+# the average is over the last 200 steps, or over the last fortieth of a shorter training
+_LONGEST_AVERAGE, _PART_AVERAGED = 200.0, 40.0
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def aligned_size(p: Tensor) -> int:
-    """Return the numbers that a parameter takes when the next begins aligned.
+    """Return a parameter's size in the vector of all weights, such that the next begins at a multiple of 64 bytes.
 
-    Products of aligned parameters are faster, and their last bits the same.
+    Products of aligned parameters are faster, and do not depend on their place in the last bits.
     """
-    return -(-p.numel() // _ALIGNED) * _ALIGNED
+    return -(-p.numel() // _ALIGNMENT) * _ALIGNMENT
 
 
 class Optimiser:
-    """Optimise networks, and a latent's own parameters with a learning rate of their own.
+    """Optimise networks, and the parameters of a latent space with another learning rate.
 
     Parameters
     ----------
     networks : sequence of Parameter
-        They become views of one vector, and their gradients views of another: a small step costs as much for calls as
-        for numbers.
+        Parameters of the networks. They become views of one vector, and their gradients views of another, which saves
+        calls: in small steps these cost as much time as the arithmetic.
     own : sequence of Parameter
-        The latent's, without weight decay; few, and free to be replaced.
+        Parameters of the latent space, without weight decay.
     weight_decay : float
     total : float
-        Steps of the whole training: averages of weights are over a fortieth of them, and over 200 steps at most.
+        Steps of the whole training, which determine the steps that weights are averaged over.
 
     Notes
     -----
-    Gradients together are no longer than 5.
+    The gradient of all parameters together is clipped to the length 5.
     """
 
     def __init__(
@@ -52,61 +54,61 @@ class Optimiser:
         total: float = math.inf,
     ) -> None:
         self.networks, self.own = list(networks), list(own)
-        places = list(itertools.accumulate((aligned_size(p) for p in self.networks), initial=0))
-        self.weights = self.networks[0].detach().new_zeros(places[-1])
+        offsets = list(itertools.accumulate((aligned_size(p) for p in self.networks), initial=0))
+        self.weights = self.networks[0].detach().new_zeros(offsets[-1])
         self.gradient = torch.zeros_like(self.weights)
-        for p, place in zip(self.networks, places[:-1], strict=True):
-            rows = slice(place, place + p.numel())
+        for p, offset in zip(self.networks, offsets[:-1], strict=True):
+            rows = slice(offset, offset + p.numel())
             self.weights[rows] = p.detach().flatten()
             p.data, p.grad = self.weights[rows].view_as(p), self.gradient[rows].view_as(p)
         self.decay = weight_decay
         self.average, self.steps = self.weights.clone(), 0
-        self._share = min(1.0, _EVERY / min(_HORIZON, total / _PART))
+        self._share = min(1.0, _UPDATE_EVERY / min(_LONGEST_AVERAGE, total / _PART_AVERAGED))
         self.moments: dict[int, dict[str, Tensor]] = {}
 
     def step(self, loss: Tensor, rate: float, own_rate: float) -> None:
-        """Make one step down the gradient of a loss, at these learning rates."""
+        """Make one step of the networks and of the latent space, with these learning rates."""
         self.gradient.zero_()
         for p in self.own:
             p.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         slopes = {i: p.grad for i, p in enumerate(self.own, 1) if p.grad is not None}
         norm = torch.linalg.vector_norm(self.gradient)
         if slopes:
             norm = torch.linalg.vector_norm(torch.stack([norm, *map(torch.linalg.vector_norm, slopes.values())]))
-        share = (_CLIP / (norm + 1e-6)).clamp(max=1.0)
+        share = (_LONGEST_GRADIENT / (norm + 1e-6)).clamp(max=1.0)
         for slope in (self.gradient, *slopes.values()):
             slope.mul_(share)
         self._descend({0: self.gradient}, rate, self.decay)
         if slopes:
             self._descend(slopes, own_rate, 0.0)
         self.steps += 1
-        if self.steps % _EVERY == 0:
-            self.average.lerp_(self.weights, max(_EVERY / self.steps, self._share))
+        if self.steps % _UPDATE_EVERY == 0:
+            self.average.lerp_(self.weights, max(_UPDATE_EVERY / self.steps, self._share))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Put the average of the networks' weights over the last steps in their place for a while.
+        """Replace the networks' weights by their average over the last steps, as long as the context lasts.
 
-        At a high learning rate weights wander about what they tend to, and so does the ELBO of few frames; the average
-        is near what they tend to.
+        At a high learning rate weights fluctuate around a minimum, and with them the ELBO of few frames; their average
+        is nearer to the minimum.
 
         References
         ----------
         B. Polyak, A. Juditsky, SIAM J. Control Optim. 30, 838 (1992).
         """
-        own = self.weights.clone()
+        present = self.weights.clone()
         self.weights.copy_(self.average)
         try:
             yield
         finally:
-            self.weights.copy_(own)
+            self.weights.copy_(present)
 
     def _descend(self, slopes: Mapping[int, Tensor], rate: float, decay: float) -> None:
-        """A step of vectors by their numbers: the networks' is 0.
+        """Make a step of AdamW of some vectors, which are named by index: 0 is that of the networks.
 
-        The kernel of `torch.optim.AdamW(fused=True)`, called without what that does around it: a fifth of a
-        millisecond, since between two steps a batch has driven all of it out of the processor's cache.
+        This calls the kernel of `torch.optim.AdamW(fused=True)` directly. The Python code around it takes a fifth of a
+        millisecond, since a batch between two steps drives it out of the processor's cache.
         """
         vectors = [self.own[i - 1].data if i else self.weights for i in slopes]
         moments = [self._moments(i, vector) for i, vector in zip(slopes, vectors, strict=True)]
@@ -129,24 +131,24 @@ class Optimiser:
         )
 
     def _moments(self, i: int, vector: Tensor) -> dict[str, Tensor]:
-        """What a vector's steps are made of, zero before the first."""
+        """Return AdamW's moments of a vector, which are zero before its first step."""
         if i not in self.moments:
-            still = torch.zeros((), device=vector.device), torch.zeros_like(vector), torch.zeros_like(vector)
-            self.moments[i] = dict(zip(_MOMENTS, still, strict=True))
+            zeros = torch.zeros((), device=vector.device), torch.zeros_like(vector), torch.zeros_like(vector)
+            self.moments[i] = dict(zip(_MOMENTS, zeros, strict=True))
         return self.moments[i]
 
     def release(self) -> None:
-        """Give the networks memory of their own again, as they have it when they come from a file."""
+        """Give each parameter memory of its own again, as if it were read from a file."""
         for p in (*self.networks, *self.own):
             p.grad, p.data = None, p.data.clone()
 
     def state(self) -> dict[str, Tensor]:
-        """Return the state of the optimiser beside the weights, by name."""
+        """Return the state of the optimiser by name: moments, averaged weights and number of steps."""
         moments = {f"{i}.{name}": m[name] for i, m in sorted(self.moments.items()) for name in _MOMENTS}
         return {**moments, "average": self.average, "steps": torch.tensor(self.steps)}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go on from a state; weights are loaded by those who hold the networks."""
+        """Continue from a state; the weights themselves are loaded by `Trainer.restore`."""
         self.average.copy_(state["average"])
         self.steps = int(state["steps"])
         for i, p in enumerate((self.weights, *self.own)):

@@ -1,4 +1,4 @@
-"""The state of a training: its history, and all that it goes on from after a stop."""
+"""The state of a training: its history, and all that is needed to continue it after a stop."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class History:
-    """Record a training, one entry for each look at the validation frames.
+    """Record a training, with one entry for each evaluation of the validation frames.
 
     Attributes
     ----------
     epoch : list of int
     train_elbo, held_out_elbo : list of float
-        Of training and of validation frames, in nats a frame.
+        ELBO of training and of validation frames, in nats a frame.
     kl : list of list of float
-        Of validation frames, by part of the latent space.
+        KL of validation frames in nats, by part of the latent space.
     curvature : list of list of float
+        Curvatures of the latent space's parts.
     learning_rate : list of float
     inflation : list of float
-        By how much the covariance of the residual exceeds that of the training frames.
+        Factor of the covariance over that of the training frames' residuals.
     """
 
     epoch: list[int] = field(default_factory=list)
@@ -44,21 +45,21 @@ class History:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Hold all that a training continues from, between two steps.
+    """Hold all that a training is continued from, between two steps.
 
     Attributes
     ----------
     weights, best : dict of Tensor
-        Of the VAE, as they are and as they were at the best epoch.
+        Weights of the VAE, the present ones and those of the best epoch.
     optimiser : dict of Tensor
     random : dict of Tensor
-        States of the generators: of noise, and of the order of frames as it was when the epoch began.
+        States of the random generators: of noise now, and of the order of frames when the epoch began.
     sums : dict of Tensor
-        The residuals' moment, and the sum of the epoch's ELBOs.
+        The residuals' moment, and the sum of the ELBOs in this epoch.
     numbers : dict of float
-        Epoch, its steps so far, the best epoch (0: none yet) and its ELBO, and the inflation of the covariance.
+        The epoch, its steps so far, the best epoch (0 if there is none) and its score, and the inflation.
     latent : dict of float
-        See `Latent.memory`.
+        See `Latent.extra_state`.
     history : dict of ndarray
     """
 
@@ -72,6 +73,6 @@ class Snapshot:
     history: dict[str, AnyArray]
 
 
-def copied(weights: Weights) -> Weights:
-    """Return copies of the weights."""
+def copy_weights(weights: Weights) -> Weights:
+    """Return copies of weights, without gradients."""
     return {name: value.detach().clone() for name, value in weights.items()}

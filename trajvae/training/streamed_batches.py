@@ -1,4 +1,4 @@
-"""Features in a file that is mapped, for trainings whose frames do not fit into memory."""
+"""Batches from a memory-mapped file of features, for trainings whose frames do not fit into memory."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from trajvae.runtime.system import refusal
 from trajvae.training.batches import Pair
 from trajvae.typing import Float32
 
-_BLOCK = 1024  # rows that stay neighbours until they are shuffled within a pool
-_SAMPLE = 20_000  # rows that a latent space is prepared with
+_ROWS_OF_BLOCK = 1024  # that are read together, before they are shuffled within a pool
+_ROWS_OF_SAMPLE = 20_000  # that a latent space is prepared with
 
 
 class MappedRows:
-    """Store rows of float32 numbers in an unnamed file, which is gone with the process, however that ends.
+    """Store rows of float32 numbers in an unnamed file, which vanishes with the process, however that ends.
 
     Parameters
     ----------
     rows, width : int
     folder : Path
-        On whose disk it lies.
+        Folder on whose disk the file lies.
 
     Raises
     ------
     OutputError
-        Too little space is left there.
+        The disk has too little space.
     """
 
     def __init__(self, rows: int, width: int, folder: Path) -> None:
@@ -50,7 +50,7 @@ class MappedRows:
             try:
                 _reserve(file.fileno(), size)
             except OSError as error:
-                raise OutputError(f"no file of features in '{folder}': {refusal(error)}") from error
+                raise OutputError(f"cannot create a file of features in '{folder}': {refusal(error)}") from error
             self._map = mmap.mmap(file.fileno(), size)
         self.rows, self.width, self._filled = rows, width, 0
 
@@ -58,7 +58,7 @@ class MappedRows:
         """Write the next rows (t, width)."""
         self._view()[self._filled : self._filled + len(values)] = values
         self._filled += len(values)
-        self._forget()
+        self._release_pages()
 
     def read(self, spans: list[tuple[int, int]]) -> Tensor:
         """Return a copy of the rows of some spans, one after the other."""
@@ -67,20 +67,21 @@ class MappedRows:
         for a, b in spans:
             out[done : done + b - a] = view[a:b]
             done += b - a
-            self._forget()
+            self._release_pages()
         return torch.from_numpy(out)
 
     def _view(self) -> Float32:
+        """Return the file as an array (rows, width)."""
         return np.frombuffer(self._map, dtype=np.float32, count=self.rows * self.width).reshape(self.rows, self.width)
 
-    def _forget(self) -> None:
-        """Let the system drop the pages that were read: they are not to count as this process's memory."""
+    def _release_pages(self) -> None:
+        """Let the system drop the pages that were read, so that they do not count as memory of this process."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
 
 def _reserve(number: int, size: int) -> None:
-    """Make a file of that size whose room on the disk is taken: writing to a map where there is none ends a process."""
+    """Reserve the disk space of a file: a process that writes to a mapped page without space is killed."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(number, 0, size)
     else:
@@ -88,7 +89,7 @@ def _reserve(number: int, size: int) -> None:
 
 
 class StreamedBatches:
-    """Provide data from tables: training rows are read in random blocks, a pool at a time, and shuffled within it.
+    """Provide inputs and targets from files: random blocks of rows are read as a pool and shuffled within it.
 
     Parameters
     ----------
@@ -97,14 +98,14 @@ class StreamedBatches:
     n_inputs : int
     device : torch.device
     memory : float
-        Bytes that a pool may take.
+        Bytes that a pool of rows may take.
     """
 
     def __init__(
         self, train: MappedRows, validation: MappedRows, n_inputs: int, device: torch.device, memory: float
     ) -> None:
         self.train, self.validation, self.n_inputs, self.device = train, validation, n_inputs, device
-        self._pool = max(_BLOCK, int(memory / (4 * train.width)))
+        self._pool = max(_ROWS_OF_BLOCK, int(memory / (4 * train.width)))
 
     @property
     def n_train(self) -> int:
@@ -117,8 +118,11 @@ class StreamedBatches:
         return self.validation.rows
 
     def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
-        """Yield training rows in a random order, by pools of whole batches except that of the last block."""
-        block = size * max(1, _BLOCK // size)
+        """Yield inputs and targets of all training frames in a random order, without the first `skip` batches.
+
+        Pools consist of whole batches, except for the one with the last block.
+        """
+        block = size * max(1, _ROWS_OF_BLOCK // size)
         starts = torch.randperm(-(-self.n_train // block), generator=generator) * block
         for firsts in torch.split(starts, max(1, self._pool // block)):
             spans = [(a, min(a + block, self.n_train)) for a in firsts.tolist()]
@@ -129,7 +133,7 @@ class StreamedBatches:
             skip = max(0, skip - len(parts))
 
     def _shuffled(self, pool: Tensor, parts: Sequence[Tensor]) -> Iterator[Pair]:
-        """Batches of a pool, which is gone with the last of them, before the next is read."""
+        """Yield the batches of a pool, whose memory is freed with the last batch, before the next pool is read."""
         for rows in parts:
             yield self._pair(pool.index_select(0, rows))
 
@@ -141,11 +145,12 @@ class StreamedBatches:
 
     def sample(self) -> Tensor:
         """Return inputs of evenly spread blocks of training frames."""
-        count = min(-(-self.n_train // _BLOCK), max(1, _SAMPLE // _BLOCK))
-        firsts = np.unique(np.linspace(0, max(0, self.n_train - _BLOCK), count).astype(int))
-        return self._pair(self.train.read([(a, min(a + _BLOCK, self.n_train)) for a in firsts.tolist()]))[0]
+        count = min(-(-self.n_train // _ROWS_OF_BLOCK), max(1, _ROWS_OF_SAMPLE // _ROWS_OF_BLOCK))
+        firsts = np.unique(np.linspace(0, max(0, self.n_train - _ROWS_OF_BLOCK), count).astype(int))
+        return self._pair(self.train.read([(a, min(a + _ROWS_OF_BLOCK, self.n_train)) for a in firsts.tolist()]))[0]
 
     def _pair(self, rows: Tensor) -> Pair:
+        """Return inputs and targets of rows, on the device."""
         rows = rows.to(self.device)
         return rows[:, : self.n_inputs].contiguous(), rows[:, self.n_inputs :].contiguous()
 
@@ -153,19 +158,19 @@ class StreamedBatches:
 def stream_batches(
     rows: Iterator[Pair], parts: Partition, shape: tuple[int, int], device: torch.device, memory: float
 ) -> StreamedBatches:
-    """Fill tables with inputs and targets as they come, and return the data that read them.
+    """Write inputs and targets to files as they come, and return batches that read them.
 
     Parameters
     ----------
     rows : iterator of (Tensor, Tensor)
         Shapes (t, I) and (t, F).
     parts : Partition
-        What each of the frames is used for; held-out and unused ones are left out.
+        The use of each frame: only training and validation frames are written.
     shape : tuple of int
-        I and F.
+        Numbers of inputs and of targets.
     device : torch.device
     memory : float
-        Bytes that a training may hold at once.
+        Bytes that a training may hold in memory.
     """
     folder, width, done = Path(tempfile.gettempdir()), sum(shape), 0
     masks = parts.training, parts.validation

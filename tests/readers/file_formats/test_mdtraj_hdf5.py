@@ -109,7 +109,7 @@ DAMAGES = {
     "bonds of text": (edit(bonds=["ab"]), "topology is not as mdtraj writes it"),
     "chains that are none": (edit(chains=7), "topology is not as mdtraj writes it"),
     "a chain without residues": (edit(chains=[{"index": 0}]), "topology is not as mdtraj writes it"),
-    "a list for the topology": (lambda f: f["topology"].write_direct(np.array([b"[1]"])), "no JSON object"),
+    "a list for the topology": (lambda f: f["topology"].write_direct(np.array([b"[1]"])), "not a JSON object"),
     "no JSON": (lambda f: f["topology"].write_direct(np.array([b"{"])), "damaged"),
 }
 

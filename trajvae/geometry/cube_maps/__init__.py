@@ -1,1 +1,1 @@
-"""Maps of the unit cube on to a compact manifold, given or learned, and measures of their quality."""
+"""Maps of the unit cube on to a compact manifold, exact or learned, and measures of their quality."""

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from trajvae.geometry.compact import Compact, inside
+from trajvae.torch_types import directional_derivative
 
-WIDTH, DEPTH = 64, 3
-_LEAST = 1e-24  # of a softening: singular maps have a finite logarithm and gradient
-_PLACES, _STEPS, _AROUND = 100, 1000, 0.4
+WIDTH, DEPTH = 64, 3  # of the network of a learned map
+_LEAST_SOFTENING = 1e-24  # with which singular maps have a finite logarithm and gradient
+# candidates for the smoothest point, points around each, and their standard deviation from it
+_CANDIDATES, _POINTS_AROUND, _WIDTH_AROUND = 100, 1000, 0.4
 
 
 class CubeMap(Protocol):
@@ -34,44 +36,45 @@ class CubeMap(Protocol):
 
 def jacobian(embedding: CubeMap, u: Tensor) -> Tensor:
     """Return dz/du of a map of the cube at u (B, dim), (B, ambient, dim)."""
-    return coordinate_major(embedding.points, inside(u))
+    return jacobians(embedding.points, inside(u))
 
 
-def coordinate_major(points: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
-    """Return Jacobians (B, outputs, inputs) by forward-mode differentiation; they are differentiable in turn."""
+def jacobians(points: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """Return Jacobians (B, outputs, inputs) by forward-mode differentiation; they can be differentiated again."""
     directions = torch.eye(at.shape[-1]).to(at)
-    return torch.stack([torch.func.jvp(points, (at,), (d.expand_as(at),))[1] for d in directions], dim=-1)
+    return torch.stack([directional_derivative(points, at, d.expand_as(at))[1] for d in directions], dim=-1)
 
 
 def log_stretch(jacobians: Tensor, softening: float = 0.0) -> Tensor:
     """Return 1/2 log det J^T J of Jacobians (B, ambient, dim), (B,).
 
-    Found by QR of J in float64: J^T J would square the condition number and lose a thin direction to rounding.
-    A softening, in units of the mean of the diagonal and of one, is added to the diagonal: it keeps gradients finite
-    where a map that is still learning is singular.
+    It is computed by a QR decomposition of J in float64: J^T J would square the condition number.
+    The softening, times one plus the mean of the diagonal, is added to the diagonal of J^T J: it keeps gradients finite
+    where a map that still learns is singular.
     """
     j = jacobians.double()
     dim = j.shape[-1]
     size = 1.0 + j.square().sum(dim=-2).mean(dim=-1)
-    rest = (max(softening, _LEAST) * size).sqrt()[:, None, None] * torch.eye(dim).to(j)
-    j = torch.cat([j, rest], dim=-2)  # its Gram matrix is J^T J with the softening on the diagonal
+    softened = (max(softening, _LEAST_SOFTENING) * size).sqrt()[:, None, None] * torch.eye(dim).to(j)
+    j = torch.cat([j, softened], dim=-2)  # its Gram matrix is J^T J plus the softening on the diagonal
     stretched = j.square().sum(dim=-2).sqrt() if dim == 1 else torch.linalg.qr(j).R.diagonal(dim1=-1, dim2=-2)
     return stretched.abs().log().sum(dim=-1).to(jacobians.dtype)
 
 
 @torch.no_grad()
 def smoothest(embedding: CubeMap, dim: int, generator: torch.Generator) -> Tensor:
-    """Return the point (dim,) of the cube about which a map is most even.
+    """Return the point (dim,) of the cube around which the density of a map varies least.
 
-    A learned map may tear: cross part of the manifold in next to no part of the cube, where no test of its law sees it.
-    Of some places the one is taken about which the density varies least in the worst of many steps.
+    A learned map may be torn: it crosses part of the manifold within a tiny part of the cube, which tests of the
+    distribution do not find. Of 100 candidates the one is returned with the smallest deviation of the log density from
+    its median, in the worst of 1000 points around.
     """
-    places = torch.randn(_PLACES, 1, dim, generator=generator) * 0.7
-    around = places + _AROUND * torch.randn(_PLACES, _STEPS, dim, generator=generator)
+    candidates = torch.randn(_CANDIDATES, 1, dim, generator=generator) * 0.7
+    around = candidates + _WIDTH_AROUND * torch.randn(_CANDIDATES, _POINTS_AROUND, dim, generator=generator)
     u = torch.special.ndtr(around)
-    steep = log_stretch(jacobian(embedding, u.flatten(0, 1)), 1e-6).view(_PLACES, _STEPS)
-    rough = (steep - steep.median(dim=1, keepdim=True).values).abs().max(dim=1).values
-    best: Tensor = torch.special.ndtr(places[rough.argmin(), 0])
+    stretch = log_stretch(jacobian(embedding, u.flatten(0, 1)), 1e-6).view(_CANDIDATES, _POINTS_AROUND)
+    deviation = (stretch - stretch.median(dim=1, keepdim=True).values).abs().max(dim=1).values
+    best: Tensor = torch.special.ndtr(candidates[deviation.argmin(), 0])
     return best
 
 
@@ -92,16 +95,15 @@ class ExactMap(nn.Module):
 
 
 class LearnedMap(nn.Module):
-    """Map the cube by a network that is lifted on to the manifold.
+    """Map the cube by a network and the manifold's `lift`.
 
-    Its weights are buffers, since a model is trained on top of it.
-
-    The network sees the cube's numbers as standard normal ones, for which its faces are far away.
+    The weights are buffers, since a model that uses the map does not train them. The inputs of the network are normal
+    quantiles of the cube's numbers, for which the faces of the cube are far away.
 
     Parameters
     ----------
     manifold : Compact
-        Where its volume is not known, `excess` is zero.
+        If its volume is not known, `log_density_ratio` is zero.
     """
 
     def __init__(self, manifold: Compact) -> None:
@@ -113,7 +115,7 @@ class LearnedMap(nn.Module):
             self.register_buffer(f"bias{i}", torch.zeros(b))
 
     def take(self, other: LearnedMap) -> None:
-        """Copy another map's weights."""
+        """Copy the weights of another map."""
         for name, buffer in other.named_buffers():
             self.get_buffer(name).copy_(buffer)
 
@@ -130,7 +132,7 @@ class LearnedMap(nn.Module):
         return self.manifold.lift(network(torch.special.ndtri(inside(u)), weights))
 
     def log_density_ratio(self, u: Tensor) -> Tensor:
-        """Return log Vol - 1/2 log det J^T J, (B,): the density of the cube is one."""
+        """Return log Vol - 1/2 log det J^T J, (B,), since the density in the cube is one."""
         if self.manifold.log_volume is None:
             return torch.zeros_like(u[:, 0])
         return (self.manifold.log_volume - log_stretch(jacobian(self, u.double()))).to(u)

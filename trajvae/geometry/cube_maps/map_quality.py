@@ -1,6 +1,7 @@
-"""Whether a map of the unit cube on to a manifold does what it should: law, coverage, density, folds.
+"""Quality of a map of the unit cube on to a manifold: distribution, coverage, density and folds.
 
-A discrepancy alone is blind: a double cover has the right law. Folds show in the hidden coordinates of neighbours.
+The discrepancy between distributions alone does not show every fault: a map that covers the manifold twice has the
+right distribution. Folds show in the hidden coordinates of neighbours on the manifold.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from trajvae.geometry.cube_maps.cube_map import CubeMap, jacobian
 from trajvae.geometry.cube_maps.discrepancy import null_quantile
 from trajvae.typing import Floats, Int64
 
-COVERAGE, PRIOR_KL, FOLDS = 0.99, 0.05, 0.05
-FAR = 0.25  # in the cube: neighbours on the manifold that lie further apart are across a fold
-_NEIGHBOURS, _DENSE = 8, 20_000
-_NEAREST = 10  # of the estimate of a divergence by neighbours
+COVERAGE, PRIOR_KL, FOLDS = 0.99, 0.05, 0.05  # limits of a good map
+FAR = 0.25  # distance in the cube beyond which neighbours on the manifold lie on both sides of a fold
+_NEIGHBOURS = 8  # of each point that are looked at for folds
+_SAMPLES = 20_000  # for the coverage
+_NEAREST = 10  # which neighbour the estimate of a divergence uses
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,15 @@ class Quality:
     Attributes
     ----------
     mmd, mmd_null : float
-        MMD^2 of the map's points and the target's, and the 95 % point of what it is for two samples of one law.
+        MMD^2 between points of the map and of the target, and the 95 % quantile for two samples of one distribution.
     coverage : float
-        Share of the target's points near one of the map's.
+        Fraction of the target's points that are near a point of the map.
     prior_kl : float
-        Nats, of the map's law to the target.
+        Divergence of the map's distribution from the target in nats.
     folds : float
-        Share of neighbours on the manifold that are far apart in the cube.
+        Fraction of neighbours on the manifold that are far apart in the cube.
     singular_low, singular_high : float
-        1 % and 99 % points of the Jacobian's smallest and largest singular values, in the cube's coordinates.
+        1 % quantile of the smallest and 99 % quantile of the largest singular value of the Jacobian.
     """
 
     mmd: float
@@ -51,7 +53,7 @@ class Quality:
     singular_high: float
 
     def failures(self) -> list[str]:
-        """Return what is not good enough, in words."""
+        """Return a sentence for each figure that is not good enough."""
         checks = [
             (
                 self.mmd <= self.mmd_null,
@@ -70,7 +72,7 @@ class Quality:
 
 @torch.no_grad()
 def measure(manifold: Compact, embedding: CubeMap, generator: torch.Generator, n: int = 2000) -> Quality:
-    """Measure a map with n draws, and 20 000 for its coverage.
+    """Measure the quality of a map with n draws, and its coverage with 20 000.
 
     Parameters
     ----------
@@ -80,11 +82,11 @@ def measure(manifold: Compact, embedding: CubeMap, generator: torch.Generator, n
     n : int
     """
     hidden = torch.rand(2 * n, manifold.dim, generator=generator)
-    made, target = embedding.points(hidden), manifold.sample(2 * n, generator)
+    mapped, target = embedding.points(hidden), manifold.sample(2 * n, generator)
     spread = 2.0 * float(target.var(dim=0).sum())
-    mmd, null = null_quantile(made[:n], target[:n], spread, generator)
-    dense = manifold.sample(_DENSE, generator).numpy()
-    ours = embedding.points(torch.rand(_DENSE, manifold.dim, generator=generator)).numpy()
+    mmd, null = null_quantile(mapped[:n], target[:n], spread, generator)
+    dense = manifold.sample(_SAMPLES, generator).numpy()
+    ours = embedding.points(torch.rand(_SAMPLES, manifold.dim, generator=generator)).numpy()
     singular = torch.linalg.svdvals(jacobian(embedding, hidden))
     if isinstance(manifold, Sampled) or manifold.log_volume is None:
         prior_kl = _divergence(ours, dense, manifold.dim)
@@ -95,38 +97,42 @@ def measure(manifold: Compact, embedding: CubeMap, generator: torch.Generator, n
         null,
         _coverage(ours, dense, target.numpy()),
         prior_kl,
-        _folds(hidden, made),
+        _folds(hidden, mapped),
         float(torch.quantile(singular[:, -1], 0.01)),
         float(torch.quantile(singular[:, 0], 0.99)),
     )
 
 
 def _neighbours(of: Floats, among: Floats, k: int) -> tuple[Floats, Int64]:
-    """Distances to the k nearest points, and which they are, both (n, k)."""
+    """Return the distances to the k nearest points, and their indices, both (n, k)."""
     distance, index = scipy.spatial.cKDTree(among).query(of, list(range(1, k + 1)))
     return np.asarray(distance), np.asarray(index)
 
 
 def _coverage(ours: Floats, dense: Floats, target: Floats) -> float:
-    """Share of the target within twice the 99 % nearest-neighbour distance of as many points of the target."""
-    own = _neighbours(dense, dense, 2)[0][:, 1]
-    reach = 2.0 * np.quantile(own, 0.99)
+    """Return the fraction of the target's points that have a point of the map nearby.
+
+    Nearby is twice the 99 % quantile of nearest-neighbour distances among as many points of the target.
+    """
+    spacing = _neighbours(dense, dense, 2)[0][:, 1]
+    reach = 2.0 * np.quantile(spacing, 0.99)
     return float((_neighbours(target, ours, 1)[0] <= reach).mean())
 
 
 def _folds(hidden: Tensor, points: Tensor) -> float:
+    """Return the fraction of neighbours on the manifold that are far apart in the cube."""
     near = _neighbours(points.numpy(), points.numpy(), _NEIGHBOURS + 1)[1][:, 1:]
     u = hidden.numpy()
     return float((np.linalg.norm(u[:, None] - u[near], axis=-1) > FAR).mean())
 
 
 def _divergence(ours: Floats, target: Floats, dim: int) -> float:
-    """KL of our points (n, ambient) to the target's (m, ambient) of an intrinsic dimension, by neighbours, in nats.
+    """Return the divergence of points (n, ambient) from the target's (m, ambient) in nats, by nearest neighbours.
 
     References
     ----------
     Q. Wang, S. Kulkarni, S. Verdu, IEEE Trans. Inf. Theory 55, 2392 (2009), eq. 5.
     """
-    own = _neighbours(ours, ours, _NEAREST + 1)[0][:, -1]
-    other = _neighbours(ours, target, _NEAREST)[0][:, -1]
-    return float(dim * np.log(other / own).mean() + math.log(len(target) / (len(ours) - 1)))
+    inside = _neighbours(ours, ours, _NEAREST + 1)[0][:, -1]
+    between = _neighbours(ours, target, _NEAREST)[0][:, -1]
+    return float(dim * np.log(between / inside).mean() + math.log(len(target) / (len(ours) - 1)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from trajvae.alignment.distances import rmsd_matrix
 from trajvae.figures import NoveltyFigures
-from trajvae.runtime.progress import counted
+from trajvae.runtime.progress import count_items
 from trajvae.typing import Float64, Floats, Int64
 
 NEIGHBOURS = 5
@@ -23,7 +23,7 @@ def nearest(positions: Floats, simulated: Floats) -> tuple[Int64, Float64]:
     index, least = np.empty(len(positions), dtype=np.int64), np.empty(len(positions))
     step = max(1, _AT_ONCE // max(len(simulated), 1))
     starts = range(0, len(positions), step)
-    for first in counted(starts, "looking for the nearest frames", "piece", len(starts)):
+    for first in count_items(starts, "looking for the nearest frames", "piece", len(starts)):
         part = slice(first, first + step)
         table = rmsd_matrix(positions[part], simulated)
         index[part], least[part] = table.argmin(axis=1), table.min(axis=1)

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trajvae.errors import OptionError
 from trajvae.figures import SamplerFigures
 from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
+from trajvae.lookup import check_choice
 from trajvae.models.observed import GAP
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.searching.latent_metrics import posterior_metric
-from trajvae.runtime.progress import counted
+from trajvae.runtime.progress import count_items
 from trajvae.typing import Float64
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
@@ -190,8 +190,7 @@ class LatentStream:
     """
 
     def __init__(self, pipeline: Pipeline, record: TrainingRecord, name: str, seed: int) -> None:
-        if name not in SAMPLERS:
-            raise OptionError(f"no sampler '{name}'; there are auto, {', '.join(SAMPLERS)}")
+        check_choice(name, SAMPLERS, "sampler", also=" and auto")
         self.name, self.seed, self.batches = name, seed, 0
         self.chunk, self.device = pipeline.chunk, pipeline.device
         with torch.no_grad():
@@ -217,7 +216,7 @@ def draw_positions(pipeline: Pipeline, record: TrainingRecord, n: int, *, seed: 
     """Return conformations (n, N, D) in Å as they are drawn from p(x|z), neither judged nor repaired."""
     points, positions = LatentStream(pipeline, record, sampler, seed), []
     starts = range(0, n, pipeline.chunk)
-    for first in counted(starts, "drawing", "batch", len(starts)):
+    for first in count_items(starts, "drawing", "batch", len(starts)):
         z, generator = points.next(min(pipeline.chunk, n - first))
         positions.append(pipeline.decode(z, generator))
     return np.concatenate(positions)

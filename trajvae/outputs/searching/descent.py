@@ -14,6 +14,7 @@ from trajvae.molecule.observables import Observable
 from trajvae.outputs.searching.circular_statistics import mean
 from trajvae.outputs.searching.objectives import Goal
 from trajvae.outputs.searching.support import Support
+from trajvae.torch_types import LinAlgError
 
 _MARGIN = 0.8  # share of the support's radius at which its penalty begins
 _PENALTY = 100.0
@@ -93,7 +94,7 @@ class LatentDescent:
             expected = self.expected(z, noise)
             cost = self.goal.cost(expected.double(), self.scale) + self.penalty(z)
             (gradient,) = torch.autograd.grad(cost.sum(), z)
-        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # no superposition of such a structure
+        except LinAlgError as error:  # no superposition of such a structure
             raise TrajvaeError(text) from error
         if not bool(torch.isfinite(cost).all() & torch.isfinite(gradient).all()):
             raise TrajvaeError(text)

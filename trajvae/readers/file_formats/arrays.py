@@ -16,7 +16,7 @@ from trajvae.errors import ReadError
 from trajvae.readers.file_formats.npy import Header, NpyFrames, check_shape, read_header
 from trajvae.readers.frames import ArrayFrames, FrameFile
 from trajvae.runtime.system import system_reason
-from trajvae.store import room_of
+from trajvae.store import expansion_limit
 from trajvae.typing import AnyArray, Float64
 
 # what numpy, zipfile and the parser of Python's literals raise of files that are damaged
@@ -141,7 +141,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> AnyA
     """Unpack an array that fits into the room there is; its bytes are counted as they come."""
     with archive.open(info) as member:
         header = read_header(member)
-        limit = room_of(path)
+        limit = expansion_limit(path)
         if header.size > limit:
             raise ReadError(
                 f"'{path}' would unpack to {header.size} bytes, more than {limit}: refused; unpack it to an .npy file"

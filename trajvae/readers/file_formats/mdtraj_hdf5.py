@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trajvae.errors import ReadError
+from trajvae.errors import DAMAGED, ReadError
 from trajvae.store import read_mdtraj
 
 
@@ -23,7 +23,7 @@ def load_mdtraj(path: Path) -> Any:
     try:
         topology = _topology(found.topology)
         return mdtraj.Trajectory(found.positions, topology, found.time, found.lengths, found.angles)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+    except DAMAGED as error:
         raise ReadError(f"'{path}': its topology is not as mdtraj writes it: {error}") from error
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from trajvae.errors import ReadError
-from trajvae.store import stored_size
+from trajvae.store import size_on_disk
 
 _PACKED: dict[bytes, Callable[[Path], IO[bytes]]] = {
     b"\x1f\x8b": lambda path: cast(IO[bytes], gzip.open(path, "rb")),
@@ -56,7 +56,7 @@ def _check(path: Path, size: int, changed: int) -> None:
 
 
 def _check_unpacked(unpacked: IO[bytes], path: Path) -> None:
-    limit, count, open_line = max(_LEAST_TEXT, _EXPANSION * stored_size(path)), 0, 0
+    limit, count, open_line = max(_LEAST_TEXT, _EXPANSION * size_on_disk(path)), 0, 0
     while piece := unpacked.read(_PIECE):
         count += len(piece)
         if count > limit:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, of one writer at a time, and never replaced unasked."""
+"""Writing output files completely or not at all, by one writer at a time, and never over a file without permission."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from pathlib import Path
 
 from trajvae.errors import OutputError
 from trajvae.runtime.system import refusal
-from trajvae.store.output.deferred_signals import postponed
-from trajvae.store.output.drafts import Draft, appear_together
-from trajvae.store.output.locks import Lock, holder_of, remove_dead
+from trajvae.store.output.deferred_signals import deferred_signals
+from trajvae.store.output.drafts import Draft, publish_together
+from trajvae.store.output.lock_files import holder_of, remove_dead
+from trajvae.store.output.locks import Lock
 from trajvae.store.output.targets import Target, find_target, version
 
-_BRIEF = 30.0  # seconds to wait for one that writes a single file
-_GLANCE = 0.3  # and for one that only looks whether a lock is held
-_PAUSE = 0.01  # seconds between two looks
+_PATIENCE = 30.0  # seconds to wait for a holder that writes a single file
+_SHORT_PATIENCE = 0.3  # seconds to wait for any other holder, which may only be checking whether a lock is held
+_PAUSE = 0.01  # seconds between two attempts
 
-_HELD: ContextVar[tuple[Lock, ...]] = ContextVar("held", default=())
+_LOCKS: ContextVar[tuple[Lock, ...]] = ContextVar("locks", default=())  # that `hold_outputs` has taken in this context
 
 
 def check_outputs(paths: Sequence[Path], *, force: bool, inputs: Sequence[Path] = ()) -> list[Target]:
-    """Refuse before any long work what could not be written after it.
+    """Raise an error before long work if its results could not be written.
 
     Parameters
     ----------
     paths : sequence of Path
-        All files that one output consists of.
+        Files that one output consists of.
     force : bool
         Whether existing files may be replaced.
     inputs : sequence of Path
-        What is read: never replaced.
+        Files that are read, which are never replaced.
 
     Returns
     -------
     list of Target
-        Where the files will stand.
+        The files that will be written, without symbolic links.
 
     Raises
     ------
     OutputError
-        A file is an input, or exists and `force` is off, is no regular file, the folder is missing, or nothing can be
-        created in it.
+        A file is an input, or exists and `force` is off, or is not a regular file; or its folder does not exist, or no
+        file can be created in it.
     """
     targets = _targets(paths, inputs)
     _check_absent(targets, force=force)
@@ -59,9 +60,10 @@ def check_outputs(paths: Sequence[Path], *, force: bool, inputs: Sequence[Path] 
 
 
 def _targets(paths: Sequence[Path], inputs: Sequence[Path]) -> list[Target]:
+    """Return the targets of output paths, which must differ from each other and from the inputs."""
     targets = [find_target(path) for path in paths]
     for target in targets:
-        if any(_same(target.path, other) for other in inputs):
+        if any(_is_same(target.path, other) for other in inputs):
             raise OutputError(f"'{target.name}' is read by this command: choose another -o/--output")
         if sum(target.path == other.path for other in targets) > 1:
             names = " and ".join(f"'{other.name}'" for other in targets if other.path == target.path)
@@ -69,18 +71,18 @@ def _targets(paths: Sequence[Path], inputs: Sequence[Path]) -> list[Target]:
     return targets
 
 
-def _same(path: Path, other: Path) -> bool:
-    """Whether two names are one file, whether or not it exists yet."""
-    there = os.path.exists(path) and os.path.exists(other)
-    return str(path) == os.path.realpath(other) or (there and os.path.samefile(path, other))
+def _is_same(path: Path, other: Path) -> bool:
+    """Return whether two names stand for one file, which need not exist yet."""
+    exist = os.path.exists(path) and os.path.exists(other)
+    return str(path) == os.path.realpath(other) or (exist and os.path.samefile(path, other))
 
 
 def _check_absent(targets: Sequence[Target], *, force: bool, locks: Sequence[Lock] = ()) -> None:
-    """Refuse files that exist, but for those that were made under these locks."""
-    own = {lock.target.path: lock.made for lock in locks}
+    """Raise an error for files that exist and were not written under these locks, unless `force` is on."""
+    written = {lock.target.path: lock.written for lock in locks}
     for target in targets:
         status = target.status()
-        if status is not None and not force and version(status) != own.get(target.path):
+        if status is not None and not force and version(status) != written.get(target.path):
             raise OutputError(
                 f"'{target.name}' exists: choose another name, or replace it with -f/--force (in Python: force=True)"
             )
@@ -95,71 +97,70 @@ def hold_outputs(
     going_on: bool = False,
     brief: bool = False,
 ) -> Iterator[list[Lock]]:
-    """Be the only one who writes these files, from before the work until after it.
+    """Take the sole right to write some files, as long as the context lasts.
 
-    What `check_outputs` refuses is refused. Within the block, and in its thread, `whole_files` writes them; a file that
-    was made so may be made again without `force`.
+    Files that `check_outputs` refuses are refused. Within the context, and in its thread, `whole_files` writes the
+    files; a file that was written so may be written again without `force`.
 
     Parameters
     ----------
     paths, force, inputs
-        As of `check_outputs`.
+        See `check_outputs`.
     going_on : bool
-        Existing files are this work's own: it goes on with them.
+        Whether the work continues existing files, which it may then replace.
     brief : bool
-        One file is written and no more: others wait for the end instead of being refused.
+        Whether the context lasts only as long as one file is written: other processes then wait instead of failing.
 
     Raises
     ------
     OutputError
-        Another process, or another thread, writes one of them; the message says who and since when.
+        Another process, or another thread, writes one of the files; the message says which and since when.
     """
     targets = _targets(paths, inputs)
-    before = {lock.target.path: lock for lock in _HELD.get() if lock.number >= 0}
+    held = {lock.target.path: lock for lock in _LOCKS.get() if lock.number >= 0}
     with contextlib.ExitStack() as stack:
         for target in sorted(targets, key=lambda t: t.path):
-            if target.path not in before:
-                before[target.path] = _taken(target, stack, brief=brief)
-        locks = [before[target.path] for target in targets]
+            if target.path not in held:
+                held[target.path] = _take_lock(target, stack, brief=brief)
+        locks = [held[target.path] for target in targets]
         if going_on:
             for lock in locks:
-                lock.made = version(lock.target.status())
+                lock.written = version(lock.target.status())
         _check_absent(targets, force=force, locks=locks)
-        known = _HELD.set((*_HELD.get(), *locks))
-        stack.callback(_HELD.reset, known)
+        stack.callback(_LOCKS.reset, _LOCKS.set((*_LOCKS.get(), *locks)))
         yield locks
 
 
-def _taken(target: Target, stack: contextlib.ExitStack, *, brief: bool) -> Lock:
-    """Take a lock, which the stack releases."""
+def _take_lock(target: Target, stack: contextlib.ExitStack, *, brief: bool) -> Lock:
+    """Take the lock of a target, and make the stack release it."""
     lock, since = Lock(target, brief=brief), time.monotonic()
     remove_dead(target.folder)
     try:
         while True:
-            with postponed():
+            with deferred_signals():
                 if lock.take():
-                    stack.callback(_released, lock)
+                    stack.callback(_release, lock)
                     return lock
             holder = holder_of(lock.path)
             if holder is not None:
-                if time.monotonic() - since > (_BRIEF if holder.brief else _GLANCE):
+                if time.monotonic() - since > (_PATIENCE if holder.brief else _SHORT_PATIENCE):
                     raise OutputError(
-                        f"'{target.name}' is being written by {holder}: wait until that has ended, or choose another "
-                        "name"
+                        f"'{target.name}' is being written by {holder}: wait until it has ended, or choose another name"
                     )
                 time.sleep(_PAUSE)
     except OSError as error:
         raise OutputError(f"cannot write '{target.name}': {refusal(error)}") from error
 
 
-def _released(lock: Lock) -> None:
-    with postponed():
+def _release(lock: Lock) -> None:
+    """Release a lock without being interrupted by a signal."""
+    with deferred_signals():
         lock.release()
 
 
 @contextlib.contextmanager
 def whole_files(*paths: Path, force: bool, alike: Callable[[Path, Path], bool] | None = None) -> Iterator[list[Path]]:
-    """Give temporary files in place of `paths`; rename all of them at the end, or remove all of them on an error.
+    """Yield temporary files to write to; rename all of them to `paths` at the end, or remove all after an error.
 
     Parameters
     ----------
@@ -168,28 +169,28 @@ def whole_files(*paths: Path, force: bool, alike: Callable[[Path, Path], bool] |
     force : bool
         Whether existing files may be replaced.
     alike : callable, optional
-        Of two files: whether the old file of the first name and its new one fit the same other files.
+        Called with the old and the new file of the first name; returns whether both fit the same other files.
 
     Yields
     ------
     list of Path
-        The files to write to, which are there and empty, with the same endings; see `steady`.
+        The files to write to, which exist, are empty and have the same endings; see `path_for_writing`.
 
     Raises
     ------
     OutputError
-        As `hold_outputs`, or the disk refused.
+        See `hold_outputs`; or the disk refused to write.
     """
     with hold_outputs(paths, force=force, brief=True) as locks, contextlib.ExitStack() as stack:
         drafts: list[Draft] = []
         try:
             for lock in locks:
-                with postponed():
+                with deferred_signals():
                     drafts.append(Draft(lock))
                     stack.callback(drafts[-1].close)
             yield [draft.hidden for draft in drafts]
             first = drafts[0]
             apart = alike is None or first.target.status() is None or not alike(first.target.path, first.hidden)
-            appear_together(drafts, force=force, apart=apart)
+            publish_together(drafts, force=force, apart=apart)
         except OSError as error:
             raise OutputError(f"cannot write '{paths[-1]}': {refusal(error)}") from error

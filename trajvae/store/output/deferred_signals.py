@@ -1,4 +1,4 @@
-"""Signals wait: a few steps that belong together are not interrupted between each other."""
+"""Deferring signals, so that a few steps that belong together are not interrupted."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from types import FrameType
 
 
 @contextlib.contextmanager
-def postponed() -> Iterator[None]:
-    """Call Python's handlers of signals after the block, in their order.
+def deferred_signals() -> Iterator[None]:
+    """Call the Python handlers of signals that come meanwhile after the block, in the order of the signals.
 
-    For steps of milliseconds, such as two renames. Only the main thread runs handlers, so other threads change nothing;
-    signals whose default action ends the process still do.
+    The block should take milliseconds, such as two renames. Only the main thread runs handlers, so nothing changes in
+    other threads; signals whose default action ends the process still end it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         """Note a signal, which is raised again later."""
-        came.append(number)
+        received.append(number)
 
     before = {n: h for n in signal.valid_signals() if callable(h := signal.getsignal(n))}
     try:
@@ -33,5 +33,5 @@ def postponed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for each in came:
+        for each in received:
             signal.raise_signal(each)

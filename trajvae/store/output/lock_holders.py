@@ -1,4 +1,4 @@
-"""Who holds a lock: what its file says."""
+"""The holder of a lock, as it is written in the lock's file."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+from trajvae.errors import DAMAGED
 from trajvae.store.json_text import parse_json
 
-_LONGEST_COMMAND = 300
+_LONGEST_COMMAND = 300  # characters
 _TOKEN = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock, as its file says.
+    """Hold who has a lock, as the lock's file says.
 
     Attributes
     ----------
     host, kernel : str
-        The machine's name, and what tells its running kernel from all others.
+        Name of the machine, and the identifier of its running kernel.
     process : int
-        Its number, as its own container counts.
+        Process number in the holder's own container.
     container : int
-        Which numbering of processes that is.
+        Number of the namespace of process numbers: the container.
     since : str
-        When it took the lock, UTC.
+        Time at which the holder took the lock, in UTC.
     command : str
+        The holder's command line.
     token : str
-        What names of its temporary files have in common.
+        Part of the names of the holder's temporary files.
     brief : bool
-        Whether it writes one file and is done: worth waiting for.
+        Whether the holder writes one file and ends, so that others wait for it.
     """
 
     host: str
@@ -49,7 +51,7 @@ class Holder:
 
     @classmethod
     def here(cls, token: str, brief: bool) -> Holder:
-        """This process."""
+        """Return this process as a holder."""
         since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
         command = " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])[:_LONGEST_COMMAND]
         command = command.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -57,18 +59,18 @@ class Holder:
 
     @classmethod
     def parse(cls, text: bytes) -> Holder | None:
-        """A lock file's text; None where it is none."""
+        """Return the holder that the text of a lock file names; None for any other text."""
         try:
             values = parse_json(text)
             holder = cls(**{f.name: values[f.name] for f in fields(cls)})
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except DAMAGED:
             return None
-        wanted = {f.name: {"str": str, "int": int, "bool": bool}[str(f.type)] for f in fields(cls)}
-        whole = all(type(value) is wanted[name] for name, value in asdict(holder).items())
-        return holder if whole and _TOKEN.fullmatch(holder.token) else None
+        types = {f.name: {"str": str, "int": int, "bool": bool}[str(f.type)] for f in fields(cls)}
+        valid = all(type(value) is types[name] for name, value in asdict(holder).items())
+        return holder if valid and _TOKEN.fullmatch(holder.token) else None
 
     def text(self) -> bytes:
-        """What `parse` reads."""
+        """Return the text of a lock file, which `parse` reads."""
         return json.dumps(asdict(self)).encode()
 
     def __str__(self) -> str:
@@ -79,17 +81,19 @@ class Holder:
 
 
 def this_kernel() -> str:
-    """What is the same for all containers of one machine, until it is started anew."""
+    """Return the identifier of the running kernel: the same in all containers, until the machine is started again."""
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return os.uname().nodename
 
 
 def _container() -> int:
-    """Which numbering of processes this one stands in; 0 where the system does not say."""
+    """Return the number of this process's namespace of process numbers; 0 if the system does not give it."""
     with contextlib.suppress(OSError):
         return os.stat("/proc/self/ns/pid").st_ino
     return 0
 
 
-UNKNOWN = Holder("", "", 0, 0, "", "", "0" * 16, True)  # its file is empty: it has just begun, or the disk is full
+UNKNOWN = Holder(
+    "", "", 0, 0, "", "", "0" * 16, True
+)  # of a lock file that is empty still, or because the disk is full
