@@ -13,10 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors",
+    "typing",
     "runtime",
     "_version",
     "_moved",
-    "typing",
     "keywords",
     "display",
     "dataframes",

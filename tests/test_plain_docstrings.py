@@ -20,13 +20,7 @@ MODULES = ["trajvae", *(found.name for found in pkgutil.walk_packages(trajvae.__
 RIDDLES = ("what it is of", "that is none", "told", "mended", "of those that", "what is said")
 # words that no verb begins with: what a function returns, where what it does was meant
 NO_VERBS = "The A An What Of How Whether Where Which Those As By From With Its All Some One Both".split()
-LATER = (
-    "trajvae.readers",
-    "trajvae.store",
-    "trajvae.alignment",
-    "trajvae.molecule",
-    "trajvae.periodic",
-)  # rooms whose functions are described by nouns still
+LATER = ("trajvae.store",)  # rooms whose functions are described by nouns still
 DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
