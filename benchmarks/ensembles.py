@@ -26,7 +26,7 @@ from scipy.spatial.distance import jensenshannon
 from trajvae import Model, Reading, TrainConfig
 from trajvae.features.rebuild import Coordinates, RebuildPlan, measure, rebuild
 from trajvae.features.tree import spanning_tree
-from trajvae.molecule.divergence import histogram_divergence
+from trajvae.molecule.histogram_divergence import histogram_divergence
 from trajvae.molecule.observables import built_in, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.drawing.projection import project
 from trajvae.outputs.judging.baselines import principal_draws

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from trajvae.periodic.contacts import Sample
+from trajvae.periodic.contacts import Snapshot
+from trajvae.periodic.image_history import ImageHistory
 from trajvae.periodic.lattice import box_vectors
-from trajvae.periodic.unwrapper import ImageHistory, Unwrapper
+from trajvae.periodic.unwrapper import Unwrapper
 
 CELLS = {
     "cubic": (1.0, 1.0, 1.0, 90.0, 90.0, 90.0),
@@ -159,7 +160,7 @@ def wrap(system: System, boxes: np.ndarray, how: str, rng: Any) -> np.ndarray:
 
 def unwrap(system: System, x: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Plan with a few frames and apply in chunks."""
-    samples = [Sample(x[t], boxes[t]) for t in np.unique(np.linspace(0, len(x) - 1, 5).astype(int))]
+    samples = [Snapshot(x[t], boxes[t]) for t in np.unique(np.linspace(0, len(x) - 1, 5).astype(int))]
     plan, history = Unwrapper.plan(x.shape[1], system.bonds, samples), ImageHistory()
     parts = [plan.apply(x[t : t + CHUNK], boxes[t : t + CHUNK], history) for t in range(0, len(x), CHUNK)]
     return np.concatenate(parts), plan.notes

@@ -13,11 +13,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors",
+    "typing",
     "lookup",
     "runtime",
     "_version",
     "_moved",
-    "typing",
     "torch_types",
     "keywords",
     "display",

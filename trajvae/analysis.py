@@ -159,7 +159,7 @@ class Embed(Collect):
 
 def _embedding(model: Model, chunk: Chunk, frames: Frames) -> Embedding:
     posterior, reconstruction = reconstruct_all(model.pipeline, chunk.positions)
-    jump = np.where(chunk.follows, frame_jump(model.pipeline.alignment.apply(chunk.positions)), np.nan)
+    jump = np.where(chunk.has_predecessor, frame_jump(model.pipeline.alignment.apply(chunk.positions)), np.nan)
     origin = Origin(chunk.file, chunk.frame, chunk.time, frames.names)
     return assemble(model.pipeline, posterior, origin, jump, reconstruction._asdict())
 

@@ -11,11 +11,11 @@ from MDAnalysis.coordinates.memory import MemoryReader
 
 from trajvae.display import Displayed, Summary
 from trajvae.errors import ReadError
-from trajvae.molecule.from_mdanalysis import spatial
-from trajvae.readers.consecutive import at_usual_stride
+from trajvae.molecule.from_mdanalysis import to_three_dimensions
+from trajvae.readers.consecutive_frames import at_usual_stride
 from trajvae.readers.data_set import Chunk, Frames, ReadingPass, join_chunks
-from trajvae.readers.file_formats.library import ReaderFrames
-from trajvae.readers.frames import ArrayFrames, FrameBlock
+from trajvae.readers.file_formats.library_readers import ReaderFrames
+from trajvae.readers.frame_file import ArrayFrames, FrameBlock
 from trajvae.results.embedding import Embedding
 from trajvae.typing import Float64, Floats, Int64
 
@@ -130,7 +130,7 @@ class Collect(Displayed, AnalysisBase):  # type: ignore[misc]
             chunk, rows = self._read[frames], np.arange(len(frames))
         else:
             chunk, rows = self._checked(xyz, boxes)
-        return dataclasses.replace(chunk, follows=chunk.follows & at_usual_stride(frames[rows]))
+        return dataclasses.replace(chunk, has_predecessor=chunk.has_predecessor & at_usual_stride(frames[rows]))
 
     def _checked(self, xyz: Floats, boxes: Float64) -> tuple[Chunk, Int64]:
         """Return the frames that have positions, checked and made whole, and their rows among all."""
@@ -173,8 +173,8 @@ def _trajectory(source: Any, frames: Frames) -> Any:
     everything = np.arange(file.n_atoms)
     (block,) = file.blocks(range(file.n_frames), everything, file.n_frames)
     dimensions = None if block.boxes is None else block.boxes.astype(np.float32)
-    return MemoryReader(spatial(np.asarray(block.positions)), order="fac", dimensions=dimensions)
+    return MemoryReader(to_three_dimensions(np.asarray(block.positions)), order="fac", dimensions=dimensions)
 
 
 def _in_memory(chunk: Chunk) -> Any:
-    return MemoryReader(spatial(chunk.positions).astype(np.float32), order="fac")
+    return MemoryReader(to_three_dimensions(chunk.positions).astype(np.float32), order="fac")

@@ -20,3 +20,12 @@ Text = NDArray[np.str_]
 
 JSON: TypeAlias = Mapping[str, "JSON"] | Sequence["JSON"] | str | int | float | bool | None
 JSONObject: TypeAlias = dict[str, Any]  # an object of JSON, whose keys are known where it is made
+
+# Objects of MDAnalysis and mdtraj. Both libraries have no types, so the type checker knows nothing of these objects.
+AtomGroup: TypeAlias = Any  # MDAnalysis.AtomGroup
+ResidueGroup: TypeAlias = Any  # MDAnalysis.ResidueGroup
+Universe: TypeAlias = Any  # MDAnalysis.Universe
+TrajectoryReader: TypeAlias = Any  # MDAnalysis.coordinates.base.ProtoReader
+Timestep: TypeAlias = Any  # MDAnalysis.coordinates.timestep.Timestep
+MdtrajTrajectory: TypeAlias = Any  # mdtraj.Trajectory
+MdtrajFile: TypeAlias = Any  # an open file of mdtraj.formats

@@ -38,7 +38,7 @@ def adk_ca(adk):
 
 @pytest.fixture(scope="module")
 def sets(adk_ca, chain, examples):
-    """Frames of all kinds, float64."""
+    """Return frames of a protein and of bead chains in two and three dimensions, in float64."""
     with np.load(examples / "chain3d.npz") as arrays:
         space = arrays["positions"][:400].astype(np.float64)
     return {"adk": adk_ca, "chain2d": chain.astype(np.float64), "chain3d": space}
@@ -131,7 +131,7 @@ def test_one_reference_a_frame_is_the_same_as_one_at_a_time(frames):
 
 
 def odd_frames(dimension):
-    """Frames whose best rotation is no matter of course: mirror images, flat, straight, two atoms, a point."""
+    """Return frames with degenerate rotations: mirror images, planar and straight frames, two atoms, a single point."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(30, 7, dimension))
     flat, straight, point = x.copy(), x.copy(), np.zeros_like(x)
@@ -213,12 +213,12 @@ def test_turned_and_shifted_frames_align_alike(frames, weights_for, kind):
 
 
 def test_alignment_none_leaves_frames_as_they_are(frames):
-    """Not even the centre is touched."""
+    """Frames are returned unchanged, without centring."""
     assert np.array_equal(Alignment.fit("none", frames, np.ones(frames.shape[1])).apply(frames), frames)
 
 
 def test_unknown_alignment_is_an_option_error():
-    """The message lists what there is."""
+    """The message lists the kinds of alignment."""
     with pytest.raises(OptionError, match="superpose, principal, none"):
         Alignment("procrustes", np.zeros((3, 3)), np.ones(3))
 
@@ -334,7 +334,7 @@ def test_superposed_close_chain_jumps_little(examples):
 
 
 def test_frame_jump_is_the_plain_rmsd_between_neighbours_and_nan_at_file_starts(frames):
-    """Against numpy by hand; frames of two files are no neighbours."""
+    """Jumps equal those of plain numpy; they are NaN between frames of two files."""
     follows = np.ones(len(frames), dtype=bool)
     follows[[0, 30, 31, 77]] = False
     jump = frame_jump(frames, follows)
@@ -345,7 +345,7 @@ def test_frame_jump_is_the_plain_rmsd_between_neighbours_and_nan_at_file_starts(
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_frame_jump_of_one_frame_or_none_is_nan(chain, count):
-    """Nothing stands before the first frame."""
+    """The first frame has no frame before it, so its jump is NaN."""
     jump = frame_jump(chain[:count])
     assert jump.shape == (count,) and np.isnan(jump).all()
 
@@ -372,7 +372,7 @@ def test_mean_structure_forgets_order_and_motion(adk_ca):
 
 
 def test_reference_of_a_floppy_chain_is_one_of_its_frames(sets):
-    """A mean much thinner than the frames would say nothing of their orientation."""
+    """A mean much thinner than the frames would not determine their orientation."""
     x = sets["chain3d"]
     w = np.ones(x.shape[1])
     reference = mean_structure(x, w)

@@ -1,4 +1,4 @@
-"""Distances between all frames of two sets: beside superposition frame by frame, and mdtraj."""
+"""Distances between all frames of two sets, compared with superposition frame by frame and with mdtraj."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _frames(n: int, n_atoms: int = 9, dimension: int = 3, seed: int = 0) -> Floa
 
 
 def _one_by_one(a: Floats, b: Floats) -> Floats:
-    """The same by singular values of one pair at a time."""
+    """Return the same distances, from the singular values of one pair at a time."""
     ones = np.ones(a.shape[1])
     return np.stack([pairwise_rmsd(np.repeat(x[None], len(b), axis=0), b, ones) for x in a])
 
@@ -97,7 +97,7 @@ THIN |= {f"rod of {t}": (1.0, t, 0.6 * t) for t in (0.3, 0.1, 0.03, 0.01, 0.003)
 
 @pytest.mark.parametrize("shape", THIN.values(), ids=THIN.keys())
 def test_flat_and_straight_molecules(shape: tuple[float, float, float]) -> None:
-    """Frames without thickness have all they need: zero to themselves, to others what singular values say."""
+    """Planar frames are at distance zero from themselves, and at the distance of the twin from others."""
     a, b = _frames(6) * shape, _frames(5, seed=1) * shape
     np.testing.assert_allclose(rmsd_matrix(a, _turned(b)), _one_by_one(a, b), atol=PRECISION * _size(a))
     assert rmsd_matrix(a, _turned(a)).diagonal().max() < PRECISION * _size(a)

@@ -1,4 +1,4 @@
-"""Closed-form rotations against singular values, where they are well and where they are badly defined."""
+"""Closed-form rotations against singular value decompositions, for well-conditioned and degenerate covariances."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trajvae.alignment.align import center, optimal_rotations, pairwise_rmsd, superpose
-from trajvae.alignment.rotations import by_singular_values, optimal
+from trajvae.alignment.rotations import rotations_by_svd, rotations_from_covariances
 
 COUNT = 4000
 
@@ -37,11 +37,11 @@ def spectra(rng):
 @pytest.mark.parametrize("kind", ["spread", "close", "mirrored", "nearly degenerate"])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
 def test_rotations_equal_those_of_singular_values(kind, scale):
-    """To what rounding leaves of them: 1e-15 of a radian over the relative gap that defines the rotation."""
+    """Both agree within the rounding error: 1e-15 radian divided by the relative gap of the singular values."""
     rng = np.random.default_rng(0)
     values = spectra(rng)[kind]
     c = scale * covariances(values, rng)
-    got, expected = optimal(c), by_singular_values(c)
+    got, expected = rotations_from_covariances(c), rotations_by_svd(c)
     gap = (values[:, 1] + values[:, 2]) / values[:, 0]
     assert (np.abs(got - expected).max(axis=(1, 2)) <= 2e-14 / gap + 1e-13).all()
 
@@ -52,7 +52,7 @@ def test_no_rotation_has_a_larger_trace(kind):
     rng = np.random.default_rng(1)
     values = spectra(rng)[kind]
     c = covariances(values, rng)
-    got = optimal(c)
+    got = rotations_from_covariances(c)
     np.testing.assert_allclose(np.einsum("tij,tij->t", got, c), values.sum(axis=1), atol=1e-14)
     np.testing.assert_allclose(got @ np.swapaxes(got, 1, 2), np.broadcast_to(np.eye(3), got.shape), atol=1e-14)
     np.testing.assert_allclose(np.linalg.det(got), 1.0, atol=1e-14)
@@ -65,7 +65,7 @@ def test_covariances_of_rank_one_and_none_have_proper_rotations(dimension):
     line = zeros.copy()
     line[:, 0, 0] = [1e-200, 1.0, 1e200]
     for c in (zeros, line, -line):
-        got = optimal(c)
+        got = rotations_from_covariances(c)
         np.testing.assert_allclose(np.linalg.det(got), 1.0, atol=1e-14)
         assert dimension == 1 or (np.einsum("tij,tij->t", got, c) >= 0.0).all()
 
@@ -75,7 +75,7 @@ def test_rotations_of_the_plane_equal_singular_values():
     rng = np.random.default_rng(2)
     for second in (0.9, 0.0, -0.5, -0.999999):
         c = covariances(np.stack([np.ones(COUNT), np.full(COUNT, second)], axis=1), rng)
-        np.testing.assert_allclose(optimal(c), by_singular_values(c), atol=1e-14 / (1.0 + second))
+        np.testing.assert_allclose(rotations_from_covariances(c), rotations_by_svd(c), atol=1e-14 / (1.0 + second))
 
 
 @pytest.mark.parametrize("count", [2, 3, 30, 10_000])
@@ -87,7 +87,7 @@ def test_superposed_frames_equal_those_of_singular_values(count, dtype, digits):
     reference = center(rng.normal(size=(1, count, 3)) * [9.0, 5.0, 3.0], w)[0]
     x = (reference + rng.normal(scale=0.5, size=(40, count, 3)) @ rotations(rng, 3)[:40] + 7.0).astype(dtype)
     exact = center(x.astype(np.float64), w)
-    expected = exact @ by_singular_values(np.einsum("tni,nj,n->tij", exact, reference, w))
+    expected = exact @ rotations_by_svd(np.einsum("tni,nj,n->tij", exact, reference, w))
     got = superpose(x, reference, w)
     assert got.dtype == dtype
     # two atoms leave a turn about their own axis open: distances to the reference are what is defined
@@ -98,7 +98,7 @@ def test_superposed_frames_equal_those_of_singular_values(count, dtype, digits):
 
 
 def test_frames_of_one_file_may_be_of_every_kind():
-    """Degenerate frames among others fall back by themselves: neighbours do not change what a frame gets."""
+    """Only degenerate frames use the decomposition; the result for a frame does not depend on the other frames."""
     rng = np.random.default_rng(4)
     x = rng.normal(size=(60, 20, 3))
     x[7] *= [1.0, 1.0, -1.0]
@@ -127,8 +127,8 @@ def test_rmsd_of_nearly_equal_frames_keeps_its_digits(shift):
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_covariances_stay_as_they_are(count):
-    """What is given is read only, a single one too."""
+    """The input is not changed, even if it is a single covariance."""
     c = np.random.default_rng(6).normal(size=(count, 3, 3))
     before = c.copy()
-    optimal(c)
+    rotations_from_covariances(c)
     np.testing.assert_array_equal(c, before)

@@ -155,7 +155,7 @@ ATTACKS: tuple[tuple[Callable[[Path], tuple[str, ...]], str], ...] = (
     (hard_links, "would expand to more than"),
     (many_names, "more than 8192 names"),
     (many_groups, "more than 8192 names"),
-    (header_of_4_gb, "no whole .npz file"),
+    (header_of_4_gb, "not a complete .npz file"),
     (topology_of_one_line, "a line of more than"),
     (deep_json, "nested more than 32 times"),
     (half_a_selection, "selection 'same' is not understood: it lacks a word"),

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from trajvae import Model, TrainConfig
 from trajvae.alignment.align import mean_structure, superpose
-from trajvae.alignment.moves import moves
+from trajvae.alignment.rigid_moves import rigid_moves
 from trajvae.features.cartesian import constraints
 from trajvae.models.shape_evidence import shape_bound
 from trajvae.typing import Float64
@@ -40,7 +40,7 @@ def _log_volume(frames: Float64, reference: Float64) -> Float64:
     """How the conditions of superposition on a reference change under turn and shift, log |det|."""
     rows = constraints(reference, np.ones(ATOMS), "superpose")
     x = torch.from_numpy(superpose(frames, reference, np.ones(ATOMS)))
-    return np.asarray(torch.linalg.slogdet(moves(x).flatten(2) @ torch.from_numpy(rows.T)).logabsdet.numpy())
+    return np.asarray(torch.linalg.slogdet(rigid_moves(x).flatten(2) @ torch.from_numpy(rows.T)).logabsdet.numpy())
 
 
 def _turned(frames: Float64, seed: int, shift: float) -> Float64:

@@ -37,7 +37,7 @@ def test_the_longest_possible_bond_follows_the_elements():
 
 
 def test_the_two_hydrogens_of_a_rigid_water_may_be_bonded():
-    """CHARMM's topologies bond them, 1.51 to 1.63 Å apart."""
+    """CHARMM's topologies bond the hydrogens of water, 1.51 to 1.63 Å apart, so such a bond is possible."""
     limit = longest_bond(np.array(["H", "H"]), np.array([True, True]), np.array([[0, 1]]))
     assert 1.64 < limit[0] < 2.5
 
@@ -51,7 +51,7 @@ def test_beads_are_told_from_atoms_by_their_spacing(examples):
 
 
 def test_check_names_the_frame_and_the_atoms():
-    """The first bad frame, by its number in the file."""
+    """The error names the first frame with a bond that is too long, by its number in the file."""
     check().check(row(1.5, 1.5, 1.5), np.array([7, 9, 11]), "run.dcd")
     with pytest.raises(ReadError, match=r"frame 9 of 'run.dcd': bond a1 - a2 is 7\.50 Å long, at most 2\.00 Å"):
         check().check(row(1.5, 7.5, 1.5), np.array([7, 9, 11]), "run.dcd")

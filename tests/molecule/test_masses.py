@@ -1,4 +1,4 @@
-"""Masses of 0 that the input gives, and masses that nobody knows."""
+"""Masses of 0 that the input gives, and unknown masses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from MDAnalysis.analysis.rms import rmsd
 
 from trajvae.alignment.align import Alignment
-from trajvae.alignment.differentiable import superposed
+from trajvae.alignment.differentiable import superpose_tensors
 from trajvae.errors import TrajvaeWarning
 from trajvae.features.cartesian import ShapeSpace, constraints
 from trajvae.molecule.masses import masses_of, warn_of_masses
@@ -41,7 +41,7 @@ def test_a_given_mass_of_zero_stays():
 
 @pytest.mark.parametrize("site", ["MW", "EP", "EPW", "LP1", "LPA", "OM"])
 def test_a_guessed_virtual_site_weighs_nothing(site):
-    """By its name, as TIP4P, Amber, OPLS and CGenFF write it."""
+    """Virtual sites are recognised by the names that TIP4P, Amber, OPLS and CGenFF use."""
     assert masses_of(group(["O", "H", "H", site])).values.tolist() == [15.999, 1.008, 1.008, 0.0]
 
 
@@ -55,7 +55,7 @@ def test_an_unknown_mass_makes_all_weigh_one():
 
 @pytest.mark.parametrize("masses", [[0.0, 0.0], None])
 def test_beads_without_any_mass_weigh_one_silently(masses):
-    """Nothing is known, and nothing is said."""
+    """Without any mass all atoms have mass 1, and there is no warning."""
     atoms = group(["Q?", "Q!"], masses)
     with warnings.catch_warnings():
         warnings.simplefilter("error", TrajvaeWarning)
@@ -96,7 +96,7 @@ def test_torch_superposition_agrees(frames):
     x, masses = frames
     alignment = Alignment.fit("superpose", x, masses)
     moving = torch.from_numpy(x).requires_grad_()
-    out = superposed(moving, torch.from_numpy(alignment.reference), torch.from_numpy(masses))
+    out = superpose_tensors(moving, torch.from_numpy(alignment.reference), torch.from_numpy(masses))
     out.square().sum().backward()
     np.testing.assert_allclose(out.detach().numpy(), alignment.apply(x), atol=1e-8)
     assert torch.isfinite(moving.grad).all()
@@ -122,7 +122,7 @@ def test_the_rank_counts_atoms_with_mass(massive, rank):
     alignment = Alignment.fit("superpose", x, weights)
     assert np.isfinite(alignment.apply(x)).all()
     assert len(constraints(alignment.reference, weights, "superpose")) == rank
-    turned = superposed(*(torch.from_numpy(a) for a in (x, alignment.reference, weights)))
+    turned = superpose_tensors(*(torch.from_numpy(a) for a in (x, alignment.reference, weights)))
     assert torch.isfinite(turned).all()
 
 

@@ -11,7 +11,7 @@ import pytest
 from MDAnalysisTests.datafiles import GRO, PDB_small
 
 from trajvae.errors import SelectionError, TrajvaeError
-from trajvae.molecule.from_mdanalysis import bonds_of, elements_of, has_names, select_atoms, spatial
+from trajvae.molecule.from_mdanalysis import bonds_of, elements_of, has_names, select_atoms, to_three_dimensions
 from trajvae.readers import Reading, open_source, to_mdtraj, to_universe, write_pdb
 from trajvae.topology import Topology
 
@@ -147,9 +147,9 @@ def test_coordinates_that_fit_no_pdb_are_an_error(dipeptide, tmp_path, bad):
 def test_spatial_adds_z_only_where_it_is_missing():
     """And returns three dimensions as they are."""
     x = np.ones((2, 3, 2))
-    assert np.array_equal(spatial(x), np.concatenate([x, np.zeros((2, 3, 1))], axis=2))
+    assert np.array_equal(to_three_dimensions(x), np.concatenate([x, np.zeros((2, 3, 1))], axis=2))
     y = np.ones((2, 3, 3))
-    assert spatial(y) is y
+    assert to_three_dimensions(y) is y
 
 
 def named(names, masses=None, elements=None):

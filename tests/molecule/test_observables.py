@@ -46,7 +46,7 @@ def universe(examples: Path) -> mda.Universe:
 
 @pytest.fixture(scope="module")
 def topology(universe: mda.Universe) -> Topology:
-    """Its plain topology."""
+    """Return the topology of alanine dipeptide."""
     return topology_of(universe.atoms, bonds_of(universe))
 
 

@@ -24,7 +24,7 @@ def gradient_of(function: Function, x: Tensor) -> Tensor:
 
 
 def differences(function: Function, x: Tensor) -> Tensor:
-    """Central differences of the same."""
+    """Return the same derivative by central differences."""
     out = torch.zeros_like(x)
     for atom in range(x.shape[1]):
         for axis in range(x.shape[2]):

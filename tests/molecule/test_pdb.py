@@ -14,7 +14,7 @@ from MDAnalysisTests import datafiles
 from trajvae.errors import TrajvaeWarning
 from trajvae.molecule.from_mdanalysis import bonds_of, topology_of
 from trajvae.molecule.from_mdtraj import topology_from_mdtraj
-from trajvae.molecule.pdb import labelled, write_pdb
+from trajvae.molecule.pdb import with_pdb_labels, write_pdb
 from trajvae.results import Conformations
 from trajvae.topology import Topology, runs
 
@@ -128,12 +128,12 @@ def test_outputs_have_the_parts_of_the_input(system, tmp_path):
 def test_labels_that_fit_are_kept():
     """Segment and chain identifiers and insertion codes change only where they must."""
     for top in (antibody(), opened("PDB_chainidrepeat")[0]):
-        out = labelled(top)
+        out = with_pdb_labels(top)
         for name in ("segids", "chains", "icodes"):
             assert getattr(out, name).tolist() == getattr(top, name).tolist()
-    assert labelled(shared_chain()).segids.tolist() == ["PROA"] * 2 + ["PROB"] * 2
-    assert labelled(mdtraj_object()).chains.tolist() == mdtraj_object().chains.tolist()
-    long = labelled(eighty())
+    assert with_pdb_labels(shared_chain()).segids.tolist() == ["PROA"] * 2 + ["PROB"] * 2
+    assert with_pdb_labels(mdtraj_object()).chains.tolist() == mdtraj_object().chains.tolist()
+    long = with_pdb_labels(eighty())
     assert len(set(long.segids)) == 80 and np.char.str_len(long.segids).max() == 4
     assert np.char.str_len(long.chains).max() == 1 and runs(long.chains)[-1] == 79
 

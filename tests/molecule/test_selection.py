@@ -34,14 +34,14 @@ def chain(middle, names=BACKBONE, extra=()):
 
 
 def look_of(universe, box=None):
-    """Reads the universe's positions."""
+    """Return a function that reads positions from the universe."""
     return lambda indices: (universe.atoms.positions[indices], box)
 
 
 @pytest.mark.parametrize("name", ["SEP", "TPO", "DAL", "AIB", "PCA", "SEC", "X01"])
 @pytest.mark.parametrize("way", ["bonds", "distance"])
 def test_a_residue_bonded_into_a_chain_belongs_to_it(name, way):
-    """By a known bond, else by the distance in the first frame."""
+    """The residue is found by a known bond, or else by the distance in the first frame."""
     universe = chain(name)
     bonds = np.array([[k, k + 1] for k in range(14)]) if way == "bonds" else None
     chosen, said = select_atoms(universe.atoms, None, bonds, None if way == "bonds" else look_of(universe))
@@ -105,7 +105,7 @@ def test_an_atom_group_is_meant_whole():
 
 
 def test_random_selections_are_selections_or_one_line():
-    """Tokens of the language in any order, and parentheses in depth."""
+    """Random words of the selection language and nested parentheses give a selection or a SelectionError."""
     words = "name CA resid 1 : 5 and or not ( ) around 3 same residue as smarts [C] bynum -1 1e400 prop mass > x global"
     words += (
         " point sphzone cyzone sphlayer isolayer index byres protein group fragment bonded type segid altloc * ? \\"

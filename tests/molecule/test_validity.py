@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from trajvae.models.partition import partition
-from trajvae.molecule import validity as module
-from trajvae.molecule.validity import CONTACT, NEAR, REASONS, Validity, bond_angles, signed_volumes, widened_range
+from trajvae.molecule import nonbonded_pairs as module
+from trajvae.molecule.bonded_terms import bond_angles, signed_volumes
+from trajvae.molecule.simulated_terms import widened_range
+from trajvae.molecule.validity import CONTACT, NEAR, REASONS, Validity
 from trajvae.readers.sources import Reading, open_source
 from trajvae.topology import Topology
 from trajvae.typing import Floats, Int64
@@ -43,7 +45,7 @@ def test_frames_it_was_learned_from_are_valid(dipeptide: tuple[Floats, Topology]
 
 
 def test_turned_and_shifted_frames_are_valid(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
-    """Where a molecule stands does not matter."""
+    """Translated and rotated frames are valid."""
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     turn *= np.sign(np.linalg.det(turn))
     assert learned.test(dipeptide[0] @ turn + 7.0).all()
@@ -252,7 +254,7 @@ def test_all_pairs_and_near_pairs_agree(dipeptide: tuple[Floats, Topology], monk
     for dense in (10**6, 0):
         monkeypatch.setattr(module, "DENSE", dense)
         learned = Validity.fit(x, topology)
-        found.append((learned.reasons(frames), learned._clashes(frames)))
+        found.append((learned.reasons(frames), learned._fail_contacts(frames)))
     assert np.array_equal(found[0][0], found[1][0])
     assert np.array_equal(found[0][1], found[1][1])
     assert 0 < found[0][1].sum() < len(frames)
@@ -278,7 +280,7 @@ def test_atoms_two_bonds_apart_may_be_near() -> None:
     """1-2 and 1-3 neighbours make no contact: a chain of three atoms has none at all."""
     x = np.random.default_rng(0).normal(0, 0.05, (50, 3, 2)) + np.array([[0, 0], [1, 0], [1, 1]])
     learned = Validity.fit(x, Topology.anonymous(3))
-    codes = learned._near_pairs
+    codes = learned._pairs.bonded
     assert codes[0].tolist() == [1, 2, 5]
     assert codes[1].tolist() == []
     assert learned.test(x).all()

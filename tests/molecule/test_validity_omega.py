@@ -12,7 +12,9 @@ from scipy.spatial.transform import Rotation
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.models.partition import partition
-from trajvae.molecule.validity import REASONS, Validity, omegas, peptide_bonds, widened_range
+from trajvae.molecule.bonded_terms import omegas
+from trajvae.molecule.simulated_terms import peptide_bonds, widened_range
+from trajvae.molecule.validity import REASONS, Validity
 from trajvae.readers.sources import open_source
 from trajvae.topology import Topology
 from trajvae.typing import Floats, Int64

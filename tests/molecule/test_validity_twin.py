@@ -26,7 +26,7 @@ def _length(v: Float64) -> Float64:
 
 
 def _torsion(x: Float64, four: list[int]) -> Float64:
-    """Of one torsion, in radians, (T,)."""
+    """Return the values of one torsion in radians, (T,)."""
     a, b, c = (x[:, four[k + 1]] - x[:, four[k]] for k in range(3))
     first, second = np.cross(a, b), np.cross(b, c)
     return np.asarray(np.arctan2(_length(b) * (a * second).sum(axis=-1), (first * second).sum(axis=-1)))
@@ -44,7 +44,7 @@ def _limits(v: Validity) -> Float64:
 
 
 def slow_reasons(v: Validity, x: Float64) -> Int64:
-    """All tests of all frames, and then the first that each fails."""
+    """Return the first test that each frame fails, after all tests of all frames."""
     lengths = _length(x[:, v.bonds[:, 0]] - x[:, v.bonds[:, 1]])
     a, b = x[:, v.angles[:, 0]] - x[:, v.angles[:, 1]], x[:, v.angles[:, 2]] - x[:, v.angles[:, 1]]
     cosine = (a * b).sum(axis=-1) / np.maximum(_length(a) * _length(b), 1e-12)
@@ -137,11 +137,11 @@ def test_ranges_without_width_are_met_to_the_bit(system: System) -> None:
 def test_reasons_do_not_depend_on_how_many_are_judged_at_once(
     system: System, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    """A block of a few frames, or all in one."""
+    """Frames tested in small blocks and in one block fail by the same tests."""
     learned = Validity.fit(*system)
     frames = _distorted(*system, 2)[:-3]
     expected = learned.reasons(frames)
-    monkeypatch.setattr(module, "_AT_ONCE", at_once)
+    monkeypatch.setattr(module, "_BLOCK_NUMBERS", at_once)
     assert np.array_equal(learned.reasons(frames), expected)
 
 
@@ -165,7 +165,7 @@ def test_terms_are_those_of_each_frame(system: System) -> None:
 
 
 def test_columns_lay_frames_out_by_coordinate() -> None:
-    """The same numbers; copied once, and not again."""
+    """The numbers stay the same, and are copied only where their order in memory differs."""
     x = np.random.default_rng(0).normal(size=(7, 3, 2)).astype(np.float32)
     laid = terms.coordinate_major(x)
     assert np.array_equal(laid, x) and laid.dtype == np.float64 and laid.T.flags.c_contiguous

@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 from scipy.spatial.distance import jensenshannon
 
 from trajvae import Model, Reading, TrainConfig
-from trajvae.molecule.divergence import bin_edges, histogram
+from trajvae.molecule.histogram_divergence import bin_edges, histogram
 from trajvae.outputs.judging.errors_of_means import mean_error
 from trajvae.outputs.judging.histograms import compare
 from trajvae.outputs.judging.observable_kinds import VERDICTS, divisions, floors, judge, kind_of

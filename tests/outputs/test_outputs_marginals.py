@@ -16,7 +16,7 @@ from scipy.stats import entropy, ks_2samp, wasserstein_distance
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OutputError, ReadError
 from trajvae.models.partition import HELD_OUT, TRAINING
-from trajvae.molecule.divergence import BINS, circular_wasserstein
+from trajvae.molecule.histogram_divergence import BINS, circular_wasserstein
 from trajvae.outputs import marginals as module
 from trajvae.outputs.judging.histograms import compare
 from trajvae.outputs.marginals import COMPARED, halves

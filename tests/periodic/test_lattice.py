@@ -31,7 +31,7 @@ def shortest(x, vectors):
 
 def nearest_lengths(box, x):
     """Length of what `Cells` finds, for vectors (P, 3) in one box."""
-    cells, frame = Cells.of(np.array([box]), 1), np.zeros(len(x), dtype=np.int64)
+    cells, frame = Cells.from_boxes(np.array([box]), 1), np.zeros(len(x), dtype=np.int64)
     images = cells.nearest(x, frame)
     np.testing.assert_array_equal(images, np.rint(images))
     return np.linalg.norm(x + cells.shift(images, frame), axis=1)
@@ -64,7 +64,7 @@ def test_the_nearest_image_is_right_in_random_cells():
 def test_frames_with_cells_of_their_own():
     """Cells that differ from frame to frame, and a frame without one, which has no images."""
     boxes = np.array([SHAPES["octahedron"], SHAPES["skewed"], np.zeros(6), SHAPES["cubic"]])
-    cells = Cells.of(boxes, 4)
+    cells = Cells.from_boxes(boxes, 4)
     rng = np.random.default_rng(2)
     x, frame = rng.uniform(-60.0, 60.0, (400, 3)), np.repeat(np.arange(4), 100)
     got = np.linalg.norm(x + cells.shift(cells.nearest(x, frame), frame), axis=1)
@@ -76,9 +76,9 @@ def test_frames_with_cells_of_their_own():
 @pytest.mark.parametrize("name", SHAPES)
 def test_vectors_that_are_not_far_have_no_nearer_image(name):
     """The quick test leaves nothing out."""
-    cells = Cells.of(np.array([SHAPES[name]] * 2), 2)
+    cells = Cells.from_boxes(np.array([SHAPES[name]] * 2), 2)
     x = np.random.default_rng(3).uniform(-40.0, 40.0, (2, 300, 3))
-    frame, place = cells.far(x.copy())
+    frame, place = cells.may_be_shortened(x.copy())
     far = np.zeros((2, 300), dtype=bool)
     far[frame, place] = True
     images = cells.nearest(x.reshape(-1, 3), np.repeat([0, 1], 300)).reshape(2, 300, 3)
@@ -89,7 +89,7 @@ def test_half_a_cell_is_no_reason_to_move():
     """Two images equally near: the vector as it stands."""
     for name in ("cubic", "octahedron"):
         half = 0.5 * box_vectors(np.array([SHAPES[name]]))[0]
-        assert not Cells.of(np.array([SHAPES[name]]), 1).nearest(half, np.zeros(3, dtype=np.int64)).any()
+        assert not Cells.from_boxes(np.array([SHAPES[name]]), 1).nearest(half, np.zeros(3, dtype=np.int64)).any()
 
 
 def test_reduced_bases_are_obtuse_and_span_the_lattice():

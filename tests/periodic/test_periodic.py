@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trajvae.periodic.contacts import Sample
+from trajvae.periodic.contacts import Snapshot
+from trajvae.periodic.image_history import ImageHistory
 from trajvae.periodic.lattice import box_vectors
-from trajvae.periodic.unwrapper import ImageHistory, Unwrapper
+from trajvae.periodic.unwrapper import Unwrapper
 
 SHAPES = {
     "cubic": (90.0, 90.0, 90.0),
@@ -50,7 +51,7 @@ def wrapped(x, boxes, group):
 def planned(x, boxes, bonds, frames=5):
     """A plan from frames spread over the run."""
     some = np.unique(np.linspace(0, len(x) - 1, frames).astype(int))
-    return Unwrapper.plan(x.shape[1], bonds, [Sample(x[t], None if boxes is None else boxes[t]) for t in some])
+    return Unwrapper.plan(x.shape[1], bonds, [Snapshot(x[t], None if boxes is None else boxes[t]) for t in some])
 
 
 def same_shape(got, x):
@@ -217,7 +218,7 @@ def test_a_reference_decides_where_the_run_leaves_a_choice():
     x = moving(strands(8), 20, np.random.default_rng(9))
     boxes = np.tile([80.0, 80.0, 38.4, 90.0, 90.0, 90.0], (20, 1))
     y = wrapped(x, boxes, np.arange(64) // 8)
-    samples = [Sample(x[0], None), Sample(y[5], boxes[5]), Sample(y[15], boxes[15])]
+    samples = [Snapshot(x[0], None), Snapshot(y[5], boxes[5]), Snapshot(y[15], boxes[15])]
     plan = Unwrapper.plan(64, chain_bonds([8] * 8), samples)
     assert same_shape(plan.apply(y, boxes, ImageHistory()), x)
 

@@ -17,7 +17,7 @@ from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.molecule.elements import elements_of
 from trajvae.readers import Reading, open_source
 from trajvae.readers.bonds import Bonds, guess_bonds
-from trajvae.readers.samples import Sample
+from trajvae.readers.sampled_frames import SampledFrame
 
 
 def pairs(topology):
@@ -80,9 +80,9 @@ def test_guessed_bonds_are_those_of_the_topology(dipeptide):
     box = np.array([15.0, 15.0, 15.0, 90.0, 90.0, 90.0])
     wrapped = np.mod(x - x.mean(axis=0), 15.0)
     assert abs(np.diff(wrapped, axis=0)).max() > 10
-    for sample in (Sample(0, 0, x, None), Sample(0, 0, wrapped, box)):
+    for sample in (SampledFrame(0, 0, x, None), SampledFrame(0, 0, wrapped, box)):
         assert set(map(tuple, guess_bonds(elements, [sample]).tolist())) == pairs(frames.topology)
-    assert guess_bonds(np.full(22, ""), [Sample(0, 0, x, None)]).shape == (0, 2)
+    assert guess_bonds(np.full(22, ""), [SampledFrame(0, 0, x, None)]).shape == (0, 2)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -93,7 +93,7 @@ def test_guessed_bonds_equal_those_of_mdanalysis():
     twin = mda.Universe.empty(len(atoms), trajectory=False)
     twin.add_TopologyAttr("types", np.char.upper(elements))
     expected = DefaultGuesser(None, box=atoms.dimensions).guess_bonds(atoms=twin.atoms, coords=atoms.positions)
-    found = guess_bonds(elements, [Sample(0, 0, atoms.positions, atoms.dimensions)])
+    found = guess_bonds(elements, [SampledFrame(0, 0, atoms.positions, atoms.dimensions)])
     assert set(map(tuple, found.tolist())) == {tuple(sorted(map(int, pair))) for pair in expected}
 
 
@@ -109,7 +109,7 @@ def test_bonds_are_guessed_from_more_than_one_frame(tmp_path):
 
 
 def write_xyz(path, elements, frames):
-    """An XYZ trajectory."""
+    """Write an XYZ trajectory."""
     rows = ("".join(f"{e} {x:.4f} {y:.4f} {z:.4f}\n" for e, (x, y, z) in zip(elements, f, strict=True)) for f in frames)
     path.write_text("".join(f"{len(elements)}\nframe\n{text}" for text in rows))
 
@@ -131,7 +131,7 @@ def ethane(n):
 @pytest.mark.parametrize("start", [0, 50])
 @pytest.mark.parametrize(("bonds", "fewest"), [(None, 6), ("none", 0), ("guess", 6)])
 def test_a_reaction_can_be_trained_on(tmp_path, start, bonds, fewest):
-    """Whatever the first frame shows."""
+    """The bond is guessed from several frames, whatever the first frame shows."""
     write_xyz(tmp_path / "ethane.xyz", "CCHHHHHH", ethane(120)[start:])
     reading = Reading(bonds=bonds)
     model = Model.train(tmp_path / "ethane.xyz", TrainConfig(epochs=1, hidden=(8,)), reading=reading, device="cpu")

@@ -50,12 +50,12 @@ def test_suffixes(folder, name, count):
 
 @pytest.mark.parametrize("name", ["netcdf", "NCDF", ".nc"])
 def test_a_format_can_be_named(folder, tmp_path, name):
-    """By its name or a suffix, in any case."""
+    """A format can be named by its name or a suffix, in upper or lower case."""
     shutil.copy(folder / "a.netcdf", tmp_path / "b.unknown")
     np.testing.assert_allclose(read(tmp_path / "b.unknown", [folder / "a.pdb"], name), 10 * X, atol=1e-4)
     with pytest.raises(ReadError, match=r"suffix '.unknown'.*--format"):
         open_any(tmp_path / "b.unknown")
-    with pytest.raises(ReadError, match="unknown format 'nonsense': wanted one of ARC"):
+    with pytest.raises(ReadError, match="unknown format 'nonsense': expected one of ARC"):
         open_any(tmp_path / "b.unknown", [], "nonsense")
 
 
@@ -70,7 +70,7 @@ def test_hdf5_is_known_by_its_contents(folder, tmp_path):
 
 @pytest.mark.parametrize("suffix", ["xtc", "trr", "dcd", "nc"])
 def test_compressed_trajectories_are_one_line(folder, tmp_path, suffix):
-    """Where MDAnalysis raises AttributeError."""
+    """MDAnalysis raises AttributeError here; the reader raises a ReadError."""
     (tmp_path / f"a.{suffix}.gz").write_bytes(gzip.compress((folder / f"a.{suffix}").read_bytes()))
     with pytest.raises(ReadError, match=r"compressed files .* are not read: decompress it first"):
         open_any(tmp_path / f"a.{suffix}.gz", [folder / "a.pdb"])
@@ -88,7 +88,7 @@ def test_a_compressed_topology_is_read_unless_it_is_a_bomb(folder, tmp_path):
 
 @pytest.mark.parametrize("suffix, package", [("cif", "gemmi"), ("gsd", "gsd"), ("tng", "pytng")])
 def test_missing_packages_are_named(tmp_path, monkeypatch, suffix, package):
-    """In one line, whether the package is installed here or not."""
+    """The error names the missing package in one line."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     (tmp_path / f"x.{suffix}").write_bytes(bytes(64))
     with pytest.raises(ReadError, match=f"pip install {package}"):
@@ -98,7 +98,7 @@ def test_missing_packages_are_named(tmp_path, monkeypatch, suffix, package):
 @pytest.mark.parametrize("suffix", ["xtc", "trr", "dcd"])
 @pytest.mark.parametrize("as_universe", [False, True])
 def test_paths_that_are_not_ascii(folder, tmp_path, suffix, as_universe):
-    """mdtraj's library takes ASCII alone."""
+    """Files whose paths are not ASCII are read, though mdtraj's library takes only ASCII."""
     (tmp_path / "müller").mkdir()
     path = tmp_path / "müller" / f"a.{suffix}"
     shutil.copy(folder / f"a.{suffix}", path)
@@ -172,10 +172,10 @@ def test_headers_are_checked_before_a_library_sees_them(folder, tmp_path, suffix
 
 @pytest.mark.parametrize("frame", [0, 17])
 def test_an_xtc_of_negative_precision_is_one_line(folder, tmp_path, frame):
-    """Which would be read as its mirror image."""
+    """An XTC of negative precision is refused, since it would be read as its mirror image."""
     data = bytearray((folder / "a.xtc").read_bytes())
     offsets = mdtraj.formats.XTCTrajectoryFile(str(folder / "a.xtc")).offsets
     data[offsets[frame] + 56 : offsets[frame] + 60] = struct.pack(">f", -1000.0)
     (tmp_path / "b.xtc").write_bytes(data)
-    with pytest.raises(ReadError, match=f"frame {frame} has the precision -1000, wanted above 0"):
+    with pytest.raises(ReadError, match=f"frame {frame} has the precision -1000, expected above 0"):
         open_any(Path(tmp_path / "b.xtc"))

@@ -95,7 +95,7 @@ def test_contents_tell_h5md_from_mdtraj_s_hdf5(folder, tmp_path):
 
 def test_an_unknown_format_is_listed(folder):
     """A wrong option, with the names that exist."""
-    with pytest.raises(ReadError, match=r"unknown format 'GROMACS': wanted one of .*DCD, .*XTC"):
+    with pytest.raises(ReadError, match=r"unknown format 'GROMACS': expected one of .*DCD, .*XTC"):
         read(folder / "a.xtc", folder, format="GROMACS")
 
 

@@ -13,7 +13,7 @@ from MDAnalysisTests import datafiles
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers import Reading, open_source
 from trajvae.readers.file_formats.dcd import DCDFrames
-from trajvae.readers.file_formats.library import ReaderFrames
+from trajvae.readers.file_formats.library_readers import ReaderFrames
 from trajvae.readers.file_formats.netcdf import NetCDFFrames
 from trajvae.readers.file_formats.trr import TRRFrames
 from trajvae.readers.file_formats.xtc import XTCFrames

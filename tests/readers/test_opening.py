@@ -1,4 +1,4 @@
-"""Whatever users have opens, and what cannot be opened is one line that names the cause."""
+"""Sources of every kind open; a source that cannot be opened gives an error of one line that names the cause."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from MDAnalysis.transformations import translate
 
 from trajvae.errors import ReadError, SelectionError, TrajvaeError, TrajvaeWarning
 from trajvae.readers import Reading, open_source
-from trajvae.readers.failures import one_line, parsing_limit
+from trajvae.readers.failures import as_read_error, parsing_limit
 from trajvae.store import Header, write_table
 
 NAMELESS = pytest.mark.filterwarnings("ignore:no topology:trajvae.errors.TrajvaeWarning")
@@ -28,7 +28,7 @@ def dipeptide(examples):
 
 @pytest.fixture(scope="module")
 def universe(dipeptide):
-    """Its Universe."""
+    """Return the Universe of alanine dipeptide."""
     return mda.Universe(*map(str, dipeptide))
 
 
@@ -61,7 +61,7 @@ def test_an_atomgroup_limits_the_selection(universe):
 
 
 def test_a_universes_transformations_are_applied(dipeptide, expected):
-    """The fast readers know nothing of them, so they must not be used then."""
+    """The fast readers ignore transformations, so they must not be used where there are any."""
     moved = mda.Universe(*map(str, dipeptide), transformations=translate([1.0, 2.0, 3.0]))
     got = open_source(moved, Reading(select="not element H", stop=30)).read().positions
     np.testing.assert_allclose(got, expected + np.array([1.0, 2.0, 3.0]), atol=1e-4)
@@ -75,7 +75,7 @@ def test_a_universe_in_memory(universe, expected):
 
 
 def test_mdtraj_objects_are_converted_to_angstrom(dipeptide, expected):
-    """Positions, names, masses, bonds."""
+    """Positions, names, masses and bonds of an mdtraj trajectory are read."""
     trajectory = mdtraj.load_xtc(str(dipeptide[1]), top=str(dipeptide[0]))[:30]
     frames = open_source(trajectory, Reading(select="not element H"))
     np.testing.assert_allclose(frames.read().positions, expected, atol=1e-4)
@@ -150,7 +150,7 @@ def test_a_line_or_a_pair_of_atoms_stays_in_space():
 
 
 def test_a_trajectory_without_topology_warns_once_and_has_unit_masses(examples):
-    """One warning, by its class."""
+    """An array without a topology gives one TrajvaeWarning."""
     with pytest.warns(TrajvaeWarning, match="no topology") as caught:
         frames = open_source(examples / "chain2d.npz")
     assert len(caught) == 1
@@ -160,7 +160,7 @@ def test_a_trajectory_without_topology_warns_once_and_has_unit_masses(examples):
 @NAMELESS
 @pytest.mark.parametrize("name", ["chain2d.dcd", "chain2d.npz", "alanine_dipeptide.xtc"])
 def test_without_topology_only_index_selections_work(examples, name):
-    """Those do, others are one line that names -s."""
+    """Index selections work without a topology; other selections give an error that names -s."""
     frames = open_source(examples / name, Reading(select="index 2:5", stop=3))
     everything = open_source(examples / name, Reading(stop=3)).read().positions
     assert np.array_equal(frames.read().positions, everything[:, 2:6])
@@ -170,7 +170,7 @@ def test_without_topology_only_index_selections_work(examples, name):
 
 
 def texts(folder: Path, dipeptide) -> dict[str, tuple[object, Reading, str]]:
-    """What users give that cannot be read: source, reading, and what the message must hold."""
+    """Return sources that cannot be read: the source, the reading options, and the expected message."""
     pdb, xtc = dipeptide
     x = np.random.default_rng(0).normal(size=(80, 22, 3))
     paths = {}
@@ -210,8 +210,8 @@ def texts(folder: Path, dipeptide) -> dict[str, tuple[object, Reading, str]]:
         "NaN, every tenth frame from 7": (nan, Reading(start=7, step=10), "frame 57 of"),
         "several arrays": (folder / "two.npz", Reading(), "two.npz.*positions.*found a, b"),
         "no array of rank 3": (folder / "none.npz", Reading(), "none.npz.*positions"),
-        "one frame's rank": (folder / "flat.npy", Reading(), r"flat.npy: wanted .*\(22, 3\)"),
-        "words": (folder / "words.npy", Reading(), "words.npy: wanted numbers"),
+        "one frame's rank": (folder / "flat.npy", Reading(), r"flat.npy: expected .*\(22, 3\)"),
+        "words": (folder / "words.npy", Reading(), "words.npy: expected numbers"),
         "objects": (folder / "objects.npy", Reading(), "objects.npy"),
         "four dimensions": (np.zeros((3, 4, 5)), Reading(), r"\(3, 4, 5\)"),
         "no atoms": (np.zeros((3, 0, 3)), Reading(), "none of the 0 atoms"),
@@ -250,7 +250,7 @@ def test_every_bad_input_is_tried(cases):
 @NAMELESS
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input_is_one_line_that_names_the_cause(cases, name):
-    """A TrajvaeError, never another exception."""
+    """Unreadable input raises a TrajvaeError of one line, never another exception."""
     source, reading, words = cases[name]
     with pytest.raises(TrajvaeError, match=words) as caught:
         open_source(source, reading).read()
@@ -326,7 +326,7 @@ def test_a_topology_that_changes_is_read_again(universe, tmp_path):
 def test_a_parser_that_does_not_end_is_stopped():
     """A loop in Python that a damaged number makes endless; one that ends is left alone, whatever its file's size."""
     with pytest.raises(ReadError, match=r"'x.tpr' cannot be read: it was not parsed within \d+ s"):
-        with one_line("'x.tpr' cannot be read"), parsing_limit(-900_000):
+        with as_read_error("'x.tpr' cannot be read"), parsing_limit(-900_000):
             while True:
                 pass
     with parsing_limit(0):

@@ -62,7 +62,7 @@ def test_chunks_of_several_files_hold_the_same_frames(pieces, size):
 
 @NAMELESS
 def test_a_plan_can_be_read_again(pieces):
-    """Training, then measuring: the same frames each time."""
+    """A data set can be read several times and gives the same frames each time."""
     frames = open_source(pieces[1])
     assert np.array_equal(frames.read().positions, frames.read().positions)
 
@@ -79,7 +79,7 @@ def test_globs_are_expanded_in_order(pieces):
 
 @NAMELESS
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(chain, tmp_path):
-    """`run[1].npy` exists, so it is meant."""
+    """A file named `run[1].npy` that exists is opened, not taken as a glob."""
     np.save(tmp_path / "run[1].npy", chain[:3])
     np.save(tmp_path / "run1.npy", chain[3:5])
     assert open_source(str(tmp_path / "run[1].npy")).n_frames == 3
@@ -114,7 +114,7 @@ def test_default_selection_of_a_protein_is_its_heavy_atoms(adk, name):
     topology, trajectory = adk if name == "adk" else (GRO, XTC)
     frames = open_source(trajectory, Reading(topology=topology, stop=1))
     expected = heavy_protein(mda.Universe(str(topology)))
-    assert np.array_equal(frames.plans[0].atoms[frames.plans[0].chosen], expected.indices)
+    assert np.array_equal(frames.plans[0].atoms[frames.plans[0].selected], expected.indices)
     assert "protein" in frames.selection and "heavy" in frames.selection
 
 
@@ -155,13 +155,13 @@ def test_nothing_but_solvent_is_an_empty_selection():
 
 
 def test_an_explicit_selection_is_said_as_typed(adk):
-    """And stored with the plan."""
+    """The description of the selection is stored with the data set."""
     frames = open_source(adk[1], Reading(topology=adk[0], select="name CA and resid 10:20", stop=1))
     assert frames.selection == "name CA and resid 10:20" and frames.topology.n_atoms == 11
 
 
 def test_more_than_ten_thousand_atoms_ask_for_a_selection():
-    """By topology too: all atoms of the solvated protein."""
+    """The limit on the number of atoms holds for a topology too: all atoms of the solvated protein are too many."""
     with pytest.raises(SelectionError, match=r"47681 atoms.*--select"):
         open_source(XTC, Reading(topology=GRO, select="all"))
 
@@ -185,6 +185,6 @@ def test_a_selection_keeps_its_own_order(adk):
     universe = mda.Universe(*map(str, adk))
     group = universe.atoms[[30, 10, 20, 40]]
     frames = open_source(group, Reading(select="all", stop=1))
-    expected = universe.atoms[frames.plans[0].atoms[frames.plans[0].chosen]]
+    expected = universe.atoms[frames.plans[0].atoms[frames.plans[0].selected]]
     assert frames.topology.names.tolist() == expected.names.tolist()
     np.testing.assert_allclose(frames.read().positions[0], expected.positions, atol=1e-4)

@@ -46,7 +46,7 @@ def times(source, *topology):
 
 @pytest.mark.parametrize("suffix", ["xtc", "trr", "nc", "h5", "dtr"])
 def test_times_of_files(folder, suffix):
-    """Whatever they are, in steps too."""
+    """Times are those of the file, also where frames are read with a step."""
     np.testing.assert_array_equal(times(folder / f"a.{suffix}", folder / "a.pdb"), TIMES)
 
 
@@ -63,7 +63,7 @@ def test_times_of_universes(folder, suffix, kind):
 
 
 def test_a_chain_is_its_files(folder):
-    """Each a file of its own, which says where it begins in the chain."""
+    """Each file of a ChainReader is a file of its own, with the number of its first frame in the chain."""
     universe = mda.Universe(str(folder / "a.pdb"), [str(folder / "a.xtc"), str(folder / "a.trr")])
     assert [(o.file.name[-3:], o.first) for o in open_any(universe)] == [("xtc", 0), ("trr", 60)]
 
@@ -96,7 +96,7 @@ def test_trr_frames_without_positions_are_left_out(tmp_path, every_second):
 
 
 def test_a_trr_without_any_positions_is_one_line(tmp_path):
-    """Nothing is left to read."""
+    """A file without any positions is refused."""
     with TRRFile(str(tmp_path / "v.trr"), "w") as file:
         file.write(None, np.ones((4, 3), np.float32), None, np.zeros((3, 3), np.float32), 0, 0.0, 0.0, 4)
     with pytest.raises(ReadError, match=r"no frame of .* has positions"):

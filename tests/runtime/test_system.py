@@ -11,7 +11,7 @@ import pytest
 
 from trajvae import Model
 from trajvae.errors import ReadError
-from trajvae.readers.failures import one_line
+from trajvae.readers.failures import as_read_error
 from trajvae.readers.file_formats.arrays import open_array
 from trajvae.runtime.system import is_readable, system_reason
 from trajvae.store import describe
@@ -51,7 +51,7 @@ def test_parsers_errors_are_told_by_their_cause() -> None:
     """And keep the file's name."""
     with (
         pytest.raises(ReadError, match=r"'a.xtc' cannot be read: too many open files .*ulimit -n"),
-        one_line("'a.xtc' cannot be read"),
+        as_read_error("'a.xtc' cannot be read"),
     ):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 

@@ -13,7 +13,7 @@ from trajvae import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.features import FEATURES, FittingData
 from trajvae.likelihoods import LIKELIHOODS
-from trajvae.molecule.divergence import histogram_divergence
+from trajvae.molecule.histogram_divergence import histogram_divergence
 from trajvae.readers import Alignment, Reading, open_source
 from trajvae.topology import Topology
 from trajvae.training.choose_features import choose_features, divergences

@@ -1,1 +1,1 @@
-"""Superposition of frames: centring, optimal rotations, distances between frames, and their derivatives."""
+"""Superpose frames: centre and rotate them, measure the RMSD between frames, and differentiate all of it."""

@@ -1,8 +1,9 @@
-"""Superposition on a reference that can be differentiated, in forward and reverse mode.
+"""Superpose torch tensors on a reference, differentiably in forward and reverse mode.
 
-The rotation itself comes from a singular value decomposition, whose derivative is infinite where two singular values
-meet although the rotation's is not. Derivatives come from the condition that the rotation meets, sum w r x (R x) = 0,
-by Newton steps from the solution: they change nothing but carry the derivatives, each doubling the order that is exact.
+The rotation R comes from a singular value decomposition. Its derivative is infinite where two singular values are
+equal, although the derivative of R is finite there. Derivatives are therefore taken of Newton steps for the condition
+that an optimal rotation meets, sum w r x (R x) = 0: started at the solution, the steps leave R unchanged, and each step
+doubles the order to which derivatives are exact.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from torch import Tensor
 from trajvae.errors import ModelError
 from trajvae.torch_types import LinAlgError
 
-NO_STRUCTURE = "what the model makes is no structure: its weights are damaged, or these frames unlike those it learned"
-_STEPS = 2  # derivatives to third order
-_TINY = 1e-12
-_NOTHING = 1e-20
+NO_STRUCTURE = (
+    "the positions that the model decoded are not finite numbers: its weights are damaged, or these frames differ too "
+    "much from those it was trained on"
+)
+_STEPS = 2  # Newton steps: derivatives are exact to third order
+_TINY = 1e-12  # least length, and least inertia relative to the trace: avoids division by zero
+_LEAST_TRACE = 1e-20
 
 
-def superposed(x: Tensor, reference: Tensor, weights: Tensor) -> Tensor:
-    """Centre every frame and turn it optimally, and properly, on to the reference.
+def superpose_tensors(x: Tensor, reference: Tensor, weights: Tensor) -> Tensor:
+    """Centre every frame and rotate it optimally, by a proper rotation, on to the reference.
 
     Parameters
     ----------
@@ -36,18 +40,18 @@ def superposed(x: Tensor, reference: Tensor, weights: Tensor) -> Tensor:
     Raises
     ------
     ModelError
-        Positions in space are not finite.
+        Three-dimensional positions are not finite numbers.
     """
     w = weights.to(x)
     weighted = w[:, None] * reference.to(x)
-    middle = torch.einsum("bnd,n->bd", x, w / w.sum())
-    moved = x - middle[:, None]
-    covariance = moved.transpose(1, 2) @ weighted
-    return moved @ (_plane(covariance) if x.shape[2] == 2 else _space(covariance))
+    centre = torch.einsum("bnd,n->bd", x, w / w.sum())
+    centred = x - centre[:, None]
+    covariance = centred.transpose(1, 2) @ weighted
+    return centred @ (_rotations_2d(covariance) if x.shape[2] == 2 else _rotations_3d(covariance))
 
 
-def _plane(covariance: Tensor) -> Tensor:
-    """The optimal turn of the plane in closed form; for rows, (B, 2, 2)."""
+def _rotations_2d(covariance: Tensor) -> Tensor:
+    """Return the optimal rotations of the plane in closed form, to be applied to row vectors, (B, 2, 2)."""
     along = covariance[:, 0, 0] + covariance[:, 1, 1]
     across = covariance[:, 0, 1] - covariance[:, 1, 0]
     size = torch.sqrt(along.square() + across.square()).clamp(min=_TINY)
@@ -55,8 +59,8 @@ def _plane(covariance: Tensor) -> Tensor:
     return torch.stack([torch.stack([c, s], dim=-1), torch.stack([-s, c], dim=-1)], dim=-2)
 
 
-def _space(covariance: Tensor) -> Tensor:
-    """The optimal rotation for rows, (B, 3, 3)."""
+def _rotations_3d(covariance: Tensor) -> Tensor:
+    """Return the optimal rotations in space, to be applied to row vectors, (B, 3, 3)."""
     try:
         u, _, vt = torch.linalg.svd(covariance.detach())
     except LinAlgError as error:
@@ -65,18 +69,18 @@ def _space(covariance: Tensor) -> Tensor:
     flip = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)
     rotation: Tensor = (u * flip[:, None, :]) @ vt
     for _ in range(_STEPS):
-        rotation = rotation @ _turn(rotation.transpose(1, 2) @ covariance)
+        rotation = rotation @ _newton_step(rotation.transpose(1, 2) @ covariance)
     return rotation
 
 
-def _turn(c: Tensor) -> Tensor:
-    """The Newton step from a covariance that is nearly symmetric: a small rotation for rows, (B, 3, 3)."""
+def _newton_step(c: Tensor) -> Tensor:
+    """Return the small rotations, for row vectors, that make nearly symmetric covariances symmetric, (B, 3, 3)."""
     torque = torch.stack([c[:, 1, 2] - c[:, 2, 1], c[:, 2, 0] - c[:, 0, 2], c[:, 0, 1] - c[:, 1, 0]], dim=-1)
     trace = c.diagonal(dim1=1, dim2=2).sum(dim=-1)
     identity = torch.eye(3, dtype=c.dtype, device=c.device)
     inertia = trace[:, None, None] * identity - c
-    # one atom with weight leaves nothing to turn: any regular matrix gives no turn
-    inertia = inertia + _TINY * trace.abs().clamp(min=_NOTHING)[:, None, None] * identity
+    # a single atom has no inertia; any invertible matrix then gives the rotation by zero
+    inertia = inertia + _TINY * trace.abs().clamp(min=_LEAST_TRACE)[:, None, None] * identity
     a = 0.5 * torch.linalg.solve(inertia, torque[..., None])[..., 0]  # tan(angle / 2) along the axis
     zero = torch.zeros_like(a[:, 0])
     rows = [[zero, -a[:, 2], a[:, 1]], [a[:, 2], zero, -a[:, 0]], [-a[:, 1], a[:, 0], zero]]

@@ -1,15 +1,15 @@
-"""Distances between all frames of two sets."""
+"""Compute the RMSD between all frames of one set and all frames of another."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from trajvae.alignment.align import center
+from trajvae.alignment.superposition import center
 from trajvae.typing import Float64, Floats
 
 
 def rmsd_matrix(a: Floats, b: Floats) -> Float64:
-    """RMSD between all frames of two sets after optimal proper superposition, unweighted.
+    """Return the unweighted RMSD between all frames of two sets, after optimal superposition by proper rotations.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def rmsd_matrix(a: Floats, b: Floats) -> Float64:
     Returns
     -------
     ndarray, shape (A, B)
-        To about 1e-6 of the frames' size: singular values come from the closed form of eigenvalues.
+        Accurate to about 1e-6 of the frames' size, since singular values are computed in closed form.
     """
     ones = np.ones(a.shape[1])
     left, right = (np.asarray(center(x.astype(np.float64), ones)) for x in (a, b))
@@ -27,18 +27,20 @@ def rmsd_matrix(a: Floats, b: Floats) -> Float64:
     rows = left.transpose(0, 2, 1).reshape(-1, a.shape[1])
     columns = right.transpose(1, 0, 2).reshape(a.shape[1], -1)
     covariance = (rows @ columns).reshape(len(a), dims, len(b), dims).transpose(1, 3, 0, 2)
-    overlap = _overlap_plane(covariance) if dims == 2 else _overlap_space(covariance)
+    overlap = _largest_trace_2d(covariance) if dims == 2 else _largest_trace_3d(covariance)
     square = np.square(left).sum(axis=(1, 2))[:, None] + np.square(right).sum(axis=(1, 2)) - 2.0 * overlap
     return np.asarray(np.sqrt(np.maximum(square, 0.0) / a.shape[1]))
 
 
-def _overlap_plane(c: Float64) -> Float64:
-    """The largest trace of a turned covariance (2, 2, ...)."""
+def _largest_trace_2d(c: Float64) -> Float64:
+    """Return the largest trace of R^T C over rotations R of the plane, for covariances C of shape (2, 2, ...)."""
     return np.asarray(np.hypot(c[0, 0] + c[1, 1], c[0, 1] - c[1, 0]))
 
 
-def _overlap_space(c: Float64) -> Float64:
-    """The largest trace of a covariance (3, 3, ...) turned properly: singular values, the least with det's sign.
+def _largest_trace_3d(c: Float64) -> Float64:
+    """Return the largest trace of R^T C over proper rotations R, for covariances C of shape (3, 3, ...).
+
+    It is s1 + s2 + s3, with singular values s1 >= s2 >= |s3| of which s3 has the sign of det(C).
 
     References
     ----------
@@ -56,8 +58,9 @@ def _overlap_space(c: Float64) -> Float64:
         c[i - 2, j - 2] * c[i - 1, j - 1] - c[i - 2, j - 1] * c[i - 1, j - 2] for i in range(3) for j in range(3)
     ]
     det = c[0, 0] * cofactors[0] + c[0, 1] * cofactors[1] + c[0, 2] * cofactors[2]
-    # from the largest alone, which is sure: (s2 + s3)^2 by the squares of the products of two, and the determinant
+    # only the largest eigenvalue, s1^2, is accurate: (s2 + s3)^2 follows from s1, the sum of squared cofactors (that
+    # is, of squared products of two singular values) and the determinant
     largest = np.sqrt(np.maximum(first, 1e-200))
     products = sum(np.square(m) for m in cofactors)
-    rest = (products - np.square(det / largest)) / np.square(largest) + 2.0 * det / largest
-    return np.asarray(largest + np.sqrt(np.maximum(rest, 0.0)))
+    others = (products - np.square(det / largest)) / np.square(largest) + 2.0 * det / largest
+    return np.asarray(largest + np.sqrt(np.maximum(others, 0.0)))

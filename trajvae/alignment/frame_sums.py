@@ -1,7 +1,8 @@
-"""Sums over the atoms of every frame as matrix products: frames are rows, taken in blocks that stay in cache.
+"""Compute centres and covariances of many frames as matrix products, in blocks of frames that stay in cache.
 
-A frame's centre and its covariance with a reference are linear in its coordinates. As columns of one matrix they cost a
-product with a frame's 3 N numbers, where numpy's inner loops over three axes cost ten times that.
+A frame's centre and its covariance with a reference are linear in its D N coordinates. So both are products of the
+frame, as a row vector, with a matrix: one fast matrix product for all frames, ten times as fast as `numpy.einsum` over
+axes.
 """
 
 from __future__ import annotations
@@ -12,24 +13,24 @@ import numpy as np
 
 from trajvae.typing import Float64, Floats
 
-# numbers and least frames of a block: 256 kB in float64, and no fewer frames than make up for reading the columns
-_NUMBERS, _FRAMES = 2**15, 16
+_NUMBERS = 2**15  # coordinates in a block: 256 kB in float64
+_LEAST_FRAMES = 16  # frames in a block at least, so that reading the columns is paid off
 
 
 def blocks(x: Floats) -> Iterator[slice]:
-    """Slices of frames (T, ...) whose numbers fit a core's own cache."""
-    size = max(_FRAMES, _NUMBERS // max(x[0].size, 1)) if len(x) else 1
+    """Yield slices that cut frames (T, ...) into blocks, each small enough for the cache of a processor core."""
+    size = max(_LEAST_FRAMES, _NUMBERS // max(x[0].size, 1)) if len(x) else 1
     for start in range(0, len(x), size):
         yield slice(start, start + size)
 
 
 def as_rows(x: Floats) -> Floats:
-    """Frames (T, N, D) as rows, (T, N D)."""
+    """Return frames (T, N, D) as rows, (T, N D)."""
     return x.reshape(len(x), -1)
 
 
 def multiply_frames(x: Floats, columns: Float64) -> Float64:
-    """Frames (T, N, D) as rows times columns (N D, K), in float64, (T, K)."""
+    """Return the product of frames (T, N, D), as rows, with columns (N D, K), in float64, (T, K)."""
     out = np.empty((len(x), columns.shape[1]))
     for s in blocks(x):
         np.matmul(as_rows(x[s]).astype(np.float64, copy=False), columns, out=out[s])
@@ -37,31 +38,35 @@ def multiply_frames(x: Floats, columns: Float64) -> Float64:
 
 
 def centre_columns(weights: Float64, dimension: int) -> Float64:
-    """Columns (N D, D) that give a frame's weighted centre."""
+    """Return the columns (N D, D) whose product with a frame is its weighted centre."""
     return np.kron((weights / weights.sum())[:, None], np.eye(dimension))
 
 
 def covariance_columns(reference: Float64, weights: Float64) -> Float64:
-    """Columns (N D, D D) that give a frame's covariance with a reference (N, D): sums of w x outer r."""
+    """Return the columns (N D, D D) whose product with a frame is its covariance with a reference (N, D)."""
     n, dimension = reference.shape
     columns: Float64 = np.einsum("ne,df->nfde", weights[:, None] * reference, np.eye(dimension))
     return columns.reshape(n * dimension, dimension * dimension)
 
 
 def repeat_for_atoms(n_atoms: int, rows: Floats) -> Floats:
-    """Rows (D, N D) that repeat those given for every atom: a centre times them is exact, and faster than broadcast."""
+    """Return rows (D, D) repeated for every atom, (D, N D).
+
+    With a unit matrix as `rows`, the product of centres (T, D) with the result is each centre, exactly, once for every
+    atom: this is faster than broadcasting.
+    """
     return np.tile(rows, (1, n_atoms))
 
 
 def weighted_centring(weights: Float64, dimension: int) -> Callable[[Floats], Float64]:
-    """What centres frames, in float64, and multiplies them by the roots of the weights."""
-    columns, everywhere = centre_columns(weights, dimension), repeat_for_atoms(len(weights), np.eye(dimension))
+    """Return a function that centres frames, in float64, and multiplies each atom by the square root of its weight."""
+    columns, for_all_atoms = centre_columns(weights, dimension), repeat_for_atoms(len(weights), np.eye(dimension))
     roots = np.repeat(np.sqrt(weights), dimension)
 
     def scaled(x: Floats) -> Float64:
-        """Frames (t, N, D)."""
+        """Return frames (t, N, D), centred and scaled."""
         rows = as_rows(x).astype(np.float64)
-        rows -= (rows @ columns) @ everywhere
+        rows -= (rows @ columns) @ for_all_atoms
         rows *= roots
         return np.asarray(rows.reshape(x.shape))
 

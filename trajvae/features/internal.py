@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from trajvae.alignment.align import Alignment
-from trajvae.alignment.differentiable import superposed
-from trajvae.alignment.moves import moves
+from trajvae.alignment.differentiable import superpose_tensors
+from trajvae.alignment.rigid_moves import rigid_moves
 from trajvae.errors import OptionError
 from trajvae.features.base import LEAST_FLOOR, Features, FeatureSizes, FittingData
 from trajvae.features.cartesian import SCALE_FLOOR, constraints, principal_components
@@ -176,7 +176,7 @@ class Internal(Features):
     def positions(self, targets: Tensor) -> Tensor:
         built = rebuild(self.coordinates(targets), self.plan)
         reference, weights = (torch.from_numpy(a).to(built) for a in (self.alignment.reference, self.alignment.weights))
-        return superposed(built, reference, weights)
+        return superpose_tensors(built, reference, weights)
 
     def standardised(self, targets: Tensor) -> Tensor:
         """Return the linear targets in units of their spread, (B, F - angular)."""
@@ -201,7 +201,7 @@ class Internal(Features):
         x = self.positions(targets)
         rows = constraints(a.reference, a.weights, "superpose")
         whole = log_volume(self.coordinates(targets), x.shape[2])
-        turn: Tensor = torch.linalg.slogdet(moves(x).flatten(2) @ torch.from_numpy(rows.T).to(x)).logabsdet
+        turn: Tensor = torch.linalg.slogdet(rigid_moves(x).flatten(2) @ torch.from_numpy(rows.T).to(x)).logabsdet
         return whole - turn
 
 

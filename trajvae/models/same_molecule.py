@@ -13,7 +13,7 @@ from trajvae.models.record import TrainingRecord
 from trajvae.molecule.bonded_terms import bond_lengths
 from trajvae.molecule.validity import Validity
 from trajvae.readers.data_set import Chunk, Frames
-from trajvae.readers.frames import sample_range
+from trajvae.readers.frame_file import sample_range
 from trajvae.topology import Topology
 from trajvae.typing import Float64, Int64, Text
 

@@ -24,9 +24,10 @@ import torch
 from torch import Tensor
 
 from trajvae.alignment.align import superpose
-from trajvae.alignment.moves import moves
+from trajvae.alignment.rigid_moves import rigid_moves
 from trajvae.features.cartesian import constraints
 from trajvae.models.pipeline import Pipeline
+from trajvae.runtime.sampling import evenly_spaced
 from trajvae.typing import Float64, Floats
 
 _DRAWS, _NUMBERS = 256, 1e8  # proposals a frame, and coordinates in all
@@ -88,9 +89,9 @@ def _orbit(aligned: Tensor, shapes: Tensor, weights: Tensor, rows: Tensor, kind:
     middle = torch.einsum("bnd,n->bd", aligned, weights / weights.sum())[:, None]
     base = aligned - middle
     shifts = 0 if kind == "principal" else dimension
-    some = moves(base).flatten(2)[:, dimension - shifts :]
+    some = rigid_moves(base).flatten(2)[:, dimension - shifts :]
     lower = torch.linalg.cholesky(some @ some.mT)
-    volume = torch.linalg.slogdet(moves(shapes).flatten(2) @ rows.T).logabsdet
+    volume = torch.linalg.slogdet(rigid_moves(shapes).flatten(2) @ rows.T).logabsdet
     if not shifts:  # centred frames are a density of centred coordinates
         volume = volume - dimension * float((weights.sum() / weights.norm()).log())
     volume = volume - lower.diagonal(dim1=1, dim2=2).log().sum(dim=1)
@@ -181,7 +182,7 @@ def shape_bound(
 
     def orbit(frames: Floats, most: int) -> _Orbit:
         """Return at most `most` of the frames with their shapes and turns."""
-        frames = frames[np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(np.int64))]
+        frames = frames[evenly_spaced(len(frames), most)]
         frames = frames.astype(np.float64)
         seen, shapes = pipeline.alignment.apply(frames), superpose(frames, reference, weights)
         tensors = [torch.from_numpy(np.ascontiguousarray(x)).to(pipeline.device) for x in (seen, shapes, weights, rows)]

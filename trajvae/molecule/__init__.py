@@ -1,1 +1,1 @@
-"""Molecules: atoms, bonds, observables, bonded terms, validity, and conversion to other libraries."""
+"""Describe molecules: elements, masses, bonds, observables, validity, and their form in other libraries and files."""

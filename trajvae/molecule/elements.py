@@ -1,89 +1,90 @@
-"""The chemical elements of MDAnalysis' atoms, from the file, from masses, or from names."""
+"""Find the chemical elements of MDAnalysis' atoms: from the file, from masses, or from names."""
 
 from __future__ import annotations
 
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from trajvae.typing import AnyArray, Bool, Float64, Text
+from trajvae.typing import AnyArray, AtomGroup, Bool, Float64, Text, Universe
 
 Elements = tuple[Text, Bool]
 
-_known: WeakKeyDictionary[Any, dict[bytes, Elements]] = WeakKeyDictionary()  # of groups, by their indices
+# elements of groups of atoms, by universe and by the indices of the group
+_elements_by_universe: WeakKeyDictionary[Universe, dict[bytes, Elements]] = WeakKeyDictionary()
 
 
-def attribute(atoms: Any, name: str, default: Any) -> AnyArray:
-    """An attribute of an AtomGroup, or `default` for every atom where the topology has none."""
+def atom_attribute(atoms: AtomGroup, name: str, default: str | float) -> AnyArray:
+    """Return an attribute of the atoms of a group, (N,), or `default` for every atom where the topology lacks it."""
     try:
         return np.asarray(getattr(atoms, name))
-    except AttributeError:  # MDAnalysis' NoDataError is one
+    except AttributeError:  # of which MDAnalysis' NoDataError is a subclass
         return np.full(len(atoms), default)
 
 
-def cache_elements(universe: Any) -> Any:
-    """Look up each group's elements once, where nobody will change them; gives the universe."""
-    _known[universe] = {}
+def cache_elements(universe: Universe) -> Universe:
+    """Keep the elements of each group of atoms once found, for a universe that nobody changes; return the universe."""
+    _elements_by_universe[universe] = {}
     return universe
 
 
-def elements_of(atoms: Any) -> Elements:
-    """Elements of an AtomGroup, from the file, else from masses, else from names.
+def elements_of(atoms: AtomGroup) -> Elements:
+    """Return the elements of an AtomGroup: from the file, else from masses, else from names.
 
     Returns
     -------
     elements : ndarray of str, shape (N,)
-        Empty where nothing fits (coarse-grained beads).
+        Empty where no element fits (coarse-grained beads).
     certain : ndarray of bool, shape (N,)
-        Where the file says so itself, or where mass and name agree.
+        Whether the file gives the element, or mass and name agree on it.
     """
-    known = _known.get(atoms.universe, {})
+    cached = _elements_by_universe.get(atoms.universe, {})
     key = atoms.indices.tobytes()
-    if key not in known:
-        known[key] = _elements_of(atoms)
-    elements, certain = known[key]
+    if key not in cached:
+        cached[key] = _find_elements(atoms)
+    elements, certain = cached[key]
     return elements.copy(), certain.copy()
 
 
-def _elements_of(atoms: Any) -> Elements:
-    given = attribute(atoms, "elements", "").astype(str)
+def _find_elements(atoms: AtomGroup) -> Elements:
+    """Return elements, and whether they are certain, without the cache; see `elements_of`."""
+    given = atom_attribute(atoms, "elements", "").astype(str)
     given = np.char.capitalize(np.char.strip(given)) if given.any() else given
-    names = attribute(atoms, "names", "").astype(str)
-    masses = attribute(atoms, "masses", 0.0).astype(float)
-    guess, expected = _by_name(names)
+    names = atom_attribute(atoms, "names", "").astype(str)
+    masses = atom_attribute(atoms, "masses", 0.0).astype(float)
+    guess, expected = _elements_by_name(names)
     agree = (np.abs(expected - masses) < 0.2) & (guess != "")
-    by_mass = _by_mass(masses)
+    by_mass = _elements_by_mass(masses)
     deduced = np.where(agree | (by_mass == ""), np.where(agree | (masses <= 1.0), guess, ""), by_mass)
     return np.where(given != "", given, deduced), (given != "") | (deduced != "") & (masses > 1.0)
 
 
 def masses_of_elements(elements: Text) -> Float64:
-    """Return the masses of elements in u: 0 of an empty text, and 1 of all where one is unknown or none is given."""
+    """Return the masses of elements in u: 0 for an empty text, and 1 for all where one is unknown or none is given."""
     from MDAnalysis.guesser.tables import masses as element_masses
 
-    found = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in elements], dtype=float)
-    known = (elements != "").any() and bool((found > 0.0)[elements != ""].all())
-    return found if known else np.ones(len(elements))
+    masses = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in elements], dtype=float)
+    all_known = (elements != "").any() and bool((masses > 0.0)[elements != ""].all())
+    return masses if all_known else np.ones(len(elements))
 
 
-def _by_name(names: Text) -> tuple[Text, Float64]:
-    """MDAnalysis' guess of each atom's element, and that element's mass; each name is looked at once."""
+def _elements_by_name(names: Text) -> tuple[Text, Float64]:
+    """Return the elements that MDAnalysis guesses from atom names, and the masses of these elements in u."""
     from MDAnalysis.guesser.default_guesser import DefaultGuesser
     from MDAnalysis.guesser.tables import masses as element_masses
 
-    different, place = np.unique(names, return_inverse=True)
+    different, number = np.unique(names, return_inverse=True)  # MDAnalysis takes long for each name
     guess = np.char.capitalize(np.asarray(DefaultGuesser(None).guess_types(atom_types=different), dtype=str))
     masses = np.array([element_masses.get(e.upper(), element_masses.get(e, 0.0)) for e in guess], dtype=float)
-    return guess[place], masses[place]
+    return guess[number], masses[number]
 
 
-def _by_mass(masses: Float64) -> Text:
-    """The common element whose mass is within 0.1 u, or an empty string."""
+def _elements_by_mass(masses: Float64) -> Text:
+    """Return the common element whose mass is within 0.1 u of each mass, or an empty string where there is none."""
     from MDAnalysis.guesser.tables import masses as element_masses
 
     common = ("H", "C", "N", "O", "F", "Na", "Mg", "P", "S", "Cl", "K", "Ca", "Fe", "Zn", "Br", "I")
     table = np.array([element_masses.get(e, element_masses.get(e.upper())) for e in common], dtype=float)
-    different, place = np.unique(masses, return_inverse=True)
-    off = np.abs(different[:, None] - table)
-    return np.where(off.min(axis=1) < 0.1, np.asarray(common)[off.argmin(axis=1)], "")[place]
+    different, number = np.unique(masses, return_inverse=True)
+    difference = np.abs(different[:, None] - table)
+    return np.where(difference.min(axis=1) < 0.1, np.asarray(common)[difference.argmin(axis=1)], "")[number]

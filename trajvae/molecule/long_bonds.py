@@ -1,4 +1,4 @@
-"""Bonds that are longer than any bond can be: a wrong atom order, or a molecule broken over a boundary."""
+"""Check that bonds are not impossibly long, which shows a wrong atom order or a molecule cut by a periodic boundary."""
 
 from __future__ import annotations
 
@@ -25,26 +25,36 @@ _COVALENT = {
     "Br": 1.20,
     "I": 1.39,
 }
-_ATOM_SPACING = 1.9  # Å; every atom of a molecule has another one as near, no bead of a coarse-grained model has
-_TORN = 10.0  # Å; a guessed bond that opens further was torn by a boundary, not by a reaction
+_ATOM_SPACING = (
+    1.9  # Å; the nearest neighbour of an atom in a molecule is nearer, that of a coarse-grained bead farther
+)
+_BROKEN = 10.0  # Å; a longer guessed bond is cut by a periodic boundary; a shorter one may have opened in a reaction
 
 
 def longest_bond(elements: Text, certain: Bool, bonds: Int64) -> Float64:
-    """Return the length in Å beyond which each bond (B, 2) is impossible, (B,); infinity if an element is a guess."""
-    different, place = np.unique(elements, return_inverse=True)
-    radius = np.array([_COVALENT.get(e, 1.5) for e in different.tolist()])[place]
-    # 1.8: CHARMM bonds the two hydrogens of a rigid water
+    """Return the length in Å beyond which each bond (B, 2) is impossible, (B,).
+
+    Parameters
+    ----------
+    elements : ndarray of str, shape (n,)
+    certain : ndarray of bool, shape (n,)
+        Whether an element is known and not guessed; bonds of other atoms have an infinite limit.
+    bonds : ndarray of int64, shape (B, 2)
+    """
+    different, number = np.unique(elements, return_inverse=True)
+    radius = np.array([_COVALENT.get(e, 1.5) for e in different.tolist()])[number]
+    # at least 1.8 Å, since CHARMM bonds the two hydrogens of a rigid water
     limit = np.maximum(1.3 * (radius[bonds[:, 0]] + radius[bonds[:, 1]]) + 0.5, 1.8)
     return np.where(certain[bonds].all(axis=1), limit, np.inf)
 
 
 def are_beads(samples: Sequence[Floats]) -> Bool:
-    """Return which atoms stand farther from all others than atoms of a molecule do: beads of a coarse-grained model.
+    """Return which atoms are beads of a coarse-grained model: no other atom is as near as in a molecule of atoms.
 
     Parameters
     ----------
     samples : sequence of ndarray, shape (n, D)
-        The same atoms in some frames, in Å; the median over the frames decides.
+        The same atoms in some frames, in Å; the median over the frames is compared.
     """
     nearest = [np.asarray(scipy.spatial.cKDTree(x).query(x, k=2)[0])[:, 1] for x in samples]
     return np.asarray(np.median(nearest, axis=0) > _ATOM_SPACING)
@@ -52,7 +62,7 @@ def are_beads(samples: Sequence[Floats]) -> Bool:
 
 @dataclass(frozen=True, eq=False)
 class BondCheck:
-    """Limits of the bonds among the atoms that are read.
+    """Hold the longest possible lengths of the bonds among the atoms that are read, and check frames by them.
 
     Attributes
     ----------
@@ -60,7 +70,7 @@ class BondCheck:
     limits : ndarray, shape (B,)
         Longest possible lengths in Å.
     guessed : ndarray of bool, shape (B,)
-        Bonds that were guessed from distances: they may open, as in a reaction.
+        Whether a bond was guessed from distances; such bonds may open, as in a reaction.
     labels : sequence of str
         Names of the atoms, for messages.
     """
@@ -71,48 +81,57 @@ class BondCheck:
     labels: Sequence[str]
 
     def among(self, which: Int64) -> BondCheck:
-        """Return the check of some of the bonds, by their numbers."""
+        """Return the check of some of the bonds only, given by their numbers."""
         return BondCheck(self.bonds[which], self.limits[which], self.guessed[which], self.labels)
 
     def of_atoms(self, atoms: Int64, labels: Sequence[str]) -> BondCheck:
-        """Return the check of the bonds between some of the atoms (their sorted places), which get other labels."""
+        """Return the check of the bonds between some of the atoms only.
+
+        Parameters
+        ----------
+        atoms : ndarray of int64, shape (m,)
+            Numbers of the atoms, ascending; the new check counts atoms by their places in this array.
+        labels : sequence of str
+            Names of these atoms.
+        """
         part = self.among(np.flatnonzero(np.isin(self.bonds, atoms, kind="table").all(axis=1)))
         return BondCheck(np.searchsorted(atoms, part.bonds), part.limits, part.guessed, labels)
 
     def check(self, x: Floats, frames: Int64, file: str) -> None:
-        """Refuse frames (T, n, D) with a bond that no molecule can have.
+        """Raise an error for frames (T, n, D) with an impossibly long bond.
 
         Raises
         ------
         ReadError
-            Names the frame, the bond, the usual reasons and the way out.
+            A bond is longer than possible; the message names the frame, the bond, the usual reasons and a remedy.
 
         Warns
         -----
         TrajvaeWarning
-            Where a guessed bond opens as far as in a reaction.
+            A guessed bond is longer than possible, but may have opened in a reaction.
         """
-        far = self.exceeded(x)
-        if not far.any():
+        too_long = self.exceeded(x)
+        if not too_long.any():
             return
-        frame, bond = np.nonzero(far)
+        frame, bond = np.nonzero(too_long)
         length = np.linalg.norm(x[frame, self.bonds[bond, 0]] - x[frame, self.bonds[bond, 1]], axis=-1)
-        opened = self.guessed[bond] & (length <= np.maximum(_TORN, 2.0 * self.limits[bond]))
-        for wrong, react in ((~opened, self._refuse), (opened, self._warn)):
-            if wrong.any():
-                k = int(np.argmax(wrong))
-                react(self._description(int(frames[frame[k]]), file, int(bond[k]), float(length[k])))
+        opened = self.guessed[bond] & (length <= np.maximum(_BROKEN, 2.0 * self.limits[bond]))
+        for which, report in ((~opened, self._raise), (opened, self._warn)):
+            if which.any():
+                k = int(np.argmax(which))
+                report(self._description(int(frames[frame[k]]), file, int(bond[k]), float(length[k])))
 
     def exceeded(self, x: Floats) -> Bool:
         """Return which bonds of frames (T, n, D) are longer than possible, (T, B)."""
-        known = np.flatnonzero(np.isfinite(self.limits))
+        limited = np.flatnonzero(np.isfinite(self.limits))
         out = np.zeros((len(x), len(self.bonds)), dtype=bool)
-        if len(known):
-            a, b = self.bonds[known].T
-            out[:, known] = np.linalg.norm(x[:, a] - x[:, b], axis=-1) > self.limits[known]
+        if len(limited):
+            a, b = self.bonds[limited].T
+            out[:, limited] = np.linalg.norm(x[:, a] - x[:, b], axis=-1) > self.limits[limited]
         return out
 
     def _description(self, frame: int, file: str, bond: int, length: float) -> str:
+        """Return the beginning of a message: the frame, the bond, its length and its limit."""
         a, b = self.bonds[bond]
         digits = 2 if round(length, 2) > round(self.limits[bond], 2) else 6
         return (
@@ -121,7 +140,8 @@ class BondCheck:
         )
 
     @staticmethod
-    def _refuse(description: str) -> None:
+    def _raise(description: str) -> None:
+        """Raise the error for a bond that is impossibly long."""
         raise ReadError(
             f"{description}: the topology's atom order differs from the trajectory's, or a molecule is broken over a "
             "periodic boundary without a box to repair it; where the bond does open, --bonds none ignores all bonds"
@@ -129,6 +149,7 @@ class BondCheck:
 
     @staticmethod
     def _warn(description: str) -> None:
+        """Warn of a guessed bond that opens."""
         warnings.warn(
             f"{description}: the bond was guessed from distances and opens, as in a reaction; --bonds none ignores "
             "all bonds",

@@ -1,15 +1,15 @@
-"""The masses of MDAnalysis' atoms: which are known, which are zero, and which are unknown."""
+"""Find the masses of MDAnalysis' atoms: which are known, which are zero, and which are unknown."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from trajvae.errors import TrajvaeWarning
-from trajvae.molecule.elements import attribute
-from trajvae.typing import Bool, Float64
+from trajvae.molecule.elements import atom_attribute
+from trajvae.typing import AtomGroup, Bool, Float64, Universe
 
 # lone pairs and extra points of CGenFF, OPLS and Amber, and the fourth site of water as Gromacs and CHARMM name it
 _VIRTUAL_PREFIXES = ("LP", "EP", "MW", "VS", "DUM")
@@ -17,16 +17,17 @@ _VIRTUAL_NAMES = ("OM", "IW", "M")
 
 
 class Masses(NamedTuple):
-    """Masses of a group of atoms.
+    """Hold the masses of a group of atoms.
 
     Attributes
     ----------
     values : ndarray of float64, shape (N,)
         In u; at least one is above 0.
     massless : int
-        Number of atoms of mass 0 among them.
+        Number of atoms of mass 0.
     unknown : int
-        Number of atoms without a known mass, because of which all weigh one; 0 if no atom's mass is known.
+        Number of atoms whose mass is unknown while that of others is known; all masses are then 1. It is 0 where no
+        mass is known at all.
     """
 
     values: Float64
@@ -34,13 +35,13 @@ class Masses(NamedTuple):
     unknown: int
 
 
-def masses_of(atoms: Any) -> Masses:
+def masses_of(atoms: AtomGroup) -> Masses:
     """Return the masses of an AtomGroup.
 
-    A mass of 0 that the input gives is kept. A mass of 0 that MDAnalysis guessed is an unknown mass, unless the name is
-    that of a virtual site; where one is unknown, all atoms weigh one.
+    A mass of 0 that the input gives is kept. A mass of 0 that MDAnalysis guessed is an unknown mass, unless the atom
+    has the name of a virtual site. Where a mass is unknown, all masses are 1.
     """
-    masses = np.nan_to_num(attribute(atoms, "masses", 0.0).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    masses = np.nan_to_num(atom_attribute(atoms, "masses", 0.0).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     ones = np.ones(len(masses))
     unknown = masses < 0.0
     if _are_guessed(atoms.universe):
@@ -54,12 +55,13 @@ def masses_of(atoms: Any) -> Masses:
     return Masses(masses, int((masses == 0.0).sum()), 0)
 
 
-def warn_of_masses(atoms: Any) -> None:
-    """Say in one line how many of the selected atoms have no mass, or none that is known.
+def warn_of_masses(atoms: AtomGroup) -> None:
+    """Warn of atoms whose mass is zero or unknown, and state their number.
 
     Warns
     -----
     TrajvaeWarning
+        Some of the atoms have no mass or an unknown mass.
     """
     masses = masses_of(atoms)
     if masses.unknown:
@@ -78,15 +80,16 @@ def warn_of_masses(atoms: Any) -> None:
         )
 
 
-def _are_guessed(universe: Any) -> bool:
-    masses = getattr(universe._topology, "masses", None)  # only the attribute itself knows where it comes from
+def _are_guessed(universe: Universe) -> bool:
+    """Return whether MDAnalysis guessed the masses of a universe."""
+    masses = getattr(universe._topology, "masses", None)  # only this private attribute says so
     return bool(getattr(masses, "is_guessed", False))
 
 
-def _named_as_virtual(atoms: Any) -> Bool:
-    """Which atoms have the name of a virtual site, and no element that the input gives."""
-    names = np.char.upper(attribute(atoms, "names", "").astype(str))
+def _named_as_virtual(atoms: AtomGroup) -> Bool:
+    """Return which atoms have the name of a virtual site, and no element in the input."""
+    names = np.char.upper(atom_attribute(atoms, "names", "").astype(str))
     named = np.isin(names, _VIRTUAL_NAMES)
     for prefix in _VIRTUAL_PREFIXES:
         named |= np.char.startswith(names, prefix)
-    return np.asarray(named & (attribute(atoms, "elements", "").astype(str) == ""))
+    return np.asarray(named & (atom_attribute(atoms, "elements", "").astype(str) == ""))

@@ -1,4 +1,4 @@
-"""Observables: a number a frame, named, with its unit, differentiable. And the objectives that `optimize` follows."""
+"""Define observables: named, differentiable functions of positions, each with a unit, that give a number per frame."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
+from trajvae.molecule.bond_graph import neighbour_lists
+from trajvae.runtime.sampling import evenly_spaced
 from trajvae.store import Quantity
 from trajvae.topology import Topology
 from trajvae.typing import Float64, Floats, Int64
@@ -17,9 +19,11 @@ from trajvae.typing import Float64, Floats, Int64
 Function = Callable[[Tensor], Tensor]
 
 PAIR_PREFIX = "distance_"
-MAX_PAIRS = 2000  # pair distances that are compared, at most
-_SMALLEST = 1e-30  # products of squared lengths below it are those of atoms that coincide
-# columns that files have beside observables; an observable of such a name would replace one
+MAX_PAIRS = 2000  # most pair distances that are compared
+_SMALLEST = (
+    1e-30  # two components whose squares sum to no more than this count as zero: atoms that coincide or are in line
+)
+# names of columns that files have beside observables; an observable of such a name would replace the column
 _TAKEN = (
     *(
         "latent",
@@ -40,20 +44,20 @@ _TAKEN = (
 
 @dataclass(frozen=True)
 class Observable:
-    """A number for each frame: a named, differentiable function of positions.
+    """Describe an observable: a named, differentiable function of positions that gives a number for each frame.
 
     Attributes
     ----------
     name, unit : str
-        The unit as files hold it, such as Angstrom or degree; empty for a pure number.
+        The unit is written as in files, such as Angstrom or degree; it is empty for a pure number.
     function : callable
         Positions (B, N, D) in Å to values (B,).
     period : float
-        0, or the period of an angle in the unit.
+        The period of an angle, in the unit; 0 for other observables.
     atoms : tuple of int
-        The atoms that it depends on, from 0 within the selection; empty for one of the whole molecule.
+        The atoms that the observable depends on, from 0 within the selection; empty if it depends on all.
     key : str
-        Its name in the table of observables, under which models keep its values; empty for any other observable.
+        The name in the table of observables, under which models keep the values; empty for any other observable.
     """
 
     name: str
@@ -64,7 +68,7 @@ class Observable:
     key: str = ""
 
     def quantity(self, values: Float64) -> Quantity:
-        """Return values of this observable as files hold them: with its unit, and with its period if it has one."""
+        """Return values of this observable with its unit, and with its period if it has one, as files hold them."""
         return Quantity(values, self.unit, {"period": self.period} if self.period else {})
 
 
@@ -84,8 +88,9 @@ def distance(x: Tensor, i: int, j: int) -> Tensor:
 
 def safe_atan2(y: Tensor, x: Tensor) -> Tensor:
     """Return the angle of vectors (x, y) in radians; 0, with a derivative of 0, where both are almost 0."""
-    known = ~(x.detach().square() + y.detach().square() <= _SMALLEST)  # what is not finite stays so
-    return torch.atan2(torch.where(known, y, torch.zeros_like(y)), torch.where(known, x, torch.ones_like(x)))
+    # written with a negation, so that numbers that are not finite are passed on
+    defined = ~(x.detach().square() + y.detach().square() <= _SMALLEST)
+    return torch.atan2(torch.where(defined, y, torch.zeros_like(y)), torch.where(defined, x, torch.ones_like(x)))
 
 
 def angle(x: Tensor, i: int, j: int, k: int) -> Tensor:
@@ -116,7 +121,7 @@ def dihedral(x: Tensor, i: int, j: int, k: int, m: int) -> Tensor:
 def superposed_rmsd(x: Tensor, reference: Tensor) -> Tensor:
     """Return the RMSD after optimal proper superposition, unweighted; (B, N, D) and (N, D) to (B,).
 
-    The singular values of the covariance say the optimum without the rotation, so that gradients stay finite.
+    The minimum follows from the singular values of the covariance without the rotation, so that gradients are finite.
     """
     a = x - x.mean(dim=1, keepdim=True)
     b = (reference - reference.mean(dim=0)).to(x)
@@ -129,17 +134,19 @@ def superposed_rmsd(x: Tensor, reference: Tensor) -> Tensor:
 
 
 def _radius_of_gyration(topology: Topology) -> Observable:
+    """Return the radius of gyration of a molecule as an observable."""
     masses = torch.from_numpy(topology.masses)
     return Observable("rg", "Angstrom", lambda x: radius_of_gyration(x, masses))
 
 
 def _end_to_end(topology: Topology) -> Observable:
+    """Return the distance from the first to the last selected atom as an observable."""
     last = topology.n_atoms - 1
     return Observable("end_to_end", "Angstrom", lambda x: distance(x, 0, last))
 
 
-# The observables that every model keeps of its training frames, by name: each makes one for a molecule, or returns None
-# where a molecule has no such observable. A new entry is kept, stored, drawn, compared and optimised as these are.
+# The observables that every model keeps of its training frames. Each function makes the observable for a molecule, or
+# returns None if the molecule has no such observable. A new entry is kept, stored, plotted, compared and optimised too.
 OBSERVABLES: dict[str, Callable[[Topology], Observable | None]] = {
     "rg": _radius_of_gyration,
     "end_to_end": _end_to_end,
@@ -152,9 +159,9 @@ def built_in(topology: Topology) -> dict[str, Observable]:
     Raises
     ------
     OptionError
-        A name is none that a column of a file can have.
+        A name cannot be that of a column in a file.
     """
-    found = {}
+    observables = {}
     for name, make in OBSERVABLES.items():
         if not name.isidentifier() or name in _TAKEN:
             raise OptionError(
@@ -163,57 +170,58 @@ def built_in(topology: Topology) -> dict[str, Observable]:
             )
         observable = make(topology)
         if observable is not None:
-            found[name] = replace(observable, name=name, key=name)
-    return found
+            observables[name] = replace(observable, name=name, key=name)
+    return observables
 
 
 def angles_of(bonds: Int64, n_atoms: int) -> Int64:
-    """Return all angles i - j - k of a bond graph, (A, 3), i < k."""
-    around: list[list[int]] = [[] for _ in range(n_atoms)]
-    for a, b in bonds.tolist():
-        around[a].append(b)
-        around[b].append(a)
-    found = [(i, j, k) for j, near in enumerate(around) for i in near for k in near if i < k]
-    return np.array(found, dtype=np.int64).reshape(-1, 3)
+    """Return all bond angles i - j - k that bonds (B, 2) form, as atoms (A, 3) with i < k."""
+    neighbours = neighbour_lists(bonds, n_atoms)
+    angles = [(i, j, k) for j, bonded in enumerate(neighbours) for i in bonded for k in bonded if i < k]
+    return np.array(angles, dtype=np.int64).reshape(-1, 3)
 
 
 def ramachandran(topology: Topology) -> dict[str, tuple[int, int, int, int]]:
-    """Return phi and psi of every residue whose backbone atoms, and those of its neighbour, are selected."""
-    place: dict[tuple[int, str], int] = {}
+    """Return the atoms of the dihedrals phi and psi, by name, of residues whose backbone is selected.
+
+    A dihedral is left out where one of its four atoms is not selected, or where the chain has a gap.
+    """
+    atom_of: dict[tuple[int, str], int] = {}
     for index, key in enumerate(zip(topology.residues.tolist(), topology.names.tolist(), strict=True)):
-        place.setdefault(key, index)
+        atom_of.setdefault(key, index)
     out = {}
     for residue, first in zip(*np.unique(topology.residues, return_index=True), strict=True):
-        own = [place.get((int(residue), name)) for name in ("N", "CA", "C")]
-        before, after = place.get((int(residue) - 1, "C")), place.get((int(residue) + 1, "N"))
+        backbone = [atom_of.get((int(residue), name)) for name in ("N", "CA", "C")]
+        before, after = atom_of.get((int(residue) - 1, "C")), atom_of.get((int(residue) + 1, "N"))
         label = f"{topology.resids[first]}{topology.icodes[first]}"
-        for name, four in ((f"phi_{label}", [before, *own]), (f"psi_{label}", [*own, after])):
-            known = [i for i in four if i is not None]
-            if len(known) == 4 and _in_sequence(topology, known[0], known[3]):
+        for name, atoms in ((f"phi_{label}", [before, *backbone]), (f"psi_{label}", [*backbone, after])):
+            selected = [i for i in atoms if i is not None]
+            if len(selected) == 4 and _in_sequence(topology, selected[0], selected[3]):
                 name = name if name not in out else f"{name}_{topology.segids[first]}"
                 name = name if name not in out else f"{name}_{topology.chain_indices[first]}"
-                out[name] = (known[0], known[1], known[2], known[3])
+                out[name] = (selected[0], selected[1], selected[2], selected[3])
     return out
 
 
 def _in_sequence(topology: Topology, i: int, j: int) -> bool:
-    """Whether the residues of two atoms, neighbours in order, belong to one chain without a gap in their numbers."""
+    """Return whether the residues of two atoms belong to one chain and have equal or consecutive numbers."""
     same = topology.chain_indices[i] == topology.chain_indices[j] and topology.segments[i] == topology.segments[j]
     return bool(same and 0 <= topology.resids[j] - topology.resids[i] <= 1)
 
 
 def pair_observables(n_atoms: int, most: int = MAX_PAIRS) -> list[Observable]:
-    """Return distances `distance_i-j` of all pairs of atoms, or of an even selection of them."""
+    """Return the distances `distance_i-j` of all pairs of atoms, or of `most` evenly spaced pairs, as observables."""
     i, j = np.triu_indices(n_atoms, 1)
-    keep = np.unique(np.linspace(0, len(i) - 1, min(most, len(i))).astype(np.int64))
-    pairs = zip(i[keep].tolist(), j[keep].tolist(), strict=True)
+    rows = evenly_spaced(len(i), most)
+    pairs = zip(i[rows].tolist(), j[rows].tolist(), strict=True)
     return [Observable(f"{PAIR_PREFIX}{a}-{b}", "Angstrom", _bound(distance, a, b), atoms=(a, b)) for a, b in pairs]
 
 
 def catalogue(topology: Topology, dimension: int) -> list[Observable]:
-    """Return all observables whose marginals are compared, except pair distances.
+    """Return all observables whose distributions are compared, except pair distances.
 
-    Bonds and angles where the topology has bonds, dihedrals phi and psi where it has a protein's backbone.
+    These are the observables of `OBSERVABLES`, bonds and angles where the topology has bonds, and the dihedrals phi and
+    psi where it has the backbone of a protein.
     """
     label = [f"{n}{i}" if n else str(i) for i, n in enumerate(topology.names.tolist())]
     out = list(built_in(topology).values())
@@ -230,6 +238,7 @@ def catalogue(topology: Topology, dimension: int) -> list[Observable]:
 
 
 def _bound(function: Callable[..., Tensor], *atoms: int) -> Function:
+    """Return a function of positions alone that measures the given atoms."""
     return lambda x: function(x, *atoms)
 
 
@@ -239,7 +248,16 @@ def evaluate(observable: Observable, positions: Floats, chunk: int = 4096) -> Fl
 
 
 def evaluate_all(observables: Sequence[Observable], positions: Floats, chunk: int = 4096) -> dict[str, Float64]:
-    """Return values (T,) of several observables for frames (T, N, D), which are converted once."""
+    """Return values (T,) of several observables, by name, for frames (T, N, D).
+
+    Parameters
+    ----------
+    observables : sequence of Observable
+    positions : ndarray, shape (T, N, D)
+        In Å.
+    chunk : int
+        Frames that are converted to a tensor at a time.
+    """
     out = {o.name: np.empty(len(positions)) for o in observables}
     for i in range(0, len(positions), chunk):
         x = torch.from_numpy(np.ascontiguousarray(positions[i : i + chunk], dtype=np.float64))

@@ -1,9 +1,9 @@
-"""One frame as a PDB file in which MDAnalysis and mdtraj find the residues, segments and chains of the topology.
+"""Write a frame as a PDB file in which MDAnalysis and mdtraj find the residues, segments and chains of the topology.
 
-MDAnalysis begins a residue where number, insertion code, name or segment identifier changes and a segment where the
-segment identifier does; mdtraj begins a chain where the chain identifier changes and, within it, a residue where
-number, insertion code or name does. So neighbours that agree are given labels of their own, and all other labels are
-kept.
+MDAnalysis begins a new residue where the number, insertion code, name or segment identifier changes, and a new segment
+where the segment identifier changes. mdtraj begins a new chain where the chain identifier changes and, within a chain,
+a new residue where the number, insertion code or name changes. Neighbours with equal labels would be joined: they are
+given other labels, and all other labels are kept.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from pathlib import Path
 import numpy as np
 
 from trajvae.errors import TrajvaeError, TrajvaeWarning
-from trajvae.molecule.to_libraries import to_universe
+from trajvae.molecule.to_libraries import first_atoms, to_universe
 from trajvae.store import path_for_writing
 from trajvae.topology import Topology
 from trajvae.typing import Floats, Int64
 
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
-_SEGMENT, _RESIDUE = 4, 4  # columns
-_LARGEST, _SMALLEST = 9999, -999  # residue numbers of four columns
+_SEGMENT, _RESIDUE = 4, 4  # columns of a segment identifier and of a residue name
+_LARGEST, _SMALLEST = 9999, -999  # residue numbers that fit into four columns
 _MOST_SERIALS = 99_999
-COORDINATES = slice(30, 54)  # columns of an atom's line where they stand
-_FALL = 5000  # MDAnalysis takes a larger fall of the residue number for a counter that began anew
-_VIRTUAL = "VS"  # mdtraj's symbol; MDAnalysis knows no such element
+COORDINATES = slice(30, 54)  # columns of the coordinates in the line of an atom
+_FALL = 5000  # where the residue number falls by more, MDAnalysis assumes that it was cut to four digits
+_VIRTUAL = "VS"  # mdtraj's symbol of a virtual site; MDAnalysis has no such element
 
 
 def write_pdb(path: Path, topology: Topology, positions: Floats) -> None:
@@ -57,9 +57,9 @@ def write_pdb(path: Path, topology: Topology, positions: Floats) -> None:
 
     _warn_of_columns(topology)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # absent cell, altLoc, occupancy: conformations have none
+        warnings.simplefilter("ignore")  # MDAnalysis warns that cell, altLoc and occupancy are missing
         try:
-            atoms = to_universe(labelled(topology), positions[None]).atoms
+            atoms = to_universe(with_pdb_labels(topology), positions[None]).atoms
             virtual = (topology.masses == 0.0) & (topology.elements == "")
             atoms.elements = np.where(virtual, _VIRTUAL, topology.elements).astype(object)
             stream = NamedStream(io.StringIO(), "atoms.pdb")
@@ -70,81 +70,92 @@ def write_pdb(path: Path, topology: Topology, positions: Floats) -> None:
 
 
 def same_atoms(one: Path, other: Path) -> bool:
-    """Whether two files of one frame differ in coordinates alone: both describe the atoms of the same conformations."""
+    """Return whether two PDB files of one frame describe the same atoms: they differ in coordinates only."""
     texts = [path.read_bytes().splitlines() for path in (one, other)]
-    return [_unplaced(line) for line in texts[0]] == [_unplaced(line) for line in texts[1]]
+    return [_without_coordinates(line) for line in texts[0]] == [_without_coordinates(line) for line in texts[1]]
 
 
-def _unplaced(line: bytes) -> bytes:
-    """A line without an atom's coordinates."""
+def _without_coordinates(line: bytes) -> bytes:
+    """Return a line of a PDB file without the coordinates of an atom."""
     atom = line.startswith((b"ATOM", b"HETATM"))
     return line[: COORDINATES.start] + line[COORDINATES.stop :] if atom else line
 
 
-def labelled(topology: Topology) -> Topology:
-    """Return the topology with segment and chain identifiers and insertion codes that fit PDB and tell all apart."""
-    segments, chains = _firsts(topology.segments), _firsts(topology.chain_indices)
+def with_pdb_labels(topology: Topology) -> Topology:
+    """Return the topology with segment and chain identifiers and insertion codes that PDB files can hold.
+
+    Neighbouring segments, chains and residues get different labels.
+    """
+    segments, chains = first_atoms(topology.segments), first_atoms(topology.chain_indices)
     segids = np.array(list(_segment_labels(topology.segids[segments].tolist())), dtype=str)[topology.segments]
-    letters = np.array(_chain_labels(topology.chains[chains].tolist()), dtype=str)[topology.chain_indices]
-    out = replace(topology, segids=segids, chains=letters)
-    first = _firsts(topology.residues)
-    return replace(out, icodes=np.array(_icodes(out, first), dtype=str)[topology.residues])
-
-
-def _firsts(index: Int64) -> Int64:
-    return np.asarray(np.unique(index, return_index=True)[1], dtype=np.int64)
+    chain_ids = np.array(_chain_labels(topology.chains[chains].tolist()), dtype=str)[topology.chain_indices]
+    out = replace(topology, segids=segids, chains=chain_ids)
+    first = first_atoms(topology.residues)
+    return replace(out, icodes=np.array(_insertion_codes(out, first), dtype=str)[topology.residues])
 
 
 def _segment_labels(segids: list[str]) -> Iterator[str]:
-    """Labels of at most four characters: the own one, unless it is too long or equals the segment's before."""
-    fits = {s for s in segids if _fits(s, _SEGMENT)}
-    spare = (f"S{_base36(k)}" for k in itertools.count())
+    """Yield a label of at most four characters for each segment.
+
+    It is the identifier of the segment, unless that is too long or equals the label of the segment before.
+    """
+    used = {s for s in segids if _fits(s, _SEGMENT)}
+    new_labels = (f"S{_base36(k)}" for k in itertools.count())
     names: dict[str, str] = {}
     before = ""
     for segid in segids:
         if segid not in names:
-            names[segid] = segid if segid in fits else _unused(spare, fits)
-        label = names[segid] if names[segid] != before else _unused(spare, fits)
+            names[segid] = segid if segid in used else _next_unused(new_labels, used)
+        label = names[segid] if names[segid] != before else _next_unused(new_labels, used)
         before = label
         yield label
 
 
 def _fits(label: str, columns: int) -> bool:
+    """Return whether a label can be written in so few columns: printable ASCII without a space."""
     return 0 < len(label) <= columns and label.isascii() and label.isprintable() and " " not in label
 
 
 def _base36(number: int) -> str:
+    """Return a number as three digits to base 36."""
     digits = string.digits + string.ascii_uppercase
     return "".join(digits[number // 36**k % 36] for k in (2, 1, 0))
 
 
-def _unused(labels: Iterable[str], used: set[str]) -> str:
-    """The next label that is not used; it counts as used from then on."""
-    found = next(label for label in labels if label not in used)
-    used.add(found)
-    return found
+def _next_unused(labels: Iterable[str], used: set[str]) -> str:
+    """Return the next label that is not in a set of used labels, and add it to the set."""
+    unused = next(label for label in labels if label not in used)
+    used.add(unused)
+    return unused
 
 
 def _chain_labels(chains: list[str]) -> list[str]:
-    """Labels of one character; where the 62 are spent, they repeat, but never from one chain to the next."""
+    """Return a label of one character for each chain.
+
+    Beyond 62 chains the labels repeat, but neighbouring chains never have the same label.
+    """
     used = {c for c in chains if c in _LETTERS and len(c) == 1}
-    again = itertools.cycle(_LETTERS)
+    repeated = itertools.cycle(_LETTERS)
     names: dict[str, str] = {}
     out: list[str] = []
     for k, chain in enumerate(chains):
-        own = chain if chain in used else names.get(chain, "")
-        near = {out[-1] if out else "", chains[k + 1] if chains[k + 1 : k + 2] else ""}
-        if not own or own == (out[-1] if out else ""):
+        label = chain if chain in used else names.get(chain, "")
+        before = out[-1] if out else ""
+        neighbours = {before, chains[k + 1] if chains[k + 1 : k + 2] else ""}
+        if not label or label == before:
             free = [c for c in _LETTERS if c not in used]
-            own = free[0] if free else next(c for c in again if c not in near)
-            used.add(own) if free else None
-            names.setdefault(chain, own)
-        out.append(own)
+            label = free[0] if free else next(c for c in repeated if c not in neighbours)
+            used.add(label) if free else None
+            names.setdefault(chain, label)
+        out.append(label)
     return out
 
 
-def _icodes(topology: Topology, first: Int64) -> list[str]:
-    """Insertion codes of the residues: the own ones, unless a library would join the residue with the one before."""
+def _insertion_codes(topology: Topology, first: Int64) -> list[str]:
+    """Return an insertion code for each residue, given the first atom of each.
+
+    It is the insertion code of the residue, unless a library would join the residue with the one before.
+    """
     columns = (topology.icodes, topology.resids, topology.resnames, topology.segids, topology.chains)
     rows = list(zip(*(c[first].tolist() for c in columns), strict=True))
     out: list[str] = []
@@ -161,15 +172,16 @@ def _icodes(topology: Topology, first: Int64) -> list[str]:
 
 
 def _warn_of_columns(topology: Topology) -> None:
-    first = _firsts(topology.residues)
+    """Warn of residue numbers, residue names and numbers of atoms that do not fit the columns of the format."""
+    first = first_atoms(topology.residues)
     numbers, names = topology.resids[first], topology.resnames[first]
     wide = int(((numbers > _LARGEST) | (numbers < _SMALLEST)).sum())
-    said = [f"{wide} residue numbers have more than four digits and are cut to the last four"] if wide else []
+    changes = [f"{wide} residue numbers have more than four digits and are cut to the last four"] if wide else []
     if not wide and (np.diff(numbers) < -_FALL).any():
-        said.append(f"a residue number falls by more than {_FALL}, and MDAnalysis adds 10000 to those that follow")
+        changes.append(f"a residue number falls by more than {_FALL}, and MDAnalysis adds 10000 to those that follow")
     long = int((np.char.str_len(names) > _RESIDUE).sum())
-    said += [f"{long} residue names have more than four letters and are cut to four"] if long else []
+    changes += [f"{long} residue names have more than four letters and are cut to four"] if long else []
     if topology.n_atoms > _MOST_SERIALS:
-        said.append(f"{topology.n_atoms} atoms are more than {_MOST_SERIALS}, so bonds are not written")
-    if said:
-        warnings.warn(f"the PDB file differs from the topology: {'; '.join(said)}", TrajvaeWarning, stacklevel=3)
+        changes.append(f"{topology.n_atoms} atoms are more than {_MOST_SERIALS}, so bonds are not written")
+    if changes:
+        warnings.warn(f"the PDB file differs from the topology: {'; '.join(changes)}", TrajvaeWarning, stacklevel=3)

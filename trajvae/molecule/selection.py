@@ -1,35 +1,38 @@
-"""Which atoms are taken: a selection in MDAnalysis' language, the default one, or an AtomGroup as it is."""
+"""Select atoms: by MDAnalysis' selection language, by the default selection, or as an AtomGroup names them."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 
 from trajvae.errors import SelectionError, TrajvaeWarning
-from trajvae.molecule.elements import attribute, elements_of
-from trajvae.molecule.residues import Look, chain_residues
-from trajvae.typing import Int64
+from trajvae.molecule.elements import atom_attribute, elements_of
+from trajvae.molecule.residues import ReadAtoms, chain_residues
+from trajvae.typing import AtomGroup, Int64, ResidueGroup
 
 MAX_ATOMS = 10_000
-_INCOMPLETE = (LookupError, TypeError, AttributeError)  # of MDAnalysis, whose text says nothing to a user
-_NAMED = 6  # residues that a warning names
+_INCOMPLETE = (
+    LookupError,
+    TypeError,
+    AttributeError,
+)  # MDAnalysis raises these where a word is missing, without saying so
+_NAMED = 6  # most residues that a warning names
 _SOLVENT = (
     "resname HOH SOL WAT H2O DOD TIP TIP2 TIP3 TIP3P TIP4 TIP4P TIP5 TIP5P TP3 TP4 TP5 T3P T4P T3H T4H T4E T5P SPC "
     "SPCE OPC OPC3 SWM4 W WF PW NA CL K LI CS RB MG CA ZN NA+ CL- K+ SOD CLA POT CES LIT RUB CAL ZN2 MG2 ION IB+ IB-"
 )
 
 
-def has_names(atoms: Any) -> bool:
-    """Return whether the atoms of an AtomGroup carry names, that is, whether a real topology stands behind them."""
-    return any(map(str, attribute(atoms, "names", "").tolist()))
+def has_names(atoms: AtomGroup) -> bool:
+    """Return whether any atom of an AtomGroup has a name, that is, whether a topology was given."""
+    return any(map(str, atom_attribute(atoms, "names", "").tolist()))
 
 
 def select_atoms(
-    atoms: Any, select: str | None, bonds: Int64 | None = None, look: Look | None = None
-) -> tuple[Any, str]:
-    """Apply a selection, or the default one, and say which it was.
+    atoms: AtomGroup, select: str | None, bonds: Int64 | None = None, read_atoms: ReadAtoms | None = None
+) -> tuple[AtomGroup, str]:
+    """Apply a selection, or the default selection, and describe it in words.
 
     Parameters
     ----------
@@ -40,45 +43,50 @@ def select_atoms(
         nothing has a name.
     bonds : ndarray of int64, shape (B, 2), optional
         Known bonds, by indices in the universe.
-    look : callable, optional
-        Indices in the universe to positions (n, 3) in Å of the first frame and its box (6,) or None. It is called only
-        where residues are neither polymer nor solvent.
+    read_atoms : callable, optional
+        Takes indices in the universe; returns the positions (n, 3) in Å of these atoms in the first frame, and its box
+        (6,) or None. It is called only where some residues are neither polymer nor solvent.
 
     Returns
     -------
     selected : AtomGroup
-    said : str
+    description : str
         The selection in words.
 
     Raises
     ------
     SelectionError
-        Not understood, empty, by name without a topology, or of more than 10^4 atoms by default.
+        The selection is not understood, selects no atoms or more than 10^4, or uses names without a topology.
     """
-    chosen, said = _default(atoms, bonds, look) if select is None else (_explicit(atoms, select), select)
-    if len(chosen) == 0:
-        raise SelectionError(f"the selection '{said}' matches none of the {len(atoms)} atoms")
-    if len(chosen) > MAX_ATOMS:
-        raise SelectionError(f"'{said}' selects {len(chosen)} atoms, more than {MAX_ATOMS}: narrow it with --select")
-    return chosen, said
+    if select is None:
+        selected, description = _select_by_default(atoms, bonds, read_atoms)
+    else:
+        selected, description = _select_by_text(atoms, select), select
+    if len(selected) == 0:
+        raise SelectionError(f"the selection '{description}' matches none of the {len(atoms)} atoms")
+    if len(selected) > MAX_ATOMS:
+        raise SelectionError(
+            f"'{description}' selects {len(selected)} atoms, more than {MAX_ATOMS}: narrow it with --select"
+        )
+    return selected, description
 
 
-def atom_groups(source: Any) -> list[Any] | None:
-    """Return the AtomGroups that a source consists of, of which a Universe is none, or None."""
+def atom_groups(source: object) -> list[AtomGroup] | None:
+    """Return the AtomGroups that a source consists of; None where it is or has anything else, such as a Universe."""
     items = list(source) if isinstance(source, list | tuple) else [source]
     groups = [s for s in items if hasattr(s, "atoms") and hasattr(s, "universe") and s is not s.universe]
     return groups if groups and len(groups) == len(items) else None
 
 
-def selection_of(source: Any, select: str | None) -> str | None:
-    """Return the selection that stands for a source: an AtomGroup is meant whole, in topology order.
+def selection_of(source: object, select: str | None) -> str | None:
+    """Return the selection that a source stands for: all atoms of an AtomGroup, in the order of the topology.
 
     Parameters
     ----------
-    source
-        See `open_source`; the first of several AtomGroups counts.
+    source : object
+        See `open_source`; of several AtomGroups the first counts.
     select : str, optional
-        A selection that was given is kept.
+        A selection that the user gave, which is returned as it is.
 
     Raises
     ------
@@ -99,12 +107,15 @@ def selection_of(source: Any, select: str | None) -> str | None:
     return "index " + " ".join(f"{a}:{b}" if a < b else f"{a}" for a, b in spans)
 
 
-def _explicit(atoms: Any, select: str) -> Any:
+def _select_by_text(atoms: AtomGroup, select: str) -> AtomGroup:
+    """Apply a selection in MDAnalysis' language."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of MDAnalysis, about how it reads the words
+            warnings.simplefilter("ignore")  # MDAnalysis warns of how it understands some words
             return atoms.select_atoms(select)
-    except Exception as error:  # MDAnalysis' parser raises whatever its parts do, and a selection is a user's text
+    # the exceptions cannot be named: MDAnalysis' parser passes on what numpy, re and its own parts raise for a user's
+    # text
+    except Exception as error:
         if not has_names(atoms):
             raise SelectionError(
                 f"without a topology only index selections such as 'index 0:99' work, got '{select}': "
@@ -116,22 +127,24 @@ def _explicit(atoms: Any, select: str) -> Any:
         raise SelectionError(f"selection '{select}' is not understood: {reason}") from error
 
 
-def _default(atoms: Any, bonds: Int64 | None, look: Look | None) -> tuple[Any, str]:
-    # residues of XYZ and other bare formats have no names, and match no residue selection
-    if not has_names(atoms) or not (attribute(atoms, "resnames", "").astype(str) != "").any():
+def _select_by_default(atoms: AtomGroup, bonds: Int64 | None, read_atoms: ReadAtoms | None) -> tuple[AtomGroup, str]:
+    """Return the atoms of the default selection, and the selection in words; see `select_atoms`."""
+    # residues of XYZ and similar formats have no names, so no selection by residue names matches them
+    if not has_names(atoms) or not (atom_attribute(atoms, "resnames", "").astype(str) != "").any():
         return atoms, "all atoms"
     polymer = atoms.select_atoms("protein or nucleic")
     other = atoms.select_atoms(f"not ({_SOLVENT})")
     if not len(polymer):
         return other, "all but solvent and ions"
-    found = chain_residues(atoms, polymer, other - polymer, bonds, look)
-    if len(found.left_out):
-        _warn_of(atoms.universe.residues[found.left_out])
-    chosen = atoms[np.isin(atoms.resindices, np.union1d(polymer.residues.resindices, found.added))]
-    return chosen[elements_of(chosen)[0] != "H"], "heavy atoms of protein and nucleic acid"
+    residues = chain_residues(polymer, other - polymer, bonds, read_atoms)
+    if len(residues.left_out):
+        _warn_of_left_out(atoms.universe.residues[residues.left_out])
+    selected = atoms[np.isin(atoms.resindices, np.union1d(polymer.residues.resindices, residues.added))]
+    return selected[elements_of(selected)[0] != "H"], "heavy atoms of protein and nucleic acid"
 
 
-def _warn_of(residues: Any) -> None:
+def _warn_of_left_out(residues: ResidueGroup) -> None:
+    """Warn of residues that are bonded to a selected chain but are not selected."""
     names = [f"{r.resname}{r.resid}" for r in residues[:_NAMED]]
     more = f" and {len(residues) - _NAMED} more" if len(residues) > _NAMED else ""
     warnings.warn(

@@ -1,17 +1,15 @@
-"""The plain topology and positions as molecules of MDAnalysis and of mdtraj."""
+"""Convert a `Topology` with positions to objects of MDAnalysis and of mdtraj."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from trajvae.topology import Topology
-from trajvae.typing import Floats, Int64
+from trajvae.typing import Floats, Int64, MdtrajTrajectory, Universe
 
 
-def to_universe(topology: Topology, positions: Floats) -> Any:
-    """Return an in-memory MDAnalysis Universe.
+def to_universe(topology: Topology, positions: Floats) -> Universe:
+    """Return an MDAnalysis Universe that holds its frames in memory.
 
     Parameters
     ----------
@@ -21,7 +19,7 @@ def to_universe(topology: Topology, positions: Floats) -> Any:
     """
     import MDAnalysis as mda
 
-    first, segment_first = _firsts(topology.residues), _firsts(topology.segments)
+    first, segment_first = first_atoms(topology.residues), first_atoms(topology.segments)
     universe = mda.Universe.empty(
         topology.n_atoms,
         n_residues=len(first),
@@ -47,42 +45,49 @@ def to_universe(topology: Topology, positions: Floats) -> Any:
         universe.add_TopologyAttr(name, list(values))
     if len(topology.bonds):
         universe.add_TopologyAttr("bonds", [tuple(b) for b in topology.bonds.tolist()])
-    universe.load_new(spatial(positions).astype(np.float32), order="fac")
+    universe.load_new(to_three_dimensions(positions).astype(np.float32), order="fac")
     return universe
 
 
-def _firsts(index: Int64) -> Int64:
-    """The first atom of every residue, segment or chain."""
+def first_atoms(index: Int64) -> Int64:
+    """Return the first atom of every residue, segment or chain, given the number of that of each atom, (N,)."""
     return np.asarray(np.unique(index, return_index=True)[1], dtype=np.int64)
 
 
-def spatial(positions: Floats) -> Floats:
-    """Return positions with three coordinates, z = 0 where there were two."""
+def to_three_dimensions(positions: Floats) -> Floats:
+    """Return positions (..., 3), with z = 0 added where there are only two coordinates."""
     if positions.shape[-1] == 3:
         return positions
     return np.concatenate([positions, np.zeros_like(positions[..., :1])], axis=-1)
 
 
-def to_mdtraj(topology: Topology, positions: Floats) -> Any:
-    """Return an `mdtraj.Trajectory` (nm); `positions` as in `to_universe`."""
+def to_mdtraj(topology: Topology, positions: Floats) -> MdtrajTrajectory:
+    """Return an `mdtraj.Trajectory`, whose unit is nm.
+
+    Parameters
+    ----------
+    topology : Topology
+    positions : ndarray, shape (T, N, D)
+        In Å; z = 0 is added where D = 2.
+    """
     import mdtraj
     from mdtraj.core.element import Element, virtual
 
     top = mdtraj.Topology()
     chain = residue = None
-    last = (-1, -1)
+    before = (-1, -1)  # chain and residue of the atom before
     atoms = []
     for i in range(topology.n_atoms):
-        place = (int(topology.chain_indices[i]), int(topology.residues[i]))
-        if place[0] != last[0]:
+        current = (int(topology.chain_indices[i]), int(topology.residues[i]))
+        if current[0] != before[0]:
             chain = top.add_chain(str(topology.chains[i]) or None)
-        if place != last:
+        if current != before:
             name, number = str(topology.resnames[i]) or "UNK", int(topology.resids[i])
             residue = top.add_residue(name, chain, resSeq=number, segment_id=str(topology.segids[i]))
-        last = place
+        before = current
         symbol = str(topology.elements[i])
         element = Element.getBySymbol(symbol) if symbol else virtual
         atoms.append(top.add_atom(str(topology.names[i]) or "X", element, residue))
     for a, b in topology.bonds.tolist():
         top.add_bond(atoms[a], atoms[b])
-    return mdtraj.Trajectory(spatial(positions).astype(np.float32) / 10.0, top)
+    return mdtraj.Trajectory(to_three_dimensions(positions).astype(np.float32) / 10.0, top)

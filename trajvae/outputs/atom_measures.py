@@ -14,7 +14,7 @@ from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.molecule.observables import angle, dihedral, distance
 from trajvae.molecule.selection import select_atoms
 from trajvae.readers.data_set import Frames
-from trajvae.readers.frames import FrameFile
+from trajvae.readers.frame_file import FrameFile
 from trajvae.readers.opening import open_any
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source
@@ -103,7 +103,7 @@ def _groups(text: str, words: list[str], source: list[str], reading: Reading) ->
     for word in words:
         if word.isdecimal():
             plan = open_source(source, reading).plans[0]
-            wanted.append(_numbered(text, word, plan.atoms[plan.chosen]))
+            wanted.append(_numbered(text, word, plan.atoms[plan.selected]))
         else:
             wanted.append(np.asarray(select_atoms(atoms, word)[0].indices, dtype=np.int64))
     every = np.unique(np.concatenate(wanted))

@@ -150,8 +150,8 @@ def _pieces(
             losses = {name: getattr(reconstruction, name) for name in _FIGURES}
         else:
             posterior, aligned = pipeline.encode(chunk.positions)
-        jump = np.where(chunk.follows, frame_jump(aligned), np.nan)
-        if last is not None and chunk.follows[0]:
+        jump = np.where(chunk.has_predecessor, frame_jump(aligned), np.nan)
+        if last is not None and chunk.has_predecessor[0]:
             jump[:1] = frame_jump(np.concatenate([last, aligned[:1]]))[1:]
         last, done = aligned[-1:], done + len(aligned)
         yield _Piece(chunk, posterior, losses, aligned, jump)

@@ -19,7 +19,7 @@ from trajvae.errors import ReadError
 from trajvae.figures import MarginalFigures, NoveltyFigures
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
-from trajvae.molecule.divergence import bin_edges, histogram, histogram_divergence
+from trajvae.molecule.histogram_divergence import bin_edges, histogram, histogram_divergence
 from trajvae.molecule.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.drawing.novelty import novelty
 from trajvae.outputs.drawing.samplers import draw_positions, resolve_sampler

@@ -1,1 +1,1 @@
-"""Periodic boundaries: molecules that are broken over a boundary are made whole, and complexes are kept together."""
+"""Undo periodic boundaries: make molecules whole that a boundary cuts, and keep complexes of molecules together."""

@@ -1,4 +1,4 @@
-"""Periodic cells: their vectors, whether they can exist, and the nearest image of a vector in any of them."""
+"""Describe periodic cells: check them, compute their vectors, and find the nearest periodic image of a vector."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import numpy as np
 
 from trajvae.typing import Bool, Float64, Floats, Int64
 
-FLAT = 0.05  # smallest volume of a cell in units of abc; a rhombohedral cell of 22 degrees has 0.12
+FLAT = (
+    0.05  # smallest volume of a cell, divided by the product of its edges; a rhombohedral cell of 22 degrees has 0.12
+)
+# pairs of the four vectors of a superbase, and for each pair the two other vectors
 _PAIRS = np.array([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
 _OTHERS = np.array([(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)])
 _SUPERBASE = np.vstack([np.eye(3), -np.ones(3)])
-# sums of an obtuse superbase's vectors whose bisecting planes bound the Voronoi cell, up to their sign
+# sums of vectors of an obtuse superbase that are normal to the faces of the Voronoi cell, one of each two of opposite
+# sign
 _FACES = np.array([(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (1, 1, 0, 0), (1, 0, 1, 0), (0, 1, 1, 0)])
-_STEPS = 100  # most passes of the iterations below; cells that are not all but flat need fewer than ten
-_TIE = 1e-9  # of a lattice vector's square: images as near as that are equally near, and none is moved
+_STEPS = 100  # most passes of the iterations below; cells that are not nearly flat need fewer than ten
+_TIE = 1e-9  # images whose distances differ by less than this, relative to a lattice vector, count as equally near
 
 
 def relative_volume(boxes: Float64) -> Float64:
-    """Return the volume of cells in units of abc, 0 where three such angles cannot meet.
+    """Return the volume of cells divided by the product of their edges, 0 where no cell has such angles.
 
     Parameters
     ----------
@@ -36,10 +40,10 @@ def relative_volume(boxes: Float64) -> Float64:
 
 
 def possible_cells(boxes: Float64) -> Bool:
-    """Return which boxes (T, 6) are cells: positive, finite, with angles that can meet, and not all but flat."""
+    """Return which boxes (T, 6) are possible cells: positive and finite, with possible angles, and not nearly flat."""
     positive = np.isfinite(boxes) & (boxes > 0.0)
-    sane = np.asarray(positive.all(axis=1) & (boxes[:, 3:] < 180.0).all(axis=1))
-    return np.asarray(sane & (relative_volume(np.where(sane[:, None], boxes, 90.0)) > FLAT))
+    in_range = np.asarray(positive.all(axis=1) & (boxes[:, 3:] < 180.0).all(axis=1))
+    return np.asarray(in_range & (relative_volume(np.where(in_range[:, None], boxes, 90.0)) > FLAT))
 
 
 def box_vectors(boxes: Float64) -> Float64:
@@ -69,7 +73,7 @@ def box_vectors(boxes: Float64) -> Float64:
 
 
 def obtuse_superbase(vectors: Float64) -> Float64:
-    """Return integer combinations of cell vectors, none of which point the same way, by Selling's reduction.
+    """Return integer combinations of cell vectors at obtuse or right angles to each other, by Selling's reduction.
 
     Parameters
     ----------
@@ -79,33 +83,33 @@ def obtuse_superbase(vectors: Float64) -> Float64:
     Returns
     -------
     ndarray, shape (T, 4, 3)
-        Coefficients, integers as floating-point numbers: their products with `vectors` are four vectors that add up
-        to zero, any three of which span the lattice, the longest last; no two have a positive scalar product.
+        Coefficients, integers as floating-point numbers. Their products with `vectors` are four vectors that add up to
+        zero, the longest last; any three of them span the lattice, and no two have a positive scalar product.
 
     Notes
     -----
     J. H. Conway and N. J. A. Sloane, Proc. R. Soc. Lond. A 436, 55 (1992).
     """
-    whole = np.tile(_SUPERBASE, (len(vectors), 1, 1))
+    coefficients = np.tile(_SUPERBASE, (len(vectors), 1, 1))
     scale = (vectors**2).sum(axis=(1, 2))
     for _ in range(_STEPS):
-        base = whole @ vectors
+        base = coefficients @ vectors
         products = (base[:, _PAIRS[:, 0]] * base[:, _PAIRS[:, 1]]).sum(axis=2)
         worst = products.argmax(axis=1)
         todo = np.flatnonzero(products[np.arange(len(base)), worst] > 1e-9 * scale)
         if not len(todo):
             break
-        turned = _PAIRS[worst[todo], 0]
-        first = whole[todo, turned]
-        whole[todo[:, None], _OTHERS[worst[todo]]] += first[:, None]
-        whole[todo, turned] = -first
-    order = np.argsort(((whole @ vectors) ** 2).sum(axis=2), axis=1, kind="stable")
-    return np.asarray(np.take_along_axis(whole, order[:, :, None], axis=1))
+        reversed_one = _PAIRS[worst[todo], 0]
+        first = coefficients[todo, reversed_one]
+        coefficients[todo[:, None], _OTHERS[worst[todo]]] += first[:, None]
+        coefficients[todo, reversed_one] = -first
+    order = np.argsort(((coefficients @ vectors) ** 2).sum(axis=2), axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(coefficients, order[:, :, None], axis=1))
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The periodic cells of some frames, prepared to find nearest images.
+    """Hold the periodic cells of some frames, prepared to find nearest images.
 
     Attributes
     ----------
@@ -114,12 +118,13 @@ class Cells:
     vectors : ndarray, shape (T, 3, 3)
         Cell vectors as rows in Å; a unit matrix in frames without a cell.
     orthorhombic : bool
-        All vectors are parallel to the axes.
+        Whether all cell vectors are parallel to the axes.
     coefficients : ndarray, shape (T, 7, 3)
-        Integers that combine `vectors` to the lattice vectors that bound the Voronoi cell; the first three are a
-        reduced basis.
+        Integers whose products with `vectors` are the lattice vectors normal to the faces of the Voronoi cell; the
+        first three are a reduced basis.
     radius : ndarray, shape (T,)
-        Half the shortest lattice vector in Å: a shorter vector has no nearer image. Infinite without a cell.
+        Half the shortest lattice vector in Å: a vector shorter than that is its own nearest image. Infinite without a
+        cell.
     """
 
     present: Bool
@@ -129,43 +134,54 @@ class Cells:
     radius: Float64
 
     @classmethod
-    def of(cls, boxes: Float64 | None, n_frames: int) -> Cells:
-        """Prepare cells.
+    def from_boxes(cls, boxes: Float64 | None, n_frames: int) -> Cells:
+        """Prepare cells from boxes as files give them.
 
         Parameters
         ----------
         boxes : ndarray, shape (T, 6), or None
             Lengths in Å and angles in degrees; a frame whose box is impossible, or zero, has no cell.
         n_frames : int
-            T, where `boxes` is None.
+            Number of frames T, used where `boxes` is None.
         """
         boxes = np.zeros((n_frames, 6)) if boxes is None else np.asarray(boxes, dtype=np.float64)
         present = possible_cells(boxes)
         vectors = np.where(present[:, None, None], box_vectors(np.where(present[:, None], boxes, 90.0)), np.eye(3))
-        straight = bool((boxes[present, 3:] == 90.0).all())
-        faces = _FACES @ (np.tile(_SUPERBASE, (len(boxes), 1, 1)) if straight else obtuse_superbase(vectors))
+        orthorhombic = bool((boxes[present, 3:] == 90.0).all())
+        faces = _FACES @ (np.tile(_SUPERBASE, (len(boxes), 1, 1)) if orthorhombic else obtuse_superbase(vectors))
         shortest = np.sqrt(((faces @ vectors) ** 2).sum(axis=2).min(axis=1))
-        return cls(present, vectors, straight, faces, np.where(present, 0.5 * shortest, np.inf))
+        return cls(present, vectors, orthorhombic, faces, np.where(present, 0.5 * shortest, np.inf))
 
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.vectors)
 
-    def far(self, x: Floats) -> tuple[Int64, Int64]:
-        """Return frame and place of the vectors (T, P, 3) that may have a nearer image than themselves.
+    def may_be_shortened(self, x: Floats) -> tuple[Int64, Int64]:
+        """Return the vectors, of those given for each frame, that may have a shorter image.
 
-        The bound is that of a cube inside the sphere of `radius`, which costs no multiplication; `x` is overwritten.
+        Vectors with all components below `radius` / sqrt(3) are shorter than `radius`; this test needs no
+        multiplication.
+
+        Parameters
+        ----------
+        x : ndarray, shape (T, P, 3)
+            Overwritten.
+
+        Returns
+        -------
+        frame, column : ndarray of int64, shape (K,)
+            Places of such vectors in the first and second axis.
         """
         bound = (self.radius / np.sqrt(3.0)).astype(x.dtype)
         np.abs(x, out=x)
         row = np.flatnonzero(x.reshape(len(x), -1) > bound[:, None]) // 3
         first = np.ones(len(row), dtype=np.bool_)
         first[1:] = row[1:] != row[:-1]
-        frame, place = np.divmod(row[first], max(x.shape[1], 1))
-        return frame, place
+        frame, column = np.divmod(row[first], max(x.shape[1], 1))
+        return frame, column
 
     def nearest(self, x: Float64, frame: Int64) -> Float64:
-        """Return the whole numbers of cell vectors that bring vectors to their shortest image.
+        """Return the images of vectors that are shortest: whole numbers of cell vectors to add to each.
 
         Parameters
         ----------
@@ -180,29 +196,31 @@ class Cells:
             Integers k as floating-point numbers: `x + shift(k, frame)` is the shortest image, and k is 0 where no
             image is shorter than `x` itself, or where the frame has no cell.
         """
-        shift = np.zeros_like(x)
-        near = np.flatnonzero((x**2).sum(axis=1) > self.radius[frame] ** 2)
-        if not len(near):
-            return shift
+        images = np.zeros_like(x)
+        long = np.flatnonzero((x**2).sum(axis=1) > self.radius[frame] ** 2)
+        if not len(long):
+            return images
         if self.orthorhombic:
             lengths = np.diagonal(self.vectors, axis1=1, axis2=2)
-            shift[near] = -np.rint(x[near] / lengths[frame[near]])
+            images[long] = -np.rint(x[long] / lengths[frame[long]])
         else:
-            shift[near] = self._descend(x[near], frame[near])
-        return shift
+            images[long] = self._nearest_in_oblique_cell(x[long], frame[long])
+        return images
 
     def shift(self, images: Float64, frame: Int64) -> Float64:
-        """Return whole numbers of cell vectors (P, 3) as vectors in Å, shape (P, 3)."""
+        """Return images (P, 3), whole numbers of cell vectors, as vectors in Å, shape (P, 3)."""
         if self.orthorhombic:
             return np.asarray(images * np.diagonal(self.vectors, axis1=1, axis2=2)[frame])
         if len(self) == 1:
             return np.asarray(images @ self.vectors[0])
         return np.asarray((images[:, None, :] @ self.vectors[frame])[:, 0])
 
-    def _descend(self, x: Float64, frame: Int64) -> Float64:
-        """Round in the reduced basis, then go down over the faces of the Voronoi cell until none is crossed.
+    def _nearest_in_oblique_cell(self, x: Float64, frame: Int64) -> Float64:
+        """Return the nearest images (P, 3) of vectors (P, 3) in cells of any shape.
 
-        A point within all faces is in the Voronoi cell, so that the result is the nearest image whatever the start.
+        Coordinates in the reduced basis are rounded first. Then each vector is moved across the face of the Voronoi
+        cell beyond which it lies farthest, until it is within all faces. A vector within all faces is in the Voronoi
+        cell, so the result is the nearest image whatever the start.
         """
         basis = self.coefficients[:, :3] @ self.vectors
         inverse = np.linalg.inv(basis)
@@ -213,8 +231,8 @@ class Cells:
         left = np.arange(len(x))
         for _ in range(_STEPS):
             at = frame[left]
-            rest = x[left] + self.shift(images[left], at)
-            along = (faces[at] @ rest[:, :, None])[:, :, 0] / squares[at]
+            current = x[left] + self.shift(images[left], at)
+            along = (faces[at] @ current[:, :, None])[:, :, 0] / squares[at]
             worst = np.abs(along).argmax(axis=1)
             furthest = along[np.arange(len(left)), worst]
             steps = np.sign(furthest) * np.ceil(np.abs(furthest) - 0.5 - _TIE)

@@ -1,4 +1,4 @@
-"""From files and objects to chunks of frames: opening, selecting, making whole, aligning."""
+"""Read frames from files and objects in chunks: open them, select atoms, and make molecules whole."""
 
 from trajvae.alignment.align import Alignment, frame_jump, pairwise_rmsd, principal, superpose
 from trajvae.molecule.from_mdanalysis import to_mdtraj, to_universe, write_pdb

@@ -1,19 +1,19 @@
-"""A data set: the frames and atoms of one or several files that were chosen, read in chunks."""
+"""Read the selected frames and atoms of one or several files in chunks, checked and with whole molecules."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 
 from trajvae.display import Brief
 from trajvae.errors import ReadError
 from trajvae.molecule.long_bonds import BondCheck
-from trajvae.periodic.unwrapper import ImageHistory, Unwrapper
-from trajvae.readers.consecutive import Succession
-from trajvae.readers.frames import FrameBlock, FrameFile
+from trajvae.periodic.image_history import ImageHistory
+from trajvae.periodic.unwrapper import Unwrapper
+from trajvae.readers.consecutive_frames import ConsecutiveFrames
+from trajvae.readers.frame_file import FrameBlock, FrameFile
 from trajvae.readers.plausibility import FARTHEST, check_spread, usable_boxes
 from trajvae.runtime.progress import count_rows
 from trajvae.topology import Topology
@@ -24,32 +24,31 @@ _CHUNK_NUMBERS = 2**21  # coordinates in a chunk: 16 MB in float64
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Chunk(Brief):
-    """Some frames of a data set.
+    """Hold some frames of a data set.
 
     Attributes
     ----------
     positions : ndarray, shape (t, N, D)
-        Å.
+        In Å.
     file, frame : ndarray of int64, shape (t,)
         Number of the file, and of the frame in it.
     time : ndarray, shape (t,)
-        ps, as the file gives it.
-    follows : ndarray of bool, shape (t,)
-        Whether a frame follows the one before it in time, in the same run.
+        In ps, as the file gives it.
+    has_predecessor : ndarray of bool, shape (t,)
+        Whether a frame comes directly after the one before it in time, in the same run.
     """
 
     positions: Floats
     file: Int64
     frame: Int64
     time: Float64
-    follows: Bool
+    has_predecessor: Bool
 
     @classmethod
     def of_run(cls, positions: Floats) -> Chunk:
-        """Make a chunk of the frames of one run, 1 ps apart."""
-        n = len(positions)
-        count = np.arange(n)
-        return cls(positions, np.zeros(n, dtype=np.int64), count, count.astype(np.float64), count > 0)
+        """Return a chunk with the frames (t, N, D) of one run, 1 ps apart."""
+        frame = np.arange(len(positions))
+        return cls(positions, np.zeros(len(frame), dtype=np.int64), frame, frame.astype(np.float64), frame > 0)
 
     def __getitem__(self, rows: slice | Int64) -> Chunk:
         """Return some of the frames."""
@@ -57,7 +56,7 @@ class Chunk(Brief):
 
 
 def join_chunks(parts: list[Chunk]) -> Chunk:
-    """Return all frames of some chunks, of which there is one at least, as one."""
+    """Return one chunk with the frames of one or several chunks."""
     if len(parts) == 1:
         return parts[0]
     return Chunk(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Chunk)))
@@ -65,40 +64,43 @@ def join_chunks(parts: list[Chunk]) -> Chunk:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AtomPlan(Brief):
-    """Which atoms are read of the files of one topology, and how their molecules are made whole.
+    """Describe which atoms of the files of one topology are read, and how their molecules are made whole.
 
     Attributes
     ----------
     atoms : ndarray of int64, shape (n,)
         Atoms that are read: the selected ones and, with periodic boxes, all others of their molecules.
-    chosen : ndarray of int64, shape (N,)
+    selected : ndarray of int64, shape (N,)
         Places of the selected atoms among `atoms`.
     unwrapper : Unwrapper, optional
+        Makes molecules whole; None where no frame has a periodic box.
     bonds : BondCheck, optional
+        Limits of bond lengths; None where there are no bonds.
     """
 
     atoms: Int64
-    chosen: Int64
+    selected: Int64
     unwrapper: Unwrapper | None
     bonds: BondCheck | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Frames(Brief):
-    """The frames and atoms that were chosen, to be read in chunks any number of times.
+    """Describe a selection of frames and atoms, which are read from files in chunks, any number of times.
 
     Attributes
     ----------
     files : list of FrameFile
     ranges : list of range
-        Frames of each file.
+        Selected frames of each file.
     plans : list of AtomPlan
-        One for each file; files of one topology share theirs.
+        One plan for each file; files of one topology share a plan.
     topology : Topology
-        Of the selected atoms; of the first file where there are several topologies.
+        Topology of the selected atoms; of the first file where there are several topologies.
     selection : str
+        The selection of atoms in words.
     axes : tuple of int
-        Coordinates that are kept: two of them where the third is constant.
+        Coordinates that are kept: two where the third is constant.
     """
 
     files: list[FrameFile]
@@ -110,7 +112,7 @@ class Frames(Brief):
 
     @property
     def n_frames(self) -> int:
-        """Number of frames."""
+        """Number of selected frames."""
         return sum(map(len, self.ranges))
 
     @property
@@ -124,17 +126,25 @@ class Frames(Brief):
         return [f.name for f in self.files]
 
     def origins(self) -> tuple[Int64, Int64]:
-        """Number of the file, and of the frame in it, of every frame, each (T,)."""
+        """Return the number of the file, and of the frame in it, of every selected frame, each (T,)."""
         file = np.repeat(np.arange(len(self.ranges), dtype=np.int64), [len(r) for r in self.ranges])
         return file, np.concatenate([np.asarray(r, dtype=np.int64) for r in self.ranges])
 
     def every(self, step: int) -> Frames:
-        """Every step-th of the frames, counted over all files."""
+        """Return the data set with every step-th frame only, counted over all files."""
         before = np.cumsum([0, *map(len, self.ranges)]).tolist()
         return replace(self, ranges=[r[-n % step :: step] for r, n in zip(self.ranges, before[:-1], strict=True)])
 
     def times(self, file: Int64, frame: Int64) -> Float64:
-        """Time of some frames in ps, as the files give it, (T,); `Chunk.time` costs less where frames are read."""
+        """Return the times of some frames in ps, as the files give them, (T,).
+
+        Where frames are read anyway, `Chunk.time` holds them.
+
+        Parameters
+        ----------
+        file, frame : ndarray of int64, shape (T,)
+            Number of the file, and of the frame in it.
+        """
         out = np.empty(len(file))
         for number in np.unique(file):
             rows = file == number
@@ -142,7 +152,7 @@ class Frames(Brief):
         return out
 
     def chunks(self, size: int | None = None) -> Iterator[Chunk]:
-        """Read everything, some frames at a time.
+        """Yield all selected frames, some at a time.
 
         Parameters
         ----------
@@ -152,24 +162,24 @@ class Frames(Brief):
         Raises
         ------
         ReadError
-            A frame cannot be read, is not finite, has an impossible bond, or all atoms in one point.
+            A frame cannot be read, is not finite, has an impossibly long bond, or has all atoms at one point.
         """
-        ahead = ReadingPass(self)
+        reading_pass = ReadingPass(self)
         for number, (file, frames, plan) in enumerate(zip(self.files, self.ranges, self.plans, strict=True)):
             most = size or min(max(_CHUNK_NUMBERS // (3 * len(plan.atoms)), 1), 2000)
-            left = np.asarray(frames, dtype=np.int64)
+            unread = np.asarray(frames, dtype=np.int64)
             for block in file.blocks(frames, plan.atoms, most):
-                index, left = np.split(left, [len(block.positions)])
-                yield ahead.chunk(block, index, number)
+                in_block, unread = np.split(unread, [len(block.positions)])
+                yield reading_pass.chunk(block, in_block, number)
 
     def read(self) -> Chunk:
-        """Read all frames at once."""
-        pieces = count_rows(self.chunks(), lambda c: c.file, "reading", "frame", self.n_frames)
-        return join_chunks(list(pieces))
+        """Return all selected frames in one chunk."""
+        chunks = count_rows(self.chunks(), lambda c: c.file, "reading", "frame", self.n_frames)
+        return join_chunks(list(chunks))
 
 
 class ReadingPass:
-    """One pass through a data set in order: what the frames before a chunk say of it.
+    """Prepare the chunks of one pass through a data set, in order, with what is needed of the frames before.
 
     Parameters
     ----------
@@ -178,17 +188,18 @@ class ReadingPass:
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
-        self._succession = Succession(frames.names)
+        self._consecutive = ConsecutiveFrames(frames.names)
         self._images: dict[int, ImageHistory] = {}
 
     def chunk(self, block: FrameBlock, frame: Int64, file: int) -> Chunk:
-        """Check frames as they were read, make their molecules whole, and cut them to the chosen atoms and axes.
+        """Check frames as read, make their molecules whole, and return the selected atoms and axes of them.
 
         Parameters
         ----------
         block : FrameBlock
-            Of the atoms of the file's plan.
+            Frames with the atoms of the file's plan.
         frame : ndarray of int64, shape (t,)
+            Numbers of the frames in the file.
         file : int
             Number of the file.
 
@@ -207,42 +218,42 @@ class ReadingPass:
         if plan.bonds is not None:
             plan.bonds.check(xyz, frame, source.name)
         axes = list(self._frames.axes)
-        xyz = xyz if len(plan.chosen) == len(plan.atoms) else xyz[:, plan.chosen]
+        xyz = xyz if len(plan.selected) == len(plan.atoms) else xyz[:, plan.selected]
         xyz = xyz if xyz.shape[2] <= len(axes) else xyz[:, :, axes]
         check_spread(xyz, frame, source.name)
-        follows = self._succession.follows(file, frame, block.times)
-        return Chunk(xyz, np.full(len(xyz), file, dtype=np.int64), frame, block.times, follows)
+        has_predecessor = self._consecutive.has_predecessor(file, frame, block.times)
+        return Chunk(xyz, np.full(len(xyz), file, dtype=np.int64), frame, block.times, has_predecessor)
 
 
 def _check_numbers(xyz: Floats, frames: Int64, name: str, atoms: Int64) -> None:
-    """Refuse coordinates that are not finite, or so large that they are no positions of atoms."""
+    """Raise an error for coordinates that are not finite, or too large to be positions of atoms."""
     if not xyz.size or -FARTHEST < xyz.min() <= xyz.max() < FARTHEST:
         return
-    good: Bool = np.asarray(np.abs(xyz).max(axis=2) < FARTHEST)
-    frame = int(np.argmin(good.all(axis=1)))
-    atom = int(np.argmin(good[frame]))
+    valid: Bool = np.asarray(np.abs(xyz).max(axis=2) < FARTHEST)
+    frame = int(np.argmin(valid.all(axis=1)))
+    atom = int(np.argmin(valid[frame]))
     worst = xyz[frame, atom]
-    what = "not finite" if not np.isfinite(worst).all() else f"{np.abs(worst).max():.3g} Å, beyond {FARTHEST:g} Å"
+    problem = "not finite" if not np.isfinite(worst).all() else f"{np.abs(worst).max():.3g} Å, beyond {FARTHEST:g} Å"
     raise ReadError(
-        f"frame {frames[frame]} of '{name}' has a coordinate that is {what} (atom {atoms[atom]}): the frame is "
+        f"frame {frames[frame]} of '{name}' has a coordinate that is {problem} (atom {atoms[atom]}): the frame is "
         "damaged; leave it out with --start, --stop or --step"
     )
 
 
-def correspond(topologies: list[Topology], names: list[str]) -> None:
-    """Refuse topologies whose selected atoms do not correspond one to one.
+def check_same_atoms(topologies: list[Topology], names: list[str]) -> None:
+    """Raise an error for topologies whose selected atoms differ in number or names.
 
     Raises
     ------
     ReadError
-        Another number of atoms, or an atom of another name; names the files.
+        The number of atoms or the name of an atom differs; the message names the files.
     """
     first = topologies[0]
     for other, name in zip(topologies[1:], names[1:], strict=True):
         where = f"'{name}' and '{names[0]}' are of different topologies, and their selected atoms do not correspond"
         if other.n_atoms != first.n_atoms:
             raise ReadError(f"{where}: {other.n_atoms} and {first.n_atoms} atoms; choose common ones with --select")
-        differ: Any = other.names != first.names
+        differ = np.asarray(other.names != first.names)
         if differ.any():
             i = int(np.argmax(differ))
             raise ReadError(

@@ -1,4 +1,4 @@
-"""Turn whatever a file's parser raises, or prints, into one line of our own."""
+"""Turn exceptions and printed messages of file parsers into a `ReadError` of one line, and limit parsers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from typing import IO
 from trajvae.errors import ReadError, TrajvaeError
 from trajvae.runtime.system import system_reason
 
-_LEAST_MEMORY, _LEAST_SPACE, _MEMORY = 2**29, 2**31, 64  # bytes for any file, and for each byte of it
+# bytes of memory allowed for any file: by the watching thread, and by the system; and more for each byte of the file
+_LEAST_MEMORY, _LEAST_SPACE, _MEMORY_PER_BYTE = 2**29, 2**31, 64
 _PARSING = threading.Lock()  # held while a limit of memory is set
-_LOOK = 0.05  # s between looks at the memory that a parser takes
+_INTERVAL = 0.05  # s between checks of the memory that a parser takes
 _UNREADABLE = "it is empty, damaged, or not of the format that its ending says"
 _PROGRAMMING = (LookupError, AttributeError, TypeError, StopIteration, RecursionError, UnboundLocalError)
 
@@ -28,60 +29,59 @@ def reason(error: BaseException) -> str:
     """Return the first sentence of an exception, or a general one where its text helps only programmers."""
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is: it is damaged, or too large"
-    refused = system_reason(error)
-    if refused:
-        return refused
+    system = system_reason(error)
+    if system:
+        return system
     text = str(error).strip()
     if not text or isinstance(error, _PROGRAMMING):
         return _UNREADABLE
     lines = text.splitlines()
-    own = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]  # MDAnalysis quotes a parser's
-    return (own or lines)[0].split(". ")[0]
+    quoted = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]  # quoted by MDAnalysis
+    return (quoted or lines)[0].split(". ")[0]
 
 
 @contextlib.contextmanager
-def one_line(failed: str, *, prints: bool = True) -> Iterator[None]:
-    """Raise a `ReadError` in place of any exception of the libraries that read files.
+def as_read_error(failed: str, *, prints: bool = True) -> Iterator[None]:
+    """Raise a `ReadError` instead of any exception of the libraries that read files.
 
-    Parsers of some fifty formats raise whatever a damaged file leads them to, and C libraries print to the standard
-    error by themselves: this is the one place where every exception is caught.
+    Parsers of some fifty formats raise exceptions of any class for damaged files, and C libraries print to the standard
+    error. This is the one place where every exception is caught.
 
     Parameters
     ----------
     failed : str
-        What failed, with the file's name: the message's first half.
+        The first half of the message: what failed, with the name of the file.
     prints : bool
-        Whether the library may print by itself, so that standard error is captured meanwhile.
+        Whether the library may print; standard error is then captured.
 
     Raises
     ------
     ReadError
-        Something was raised; the message ends with the reason, or with what a C library printed.
+        An exception was raised; the message ends with the reason and the last line that a C library printed.
     """
     with _captured_stderr() if prints else contextlib.nullcontext() as printed, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about what files of a format usually lack
+        warnings.simplefilter("ignore")  # parsers warn of things that files of a format usually lack
         try:
             yield
         except TrajvaeError:
             raise
-        except Exception as error:
-            said = _last_line(printed)
+        except Exception as error:  # cannot be named: third-party parsers raise any class
+            line = _last_line(printed)
             _release(error)
-            raise ReadError(f"{failed}: {reason(error)}{f' ({said})' if said else ''}") from error
+            raise ReadError(f"{failed}: {reason(error)}{f' ({line})' if line else ''}") from error
 
 
 class _StoppedError(Exception):
-    """A parser was stopped."""
+    """Stop a parser: this exception is raised in its thread."""
 
 
 @contextlib.contextmanager
 def parsing_limit(size: int) -> Iterator[None]:
-    """Stop a parser that takes far more time or memory than a file of this size gives reason to.
+    """Stop a parser that takes far more time or memory than files of this size need.
 
-    A damaged number may make a parser's loop in Python run for hours, or make it take memory for as many atoms: a
-    binary topology says, say, that a molecule stands in it two billion times. A single request for memory beyond the
-    limit is refused by the system; a parser that grows, or takes long, gets an exception in its own thread, by way of
-    CPython.
+    A damaged number, such as two billion copies of a molecule in a binary topology, may make a parser loop for hours or
+    request memory for as many atoms. The system refuses a single request for memory beyond the limit. A second thread
+    watches the total memory and the time, and raises an exception in the parser's thread by a function of CPython.
 
     Parameters
     ----------
@@ -90,16 +90,18 @@ def parsing_limit(size: int) -> Iterator[None]:
 
     Raises
     ------
-    Exception
-        After 5 s, and 5 s for each MB; or with 0.5 GB more than before, and 64 bytes for each of the file's.
+    ValueError
+        The parser took more than 5 s and 5 s for each MB of the file, or more than 0.5 GB and 64 bytes for each byte.
+    MemoryError
+        The system refused memory.
     """
-    seconds, memory = 5.0 * (1.0 + size / 1e6), _LEAST_MEMORY + _MEMORY * size
+    seconds, memory = 5.0 * (1.0 + size / 1e6), _LEAST_MEMORY + _MEMORY_PER_BYTE * size
     reasons: list[str] = []
     watch = _Watch(seconds, memory, reasons)
     watcher = threading.Thread(target=watch.run, daemon=True)
     watcher.start()
     try:
-        with _address_space(_LEAST_SPACE + _MEMORY * size):
+        with _address_space(_LEAST_SPACE + _MEMORY_PER_BYTE * size):
             yield
         watch.stop()
     except _StoppedError:
@@ -110,7 +112,7 @@ def parsing_limit(size: int) -> Iterator[None]:
 
 
 class _Watch:
-    """Raises an exception in the thread that makes it when time or memory is over."""
+    """Raise an exception in the thread that creates this object when it takes too much time or memory."""
 
     def __init__(self, seconds: float, memory: int, reasons: list[str]) -> None:
         self._seconds, self._memory, self._reasons = seconds, memory, reasons
@@ -118,14 +120,14 @@ class _Watch:
         self._thread, self._before = ctypes.c_ulong(threading.get_ident()), _resident()
 
     def stop(self) -> None:
-        """End watching; nothing is raised from now on."""
+        """Stop watching; no exception is raised from now on."""
         with self._lock:
             self._done.set()
 
     def run(self) -> None:
-        """Look from time to time."""
+        """Check time and memory at intervals, in a thread of its own, until stopped."""
         ends = time.monotonic() + self._seconds
-        while not self._done.wait(_LOOK):
+        while not self._done.wait(_INTERVAL):
             if time.monotonic() > ends:
                 self._raise(f"it was not parsed within {self._seconds:.0f} s, as files of its size are: it is damaged")
             elif _resident() - self._before > self._memory:
@@ -134,6 +136,7 @@ class _Watch:
                 )
 
     def _raise(self, reason: str) -> None:
+        """Raise the exception in the watched thread, once, and keep the reason."""
         with self._lock:
             if not self._done.is_set():
                 self._done.set()
@@ -142,7 +145,7 @@ class _Watch:
 
 
 def _resident() -> int:
-    """Return the bytes of memory that this process has now; 0 where the system does not say it."""
+    """Return the bytes of memory that this process uses now; 0 on systems without /proc."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -152,9 +155,9 @@ def _resident() -> int:
 
 @contextlib.contextmanager
 def _address_space(more: int) -> Iterator[None]:
-    """Limit the memory of the process to what it has now and `more` bytes.
+    """Limit the address space of the process to its present size and `more` bytes.
 
-    The limit is one of the whole process: where several threads parse, that of the first holds.
+    The limit is one for the whole process: while several threads parse, that of the first holds.
     """
     try:
         import resource
@@ -178,22 +181,25 @@ def _address_space(more: int) -> Iterator[None]:
 
 
 def _release(error: BaseException) -> None:
-    """Delete now what a parser left half made: its destructor may fail, and Python would say so at any later time."""
+    """Delete the incomplete objects of a failed parser now, and ignore errors of their destructors.
+
+    Python would otherwise print these errors at any later time.
+    """
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        seen: BaseException | None = error
-        while seen is not None:
-            traceback.clear_frames(seen.__traceback__)
-            seen = seen.__cause__ or seen.__context__
+        current: BaseException | None = error
+        while current is not None:
+            traceback.clear_frames(current.__traceback__)
+            current = current.__cause__ or current.__context__
     finally:
         sys.unraisablehook = hook
 
 
 @contextlib.contextmanager
 def _captured_stderr() -> Iterator[IO[bytes] | None]:
-    """Collect what is written to file descriptor 2 meanwhile."""
+    """Collect what is written to standard error, file descriptor 2, in a temporary file."""
     try:
-        kept = os.dup(2)
+        original = os.dup(2)
     except OSError:  # a process without standard error
         yield None
         return
@@ -204,12 +210,12 @@ def _captured_stderr() -> Iterator[IO[bytes] | None]:
         try:
             yield file
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(original, 2)
+            os.close(original)
 
 
 def _last_line(file: IO[bytes] | None) -> str:
-    """Return the last line that a C library printed."""
+    """Return the last line of captured standard error; empty where nothing was printed or captured."""
     if file is None:
         return ""
     file.seek(0)

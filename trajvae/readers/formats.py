@@ -1,4 +1,4 @@
-"""The table of formats: which suffixes each has, and what reads it."""
+"""List the file formats that can be read, with their suffixes and readers, and find the format of a file."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ _PACKED = (".gz", ".bz2")
 
 
 class Format(NamedTuple):
-    """A format of trajectories or topologies.
+    """Describe a format of trajectories or topologies.
 
     Attributes
     ----------
     name : str
-        As MDAnalysis calls it, or mdtraj; `--format` takes it.
+        The name that MDAnalysis or mdtraj uses; `--format` takes it.
     suffixes : tuple of str
-        Endings of its files, in lower case.
+        Suffixes of its files, in lower case.
     reader : {"trajvae", "MDAnalysis", "mdtraj", "none"}
+        The library that reads it; "none" if it cannot be read.
     bare : bool
-        Whether its files hold positions and no names of atoms, so that a topology has to come from elsewhere.
+        Whether its files hold positions but no names of atoms, so that a topology has to be given.
     packed : bool
-        Whether it is read compressed by gzip or bzip2.
+        Whether files compressed by gzip or bzip2 are read.
     package : str
-        The optional package that MDAnalysis needs for it, as it is imported.
+        The optional package that MDAnalysis needs for it, by the name under which it is imported.
     install : str
-        The same, as pip installs it.
+        The same package, by the name under which pip installs it.
     advice : str
-        Where nothing reads it: what to do.
+        What to do where the format cannot be read.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Format(NamedTuple):
 
 
 def _text(name: str, *suffixes: str) -> Format:
+    """Return a format of text files, which are read compressed too."""
     return Format(name, suffixes, packed=True)
 
 
@@ -101,62 +103,63 @@ _BY_SUFFIX = {suffix: f for f in FORMATS for suffix in f.suffixes}
 
 
 def named_format(name: str) -> Format:
-    """Return the format that `--format` names, by its name or by one of its suffixes, in any case.
+    """Return the format with a name or suffix that `--format` gives, in upper or lower case.
 
     Raises
     ------
     ReadError
-        There is no such format; the message lists those that exist.
+        There is no such format; the message lists all formats.
     """
-    found = _BY_NAME.get(name.upper().lstrip("."))
-    if found is None:
-        known = ", ".join(sorted(f.name for f in FORMATS if f.reader != "none"))
-        raise ReadError(f"unknown format '{name}': wanted one of {known}")
-    return found
+    named = _BY_NAME.get(name.upper().lstrip("."))
+    if named is None:
+        readable = ", ".join(sorted(f.name for f in FORMATS if f.reader != "none"))
+        raise ReadError(f"unknown format '{name}': expected one of {readable}")
+    return named
 
 
 def format_of(path: Path, name: str | None = None) -> Format:
-    """Return the format of a file: the named one, or by its suffix, and by its contents where that says too little.
+    """Return the format of a file: by a given name, by its suffix, or by its contents where several formats share one.
 
     Raises
     ------
     ReadError
-        The suffix is unknown, nothing reads the format, it needs a package that is missing, or the file is compressed
-        in a way that is not read.
+        The suffix is unknown, the format cannot be read or needs a package that is missing, or files of the format
+        cannot be read compressed.
     """
     packed = path.suffix.lower() in _PACKED
     suffix = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
-    found = named_format(name) if name else _BY_SUFFIX.get(suffix)
-    if found is None:
+    chosen = named_format(name) if name else _BY_SUFFIX.get(suffix)
+    if chosen is None:
         given = f"the suffix '{suffix}'" if suffix else "a name without a suffix"
-        raise ReadError(f"'{path}' has {given}, by which its format is not known: --format NAME says it")
-    if found.reader == "none":
-        raise ReadError(f"'{path}': files of the format {found.name} are not read; {found.advice}")
-    if found.package and importlib.util.find_spec(found.package) is None:
+        raise ReadError(f"'{path}' has {given}, so its format is unknown: give it with --format NAME")
+    if chosen.reader == "none":
+        raise ReadError(f"'{path}': files of the format {chosen.name} are not read; {chosen.advice}")
+    if chosen.package and importlib.util.find_spec(chosen.package) is None:
         raise ReadError(
-            f"'{path}': the format {found.name} needs a package that is missing: pip install {found.install}"
+            f"'{path}': the format {chosen.name} needs a package that is missing: pip install {chosen.install}"
         )
-    if packed and not found.packed:
-        raise ReadError(f"'{path}': compressed files of the format {found.name} are not read: decompress it first")
-    return found if packed or not path.is_file() else _by_contents(path, found)
+    if packed and not chosen.packed:
+        raise ReadError(f"'{path}': compressed files of the format {chosen.name} are not read: decompress it first")
+    return chosen if packed or not path.is_file() else _by_contents(path, chosen)
 
 
-def _by_contents(path: Path, found: Format) -> Format:
-    """Tell apart formats that share suffixes: H5MD and mdtraj's HDF5, CHARMM's .crd and Amber's."""
-    if found.name in ("H5MD", "HDF5"):
+def _by_contents(path: Path, assumed: Format) -> Format:
+    """Distinguish formats that share a suffix: H5MD and mdtraj's HDF5, CHARMM's .crd and Amber's."""
+    if assumed.name in ("H5MD", "HDF5"):
         other = _BY_NAME["H5MD" if is_h5md(path) else "HDF5"]
-        return other if is_h5md(path) is not None else found
-    if found.name in ("TRJ", "INPCRD") and _is_netcdf(path):
-        return _BY_NAME["NCDF" if found.name == "TRJ" else "NCRST"]
-    if found.name == "CRD":
+        return other if is_h5md(path) is not None else assumed
+    if assumed.name in ("TRJ", "INPCRD") and _is_netcdf(path):
+        return _BY_NAME["NCDF" if assumed.name == "TRJ" else "NCRST"]
+    if assumed.name == "CRD":
         with path.open("rb") as file:
             head = [file.readline(500).split() for _ in range(3)]
         charmm = any(words[:1] and words[0].startswith(b"*") for words in head)
-        if not charmm and len(head[1]) > 2:  # coordinates at once: Amber's trajectory
+        if not charmm and len(head[1]) > 2:  # the second line has coordinates: Amber's trajectory
             return _BY_NAME["TRJ"]
-    return found
+    return assumed
 
 
 def _is_netcdf(path: Path) -> bool:
+    """Return whether a file begins as NetCDF files do."""
     with path.open("rb") as file:
         return file.read(3) == b"CDF"

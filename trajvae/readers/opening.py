@@ -1,4 +1,4 @@
-"""From what users have to files of frames and the atoms to select from."""
+"""Open whatever a user gives: paths, arrays and objects of MDAnalysis or mdtraj become files of frames and atoms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import glob
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
@@ -15,23 +15,25 @@ from trajvae.errors import ReadError
 from trajvae.molecule.from_mdanalysis import cache_bonds
 from trajvae.molecule.from_mdtraj import topology_from_mdtraj
 from trajvae.molecule.to_libraries import to_universe
-from trajvae.readers.failures import one_line, parsing_limit
+from trajvae.readers.failures import as_read_error, parsing_limit
 from trajvae.readers.file_formats.arrays import array_frames, open_array
 from trajvae.readers.file_formats.dcd import DCDFrames
 from trajvae.readers.file_formats.h5md import H5MDFrames
-from trajvae.readers.file_formats.library import MdtrajFrames, ReaderFrames
+from trajvae.readers.file_formats.library_readers import MdtrajFrames, ReaderFrames
 from trajvae.readers.file_formats.mdtraj_hdf5 import load_mdtraj
 from trajvae.readers.file_formats.netcdf import NetCDFFrames
 from trajvae.readers.file_formats.packed_text import check_text
 from trajvae.readers.file_formats.trr import TRRFrames
 from trajvae.readers.file_formats.xtc import XTCFrames
 from trajvae.readers.formats import Format, format_of
-from trajvae.readers.frames import ArrayFrames, FrameFile
+from trajvae.readers.frame_file import ArrayFrames, FrameFile
 from trajvae.readers.universes import open_universe
 from trajvae.runtime.system import is_readable
 from trajvae.store import check_hdf5
+from trajvae.typing import AtomGroup, MdtrajTrajectory, TrajectoryReader, Universe
 
-_OWN: dict[str, Callable[[Path], FrameFile]] = {
+# readers of this package, by format
+_OWN_READERS: dict[str, Callable[[Path], FrameFile]] = {
     "XTC": XTCFrames,
     "TRR": TRRFrames,
     "DCD": DCDFrames,
@@ -43,47 +45,47 @@ _OWN: dict[str, Callable[[Path], FrameFile]] = {
 
 @dataclass(frozen=True, eq=False)
 class OpenedTrajectory:
-    """A file of frames, and the atoms that can be selected from.
+    """Hold a file of frames and the atoms that can be selected.
 
     Attributes
     ----------
     file : FrameFile
     atoms : AtomGroup
-        Files of one topology share one universe.
+        All atoms; files of one topology share one universe.
     first : int
-        Number of the file's first frame in the trajectory that was given: not 0 for later parts of a ChainReader.
+        Number of the file's first frame in the given trajectory; it is not 0 for later parts of a ChainReader.
     """
 
     file: FrameFile
-    atoms: Any
+    atoms: AtomGroup
     first: int = 0
 
 
 def open_any(
-    source: Any,
+    source: object,
     topologies: Sequence[str | Path] = (),
     format: str | None = None,
 ) -> list[OpenedTrajectory]:
-    """Open whatever the user has.
+    """Open trajectories of any kind.
 
     Parameters
     ----------
     source : str, Path, ndarray, mdtraj.Trajectory, Universe, AtomGroup, or a sequence of paths or of these objects
         Paths may be globs. Arrays are (T, N, D) in Å.
     topologies : sequence of str or Path
-        For paths: none, one for all trajectories, or as many as there are trajectories.
+        For paths: none, one for all trajectories, or one for each trajectory.
     format : str, optional
-        The trajectories' format, where suffixes do not tell it.
+        Format of the trajectories, where it does not follow from their suffixes.
 
     Returns
     -------
     list of OpenedTrajectory
-        One a file.
+        One for each file.
 
     Raises
     ------
     ReadError
-        Something is missing, cannot be read, or is of no kind that can be read.
+        A file is missing or cannot be read, or the source is of another kind.
     """
     if isinstance(source, str | Path):
         return _open_paths([source], topologies, format)
@@ -93,40 +95,44 @@ def open_any(
     if paths and all(paths):
         return _open_paths(source, topologies, format)
     if any(paths):
-        raise ReadError("cannot read paths and objects together: wanted paths alone, or objects alone")
+        raise ReadError("cannot read paths and objects together: give only paths or only objects")
     if not paths or not all(map(_is_object, source)):
-        raise _unknown(source)
+        raise _unknown_source(source)
     return [opened for item in source for opened in _open_object(item)]
 
 
-def _is_object(source: Any) -> bool:
+def _is_object(source: object) -> TypeGuard[AtomGroup]:
+    """Return whether a source is an object of mdtraj or MDAnalysis that holds frames."""
     return _is_mdtraj(source) or (hasattr(source, "atoms") and hasattr(source, "universe"))
 
 
-def _is_mdtraj(source: Any) -> bool:
+def _is_mdtraj(source: object) -> TypeGuard[MdtrajTrajectory]:
+    """Return whether a source is an mdtraj.Trajectory, without importing mdtraj."""
     return hasattr(source, "xyz") and hasattr(source, "unitcell_vectors")
 
 
-def _unknown(source: Any) -> ReadError:
-    wanted = "a path, Universe, AtomGroup, mdtraj or array"
-    return ReadError(f"cannot read frames from {type(source).__name__}: wanted {wanted}")
+def _unknown_source(source: object) -> ReadError:
+    """Return the error for a source of a kind that cannot be read."""
+    expected = "a path, Universe, AtomGroup, mdtraj.Trajectory or array"
+    return ReadError(f"cannot read frames from {type(source).__name__}: expected {expected}")
 
 
-def _open_object(source: Any) -> list[OpenedTrajectory]:
+def _open_object(source: object) -> list[OpenedTrajectory]:
+    """Open an array, or an object of MDAnalysis or mdtraj."""
     if isinstance(source, np.ndarray):
-        return [
-            OpenedTrajectory(array_frames(source, "the array"), _anonymous(source.shape[1] if source.ndim == 3 else 0))
-        ]
+        n_atoms = source.shape[1] if source.ndim == 3 else 0
+        return [OpenedTrajectory(array_frames(source, "the array"), _nameless_atoms(n_atoms))]
     if _is_mdtraj(source):
         return [_open_mdtraj(source)]
     if _is_object(source):
         atoms, files = open_universe(source)
         firsts = np.cumsum([0, *(f.n_frames for f in files)]).tolist()
         return [OpenedTrajectory(file, atoms, first) for file, first in zip(files, firsts, strict=False)]
-    raise _unknown(source)
+    raise _unknown_source(source)
 
 
-def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> OpenedTrajectory:
+def _open_mdtraj(trajectory: MdtrajTrajectory, name: str = "the mdtraj trajectory") -> OpenedTrajectory:
+    """Open an mdtraj.Trajectory, whose unit is nm."""
     xyz = trajectory.xyz * np.float32(10.0)
     boxes = None
     if trajectory.unitcell_lengths is not None:
@@ -136,84 +142,94 @@ def _open_mdtraj(trajectory: Any, name: str = "the mdtraj trajectory") -> Opened
     return OpenedTrajectory(ArrayFrames(array_frames(xyz, name).name, xyz, boxes, times), atoms)
 
 
-def _anonymous(n_atoms: int) -> Any:
+def _nameless_atoms(n_atoms: int) -> AtomGroup:
+    """Return atoms without names, for positions without a topology."""
     import MDAnalysis as mda
 
     return mda.Universe.empty(n_atoms, trajectory=False).atoms
 
 
 def _expand(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the files that paths and globs stand for."""
     out: list[Path] = []
     for path in paths:
         if is_readable(path) or (Path(path).is_dir() and Path(path).suffix.lower() == ".dtr"):
             out.append(Path(path))
             continue
-        found = sorted(glob.glob(str(path))) if glob.has_magic(str(path)) else []
-        if not found:
+        matches = sorted(glob.glob(str(path))) if glob.has_magic(str(path)) else []
+        if not matches:
             raise ReadError(f"no file '{path}'" if not glob.has_magic(str(path)) else f"no file matches '{path}'")
-        out += map(Path, found)
+        out += map(Path, matches)
     return out
 
 
 def _open_paths(
     paths: Sequence[str | Path], topologies: Sequence[str | Path], name: str | None
 ) -> list[OpenedTrajectory]:
+    """Open trajectory files, of a named format or each by its suffix, with their topologies."""
     files = _expand(paths)
     if len(topologies) not in (0, 1, len(files)):
-        raise ReadError(f"{len(topologies)} topologies for {len(files)} trajectories: wanted one, or one for each")
+        raise ReadError(f"{len(topologies)} topologies for {len(files)} trajectories: give one, or one for each")
     if len(topologies) == len(files) > 1:
-        known = {topology: open_topology(topology) for topology in dict.fromkeys(topologies)}
-        atoms = [known[topology] for topology in topologies]
+        by_path = {topology: open_topology(topology) for topology in dict.fromkeys(topologies)}
+        atoms = [by_path[topology] for topology in topologies]
     else:
         given = [open_topology(topology) for topology in topologies]
-        if not given and _nameless(files[0], name):
+        if not given and _is_bare(files[0], name):
             opened = [_open_file(path, name, None) for path in files]
-            atoms = [_anonymous(opened[0].n_atoms)] * len(files)
-            return [OpenedTrajectory(file, group) for file, group in zip(opened, atoms, strict=True)]
-        atoms = (given or [_atoms(files[0], name, "trajectory")]) * len(files)
+            group = _nameless_atoms(opened[0].n_atoms)
+            return [OpenedTrajectory(file, group) for file in opened]
+        atoms = (given or [_read_atoms(files[0], name, "trajectory")]) * len(files)
     return [OpenedTrajectory(_open_file(p, name, group), group) for p, group in zip(files, atoms, strict=True)]
 
 
-def open_topology(path: str | Path) -> Any:
-    """Return the atoms of a topology file, as an AtomGroup.
+def open_topology(path: str | Path) -> AtomGroup:
+    """Return the atoms of a topology file.
 
     Raises
     ------
     ReadError
-        There is no such file, or it cannot be read.
+        The file does not exist or cannot be read.
     """
     if not is_readable(path):
         raise ReadError(f"no topology file '{path}'")
-    return _atoms(Path(path), None, "topology")
+    return _read_atoms(Path(path), None, "topology")
 
 
-def _atoms(path: Path, name: str | None, what: str) -> Any:
-    """The atoms of a topology, or as much as a trajectory says of its own."""
-    found = format_of(path, name)
-    if found.name == "HDF5":
+def _read_atoms(path: Path, name: str | None, what: str) -> AtomGroup:
+    """Return the atoms of a topology or trajectory file, with what the file says of them; `what` is for messages."""
+    file_format = format_of(path, name)
+    if file_format.name == "HDF5":
         return _open_mdtraj(load_mdtraj(path)).atoms
-    if _nameless(path, name):
-        return _anonymous(_open_file(path, name, None).n_atoms)
-    if found.packed:
+    if _is_bare(path, name):
+        return _nameless_atoms(_open_file(path, name, None).n_atoms)
+    if file_format.packed:
         check_text(path)
-    with one_line(f"{what} '{path}' cannot be read"), parsing_limit(path.stat().st_size):
+    with as_read_error(f"{what} '{path}' cannot be read"), parsing_limit(path.stat().st_size):
         stat = path.stat()
-        return _parsed(str(path.resolve()), stat.st_size, stat.st_mtime_ns, found.name).atoms
+        return _parse(str(path.resolve()), stat.st_size, stat.st_mtime_ns, file_format.name).atoms
 
 
-def _nameless(path: Path, name: str | None) -> bool:
-    """Whether a file holds positions alone; an error where it does not even say of how many atoms."""
-    found = format_of(path, name)
-    if found.name in ("TRZ", "TRJ"):
-        raise ReadError(f"'{path}' names no atoms and does not say how many there are: -s/--topology gives them")
-    return found.bare
+def _is_bare(path: Path, name: str | None) -> bool:
+    """Return whether a file holds positions but no names of atoms.
+
+    Raises
+    ------
+    ReadError
+        The file does not even hold the number of atoms.
+    """
+    file_format = format_of(path, name)
+    if file_format.name in ("TRZ", "TRJ"):
+        raise ReadError(f"'{path}' holds neither names nor the number of atoms: give a topology with -s/--topology")
+    return file_format.bare
 
 
 @functools.lru_cache(maxsize=4)
-def _parsed(path: str, size: int, changed: int, name: str) -> Any:
-    """The universe of a file as it is now; the last ones are kept, since one topology often serves many trajectories.
+def _parse(path: str, size: int, changed: int, name: str) -> Universe:
+    """Return the universe of a file with this size and time of change.
 
-    Atoms are selected from it and nothing else is done with it: frames have readers of their own.
+    The last universes are cached, since one topology often serves many trajectories. They are used to select atoms
+    only; frames are read by other objects.
     """
     import MDAnalysis as mda
     from MDAnalysis import _PARSERS, _READERS
@@ -223,28 +239,30 @@ def _parsed(path: str, size: int, changed: int, name: str) -> Any:
     return cache_bonds(mda.Universe(path, topology_format=parser, format=reader))
 
 
-def _open_file(path: Path, name: str | None, atoms: Any) -> FrameFile:
-    found = format_of(path, name)
-    if found.name == "HDF5":
+def _open_file(path: Path, name: str | None, atoms: AtomGroup | None) -> FrameFile:
+    """Open the frames of a file; `atoms` are those of its topology, if one was given."""
+    file_format = format_of(path, name)
+    if file_format.name == "HDF5":
         return _open_mdtraj(load_mdtraj(path), str(path)).file
-    if found.name in _OWN:
-        if found.name == "H5MD":
+    if file_format.name in _OWN_READERS:
+        if file_format.name == "H5MD":
             check_hdf5(path)
-        return _OWN[found.name](path)
-    if found.reader == "mdtraj":
-        return MdtrajFrames(path, found.name)
-    reader = _reader(path, found, atoms)
-    return NetCDFFrames(reader, path) if found.name == "NCDF" else ReaderFrames(reader, str(path))
+        return _OWN_READERS[file_format.name](path)
+    if file_format.reader == "mdtraj":
+        return MdtrajFrames(path, file_format.name)
+    reader = _open_reader(path, file_format, atoms)
+    return NetCDFFrames(reader, path) if file_format.name == "NCDF" else ReaderFrames(reader, str(path))
 
 
-def _reader(path: Path, found: Format, atoms: Any) -> Any:
+def _open_reader(path: Path, file_format: Format, atoms: AtomGroup | None) -> TrajectoryReader:
+    """Open a file by MDAnalysis' reader of its format."""
     from MDAnalysis import _READERS
     from MDAnalysis.coordinates.core import get_reader_for
 
-    if found.name not in _READERS:
-        raise ReadError(f"'{path}' is a topology without positions: wanted a trajectory")
-    if found.packed:
+    if file_format.name not in _READERS:
+        raise ReadError(f"'{path}' is a topology without positions: give a trajectory")
+    if file_format.packed:
         check_text(path)
-    with one_line(f"'{path}' cannot be read"), parsing_limit(path.stat().st_size):
-        more = {} if atoms is None else {"n_atoms": len(atoms.universe.atoms)}
-        return get_reader_for(str(path), format=found.name)(str(path), **more)
+    with as_read_error(f"'{path}' cannot be read"), parsing_limit(path.stat().st_size):
+        options = {} if atoms is None else {"n_atoms": len(atoms.universe.atoms)}
+        return get_reader_for(str(path), format=file_format.name)(str(path), **options)

@@ -1,14 +1,14 @@
-"""Options of reading: which frames and atoms of a source are read, and how its files are understood."""
+"""Define the options of reading: which frames and atoms are read, and how files are interpreted."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 
 class ReadingOptions(TypedDict, total=False):
-    """Options of reading beside the selection; see `Reading`, whose fields they are."""
+    """Hold keyword arguments for the fields of `Reading`, except the selection."""
 
     topology: str | Path | list[str | Path] | tuple[str | Path, ...] | None
     start: int | None
@@ -20,23 +20,23 @@ class ReadingOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Reading:
-    """Which atoms and frames to read.
+    """Hold which atoms and frames to read, and how.
 
     Attributes
     ----------
     topology : str or Path, or a sequence of them, optional
-        A file that MDAnalysis reads, for all trajectories, or one for each of them; by default the trajectory's own,
-        if it has one.
+        A topology file that MDAnalysis reads, for all trajectories, or one for each; by default the topology in the
+        trajectory, if it has one.
     select : str, optional
         MDAnalysis' selection language; by default the heavy atoms of protein and nucleic acid if there are any, else
         everything but solvent and ions, and all atoms where nothing has a name.
     start, stop, step : int, optional
-        As in MDAnalysis, over all files in the order given.
+        Slice of the frames, counted over all files in the order given.
     bonds : {"none", "guess"} or path, optional
         Ignore all bonds, guess them from distances, or take them from this topology file. By default the bonds of the
         topology, completed by distance where the atoms of a residue are not connected.
     format : str, optional
-        Format of the trajectories, where their suffix does not tell it.
+        Format of the trajectories, where it does not follow from their suffix.
     """
 
     topology: str | Path | list[str | Path] | tuple[str | Path, ...] | None = None
@@ -59,8 +59,8 @@ class Reading:
         """The topology file of the first trajectory."""
         return next(iter(self.topologies), None)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the options as a dictionary that can be written as JSON."""
         files = [str(path) for path in self.topologies]
         topology = files if len(files) > 1 else next(iter(files), None)
         bonds = None if self.bonds is None else str(self.bonds)

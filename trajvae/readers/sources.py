@@ -1,4 +1,4 @@
-"""One data set from whatever the user has: files, globs, Universes, AtomGroups, mdtraj objects, arrays."""
+"""Open a data set from any source: files, globs, Universes, AtomGroups, mdtraj trajectories or arrays."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from trajvae.errors import OptionError, ReadError, SelectionError, TrajvaeWarning
 from trajvae.molecule.masses import warn_of_masses
 from trajvae.molecule.selection import atom_groups, has_names, selection_of
-from trajvae.readers.data_set import Chunk, Frames, correspond
-from trajvae.readers.frames import FrameFile
+from trajvae.readers.data_set import AtomPlan, Chunk, Frames, check_same_atoms
+from trajvae.readers.frame_file import FrameFile
 from trajvae.readers.opening import OpenedTrajectory, open_any
-from trajvae.readers.planning import Selected, plan_reading, select_from
+from trajvae.readers.planning import SelectedAtoms, plan_reading, select_from
 from trajvae.readers.reading import Reading
 
 _LOGGER = logging.getLogger("trajvae")
@@ -24,14 +23,14 @@ _LOGGER = logging.getLogger("trajvae")
 __all__ = ["Chunk", "Frames", "Reading", "open_matching", "open_source", "selection_of"]
 
 
-def open_source(source: Any, reading: Reading | None = None) -> Frames:
-    """Open a trajectory, or several, of any kind.
+def open_source(source: object, reading: Reading | None = None) -> Frames:
+    """Open one or several trajectories of any kind, select frames and atoms, and plan how they are read.
 
     Parameters
     ----------
     source : str, Path, ndarray, Universe, AtomGroup, mdtraj.Trajectory, or a sequence of paths or of such objects
-        Paths may be globs. Arrays are (T, N, D) in Å; mdtraj's nm are converted. Without a selection an AtomGroup is
-        taken whole, in the order of the topology.
+        Paths may be globs. Arrays are (T, N, D) in Å; mdtraj's nm are converted. Without a selection all atoms
+        of an AtomGroup are read, in the order of the topology.
     reading : Reading, optional
 
     Returns
@@ -41,7 +40,7 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
     Raises
     ------
     ReadError
-        A file is missing, damaged, or does not fit the topology.
+        A file is missing, damaged, or has another number of atoms than the topology.
     SelectionError
         See `select_atoms`.
     """
@@ -59,8 +58,8 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
     for rows in _by_topology(opened):
         atoms = opened[rows[0]].atoms
         select = selection_of(atoms, reading.select) if groups else reading.select
-        found = select_from(atoms, [files[k] for k in rows], [ranges[k] for k in rows], select, reading)
-        selected.append((rows, found))
+        selection = select_from(atoms, [files[k] for k in rows], [ranges[k] for k in rows], select, reading)
+        selected.append((rows, selection))
     warn_of_masses(selected[0][1].atoms)
     if not has_names(selected[0][1].atoms):
         warnings.warn("no topology: all atoms have unit mass and no name (-s/--topology gives one)", TrajvaeWarning, 2)
@@ -74,39 +73,43 @@ def open_source(source: Any, reading: Reading | None = None) -> Frames:
 
 
 def _by_topology(opened: Sequence[OpenedTrajectory]) -> list[list[int]]:
-    """Numbers of the trajectories that share a universe, in the order in which the universes come first."""
+    """Return the numbers of the trajectories of each topology, the topologies in order of their first trajectory."""
     groups: dict[int, list[int]] = {}
     for number, item in enumerate(opened):
         groups.setdefault(id(item.atoms.universe), []).append(number)
     return list(groups.values())
 
 
-def _assemble(files: list[FrameFile], ranges: list[range], selected: Sequence[tuple[list[int], Selected]]) -> Frames:
-    """Decide which atoms are read of each topology's files; the first topology stands for all."""
-    plans: dict[int, Any] = {}
+def _assemble(
+    files: list[FrameFile], ranges: list[range], selected: Sequence[tuple[list[int], SelectedAtoms]]
+) -> Frames:
+    """Plan how the files of each topology are read, and join them to one data set with the first topology."""
+    plans: dict[int, AtomPlan] = {}
     topologies = []
     for rows, item in selected:
         plan, topology = plan_reading([files[k] for k in rows], [ranges[k] for k in rows], item)
         plans |= dict.fromkeys(rows, plan)
         topologies.append(topology)
-    correspond(topologies, [files[rows[0]].name for rows, _ in selected])
-    order = [plans[k] for k in range(len(files))]
-    frames = Frames(files, ranges, order, topologies[0], selected[0][1].description)
-    axes = _axes(frames)
+    check_same_atoms(topologies, [files[rows[0]].name for rows, _ in selected])
+    plan_of_file = [plans[k] for k in range(len(files))]
+    frames = Frames(files, ranges, plan_of_file, topologies[0], selected[0][1].description)
+    axes = _varying_axes(frames)
     return frames if axes == frames.axes else replace(frames, axes=axes)
 
 
-def open_matching(source: Any, reading: Reading, select: str | None, n_atoms: int) -> Frames:
-    """Open with a model's selection, or whole where the source holds just as many atoms as the model.
+def open_matching(source: object, reading: Reading, select: str | None, n_atoms: int) -> Frames:
+    """Open a source with the selection of a model, or with all atoms if it has as many atoms as the model.
 
     Parameters
     ----------
-    source, reading
-        As `open_source`; a selection in `reading` is final.
+    source : object
+        See `open_source`.
+    reading : Reading
+        If it has a selection, that is used.
     select : str, optional
-        The model's.
+        Selection of the model.
     n_atoms : int
-        The model's.
+        Number of atoms of the model.
     """
     if reading.select is not None:
         return open_source(source, reading)
@@ -122,7 +125,7 @@ def open_matching(source: Any, reading: Reading, select: str | None, n_atoms: in
 
 
 def _ranges(counts: list[int], reading: Reading, names: list[str]) -> list[range]:
-    """Frames of each file that start, stop and step leave, counted over all files."""
+    """Return the frames of each file that `start`, `stop` and `step` select, counted over all files."""
     total = sum(counts)
     if reading.step is not None and reading.step < 1:
         raise OptionError(f"--step must be 1 or more, got {reading.step}")
@@ -134,33 +137,39 @@ def _ranges(counts: list[int], reading: Reading, names: list[str]) -> list[range
         offset += count
     if not any(map(len, out)):
         given = [f"{k} {getattr(reading, k)}" for k in ("start", "stop", "step") if getattr(reading, k) is not None]
-        raise ReadError(f"no frame is left of {total} in '{names[0]}' by {', '.join(given) or 'what was given'}")
+        selected = f"; {', '.join(given)} select none" if given else ""
+        raise ReadError(f"no frame is left of {total} in '{names[0]}'{selected}")
     return out
 
 
-def _axes(frames: Frames) -> tuple[int, ...]:
-    """Which coordinates vary: two where all frames and atoms agree in the third."""
-    plane = [len(r) > 0 and _width(f, r) == 2 for f, r in zip(frames.files, frames.ranges, strict=True)]
-    if all(p or not r for p, r in zip(plane, frames.ranges, strict=True)):
+def _varying_axes(frames: Frames) -> tuple[int, ...]:
+    """Return which coordinates vary: two where the third is equal in all frames and atoms, else three."""
+    flat = [len(r) > 0 and _n_coordinates(f, r) == 2 for f, r in zip(frames.files, frames.ranges, strict=True)]
+    if all(is_flat or not r for is_flat, r in zip(flat, frames.ranges, strict=True)):
         return (0, 1)
-    spatial = [range(0) if p else r for p, r in zip(plane, frames.ranges, strict=True)]
-    axes = _varying(replace(frames, ranges=spatial))
-    if any(plane) and axes != (0, 1):
-        odd = next(k for k, p in enumerate(plane) if p != plane[0])
-        raise ReadError(f"'{frames.names[odd]}' and '{frames.names[0]}' are not both two-dimensional")
+    spatial = [range(0) if is_flat else r for is_flat, r in zip(flat, frames.ranges, strict=True)]
+    axes = _varying_axes_in_space(replace(frames, ranges=spatial))
+    if any(flat) and axes != (0, 1):
+        other = next(k for k, is_flat in enumerate(flat) if is_flat != flat[0])
+        raise ReadError(f"'{frames.names[other]}' and '{frames.names[0]}' are not both two-dimensional")
     return axes
 
 
-def _width(file: FrameFile, frames: range) -> int:
+def _n_coordinates(file: FrameFile, frames: range) -> int:
+    """Return the number of coordinates, 2 or 3, that a file has for each atom."""
     return int(next(iter(file.blocks(frames[:1], np.arange(1), 1))).positions.shape[2])
 
 
-def _varying(frames: Frames) -> tuple[int, ...]:
+def _varying_axes_in_space(frames: Frames) -> tuple[int, ...]:
+    """Return which of three coordinates vary.
+
+    All frames are read only where one coordinate is equal for all atoms of the first frame.
+    """
     first = next(iter(frames.chunks(1))).positions[0]
-    flat = [d for d in range(3) if len(first) > 2 and np.ptp(first[:, d]) == 0]
-    if len(flat) != 1:
+    constant = [d for d in range(3) if len(first) > 2 and np.ptp(first[:, d]) == 0]
+    if len(constant) != 1:
         return (0, 1, 2)
-    axis, value = flat[0], first[0, flat[0]]
+    axis, value = constant[0], first[0, constant[0]]
     if all((chunk.positions[:, :, axis] == value).all() for chunk in frames.chunks()):
         return tuple(d for d in range(3) if d != axis)
     return (0, 1, 2)

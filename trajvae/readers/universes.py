@@ -1,4 +1,4 @@
-"""The frames of a Universe: by fast readers where its trajectory is a plain file, else by its own reader."""
+"""Open the frames of a Universe: by faster readers where its trajectory is an unaltered file, else by its reader."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import itertools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.readers.file_formats.dcd import DCDFrames
-from trajvae.readers.file_formats.library import ReaderFrames
+from trajvae.readers.file_formats.library_readers import ReaderFrames
 from trajvae.readers.file_formats.trr import TRRFrames
 from trajvae.readers.file_formats.xtc import XTCFrames
-from trajvae.readers.frames import ArrayFrames, FrameFile, numbers_of
-from trajvae.typing import Int64
+from trajvae.readers.frame_file import ArrayFrames, FrameFile, range_to_array
+from trajvae.typing import AtomGroup, Int64, TrajectoryReader
 
 _FAST: dict[str, Callable[[Path], FrameFile]] = {"DCD": DCDFrames, "XTC": XTCFrames, "TRR": TRRFrames}
 
 
-def open_universe(source: Any) -> tuple[Any, list[FrameFile]]:
-    """Open a Universe, or a group of its atoms.
+def open_universe(source: AtomGroup) -> tuple[AtomGroup, list[FrameFile]]:
+    """Open the frames of a Universe or of a group of its atoms.
 
     Parameters
     ----------
@@ -31,9 +30,9 @@ def open_universe(source: Any) -> tuple[Any, list[FrameFile]]:
     Returns
     -------
     atoms : AtomGroup
-        An UpdatingAtomGroup as it is in the current frame.
+        Its atoms; those of an UpdatingAtomGroup in the current frame.
     files : list of FrameFile
-        Several for a ChainReader that joins files end to end.
+        One, or several for a ChainReader that joins files end to end.
 
     Raises
     ------
@@ -42,7 +41,7 @@ def open_universe(source: Any) -> tuple[Any, list[FrameFile]]:
     """
     atoms, universe = source.atoms, source.universe
     if source is not universe and len(atoms) == 0:
-        raise ReadError(f"cannot read frames of an empty {type(source).__name__}: wanted one atom or more")
+        raise ReadError(f"cannot read frames of an empty {type(source).__name__}: give a group with atoms")
     if hasattr(source, "is_uptodate"):  # an UpdatingAtomGroup
         number = getattr(universe.trajectory, "frame", 0)
         warnings.warn(
@@ -53,24 +52,25 @@ def open_universe(source: Any) -> tuple[Any, list[FrameFile]]:
         atoms = universe.atoms[atoms.indices]
     if not hasattr(universe, "_trajectory"):
         raise ReadError("cannot read frames of a Universe without a trajectory")
-    return atoms, _files(universe.trajectory)
+    return atoms, _open_files(universe.trajectory)
 
 
-def _files(trajectory: Any) -> list[FrameFile]:
+def _open_files(trajectory: TrajectoryReader) -> list[FrameFile]:
+    """Return the files behind a reader, of which a ChainReader has several."""
     if type(trajectory).__name__ != "ChainReader":
-        return [_file(trajectory)]
+        return [_open_file(trajectory)]
     if hasattr(trajectory, "_sf"):  # continuous in time: overlapping frames are left out
         return [ReaderFrames(trajectory, "the universe")]
     if not trajectory.transformations:
-        return [_file(part) for part in trajectory.readers]
+        return [_open_file(part) for part in trajectory.readers]
     starts = np.cumsum([0, *(part.n_frames for part in trajectory.readers)]).tolist()
     names = [str(getattr(part, "filename", None) or "the universe") for part in trajectory.readers]
     runs = [range(a, b) for a, b in itertools.pairwise(starts)]
-    return [ReaderFrames(trajectory, name, numbers_of(run)) for name, run in zip(names, runs, strict=True)]
+    return [ReaderFrames(trajectory, name, range_to_array(run)) for name, run in zip(names, runs, strict=True)]
 
 
-def _file(trajectory: Any) -> FrameFile:
-    """The file behind a reader if its frames are given as they stand there, else the reader itself."""
+def _open_file(trajectory: TrajectoryReader) -> FrameFile:
+    """Return the file behind a reader if the reader gives its frames unaltered, else the frames of the reader."""
     name = getattr(trajectory, "filename", None)
     opener = _FAST.get(trajectory.format) if isinstance(trajectory.format, str) else None
     on_disk = isinstance(name, str | Path) and Path(name).is_file()
@@ -80,19 +80,19 @@ def _file(trajectory: Any) -> FrameFile:
         return _in_memory(trajectory)
     numbers: Int64 | None = None
     if trajectory.format == "TRR" and on_disk:
-        some = TRRFrames(Path(str(name)))
-        numbers = some.frame_numbers(range(some.n_frames))
+        file = TRRFrames(Path(str(name)))
+        numbers = file.frame_numbers(range(file.n_frames))
     return ReaderFrames(trajectory, str(name) if name else "the universe", numbers)
 
 
-def _altered(trajectory: Any) -> bool:
-    """Return whether a reader was opened with other times or units than the file's."""
-    given = getattr(trajectory, "_kwargs", {})
-    return given.get("dt") is not None or bool(given.get("time_offset")) or given.get("convert_units") is False
+def _altered(trajectory: TrajectoryReader) -> bool:
+    """Return whether a reader was opened with options that change the times or units of the file."""
+    options = getattr(trajectory, "_kwargs", {})
+    return options.get("dt") is not None or bool(options.get("time_offset")) or options.get("convert_units") is False
 
 
-def _in_memory(trajectory: Any) -> ArrayFrames:
-    """A MemoryReader's array: its transformations are applied to it already."""
+def _in_memory(trajectory: TrajectoryReader) -> ArrayFrames:
+    """Return the frames in the array of a MemoryReader, to which its transformations are already applied."""
     order = "".join(trajectory.stored_order)
     positions = np.transpose(trajectory.get_array(), [order.index(axis) for axis in "fac"])
     offset = float(trajectory.ts.data.get("time_offset", 0.0))

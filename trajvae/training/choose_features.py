@@ -19,7 +19,7 @@ from trajvae.errors import OptionError
 from trajvae.features import FEATURES, Features, FittingData
 from trajvae.likelihoods import LIKELIHOODS
 from trajvae.lookup import check_choice
-from trajvae.molecule.divergence import histogram_divergence
+from trajvae.molecule.histogram_divergence import histogram_divergence
 from trajvae.molecule.observables import evaluate_all, pair_observables
 from trajvae.typing import Float64, Floats
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trajvae.errors import OutputError
 from trajvae.models.partition import Partition
+from trajvae.runtime.sampling import evenly_spaced
 from trajvae.runtime.system import refusal
 from trajvae.training.batches import Pair
 from trajvae.typing import Float32
@@ -146,7 +147,7 @@ class StreamedBatches:
     def sample(self) -> Tensor:
         """Return inputs of evenly spread blocks of training frames."""
         count = min(-(-self.n_train // _ROWS_OF_BLOCK), max(1, _ROWS_OF_SAMPLE // _ROWS_OF_BLOCK))
-        firsts = np.unique(np.linspace(0, max(0, self.n_train - _ROWS_OF_BLOCK), count).astype(int))
+        firsts = evenly_spaced(max(0, self.n_train - _ROWS_OF_BLOCK) + 1, count)
         return self._pair(self.train.read([(a, min(a + _ROWS_OF_BLOCK, self.n_train)) for a in firsts.tolist()]))[0]
 
     def _pair(self, rows: Tensor) -> Pair:

@@ -24,6 +24,7 @@ from trajvae.models.shape_evidence import shape_bound
 from trajvae.molecule.observables import built_in, evaluate_all
 from trajvae.molecule.validity import Validity
 from trajvae.readers.data_set import Chunk
+from trajvae.runtime.sampling import evenly_spaced
 from trajvae.store import Quantity
 from trajvae.training.frame_source import FrameSource
 from trajvae.training.outcome import TrainingOutcome
@@ -44,7 +45,7 @@ class _Summary:
         self.held = held = parts.held_out
         per_frame = 4 * pipeline.alignment.reference.size
         most = int(max(2, min(SAMPLE_FRAMES, SAMPLE_BYTES // per_frame, len(held))))
-        self.index = np.unique(np.linspace(0, len(held) - 1, most).astype(np.int64))
+        self.index = evenly_spaced(len(held), most)
         self.frames, self.judged = ColumnBuffer(len(held)), ColumnBuffer(int(held.sum()))
         self.sample = ColumnBuffer(len(self.index))
         self.degenerate = 0
@@ -76,18 +77,18 @@ class _Summary:
         own |= {"rmsd": reconstruction.rmsd, "kl": reconstruction.kl.astype(np.float32)}
         self.frames.add({**own, **measured})
         self.degenerate += self.pipeline.alignment.degenerate(chunk.positions)
-        self._jumps(aligned, chunk.follows)
+        self._jumps(aligned, chunk.has_predecessor)
 
     @property
     def held_out_elbo(self) -> float:
         """Mean ELBO of the held-out frames, in nats a frame."""
         return float(self.frames["elbo"][self.held].mean())
 
-    def _jumps(self, aligned: Floats, follows: Bool) -> None:
+    def _jumps(self, aligned: Floats, has_predecessor: Bool) -> None:
         """Update the largest jumps; a chunk's first frame may follow the last one of the chunk before."""
         if self._last is not None:
-            aligned, follows = np.concatenate([self._last, aligned]), np.concatenate([[False], follows])
-        jump, least = jumps(aligned, follows)
+            aligned, has_predecessor = np.concatenate([self._last, aligned]), np.concatenate([[False], has_predecessor])
+        jump, least = jumps(aligned, has_predecessor)
         if jump is not None and least is not None:
             self.jump, self.least = max(jump, self.jump or 0.0), max(least, self.least or 0.0)
         self._last = aligned[-1:]
@@ -187,7 +188,7 @@ def _latent_figures(summary: _Summary, some: Floats) -> _LatentFigures:
             TrajvaeWarning,
             stacklevel=2,
         )
-    frames = some[np.unique(np.linspace(0, len(some) - 1, min(len(some), _SOME)).astype(np.int64))]
+    frames = some[evenly_spaced(len(some), _SOME)]
     return _LatentFigures(
         kl=dict(zip(latent.parts, kl.mean(axis=0).tolist(), strict=True)),
         active_units=active,
@@ -264,9 +265,9 @@ def _figures(
     )
 
 
-def jumps(aligned: Floats, follows: Bool) -> tuple[float | None, float | None]:
+def jumps(aligned: Floats, has_predecessor: Bool) -> tuple[float | None, float | None]:
     """Return the largest RMSD in Å between frames and their predecessors, as aligned and as optimally superposed."""
-    next_to = np.flatnonzero(follows)
+    next_to = np.flatnonzero(has_predecessor)
     if not len(next_to):
         return None, None
     jump = frame_jump(aligned)[next_to]

@@ -12,6 +12,7 @@ from trajvae.alignment.distances import rmsd_matrix
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.figures.frame_findings import UnlikeBlock
 from trajvae.models.partition import HELD_OUT, UNUSED, VALIDATION, Partition, partition
+from trajvae.runtime.sampling import evenly_spaced
 from trajvae.typing import Bool, Float64, Floats, Int8, Int64, UInt64
 
 LEAST = 5  # number of different frames that training needs
@@ -226,7 +227,7 @@ def unlike_blocks(elbo: Float64, held: Bool, sample: Floats, index: Int64) -> li
 def _evenly(mask: Bool, most: int) -> Int64:
     """Some of the rows for which a mask holds."""
     rows = np.flatnonzero(mask)
-    return np.asarray(rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)])
+    return np.asarray(rows[evenly_spaced(len(rows), most)])
 
 
 def _middle(away: Float64, index: Int64, rows: Int64) -> float:

@@ -1,4 +1,4 @@
-"""Arrays made to do harm: refused in one line, before memory is taken."""
+"""Malicious arrays are refused in one line, before memory is allocated."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_headers_that_are_none(tmp_path, monkeypatch, content, packed):
 
 
 def check_refused(path, words="x.np"):
-    """One line with those words, and no memory."""
+    """The array is refused in one line with these words, without allocating memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ReadError, match=words) as caught:
         open_source(path).read()
@@ -92,7 +92,7 @@ def test_a_bomb_is_not_unpacked(tmp_path):
 
 
 def test_what_is_not_wanted_is_not_unpacked(tmp_path):
-    """An honest array beside a bomb is read, without that."""
+    """A valid array is read, and a bomb beside it is not unpacked."""
     path, x = tmp_path / "x.npz", np.random.default_rng(0).normal(size=(7, 4, 3))
     bomb(path, 20 * 2**24, "other.npy")
     packed = io.BytesIO()
@@ -105,7 +105,7 @@ def test_what_is_not_wanted_is_not_unpacked(tmp_path):
 
 
 def test_a_member_shorter_than_it_says(tmp_path):
-    """Which would take memory for numbers that never come."""
+    """A file shorter than its shape is refused before memory is allocated."""
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("positions.npy", described((10**6, 12, 2)))
     check_refused(tmp_path / "x.npz")
@@ -156,7 +156,7 @@ def encrypted(path):
 
 
 def many_members(path):
-    """Whose list alone would take a gigabyte of Python's objects."""
+    """An archive with too many members is refused, since the list alone would take a gigabyte."""
     with zipfile.ZipFile(path, "w") as archive:
         for k in range(6000):
             archive.writestr(f"{k}.npy", b"")
@@ -222,12 +222,12 @@ def test_frames_far_from_each_other_are_read_alone(tmp_path):
 
 
 def cut(path):
-    """As a program does that begins to write a file anew."""
+    """Truncate the file, as a program does that starts to write it again."""
     os.truncate(path, 4096)
 
 
 def write_again(path):
-    """Other numbers in the same place, and as many."""
+    """Overwrite the file with as many other numbers."""
     np.save(path, np.zeros((50_000, 12, 3)))
 
 
@@ -250,7 +250,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, change):
 
 
 def test_a_file_in_whose_place_another_stands(tmp_path):
-    """What is open is read to its end; whoever opens the name again is told."""
+    """An open file is read to its end; opening the replaced file again raises an error."""
     path, atoms = tmp_path / "x.npy", np.arange(12)
     np.save(path, np.ones((50_000, 12, 3)))
     file = open_array(path)

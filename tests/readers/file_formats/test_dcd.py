@@ -76,7 +76,7 @@ def test_dialects_are_read_as_by_mdanalysis(tmp_path, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("missing", [1, 10, 200, 500])
 def test_a_cut_file_names_its_last_frame(tmp_path, kind, missing):
-    """Whatever the dialect, wherever in a frame."""
+    """A DCD that is cut anywhere in a frame is refused, in every dialect."""
     path = write(tmp_path / "a.dcd", **KINDS[kind])
     path.write_bytes(path.read_bytes()[:-missing])
     with pytest.raises(ReadError, match=r"a.dcd' ends within frame 2[5-9]: the file is cut"):

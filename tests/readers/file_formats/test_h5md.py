@@ -104,7 +104,7 @@ def test_the_group_is_the_one_with_positions(tmp_path):
     (lambda g: g.__setitem__("id", np.arange(4)), "wanted 9 identifiers"),
 ])  # fmt: skip
 def test_damaged_files_are_one_line(tmp_path, change, words):
-    """What is missing, and what was wanted."""
+    """The error names what is missing and what was expected."""
     path = write(tmp_path / "a.h5md")
     with h5py.File(path, "r+") as file:
         change(file["particles/trajectory"])

@@ -17,7 +17,7 @@ N, T = 9, 20
 
 
 def positions():
-    """Å."""
+    """Return positions in Å."""
     noise = np.random.default_rng(0).normal(size=(T, N, 3))
     return (2.0 * np.arange(N)[:, None] * [1, 1, 0] + 0.1 * noise).astype("f4")
 
@@ -82,7 +82,7 @@ def test_boxes_are_lengths_or_vectors_once_or_for_every_frame(tmp_path, edges, m
 
 
 def test_atoms_in_changing_order_are_put_in_the_order_of_their_identifiers(tmp_path):
-    """A parallel program writes particles as they come."""
+    """Particles are sorted by identifier, since parallel programs write them in any order."""
     order = np.array([np.random.default_rng(k).permutation(N) for k in range(T)])
     file = H5MDFrames(write(tmp_path / "a.h5md", order=order))
     np.testing.assert_array_equal(np.concatenate([b.positions for b in read(file)]), positions())

@@ -28,7 +28,7 @@ def trajectory(examples):
 
 @pytest.fixture
 def path(trajectory, tmp_path):
-    """As mdtraj writes it."""
+    """Return the file that mdtraj writes."""
     trajectory.save_hdf5(str(tmp_path / "run.h5"))
     return tmp_path / "run.h5"
 
@@ -43,7 +43,7 @@ def test_it_reads_what_mdtraj_reads(path):
 
 
 def facts(atom):
-    """All that is known of an atom."""
+    """Return all labels of an atom."""
     residue = atom.residue
     return atom.name, atom.element, residue.name, residue.resSeq, residue.segment_id, residue.chain.chain_id
 
@@ -71,7 +71,7 @@ def test_pickled_attributes_are_not_executed(path, monkeypatch, tmp_path, place,
 
 
 def edit(**change):
-    """The topology's JSON with other words."""
+    """Return a function that replaces entries in the JSON of the topology."""
 
     def made(file):
         found = json.loads(file["topology"][0])
@@ -82,7 +82,7 @@ def edit(**change):
 
 
 def swap(name, data, units=b"nanometers"):
-    """Another array in its place."""
+    """Return a function that replaces an array of the file."""
 
     def made(file):
         del file[name]
@@ -116,7 +116,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("change, words", DAMAGES.values(), ids=DAMAGES)
 def test_damaged_files_are_errors(path, change, words):
-    """One line that names the file."""
+    """A damaged file gives an error of one line that names the file."""
     with h5py.File(path, "r+") as file:
         change(file)
     with pytest.raises(ReadError, match=words) as caught:

@@ -49,7 +49,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["xtc", "trr"])
 def test_times_are_those_of_the_frames(files, suffix):
-    """Also of some frames, in any piece, and without reading."""
+    """Times are right for some frames, for any chunk size, and without reading positions."""
     file = opened(files / f"a.{suffix}")
     assert np.array_equal(file.times(range(len(TIMES))), TIMES)
     blocks = list(file.blocks(range(1, len(TIMES), 3), np.arange(N), 2))
@@ -59,7 +59,7 @@ def test_times_are_those_of_the_frames(files, suffix):
 
 @pytest.mark.parametrize("path", [XTC, TRR])
 def test_times_equal_mdanalysis(path):
-    """Of GROMACS' own files, in single precision."""
+    """Times of files by GROMACS, which are in single precision, are right."""
     universe = mda.Universe.empty(47681, trajectory=False)
     universe.load_new(path)
     file = opened(Path(path))
@@ -67,7 +67,7 @@ def test_times_equal_mdanalysis(path):
 
 
 def damage(path, place, text):
-    """Overwrite some bytes."""
+    """Overwrite some bytes of a file."""
     content = bytearray(path.read_bytes())
     content[place : place + len(text)] = text
     path.write_bytes(content)
@@ -118,9 +118,9 @@ def open_source_quietly(path):
 
 @pytest.mark.parametrize("text", ["", "GMX", "no trajectory of any kind, but long enough to be one of some kind"])
 def test_other_files_are_told(tmp_path, text):
-    """By their first bytes."""
+    """Other files are refused by their first bytes."""
     (tmp_path / "a.xtc").write_text(text)
-    with pytest.raises(ReadError, match=r"a.xtc' (cannot be read: it is|is no XTC file)"):
+    with pytest.raises(ReadError, match=r"a.xtc' (cannot be read: it is|is not an XTC file)"):
         opened(tmp_path / "a.xtc")
 
 

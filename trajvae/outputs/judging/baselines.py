@@ -9,6 +9,7 @@ import torch
 
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
+from trajvae.runtime.sampling import evenly_spaced
 from trajvae.typing import Bool, Float64, Floats
 
 
@@ -32,7 +33,7 @@ def known_frames(pipeline: Pipeline, record: TrainingRecord, positions: Floats |
 
 def evenly(positions: Floats, n: int) -> Floats:
     """Return n evenly spread frames."""
-    return positions[np.linspace(0, len(positions) - 1, min(n, len(positions))).astype(np.int64)]
+    return positions[evenly_spaced(len(positions), n)]
 
 
 def resampled(positions: Floats, n: int, seed: int) -> Floats:

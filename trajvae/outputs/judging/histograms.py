@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trajvae.molecule.divergence import bin_edges, circular_wasserstein, histogram, jensen_shannon
+from trajvae.molecule.histogram_divergence import bin_edges, circular_wasserstein, histogram, jensen_shannon
 from trajvae.results.marginals import Marginal
 from trajvae.typing import Float64
 

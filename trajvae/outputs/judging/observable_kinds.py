@@ -13,7 +13,7 @@ from itertools import groupby
 
 import numpy as np
 
-from trajvae.molecule.divergence import jensen_shannon
+from trajvae.molecule.histogram_divergence import jensen_shannon
 from trajvae.molecule.observables import PAIR_PREFIX, Observable
 from trajvae.results.marginals import Kind, Marginal
 from trajvae.topology import Topology

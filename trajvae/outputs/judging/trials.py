@@ -19,6 +19,7 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.readers.data_set import Chunk
 from trajvae.runtime.progress import stage
+from trajvae.runtime.sampling import evenly_spaced
 from trajvae.runtime.threads import small_work
 from trajvae.topology import Topology
 from trajvae.training.frame_source import InMemoryFrames
@@ -117,7 +118,7 @@ def examine(
 ) -> Trial:
     """Return the evidence of a model on the frames that it held out of those it was trained on."""
     held = np.flatnonzero(record.held_out)
-    some = np.unique(np.linspace(0, len(held) - 1, min(plan.frames, len(held))).round().astype(np.int64))
+    some = evenly_spaced(len(held), plan.frames, nearest=True)
     rows, block = held[some], np.concatenate([[0], np.cumsum(np.diff(held) > 1)])[some]
     positions = chunk.positions[rows]
     with small_work(3.0 * pipeline.vae.latent.rows_at_once * sum(p.numel() for p in pipeline.vae.parameters())):

@@ -1,1 +1,1 @@
-"""Readers of trajectory files, one module for each format."""
+"""Read trajectory files, with one module for each format or library."""

@@ -1,4 +1,4 @@
-"""A file that must not change while it is read: compared by size and time before and after each piece."""
+"""Check that a file does not change while it is read, by its size and time of change before and after each piece."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from trajvae.errors import ReadError
 
 
-class StableFile:
-    """What a file was when it was opened.
+class UnchangedFile:
+    """Hold the size and time of change that a file had when it was opened, and compare it later.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class StableFile:
     number : int
         Descriptor of the open file.
     grows : bool
-        Whether frames may be added at its end meanwhile, as a simulation that runs does.
+        Whether the file may become longer, as that of a running simulation does.
 
     Attributes
     ----------
@@ -29,30 +29,32 @@ class StableFile:
 
     def __init__(self, name: str, number: int, *, grows: bool = False) -> None:
         self._name, self._grows = name, grows
-        found = os.fstat(number)
-        self._place, self._time, self.size = (found.st_dev, found.st_ino), found.st_mtime_ns, found.st_size
+        stat = os.fstat(number)
+        self._identity, self._time, self.size = (stat.st_dev, stat.st_ino), stat.st_mtime_ns, stat.st_size
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[int]:
-        """Open the file for watching before a library opens it by its name, and give its descriptor.
+        """Open the file, check that it is unchanged, and yield its descriptor; libraries then open it by its name.
 
         Raises
         ------
         ReadError
-            It is not what it was.
+            The file changed.
         """
         with open(self._name, "rb", buffering=0) as file:
             self.check_unchanged(file.fileno())
             yield file.fileno()
 
     @contextlib.contextmanager
-    def piece(self, number: int) -> Iterator[None]:
-        """Read a piece: whatever that comes to, a file that changed meanwhile is the reason.
+    def reading(self, number: int) -> Iterator[None]:
+        """Check the file after a piece of it was read, whether or not reading failed.
+
+        Where reading failed because the file changed, the error says so.
 
         Raises
         ------
         ReadError
-            It is not what it was.
+            The file changed.
         """
         try:
             yield
@@ -62,21 +64,21 @@ class StableFile:
         self.check_unchanged(number)
 
     def check_unchanged(self, number: int) -> None:
-        """Compare the file as it is now.
+        """Raise an error if the file changed since it was opened.
 
         Raises
         ------
         ReadError
-            It is another file, was cut, or was written.
+            It is another file, or was cut or written to.
         """
-        found = os.fstat(number)
-        longer = self._grows and found.st_size > self.size
-        same = found.st_size == self.size and found.st_mtime_ns == self._time
-        if (found.st_dev, found.st_ino) != self._place or not (same or longer):
+        stat = os.fstat(number)
+        longer = self._grows and stat.st_size > self.size
+        same = stat.st_size == self.size and stat.st_mtime_ns == self._time
+        if (stat.st_dev, stat.st_ino) != self._identity or not (same or longer):
             raise self.changed()
 
     def changed(self) -> ReadError:
-        """The error of a file that changed."""
+        """Return the error for a file that changed."""
         return ReadError(
             f"'{self._name}' was changed while it was read: wait for the program that writes it, or read a copy"
         )

@@ -1,4 +1,4 @@
-"""Which frame follows which, by the times that files give: joined runs, restarts, gaps, other output intervals."""
+"""Consecutive frames by the times in files: joined runs, restarts, gaps, changed output intervals."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from trajvae.errors import TrajvaeWarning
-from trajvae.readers.consecutive import Succession, at_usual_stride
+from trajvae.readers.consecutive_frames import ConsecutiveFrames, at_usual_stride
 
 
 def follows(*times, size=None):
-    """The result for runs, a file each, handed over in chunks; warnings are errors of the test run."""
-    succession = Succession([f"run{k}.xtc" for k in range(len(times))])
+    """Return which frames have a predecessor, for runs in one file each, given in chunks."""
+    succession = ConsecutiveFrames([f"run{k}.xtc" for k in range(len(times))])
     out = []
     for number, own in enumerate(times):
         own = np.asarray(own, dtype=np.float32).astype(float)
         for start in range(0, len(own), size or len(own)):
             rows = slice(start, start + (size or len(own)))
-            out.append(succession.follows(number, np.arange(len(own))[rows], own[rows]))
+            out.append(succession.has_predecessor(number, np.arange(len(own))[rows], own[rows]))
     return np.concatenate(out)
 
 
@@ -61,13 +61,13 @@ def test_a_step_back_is_reported_once_and_ends_the_neighbourhood():
 
 
 def test_overlapping_runs_in_two_files_are_reported():
-    """The second begins before the first ends."""
+    """A run that begins before the run before it ends gives a warning."""
     with pytest.warns(TrajvaeWarning, match=r"'run1.xtc' begins at 6 ps, before 'run0.xtc' ends \(8 ps\)"):
         follows([0, 2, 4, 6, 8], [6, 8, 10])
 
 
 def test_files_without_times_are_runs_of_neighbours():
-    """All times zero: nothing can be told, and nothing is reported."""
+    """Frames of files without times, or with all times zero, are taken to be consecutive, without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert follows(np.zeros(6)).tolist() == [False, *[True] * 5]
@@ -80,7 +80,7 @@ def test_times_finer_than_float32_resolves_are_no_steps_back():
 
 
 def test_listed_frames_are_neighbours_at_their_usual_stride():
-    """Not where the list jumps, repeats a frame or goes back."""
+    """Frames are not consecutive where the list jumps, repeats a frame or goes back."""
     assert at_usual_stride(np.array([0, 5, 10, 15])).tolist() == [False, True, True, True]
     assert at_usual_stride(np.array([5, 59, 3, 3, 20])).sum() <= 1
     assert at_usual_stride(np.array([1, 2, 3, 9, 10])).tolist() == [False, True, True, False, True]

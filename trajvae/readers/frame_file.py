@@ -1,4 +1,4 @@
-"""What a trajectory file offers, and frames that stand in an array."""
+"""Define what every trajectory file offers, and read frames from an array in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trajvae.typing import Float64, Floats, Int64
 
 
 class FrameBlock(NamedTuple):
-    """Some frames of a file.
+    """Hold some frames of a file.
 
     Attributes
     ----------
@@ -30,16 +30,16 @@ class FrameBlock(NamedTuple):
     times: Float64
 
     def rows(self, which: Int64) -> FrameBlock:
-        """Return some of the frames."""
+        """Return some of the frames, given by their rows."""
         return FrameBlock(self.positions[which], None if self.boxes is None else self.boxes[which], self.times[which])
 
 
 class FrameFile(Protocol):
-    """One run of frames: a file, or an object that holds frames."""
+    """Describe a run of frames that can be read: a file, or an object that holds frames."""
 
     @property
     def name(self) -> str:
-        """The file, for messages."""
+        """Name of the file, for messages."""
         ...
 
     @property
@@ -59,11 +59,11 @@ class FrameFile(Protocol):
 
     @property
     def seekable(self) -> bool:
-        """Whether a frame is found without reading those before it."""
+        """Whether a frame can be read without reading the frames before it."""
         ...
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
-        """Read the given frames and atoms, at most `size` frames at a time."""
+        """Yield the given frames and atoms, at most `size` frames at a time."""
         ...
 
     def times(self, frames: range) -> Float64:
@@ -71,57 +71,58 @@ class FrameFile(Protocol):
         ...
 
     def frame_numbers(self, frames: range) -> Int64:
-        """Return the numbers of frames in the file itself, which counts those without positions too, shape (t,)."""
+        """Return the numbers of frames in the file itself, where frames without positions count too, shape (t,)."""
         ...
 
 
 def sample_range(file: FrameFile, frames: range, most: int) -> range:
-    """Return `most` frames or fewer, evenly spread, or the first ones where seeking costs as much as reading."""
+    """Return at most `most` of some frames: evenly spaced, or the first ones of a file that is not seekable."""
     return frames[:: max(1, (len(frames) - 1) // (most - 1))][:most] if file.seekable else frames[:most]
 
 
-def pieces(frames: range, size: int) -> Iterator[range]:
-    """Cut a range into ranges of at most `size` frames."""
+def split_range(frames: range, size: int) -> Iterator[range]:
+    """Yield the parts of a range, of at most `size` frames each."""
     for k in range(0, len(frames), size):
         yield frames[k : k + size]
 
 
 def as_slice(frames: range) -> slice:
-    """Return the slice of an array's rows that a range names."""
+    """Return a range as a slice of the rows of an array."""
     return slice(frames.start, frames.stop, frames.step)
 
 
-def numbers_of(frames: range) -> Int64:
+def range_to_array(frames: range) -> Int64:
     """Return the numbers of a range as an array."""
     return np.arange(frames.start, frames.stop, frames.step, dtype=np.int64)
 
 
 class Unfiltered:
-    """A file all of whose frames have positions."""
+    """Number the frames of a file in which all frames have positions."""
 
     def frame_numbers(self, frames: range) -> Int64:
         """Return the numbers of frames in the file itself, shape (t,)."""
-        return numbers_of(frames)
+        return range_to_array(frames)
 
 
-def _forget(array: Floats) -> None:
-    """Leave the pages of a user's mapped file that were looked at to the system's cache."""
+def _release_pages(array: Floats) -> None:
+    """Release the memory of a mapped file that was read, where a user's array is mapped."""
     if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         array.base.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass
 class ArrayFrames(Unfiltered):
-    """Frames that stand in an array.
+    """Give the frames of an array in memory.
 
     Attributes
     ----------
     name : str
+        For messages.
     positions : ndarray, shape (T, N, D)
         In Å.
     boxes : ndarray, shape (T, 6), optional
     clock : ndarray, shape (T,), optional
-        Times in ps; by default the frames' numbers.
+        Times in ps; by default the numbers of the frames.
     """
 
     name: str
@@ -142,15 +143,15 @@ class ArrayFrames(Unfiltered):
         return int(self.positions.shape[1])
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
-        """Read the given frames and atoms, at most `size` frames at a time."""
-        for piece in pieces(frames, size):
+        """Yield the given frames and atoms, at most `size` frames at a time."""
+        for piece in split_range(frames, size):
             part = self.positions[as_slice(piece)][:, atoms]
             boxes = None if self.boxes is None else self.boxes[as_slice(piece)]
             yield FrameBlock(np.asarray(part), boxes, self.times(piece))
-            _forget(self.positions)
+            _release_pages(self.positions)
 
     def times(self, frames: range) -> Float64:
         """Return the times of frames in ps, shape (t,)."""
         if self.clock is None:
-            return numbers_of(frames).astype(np.float64)
+            return range_to_array(frames).astype(np.float64)
         return np.asarray(self.clock[as_slice(frames)], dtype=np.float64)

@@ -10,7 +10,7 @@ from trajvae.alignment.frame_sums import blocks, centre_columns, covariance_colu
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (1, 5, 3), (1000, 7, 2), (200, 214, 3), (17, 20_000, 3)])
 def test_blocks_cover_every_frame_once(shape):
-    """In order, none left out, none empty; no frames give no block."""
+    """Blocks are in order, complete and not empty; no frames give no block."""
     x = np.zeros(shape, dtype=np.float32)
     covered = [k for s in blocks(x) for k in range(*s.indices(len(x)))]
     assert covered == list(range(len(x)))
@@ -19,7 +19,7 @@ def test_blocks_cover_every_frame_once(shape):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_sums_are_centres_and_covariances(dtype, dimension):
-    """As einsum has them, in float64 for both precisions, of frames that are no contiguous array either."""
+    """The sums equal those of einsum, in float64 for both precisions, also for frames that are not contiguous."""
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(dimension, 900, 40)) + 3.0).astype(dtype).transpose(1, 2, 0)[::3]
     reference, weights = rng.normal(size=(40, dimension)), rng.uniform(1.0, 3.0, size=40)

@@ -24,7 +24,7 @@ def peptide(examples):
 
 
 def refusal(source, reading=None):
-    """The one line that a source is refused with."""
+    """Return the error message with which a source is refused."""
     with pytest.raises(ReadError) as caught:
         open_source(source, reading)
     assert "\n" not in str(caught.value)
@@ -64,7 +64,7 @@ def test_angstroms_in_an_mdtraj_trajectory_are_refused(peptide):
 
 
 def test_nanometres_without_a_topology_are_asked_about(peptide):
-    """Nothing is known of the atoms: a warning, once, and the positions as they are."""
+    """For atoms without elements there is one warning, and positions are unchanged."""
     chunk, _ = peptide
     with pytest.warns(TrajvaeWarning) as caught:
         frames = open_source(chunk.positions / 10.0)
@@ -114,7 +114,7 @@ def test_a_frame_in_one_point_is_named(chain, frame):
 
 @NAMELESS
 def test_an_atom_that_never_moves_and_a_frame_of_one_atom_are_fine(chain):
-    """Only all atoms in one point are no conformation."""
+    """A frame is refused only if all of its atoms are at one point."""
     x = chain[:10].copy()
     x[:, 3] = 0.0
     assert np.array_equal(open_source(x).read().positions, x)

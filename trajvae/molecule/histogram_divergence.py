@@ -1,4 +1,4 @@
-"""How two samples of a number differ."""
+"""Measure how the distributions of two samples of numbers differ, by histograms or on a circle."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import scipy
 from trajvae.typing import Float64
 
 BINS = 50
-_FAR = 0.005  # share of a sample at each end that bins may leave out
-_MARGIN = 0.5  # of what the rest of the sample spans: how far beyond it bins reach
-_TWO = 4  # values of which one at each end can be left out
+_OUTLIERS = 0.005  # fraction of a sample at each end that bins need not cover
+_MARGIN = 0.5  # width that bins reach beyond the other values, as a fraction of the range of these
+_LEAST_VALUES = 4  # a smaller sample has no outliers
 
 
 def bin_edges(samples: list[Float64], period: float = 0.0) -> Float64:
     """Return edges of 50 equal bins over the samples, the outer two open; for angles, one period from -period/2.
 
-    The bins cover every sample but for its far values: half a percent at each end, or one value where that is less, can
-    widen the bins by no more than half of what the rest of that sample spans. Few far values so hide nothing; they are
-    counted in the open bins. See `histogram`.
+    The outliers of a sample are half a percent of its values at each end, and one value at least. They widen the bins
+    by no more than half the range of the other values, so that a few outliers do not put all others into one bin.
+    Values beyond the edges are counted in the outermost bins, see `histogram`.
 
     Parameters
     ----------
     samples : list of ndarray
         Each of one dimension.
     period : float
+        Period of an angle; 0 for other numbers.
 
     Returns
     -------
@@ -32,35 +33,44 @@ def bin_edges(samples: list[Float64], period: float = 0.0) -> Float64:
     """
     if period:
         return np.linspace(-period / 2, period / 2, BINS + 1)
-    ranges = [_range(s) for s in samples]
+    ranges = [_range_without_outliers(s) for s in samples]
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
-    room = 1e-9 * (high - low if high > low else 1.0 + max(abs(low), abs(high)))
-    return np.linspace(low - room, high + room, BINS + 1)
+    margin = 1e-9 * (high - low if high > low else 1.0 + max(abs(low), abs(high)))
+    return np.linspace(low - margin, high + margin, BINS + 1)
 
 
-def _range(sample: Float64) -> tuple[float, float]:
-    """Least and largest value of a sample that its far values widen but little."""
-    if len(sample) < _TWO:
+def _range_without_outliers(sample: Float64) -> tuple[float, float]:
+    """Return the smallest and largest value of a sample, of which outliers count up to a margin only."""
+    if len(sample) < _LEAST_VALUES:
         return float(sample.min()), float(sample.max())
-    far = max(1, int(_FAR * len(sample)))
-    ordered = np.partition(sample, [0, far, len(sample) - 1 - far, len(sample) - 1])
-    low, high = ordered[far], ordered[len(sample) - 1 - far]
+    count = max(1, int(_OUTLIERS * len(sample)))
+    ordered = np.partition(sample, [0, count, len(sample) - 1 - count, len(sample) - 1])
+    low, high = ordered[count], ordered[len(sample) - 1 - count]
     margin = _MARGIN * (high - low)
     return float(max(ordered[0], low - margin)), float(min(ordered[-1], high + margin))
 
 
 def histogram(sample: Float64, edges: Float64) -> Float64:
-    """Return the share of a sample in each bin; what lies beyond the edges counts in the outermost bins."""
+    """Return the fraction of a sample in each bin; values beyond the edges count in the outermost bins."""
     return np.asarray(np.histogram(np.clip(sample, edges[0], edges[-1]), edges)[0] / len(sample))
 
 
 def jensen_shannon(p: Float64, q: Float64) -> Float64:
-    """Return the Jensen-Shannon divergence of histograms along the last axis, in bits."""
+    """Return the Jensen-Shannon divergence, in bits, between histograms along the last axis."""
     return np.asarray(scipy.spatial.distance.jensenshannon(p, q, base=2, axis=-1) ** 2)
 
 
 def histogram_divergence(a: Float64, b: Float64, period: float = 0.0, edges: Float64 | None = None) -> float:
-    """Return the Jensen-Shannon divergence of two samples' histograms, in bits, of 50 bins or those given."""
+    """Return the Jensen-Shannon divergence, in bits, between histograms of two samples.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (n,) and (m,)
+    period : float
+        Period of an angle; 0 for other numbers.
+    edges : ndarray, optional
+        Edges of the bins; by default those of `bin_edges`.
+    """
     edges = bin_edges([a, b], period) if edges is None else edges
     return float(jensen_shannon(histogram(a, edges), histogram(b, edges)))
 

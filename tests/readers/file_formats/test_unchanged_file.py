@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from trajvae.errors import ReadError
+from trajvae.readers.file_formats.buffered_file import BufferedFile
 from trajvae.readers.file_formats.dcd import DCDFrames
 from trajvae.readers.file_formats.trr import TRRFrames
-from trajvae.readers.file_formats.window import Window
 from trajvae.readers.file_formats.xtc import XTCFrames
 from trajvae.readers.opening import _open_file
 
@@ -35,7 +35,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("suffix", READERS)
 def test_a_file_that_is_cut(written: Path, tmp_path: Path, suffix: str) -> None:
-    """Between two pieces, and between opening and reading: one line, and no signal."""
+    """A file that changes between two pieces, or after it was opened, gives an error of one line."""
     path, atoms = tmp_path / f"t.{suffix}", np.arange(20)
     for pieces in (0, 1):
         shutil.copy(written / f"t.{suffix}", path)
@@ -49,7 +49,7 @@ def test_a_file_that_is_cut(written: Path, tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", READERS)
 def test_a_file_that_is_written_again(written: Path, tmp_path: Path, suffix: str) -> None:
-    """By bytes that no header was looked at of: they reach no library."""
+    """A file that is overwritten after its headers were checked is refused before a library reads it."""
     path, atoms = tmp_path / f"t.{suffix}", np.arange(20)
     shutil.copy(written / f"t.{suffix}", path)
     file = READERS[suffix](path)
@@ -60,7 +60,7 @@ def test_a_file_that_is_written_again(written: Path, tmp_path: Path, suffix: str
 
 @pytest.mark.parametrize("suffix", READERS)
 def test_a_file_that_grows(written: Path, tmp_path: Path, suffix: str) -> None:
-    """Of a simulation that runs: the frames that it had are read."""
+    """Of a file that grows, the frames that it had when it was opened are read."""
     path, atoms = tmp_path / f"t.{suffix}", np.arange(20)
     shutil.copy(written / f"t.{suffix}", path)
     blocks = READERS[suffix](path).blocks(range(60), atoms, 20)
@@ -72,11 +72,11 @@ def test_a_file_that_grows(written: Path, tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(np.concatenate(parts), expected)
 
 
-def test_pieces_of_a_window(tmp_path: Path) -> None:
-    """Within it, beyond it, before it, and at the end of the file."""
+def test_pieces_of_a_buffered_file(tmp_path: Path) -> None:
+    """Reads within the buffer, beyond it, before it and at the end of the file give the bytes of the file."""
     content = np.random.default_rng(0).bytes(50_000)
     (tmp_path / "x").write_bytes(content)
     with (tmp_path / "x").open("rb") as file:
-        window = Window(file.fileno())
+        buffered = BufferedFile(file.fileno())
         for at, count in ((0, 4), (10, 100), (16_380, 8), (40_000, 30_000), (5, 5), (49_999, 4), (60_000, 4)):
-            assert window.read(at, count) == content[at : at + count]
+            assert buffered.read(at, count) == content[at : at + count]

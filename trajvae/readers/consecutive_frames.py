@@ -1,4 +1,4 @@
-"""Neighbours in time: which frame comes next after the frame before it, by the times that the files give."""
+"""Decide which frames are consecutive in time, by the times that files give: restarts and gaps are found."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from trajvae.errors import TrajvaeWarning
 from trajvae.typing import Bool, Float64, Int64
 
-GAP = 1.5  # times the usual time step, beyond which frames are missing
-_NEAR = 3  # steps before and after a step that define the usual one
+GAP = 1.5  # a time step longer than this many usual steps is a gap: frames are missing
+_WINDOW = 3  # number of steps, before and after a step, whose median is the usual step
 _RESOLUTION = 4 * float(np.finfo(np.float32).eps)  # most formats store times in float32
 
 
-def continues(steps: Float64, before: Float64, resolution: Float64) -> Bool:
-    """Tell the time steps within a run from steps back and from gaps.
+def is_consecutive(steps: Float64, before: Float64, resolution: Float64) -> Bool:
+    """Return which time steps join consecutive frames, and are neither steps back in time nor gaps.
 
-    A step is a gap where it exceeds 1.5 times the usual step on both sides, so that a change of the output interval is
-    none. Files without times have no positive step; their frames are taken to be consecutive.
+    A step is a gap where it exceeds 1.5 times the usual step on both sides, so a change of the output interval is not a
+    gap. Files without times have no positive step; their frames are taken to be consecutive.
 
     Parameters
     ----------
@@ -28,35 +28,35 @@ def continues(steps: Float64, before: Float64, resolution: Float64) -> Bool:
     before : ndarray, shape (K,)
         The last steps before these, if any.
     resolution : ndarray, shape (T,)
-        Differences in ps that the file's numbers do not resolve.
+        Rounding errors of the times in ps; smaller differences have no meaning.
 
     Returns
     -------
     ndarray of bool, shape (T,)
     """
-    every = np.concatenate([before, steps])
-    if len(every) and 0.0 < every.max() <= GAP * every.min():
+    all_steps = np.concatenate([before, steps])
+    if len(all_steps) and 0.0 < all_steps.max() <= GAP * all_steps.min():
         return np.ones(len(steps), dtype=bool)
-    if not (every > 0.0).any():
-        return np.full(len(steps), not (every < 0.0).any())
-    usual = np.fmax(_median_of_previous(every), _median_of_previous(every[::-1])[::-1])[len(before) :]
-    fine = ~(usual > resolution)  # too fine to be judged, or nothing to compare with
-    forward = (steps > 0.0) | (fine & (steps > -resolution))
-    return np.asarray(forward & (fine | (steps <= GAP * usual + resolution)))
+    if not (all_steps > 0.0).any():
+        return np.full(len(steps), not (all_steps < 0.0).any())
+    usual = np.fmax(_median_of_previous(all_steps), _median_of_previous(all_steps[::-1])[::-1])[len(before) :]
+    unresolved = ~(usual > resolution)  # the usual step is less than the rounding error, or unknown
+    forward = (steps > 0.0) | (unresolved & (steps > -resolution))
+    return np.asarray(forward & (unresolved | (steps <= GAP * usual + resolution)))
 
 
 def _median_of_previous(steps: Float64) -> Float64:
-    """Median of the positive ones among the three steps before each step, (T,); NaN where there is none."""
+    """Return the median of the positive steps among the three before each step, (T,); NaN where none is positive."""
     positive = np.where(steps > 0.0, steps, np.nan)
-    padded = np.concatenate([np.full(_NEAR, np.nan), positive])
-    windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, _NEAR)[: len(steps)], axis=1)
+    padded = np.concatenate([np.full(_WINDOW, np.nan), positive])
+    windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[: len(steps)], axis=1)
     count = np.isfinite(windows).sum(axis=1)
     middle = windows[np.arange(len(steps)), np.maximum(count - 1, 0) // 2]
     return np.asarray(np.where(count > 0, middle, np.nan))
 
 
-class Succession:
-    """Follows a data set frame by frame, in chunks, and tells which frames follow the one before them.
+class ConsecutiveFrames:
+    """Find, for a data set that is read in chunks, which frames come directly after the frame before them in time.
 
     Parameters
     ----------
@@ -66,7 +66,8 @@ class Succession:
     Warns
     -----
     TrajvaeWarning
-        Once a file, where its times step back, or where it begins within the run before it: restarts that overlap.
+        The times of a file step back, or a file begins before the end of the file before it, as overlapping restarts
+        do. There is one warning for each file.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -76,15 +77,15 @@ class Succession:
         self._steps = np.empty(0)
         self._warned: set[int] = set()
 
-    def follows(self, file: int, frame: Int64, time: Float64) -> Bool:
-        """Return whether each frame follows the one before it, and remember the last one.
+    def has_predecessor(self, file: int, frame: Int64, time: Float64) -> Bool:
+        """Return whether each frame comes directly after the one before it in time, and remember the last frame.
 
         Parameters
         ----------
         file : int
-            Number of the file that all frames are of.
+            Number of the file that all these frames are read from.
         frame : ndarray of int64, shape (t,)
-            Numbers of the frames, for warnings.
+            Numbers of the frames in the file.
         time : ndarray, shape (t,)
             ps.
         """
@@ -94,14 +95,14 @@ class Succession:
         rows = slice(int(new), None)
         steps = np.diff(time, prepend=self._last)[rows]
         ahead = np.diff(frame, prepend=self._frame)[rows] > 0  # a list of frames may go back and forth
-        good = continues(steps, self._steps, _RESOLUTION * np.abs(time[rows])) & ahead
-        self._report_step_back(file, frame[rows], time[rows], steps, ahead & ~good)
-        self._steps = np.concatenate([self._steps, steps])[-_NEAR:]
+        consecutive = is_consecutive(steps, self._steps, _RESOLUTION * np.abs(time[rows])) & ahead
+        self._report_step_back(file, frame[rows], time[rows], steps, ahead & ~consecutive)
+        self._steps = np.concatenate([self._steps, steps])[-_WINDOW:]
         self._frame, self._last = frame[-1], float(time[-1])
-        return np.concatenate([np.zeros(int(new), dtype=bool), good])
+        return np.concatenate([np.zeros(int(new), dtype=bool), consecutive])
 
     def _begin(self, file: int, frame: np.int64, first: float) -> None:
-        """Start a file; warn where it begins within the time that the file before it covers."""
+        """Start a file; warn if it begins before the end of the file before it."""
         if self._file >= 0 and self._first < first <= self._last:
             self._warn(
                 file,
@@ -112,6 +113,7 @@ class Succession:
         self._first, self._steps = first, np.empty(0)
 
     def _report_step_back(self, file: int, frame: Int64, time: Float64, steps: Float64, broken: Bool) -> None:
+        """Warn of the first of some steps that goes back in time."""
         back = np.flatnonzero(broken & (steps <= 0.0))
         if len(back):
             k = back[0]
@@ -123,15 +125,21 @@ class Succession:
             )
 
     def _warn(self, file: int, text: str) -> None:
+        """Warn about a file, once."""
         if file not in self._warned:
             self._warned.add(file)
             warnings.warn(text, TrajvaeWarning, stacklevel=4)
 
 
 def at_usual_stride(frames: Int64) -> Bool:
-    """Return which frames come after the frame before them by the most frequent distance forward, (T,).
+    """Return which of some frames come after the one before them by the most frequent step forward, (T,).
 
     Frames that a user lists one by one need not be evenly spaced, nor in order.
+
+    Parameters
+    ----------
+    frames : ndarray of int64, shape (T,)
+        Numbers of frames.
     """
     distance = np.diff(frames)
     if not (distance > 0).any():

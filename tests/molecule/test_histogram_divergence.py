@@ -1,4 +1,4 @@
-"""How two samples differ: against scipy, and where the answer is known."""
+"""Divergences between two samples, compared with scipy and with known values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from trajvae.molecule.divergence import BINS, bin_edges, histogram, histogram_divergence
+from trajvae.molecule.histogram_divergence import BINS, bin_edges, histogram, histogram_divergence
 from trajvae.typing import Float64
 
 
