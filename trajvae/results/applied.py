@@ -21,12 +21,12 @@ def default_reading(**options: Any) -> Reading:
 
 @dataclass(frozen=True)
 class Applied:
-    """Hold which model was applied to what: attributes of the file, by which `plot` finds the trajectory again.
+    """Hold which model was applied to what: attributes of the file, by which a figure finds the trajectory again.
 
     Attributes
     ----------
     model_hash : str
-        See `store.model_hash`; empty where the model is not known.
+        SHA-256 of what decides which latent point a frame has; empty where the model is not known.
     model : str
         Name of the model's file, where it was read from one.
     reading : Reading

@@ -103,7 +103,7 @@ class Conformations(ResultFile, Generic[F]):
 
     @property
     def task(self) -> Task:
-        """Command that made the conformations: `generate`, `optimize` or `path`."""
+        """Command that made the conformations: "generate", "optimize" or "path"."""
         return task_of(self.command, self.observables, self.extra)
 
     @property

@@ -30,7 +30,7 @@ class TrainedModel(Displayed):
     history : TrainingHistory
         Columns by name, a row an evaluation.
     figures : dict
-        Figures of the training, as `train` reports them.
+        Figures of the training, as the training reports them.
     latent : ndarray, shape (T, ambient)
         Latent points of the training frames, held-out ones included.
     geometry : str
@@ -44,7 +44,7 @@ class TrainedModel(Displayed):
     path : str
         Name of the model file.
     model_hash : str
-        See `store.model_hash`.
+        SHA-256 of what decides which latent point a frame has.
     reading : Reading
         The model's selection.
     """
