@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from trajvae.errors import OptionError
 from trajvae.signature import parse_manifold, parse_signature
-from trajvae.user_functions import StoredSettings
+from trajvae.user_functions import FileSettings
 
 CENTERS = ("geometry", "mass")
 WIDTHS: dict[str, tuple[int, ...]] = {"internal": (128, 128)}
@@ -189,7 +189,7 @@ class TrainConfig:
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         check_types(cls, known)
         if "settings" in known:
-            known["settings"] = StoredSettings(known["settings"])
+            known["settings"] = FileSettings(known["settings"])
         if known.get("hidden") is not None:
             known["hidden"] = tuple(known["hidden"])
         return cls(**known)

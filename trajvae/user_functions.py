@@ -22,13 +22,13 @@ _ALLOWED: ContextVar[frozenset[str]] = ContextVar("allowed", default=frozenset()
 UserFunction: TypeAlias = Callable[..., Any]  # whoever calls it checks what it returns
 
 
-class StoredSettings(dict[str, Any]):
+class FileSettings(dict[str, Any]):
     """Hold settings that were read from a file, whose names are not imported."""
 
 
 def names_given(settings: Mapping[str, object]) -> list[str]:
     """Return the texts among settings if a user gave these; nothing if they were read from a file."""
-    if isinstance(settings, StoredSettings):
+    if isinstance(settings, FileSettings):
         return []
     return [value for value in settings.values() if isinstance(value, str)]
 

@@ -20,7 +20,7 @@ _FAILURES: tuple[type[Exception], ...] = (*DAMAGED, OSError, RuntimeError, Memor
 _OLDEST = {"model": 2}  # schemas that are read still; of schema 1, features did not begin with the principal components
 
 
-class StoredFile(h5py.File):  # type: ignore[misc]  # h5py has no types
+class ReadableFile(h5py.File):  # type: ignore[misc]  # h5py has no types
     """Represent an HDF5 file that is open for reading."""
 
     @functools.cached_property
@@ -30,7 +30,7 @@ class StoredFile(h5py.File):  # type: ignore[misc]  # h5py has no types
 
 
 @contextlib.contextmanager
-def open_file(path: Path, kind: str | None = None, tables: Sequence[str] = ()) -> Iterator[StoredFile]:
+def open_file(path: Path, kind: str | None = None, tables: Sequence[str] = ()) -> Iterator[ReadableFile]:
     """Open a file that trajvae wrote, for reading.
 
     Parameters
@@ -68,7 +68,7 @@ def present(file: h5py.File, tables: Sequence[str]) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def open_hdf5(path: Path) -> Iterator[StoredFile]:
+def open_hdf5(path: Path) -> Iterator[ReadableFile]:
     """Open any HDF5 file for reading, without checking its contents.
 
     Raises
@@ -81,7 +81,7 @@ def open_hdf5(path: Path) -> Iterator[StoredFile]:
         raise ReadError(f"no file '{path}'")
     try:
         check_heaps(path)
-        file = StoredFile(path, "r")
+        file = ReadableFile(path, "r")
     except (OSError, MemoryError) as error:
         refused = system_reason(error)
         raise ReadError(
