@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trajvae.verdict import verdict_of
-
 from .. import options, report
 from .train import CONTRACT, OF_TRAINING, train_model, unfinished
 
 if TYPE_CHECKING:
+    from trajvae.figures import EmbeddingFigures
     from trajvae.model import Model
     from trajvae.readers.data_set import Frames
     from trajvae.results.applied import Applied
@@ -69,17 +68,25 @@ def embed(
     )
     own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
     applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
-    figures = {**own, **(applied if existing else {}), "in_support": embedded["in_support"]}
+    figures = {**own, **(applied if existing else {}), "in_support": embedded.in_support}
     figures |= {"model": str(path), "model_hash": applied_to.model_hash, "output": str(output)}
     lines = [] if existing else report.training_lines(trained.figures)
     lines += [
-        f"embedded {embedded['frames']} frames: RMSD {embedded['rmsd']:.3f} Å "
-        f"(PCA of the same dimension {embedded['pca_rmsd']:.3f} Å)",
-        f"in the support of the training frames: {100.0 * embedded['in_support']:.1f} % of them",
-        *(verdict_of(embedded) if existing else []),
+        *_embedding_lines(embedded),
+        *(embedded.verdict_lines() if existing else []),
         f"model: {path}   latent coordinates: {output}",
     ]
     report.result(figures, lines, as_json=as_json)
+
+
+def _embedding_lines(f: EmbeddingFigures) -> list[str]:
+    """Return how well frames are reconstructed, and how many lie where training frames are."""
+    lines = [f"embedded {f.frames} frames"]
+    if f.rmsd is not None and f.pca_rmsd is not None:
+        lines[0] += f": RMSD {f.rmsd:.3f} Å (PCA of the same dimension {f.pca_rmsd:.3f} Å)"
+    if f.in_support is not None:
+        lines.append(f"in the support of the training frames: {100.0 * f.in_support:.1f} % of them")
+    return lines
 
 
 def _applied(trained: Model, path: Path, choices: dict[str, Any]) -> Applied:

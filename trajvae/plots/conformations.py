@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from trajvae.errors import OptionError
-from trajvae.figures import Figures
+from trajvae.figures import Figures, OptimizationFigures, PathFigures
 from trajvae.outputs.searching.circular_statistics import wrapped
 from trajvae.plots import style
 from trajvae.results import Conformations
@@ -99,14 +99,12 @@ def optimisation(conformations: Conformations[Figures], *, ax: Axes | None = Non
     """
     f = conformations.figures
     descent = conformations.descent
-    if "objective" not in f or descent is None:
+    if not isinstance(f, OptimizationFigures) or descent is None:
         raise OptionError("these conformations are of no optimisation")
     objective = conformations.observables["objective"]
-    goal = None if f["goal"] in ("min", "max") else float(f["goal"])
+    goal = None if f.goal in ("min", "max") else float(f.goal)
     values = _near(np.asarray(descent.expected.value, dtype=np.float64), goal, objective.period)
-    low, high, best, found = _near(
-        np.array([*f["quantiles"], f["best_observed"], f["optimum"]]), goal, objective.period
-    )
+    low, high, best, found = _near(np.array([*f.quantiles, f.best_observed, f.optimum]), goal, objective.period)
     ax = style.own_axes(ax)
     ax.axhspan(
         low, high if high >= low else high + objective.period, color=style.FAINT, lw=0, label="1 to 99 % of frames"
@@ -115,9 +113,9 @@ def optimisation(conformations: Conformations[Figures], *, ax: Axes | None = Non
     if goal is not None:
         ax.axhline(goal, color=style.GREEN, ls=":", label="goal")
     ax.plot(np.arange(len(values)), values, color=style.BLUE, label="expected")
-    label, red = "found" if f["valid"] else "found, not valid", style.VERMILION
+    label, red = "found" if f.valid else "found, not valid", style.VERMILION
     ax.plot(len(values) - 1, found, "*", label=label, color=red, ms=7, mew=0, clip_on=False, zorder=5)
-    name = style.readable(str(f["objective"]))
+    name = style.readable(f.objective)
     ax.set(xlabel="step", ylabel=style.with_unit(name, objective.unit), xlim=(0, max(1, len(values) - 1)))
     style.legend_above(ax)
     return ax
@@ -142,14 +140,13 @@ def path_speed(conformations: Conformations[Figures], *, ax: Axes | None = None)
     Axes
     """
     speed = np.asarray(_observable(conformations, "speed").value, dtype=np.float64)
-    metric = str(conformations.figures.get("metric", ""))
+    f, unit = conformations.figures, ""
     ax = style.own_axes(ax)
     ax.plot(_places_along(speed), speed, color=style.BLUE, label="speed")
-    if "length" in conformations.figures:
-        ax.axhline(conformations.figures["length"], color=style.LINE, ls="--", lw=0.9, label="length")
-    if "straight_length" in conformations.figures:
-        ax.axhline(conformations.figures["straight_length"], color=style.ORANGE, ls=":", label="straight line")
-    unit = _METRICS.get(metric) or _FLAT.get(metric, "")
+    if isinstance(f, PathFigures):
+        ax.axhline(f.length, color=style.LINE, ls="--", lw=0.9, label="length")
+        ax.axhline(f.straight_length, color=style.ORANGE, ls=":", label="straight line")
+        unit = _METRICS.get(f.metric) or _FLAT.get(f.metric, "")
     ax.set(xlabel="position along the path (0 to 1)", ylabel=style.with_unit("speed", unit), xlim=(0, 1))
     ax.set_ylim(0.0, 1.15 * max(ax.get_ylim()[1], 1e-9))
     style.legend_above(ax)
