@@ -39,7 +39,7 @@ class Collect(Displayed, AnalysisBase):  # type: ignore[misc]
         """Return the backends of MDAnalysis' `run`."""
         return ("serial", "multiprocessing", "dask")
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state without model and progress bar: workers copy coordinates only."""
         return {**self.__dict__, "model": None, "embedding": None, "_progress": None, "_read": None}
 
@@ -48,14 +48,14 @@ class Collect(Displayed, AnalysisBase):  # type: ignore[misc]
         start: int | None = None,
         stop: int | None = None,
         step: int | None = None,
-        frames: Any = None,
+        frames: object = None,
         verbose: bool | None = None,
         n_workers: int | None = None,
         n_parts: int | None = None,
-        backend: Any = None,
+        backend: object = None,
         *,
         unsupported_backend: bool = False,
-        progressbar_kwargs: dict[str, Any] | None = None,
+        progressbar_kwargs: dict[str, object] | None = None,
     ) -> Self:
         """Read the frames and do what this analysis is for; the parameters are those of MDAnalysis' `AnalysisBase.run`.
 

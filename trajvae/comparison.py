@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 from trajvae.config import CandidateOptions, TrainConfig
 from trajvae.errors import OptionError
@@ -24,7 +24,7 @@ from trajvae.user_functions import importing, names_given
 def candidates(
     backends: Sequence[str] = (),
     dims: Sequence[int] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     **shared: Unpack[CandidateOptions],
 ) -> dict[str, TrainConfig]:
     """Return configurations that differ in their latent space alone.
@@ -70,7 +70,7 @@ def candidates(
     return out
 
 
-def _settings(backend: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(backend: str, settings: Mapping[str, object]) -> dict[str, object]:
     """Those that a backend knows, or that name it."""
     known = {o["name"] for o in latent_options(backend)}
     out = {key: value for key, value in settings.items() if key in known}

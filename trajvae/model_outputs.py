@@ -71,8 +71,8 @@ class ModelOutputs(ModelBase):
 
         Returns
         -------
-        dict
-            `frames`, the means `elbo` (nats), `rmsd` and `pca_rmsd` (Å), the share `in_support`, and the verdict.
+        EmbeddingFigures
+            With the share of frames in support, and the verdict.
 
         Raises
         ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +23,8 @@ from trajvae.store import Header, ModelContents
 from trajvae.training.checkpoints.checks import check_snapshot
 from trajvae.training.checkpoints.ownership import sign_origin
 from trajvae.training.parts import TrainingParts
-from trajvae.training.state import Snapshot
-from trajvae.typing import Float64
+from trajvae.training.state import Snapshot, Weights
+from trajvae.typing import AnyArray, Float64
 
 _TENSORS = ("best", "optimiser", "random", "sums")  # of a snapshot, beside the weights
 _STATES = {5056: "cpu", 16: "cuda"}  # bytes of the state of a device's random numbers
@@ -58,7 +59,7 @@ def to_checkpoint(parts: TrainingParts, at: Snapshot, origin: Origin) -> ModelCo
     model = parts.model
     named = {**{k: getattr(at, k) for k in _TENSORS}, "best": with_baseline(at.best, model)}
     tensors = {k: {n: t.cpu().numpy() for n, t in held.items()} for k, held in named.items()}
-    state: dict[str, Any] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
+    state: dict[str, Mapping[str, AnyArray]] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
     groups = {**groups_of(model), "history": at.history, "optimiser": state, "part": parts.partition.part}
     config = {
         **config_of(model, origin.selection),
@@ -76,8 +77,15 @@ def _arrays(numbers: dict[str, float]) -> dict[str, Float64]:
     return {name: np.asarray(value, dtype=np.float64) for name, value in numbers.items()}
 
 
-def _tensors(arrays: dict[str, Any]) -> dict[str, Tensor]:
-    return {name: torch.as_tensor(np.asarray(value)) for name, value in arrays.items()}
+def _snapshot(weights: Weights, state: Mapping[str, Mapping[str, AnyArray]], history: dict[str, AnyArray]) -> Snapshot:
+    """The state of a training as a file has it, where groups without members are left out."""
+    best, optimiser, random, sums = ({n: _tensor(v) for n, v in state.get(k, {}).items()} for k in _TENSORS)
+    numbers, latent = ({n: float(v) for n, v in state.get(k, {}).items()} for k in ("numbers", "latent"))
+    return Snapshot(weights, split_baseline(best)[0], optimiser, random, sums, numbers, latent, history)
+
+
+def _tensor(array: AnyArray) -> Tensor:
+    return torch.as_tensor(np.asarray(array))
 
 
 def from_checkpoint(stored: ModelContents, device: str, path: str) -> tuple[TrainingParts, Snapshot, Origin]:
@@ -111,10 +119,7 @@ def _restored(stored: ModelContents, device: torch.device) -> tuple[TrainingPart
         raise ModelError("its frames are not divided into training, validation and held-out ones")
     names, mark = [str(name) for name in stored.config["names"]], str(stored.config["mark"])
     parts = TrainingParts(model, partition, FrameFindings.from_json(stored.summary["found"]), names, mark, began)
-    numbers: dict[str, Any] = {k: {n: float(v) for n, v in state.get(k, {}).items()} for k in ("numbers", "latent")}
-    tensors: dict[str, Any] = {k: _tensors(state.get(k, {})) for k in _TENSORS}
-    tensors["best"], _ = split_baseline(tensors["best"])
-    at = Snapshot(weights=model.vae.state_dict(), history=stored.groups["history"], **tensors, **numbers)
+    at = _snapshot(model.vae.state_dict(), state, stored.groups["history"])
     check_snapshot(at, model.vae, device)
     _check_origin(stored.config["origin"])
     return parts, at, Origin(**stored.config["origin"])
