@@ -31,7 +31,7 @@ def history(record: History, *, kept: int | None = None, ax: Axes | None = None)
     record : mapping
         `Model.history`, which is the `results.history` of `TrajVAE` too.
     kept : int, optional
-        The epoch whose weights were kept: `Model.figures.kept_epoch`. Without it none is marked, and the legend says
+        The epoch whose weights were kept: `model.figures["kept_epoch"]`. Without it none is marked, and the legend says
         that it is not known.
     ax : Axes, optional
 
@@ -80,7 +80,7 @@ def divergence(record: History, names: Sequence[str] = (), *, ax: Axes | None = 
     record : mapping
         See `history`.
     names : sequence of str, optional
-        Names of the parts: the keys of `Model.figures.kl`.
+        Names of the parts: the keys of `model.figures["kl"]`.
     ax : Axes, optional
 
     Returns
@@ -101,7 +101,7 @@ def curvature(record: History, names: Sequence[str] = (), *, ax: Axes | None = N
     record : mapping
         See `history`.
     names : sequence of str, optional
-        Names of the curved factors: the keys of `Model.figures.curvatures`.
+        Names of the curved factors: the keys of `model.figures["curvatures"]`.
     ax : Axes, optional
 
     Returns
