@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trajvae.geometry.compact import Compact, Sampled, Spheres
 from trajvae.geometry.cube_maps.cube_map import CubeMap, ExactMap
 from trajvae.geometry.cube_maps.map_quality import measure
 from trajvae.geometry.cube_maps.wasserstein import learn_well
-from trajvae.geometry.rotations import Rotations
+from trajvae.geometry.manifolds import Compact, Rotations, Sampled, Spheres
 
 MANIFOLDS: dict[str, Compact] = {
     "circle": Spheres((1,)),

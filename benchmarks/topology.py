@@ -208,7 +208,8 @@ def figures(job: tuple[str, str, int]) -> tuple[float, float, float]:
     points, pairs = system.grid()
     grid = system.build(points)
     z = torch.from_numpy(model.encode(grid).latent)
-    distance = model.pipeline.vae.latent.distance(z, z).detach().numpy()[pairs[:, 0], pairs[:, 1]]
+    manifold = model.pipeline.vae.latent.manifold
+    distance = manifold.pairwise_distance(z, z).detach().numpy()[pairs[:, 0], pairs[:, 1]]
     features = model.pipeline.targets(model.pipeline.alignment.apply(grid)).numpy()
     apart = np.linalg.norm(features[pairs[:, 0]] - features[pairs[:, 1]], axis=1)
     return model.figures["elbo"], step_ratio(distance), step_ratio(apart)

@@ -87,7 +87,7 @@ def made(request: pytest.FixtureRequest) -> tuple[VAE, Tensor, Tensor]:
     targets = vae.features.targets(torch.from_numpy(x))
     inputs = vae.features.inputs(targets)
     with torch.no_grad():
-        if vae.latent.flat and "loc" in vae.decoder.sizes:  # they start as principal components
+        if vae.latent.starts_as_pca and "loc" in vae.decoder.sizes:  # they start as principal components
             _begin_at_random(vae)
         vae.encoder.head.weight.mul_(4.0)
         vae.decoder.head.weight.mul_(4.0)

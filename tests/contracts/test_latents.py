@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -79,7 +78,7 @@ def _von_mises_fisher(params: Params) -> td.Distribution:
 def _centre(space: ConstantCurvature, head: Tensor) -> Tensor:
     """On spheres the head is a way from the origin in the coordinates (c, s), elsewhere a tangent vector there."""
     if not bool(space.curvature > 0):
-        return space.exp0(head)
+        return space.from_tangent(head)
     c, s = 1.0 + head[..., :1], head[..., 1:]
     return torch.cat([c, s], dim=-1) / (c.square() + space.curvature * s.square().sum(dim=-1, keepdim=True)).sqrt()
 
@@ -388,10 +387,10 @@ def test_shapes_and_precision(case: Case, dtype: torch.dtype) -> None:
     draw = latent.draw(params, _context())
     assert draw.z.shape == z.shape and draw.z.dtype == dtype
     assert draw.kl.shape == ratio.shape and draw.kl.dtype == dtype
-    assert latent.scale(params).shape == latent.tangent(z).shape == (5, case.dim)
+    assert latent.scale(params).shape == latent.manifold.tangent(z).shape == (5, case.dim)
     assert latent.log_prior(z).shape == (5,)
     assert latent.prior_sample(9).shape == (9, latent.ambient_dim)
-    assert latent.distance(z, z[:2]).shape == (5, 2)
+    assert latent.manifold.pairwise_distance(z, z[:2]).shape == (5, 2)
     assert {x.dtype for x in (z, ratio, latent.mean(params), latent.scale(params), latent.log_prior(z))} == {dtype}
     assert all(bool(torch.isfinite(x).all()) for x in (z, ratio, latent.scale(params)))
 
@@ -555,7 +554,7 @@ def test_log_prior_equals_torch(case: Case) -> None:
     """The prior's log density equals torch.distributions'."""
     latent = _latent(case)
     z = latent.prior_sample(100, torch.Generator().manual_seed(1)).double()
-    z = latent.retract(z, torch.full_like(z, 0.3)).detach()
+    z = latent.manifold.retract(z, torch.full_like(z, 0.3)).detach()
     twin = case.prior(case.dim).log_prob(z)
     torch.testing.assert_close(latent.log_prior(z), twin, rtol=1e-10, atol=1e-10)
 
@@ -600,14 +599,14 @@ def test_distance_and_geodesic_agree(case: Case) -> None:
     """Distances are a metric's, and the geodesic starts, ends and runs at constant speed."""
     latent = _latent(case)
     z = latent.prior_sample(6, torch.Generator().manual_seed(2)).double()
-    z = latent.retract(z, torch.zeros_like(z))  # float32 draws are off the manifold by their rounding
-    between = latent.distance(z, z)
+    z = latent.manifold.retract(z, torch.zeros_like(z))  # float32 draws are off the manifold by their rounding
+    between = latent.manifold.pairwise_distance(z, z)
     torch.testing.assert_close(between, between.T)
     torch.testing.assert_close(between.diagonal(), torch.zeros(6, dtype=z.dtype), rtol=0, atol=1e-6)
     assert bool((between[:, None] <= between[:, :, None] + between[None] + 1e-6).all())
-    line = latent.geodesic(z[0], z[1], torch.linspace(0, 1, 5, dtype=z.dtype))
+    line = latent.manifold.geodesic(z[0], z[1], torch.linspace(0, 1, 5, dtype=z.dtype))
     torch.testing.assert_close(line[[0, -1]], z[:2])
-    steps = torch.stack([latent.distance(a[None], b[None])[0, 0] for a, b in itertools.pairwise(line)])
+    steps = latent.manifold.distance(line[1:], line[:-1])
     torch.testing.assert_close(steps, between[0, 1].expand(4) / 4, rtol=1e-6, atol=1e-8)
 
 
@@ -615,15 +614,15 @@ def test_chords_are_never_longer_than_distances(case: Case) -> None:
     """Euclidean distances of chords stay below those of the space, and near a point they come close."""
     latent = _latent(case)
     z = latent.prior_sample(40, torch.Generator().manual_seed(4)).double()
-    z = latent.retract(z, torch.zeros_like(z))
-    near = latent.retract(z[:1], 1e-3 * torch.randn(20, latent.ambient_dim, dtype=z.dtype).sign())
-    chords = latent.chords(z)
+    z = latent.manifold.retract(z, torch.zeros_like(z))
+    near = latent.manifold.retract(z[:1], 1e-3 * torch.randn(20, latent.ambient_dim, dtype=z.dtype).sign())
+    chords = latent.manifold.chords(z)
     assert chords is not None
-    lengths, between = torch.cdist(chords, chords), latent.distance(z, z)
+    lengths, between = torch.cdist(chords, chords), latent.manifold.pairwise_distance(z, z)
     assert bool((lengths <= between + 1e-6 * (1.0 + between)).all())
-    ends = latent.chords(near)
+    ends = latent.manifold.chords(near)
     assert ends is not None
-    short = latent.distance(z[:1], near)[0]
+    short = latent.manifold.pairwise_distance(z[:1], near)[0]
     share = torch.cdist(chords[:1], ends)[0] / short
     assert float(share[short > 1e-6].detach().min()) > 0.05
 
@@ -632,30 +631,34 @@ def test_a_step_of_nothing_moves_nothing(case: Case) -> None:
     """Retracting by zero is the identity, and by a small step moves that far."""
     latent = _latent(case)
     z = latent.prior_sample(4, torch.Generator().manual_seed(2)).double()
-    torch.testing.assert_close(latent.retract(z, torch.zeros_like(z)), z, rtol=1e-5, atol=1e-6)
-    z = latent.retract(z, torch.zeros_like(z))
-    moved = latent.retract(z, torch.full_like(z, 1e-3))
-    assert 0.0 < float(latent.distance(moved, z).diagonal().detach().max()) <= 1.001e-3 * latent.ambient_dim**0.5
+    torch.testing.assert_close(latent.manifold.retract(z, torch.zeros_like(z)), z, rtol=1e-5, atol=1e-6)
+    z = latent.manifold.retract(z, torch.zeros_like(z))
+    moved = latent.manifold.retract(z, torch.full_like(z, 1e-3))
+    assert (
+        0.0
+        < float(latent.manifold.pairwise_distance(moved, z).diagonal().detach().max())
+        <= 1.001e-3 * latent.ambient_dim**0.5
+    )
 
 
 def test_projection_mends_and_leaves_alone(case: Case) -> None:
     """Points of the manifold stay; disturbed ones come back on to it, so that a second projection changes nothing."""
     latent = _latent(case)
     z = latent.prior_sample(20, torch.Generator().manual_seed(4)).double()
-    mended = latent.project(z + 1e-3)
-    torch.testing.assert_close(latent.project(mended), mended, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(latent.project(z), z, rtol=1e-5, atol=1e-5)
+    mended = latent.manifold.project(z + 1e-3)
+    torch.testing.assert_close(latent.manifold.project(mended), mended, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(latent.manifold.project(z), z, rtol=1e-5, atol=1e-5)
 
 
 def test_descent_goes_down(case: Case) -> None:
     """A small step against a gradient in the ambient coordinates lowers the function, as fast as the metric allows."""
     latent = _latent(case)
     z = latent.prior_sample(50, torch.Generator().manual_seed(3)).double()
-    z = latent.retract(z, torch.zeros_like(z)).detach().requires_grad_()
+    z = latent.manifold.retract(z, torch.zeros_like(z)).detach().requires_grad_()
     weights = torch.linspace(-1.0, 2.0, latent.ambient_dim, dtype=z.dtype)
     value = (z @ weights).sin()
     (gradient,) = torch.autograd.grad(value.sum(), z)
-    fall = (value - (latent.retract(z, -1e-4 * gradient) @ weights).sin()).detach()
+    fall = (value - (latent.manifold.retract(z, -1e-4 * gradient) @ weights).sin()).detach()
     assert float(fall.min()) > -1e-12 and float(fall.max()) > 1e-5
 
 

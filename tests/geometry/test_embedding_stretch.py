@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trajvae.geometry.compact import Spheres
 from trajvae.geometry.cube_maps.cube_map import LearnedMap, log_stretch
+from trajvae.geometry.manifolds import Spheres
 
 
 @pytest.mark.parametrize("thin", [1.0, 1e-4, 1e-6, 1e-8])

@@ -27,7 +27,7 @@ def _tangents(curvature: float, dim: int = 3, n: int = 200, seed: int = 0) -> Te
 
 
 def _points(space: ConstantCurvature, n: int = 200, seed: int = 1) -> Tensor:
-    return space.exp0(_tangents(float(space.curvature), space.dim, n, seed))
+    return space.from_tangent(_tangents(float(space.curvature), space.dim, n, seed))
 
 
 def _constraint(space: ConstantCurvature, z: Tensor) -> Tensor:
@@ -40,16 +40,16 @@ def test_exp_and_log_at_the_origin_are_inverse(curvature: float, dim: int) -> No
     """And points obey the constraint, to the digits that their size leaves."""
     space = ConstantCurvature(dim, curvature)
     v = _tangents(curvature, dim)
-    z = space.exp0(v)
+    z = space.from_tangent(v)
     assert (_constraint(space, z) - 1.0).abs().max() <= 1e-14 * z.square().max()
-    torch.testing.assert_close(space.log0(z), v, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(space.tangent(z), v, rtol=1e-10, atol=1e-12)
 
 
 @every_curvature
 def test_distance_from_the_origin_is_the_length(curvature: float) -> None:
     """Also beyond the equator of spheres."""
     space, v = ConstantCurvature(3, curvature), _tangents(curvature)
-    distance = space.distance(space.exp0(v), space.origin().expand(200, 4))
+    distance = space.distance(space.from_tangent(v), space.origin().expand(200, 4))
     torch.testing.assert_close(distance, v.norm(dim=-1), rtol=1e-12, atol=1e-13)
 
 
@@ -100,7 +100,7 @@ def test_flat_space_is_the_limit_from_both_sides(sign: float) -> None:
     """exp, transport and distance go to those of K = 0 as K does."""
     flat, bent = ConstantCurvature(3, 0.0), ConstantCurvature(3, sign * 1e-10)
     v, w = _tangents(0.0, seed=7), _tangents(0.0, seed=8)
-    z, y = flat.exp0(v), bent.exp0(v)
+    z, y = flat.from_tangent(v), bent.from_tangent(v)
     torch.testing.assert_close(y, z, rtol=0, atol=1e-8)
     ends = [s.exp(p, *s.transport0(p, w)) for s, p in ((flat, z), (bent, y))]
     torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=1e-7)
@@ -126,9 +126,9 @@ def test_gradients_equal_finite_differences(curvature: float) -> None:
 
 
 def _everything(space: ConstantCurvature, v: Tensor, w: Tensor, other: Tensor) -> Tensor:
-    z = space.exp0(v)
+    z = space.from_tangent(v)
     end = space.exp(z, *space.transport0(z, w))
-    return torch.cat([space.distance(end, space.exp0(other)), space.log0(end).flatten()])
+    return torch.cat([space.distance(end, space.from_tangent(other)), space.tangent(end).flatten()])
 
 
 @every_curvature
@@ -136,8 +136,8 @@ def test_gradients_are_finite_where_points_meet(curvature: float) -> None:
     """At the origin, and between equal points, where square roots have no derivative."""
     space = ConstantCurvature(2, curvature)
     v = torch.zeros(4, 2, dtype=torch.float64, requires_grad=True)
-    z = space.exp0(v)
-    total = space.distance(z, z.detach()).sum() + space.log0(z).sum() + space.exp(z, *space.transport0(z, v)).sum()
+    z = space.from_tangent(v)
+    total = space.distance(z, z.detach()).sum() + space.tangent(z).sum() + space.exp(z, *space.transport0(z, v)).sum()
     (gradient,) = torch.autograd.grad(total, v)
     assert torch.isfinite(gradient).all()
 
@@ -146,17 +146,17 @@ def test_far_out_in_float32() -> None:
     """Radius 12 on the hyperboloid in float32: distances along a ray keep their digits (T7)."""
     space = ConstantCurvature(2, -1.0)
     ray = torch.tensor([[12.0, 0.0], [11.9, 0.0]], dtype=torch.float32)
-    z = space.exp0(ray)
+    z = space.from_tangent(ray)
     assert z.dtype == torch.float32
     assert float(space.distance(z[:1], z[1:])) == pytest.approx(0.1, rel=1e-4)
-    torch.testing.assert_close(space.log0(z), ray, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(space.tangent(z), ray, rtol=1e-6, atol=1e-6)
 
 
 def test_near_the_antipode() -> None:
     """Angles keep their digits where the sine has lost them."""
     space = ConstantCurvature(1, 1.0)
     angle = torch.tensor([[math.pi - 1e-7], [3.0], [math.pi / 2]], dtype=torch.float64)
-    z = space.exp0(angle)
+    z = space.from_tangent(angle)
     distance = space.distance(z, space.origin().expand(3, 2))
     torch.testing.assert_close(distance, angle[:, 0], rtol=0, atol=1e-14)
 
@@ -184,7 +184,10 @@ def test_no_such_space(dim: int, curvature: float) -> None:
 def test_exp_and_log_between_points_are_inverse(curvature: float, dim: int) -> None:
     """log_a(b) is tangent at a, as long as the distance, and exp carries it to b."""
     space = ConstantCurvature(dim, curvature)
-    a, b = space.exp0(0.6 * _tangents(0.0, dim, seed=12)), space.exp0(0.6 * _tangents(0.0, dim, seed=13))
+    a, b = (
+        space.from_tangent(0.6 * _tangents(0.0, dim, seed=12)),
+        space.from_tangent(0.6 * _tangents(0.0, dim, seed=13)),
+    )
     beta, u = space.log(a, b)
     torch.testing.assert_close(a[:, :1] * beta, (a[:, 1:] * u).sum(dim=-1, keepdim=True), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(space.norm(beta, u)[:, 0], space.distance(a, b), rtol=1e-10, atol=1e-10)
@@ -195,7 +198,7 @@ def test_exp_and_log_between_points_are_inverse(curvature: float, dim: int) -> N
 def test_transport_carries_a_geodesic_s_velocity_and_keeps_angles(curvature: float) -> None:
     """To minus the logarithm back; inner products stay; and to the origin it undoes `transport0`."""
     space = ConstantCurvature(3, curvature)
-    a, b = space.exp0(0.6 * _tangents(0.0, seed=12)), space.exp0(0.6 * _tangents(0.0, seed=13))
+    a, b = space.from_tangent(0.6 * _tangents(0.0, seed=12)), space.from_tangent(0.6 * _tangents(0.0, seed=13))
     ahead, back = space.transport(a, b, *space.log(a, b)), space.log(b, a)
     torch.testing.assert_close(ahead[1], -back[1], rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(ahead[0], -back[0], rtol=1e-9, atol=1e-9)
@@ -212,7 +215,7 @@ def test_transport_carries_a_geodesic_s_velocity_and_keeps_angles(curvature: flo
 def test_gradient_is_riemannian(curvature: float) -> None:
     """Its inner product with any tangent vector is the derivative along that vector's geodesic."""
     space = ConstantCurvature(3, curvature)
-    z = space.exp0(0.6 * _tangents(0.0, seed=12))
+    z = space.from_tangent(0.6 * _tangents(0.0, seed=12))
     v = space.transport0(z, _tangents(0.0, seed=14))
     weights = torch.linspace(-1.0, 2.0, 4, dtype=z.dtype)
     beta, u = space.gradient(z, weights.expand_as(z))
@@ -228,7 +231,7 @@ def test_a_move_is_no_longer_than_its_step(curvature: float) -> None:
     """And stays on the manifold."""
     space, z = ConstantCurvature(3, curvature), _points(ConstantCurvature(3, curvature))
     step = 0.1 * torch.randn(z.shape, dtype=z.dtype, generator=torch.Generator().manual_seed(16))
-    moved = space.move(z, step)
+    moved = space.retract(z, step)
     assert (space.distance(z, moved) <= step.norm(dim=-1) * (1 + 1e-6) + 1e-7).all()
     assert (_constraint(space, moved) - 1.0).abs().max() <= 1e-13 * moved.square().max()
 
@@ -238,7 +241,7 @@ def test_equals_geoopt(letter: str, curvature: float) -> None:
     """A peer's maps at unit curvature: exponential and logarithmic map, transport, distance."""
     peer = geoopt.Lorentz() if letter == "lorentz" else geoopt.Sphere()
     space = ConstantCurvature(2, curvature)
-    a, b = space.exp0(_tangents(0.0, 2, seed=17)), space.exp0(0.8 * _tangents(0.0, 2, seed=18))
+    a, b = space.from_tangent(_tangents(0.0, 2, seed=17)), space.from_tangent(0.8 * _tangents(0.0, 2, seed=18))
     beta, u = space.log(a, b)
     # the peer's tangent vectors are derivatives of (c, s): the first coordinate is -K beta
     torch.testing.assert_close(torch.cat([-curvature * beta, u], dim=-1), peer.logmap(a, b), rtol=1e-6, atol=1e-6)

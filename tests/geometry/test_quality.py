@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from trajvae.geometry.compact import Compact, Sampled, Spheres
 from trajvae.geometry.cube_maps.cube_map import ExactMap, LearnedMap
 from trajvae.geometry.cube_maps.map_quality import Quality, measure
 from trajvae.geometry.cube_maps.wasserstein import Recipe, learn
+from trajvae.geometry.manifolds import Compact, Sampled, Spheres
 
 CIRCLE = Spheres((1,))
 

@@ -47,7 +47,7 @@ def test_mass_is_one(curvature: float, dim: int, scale: float) -> None:
     """T2, with unequal scales and a centre away from the origin; where draws go round the sphere too."""
     space = ConstantCurvature(dim, curvature)
     scales = torch.tensor([scale, 0.7 * scale][:dim], dtype=torch.float64)
-    centre = space.exp0(torch.tensor([0.3, -0.2][:dim], dtype=torch.float64))
+    centre = space.from_tangent(torch.tensor([0.3, -0.2][:dim], dtype=torch.float64))
     z, volume = _points(space, 600, 10.0 * scale, centre)
     density = WrappedNormal(space, centre, scales).log_prob(z).exp()
     assert float((density * volume).sum()) == pytest.approx(1.0, abs=1e-6)
@@ -70,9 +70,9 @@ def test_flat_is_the_normal_distribution() -> None:
     space = ConstantCurvature(3, 0.0)
     loc = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     scale = torch.rand(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.1
-    p, twin = WrappedNormal(space, space.exp0(loc), scale), td.Independent(td.Normal(loc, scale), 1)
+    p, twin = WrappedNormal(space, space.from_tangent(loc), scale), td.Independent(td.Normal(loc, scale), 1)
     x = twin.sample()
-    torch.testing.assert_close(p.log_prob(space.exp0(x)), twin.log_prob(x))
+    torch.testing.assert_close(p.log_prob(space.from_tangent(x)), twin.log_prob(x))
     q = WrappedNormal(space, space.origin(), torch.ones(3, dtype=torch.float64)).expand((5,))
     standard = td.Independent(td.Normal(torch.zeros_like(loc), torch.ones_like(loc)), 1)
     torch.testing.assert_close(td.kl_divergence(p, q), td.kl_divergence(twin, standard))
@@ -90,7 +90,7 @@ def test_derivative_of_the_divergence_to_the_log_variance() -> None:
     """T1 on E^2 at sigma^2 = 0.25: (sigma^2 - 1) / 2 = -0.375 a dimension, closed and from draws (others: 0)."""
     space = ConstantCurvature(2, 0.0)
     log_variance = torch.full((200_000, 2), math.log(0.25), dtype=torch.float64, requires_grad=True)
-    loc = space.exp0(torch.tensor([0.4, -0.3], dtype=torch.float64)).expand(200_000, 3)
+    loc = space.from_tangent(torch.tensor([0.4, -0.3], dtype=torch.float64)).expand(200_000, 3)
     p = WrappedNormal(space, loc, (0.5 * log_variance).exp())
     q = WrappedNormal(space, space.origin(), torch.ones(2, dtype=torch.float64))
     (closed,) = torch.autograd.grad(td.kl_divergence(p, q.expand((200_000,))).sum(), log_variance, retain_graph=True)
@@ -108,7 +108,9 @@ def test_derivative_to_log_variance_and_curvature(curvature: float) -> None:
     def divergence(log_variance: float, k: float) -> float:
         space = ConstantCurvature(2, k)
         grid, volume = _points(space, 300, 9.0)
-        p = WrappedNormal(space, space.exp0(loc), torch.full((2,), math.exp(0.5 * log_variance), dtype=torch.float64))
+        p = WrappedNormal(
+            space, space.from_tangent(loc), torch.full((2,), math.exp(0.5 * log_variance), dtype=torch.float64)
+        )
         q = WrappedNormal(space, space.origin(), torch.ones(2, dtype=torch.float64))
         log = p.log_prob(grid)
         return float((log.exp() * (log - q.log_prob(grid)) * volume).nan_to_num().sum())
@@ -124,7 +126,7 @@ def test_derivative_to_log_variance_and_curvature(curvature: float) -> None:
     generator = torch.Generator().manual_seed(3)
     slopes = []
     for _ in range(100):
-        p = WrappedNormal(space, space.exp0(loc), (0.5 * log_variance).exp().expand(2))
+        p = WrappedNormal(space, space.from_tangent(loc), (0.5 * log_variance).exp().expand(2))
         drawn = p.rsample((1000,), generator=generator)
         ratio = (p.log_prob(drawn) - q.log_prob(drawn)).mean()
         slopes.append(torch.stack(torch.autograd.grad(ratio, (log_variance, space.curvature))))
@@ -139,7 +141,7 @@ def test_flat_is_the_limit_from_both_sides(sign: float) -> None:
     flat, bent = ConstantCurvature(3, 0.0), ConstantCurvature(3, sign * 1e-8)
     loc = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     scale = torch.full((20, 3), 0.7, dtype=torch.float64)
-    pair = [WrappedNormal(s, s.exp0(loc), scale) for s in (flat, bent)]
+    pair = [WrappedNormal(s, s.from_tangent(loc), scale) for s in (flat, bent)]
     draws = [p.rsample(generator=torch.Generator().manual_seed(5)) for p in pair]
     torch.testing.assert_close(draws[0], draws[1], rtol=0, atol=1e-6)
     torch.testing.assert_close(pair[0].log_prob(draws[0]), pair[1].log_prob(draws[1]), rtol=0, atol=1e-6)
@@ -152,9 +154,9 @@ def test_nothing_is_infinite(curvature: float) -> None:
     reach = 12.0 if curvature < 0 else 3.0
     loc = torch.tensor([[reach, 0.0], [0.0, 0.0]], requires_grad=True)
     scale = torch.full((2, 2), 0.3, requires_grad=True)
-    p = WrappedNormal(space, space.exp0(loc), scale)
+    p = WrappedNormal(space, space.from_tangent(loc), scale)
     z = p.rsample(generator=torch.Generator().manual_seed(6))
-    at_centre = p.log_prob(space.exp0(loc))
+    at_centre = p.log_prob(space.from_tangent(loc))
     total = at_centre.sum() + p.log_prob(z).sum()
     found = (z, at_centre, *torch.autograd.grad(total, (loc, scale, space.curvature)))
     assert all(bool(x.isfinite().all()) for x in found)
@@ -178,7 +180,7 @@ def test_log_prob_is_that_of_the_draw(curvature: float, radius: float) -> None:
     """Recovered from the point alone, also far out; at the centre itself as just beside it."""
     space = ConstantCurvature(2, curvature)
     reach = radius if curvature < 0 else min(radius, 2.5)
-    loc = space.exp0(torch.tensor([reach, 0.1 * reach], dtype=torch.float64)).expand(200, 3)
+    loc = space.from_tangent(torch.tensor([reach, 0.1 * reach], dtype=torch.float64)).expand(200, 3)
     scale = torch.full((200, 2), 0.5, dtype=torch.float64)
     noise = torch.randn(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
     p = WrappedNormal(space, loc, scale)

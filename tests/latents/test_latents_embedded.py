@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from trajvae import Model, TrainConfig
 from trajvae.errors import OptionError, TrajvaeError
-from trajvae.geometry.compact import Spheres
 from trajvae.geometry.cube_maps import wasserstein
 from trajvae.geometry.cube_maps.cube_map import LearnedMap, jacobian, log_stretch, smoothest
 from trajvae.geometry.cube_maps.map_quality import Quality, measure
+from trajvae.geometry.manifolds import Spheres
 from trajvae.latents import Context, Embedded, embedded, latent_options, make_latent
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
@@ -147,16 +147,16 @@ def test_projecting_on_rotations_has_a_gradient() -> None:
     """Of a function along a curve through rotations, by finite differences; what optimize and path descend on."""
     latent = _made(dim=3, manifold="so3")
     z = latent.prior_sample(4, torch.Generator().manual_seed(0)).double()
-    z = latent.project(z).requires_grad_()
+    z = latent.manifold.project(z).requires_grad_()
     weights = torch.linspace(-1.0, 2.0, 9, dtype=torch.float64)
-    (gradient,) = torch.autograd.grad((latent.project(z) @ weights).sum(), z)
+    (gradient,) = torch.autograd.grad((latent.manifold.project(z) @ weights).sum(), z)
     for k in range(9):
         step = torch.zeros(9, dtype=torch.float64)
         step[k] = 1e-6
         with torch.no_grad():
-            numeric = ((latent.project(z + step) - latent.project(z - step)) @ weights) / 2e-6
+            numeric = ((latent.manifold.project(z + step) - latent.manifold.project(z - step)) @ weights) / 2e-6
         torch.testing.assert_close(gradient[:, k], numeric, rtol=1e-5, atol=1e-6)
-    assert bool(torch.autograd.grad(latent.retract(z, -gradient).sum(), z)[0].isfinite().all())
+    assert bool(torch.autograd.grad(latent.manifold.retract(z, -gradient).sum(), z)[0].isfinite().all())
 
 
 def test_dimensions_and_names() -> None:

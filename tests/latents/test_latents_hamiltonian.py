@@ -207,8 +207,8 @@ def test_cooling_undoes_the_heat(tempering: str, heat: float) -> None:
     """The product of all factors is the square root of beta0, so that no Jacobian is left."""
     latent = make_latent("rhvae", 2, {"tempering": tempering, "steps": 5})
     assert isinstance(latent, RiemannianHamiltonian)
-    assert latent._heat() == pytest.approx(heat)
-    assert math.prod(latent._cooling()) * heat == pytest.approx(1.0)
+    assert latent.options.heat() == pytest.approx(heat)
+    assert math.prod(latent.options.cooling()) * heat == pytest.approx(1.0)
 
 
 def test_medoids_are_points_and_cover() -> None:

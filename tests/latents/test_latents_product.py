@@ -28,7 +28,7 @@ def _params(latent: Product, n: int, scale: float = 0.4, seed: int = 0) -> dict[
 def _head(latent: Product, v: Tensor) -> Tensor:
     """On spheres the way from the origin to the point, in the coordinates (c, s)."""
     parts = zip(latent.signature, latent.space.factors, latent.space.vectors(v), strict=True)
-    heads = [s.exp0(x).detach() - s.origin().to(x) if f.letter == "s" else x for f, s, x in parts]
+    heads = [s.from_tangent(x).detach() - s.origin().to(x) if f.letter == "s" else x for f, s, x in parts]
     return torch.cat(heads, dim=-1)
 
 
@@ -39,7 +39,7 @@ def _context(seed: int = 0) -> Context:
 def _elbo(latent: Any, params: dict[str, Tensor], seed: int = 3) -> Tensor:
     """With a likelihood of the coordinates in length; the constants c of curved factors stay out."""
     z, ratio = latent.rsample(params, _context(seed))
-    x = latent.tangent(z)
+    x = latent.manifold.tangent(z)
     log_likelihood = -0.5 * (x.sin() - 0.3).square().sum(dim=-1)
     return (log_likelihood - ratio.sum(dim=-1)).mean()
 
@@ -143,7 +143,7 @@ def test_far_out_in_float32() -> None:
     assert z.dtype == torch.float32
     gradients = torch.autograd.grad(ratio.sum(), [*params.values(), *latent.parameters()])
     assert all(bool(x.isfinite().all()) for x in (z, ratio, *gradients))
-    torch.testing.assert_close(latent.tangent(latent.mean(params)), loc, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(latent.manifold.tangent(latent.mean(params)), loc, rtol=1e-5, atol=1e-5)
 
 
 def test_first_draw_is_that_of_rsample() -> None:
@@ -186,7 +186,7 @@ def test_gradient_on_a_sphere_s_equator_is_finite_and_right() -> None:
     (space,) = latent.space.factors
     for away in (0.0, 1e-12, 1e-9, 1e-8, -1e-9, 1e-4):
         v = torch.tensor([[math.pi / 2 - away]], dtype=torch.float64, requires_grad=True)
-        (slope,) = torch.autograd.grad(wrapped.log_prior(space, space.exp0(v)).sum(), v)
+        (slope,) = torch.autograd.grad(wrapped.log_prior(space, space.from_tangent(v)).sum(), v)
         turns = torch.arange(-5, 6, dtype=torch.float64) * 2 * math.pi + math.pi / 2
         weights = torch.softmax(-0.5 * turns.square(), dim=0)
         assert float(slope) == pytest.approx(-float(weights @ turns), rel=1e-3)
@@ -198,18 +198,18 @@ def test_geodesics_meet_far_ends(dtype: torch.dtype) -> None:
     latent = _made(2, "h2:1")
     loc = torch.tensor([[12.0, 0.0], [-11.0, 5.0]], dtype=dtype)
     a, b = latent.mean({"loc": loc, "log_scale": loc})
-    line = latent.geodesic(a, b, torch.linspace(0.0, 1.0, 7, dtype=dtype))
+    line = latent.manifold.geodesic(a, b, torch.linspace(0.0, 1.0, 7, dtype=dtype))
     torch.testing.assert_close(line[[0, -1]], torch.stack([a, b]))
     steps = latent.space.distance(line[1:], line[:-1])
     assert float(steps.max() / steps.min()) < 1.01
     sphere = make_latent("hyperspherical", 2, {})
     north = torch.tensor([0.6, 0.8, 0.0], dtype=dtype)
-    half = sphere.geodesic(north, -north, torch.linspace(0.0, 1.0, 5, dtype=dtype))
+    half = sphere.manifold.geodesic(north, -north, torch.linspace(0.0, 1.0, 5, dtype=dtype))
     torch.testing.assert_close(half[[0, -1]], torch.stack([north, -north]), rtol=0, atol=1e-5)
     torch.testing.assert_close(half.norm(dim=-1), torch.ones(5, dtype=dtype))
     torch.testing.assert_close(half[2] @ north, torch.zeros((), dtype=dtype), rtol=0, atol=1e-5)
     south = torch.tensor([[-1.0, 0.0, 0.0]], dtype=dtype)
-    assert float(sphere.tangent(south).norm()) == pytest.approx(math.pi, rel=1e-5)
+    assert float(sphere.manifold.tangent(south).norm()) == pytest.approx(math.pi, rel=1e-5)
 
 
 def test_distances_of_all_pairs_equal_those_of_each() -> None:
@@ -219,7 +219,7 @@ def test_distances_of_all_pairs_equal_those_of_each() -> None:
         loc = 1.5 * torch.randn(40, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
         z = latent.mean({"loc": _head(latent, loc), "log_scale": loc})
         each = latent.space.distance(z[:, None], z[None])
-        torch.testing.assert_close(latent.distance(z, z), each, rtol=1e-7, atol=1e-6)
+        torch.testing.assert_close(latent.manifold.pairwise_distance(z, z), each, rtol=1e-7, atol=1e-6)
 
 
 def test_options_are_what_they_say() -> None:
@@ -257,10 +257,10 @@ def test_gradients_beside_the_antipode_equal_finite_differences(signature: str, 
     log_scale = torch.full_like(start, -4.0)
 
     def value(v: Tensor) -> Tensor:
-        z = space.exp0(v)
+        z = space.from_tangent(v)
         params = {"loc": _differentiable_head(space, v), "log_scale": log_scale}
         divergence = latent._sample(params, noise)[1].sum()
-        return space.log0(z)[0, 0] + wrapped.log_prior(space, z).sum() + divergence
+        return space.tangent(z)[0, 0] + wrapped.log_prior(space, z).sum() + divergence
 
     v = start.clone().requires_grad_()
     (slope,) = torch.autograd.grad(value(v), v)
@@ -274,7 +274,7 @@ def test_gradients_beside_the_antipode_equal_finite_differences(signature: str, 
 
 
 def _differentiable_head(space: Any, v: Tensor) -> Tensor:
-    head: Tensor = space.exp0(v) - space.origin().to(v)
+    head: Tensor = space.from_tangent(v) - space.origin().to(v)
     return head
 
 

@@ -119,12 +119,14 @@ def test_curved_latent_spaces(chain: AnyArray, options: dict[str, Any]) -> None:
     assert found.figures["length"] <= found.figures["straight_length"] * (1 + 1e-6)
     latent = curved.pipeline.vae.latent
     z = torch.from_numpy(found.latent)
-    torch.testing.assert_close(latent.project(z), z, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(latent.manifold.project(z), z, rtol=1e-4, atol=1e-4)
     with pytest.raises(OptionError, match="learned"):
         curved.path(3, 250, metric="learned")
     flat = curved.path(3, 250, metric="flat", frames=10)
     ends = torch.from_numpy(curved.record.latent[[3, 250]])
-    assert flat.figures["length"] == pytest.approx(float(latent.distance(ends[:1], ends[1:])[0, 0].detach()), rel=1e-4)
+    assert flat.figures["length"] == pytest.approx(
+        float(latent.manifold.pairwise_distance(ends[:1], ends[1:])[0, 0].detach()), rel=1e-4
+    )
 
 
 def test_wrong_ends_and_options_are_named(model: Model) -> None:

@@ -12,8 +12,7 @@ from scipy.constants import R
 
 from trajvae.errors import OptionError, ReadError
 from trajvae.geometry import ConstantCurvature
-from trajvae.geometry.compact import Spheres
-from trajvae.geometry.rotations import Rotations
+from trajvae.geometry.manifolds import Rotations, Spheres
 from trajvae.plots import free_energy
 from trajvae.plots.energy import check_bins, of_counts
 from trajvae.plots.spaces import chart_of, charts_of
@@ -38,7 +37,7 @@ def hyperbolic(curvature: float, reach: float) -> Float64:
     radius = np.arccosh(1.0 + (np.cosh(root * reach) - 1.0) * rng.uniform(size=DRAWS)) / root
     angle = rng.uniform(-np.pi, np.pi, DRAWS)
     v = torch.from_numpy(np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1))
-    return ConstantCurvature(2, curvature).exp0(v).numpy()
+    return ConstantCurvature(2, curvature).from_tangent(v).numpy()
 
 
 def spheres(dims: tuple[int, ...], curvature: float = 1.0) -> Float64:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trajvae.geometry import ConstantCurvature
-from trajvae.geometry.rotations import Rotations
+from trajvae.geometry.manifolds import Rotations
 from trajvae.plots import projections
 
 STEP = 1e-6
@@ -43,7 +43,7 @@ def test_hammer_fills_its_ellipse() -> None:
 @pytest.mark.parametrize("curvature", [0.3, 1.0, 2.5])
 def test_places_on_spheres(curvature: float) -> None:
     """Latitude and longitude give back the unit vector that a point stands for, at any curvature."""
-    points = ConstantCurvature(2, curvature).exp0(directions(300, 2)).numpy()
+    points = ConstantCurvature(2, curvature).from_tangent(directions(300, 2)).numpy()
     latitude, longitude = projections.on_sphere(points, curvature)
     unit = [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)]
     np.testing.assert_allclose(np.stack(unit, -1), points * [1.0, curvature**0.5, curvature**0.5], atol=1e-10)
@@ -53,7 +53,7 @@ def test_places_on_spheres(curvature: float) -> None:
 def test_the_disc_is_poincare_s(curvature: float) -> None:
     """A point at the distance r lies at tanh(sqrt(-K) r / 2), in the direction of its tangent vector."""
     v = directions(300, 2)
-    radius, angle = projections.on_disc(ConstantCurvature(2, curvature).exp0(v).numpy(), curvature)
+    radius, angle = projections.on_disc(ConstantCurvature(2, curvature).from_tangent(v).numpy(), curvature)
     lengths = torch.linalg.vector_norm(v, dim=1).numpy()
     np.testing.assert_allclose(radius, [projections.disc_radius(r, curvature) for r in lengths], atol=1e-12)
     np.testing.assert_allclose(angle, torch.atan2(v[:, 1], v[:, 0]).numpy(), atol=1e-12)
@@ -64,7 +64,7 @@ def test_the_disc_s_angles_are_the_plane_s() -> None:
     curvature = -0.7
     space, v = ConstantCurvature(2, curvature), directions(200, 2)
     near = v + 1e-5 * directions(200, 2).flip(0)
-    a, b = space.exp0(v), space.exp0(near)
+    a, b = space.from_tangent(v), space.from_tangent(near)
     p, q = (projections.polar(*projections.on_disc(x.numpy(), curvature)) for x in (a, b))
     small = 2.0 * np.linalg.norm(p - q, axis=1) / (1.0 - (p**2).sum(axis=1)) / np.sqrt(-curvature)
     np.testing.assert_allclose(small, space.distance(a, b).numpy(), rtol=1e-3)
@@ -73,7 +73,7 @@ def test_the_disc_s_angles_are_the_plane_s() -> None:
 def test_tangent_coordinates_are_the_logarithm_s() -> None:
     """Of hyperbolic spaces of three dimensions, at the origin too."""
     space, v = ConstantCurvature(3, -0.4), torch.cat([torch.zeros(1, 3, dtype=torch.float64), directions(100, 3)])
-    np.testing.assert_allclose(projections.tangent(space.exp0(v).numpy(), -0.4), v.numpy(), atol=1e-9)
+    np.testing.assert_allclose(projections.tangent(space.from_tangent(v).numpy(), -0.4), v.numpy(), atol=1e-9)
 
 
 def test_quaternions_of_rotations() -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from trajvae.geometry.manifolds import Manifold
 from trajvae.geometry.metric import CentroidMetric
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Params = dict[str, Tensor]
+Settings = dict[str, object]  # values, or their text, by option name
 
 
 class LatentSample(NamedTuple):
@@ -73,12 +78,12 @@ class Latent(nn.Module, ABC):
 
     Attributes
     ----------
+    manifold : Manifold
+        The space that latent points lie on: it has their distances, geodesics and steps.
     options_type : type
         A frozen dataclass of the options that a user may set; `metadata` of its fields holds unit and help.
     param_sizes : dict of str to int
         Sizes of the encoder's heads, which are the posterior's parameters, by name.
-    dim, ambient_dim : int
-        Intrinsic dimension, and the number of coordinates of z.
     parts : tuple of str
         Names of the columns of `log_ratio` and `kl`.
     coordinates : str
@@ -89,27 +94,36 @@ class Latent(nn.Module, ABC):
         Share of the epochs during which these parameters keep their initial values.
     elbo_valid_after : float
         Share of the epochs after which ELBOs compare: before it the posterior is still of another form.
-    flat : bool
+    starts_as_pca : bool
         Whether z and the head `loc` are Cartesian coordinates of order one: networks then start as the principal
         components.
     rows_at_once : int
         Most frames that are computed at once, so that memory suffices.
     """
 
-    options_type: ClassVar[type[Any]]
+    options_type: ClassVar[type[DataclassInstance]]
+    manifold: Manifold
     param_sizes: dict[str, int]
-    dim: int
-    ambient_dim: int
     parts: tuple[str, ...]
     coordinates: ClassVar[str] = "Cartesian"
     learning_rate_factor: float = 1.0
     burn_in: float = 0.0
     elbo_valid_after: float = 0.0
-    flat: bool = False
+    starts_as_pca: bool = False
     rows_at_once: int = 8192
 
+    @property
+    def dim(self) -> int:
+        """Intrinsic dimension."""
+        return self.manifold.dim
+
+    @property
+    def ambient_dim(self) -> int:
+        """Number of coordinates of a latent point."""
+        return self.manifold.ambient_dim
+
     @classmethod
-    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+    def resolve(cls, settings: Settings) -> Settings:
         """Complete the settings with what must be known before a model is made.
 
         Only this method imports a user's module. By default settings are returned as they are.
@@ -168,7 +182,7 @@ class Latent(nn.Module, ABC):
         return {}
 
     def load_extra_state(self, numbers: dict[str, float]) -> None:
-        """Restore the numbers that `memory` returned. Nothing by default."""
+        """Restore the numbers that `extra_state` returned. Nothing by default."""
 
     def diagnostics(self) -> dict[str, float]:
         """Return figures by name that describe how training this latent space went. None by default."""
@@ -181,40 +195,3 @@ class Latent(nn.Module, ABC):
     def curvatures(self) -> dict[str, float]:
         """Return the curvature of each curved part, by the part's name. None by default."""
         return {}
-
-    def geometry(self) -> str:
-        """Return the signature of the latent space, factor by factor in the order of its coordinates, for plots.
-
-        In the grammar of signatures, with every curvature as it is now ("h2:0.73,s1:1.0,e2"): (c, s) with
-        c^2 + K |s|^2 = 1 of curved factors, Cartesian coordinates of flat ones; or "so3" for rotation matrices, or
-        empty where the space has no name. Flat by default.
-        """
-        return f"e{self.dim}"
-
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return all distances between rows of a (A, ambient) and b (B, ambient), (A, B): by default chords."""
-        return torch.cdist(a, b)
-
-    def chords(self, z: Tensor) -> Tensor | None:
-        """Return coordinates (B, m) whose Euclidean distances never exceed `distance`, for neighbour searches.
-
-        None where no such coordinates are known, as in a latent space that overrides `distance` alone: a search then
-        computes all distances.
-        """
-        return z if type(self).distance is Latent.distance else None
-
-    def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """Move points by a step in ambient coordinates, such as a scaled gradient, and stay on the manifold."""
-        return z + step
-
-    def project(self, z: Tensor) -> Tensor:
-        """Project ambient coordinates (B, ambient) on to the manifold."""
-        return z
-
-    def tangent(self, z: Tensor) -> Tensor:
-        """Return coordinates in the tangent space at the origin, (B, dim)."""
-        return z
-
-    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """Return points of the geodesic from a to b (ambient,) at times t (K,) in [0, 1], (K, ambient)."""
-        return a + t[:, None] * (b - a)

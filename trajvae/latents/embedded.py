@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError, TrajvaeError
-from trajvae.geometry.compact import Compact, Sampled, Spheres
 from trajvae.geometry.cube_maps.cube_map import ExactMap, LearnedMap, jacobian, smoothest
 from trajvae.geometry.cube_maps.map_quality import Quality, measure
 from trajvae.geometry.cube_maps.wasserstein import learn_well
-from trajvae.geometry.rotations import Rotations
-from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
+from trajvae.geometry.manifolds import Compact, Rotations, Sampled, Spheres
+from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params, Settings
 from trajvae.latents.hidden import HIDDEN
 from trajvae.signature import parse_manifold
 from trajvae.user_functions import import_function, one_line
@@ -111,6 +109,7 @@ class Embedded(Latent):
     """
 
     options_type = EmbeddedOptions
+    manifold: Compact
     centre: Tensor
     coordinates = "points of the manifold in its ambient space; circles as cosine and sine, rotations as matrices"
 
@@ -124,7 +123,6 @@ class Embedded(Latent):
         learned = self.options.map == "learned" or not self.manifold.exact
         self.map = LearnedMap(self.manifold) if learned else ExactMap(self.manifold)
         self.hidden = HIDDEN[self.options.posterior](dim, self.options.min_scale)
-        self.dim, self.ambient_dim = dim, self.manifold.ambient_dim
         self.grouped = self.options.group and self.manifold.group_size > 0
         self.param_sizes = {**self.hidden.sizes}
         if self.grouped:
@@ -135,7 +133,7 @@ class Embedded(Latent):
         self.register_buffer("centre", self.hidden.locate(torch.full((dim,), 0.5)))
 
     @classmethod
-    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+    def resolve(cls, settings: Settings) -> Settings:
         """Complete the settings with the number of coordinates of a user's samples."""
         name = str(settings.get("manifold", ""))
         if not name or parse_manifold(name).kind != "function":
@@ -175,11 +173,6 @@ class Embedded(Latent):
     def diagnostics(self) -> dict[str, float]:
         """Return the figures of the map's quality."""
         return {} if self.quality is None else self.quality.figures()
-
-    def geometry(self) -> str:
-        if isinstance(self.manifold, Spheres):
-            return ",".join(f"s{d}:1.0" for d in self.manifold.dims)
-        return "so3" if isinstance(self.manifold, Rotations) else ""
 
     @property
     def _counted(self) -> bool:
@@ -235,23 +228,3 @@ class Embedded(Latent):
             return self.manifold.sample(n, generator)
         device = generator.device if generator is not None else None
         return self.map.points(torch.rand(n, self.dim, generator=generator, device=device))
-
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return all distances, (A, B): angles in radians; chords on a manifold of samples."""
-        return self.manifold.distance(a, b)
-
-    def chords(self, z: Tensor) -> Tensor | None:
-        """Return coordinates whose chords never exceed `distance`: points, but rotation matrices over sqrt 2."""
-        return z / 2.0**0.5 if isinstance(self.manifold, Rotations) else z
-
-    def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        return self.manifold.retract(z, step)
-
-    def project(self, z: Tensor) -> Tensor:
-        return self.manifold.project(z)
-
-    def tangent(self, z: Tensor) -> Tensor:
-        return self.manifold.tangent(z)
-
-    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        return self.manifold.geodesic(a, b, t)

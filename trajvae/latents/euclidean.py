@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
+from trajvae.geometry.manifolds import EuclideanSpace
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.latents.densities import PRIORS, StandardNormal, check_prior
 
@@ -49,12 +50,12 @@ class Euclidean(Latent):
     """
 
     options_type = EuclideanOptions
-    flat = True
+    starts_as_pca = True
 
     def __init__(self, dim: int, options: EuclideanOptions | None = None) -> None:
         super().__init__()
         self.options = options or EuclideanOptions()
-        self.dim = self.ambient_dim = dim
+        self.manifold = EuclideanSpace(dim)
         self.param_sizes = {"loc": dim, "log_scale": dim}
         self.parts = tuple(f"z{i}" for i in range(dim))
         self.prior = PRIORS[self.options.prior]

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from trajvae.geometry import leapfrog
 from trajvae.geometry.leapfrog import Hamiltonian, State
+from trajvae.geometry.manifolds import EuclideanSpace
 from trajvae.geometry.medoids import medoids
 from trajvae.geometry.metric import CentroidMetric, spacing
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 from trajvae.latents.densities import MOMENTA
 from trajvae.latents.euclidean import Euclidean, EuclideanOptions
 from trajvae.latents.hamiltonian_options import LONGEST, HamiltonianOptions
+from trajvae.latents.hamiltonian_terms import CUT, RatioTerms, TermWeights
 
-_CUT = math.log(1e6)  # nats that a draw loses whose flow was cut
 _MOST_CUT, _SHORTER, _FORGET = 0.02, 0.02, 0.02  # share of draws; logarithm of the step; weight of the last batch
 _COUNTS = ("_flown", "_cut", "_recent", "_residual")
 _STEEPEST = 4.0  # of the logarithm of a centroid's diagonal
-
-
-class _Terms(NamedTuple):
-    """What a draw's log q / p is made of, each (B,); of momenta but for d/2 log 2 pi."""
-
-    encoded: Tensor
-    prior: Tensor
-    initial_momentum: Tensor
-    final_momentum: Tensor
-
-    def ratio(
-        self, more: float = 0.0, log_p: tuple[float, float] = (1.0, 1.0), log_q: tuple[float, float] = (1.0, 1.0)
-    ) -> Tensor:
-        """log q - log p of position and momentum, (B, 2), and `more` on that of the position."""
-        position = log_q[0] * self.encoded - log_p[0] * self.prior + more
-        return torch.stack([position, log_q[1] * self.initial_momentum - log_p[1] * self.final_momentum], dim=-1)
 
 
 class RiemannianHamiltonian(Latent):
@@ -83,11 +66,11 @@ class RiemannianHamiltonian(Latent):
         super().__init__()
         self.options = options or HamiltonianOptions()
         self.base = Euclidean(dim, EuclideanOptions(self.options.min_scale, self.options.prior))
-        self.dim = self.ambient_dim = dim
+        self.manifold = EuclideanSpace(dim)
         self.param_sizes = {**self.base.param_sizes, "metric": dim * (dim + 1) // 2}
         self.parts = ("position", "momentum")
         self.elbo_valid_after = self.options.warmup
-        self._weights = self.options.weights("log_p"), self.options.weights("log_q")
+        self._weights = TermWeights(self.options.weights("log_p"), self.options.weights("log_q"))
         self.rows_at_once = max(16, min(8192, 2**22 // (8 * dim**3)))
         size = torch.full((dim if self.options.step_per_dimension else 1,), math.log(self.options.step))
         if self.options.learn_step:
@@ -191,24 +174,14 @@ class RiemannianHamiltonian(Latent):
         else:
             encoded = closed.sum(dim=-1) + prior
         none = torch.zeros_like(prior)
-        terms = _Terms(encoded, prior, none, none)
+        terms = RatioTerms(encoded, prior, none, none)
         if context.log_likelihood is None or not self.options.steps or not bool(self.active):
-            return LatentSample(z, terms.ratio()), self._penalty(terms)
+            return LatentSample(z, terms.ratio()), self._weights.penalty(terms)
         end, moved = self._moved(z, context.log_likelihood, context)
-        after = _Terms(encoded, *moved)
-        ratio = torch.where(end.kept[:, None], after.ratio(), terms.ratio(_CUT)).to(z)
-        penalty = self._penalty(after, end.kept, terms)
+        after = RatioTerms(encoded, *moved)
+        ratio = torch.where(end.kept[:, None], after.ratio(), terms.ratio(CUT)).to(z)
+        penalty = self._weights.penalty(after, end.kept, terms)
         return LatentSample(end.place.z.to(z), ratio), None if penalty is None else penalty.to(z)
-
-    def _penalty(self, terms: _Terms, kept: Tensor | None = None, otherwise: _Terms | None = None) -> Tensor | None:
-        """The terms by the user's weights, none where those are one; of rows that were cut their terms before."""
-        log_p, log_q = self._weights
-        if {*log_p, *log_q} == {1.0}:
-            return None
-        penalty = terms.ratio(log_p=log_p, log_q=log_q)
-        if kept is None or otherwise is None:
-            return penalty
-        return torch.where(kept[:, None], penalty, otherwise.ratio(_CUT, log_p, log_q))
 
     def _moved(
         self, z: Tensor, likelihood: leapfrog.Density, context: Context
@@ -219,13 +192,13 @@ class RiemannianHamiltonian(Latent):
         noise = torch.randn(z.shape, dtype=z.dtype, device=z.device, generator=context.generator).double()
         place = hamiltonian.at(z.double())
         thrown = -0.5 * (noise.square().sum(dim=-1) + place.log_det())
-        end = self._flow(hamiltonian, leapfrog.start(place, place.momentum(noise) * self._heat()))
+        end = self._flow(hamiltonian, leapfrog.start(place, place.momentum(noise) * self.options.heat()))
         caught = MOMENTA[self.options.momentum](end.place, end.momentum)
         return end, (prior(end.place.z), thrown, caught)
 
     def _flow(self, hamiltonian: Hamiltonian, state: State) -> State:
         size = self.log_step.double().exp()
-        for factor in self._cooling():
+        for factor in self.options.cooling():
             state = leapfrog.step(hamiltonian, state, size)
             state = state._replace(momentum=factor * state.momentum)
         cut = float(len(state.kept) - state.kept.sum())
@@ -234,16 +207,6 @@ class RiemannianHamiltonian(Latent):
         self._recent += _FORGET * (cut / len(state.kept) - self._recent)
         self._residual = max(self._residual, float(state.residual.detach().max()))
         return state
-
-    def _heat(self) -> float:
-        """What momenta are multiplied by before the first step, 1 / sqrt(beta0)."""
-        return 1.0 if self.options.tempering == "none" else self.options.beta0**-0.5
-
-    def _cooling(self) -> list[float]:
-        """What momenta are multiplied by after each step, the product being sqrt(beta0)."""
-        k, hot = self.options.steps, self._heat()
-        heat = [(1.0 - hot) * (i / k) ** 2 + hot for i in range(k + 1)]
-        return [after / before for before, after in itertools.pairwise(heat)]
 
     def learned_metric(self) -> CentroidMetric | None:
         """Return the learned metric, or None before the flow has started."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 from trajvae.errors import OptionError
@@ -80,3 +81,13 @@ class HamiltonianOptions:
         if not 0.0 <= min(position, momentum) <= max(position, momentum) <= MOST_FACTOR:
             raise OptionError(f"{name} wants numbers from 0 to {MOST_FACTOR:.0f}, got '{getattr(self, name)}'")
         return position, momentum
+
+    def heat(self) -> float:
+        """Return the factor of momenta before the first step, 1 / sqrt(beta0)."""
+        return 1.0 if self.tempering == "none" else self.beta0**-0.5
+
+    def cooling(self) -> list[float]:
+        """Return the factor of momenta after each step; the product of all is sqrt(beta0)."""
+        k, hot = self.steps, self.heat()
+        heat = [(1.0 - hot) * (i / k) ** 2 + hot for i in range(k + 1)]
+        return [after / before for before, after in itertools.pairwise(heat)]

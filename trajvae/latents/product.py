@@ -3,99 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from trajvae.errors import OptionError
 from trajvae.geometry import maps, wrapped
-from trajvae.geometry.manifolds import ConstantCurvature
-from trajvae.geometry.product import ProductSpace
+from trajvae.geometry.manifolds import ConstantCurvature, ProductSpace
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
+from trajvae.latents.bounded_scale import BoundedScale
+from trajvae.latents.product_options import ProductOptions
 from trajvae.signature import SIGNS, FactorSpec, parse_signature
-
-MOST_SAMPLES = 1024
-MOST_CURVATURE, MOST_RATE = 1e6, 1e6
-_WIDEST = 0.7  # of a posterior on a sphere of dimension 2 or more, in units of the radius
-
-
-@dataclass(frozen=True)
-class ProductOptions:
-    """Collect what a user may set with `--set`, and `signature`, which has an option of its own."""
-
-    signature: str = field(default="", metadata={"own": True, "help": "the option --signature; default: s1,e<rest>"})
-    learn_curvature: bool = field(default=True, metadata={"unit": "", "help": "learn curvatures that are not given"})
-    curvature_rate: float = field(
-        default=1.0, metadata={"unit": "", "help": "learning rate of curvatures, in units of the networks'"}
-    )
-    burn_in: float = field(
-        default=0.3, metadata={"unit": "share of epochs", "help": "how long curvatures stay as they start"}
-    )
-    min_curvature: float = field(default=1e-2, metadata={"unit": "", "help": "smallest |K| of a learned curvature"})
-    max_curvature: float = field(default=4.0, metadata={"unit": "", "help": "largest |K| of a learned curvature"})
-    n_samples: int = field(
-        default=2,
-        metadata={"unit": "", "help": "draws, in antithetic pairs, over which a KL without closed form is taken"},
-    )
-    min_scale: float = field(
-        default=1e-4, metadata={"unit": "", "help": "smallest standard deviation of the posterior"}
-    )
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.min_curvature < self.max_curvature <= MOST_CURVATURE:
-            raise OptionError(
-                f"curvatures need 0 < min_curvature < max_curvature <= {MOST_CURVATURE:.0f}, "
-                f"got {self.min_curvature} and {self.max_curvature}"
-            )
-        if self.n_samples < 1 or (self.n_samples > 1 and self.n_samples % 2):
-            raise OptionError(f"n_samples must be 1 or an even number, got {self.n_samples}")
-        if self.n_samples > MOST_SAMPLES:
-            raise OptionError(f"n_samples must be {MOST_SAMPLES} or less, got {self.n_samples}")
-        if not 0.0 < self.min_scale < 1.0:
-            raise OptionError(f"min_scale must lie between 0 and 1, got {self.min_scale}")
-        if not 0.0 <= self.burn_in <= 1.0:
-            raise OptionError(f"burn_in must lie between 0 and 1, got {self.burn_in}")
-        if not 0.0 <= self.curvature_rate <= MOST_RATE:
-            raise OptionError(f"curvature_rate must lie between 0 and {MOST_RATE:.0f}, got {self.curvature_rate}")
-
-
-class _Bounded(Function):
-    """Standard deviations (..., dim) kept smoothly below what spaces of curvatures (F,) can bear.
-
-    At its centre's antipode, on a sphere of dimension 2 or more, the density of a wrapped normal is infinite, and the
-    gradient of a divergence has no mean once draws come near. On a hyperboloid coordinates grow exponentially.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, scale: Tensor, curvature: Tensor, several: Tensor, owner: Tensor) -> Tensor:
-        """scale / (1 + (scale / bound)^4)^(1/4), and what the derivatives need."""
-        bend = curvature.abs().sqrt()
-        half = 0.5 * bend / (1.0 + bend)
-        inverse = torch.where(curvature < 0, half, torch.where(several, bend / _WIDEST, 0.0))[owner]
-        cube = (scale * inverse).pow_(3)
-        over = (cube * scale).mul_(inverse).add_(1.0).reciprocal_()
-        out = scale * over.sqrt().sqrt_()
-        ctx.save_for_backward(scale, curvature, bend, several, owner, cube, over, out)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        """The chain rule, with the closed derivatives."""
-        scale, curvature, bend, several, owner, cube, over, out = ctx.saved_tensors
-        slope, to_curvature = gradient * out * over, None
-        if ctx.needs_input_grad[1]:
-            steep = 0.5 / bend.clamp(min=1e-150)  # of the bend by |K|
-            by_curvature = torch.where(
-                curvature < 0, -0.5 * steep / (1.0 + bend).square(), torch.where(several, steep / _WIDEST, 0.0)
-            )
-            to_inverse = -(slope * cube * scale).flatten(0, -2).sum(dim=0)
-            to_curvature = torch.zeros_like(curvature).index_add_(0, owner, to_inverse) * by_curvature
-        return slope / scale, to_curvature, None, None
 
 
 def _flat_kl(mu: Tensor, sigma: Tensor) -> Tensor:
@@ -142,7 +60,6 @@ class Product(Latent):
         if size != dim:
             raise OptionError(f"signature '{text}' has dimension {size}, the latent dimension is {dim}")
         self.space = ProductSpace([self._factor(f) for f in self.signature])
-        self.dim, self.ambient_dim = dim, self.space.ambient_dim
         self._heads = [f.dim + (f.letter == "s") for f in self.signature]
         self.param_sizes = {"loc": sum(self._heads), "log_scale": dim}
         self.parts = tuple(f"{f.name}#{i}" for i, f in enumerate(self.signature))
@@ -156,6 +73,11 @@ class Product(Latent):
         self.register_buffer("_half", half, persistent=False)  # of a standard normal draw, mean |noise|^2 / 2
         self.learning_rate_factor, self.burn_in = self.options.curvature_rate, self.options.burn_in
 
+    @property
+    def manifold(self) -> ProductSpace:  # type: ignore[override]
+        """The product space; `space` is its name in model files."""
+        return self.space
+
     def _factor(self, factor: FactorSpec) -> ConstantCurvature:
         learn = self.options.learn_curvature and factor.letter != "e" and factor.curvature is None
         sign, low, high = SIGNS[factor.letter], self.options.min_curvature, self.options.max_curvature
@@ -163,29 +85,27 @@ class Product(Latent):
         return ConstantCurvature(factor.dim, curvature, learnable=learn)
 
     def curvatures(self) -> dict[str, float]:
-        factors = zip(self.parts, self.space.factors, self.space.flat, strict=True)
+        factors = zip(self.parts, self.space.factors, self.space.flat_factors, strict=True)
         return {name: float(s.curvature.detach()) for name, s, flat in factors if not flat}
-
-    def geometry(self) -> str:
-        factors = zip(self.signature, self.space.factors, self.space.flat, strict=True)
-        return ",".join(f.name if flat else f"{f.name}:{abs(float(s.curvature.detach()))}" for f, s, flat in factors)
 
     def _scale(self, params: Params) -> Tensor:
         """In float64."""
         scale = maps.apart(params["log_scale"].double()).clamp(math.log(self.options.min_scale), 2.0).exp()
         curvature = torch.stack([space.curvature for space in self.space.factors])
-        bounded: Tensor = _Bounded.apply(scale, curvature, self._several, self._owner)  # type: ignore[no-untyped-call]
+        bounded: Tensor = BoundedScale.apply(scale, curvature, self._several, self._owner)  # type: ignore[no-untyped-call]
         return bounded
 
     def _centres(self, params: Params) -> list[Tensor]:
         """The posterior's centre in each factor: a point, or Cartesian coordinates, in float64."""
         out = []
         heads = torch.split(maps.apart(params["loc"].double()) + self._start, self._heads, dim=-1)
-        for factor, flat, space, head in zip(self.signature, self.space.flat, self.space.factors, heads, strict=True):
+        for factor, flat, space, head in zip(
+            self.signature, self.space.flat_factors, self.space.factors, heads, strict=True
+        ):
             if factor.letter == "s":
                 out.append(maps.on_sphere(head, space.curvature))
             else:
-                out.append(head if flat else space.exp0(head))
+                out.append(head if flat else space.from_tangent(head))
         return out
 
     def _noise(self, n: int, params: Params, context: Context) -> Tensor:
@@ -201,7 +121,7 @@ class Product(Latent):
         scale, noise = self._scale(params), maps.apart(noise.double())
         split = (self.space.vectors(x) for x in (scale, scale.log(), scale * noise, 0.5 * noise.square()))
         for flat, space, centre, sigma, log_sigma, v, half in zip(
-            self.space.flat, self.space.factors, self._centres(params), *split, strict=True
+            self.space.flat_factors, self.space.factors, self._centres(params), *split, strict=True
         ):
             energy, width = half.sum(dim=-1), log_sigma.sum(dim=-1)
             if flat:
@@ -229,7 +149,7 @@ class Product(Latent):
 
     def kl(self, params: Params) -> Tensor | None:
         """Return KL(q || p) in closed form, (B, parts); None unless every factor is flat."""
-        if not all(self.space.flat):
+        if not all(self.space.flat_factors):
             return None
         split = (self.space.vectors(x) for x in (params["loc"].double(), self._scale(params)))
         kl = torch.stack([_flat_kl(mu, sigma) for mu, sigma in zip(*split, strict=True)], dim=-1)
@@ -249,7 +169,7 @@ class Product(Latent):
 
     def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         device = generator.device if generator is not None else None
-        return self.space.exp0(torch.randn(n, self.dim, generator=generator, device=device))
+        return self.space.from_tangent(torch.randn(n, self.dim, generator=generator, device=device))
 
     def update(self, context: Context) -> None:
         """Clamp learned curvatures to their bounds."""
@@ -257,25 +177,3 @@ class Product(Latent):
         for factor, space in zip(self.signature, self.space.factors, strict=True):
             if isinstance(space.curvature, nn.Parameter):
                 space.curvature.data.clamp_(*((low, high) if SIGNS[factor.letter] > 0 else (-high, -low)))
-
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return distances (A, B) between all rows of a and b: roots of the sums of the factors' squared ones."""
-        return self.space.pairwise(a, b)
-
-    def chords(self, z: Tensor) -> Tensor | None:
-        return self.space.chords(z)
-
-    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """Return points of the geodesic from a to b, which is a geodesic in each factor, (K, ambient)."""
-        return self.space.geodesic(a, b, t)
-
-    def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """Move points along each factor's geodesic in the step's Riemannian direction, by that vector's length."""
-        return self.space.move(z, step)
-
-    def project(self, z: Tensor) -> Tensor:
-        return self.space.project(z)
-
-    def tangent(self, z: Tensor) -> Tensor:
-        """Return the factors' logarithms at their origins side by side, (B, dim)."""
-        return self.space.log0(z)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.geometry.distributions import PowerSpherical, SphereUniform, VonMisesFisher
-from trajvae.geometry.manifolds import ConstantCurvature
+from trajvae.geometry.manifolds import ConstantCurvature, UnitSphere
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
 
 POSTERIORS: dict[str, type[PowerSpherical] | type[VonMisesFisher]] = {
@@ -63,10 +63,10 @@ class Sphere(Latent):
     def __init__(self, dim: int, options: SphereOptions | None = None) -> None:
         super().__init__()
         self.options = options or SphereOptions()
-        self.dim, self.ambient_dim = dim, dim + 1
         self.param_sizes = {"loc": dim + 1, "log_concentration": 1}
         self.parts = ("sphere",)
-        self.space = ConstantCurvature(dim, 1.0)
+        self.space = ConstantCurvature(dim, 1.0)  # model files name its curvature
+        self.manifold = UnitSphere(self.space)
         self.prior = SphereUniform(dim + 1)
 
     def _posterior(self, params: Params) -> PowerSpherical | VonMisesFisher:
@@ -87,10 +87,6 @@ class Sphere(Latent):
         z = posterior.rsample(generator=context.generator)
         return LatentDraw(z, torch.distributions.kl_divergence(posterior, self.prior).unsqueeze(-1))
 
-    def geometry(self) -> str:
-        """Return the signature of the sphere: its unit vectors are (c, s) of curvature 1."""
-        return f"s{self.dim}:1.0"
-
     def kl(self, params: Params) -> Tensor:
         return torch.distributions.kl_divergence(self._posterior(params), self.prior).unsqueeze(-1)
 
@@ -110,29 +106,3 @@ class Sphere(Latent):
         device = generator.device if generator is not None else None
         x = torch.randn(n, self.dim + 1, generator=generator, device=device)
         return torch.nn.functional.normalize(x, dim=-1)
-
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the angles in radians between all rows of a (A, ambient) and b (B, ambient), (A, B)."""
-        return self.space.pairwise(a, b)
-
-    def chords(self, z: Tensor) -> Tensor | None:
-        """Return the unit vectors themselves: a chord is never longer than its arc."""
-        return z
-
-    def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """Move points along the great circle of the step's tangent part, by the length of that part."""
-        tangent = step - (step * z).sum(dim=-1, keepdim=True) * z
-        length = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)
-        moved = length.cos() * z + torch.sinc(length / torch.pi) * tangent
-        return torch.nn.functional.normalize(moved, dim=-1)
-
-    def project(self, z: Tensor) -> Tensor:
-        return torch.nn.functional.normalize(z, dim=-1)
-
-    def tangent(self, z: Tensor) -> Tensor:
-        """Return the logarithm at (1, 0, ...), (B, dim)."""
-        return self.space.log0(z)
-
-    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """Return points of the shorter arc from a to b at constant speed, (K, ambient)."""
-        return self.space.geodesic(a, b, t)

@@ -82,11 +82,11 @@ def mutual_information(pipeline: Pipeline, positions: Floats, seed: int = 0) -> 
     params = pipeline.vae.encode(inputs)
     mean, scale = latent.mean(params).double(), latent.scale(params).double().clamp(min=1e-6)
     z = pipeline.posterior_sample(positions, generator).double()
-    flat = latent.ambient_dim == latent.dim
+    flat = latent.manifold.flat
     if flat:
         square = torch.stack([((row - mean) / scale).square().sum(dim=-1) for row in z])
     else:
-        square = (latent.distance(z, mean) / scale.log().mean(dim=-1).exp()).square()
+        square = (latent.manifold.pairwise_distance(z, mean) / scale.log().mean(dim=-1).exp()).square()
     log_q = -0.5 * square - scale.log().sum(dim=-1)
     told = log_q.diagonal() - torch.logsumexp(log_q, dim=1)
     if flat and _smooth(z) and float(told.exp().mean()) > _OWN:
@@ -116,7 +116,7 @@ def prior_gap(pipeline: Pipeline, positions: Floats, seed: int = 0) -> float:
     """
     latent, generator = pipeline.vae.latent, torch.Generator(pipeline.device).manual_seed(seed)
     z = pipeline.posterior_sample(positions, generator).double()
-    if latent.ambient_dim == latent.dim and _smooth(z):
+    if latent.manifold.flat and _smooth(z):
         return max(0.0, -float(latent.log_prior(z).mean()) - entropy(z, generator))
     prior, twin = (latent.prior_sample(len(z), generator).double() for _ in range(2))
     return max(0.0, _neighbours_gap(latent, z, prior) - _neighbours_gap(latent, twin, prior))
@@ -125,8 +125,8 @@ def prior_gap(pipeline: Pipeline, positions: Floats, seed: int = 0) -> float:
 def _neighbours_gap(latent: Latent, z: Tensor, prior: Tensor) -> float:
     """Divergence of one set of points from as many others, by distances to the k-th nearest."""
     k = min(_NEIGHBOURS, len(z) - 1)
-    own = latent.distance(z, z).topk(k + 1, dim=1, largest=False).values[:, -1].clamp(min=1e-12)
-    other = latent.distance(z, prior).topk(k, dim=1, largest=False).values[:, -1].clamp(min=1e-12)
+    own = latent.manifold.pairwise_distance(z, z).topk(k + 1, dim=1, largest=False).values[:, -1].clamp(min=1e-12)
+    other = latent.manifold.pairwise_distance(z, prior).topk(k, dim=1, largest=False).values[:, -1].clamp(min=1e-12)
     return float(latent.dim * (other / own).log().mean()) + math.log(len(z) / max(len(z) - 1, 1))
 
 

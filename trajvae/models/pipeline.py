@@ -203,7 +203,7 @@ class Pipeline(PipelineParts):
     def tangent(self, z: Floats) -> Float64:
         """Return latent points (T, ambient) in the tangent space at the manifold's origin, (T, dim)."""
         points = torch.from_numpy(np.asarray(z, dtype=np.float64)).to(self.device)
-        return _numpy(self.vae.latent.tangent(points))
+        return _numpy(self.vae.latent.manifold.tangent(points))
 
 
 def _posterior(vae: VAE, params: Params) -> Posterior:

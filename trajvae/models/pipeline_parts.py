@@ -69,7 +69,7 @@ def build_vae(config: TrainConfig, alignment: Alignment, sizes: ModelSizes, feat
     own = torch.Generator().manual_seed(config.seed + 1)
     likelihood = make_likelihood(sizes.likelihood, features, sizes.floor, sizes.n_train, config.torsions, own)
     decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator)
-    if latent.flat and "loc" in likelihood.param_sizes:
+    if latent.starts_as_pca and "loc" in likelihood.param_sizes:
         for network in (encoder, decoder):
             network.start_linear("loc", min(latent.dim, features.input_size))
     return VAE(features, encoder, latent, decoder, likelihood)

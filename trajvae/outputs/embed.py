@@ -191,5 +191,5 @@ def assemble(
         pipeline.tangent(posterior.latent),
         pipeline.vae.latent.coordinates,
         figures=figures,
-        geometry=pipeline.vae.latent.geometry(),
+        geometry=pipeline.vae.latent.manifold.geometry(),
     )

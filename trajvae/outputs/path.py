@@ -145,8 +145,8 @@ class _Search:
     """Search for the shortest curve in a metric."""
 
     def __init__(self, pipeline: Pipeline, record: TrainingRecord, metric: str) -> None:
-        self.pipeline, self.record, self.latent, self.name = pipeline, record, pipeline.vae.latent, metric
-        self.flat = self.latent.ambient_dim == self.latent.dim
+        self.pipeline, self.record, self.name = pipeline, record, metric
+        self.manifold = pipeline.vae.latent.manifold
         step = max(1, -(-len(record.latent) // _GRAPH))
         self.known = self.tensor(record.latent[::step])
         self.molecule = Pullback(self.decode)
@@ -167,15 +167,15 @@ class _Search:
             return _CENTROID_METRICS[name](self.pipeline, self.record, _WIDTH, wanted)
         if name != "density":
             return self.molecule
-        width = _WIDTH * max(spacing(self.known, self.latent.distance), 1e-6)
-        return DensityWeighted(self.molecule, KernelDensity(self.known, width, self.latent.distance))
+        width = _WIDTH * max(spacing(self.known, self.manifold.pairwise_distance), 1e-6)
+        return DensityWeighted(self.molecule, KernelDensity(self.known, width, self.manifold.pairwise_distance))
 
     def straight(self, a: Tensor, b: Tensor, frames: int) -> Geodesic:
         """Return the latent space's own geodesic, at constant speed."""
         t = torch.linspace(0.0, 1.0, max(frames, 200), dtype=a.dtype, device=a.device)
-        line = NodeCurve(self.latent.geodesic(a, b, t).detach(), 1)
-        length = float(self.latent.distance(a[None], b[None]))
-        points = self.latent.geodesic(a, b, torch.linspace(0.0, 1.0, frames, dtype=a.dtype, device=a.device))
+        line = NodeCurve(self.manifold.geodesic(a, b, t).detach(), 1)
+        length = float(self.manifold.pairwise_distance(a[None], b[None]))
+        points = self.manifold.geodesic(a, b, torch.linspace(0.0, 1.0, frames, dtype=a.dtype, device=a.device))
         speed = torch.full((frames,), length)
         return Geodesic(points.detach(), speed, length, length**2 / 2.0, length, line, line)
 
@@ -190,9 +190,9 @@ class _Search:
     ) -> Geodesic:
         """Return the shortest of what descents find from the neighbour graph's path and from the straight line."""
         t = torch.linspace(0.0, 1.0, _NODES, dtype=a.dtype, device=a.device)
-        straight = self.latent.geodesic(a, b, t).detach()
+        straight = self.manifold.geodesic(a, b, t).detach()
         guess = self._through_neighbours(a, b)
-        problem = CurveMeasure(self.metric, None if self.flat else self.latent.project)
+        problem = CurveMeasure(self.metric, None if self.manifold.flat else self.manifold.project)
         first = straight if guess is None else guess
         return geodesic(problem, first, straight, frames, kind, descent=descent, progress=progress)
 
@@ -201,10 +201,10 @@ class _Search:
         """Return the shortest path over training latents, each linked to its nearest; None if no path leads."""
         points = torch.cat([a[None], self.known, b[None]])
         k = min(_NEIGHBOURS, len(points) - 1)
-        near = self.latent.distance(points, points).topk(k + 1, dim=1, largest=False).indices[:, 1:]
+        near = self.manifold.pairwise_distance(points, points).topk(k + 1, dim=1, largest=False).indices[:, 1:]
         first = torch.arange(len(points), device=a.device).repeat_interleave(k)
         start, step = points[first], points[near.flatten()] - points[first]
-        middle = self.latent.project(start + 0.5 * step)
+        middle = self.manifold.project(start + 0.5 * step)
         pieces = list(zip(torch.split(middle, _LINKS), torch.split(step, _LINKS), strict=True))
         measured = count_items(pieces, "measuring links between frames", "piece", len(pieces))
         cost = torch.cat([self.metric.square(m, v) for m, v in measured])
@@ -220,7 +220,7 @@ class _Search:
         while way[-1] != 0:
             way.append(int(before[way[-1]]))
         polygon = points[torch.tensor(way[::-1], device=a.device)].double().cpu().numpy()
-        return self.latent.project(self.tensor(equal_times(polygon, _NODES)))
+        return self.manifold.project(self.tensor(equal_times(polygon, _NODES)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +261,7 @@ def _conformations(
 
 
 def _figures(search: _Search, found: Geodesic, decoded: _Decoded, ends: Ends) -> PathFigures:
-    molecule = CurveMeasure(search.molecule, None if search.flat else search.latent.project)
+    molecule = CurveMeasure(search.molecule, None if search.manifold.flat else search.manifold.project)
     atoms, like = search.pipeline.n_atoms**0.5, found.points
     return PathFigures(
         start=ends.names[0],

@@ -41,7 +41,7 @@ class Provenance:
     @classmethod
     def of(cls, pipeline: Pipeline, seed: int, command: str) -> Self:
         """Return the provenance of what a model makes."""
-        return cls(pipeline.topology, pipeline.vae.latent.geometry(), hash_of(pipeline), seed, command)
+        return cls(pipeline.topology, pipeline.vae.latent.manifold.geometry(), hash_of(pipeline), seed, command)
 
     def conformations(self, rows: Piece, figures: F, extra: Tree | None = None) -> Conformations[F]:
         """Return conformations with their figures, and with arrays that are stored beside them."""

@@ -195,7 +195,7 @@ def _latent_figures(summary: _Summary, some: Floats) -> _LatentFigures:
         mutual_information=mutual_information(pipeline, frames),
         prior_gap=prior_gap(pipeline, frames),
         curvatures=latent.curvatures(),
-        geometry=latent.geometry(),
+        geometry=latent.manifold.geometry(),
         diagnostics=latent.diagnostics(),  # before anything is drawn for the verdict, which some latents would count
     )
 

@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from trajvae.geometry.compact import Compact, inside
+from trajvae.geometry.manifolds.compact import Compact, inside
 from trajvae.torch_types import directional_derivative
 
 WIDTH, DEPTH = 64, 3  # of the network of a learned map

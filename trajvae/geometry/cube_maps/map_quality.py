@@ -14,9 +14,9 @@ import scipy
 import torch
 from torch import Tensor
 
-from trajvae.geometry.compact import Compact, Sampled
 from trajvae.geometry.cube_maps.cube_map import CubeMap, jacobian
 from trajvae.geometry.cube_maps.discrepancy import null_quantile
+from trajvae.geometry.manifolds import Compact, Sampled
 from trajvae.typing import Floats, Int64
 
 COVERAGE, PRIOR_KL, FOLDS = 0.99, 0.05, 0.05  # limits of a good map

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trajvae.geometry.compact import Compact, Sampled
+from trajvae.geometry.manifolds import Compact, Sampled
 from trajvae.geometry.cube_maps.cube_map import DEPTH, WIDTH, LearnedMap, jacobians, log_stretch, network
 from trajvae.geometry.cube_maps.discrepancy import discrepancy
 from trajvae.geometry.cube_maps.map_quality import Quality, measure

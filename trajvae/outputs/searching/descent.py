@@ -82,7 +82,7 @@ class LatentDescent:
                 first = 0.9 * first + 0.1 * gradient
                 second = 0.99 * second + 0.01 * gradient.square()
                 unit = (first / (1 - 0.9 ** (step + 1))) / ((second / (1 - 0.99 ** (step + 1))).sqrt() + 1e-12)
-                z = self.pipeline.vae.latent.retract(z, -_RATE * (1.0 - step / (steps + 1)) * unit)
+                z = self.pipeline.vae.latent.manifold.retract(z, -_RATE * (1.0 - step / (steps + 1)) * unit)
             if progress is not None:
                 progress(step, steps, float(mean(values[-1], self.objective.period, dim=0)))
         return Descended(best.detach(), torch.stack(path).detach(), torch.stack(values))

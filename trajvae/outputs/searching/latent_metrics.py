@@ -36,7 +36,7 @@ def posterior_metric(pipeline: Pipeline, record: TrainingRecord, width: float, w
         The latent space is curved.
     """
     latent = pipeline.vae.latent
-    if latent.ambient_dim != latent.dim:
+    if not latent.manifold.flat:
         raise OptionError(f"{wanted}; the latent space of this model, '{pipeline.config.backend}', is curved")
     trained = record.sample[record.parts.training[record.sample_index]]
     frames = trained[:: max(1, len(trained) // _CENTROIDS)]

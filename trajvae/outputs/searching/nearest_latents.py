@@ -1,4 +1,4 @@
-"""The k-th nearest of many latent points, exactly, by the distance of their latent space."""
+"""The k-th nearest of many latent points, exactly, by the distance of their manifold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import scipy
 import torch
 from torch import Tensor
 
-from trajvae.latents import Latent
+from trajvae.geometry.manifolds import Manifold
 
 _PAIRS = 2**22  # distances that are measured at once
 _SPARE = 4  # points beside the k nearest chords that are looked at first
@@ -20,23 +20,22 @@ class Neighbours:
 
     Parameters
     ----------
-    latent : Latent
-        For distances on the manifold.
+    manifold : Manifold
+        For distances.
     points : Tensor, shape (T, ambient)
         Float64.
 
     Notes
     -----
-    Where the latent space has chords, a k-d tree of them gives candidates: a point that is not among the m nearest
+    Where the manifold has chords, a k-d tree of them gives candidates: a point that is not among the m nearest
     chords is at least as far as the m-th chord is long, so the k-th nearest is known where it is nearer than that;
     else m is doubled. Elsewhere all distances are measured.
     """
 
-    def __init__(self, latent: Latent, points: Tensor) -> None:
-        self.latent, self.points = latent, points
-        chords = latent.chords(points)
+    def __init__(self, manifold: Manifold, points: Tensor) -> None:
+        self.manifold, self.points = manifold, points
+        chords = manifold.chords(points)
         self._tree = None if chords is None else scipy.spatial.cKDTree(chords.detach().double().cpu().numpy())
-        self._flat = type(latent).distance is Latent.distance  # chords are the distances
 
     @torch.no_grad()
     def kth(self, z: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -57,11 +56,11 @@ class Neighbours:
     def _look(self, z: Tensor, k: int, m: int) -> tuple[Tensor, Tensor, Tensor]:
         """The k-th nearest among the points of the m nearest chords, its distance, and whether that is settled."""
         settled = torch.ones(len(z), dtype=torch.bool, device=z.device)
-        if self._tree is None or (m == len(self.points) and not self._flat):
-            near = self.latent.distance(z, self.points).topk(k, dim=1, largest=False)
+        if self._tree is None or (m == len(self.points) and not self.manifold.chords_are_distances):
+            near = self.manifold.pairwise_distance(z, self.points).topk(k, dim=1, largest=False)
             return near.indices[:, -1], near.values[:, -1], settled
-        length, number = self._candidates(self._tree, z, k if self._flat else m)
-        if self._flat:
+        length, number = self._candidates(self._tree, z, k if self.manifold.chords_are_distances else m)
+        if self.manifold.chords_are_distances:
             return number[:, -1], length[:, -1], settled
         near = self._own(z, number).topk(k, dim=1, largest=False)
         found = near.values[:, -1]
@@ -69,7 +68,7 @@ class Neighbours:
 
     def _candidates(self, tree: scipy.spatial.cKDTree, z: Tensor, m: int) -> tuple[Tensor, Tensor]:
         """Lengths of the m shortest chords of each row, and the points they lead to, both (B, m)."""
-        chords = self.latent.chords(z)
+        chords = self.manifold.chords(z)
         ends = (z if chords is None else chords).detach().double().cpu().numpy()
         length, number = (np.asarray(x) for x in tree.query(ends, k=m, workers=torch.get_num_threads()))
         return torch.from_numpy(length.reshape(len(z), m)).to(z), torch.from_numpy(number.reshape(len(z), m)).to(
@@ -82,7 +81,7 @@ class Neighbours:
         for first in range(0, len(z), _BLOCK):
             rows = slice(first, first + _BLOCK)
             some = number[rows]
-            table = self.latent.distance(z[rows], self.points[some.flatten()]).view(len(some), *some.shape)
+            table = self.manifold.pairwise_distance(z[rows], self.points[some.flatten()]).view(len(some), *some.shape)
             out[rows] = table.diagonal(dim1=0, dim2=1).T
         return out
 
@@ -90,4 +89,4 @@ class Neighbours:
         """Return distances of each row of z (B, ambient) to the points of given indices (B,), differentiable, (B,)."""
         points = self.points.to(z)[index]
         blocks = zip(torch.split(z, _BLOCK), torch.split(points, _BLOCK), strict=True)
-        return torch.cat([self.latent.distance(a, b).diagonal() for a, b in blocks])
+        return torch.cat([self.manifold.pairwise_distance(a, b).diagonal() for a, b in blocks])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trajvae.display import Brief
-from trajvae.latents import Latent
+from trajvae.geometry.manifolds import Manifold
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.searching.nearest_latents import Neighbours
@@ -28,8 +28,8 @@ class Support(Brief):
 
     Attributes
     ----------
-    latent : Latent
-        For distances on the manifold.
+    manifold : Manifold
+        For distances.
     points : Tensor, shape (T, ambient)
         Float64; all of them, since fewer would lie further apart.
     k : int
@@ -37,7 +37,7 @@ class Support(Brief):
         The 99 % quantile of those distances.
     """
 
-    latent: Latent
+    manifold: Manifold
     points: Tensor
     k: int
     radius: float
@@ -46,21 +46,21 @@ class Support(Brief):
     @classmethod
     def of(cls, pipeline: Pipeline, record: TrainingRecord) -> Support:
         """Measure the latents of the frames that a model's networks learned from."""
-        return cls.fit(pipeline.vae.latent, record.latent[record.parts.training], pipeline.device)
+        return cls.fit(pipeline.vae.latent.manifold, record.latent[record.parts.training], pipeline.device)
 
     @classmethod
-    def fit(cls, latent: Latent, points: Float64, device: torch.device | None = None) -> Support:
+    def fit(cls, manifold: Manifold, points: Float64, device: torch.device | None = None) -> Support:
         """Measure the training latents (T, ambient): how far they are from their neighbours among all of them.
 
         Beyond 5000 the quantile is that of so many, chosen at random: its share of 99 % is known to 0.14 %.
         """
         kept = torch.from_numpy(np.asarray(points, dtype=np.float64)).to(device)
-        known, k, some = Neighbours(latent, kept), min(NEIGHBOURS, len(kept) - 1), kept
+        known, k, some = Neighbours(manifold, kept), min(NEIGHBOURS, len(kept) - 1), kept
         if len(kept) > _MEASURED:
             chosen = np.random.default_rng(0).choice(len(kept), _MEASURED, replace=False)
             some = kept[torch.from_numpy(np.sort(chosen)).to(kept.device)]
         own = known.kth(some, k + 1)[1]  # each is its own nearest
-        return cls(latent, kept, k, float(torch.quantile(own, QUANTILE)), known)
+        return cls(manifold, kept, k, float(torch.quantile(own, QUANTILE)), known)
 
     def distance(self, z: Tensor) -> Tensor:
         """Return the distance (B,) of points (B, ambient) to their k-th nearest training latent; differentiable."""
@@ -83,7 +83,7 @@ class Support(Brief):
         left = torch.arange(len(z), device=z.device)
         shares = -(-len(self.points) // _SHARE)
         for first in range(min(shares, _SHARES)):  # each share is spread over all of them
-            found[left] += (self.latent.distance(z[left], self.points[first::shares]) <= limit).sum(dim=1)
+            found[left] += (self.manifold.pairwise_distance(z[left], self.points[first::shares]) <= limit).sum(dim=1)
             left = left[found[left] < self.k]
             if not len(left):
                 break

@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from trajvae.geometry.compact import Spheres, special_orthogonal
+from trajvae.geometry.manifolds.compact import Compact, Spheres, special_orthogonal
 
 _ROOT8 = 2.0 * math.sqrt(2.0)
 
 
-class Rotations:
+class Rotations(Compact):
     """Describe SO(3) in R^9: rotation matrices, row by row.
 
     Distances are angles of rotation. The ambient space's metric has sqrt 2 of that for a length, and so
@@ -54,16 +54,20 @@ class Rotations:
         return (_matrix(self.lift(head)) @ _matrix(z)).flatten(-2)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the angles in radians between all rows of a (A, 9) and b (B, 9), (A, B).
+        """Return the angles in radians between rotations a and b, row by row, (..., 9) to (...)."""
+        chord: Tensor = torch.linalg.vector_norm(a - b, dim=-1)
+        return _angle_of_chord(chord)
 
-        The chord of two rotations is sqrt 8 times the sine of half their angle.
-        """
-        chord = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
-        sine = (chord / _ROOT8).clamp(max=1.0 - torch.finfo(a.dtype).eps)  # its arc has no slope at half a turn
-        return 2.0 * torch.asin(sine)
+    def pairwise_distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the angles in radians between all rows of a (A, 9) and b (B, 9), (A, B)."""
+        return _angle_of_chord(torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist"))
+
+    def chords(self, z: Tensor) -> Tensor:
+        """Return the matrices over sqrt 2: their chords are 2 sin(angle / 2), never longer than the angle."""
+        return z / 2.0**0.5
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """Return rotations from a to b (9,) about one axis at times t (K,), (K, 9)."""
+        """Return rotations from a to b (9,) about one axis at times t (T,), (T, 9)."""
         start = _matrix(a)
         way = _vector(start.mT @ _matrix(b))
         turned: Tensor = start @ _turn(t[:, None] * way)
@@ -81,9 +85,19 @@ class Rotations:
         moved: Tensor = at @ torch.linalg.matrix_exp(skew)
         return self.project(moved.flatten(-2))
 
+    def geometry(self) -> str:
+        return "so3"
+
 
 def _matrix(z: Tensor) -> Tensor:
     return z.reshape(*z.shape[:-1], 3, 3)
+
+
+def _angle_of_chord(chord: Tensor) -> Tensor:
+    """Angles of rotation (...) between rotations by their chord, sqrt 8 times the sine of half the angle."""
+    sine = (chord / _ROOT8).clamp(max=1.0 - torch.finfo(chord.dtype).eps)  # its arc has no slope at half a turn
+    angle: Tensor = 2.0 * torch.asin(sine)
+    return angle
 
 
 def _of_quaternion(q: Tensor) -> Tensor:

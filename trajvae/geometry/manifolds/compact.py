@@ -1,28 +1,23 @@
-"""Compact manifolds with a uniform distribution: products of spheres, rotations of space, and samples of one's own."""
+"""Compact manifolds with a uniform distribution, and those that are products of spheres."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Protocol
+from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from trajvae.geometry.manifolds import ConstantCurvature
-from trajvae.geometry.product import ProductSpace
-
-_CHARTS, _DENSE = 4096, 20_000  # of a manifold of samples
-Draw = Callable[[int, torch.Generator], Tensor]
+from trajvae.geometry.manifolds.base import Manifold
+from trajvae.geometry.manifolds.constant_curvature import ConstantCurvature
+from trajvae.geometry.manifolds.product import ProductSpace
 
 
-class Compact(Protocol):
+class Compact(Manifold):
     """Describe a manifold that a hidden variable is mapped on to.
 
     Attributes
     ----------
-    dim, ambient_dim : int
-        Intrinsic dimension, and the number of coordinates of a point.
     raw_dim : int
         Number of coordinates that `lift` takes.
     group_size : int
@@ -33,42 +28,29 @@ class Compact(Protocol):
         Whether `from_uniform` is available.
     """
 
-    dim: int
-    ambient_dim: int
     raw_dim: int
     group_size: int
     log_volume: float | None
     exact: bool
 
+    @abstractmethod
     def lift(self, raw: Tensor) -> Tensor:
         """Map outputs of a network (..., raw) smoothly to points (..., ambient)."""
 
-    def project(self, z: Tensor) -> Tensor:
-        """Return the nearest points of the manifold to ambient coordinates (..., ambient)."""
-
+    @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Draw n points from the target, the uniform distribution, (n, ambient)."""
 
+    @abstractmethod
     def from_uniform(self, u: Tensor) -> Tensor:
         """Map points of the unit cube (..., dim) one-to-one so that uniform ones give uniform points (..., ambient)."""
 
+    @abstractmethod
     def act(self, head: Tensor, z: Tensor) -> Tensor:
         """Move points (B, ambient) by the isometries that the numbers (B, group) encode."""
 
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the distances between all rows of a (A, ambient) and b (B, ambient), (A, B)."""
 
-    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """Return points of the geodesic from a to b (ambient,) at times t (K,) in [0, 1], (K, ambient)."""
-
-    def tangent(self, z: Tensor) -> Tensor:
-        """Return the logarithm at an origin, (B, dim)."""
-
-    def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """Move points along the geodesic of an ambient step's tangent part, by the length of that part."""
-
-
-class Spheres:
+class Spheres(Compact):
     """Combine unit spheres side by side: circle (1,), torus (1, ..., 1), sphere (n,).
 
     Parameters
@@ -118,109 +100,31 @@ class Spheres:
         return torch.cat(turned, dim=-1)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the roots of the sums of squared angles between a and b, row by row, (...), in radians."""
+        return self.space.distance(a, b)
+
+    def pairwise_distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the roots of the sums of squared angles between all rows of a and b, (A, B), in radians."""
-        return self.space.pairwise(a, b)
+        return self.space.pairwise_distance(a, b)
+
+    def chords(self, z: Tensor) -> Tensor:
+        """Return the points themselves: no chord is longer than its arc."""
+        return z
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """Return points of great-circle arcs from a to b (ambient,) at times t (K,), (K, ambient)."""
+        """Return points of great-circle arcs from a to b (ambient,) at times t (T,), (T, ambient)."""
         return self.space.geodesic(a, b, t)
 
     def tangent(self, z: Tensor) -> Tensor:
         """Return the logarithm at (1, 0, ...) of each factor, (B, dim)."""
-        return self.space.log0(z)
+        return self.space.tangent(z)
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
         """Move points along the geodesic of an ambient step's tangent part, by the length of that part."""
-        return self.space.move(z, step)
+        return self.space.retract(z, step)
 
-
-class Sampled(nn.Module):
-    """Describe a manifold known by samples alone: flat charts at some of them, chords for distances.
-
-    Parameters
-    ----------
-    dim, ambient_dim : int
-    draw : callable, optional
-        Maps (n, generator) to draws (n, ambient) from the target; a loaded model has no such function.
-    """
-
-    centres: Tensor
-    bases: Tensor
-
-    def __init__(self, dim: int, ambient_dim: int, draw: Draw | None = None) -> None:
-        super().__init__()
-        self.dim, self.ambient_dim, self.raw_dim, self.draw = dim, ambient_dim, ambient_dim, draw
-        self.group_size, self.exact = 0, False
-        self.log_volume: float | None = None  # estimated by `chart`, for learning alone
-        self.register_buffer("centres", torch.zeros(_CHARTS, ambient_dim))
-        self.register_buffer("bases", torch.zeros(_CHARTS, ambient_dim, dim))
-
-    def chart(self, generator: torch.Generator) -> None:
-        """Fit a chart at each of some draws: the mean and the principal axes of its neighbours among many.
-
-        The volume is estimated too, as that of a uniform distribution.
-        """
-        many = self.sample(_DENSE, generator)
-        found = [torch.cdist(p, many).topk(4 * self.dim + 5, largest=False) for p in torch.split(many[:_CHARTS], 512)]
-        patches = many[torch.cat([f.indices for f in found])]
-        self.log_volume = _entropy(torch.cat([f.values[:, -1] for f in found]), 4 * self.dim + 4, self.dim)
-        self.centres.copy_(patches.mean(dim=1))
-        axes = torch.linalg.svd((patches - patches.mean(dim=1, keepdim=True)).mT, full_matrices=False)[0]
-        self.bases.copy_(axes[..., : self.dim])
-
-    def lift(self, raw: Tensor) -> Tensor:
-        """Project points (B, ambient) on to the chart whose centre is nearest."""
-        centres, bases = self.centres.to(raw), self.bases.to(raw)
-        nearest = torch.cdist(raw.detach(), centres).argmin(dim=1)
-        centre, basis = centres[nearest], bases[nearest]
-        along = (basis.mT @ (raw - centre)[..., None]).squeeze(-1)
-        return centre + (basis @ along[..., None]).squeeze(-1)
-
-    def project(self, z: Tensor) -> Tensor:
-        """Project points (B, ambient) on to the chart whose centre is nearest."""
-        return self.lift(z)
-
-    def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Draw n points from the user's function, (n, ambient)."""
-        if self.draw is None:
-            raise ValueError("the samples of a loaded model's manifold are not at hand")
-        return self.draw(n, generator or torch.Generator())
-
-    def from_uniform(self, u: Tensor) -> Tensor:
-        """Raise ValueError: samples give no exact map."""
-        raise ValueError("a manifold of samples has no exact map")
-
-    def act(self, head: Tensor, z: Tensor) -> Tensor:
-        """Return the points unchanged: no group of isometries is known."""
-        return z
-
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the chords between all rows of a (A, ambient) and b (B, ambient), (A, B)."""
-        return torch.cdist(a, b)
-
-    def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """Return points of the chord from a to b (ambient,) at times t (K,), (K, ambient)."""
-        return a + t[:, None] * (b - a)
-
-    def tangent(self, z: Tensor) -> Tensor:
-        """Return the first `dim` coordinates, (B, dim): no origin is known."""
-        return z[..., : self.dim]
-
-    def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """Add the step and project the sum on to the nearest chart, (B, ambient)."""
-        return self.lift(z + step)
-
-
-def _entropy(radius: Tensor, k: int, dim: int) -> float:
-    """Entropy of a distribution by distances to the k-th nearest of many draws: of a uniform one, log volume.
-
-    References
-    ----------
-    L. Kozachenko, N. Leonenko, Probl. Inf. Transm. 23, 95 (1987).
-    """
-    ball = 0.5 * dim * math.log(math.pi) - math.lgamma(0.5 * dim + 1.0)
-    ranks = torch.digamma(torch.tensor([float(_DENSE), float(k)], dtype=torch.float64))
-    return float(ranks[0] - ranks[1] + ball + dim * radius.double().clamp(min=1e-12).log().mean())
+    def geometry(self) -> str:
+        return ",".join(f"s{d}:1.0" for d in self.dims)
 
 
 def inside(u: Tensor) -> Tensor:

@@ -21,7 +21,10 @@ from torch import Tensor, nn
 
 from trajvae.errors import OptionError
 from trajvae.geometry import maps
-from trajvae.geometry.trigonometry import arc_ratio, cosine_and_sine, sine_ratio
+from trajvae.geometry.manifolds import chord_distances
+from trajvae.geometry.manifolds.base import Manifold
+from trajvae.geometry.manifolds.chord_distances import safe_root, split_point
+from trajvae.geometry.trigonometry import cosine_and_sine, sine_ratio
 
 
 class Transported(NamedTuple):
@@ -41,7 +44,7 @@ class Transported(NamedTuple):
     square: Tensor
 
 
-class ConstantCurvature(nn.Module):
+class ConstantCurvature(nn.Module, Manifold):
     """Describe the simply connected space of one dimension and one curvature.
 
     Parameters
@@ -91,13 +94,13 @@ class ConstantCurvature(nn.Module):
         """Return the point (1, 0), (dim + 1,)."""
         return torch.nn.functional.pad(torch.ones(1, dtype=torch.float64), (0, self.dim))
 
-    def exp0(self, v: Tensor) -> Tensor:
+    def from_tangent(self, v: Tensor) -> Tensor:
         """Return the exponential map at the origin, (..., dim) to (..., dim + 1)."""
         return maps.from_origin(v.double(), self.curvature, self.sign).to(v)
 
-    def log0(self, z: Tensor) -> Tensor:
+    def tangent(self, z: Tensor) -> Tensor:
         """Return the logarithm at the origin, (..., dim + 1) to (..., dim); at a sphere's antipode one of many."""
-        c, s = _split(z.double())
+        c, s = split_point(z.double())
         antipode = (c < 0) & (s == 0).all(dim=-1, keepdim=True)
         if bool(antipode.any()):
             s = torch.where(antipode, 1e-100 * torch.eye(self.dim, dtype=s.dtype, device=s.device)[0], s)
@@ -109,7 +112,7 @@ class ConstantCurvature(nn.Module):
 
     def transport0(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the tangent vector (b, u) at z that parallel transport of v (..., dim) from the origin gives."""
-        c, s = _split(z.double())
+        c, s = split_point(z.double())
         u = v.double()
         along = (s * u).sum(dim=-1, keepdim=True)
         return along.to(v), (u - self.curvature * along * s * self._share(c, s)).to(v)
@@ -130,9 +133,9 @@ class ConstantCurvature(nn.Module):
         return Transported(end.to(z), log_sine, square)
 
     def log_transported(self, z: Tensor, target: Tensor) -> Tensor:
-        """Return the vector at the origin that, transported to z, leads to the target: the inverse of `shoot`."""
+        """Return the vector at the origin that, transported to z, leads to the target: `exp_transported` takes it."""
         first, second = self._exact(z.double()), self._exact(target.double())
-        (c, s), (d, t) = _split(first), _split(second)
+        (c, s), (d, t) = split_point(first), split_point(second)
         cosine = 1.0 - 0.5 * self.curvature * self._chord(first, second).unsqueeze(-1)
         sine = sine_ratio(self.curvature * self.distance(first, second).square().unsqueeze(-1))
         return ((t - s * (cosine + d) * self._share(c, s)) / sine).to(target)
@@ -143,7 +146,7 @@ class ConstantCurvature(nn.Module):
         Not unique where b is the antipode of a on a sphere.
         """
         first, second = self._exact(a.double()), self._exact(b.double())
-        (c, s), (d, t) = _split(first), _split(second)
+        (c, s), (d, t) = split_point(first), split_point(second)
         q = self._chord(first, second).unsqueeze(-1)
         beta = c * (s * t).sum(dim=-1, keepdim=True) - d * s.square().sum(dim=-1, keepdim=True)
         u = (t - s) + 0.5 * self.curvature * q * s
@@ -153,7 +156,7 @@ class ConstantCurvature(nn.Module):
 
     def transport(self, a: Tensor, b: Tensor, beta: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         """Return the parallel transport of the tangent vector (beta, u) at a to b along their geodesic."""
-        (c, s), (d, t) = _split(self._exact(a.double())), _split(self._exact(b.double()))
+        (c, s), (d, t) = split_point(self._exact(a.double())), split_point(self._exact(b.double()))
         beta, v = beta.double(), u.double()
         cosine_ab = c * d + self.curvature * (s * t).sum(dim=-1, keepdim=True)
         along = ((t * v).sum(dim=-1, keepdim=True) - beta * d) / (1.0 + cosine_ab)
@@ -186,23 +189,8 @@ class ConstantCurvature(nn.Module):
         return safe_root(square)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return geodesic distances (...) of points of equal shape (..., dim + 1), accurate near and far.
-
-        From the chord q, sin_K(d / 2) = sqrt(q) / 2; on spheres the complementary chord takes over beyond 90 degrees.
-        """
-        first, second = self._exact(a.double()), self._exact(b.double())
-        q = self._chord(first, second)
-        half = self.curvature * q / 4.0
-        near = 2.0 * arc_ratio(half.clamp(max=0.5)) * safe_root(q / 4.0)
-        far = half > 0.5
-        if bool(far.any()):
-            other = self._chord(first, -second).clamp(min=0.0) * self.curvature / 4.0
-            angle = math.pi / 2.0 - torch.asin(
-                safe_root(torch.where(far, other, torch.zeros_like(other))).clamp(max=1.0)
-            )
-            scale = torch.where(far, self.curvature, torch.ones_like(half)).sqrt()
-            near = torch.where(far, 2.0 * angle / scale, near)
-        return near.to(a)
+        """Return geodesic distances (...) of points of equal shape (..., dim + 1), accurate near and far."""
+        return chord_distances.distance(self._exact(a.double()), self._exact(b.double()), self.curvature).to(a)
 
     def chords(self, z: Tensor) -> Tensor:
         """Return coordinates (..., m) whose Euclidean distances never exceed geodesic ones, and are near short ones.
@@ -210,50 +198,28 @@ class ConstantCurvature(nn.Module):
         The sphere in its ambient space; of the hyperboloid the tangent space at the origin, from which the exponential
         map only stretches.
         """
-        c, s = _split(z.double())
+        c, s = split_point(z.double())
         if self.sign > 0:
             s = torch.cat([c / self.curvature.sqrt(), s], dim=-1)
-        return (s if self.sign >= 0 else self.log0(z.double())).to(z)
+        return (s if self.sign >= 0 else self.tangent(z.double())).to(z)
 
-    def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
+    def pairwise_distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Return distances (A, B) between all rows of a (A, dim + 1) and b (B, dim + 1), in memory of that size."""
-        (c, s), (d, t) = _split(self._exact(a.double())), _split(self._exact(b.double()))
-        q = torch.cdist(s, t, compute_mode="donot_use_mm_for_euclid_dist").square()
-        total = c + d.T
-        by_sum = total.abs() > 0.5  # everywhere, but on spheres
-        difference = s.square().sum(dim=-1, keepdim=True) - t.square().sum(dim=-1)
-        q = q + self.curvature * (difference / torch.where(by_sum, total, torch.inf)).square()
-        if not bool(by_sum.all()):
-            q = torch.where(by_sum, q, q + (c - d.T).square() / self.curvature)
-        return (arc_ratio((0.25 * self.curvature * q).clamp(max=1.0 - 1e-12)) * safe_root(q)).to(a)
+        return chord_distances.pairwise_distance(self._exact(a.double()), self._exact(b.double()), self.curvature).to(a)
 
     def _exact(self, z: Tensor) -> Tensor:
-        """Off spheres c follows from s; in float32 the c that came in has lost the digits that differences need."""
-        if self.sign > 0:
-            return z
-        s = z[..., 1:]
-        return torch.cat([(1.0 - self.curvature * s.square().sum(dim=-1, keepdim=True)).sqrt(), s], dim=-1)
+        return chord_distances.exact_point(z, self.curvature, self.sign)
 
     def _chord(self, a: Tensor, b: Tensor) -> Tensor:
-        """|s - s'|^2 + (c - c')^2 / K without dividing by K: (c - c') (c + c') = K (|s'|^2 - |s|^2)."""
-        c, s = _split(a)
-        d, t = _split(b)
-        spatial = (s - t).square().sum(dim=-1)
-        total = (c + d).squeeze(-1)
-        safe = torch.where(total.abs() > 0.5, total, torch.ones_like(total))
-        difference = ((t - s) * (t + s)).sum(dim=-1) / safe
-        by_sum = self.curvature * difference.square()
-        k = torch.where(self.curvature.abs() > 0, self.curvature, torch.ones_like(self.curvature))
-        direct = (c - d).squeeze(-1).square() / k
-        return spatial + torch.where(total.abs() > 0.5, by_sum, direct)
+        return chord_distances.squared_chord(a, b, self.curvature)
 
     def gradient(self, z: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
         """Return the Riemannian gradient at z, a tangent vector, of the gradient g in the coordinates (c, s)."""
-        (c, s), (h, v) = _split(z.double()), _split(g.double())
+        (c, s), (h, v) = split_point(z.double()), split_point(g.double())
         along = (s * v).sum(dim=-1, keepdim=True) + c * h
         return (c * along - h).to(g), (v - self.curvature * along * s).to(g)
 
-    def move(self, z: Tensor, step: Tensor) -> Tensor:
+    def retract(self, z: Tensor, step: Tensor) -> Tensor:
         """Move along a multiple of a gradient in the coordinates (c, s), as far as the step is long, or less."""
         b, u = self.gradient(z.double(), step.double())
         length = self.norm(b, u)
@@ -264,18 +230,11 @@ class ConstantCurvature(nn.Module):
     def project(self, z: Tensor) -> Tensor:
         """Return the point on the manifold with the same s (hyperboloid, plane) or direction (sphere)."""
         if self.sign > 0:  # in plain steps, for geodesics are differentiated forwards too
-            c, s = _split(z.double())
+            c, s = split_point(z.double())
             square = c.square() + self.curvature * s.square().sum(dim=-1, keepdim=True)
             return (torch.cat([c, s], dim=-1) / square.clamp(min=1e-300).sqrt()).to(z)
         return self._exact(z.double()).to(z)
 
-
-def _split(z: Tensor) -> tuple[Tensor, Tensor]:
-    return z[..., :1], z[..., 1:]
-
-
-def safe_root(square: Tensor) -> Tensor:
-    """Return the square root, with gradient zero at zero instead of infinite."""
-    positive = square > 0
-    root = torch.where(positive, square, torch.ones_like(square)).sqrt()
-    return torch.where(positive, root, torch.zeros_like(square))
+    def geometry(self) -> str:
+        curvature = float(self.curvature.detach())
+        return f"{'h' if curvature < 0.0 else 's' if curvature > 0.0 else 'e'}{self.dim}:{abs(curvature)}"
