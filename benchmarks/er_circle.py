@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from trajvae import TrainConfig, compare
-from trajvae.likelihoods import LIKELIHOODS
+from trajvae.likelihoods import LIKELIHOODS, LikelihoodChoice
 from trajvae.likelihoods.gaussians import Isotropic
 from trajvae.outputs.judging.trials import ComparisonPlan
 from trajvae.results import Comparison
@@ -36,7 +36,9 @@ class FixedSigma(Isotropic):
         self.sigma = torch.full_like(self.sigma, SIGMA)
 
 
-LIKELIHOODS["cartesian"]["fixed"] = lambda f, floor, n: FixedSigma(f.size, floor, n, f.input_size)
+LIKELIHOODS["fixed"] = LikelihoodChoice(
+    "one variance that is given", lambda f, floor, n: FixedSigma(f.size, floor, n, f.input_size), ("cartesian",)
+)
 
 
 def points(network: int) -> Float64:

@@ -70,3 +70,19 @@ def default_of(option: click.Option) -> str:
 
 
 option: Callable[..., Callable[[F], F]] = partial(click.option, cls=GroupedOption)
+
+
+def in_group(group: str) -> Callable[..., Callable[[F], F]]:
+    """Return `option` for options that stand under a heading."""
+    return partial(option, group=group)
+
+
+def stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Return one decorator that does what several do, the first outermost."""
+
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 import click
 
 from trajvae._version import __version__
+from trajvae.choices import Choice
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
 from trajvae.runtime.system import system_reason
 
@@ -19,17 +19,29 @@ from . import bars
 from .interrupts import own_process, sigterm_as_interrupt
 from .streams import open_streams
 
-# a module a command, of the same name, that is imported when the command is; and the first words of its help
-COMMANDS = {
-    "train": "Read, align and train; write a model.",
-    "embed": "Write latent coordinates of every frame.",
-    "generate": "Draw new conformations from the model.",
-    "marginals": "Compare simulation and model, observable by observable.",
-    "optimize": "Find structures that optimise an observable, where the simulation has been.",
-    "path": "Find the way between two conformations: a geodesic of the latent space, decoded.",
-    "compare": "Compare latent spaces by held-out evidence, trained alike on the same frames.",
-    "plot": "Draw a figure of what one of trajvae's files holds.",
-    "info": "Say what one of trajvae's files holds, or which settings a latent space has.",
+COMMANDS: dict[str, Choice[click.Command]] = {  # by the first words of their help
+    "train": Choice("Read, align and train; write a model.", "trajvae_cli.commands.train:train"),
+    "embed": Choice("Write latent coordinates of every frame.", "trajvae_cli.commands.embed:embed"),
+    "generate": Choice("Draw new conformations from the model.", "trajvae_cli.commands.generate:generate"),
+    "marginals": Choice(
+        "Compare simulation and model, observable by observable.", "trajvae_cli.commands.marginals:marginals"
+    ),
+    "optimize": Choice(
+        "Find structures that optimise an observable, where the simulation has been.",
+        "trajvae_cli.commands.optimize:optimize",
+    ),
+    "path": Choice(
+        "Find the way between two conformations: a geodesic of the latent space, decoded.",
+        "trajvae_cli.commands.path:path",
+    ),
+    "compare": Choice(
+        "Compare latent spaces by held-out evidence, trained alike on the same frames.",
+        "trajvae_cli.commands.compare:compare",
+    ),
+    "plot": Choice("Draw a figure of what one of trajvae's files holds.", "trajvae_cli.commands.plot:plot"),
+    "info": Choice(
+        "Say what one of trajvae's files holds, or which settings a latent space has.", "trajvae_cli.commands.info:info"
+    ),
 }
 
 
@@ -97,13 +109,12 @@ class Commands(click.Group):
         """Return the command of a name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f".commands.{cmd_name}", __package__), cmd_name)
-        return command
+        return COMMANDS[cmd_name].load()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, choice.summary) for name, choice in COMMANDS.items()])
 
 
 def _show(

@@ -6,25 +6,24 @@ import glob
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import fields
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trajvae.config import TrainConfig
-
 from . import grouped
+from .grouped import F, in_group, stack
 from .grouped import GroupedCommand as GroupedCommand
 from .grouped import option as option
+from .training_options import comparing as comparing
+from .training_options import one_of as one_of
+from .training_options import options_given as options_given
+from .training_options import training as training
 from .verbosity import verbose
 
 if TYPE_CHECKING:
     from trajvae.model import Model
     from trajvae.readers.reading import Reading
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is told by who reads it
 LONGEST = 1e9  # seconds
@@ -41,26 +40,12 @@ class Number(click.FloatRange):
         return found
 
 
-def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    def apply(function: F) -> F:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return apply
-
-
-def _of(group: str) -> Callable[..., Callable[[F], F]]:
-    """`option` with its group."""
-    return partial(option, group=group)
-
-
 trajectories = click.argument("trajectories", nargs=-1, metavar="TRAJ...", type=str)
 optional_trajectories = click.argument("trajectories", nargs=-1, metavar="[TRAJ]...", type=str)
 
-_input, _model, _training, _output, _running = (_of(group) for group in grouped.ORDER)
+_input, _model, _training, _output, _running = (in_group(group) for group in grouped.ORDER)
 
-reading = _stack(
+reading = stack(
     _input("-s", "--topology", type=PATH, multiple=True, metavar="PATH",
            help="Topology: PSF, PDB, GRO, TPR or any that MDAnalysis reads; given several times, one for each "
            "trajectory."),
@@ -84,7 +69,7 @@ as_json = _output("--json", "as_json", is_flag=True, help="Print one JSON object
 
 def output(default: str) -> Callable[[F], F]:
     """Add `-o` and `-f`, with the command's default name."""
-    return _stack(
+    return stack(
         _output("-o", "--output", type=PATH, default=default, show_default=True, help="File to write."),
         _output("-f", "--force", is_flag=True, help="Replace the output if it exists."),
     )
@@ -96,7 +81,7 @@ def structures(default: str) -> Callable[[F], F]:
         "File to write: NAME.h5md, which opens in MDAnalysis with NAME.pdb, and in mdtraj; or NAME.xtc, NAME.dcd, "
         "NAME.nc (AMBER's NetCDF) or NAME.pdb (one model a structure), beside NAME.h5md, which keeps the numbers."
     )
-    return _stack(
+    return stack(
         _output("-o", "--output", type=PATH, default=default, show_default=True, help=text),
         _output("-f", "--force", is_flag=True, help="Replace the files of that name if they exist."),
     )
@@ -120,7 +105,7 @@ def _unverified(ctx: click.Context, param: click.Parameter, value: bool) -> None
 
 no_verify = _running("--no-verify", is_flag=True, expose_value=False, callback=_unverified,
                      help="Read models and results whatever their checksums say.")  # fmt: skip
-common = _stack(
+common = stack(
     as_json,
     no_verify,
     _running("--seed", type=click.IntRange(0, 2**63 - 2), default=0, metavar="INTEGER", help="Of all randomness.",
@@ -130,108 +115,14 @@ common = _stack(
 )  # fmt: skip
 
 
-def _told(name: str) -> dict[str, str]:
-    """The help and the default of an option of training, as `TrainConfig` has them."""
-    field = next(f for f in fields(TrainConfig) if f.name == name)
-    if name == "latent_dim":
-        return {"help": "Intrinsic dimension of the latent space.", "default_text": "2, or that of --signature"}
-    text = str(field.metadata["help"])
-    text = text[0].upper() + text[1:] if not text.startswith("p(") else text
-    plain = "" if field.default is None else str(field.default)
-    return {"help": f"{text}.", "default_text": field.metadata["default"] or plain}
-
-
-def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
-    for value in values:
-        if "=" not in value:
-            raise click.BadParameter(f"wanted KEY=VALUE, got '{value}'")
-    return dict(value.split("=", 1) for value in values) or None
-
-
-def _widths(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    try:
-        return None if value is None else tuple(int(part) for part in value.split(","))
-    except ValueError as error:
-        raise click.BadParameter(f"wanted widths such as 256,256,256, got '{value}'") from error
-
-
-_networks = _stack(
-    _model("--signature", metavar="h2,s2:0.5,e2", **_told("signature")),
-    _model("--set", "settings", multiple=True, callback=_pairs, metavar="KEY=VALUE",
-           help="An option of the latent space; `trajvae info --options BACKEND` lists them."),
-    _model("--features", metavar="[cartesian|internal|auto]", **_told("features")),
-    _model("--likelihood", metavar="[isotropic|full|lowrank|conditional]", **_told("likelihood")),
-    _model("--torsions", metavar="[independent|autoregressive]", **_told("torsions")),
-    _model("--align", metavar="[superpose|principal|none]", **_told("align")),
-    _model("--center", metavar="[mass|geometry]", **_told("center")),
-    _model("--hidden", callback=_widths, metavar="W,W,...", **_told("hidden")),
-    _training("--free-bits", type=float, **_told("free_bits")),
-    _training("--beta", type=float, **_told("beta")),
-    _training("--epochs", type=int, **_told("epochs")),
-    _training("--batch-size", type=int, **_told("batch_size")),
-)  # fmt: skip
-
-running = _stack(
+running = stack(
     _training("--memory", metavar="AMOUNT", help="Such as 2GB: frames that take more while training are streamed "
               "through a file of features in TMPDIR.", default_text="half of this machine's"),
     _training("--checkpoint", type=Number(0.0, LONGEST), default=60.0, show_default=True, metavar="SECONDS",
               help="Time between checkpoints of a training; `train --resume` goes on from the last."),
 )  # fmt: skip
 
-training = _stack(
-    _model("--backend", "--latent", "backend", **_told("backend")),
-    _model("--latent-dim", type=click.IntRange(min=1), **_told("latent_dim")),
-    _networks,
-)
-
-
-def _dimensions(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    try:
-        dims = None if value is None else tuple(int(part) for part in value.split(","))
-    except ValueError as error:
-        raise click.BadParameter(f"wanted dimensions such as 1,2,4, got '{value}'") from error
-    if dims is not None and min(dims) < 1:
-        raise click.BadParameter(f"wanted dimensions of 1 or more, got '{value}'")
-    return dims
-
-
-comparing = _stack(
-    _model("--backend", "--latent", "backends", multiple=True, help="A latent space; once for each.",
-           default_text="all"),
-    _model("--latent-dim", callback=_dimensions, metavar="D,D,...",
-           help="Intrinsic dimensions, each with every backend.", default_text="2"),
-    _networks,
-)  # fmt: skip
-
 READING = ("topology", "select", "start", "stop", "step", "bonds", "format")
-TRAINING = (
-    "backend",
-    "latent_dim",
-    "signature",
-    "features",
-    "likelihood",
-    "torsions",
-    "free_bits",
-    "align",
-    "center",
-    "beta",
-    "epochs",
-    "batch_size",
-    "hidden",
-    "settings",
-)
-
-
-def options_given(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the training options that stand on the command line."""
-    from trajvae.errors import OptionError
-
-    if options.get("latent_dim") is not None and options.get("signature") is not None:
-        raise OptionError(
-            f"--latent-dim {options['latent_dim']} and --signature '{options['signature']}' exclude each other: "
-            "a signature says the dimension"
-        )
-    return {name: options[name] for name in TRAINING if options.get(name) is not None}
 
 
 def reading_of(options: dict[str, Any]) -> Reading:

@@ -26,6 +26,7 @@ ORDER = (
     "figures",
     "user_functions",
     "topology",
+    "choices",
     "signature",
     "config",
     "networks",

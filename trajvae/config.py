@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable
+from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, TypedDict
 
+from trajvae.choices import ALIGNMENTS, AUTO, CENTERS, FEATURES, LATENTS, LIKELIHOODS, TORSIONS, any_of
 from trajvae.errors import OptionError
 from trajvae.signature import parse_manifold, parse_signature
 from trajvae.user_functions import FileSettings
 
-CENTERS = ("geometry", "mass")
 WIDTHS: dict[str, tuple[int, ...]] = {"internal": (128, 128)}
 
 
@@ -38,9 +39,42 @@ def check_types(kind: Any, values: dict[str, Any]) -> None:
             raise OptionError(f"{f.name} wants {f.type}, got {value!r}")
 
 
-def _option(default: Any, text: str, depends: str = "") -> Any:
-    """A field with its help; `depends` says in words what None stands for."""
-    return field(default=default, metadata={"help": text, "default": depends})
+def _option(
+    default: Any,
+    text: str | Callable[[], str],
+    depends: str = "",
+    *,
+    choices: Callable[[], Iterable[str]] | None = None,
+    training: bool = False,
+) -> Any:
+    """A field with its help; `depends` says in words what None stands for.
+
+    Help and choices that come from a table are functions: a user's own entries are in them where they were made first.
+    """
+    return field(default=default, metadata={"help": text, "default": depends, "choices": choices, "training": training})
+
+
+def _likelihood_help() -> str:
+    """The likelihoods, those of all kinds of features first."""
+    common = [name for name, choice in LIKELIHOODS.items() if set(FEATURES) <= set(choice.features)]
+    own = [f", of {kind} features, {any_of(names)}" for kind in FEATURES if (names := _own_likelihoods(kind))]
+    return f"p(x|z): {', '.join(common)} or{''.join(own)}" if own else f"p(x|z): {any_of(common)}"
+
+
+def _own_likelihoods(kind: str) -> list[str]:
+    return [name for name, choice in LIKELIHOODS.items() if choice.features == (kind,)]
+
+
+def help_of(option: Field[Any]) -> str:
+    """Return the help of an option, a field of `TrainConfig`."""
+    text = option.metadata["help"]
+    return str(text() if callable(text) else text)
+
+
+def choices_of(option: Field[Any]) -> list[str]:
+    """Return the names that an option, a field of `TrainConfig`, takes; none where it takes other values."""
+    names = option.metadata["choices"]
+    return [] if names is None else list(names())
 
 
 class AlikeOptions(TypedDict, total=False):
@@ -88,7 +122,7 @@ class TrainConfig:
     None stands for a default that depends on the data.
     """
 
-    backend: str = _option("euclidean", "latent space: euclidean, hyperspherical, product, rhvae or embedded")
+    backend: str = _option("euclidean", lambda: f"latent space: {any_of(LATENTS)}")
     latent_dim: int = _option(None, "intrinsic dimension of the latent space", "2, or that of signature or manifold")
     signature: str | None = _option(
         None, "factors of a product space, such as h2,s2,e2 or s2:0.5; replaces the latent dimension"
@@ -97,29 +131,35 @@ class TrainConfig:
         "cartesian",
         "coordinates that are modelled: cartesian (shape space), internal (bonds, angles, torsions), or auto, which "
         "takes the one whose normal draws are nearer to the simulation",
+        choices=lambda: (*FEATURES, AUTO),
     )
     likelihood: str | None = _option(
         None,
-        "p(x|z): isotropic, full, conditional or, of cartesian features, lowrank",
+        _likelihood_help,
         "full, but for cartesian features isotropic with fewer than 10 frames a feature and lowrank above 1000 "
         "features, and for internal ones isotropic (in units of their spread) above 1000",
+        choices=lambda: LIKELIHOODS,
     )
     torsions: str | None = _option(
         None,
         "flexible torsions of internal coordinates, given z: autoregressive (each given those before), or independent",
         "autoregressive up to 100 of them",
+        choices=lambda: TORSIONS,
     )
     free_bits: float | None = _option(
-        None, "nats of the KL divergence that cost nothing", "4 for internal and conditional, else 0"
+        None, "nats of the KL divergence that cost nothing", "4 for internal and conditional, else 0", training=True
     )
     align: str = _option(
         "superpose",
         "how rotation is taken out: superpose on a mean structure, principal axes, or none (aligned already)",
+        choices=lambda: ALIGNMENTS,
     )
-    center: str = _option("geometry", "weights of the centre and of the superposition")
-    beta: float = _option(1.0, "weight of the KL divergence after its warm-up")
-    epochs: int | None = _option(None, "at most; early stopping may end before", "about 8000 optimiser steps")
-    batch_size: int | None = _option(None, "frames a step", "16 to 128, by the number of frames")
+    center: str = _option("geometry", "weights of the centre and of the superposition", choices=lambda: CENTERS)
+    beta: float = _option(1.0, "weight of the KL divergence after its warm-up", training=True)
+    epochs: int | None = _option(
+        None, "at most; early stopping may end before", "about 8000 optimiser steps", training=True
+    )
+    batch_size: int | None = _option(None, "frames a step", "16 to 128, by the number of frames", training=True)
     hidden: tuple[int, ...] | None = _option(
         None,
         "widths of the hidden layers, of encoder and decoder alike",
@@ -127,7 +167,15 @@ class TrainConfig:
     )
     select: str | None = _option(None, "atoms, in MDAnalysis' selection language")
     seed: int = _option(0, "of initial weights, batches and noise")
-    settings: dict[str, Any] = field(default_factory=dict, metadata={"help": "options of the latent space"})
+    settings: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={
+            "help": "an option of the latent space; `trajvae info --options BACKEND` lists them",
+            "default": "",
+            "choices": None,
+            "training": False,
+        },
+    )
 
     def __post_init__(self) -> None:
         self._settle_dimension()

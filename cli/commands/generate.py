@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trajvae.choices import AUTO, SAMPLERS
+
 from .. import options, report
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ _MANY = 0.98  # of draws that are valid as drawn
     "--sampler",
     default="auto",
     show_default=True,
+    metavar=options.one_of((AUTO, *SAMPLERS)),
     help="Where latent points come from: prior, aggregate (posteriors of simulated frames), metric (Hamiltonian Monte "
     "Carlo where posteriors are; flat latent spaces), or auto: prior, but aggregate where much of the prior is empty.",
 )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trajvae.choices import METRICS
+
 from .. import options, report
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     "--metric",
     default="density",
     show_default=True,
-    metavar="[density|pullback|learned|posterior|flat]",
+    metavar=options.one_of(METRICS),
     help="What is shortest: the molecule's way where the simulation has been, its way anywhere, the way in the metric "
     "that rhvae has learned (elsewhere: posterior), in units of the posterior's width, or the straight line of the "
     "latent space.",

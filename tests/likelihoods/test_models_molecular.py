@@ -15,14 +15,14 @@ from torch import Tensor
 from torch import distributions as td
 
 from trajvae.features import Features, FittingData, Internal
-from trajvae.likelihoods import LIKELIHOODS, RELATIVE_FLOOR, make_likelihood
+from trajvae.likelihoods import RELATIVE_FLOOR, likelihood_names, make_likelihood
 from trajvae.likelihoods.gaussians import Full
 from trajvae.likelihoods.internal import InternalLikelihood
 from trajvae.likelihoods.torsions import TORSIONS, Independent
 from trajvae.readers import Alignment, Reading, open_source
 from trajvae.topology import Topology
 
-KINDS = list(itertools.product(sorted(LIKELIHOODS["internal"]), sorted(TORSIONS)))
+KINDS = list(itertools.product(sorted(likelihood_names("internal")), sorted(TORSIONS)))
 FRAMES = 400
 
 
@@ -189,7 +189,7 @@ def test_the_mean_is_where_torsions_are_at_their_mean(features: tuple[Internal, 
 def test_moments_reach_the_covariance_of_the_linear_targets(features: tuple[Internal, Tensor]) -> None:
     """`residual` is standardised targets less the network's mean; its moment becomes the inner covariance."""
     internal, targets = features
-    for name in sorted(LIKELIHOODS["internal"]):
+    for name in sorted(likelihood_names("internal")):
         likelihood = _make(internal, (name, "independent"))
         params = likelihood.condition_on(targets, _params(likelihood, len(targets)))
         residual = likelihood.residual(targets, params)

@@ -7,19 +7,11 @@ import pytest
 
 from trajvae.errors import OptionError
 from trajvae.features import FeatureSizes, Internal, ShapeSpace
-from trajvae.likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
-from trajvae.likelihoods.base import Likelihood
-from trajvae.likelihoods.gaussians import MAX_FULL, Full, Isotropic
+from trajvae.likelihoods import LIKELIHOODS, default_likelihood, likelihood_names, make_likelihood
+from trajvae.likelihoods.gaussians import MAX_FULL
 from trajvae.likelihoods.internal import InternalLikelihood
-from trajvae.likelihoods.principal import Conditional, LowRank
+from trajvae.likelihoods.principal import UnitBasis
 from trajvae.readers import Alignment
-
-CLASSES: dict[str, type[Likelihood]] = {
-    "isotropic": Isotropic,
-    "full": Full,
-    "lowrank": LowRank,
-    "conditional": Conditional,
-}
 
 
 def _reference(n_atoms: int) -> Alignment:
@@ -57,21 +49,21 @@ def test_an_unknown_model_of_torsions_is_refused(features: Internal | ShapeSpace
         make_likelihood("full", features, 1e-3, 1000, torsions="free")
 
 
-@pytest.mark.parametrize("name", sorted(LIKELIHOODS["cartesian"]))
+@pytest.mark.parametrize("name", likelihood_names("cartesian"))
 def test_names_of_shape_space(name: str) -> None:
-    """Each name is its class, over all features, with the floor and the frames that were given."""
+    """Each name is its entry of the table, over all features, with the floor and the frames that were given."""
     likelihood = make_likelihood(name, _cartesian(6), 0.02, 1000)
-    assert type(likelihood) is CLASSES[name]
+    assert type(likelihood) is type(LIKELIHOODS[name].load()(_cartesian(6), 0.02, 1000))
     assert (likelihood.size, likelihood.floor, likelihood.n_frames) == (12, 0.02, 1000)
     assert likelihood.param_sizes["loc"] == 2
 
 
-@pytest.mark.parametrize("name", sorted(LIKELIHOODS["internal"]))
+@pytest.mark.parametrize("name", likelihood_names("internal"))
 def test_names_of_internal_coordinates(name: str) -> None:
-    """Each name is the class of the linear targets, within one that holds the torsions too."""
+    """Each name is its entry of the table, over the linear targets, within one that holds the torsions too."""
     likelihood = make_likelihood(name, _internal(6, 2), 0.02, 1000)
     assert isinstance(likelihood, InternalLikelihood)
-    assert type(likelihood.rest) is CLASSES[name]
+    assert type(likelihood.rest) is type(LIKELIHOODS[name].load()(UnitBasis(10), 0.02, 1000))
     assert (likelihood.size, likelihood.rest.size, likelihood.torsions.n) == (12, 10, 2)
     assert likelihood.rest.param_sizes["loc"] == 10
 
@@ -88,10 +80,10 @@ def test_the_default_of_internal_coordinates(frames: int) -> None:
 
 
 def test_who_explains_much_by_itself_leaves_the_latent_nats() -> None:
-    """Free bits and a longer warm-up come with a covariance from z, and with internal coordinates, alone."""
-    made = {name: make_likelihood(name, _cartesian(6), 1e-3, 1000) for name in LIKELIHOODS["cartesian"]}
-    assert {n: m.free_bits for n, m in made.items()} == {"isotropic": 0, "full": 0, "lowrank": 0, "conditional": 4}
-    assert {n for n, m in made.items() if m.warmup > 0} == {"conditional"}
-    for name in LIKELIHOODS["internal"]:
+    """Free bits and a longer warm-up go together; internal coordinates have them whatever the likelihood."""
+    made = [make_likelihood(name, _cartesian(6), 1e-3, 1000) for name in likelihood_names("cartesian")]
+    assert all((likelihood.free_bits > 0) == (likelihood.warmup > 0) for likelihood in made)
+    assert {likelihood.free_bits > 0 for likelihood in made} == {False, True}
+    for name in likelihood_names("internal"):
         molecular = make_likelihood(name, _internal(6, 2), 1e-3, 1000)
         assert (molecular.free_bits, molecular.warmup) == (4.0, 0.3)

@@ -12,7 +12,7 @@ import torch
 from trajvae import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.features import FEATURES, FittingData
-from trajvae.likelihoods import LIKELIHOODS
+from trajvae.likelihoods import LIKELIHOODS, likelihood_names
 from trajvae.molecule.histogram_divergence import histogram_divergence
 from trajvae.readers import Alignment, Reading, open_source
 from trajvae.topology import Topology
@@ -94,13 +94,13 @@ def test_a_kind_without_the_likelihood_is_left_out(dipeptide: FittingData) -> No
     assert found == {"cartesian": divergences(dipeptide)["cartesian"]}
 
 
-@pytest.mark.parametrize("name", sorted({name for names in LIKELIHOODS.values() for name in names}))
+@pytest.mark.parametrize("name", sorted(LIKELIHOODS))
 def test_kinds_with_the_likelihood_stay(dipeptide: FittingData, name: str) -> None:
     """The figures of kinds that have the likelihood are those without a word about it; others have none."""
     short = replace(dipeptide, frames=dipeptide.frames[:60])
     every = divergences(short)
     assert set(every) == set(FEATURES)
-    assert divergences(short, name) == {kind: every[kind] for kind in FEATURES if name in LIKELIHOODS[kind]}
+    assert divergences(short, name) == {kind: every[kind] for kind in FEATURES if name in likelihood_names(kind)}
 
 
 def test_a_likelihood_of_no_kind_is_refused(dipeptide: FittingData) -> None:

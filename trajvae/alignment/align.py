@@ -8,6 +8,7 @@ import numpy as np
 
 from trajvae.alignment.principal_axes import principal, principal_frame
 from trajvae.alignment.superposition import center, frame_jump, optimal_rotations, pairwise_rmsd, rmsd, superpose
+from trajvae.choices import ALIGNMENTS
 from trajvae.display import Brief
 from trajvae.errors import OptionError
 from trajvae.typing import Float64, Floats
@@ -26,7 +27,7 @@ __all__ = [
     "superpose",
 ]
 
-KINDS = ("superpose", "principal", "none")
+KINDS = ALIGNMENTS
 # a mean structure thinner than this fraction of the frames' own thickness does not determine their orientation
 FLAT = 0.5
 
@@ -93,8 +94,8 @@ class Alignment(Brief):
     weights: Float64
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise OptionError(f"alignment must be one of {', '.join(KINDS)}, got '{self.kind}'")
+        if self.kind not in ALIGNMENTS:
+            raise OptionError(f"alignment must be one of {', '.join(ALIGNMENTS)}, got '{self.kind}'")
 
     def apply(self, x: Floats) -> Floats:
         """Align frames, shape (T, N, D), in their own precision."""

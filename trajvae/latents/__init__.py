@@ -1,13 +1,14 @@
-"""Latent spaces. A new one is one class and one line in `LATENTS`."""
+"""Latent spaces. A new one is one class and one entry of the table `LATENTS`, in `trajvae.choices`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
+from trajvae.choices import LATENTS, Choice
 from trajvae.errors import OptionError
-from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
+from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params, Settings
 from trajvae.latents.embedded import Embedded
 from trajvae.latents.euclidean import Euclidean
 from trajvae.latents.hamiltonian import RiemannianHamiltonian
@@ -16,16 +17,10 @@ from trajvae.latents.sphere import Sphere
 from trajvae.signature import parse_manifold
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-LATENTS: dict[str, type[Latent]] = {
-    "euclidean": Euclidean,
-    "hyperspherical": Sphere,
-    "product": Product,
-    "rhvae": RiemannianHamiltonian,
-    "embedded": Embedded,
-}
 
 __all__ = [
     "LATENTS",
+    "Choice",
     "Context",
     "Embedded",
     "Euclidean",
@@ -35,6 +30,7 @@ __all__ = [
     "Params",
     "Product",
     "RiemannianHamiltonian",
+    "Settings",
     "Sphere",
     "latent_options",
     "make_latent",
@@ -43,7 +39,17 @@ __all__ = [
 ]
 
 
-def latent_options(backend: str) -> list[dict[str, Any]]:
+class OptionEntry(TypedDict):
+    """Hold an option of a latent space: name, type, default, unit and help."""
+
+    name: str
+    type: str
+    default: object
+    unit: str
+    help: str
+
+
+def latent_options(backend: str) -> list[OptionEntry]:
     """Return every option of a backend: name, type, unit, default, help.
 
     Raises
@@ -52,13 +58,19 @@ def latent_options(backend: str) -> list[dict[str, Any]]:
         No such backend.
     """
     return [
-        {"name": f.name, "type": str(f.type), "default": f.default, **f.metadata}
+        OptionEntry(
+            name=f.name,
+            type=str(f.type),
+            default=f.default,
+            unit=f.metadata.get("unit", ""),
+            help=f.metadata.get("help", ""),
+        )
         for f in fields(_latent_class(backend).options_type)
         if not f.metadata.get("own")
     ]
 
 
-def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
+def make_latent(backend: str, dim: int, settings: Settings) -> Latent:
     """Build a latent space by name.
 
     Parameters
@@ -86,16 +98,16 @@ def make_latent(backend: str, dim: int, settings: dict[str, Any]) -> Latent:
             raise OptionError(f"option '{name}' of '{backend}' wants {known[name].type}, got '{value}'") from error
     if dim < 1:
         raise OptionError(f"the latent dimension must be 1 or more, got {dim}")
-    made = cast(Callable[[int, Any], Latent], kind)
+    made = cast(Callable[[int, object], Latent], kind)
     return made(dim, kind.options_type(**values))
 
 
-def resolve_settings(backend: str, settings: dict[str, Any]) -> dict[str, Any]:
+def resolve_settings(backend: str, settings: Settings) -> Settings:
     """Return the settings as a model keeps them, completed by `Latent.resolve`."""
     return _latent_class(backend).resolve(settings)
 
 
-def user_function(settings: Mapping[str, Any]) -> str | None:
+def user_function(settings: Mapping[str, object]) -> str | None:
     """Return the MODULE:FUNCTION that settings name, if they name one."""
     name = str(settings.get("manifold") or "")
     return name if name and parse_manifold(name).kind == "function" else None
@@ -114,4 +126,5 @@ def _as(default: Any, value: Any) -> Any:
 def _latent_class(backend: str) -> type[Latent]:
     if backend not in LATENTS:
         raise OptionError(f"no backend '{backend}'; there are {', '.join(LATENTS)}")
-    return LATENTS[backend]
+    found: type[Latent] = LATENTS[backend].load()
+    return found

@@ -1,36 +1,22 @@
-"""p(x|z) by name. A new one is one class and one line in `LIKELIHOODS`."""
+"""p(x|z) by name. A new one is one class and one entry of the table `LIKELIHOODS`, in `trajvae.choices`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 import torch
 
+from trajvae.choices import LIKELIHOODS, LikelihoodChoice, likelihood_names
 from trajvae.errors import OptionError
 from trajvae.features import Features, Internal
-from trajvae.likelihoods.base import Likelihood
-from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL, Full, Isotropic
+from trajvae.likelihoods.base import Basis, Likelihood
+from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL
 from trajvae.likelihoods.internal import InternalLikelihood
-from trajvae.likelihoods.principal import Conditional, LowRank, UnitBasis
+from trajvae.likelihoods.principal import UnitBasis
 from trajvae.likelihoods.torsions import TORSIONS, Independent
 
-Builder = Callable[[Any, float, int], Likelihood]
-
-# by kind of features: of all targets, or of internal coordinates' linear ones in units of their spread
-LIKELIHOODS: dict[str, dict[str, Builder]] = {
-    "cartesian": {
-        "isotropic": lambda f, floor, n: Isotropic(f.size, floor, n, f.input_size),
-        "full": lambda f, floor, n: Full(f.size, floor, n, f.input_size),
-        "lowrank": LowRank,
-        "conditional": Conditional,
-    },
-    "internal": {
-        "isotropic": lambda f, floor, n: Isotropic(f.n_linear, floor, n),
-        "full": lambda f, floor, n: Full(f.n_linear, floor, n),
-        "conditional": lambda f, floor, n: Conditional(UnitBasis(f.n_linear), floor, n),
-    },
-}
+Builder = Callable[[Basis, float, int], Likelihood]
 MANY_TORSIONS = 100  # flexible ones, above which they are independent by default: one after the other takes long
 RELATIVE_FLOOR = 1e-2  # of internal coordinates' linear targets, whose spread has the floor of the file
 
@@ -59,15 +45,33 @@ def make_likelihood(
     OptionError
         No such likelihood of these features, or too many features for it; no such model of torsions.
     """
-    known = LIKELIHOODS[features.kind]
+    known = likelihood_names(features.kind)
     if name not in known:
         raise OptionError(f"no likelihood '{name}' of {features.kind} features; there are {', '.join(known)}")
     n = features.shape.n_angular
     torsions = torsions or ("autoregressive" if n <= MANY_TORSIONS else "independent")
     if torsions not in TORSIONS:
         raise OptionError(f"torsions must be one of {', '.join(TORSIONS)}, got '{torsions}'")
+    build = cast(Builder, LIKELIHOODS[name].load())
     if not isinstance(features, Internal):
-        return known[name](features, floor, n_frames)
-    rest, generator = known[name](features, RELATIVE_FLOOR, n_frames), generator or torch.Generator().manual_seed(0)
+        return build(cast(Basis, features), floor, n_frames)
+    rest, generator = (
+        build(UnitBasis(features.n_linear), RELATIVE_FLOOR, n_frames),
+        generator or torch.Generator().manual_seed(0),
+    )
     model = TORSIONS[torsions](n, generator) if n else Independent(0, generator)
     return InternalLikelihood(features, model, rest, generator)
+
+
+__all__ = [
+    "LIKELIHOODS",
+    "MANY_TORSIONS",
+    "RELATIVE_FLOOR",
+    "Basis",
+    "Builder",
+    "Likelihood",
+    "LikelihoodChoice",
+    "default_likelihood",
+    "likelihood_names",
+    "make_likelihood",
+]

@@ -4,11 +4,36 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 Params = dict[str, Tensor]
+
+
+class Basis(Protocol):
+    """Describe F numbers of which the first I are principal components with scales (I,), as features have them."""
+
+    @property
+    def axes(self) -> Tensor:
+        """Directions of the components, (F, I): the first unit vectors."""
+        ...
+
+    @property
+    def scale(self) -> Tensor:
+        """Standard deviations of the components, (I,)."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of all numbers, F."""
+        ...
+
+    @property
+    def input_size(self) -> int:
+        """Number of principal components, I."""
+        ...
 
 
 class Likelihood(nn.Module, ABC):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from trajvae.errors import OptionError
-from trajvae.likelihoods.base import Likelihood, Params
+from trajvae.likelihoods.base import Basis, Likelihood, Params
 
 MAX_FULL = 1000  # features; a full covariance of more costs more than it tells
 FRAMES_A_FEATURE = 10  # below this many a full covariance is shrunk, and is no default
@@ -111,3 +111,13 @@ class Full(Likelihood):
         self.cholesky = torch.linalg.cholesky(covariance).contiguous()  # as it comes back from a file
         inverse = torch.linalg.solve_triangular(self.cholesky, identity, upper=False)
         self.whitening = inverse.T.contiguous()
+
+
+def isotropic(features: Basis, floor: float, n_frames: int) -> Isotropic:
+    """Return `Isotropic` of targets whose principal components a decoder gives."""
+    return Isotropic(features.size, floor, n_frames, features.input_size)
+
+
+def full(features: Basis, floor: float, n_frames: int) -> Full:
+    """Return `Full` of targets whose principal components a decoder gives."""
+    return Full(features.size, floor, n_frames, features.input_size)

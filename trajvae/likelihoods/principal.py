@@ -4,39 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from trajvae.likelihoods.base import Likelihood, Params
+from trajvae.likelihoods.base import Basis, Likelihood, Params
 
 _LOG_2PI = math.log(2.0 * math.pi)
 _COUPLED = 40  # components whose correlations a decoder gives
-
-
-class Basis(Protocol):
-    """Describe F numbers of which the first I are principal components with scales (I,), as features have them."""
-
-    @property
-    def axes(self) -> Tensor:
-        """Directions of the components, (F, I): the first unit vectors."""
-        ...
-
-    @property
-    def scale(self) -> Tensor:
-        """Standard deviations of the components, (I,)."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Number of all numbers, F."""
-        ...
-
-    @property
-    def input_size(self) -> int:
-        """Number of principal components, I."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

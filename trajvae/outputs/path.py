@@ -11,6 +11,7 @@ import scipy
 import torch
 from torch import Tensor
 
+from trajvae.choices import METRICS
 from trajvae.display import Brief
 from trajvae.errors import OptionError
 from trajvae.figures import PathFigures
@@ -33,7 +34,6 @@ from trajvae.runtime.threads import small_work
 from trajvae.store import Quantity
 from trajvae.typing import Bool, Float64, Floats, Int64
 
-METRICS = ("density", "pullback", "learned", "posterior", "flat")
 MOST_FRAMES = 100_000
 _CENTROID_METRICS = {"learned": learned_metric, "posterior": posterior_metric}
 _GRAPH = 1500  # training latents in the neighbour graph

@@ -17,7 +17,7 @@ from torch import Tensor
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.features import FEATURES, Features, FittingData
-from trajvae.likelihoods import LIKELIHOODS
+from trajvae.likelihoods import LIKELIHOODS, likelihood_names
 from trajvae.lookup import check_choice
 from trajvae.molecule.histogram_divergence import histogram_divergence
 from trajvae.molecule.observables import evaluate_all, pair_observables
@@ -54,13 +54,11 @@ def choose_features(config: TrainConfig, data: FittingData) -> tuple[TrainConfig
 
 def divergences(data: FittingData, likelihood: str | None = None) -> dict[str, float]:
     """Return mean Jensen-Shannon divergences of pair distances, in bits, of normal draws in each kind of features."""
-    kinds = [kind for kind in FEATURES if likelihood is None or likelihood in LIKELIHOODS[kind]]
+    kinds = [kind for kind in FEATURES if likelihood is None or likelihood in likelihood_names(kind)]
     if data.topology.n_atoms > _ATOMS and "cartesian" in kinds:
         kinds = ["cartesian"]
     if not kinds:
-        check_choice(
-            str(likelihood), dict.fromkeys(name for names in LIKELIHOODS.values() for name in names), "likelihood"
-        )
+        check_choice(str(likelihood), LIKELIHOODS, "likelihood")
     step = max(1, -(-len(data.frames) // _FRAMES))
     data = dataclasses.replace(data, frames=data.frames[::step])
     items = pair_observables(data.topology.n_atoms, _PAIRS)

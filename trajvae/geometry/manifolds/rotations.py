@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trajvae.geometry.manifolds.compact import Compact, Spheres, special_orthogonal
 
+_ROOT2 = 2.0**0.5
 _ROOT8 = 2.0 * math.sqrt(2.0)
 
 
@@ -60,11 +61,12 @@ class Rotations(Compact):
 
     def pairwise_distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the angles in radians between all rows of a (A, 9) and b (B, 9), (A, B)."""
-        return _angle_of_chord(torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist"))
+        chord: Tensor = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+        return _angle_of_chord(chord)
 
     def chords(self, z: Tensor) -> Tensor:
         """Return the matrices over sqrt 2: their chords are 2 sin(angle / 2), never longer than the angle."""
-        return z / 2.0**0.5
+        return z / _ROOT2
 
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """Return rotations from a to b (9,) about one axis at times t (T,), (T, 9)."""
@@ -95,9 +97,8 @@ def _matrix(z: Tensor) -> Tensor:
 
 def _angle_of_chord(chord: Tensor) -> Tensor:
     """Angles of rotation (...) between rotations by their chord, sqrt 8 times the sine of half the angle."""
-    sine = (chord / _ROOT8).clamp(max=1.0 - torch.finfo(chord.dtype).eps)  # its arc has no slope at half a turn
-    angle: Tensor = 2.0 * torch.asin(sine)
-    return angle
+    limit = 1.0 - torch.finfo(chord.dtype).eps  # the arc of the sine has no slope at half a turn
+    return 2.0 * torch.asin((chord / _ROOT8).clamp(max=limit))
 
 
 def _of_quaternion(q: Tensor) -> Tensor:
