@@ -43,6 +43,7 @@ ORDER = (
     "models",
     "training",
     "outputs",
+    "testing",
     "model_base",
     "model_outputs",
     "model",

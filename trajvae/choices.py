@@ -14,6 +14,15 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+def load(source: str | T) -> T:
+    """Return what "module:name" stands for, which is imported; anything but a text is returned as it is."""
+    if not isinstance(source, str):
+        return source
+    module, _, name = source.partition(":")
+    found: T = getattr(importlib.import_module(module), name)
+    return found
+
+
 @dataclass(frozen=True)
 class Choice(Generic[T]):
     """Describe what a name stands for.
@@ -31,11 +40,7 @@ class Choice(Generic[T]):
 
     def load(self) -> T:
         """Return what is chosen."""
-        if not isinstance(self.source, str):
-            return self.source
-        module, _, name = self.source.partition(":")
-        found: T = getattr(importlib.import_module(module), name)
-        return found
+        return load(self.source)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from trajvae.alignment.align import Alignment
 from trajvae.errors import OptionError, ReadError
 from trajvae.features import FEATURES, Features, FittingData, ShapeSpace, features_of
 from trajvae.features.cartesian import constraints, householder, principal_components
+from trajvae.testing import FEATURE_CHECKS
+from trajvae.testing.features import FeaturesCase, nearby_targets
 from trajvae.topology import Topology
 
 
@@ -87,19 +90,6 @@ def _fitted(case: Case, n: int = 50) -> tuple[Features, Tensor]:
     return FEATURES[case.features].fit(data), x
 
 
-def _near(features: Features, x: Tensor) -> Tensor:
-    """Targets near those of frames, of no frame that was seen."""
-    targets = features.targets(x)
-    return targets + 0.1 * torch.randn(targets.shape, generator=torch.Generator().manual_seed(0), dtype=targets.dtype)
-
-
-def _apart(features: Features, a: Tensor, b: Tensor) -> float:
-    """The largest difference of targets, of angles the shorter way round."""
-    d = a - b
-    d[:, features.n_linear :] = torch.remainder(d[:, features.n_linear :] + torch.pi, 2.0 * torch.pi) - torch.pi
-    return float(d.abs().max())
-
-
 def _shapes(case: Case, alignment: Alignment) -> ShapeSpace:
     return ShapeSpace(alignment.reference, alignment.weights, alignment.kind)
 
@@ -107,6 +97,14 @@ def _shapes(case: Case, alignment: Alignment) -> ShapeSpace:
 def test_every_kind_has_a_row() -> None:
     """The table covers all features that a user can choose."""
     assert {c.features for c in CASES} == set(FEATURES)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own, on its first jvp
+@pytest.mark.parametrize("check", FEATURE_CHECKS, ids=lambda check: check.__name__)
+def test_checks_of_features(case: Case, check: Callable[[FeaturesCase], None]) -> None:
+    """The checks that trajvae.testing has for a user's own."""
+    alignment = _alignment(case)
+    check(FeaturesCase.fit(FEATURES[case.features], alignment, _frames(alignment)))
 
 
 def test_kinds_are_found_by_name() -> None:
@@ -126,19 +124,6 @@ def test_features_count_the_true_degrees_of_freedom(case: Case) -> None:
     assert features.inputs(targets).shape == (len(x), features.input_size)
 
 
-def test_positions_of_targets_are_the_frame(case: Case) -> None:
-    """An aligned frame comes back from its targets exactly: nothing but what alignment took is lost."""
-    features, x = _fitted(case)
-    torch.testing.assert_close(features.positions(features.targets(x)), x, rtol=0, atol=1e-10)
-
-
-def test_targets_of_positions_are_the_targets(case: Case) -> None:
-    """Targets of no frame that was seen make frames with just those targets."""
-    features, x = _fitted(case)
-    targets = _near(features, x)
-    assert _apart(features, features.targets(features.positions(targets)), targets) < 1e-10
-
-
 def test_any_targets_are_a_shape(cartesian: Case) -> None:
     """Shape space has no edge: any targets whatever make a frame with just those targets."""
     features = _shapes(cartesian, _alignment(cartesian))
@@ -150,7 +135,7 @@ def test_decoded_frames_obey_the_equations(case: Case) -> None:
     """Decoded frames are centred, and stationary under rotation where they are superposed."""
     alignment = _alignment(case)
     features, frames = _fitted(case)
-    x, w, r = features.positions(_near(features, frames)).numpy(), alignment.weights, alignment.reference
+    x, w, r = features.positions(nearby_targets(features, frames)).numpy(), alignment.weights, alignment.reference
     if case.align != "none":
         assert np.abs(np.einsum("tnd,n->td", x, w)).max() < 1e-10 * w.sum()
     if case.align == "superpose":
@@ -162,23 +147,9 @@ def test_decoded_frames_are_superposed(case: Case) -> None:
     """Aligning decoded frames near the data once more changes nothing."""
     alignment = _alignment(case)
     features, frames = _fitted(case)
-    x = features.positions(_near(features, frames)).numpy()
+    x = features.positions(nearby_targets(features, frames)).numpy()
     again = alignment.apply(x) if case.align == "superpose" and not case.linear else x
     np.testing.assert_allclose(again, x, rtol=0, atol=1e-10)
-
-
-def test_log_jacobian_is_the_volume_of_shape_space(case: Case) -> None:
-    """It equals the log-determinant of shape-space targets with respect to targets, by reverse-mode derivatives."""
-    features, x = _fitted(case)
-    at, space = _near(features, x)[:4], _shapes(case, _alignment(case))
-
-    def shapes(targets: Tensor) -> Tensor:
-        return space.targets(features.positions(targets[None]))[0]
-
-    jacobian = torch.stack([torch.autograd.functional.jacobian(shapes, t) for t in at])
-    assert jacobian.shape == (4, features.size, features.size)
-    expected = torch.linalg.slogdet(jacobian).logabsdet
-    torch.testing.assert_close(features.log_jacobian(at), expected, atol=1e-9, rtol=0)
 
 
 def test_shape_space_is_an_isometry(cartesian: Case) -> None:
@@ -187,22 +158,6 @@ def test_shape_space_is_an_isometry(cartesian: Case) -> None:
     at = torch.randn(features.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda t: features.positions(t[None]).flatten(), at)
     torch.testing.assert_close(jacobian.T @ jacobian, torch.eye(features.size, dtype=torch.float64), atol=1e-11, rtol=0)
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own, on its first jvp
-def test_differentiable_in_both_modes(case: Case) -> None:
-    """Forward and reverse derivatives of targets, positions and log_jacobian equal finite differences."""
-    features, x = _fitted(case)
-    targets = _near(features, x)[:2]
-    for function, at in ((features.targets, x[:2]), (features.positions, targets), (features.log_jacobian, targets)):
-        way = torch.randn(at.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        near, far = ((function(at + h * way) - function(at - h * way)) / (2 * h) for h in (1e-4, 2e-4))
-        numeric = (4.0 * near - far) / 3.0
-        forward = torch.func.jvp(function, (at,), (way,))[1]
-        torch.testing.assert_close(forward, numeric, rtol=1e-6, atol=1e-8)
-        other = torch.randn(numeric.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-        back = torch.func.vjp(function, at)[1](other)[0]
-        torch.testing.assert_close((back * way).sum(), (other * numeric).sum(), rtol=1e-6, atol=1e-8)
 
 
 def test_inputs_are_of_order_one(case: Case) -> None:
@@ -235,30 +190,6 @@ def test_stiff_directions_are_not_blown_up(cartesian: Case) -> None:
     targets[:, 0] *= 1e-6
     features.set_components(targets, features.size, 0.1)
     assert float(features.scale.min()) >= 0.1 * float(features.scale.max()) * (1 - 1e-12)
-
-
-def test_float32_keeps_its_precision(case: Case) -> None:
-    """float32 in is float32 out, and equals what float64 gives to its precision."""
-    features, x = _fitted(case)
-    targets = features.targets(x)
-    assert features.targets(x.float()).dtype == torch.float32
-    assert _apart(features, features.targets(x.float()).double(), targets) < 1e-4
-    for function in (features.positions, features.inputs, features.log_jacobian):
-        single = function(targets.float())
-        assert single.dtype == torch.float32
-        torch.testing.assert_close(single.double(), function(targets), rtol=0, atol=1e-3)
-
-
-def test_state_makes_blank_features_the_same(case: Case) -> None:
-    """What `blank` makes of alignment and shape, loaded with the state, gives bit-identical numbers."""
-    features, x = _fitted(case)
-    again = FEATURES[case.features].empty(_alignment(case), features.shape)
-    again.load_state_dict(features.state_dict())
-    targets = features.targets(x)
-    assert (again.size, again.input_size, again.n_linear) == (features.size, features.input_size, features.n_linear)
-    assert torch.equal(again.targets(x), targets)
-    for name in ("positions", "inputs", "log_jacobian"):
-        assert torch.equal(getattr(again, name)(targets), getattr(features, name)(targets))
 
 
 @pytest.mark.parametrize(("frames", "size"), [(40, 6), (5, 30)])

@@ -15,8 +15,11 @@ from torch import distributions as td
 
 from trajvae.errors import OptionError
 from trajvae.geometry import ConstantCurvature, PowerSpherical, SphereUniform, VonMisesFisher, WrappedNormal
-from trajvae.latents import LATENTS, Context, Latent, Params, latent_options, make_latent
+from trajvae.latents import LATENTS, Latent, Params, latent_options, make_latent
 from trajvae.signature import SIGNS, parse_signature
+from trajvae.testing import LATENT_CHECKS
+from trajvae.testing.latents import LatentCase, context
+from trajvae.testing.numbers import agrees, random_heads, repeat
 
 DRAWS = 20_000
 
@@ -347,59 +350,48 @@ def _latent(case: Case) -> Latent:
     return make_latent(case.backend, case.dim, case.settings)
 
 
-def _params(latent: Latent, n: int, seed: int = 3, dtype: torch.dtype = torch.float64) -> Params:
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        name: 0.7 * torch.randn(n, size, generator=generator, dtype=dtype) for name, size in latent.param_sizes.items()
-    }
-
-
-def _repeat(params: Params, n: int) -> Params:
-    return {name: value.repeat_interleave(n, dim=0) for name, value in params.items()}
-
-
-def _context(seed: int = 0) -> Context:
-    return Context(torch.Generator().manual_seed(seed))
-
-
-def _agrees(draws: Tensor, expected: Tensor | float, dim: int = 0) -> bool:
-    """Whether the mean of the draws is within four standard errors of a value."""
-    error = draws.std(dim=dim) / draws.shape[dim] ** 0.5
-    return bool(((draws.mean(dim=dim) - expected).abs() <= 4.0 * error + 1e-12).all())
-
-
 def test_every_backend_has_a_row() -> None:
     """The table covers all latent spaces that a user can choose."""
     assert {c.backend for c in CASES} == set(LATENTS)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_shapes_and_precision(case: Case, dtype: torch.dtype) -> None:
-    """All outputs have the promised shape and the precision of the parameters."""
+def _checked(case: Case) -> LatentCase:
+    # the head `metric` is of centroids, not of the frames at hand
+    return LatentCase(lambda: _latent(case), case.smooth, ("metric",), DRAWS)
+
+
+@pytest.mark.parametrize("check", LATENT_CHECKS, ids=lambda check: check.__name__)
+def test_checks_of_latent_spaces(case: Case, check: Callable[[LatentCase], None]) -> None:
+    """The checks that trajvae.testing has for a user's own."""
+    check(_checked(case))
+
+
+def test_closed_forms_are_where_they_are_known(case: Case) -> None:
+    """The KL has a closed form in the rows that say so; no posterior of these is the prior."""
     latent = _latent(case)
-    params = _params(latent, 5, dtype=dtype)
-    z, ratio = latent.rsample(params, _context())
-    closed = latent.kl(params)
-    assert z.shape == latent.mean(params).shape == (5, latent.ambient_dim)
-    assert ratio.shape == (5, len(latent.parts))
-    assert (closed is not None) == case.closed
-    assert closed is None or closed.shape == ratio.shape
-    draw = latent.draw(params, _context())
-    assert draw.z.shape == z.shape and draw.z.dtype == dtype
-    assert draw.kl.shape == ratio.shape and draw.kl.dtype == dtype
-    assert latent.scale(params).shape == latent.manifold.tangent(z).shape == (5, case.dim)
-    assert latent.log_prior(z).shape == (5,)
-    assert latent.prior_sample(9).shape == (9, latent.ambient_dim)
-    assert latent.manifold.pairwise_distance(z, z[:2]).shape == (5, 2)
-    assert {x.dtype for x in (z, ratio, latent.mean(params), latent.scale(params), latent.log_prior(z))} == {dtype}
-    assert all(bool(torch.isfinite(x).all()) for x in (z, ratio, latent.scale(params)))
+    params = random_heads(latent.param_sizes, 3)
+    assert (latent.kl(params) is not None) == case.closed
+    ratio = latent.rsample(repeat(params, DRAWS), context()).log_ratio.view(3, DRAWS, -1)
+    assert not agrees(ratio.sum(dim=-1), 0.0, dim=1)
+
+
+@_only(*(c for c in CASES if c.closed))
+def test_gradients_of_the_kl_reach_every_head(case: Case) -> None:
+    """No head is left without a gradient; but no place on a sphere is dearer than another."""
+    latent = _latent(case)
+    params = {k: v.requires_grad_(True) for k, v in random_heads(latent.param_sizes, 4).items()}
+    kl = latent.kl(params)
+    assert kl is not None
+    found = torch.autograd.grad(kl.sum(), list(params.values()), allow_unused=True, materialize_grads=True)
+    for name, gradient in zip(params, found, strict=True):
+        assert name in ("loc", "group", "metric") or float(gradient.abs().max()) > 1e-3
 
 
 def test_log_ratio_is_log_q_minus_log_p_of_each_draw(case: Case) -> None:
     """Every draw's log ratio, summed over parts, equals that of torch.distributions."""
     latent = _latent(case)
-    params = {k: v + case.narrow.get(k, 0.0) for k, v in _params(latent, 200).items()}
-    z, ratio = latent.rsample(params, _context())
+    params = {k: v + case.narrow.get(k, 0.0) for k, v in random_heads(latent.param_sizes, 200).items()}
+    z, ratio = latent.rsample(params, context())
     twin = case.posterior(params).log_prob(z) - case.prior(case.dim).log_prob(z)
     torch.testing.assert_close(ratio.sum(dim=-1), twin, rtol=1e-8, atol=1e-9)
 
@@ -407,147 +399,61 @@ def test_log_ratio_is_log_q_minus_log_p_of_each_draw(case: Case) -> None:
 def test_draws_have_the_mean_and_scale_they_claim(case: Case) -> None:
     """Tangent coordinates of draws average to the mean and spread by the scale."""
     latent = _latent(case)
-    params = {k: v + case.narrow.get(k, 0.0) for k, v in _params(latent, 1).items()}
-    z = latent.rsample(_repeat(params, DRAWS), _context()).z
+    params = {k: v + case.narrow.get(k, 0.0) for k, v in random_heads(latent.param_sizes, 1).items()}
+    z = latent.rsample(repeat(params, DRAWS), context()).z
     centre = latent.mean(params)
-    assert _agrees(z, case.posterior(params).mean[0])
-    assert _agrees(case.spread(z, centre[0]), latent.scale(params)[0].square())
-
-
-def test_closed_kl_equals_the_mean_log_ratio(case: Case) -> None:
-    """KL in closed form is the Monte-Carlo mean of the log ratio, part by part, within four standard errors."""
-    latent = _latent(case)
-    params = _params(latent, 3)
-    closed = latent.kl(params)
-    ratio = latent.rsample(_repeat(params, DRAWS), _context()).log_ratio.view(3, DRAWS, -1)
-    assert not _agrees(ratio.sum(dim=-1), 0.0, dim=1)  # a posterior that is not the prior: KL is above zero
-    assert closed is None or _agrees(ratio, closed, dim=1)
-    drawn = latent.draw(_repeat(params, DRAWS), _context(1)).kl.view(3, DRAWS, -1).detach()
-    error = (ratio.var(dim=1) + drawn.var(dim=1)).sqrt().detach() / DRAWS**0.5
-    assert bool(((drawn.mean(dim=1) - ratio.mean(dim=1)).detach().abs() <= 4.0 * error).all())
+    assert agrees(z, case.posterior(params).mean[0])
+    assert agrees(case.spread(z, centre[0]), latent.scale(params)[0].square())
 
 
 @_only(*(c for c in CASES if c.closed))
 def test_closed_kl_equals_torch(case: Case) -> None:
     """KL in closed form equals torch.distributions.kl_divergence."""
     latent = _latent(case)
-    params = _params(latent, 50)
+    params = random_heads(latent.param_sizes, 50)
     closed = latent.kl(params)
     assert closed is not None
     twin = td.kl_divergence(case.posterior(params), case.prior(case.dim))
     torch.testing.assert_close(closed.sum(dim=-1), twin, rtol=1e-10, atol=1e-10)
 
 
-def test_kl_is_never_negative(case: Case) -> None:
-    """The KL of any posterior to the prior is zero or more; of draws, to four standard errors."""
-    latent = _latent(case)
-    params = {k: 3.0 * v for k, v in _params(latent, 500).items()}
-    closed = latent.kl(params)
-    if closed is not None:
-        assert closed.sum(dim=-1).min() >= 0.0
-        return
-    drawn = latent.rsample(_repeat(params, 200), _context()).log_ratio.sum(dim=-1).view(500, -1)
-    assert (drawn.mean(dim=1) + 4.0 * drawn.std(dim=1) / 200**0.5).min() >= 0.0
-
-
-def _mc_elbo(latent: Latent, params: Params, closed: bool) -> Tensor:
-    """An ELBO of a made-up likelihood with fixed noise, by the closed KL or by the log ratio."""
-    z, ratio = latent.rsample(params, _context(5))
-    weights = torch.linspace(-1.0, 1.0, latent.ambient_dim, dtype=z.dtype)
-    log_likelihood = -0.5 * ((z @ weights).sin() - 0.3).square() - (0.2 * z).square().sum(dim=-1)
-    kl = latent.kl(params) if closed else None
-    return (log_likelihood - (ratio if kl is None else kl).sum(dim=-1)).mean()
-
-
-def _kl(latent: Latent, params: Params) -> Tensor:
-    closed = latent.kl(params)
-    assert closed is not None
-    return closed.sum(dim=-1).mean()
-
-
-def _check_gradients(case: Case, quantity: str) -> None:
-    latent = _latent(case)
-
-    def value(p: Params) -> Tensor:
-        return _kl(latent, p) if quantity == "kl" else _mc_elbo(latent, p, quantity == "elbo-closed")
-
-    params = {k: v.requires_grad_(True) for k, v in _params(latent, 4).items()}
-    gradients = torch.autograd.grad(value(params), list(params.values()), allow_unused=True, materialize_grads=True)
-    step = 1e-5
-    for (name, at), gradient in zip(params.items(), gradients, strict=True):
-        numeric = torch.zeros_like(gradient)
-        for i in range(at.numel()):
-            shift = torch.zeros_like(at).view(-1)
-            shift[i] = step
-            moved = [{**params, name: (at + sign * shift.view_as(at)).detach()} for sign in (1, -1)]
-            numeric.view(-1)[i] = ((value(moved[0]) - value(moved[1])) / (2 * step)).detach()
-        if name == "metric":  # of centroids, not of the frames at hand
-            continue
-        # no place on a sphere is dearer
-        assert gradient.abs().max() > 1e-3 or (quantity, name) in (("kl", "loc"), ("kl", "group"))
-        torch.testing.assert_close(gradient, numeric, rtol=1e-4, atol=1e-8)
-
-
-@_only(*(c for c in CASES if c.closed))
-def test_gradients_of_the_kl_equal_finite_differences(case: Case) -> None:
-    """T1: to every posterior parameter, to 1e-4 of central differences."""
-    _check_gradients(case, "kl")
-
-
 @_only(*(c for c in CASES if c.closed))
 def test_the_draw_s_kl_has_the_gradient_of_the_closed_form(case: Case) -> None:
     """What training descends on: `draw().kl`, differentiated, is `kl()` differentiated."""
     latent = _latent(case)
-    params = {k: v.requires_grad_(True) for k, v in _params(latent, 20).items()}
-    pair = [latent.draw(params, _context()).kl.sum(), _kl(latent, params) * 20]
+    params = {k: v.requires_grad_(True) for k, v in random_heads(latent.param_sizes, 20).items()}
+    closed = latent.kl(params)
+    assert closed is not None
+    pair = [latent.draw(params, context()).kl.sum(), closed.sum()]
     found = [
         torch.autograd.grad(x, list(params.values()), allow_unused=True, materialize_grads=True, retain_graph=True)
         for x in pair
     ]
-    for mine, closed in zip(*found, strict=True):
-        torch.testing.assert_close(mine, closed, rtol=1e-9, atol=1e-9)
-
-
-def test_the_draw_s_kl_has_an_unbiased_gradient(case: Case) -> None:
-    """In the mean it is the gradient of the mean log ratio, whose own pathwise gradient is another estimate."""
-    latent = _latent(case)
-    names = [k for k in latent.param_sizes if k not in ("loc", "metric", "group")]
-    copies = {k: v.detach().requires_grad_(True) for k, v in _repeat(_params(latent, 1), DRAWS).items()}
-    by_draw = torch.autograd.grad(latent.draw(copies, _context(1)).kl.sum(), [copies[k] for k in names])
-    by_ratio = torch.autograd.grad(latent.rsample(copies, _context(2)).log_ratio.sum(), [copies[k] for k in names])
-    for a, b in zip(by_draw, by_ratio, strict=True):
-        error = (a.var(dim=0) + b.var(dim=0)).sqrt() / DRAWS**0.5
-        assert bool(((a.mean(dim=0) - b.mean(dim=0)).abs() <= 4.0 * error + 1e-9).all())
-
-
-@pytest.mark.parametrize("quantity", ["elbo-closed", "elbo-ratio"])
-@_only(*(c for c in CASES if c.smooth))
-def test_pathwise_gradients_equal_finite_differences(case: Case, quantity: str) -> None:
-    """T1: where draws with one seed are smooth in the parameters; where not, they are right in the mean (below)."""
-    _check_gradients(case, quantity)
+    for mine, twin in zip(*found, strict=True):
+        torch.testing.assert_close(mine, twin, rtol=1e-9, atol=1e-9)
 
 
 def test_gradients_of_draws_are_unbiased(case: Case) -> None:
     """T1: the mean pathwise gradient of a linear function of z is its mean's, within 4 standard errors."""
     latent = _latent(case)
     weights = torch.linspace(-1.0, 2.0, latent.ambient_dim, dtype=torch.float64)
-    params = {k: v.requires_grad_(True) for k, v in _params(latent, 1).items()}
+    params = {k: v.requires_grad_(True) for k, v in random_heads(latent.param_sizes, 1).items()}
     closed = (case.posterior(params).mean @ weights).sum()
     expected = torch.autograd.grad(closed, list(params.values()), allow_unused=True, materialize_grads=True)
-    copies = {k: v.requires_grad_(True) for k, v in _repeat({k: v.detach() for k, v in params.items()}, DRAWS).items()}
-    drawn = (latent.rsample(copies, _context()).z @ weights).sum()
+    copies = {k: v.requires_grad_(True) for k, v in repeat({k: v.detach() for k, v in params.items()}, DRAWS).items()}
+    drawn = (latent.rsample(copies, context()).z @ weights).sum()
     found = torch.autograd.grad(drawn, list(copies.values()), allow_unused=True, materialize_grads=True)
     for got, value in zip(found, expected, strict=True):
-        assert _agrees(got, value[0])
+        assert agrees(got, value[0])
 
 
 def test_prior_draws_have_the_prior_s_moments_and_entropy(case: Case) -> None:
     """Mean, variance and mean log density of prior draws agree with torch.distributions."""
     latent, prior = _latent(case), case.prior(case.dim)
     z = latent.prior_sample(DRAWS, torch.Generator().manual_seed(1)).double()
-    assert _agrees(z, prior.mean)
-    assert _agrees((z - prior.mean).square(), prior.variance)
-    assert _agrees(-latent.log_prior(z), prior.entropy())
+    assert agrees(z, prior.mean)
+    assert agrees((z - prior.mean).square(), prior.variance)
+    assert agrees(-latent.log_prior(z), prior.entropy())
 
 
 def test_log_prior_equals_torch(case: Case) -> None:
@@ -557,109 +463,6 @@ def test_log_prior_equals_torch(case: Case) -> None:
     z = latent.manifold.retract(z, torch.full_like(z, 0.3)).detach()
     twin = case.prior(case.dim).log_prob(z)
     torch.testing.assert_close(latent.log_prior(z), twin, rtol=1e-10, atol=1e-10)
-
-
-def test_randomness_comes_from_the_generator_alone(case: Case) -> None:
-    """Equal seeds give equal draws, other seeds others, and the mean has no noise at all."""
-    latent = _latent(case)
-    params = _params(latent, 6)
-    first = latent.rsample(params, _context(1)).z
-    torch.manual_seed(99)
-    assert torch.equal(first, latent.rsample(params, _context(1)).z)
-    assert not torch.equal(first, latent.rsample(params, _context(2)).z)
-    assert torch.equal(latent.mean(params), latent.mean(params))
-    draws = [latent.prior_sample(5, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
-    assert torch.equal(draws[0], draws[1])
-    assert not torch.equal(draws[0], draws[2])
-
-
-def test_inference_mode_changes_nothing(case: Case) -> None:
-    """T6: under torch.inference_mode all numbers are the same bits."""
-    latent = _latent(case)
-    params = _params(latent, 6)
-    plain = (*latent.rsample(params, _context()), latent.mean(params), latent.scale(params))
-    with torch.inference_mode():
-        inside = (*latent.rsample(params, _context()), latent.mean(params), latent.scale(params))
-        assert latent.log_prior(inside[0]).isfinite().all()
-    assert all(torch.equal(a, b) for a, b in zip(plain, inside, strict=True))
-
-
-def test_extreme_parameters_stay_finite(case: Case) -> None:
-    """Heads far out of range give finite draws, KL and scale, in float32 too."""
-    latent = _latent(case)
-    for size in (-1e4, 1e4):
-        params = {k: torch.full((1, n), size if k != "loc" else 3.0) for k, n in latent.param_sizes.items()}
-        closed = latent.kl(params)
-        found = [*latent.rsample(params, _context()), latent.scale(params), *([closed] if closed is not None else [])]
-        assert all(bool(x.isfinite().all()) for x in found)
-        assert latent.scale(params).min() > 0.0
-
-
-def test_distance_and_geodesic_agree(case: Case) -> None:
-    """Distances are a metric's, and the geodesic starts, ends and runs at constant speed."""
-    latent = _latent(case)
-    z = latent.prior_sample(6, torch.Generator().manual_seed(2)).double()
-    z = latent.manifold.retract(z, torch.zeros_like(z))  # float32 draws are off the manifold by their rounding
-    between = latent.manifold.pairwise_distance(z, z)
-    torch.testing.assert_close(between, between.T)
-    torch.testing.assert_close(between.diagonal(), torch.zeros(6, dtype=z.dtype), rtol=0, atol=1e-6)
-    assert bool((between[:, None] <= between[:, :, None] + between[None] + 1e-6).all())
-    line = latent.manifold.geodesic(z[0], z[1], torch.linspace(0, 1, 5, dtype=z.dtype))
-    torch.testing.assert_close(line[[0, -1]], z[:2])
-    steps = latent.manifold.distance(line[1:], line[:-1])
-    torch.testing.assert_close(steps, between[0, 1].expand(4) / 4, rtol=1e-6, atol=1e-8)
-
-
-def test_chords_are_never_longer_than_distances(case: Case) -> None:
-    """Euclidean distances of chords stay below those of the space, and near a point they come close."""
-    latent = _latent(case)
-    z = latent.prior_sample(40, torch.Generator().manual_seed(4)).double()
-    z = latent.manifold.retract(z, torch.zeros_like(z))
-    near = latent.manifold.retract(z[:1], 1e-3 * torch.randn(20, latent.ambient_dim, dtype=z.dtype).sign())
-    chords = latent.manifold.chords(z)
-    assert chords is not None
-    lengths, between = torch.cdist(chords, chords), latent.manifold.pairwise_distance(z, z)
-    assert bool((lengths <= between + 1e-6 * (1.0 + between)).all())
-    ends = latent.manifold.chords(near)
-    assert ends is not None
-    short = latent.manifold.pairwise_distance(z[:1], near)[0]
-    share = torch.cdist(chords[:1], ends)[0] / short
-    assert float(share[short > 1e-6].detach().min()) > 0.05
-
-
-def test_a_step_of_nothing_moves_nothing(case: Case) -> None:
-    """Retracting by zero is the identity, and by a small step moves that far."""
-    latent = _latent(case)
-    z = latent.prior_sample(4, torch.Generator().manual_seed(2)).double()
-    torch.testing.assert_close(latent.manifold.retract(z, torch.zeros_like(z)), z, rtol=1e-5, atol=1e-6)
-    z = latent.manifold.retract(z, torch.zeros_like(z))
-    moved = latent.manifold.retract(z, torch.full_like(z, 1e-3))
-    assert (
-        0.0
-        < float(latent.manifold.pairwise_distance(moved, z).diagonal().detach().max())
-        <= 1.001e-3 * latent.ambient_dim**0.5
-    )
-
-
-def test_projection_mends_and_leaves_alone(case: Case) -> None:
-    """Points of the manifold stay; disturbed ones come back on to it, so that a second projection changes nothing."""
-    latent = _latent(case)
-    z = latent.prior_sample(20, torch.Generator().manual_seed(4)).double()
-    mended = latent.manifold.project(z + 1e-3)
-    torch.testing.assert_close(latent.manifold.project(mended), mended, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(latent.manifold.project(z), z, rtol=1e-5, atol=1e-5)
-
-
-def test_descent_goes_down(case: Case) -> None:
-    """A small step against a gradient in the ambient coordinates lowers the function, as fast as the metric allows."""
-    latent = _latent(case)
-    z = latent.prior_sample(50, torch.Generator().manual_seed(3)).double()
-    z = latent.manifold.retract(z, torch.zeros_like(z)).detach().requires_grad_()
-    weights = torch.linspace(-1.0, 2.0, latent.ambient_dim, dtype=z.dtype)
-    value = (z @ weights).sin()
-    (gradient,) = torch.autograd.grad(value.sum(), z)
-    fall = (value - (latent.manifold.retract(z, -1e-4 * gradient) @ weights).sin()).detach()
-    assert float(fall.min()) > -1e-12 and float(fall.max()) > 1e-5
 
 
 def test_options_are_listed_and_their_defaults_are_accepted(case: Case) -> None:

@@ -13,10 +13,11 @@ from torch import distributions as td
 
 from trajvae.errors import OptionError
 from trajvae.features import ShapeSpace
-from trajvae.likelihoods import default_likelihood, likelihood_names, make_likelihood
+from trajvae.likelihoods import LIKELIHOODS, default_likelihood, likelihood_names, make_likelihood
 from trajvae.likelihoods.base import Likelihood
 from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL, Full, Isotropic
-from trajvae.likelihoods.principal import LowRank
+from trajvae.likelihoods.principal import LowRank, UnitBasis
+from trajvae.testing import LIKELIHOOD_CHECKS
 
 SIZE = 4
 FLOOR = 1e-3
@@ -97,6 +98,13 @@ def _score(likelihood: Likelihood, residual: Tensor) -> float:
     return float(likelihood.log_prob(residual, {"loc": torch.zeros_like(residual)}).mean())
 
 
+@pytest.mark.parametrize("check", LIKELIHOOD_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_checks_of_likelihoods(name: str, check: Callable[[Callable[[], Likelihood]], None]) -> None:
+    """The checks that trajvae.testing has for a user's own."""
+    check(lambda: LIKELIHOODS[name].load()(UnitBasis(SIZE), FLOOR, MANY))
+
+
 def test_every_likelihood_has_a_row() -> None:
     """The table covers all likelihoods that a user can choose."""
     assert {c.name for c in CASES} | {"conditional"} == set(likelihood_names("cartesian"))
@@ -108,15 +116,6 @@ def test_log_prob_equals_torch(case: Case) -> None:
     loc = _residuals(len(targets), seed=1)
     twin = td.MultivariateNormal(loc, case.covariance(likelihood)).log_prob(targets)
     torch.testing.assert_close(likelihood.log_prob(targets, {"loc": loc}), twin, rtol=1e-10, atol=1e-10)
-
-
-def test_float32_agrees_with_float64(case: Case) -> None:
-    """log p of float32 targets is float32 and the same to its precision."""
-    likelihood, targets = _fitted(case)
-    exact = likelihood.log_prob(targets, {"loc": torch.zeros_like(targets)})
-    single = likelihood.log_prob(targets.float(), {"loc": torch.zeros_like(targets).float()})
-    assert single.dtype == torch.float32
-    torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-3)
 
 
 def test_the_m_step_is_the_maximum(case: Case) -> None:
@@ -135,14 +134,6 @@ def test_the_m_step_is_the_maximum(case: Case) -> None:
         assert _score(likelihood, residual) < best
 
 
-def test_moments_of_batches_average_to_the_moment_of_all(case: Case) -> None:
-    """The moment is a mean over residuals: what an exponential average of batches needs."""
-    likelihood = _make(case.name)
-    residual = _residuals(100)
-    halves = (likelihood.moment(residual[:50]) + likelihood.moment(residual[50:])) / 2
-    torch.testing.assert_close(halves, likelihood.moment(residual))
-
-
 def test_noise_has_the_covariance(case: Case) -> None:
     """Every entry of the draws' covariance is within four standard errors of the likelihood's."""
     likelihood, _ = _fitted(case)
@@ -153,18 +144,6 @@ def test_noise_has_the_covariance(case: Case) -> None:
     error = ((covariance.diagonal().outer(covariance.diagonal()) + covariance.square()) / n).sqrt()
     assert bool(((draws.T @ draws / n - covariance).abs() <= 4 * error).all())
     assert bool((draws.mean(dim=0).abs() <= 4 * (covariance.diagonal() / n).sqrt()).all())
-
-
-def test_samples_are_the_mean_plus_noise_of_the_generator(case: Case) -> None:
-    """Equal seeds give equal samples, other seeds others; the precision is that of the parameters."""
-    likelihood, targets = _fitted(case)
-    params = {"loc": targets[:7].float()}
-    a, b, c = (likelihood.sample(params, torch.Generator().manual_seed(s)) for s in (0, 0, 1))
-    assert torch.equal(a, b)
-    assert not torch.equal(a, c)
-    assert a.dtype == torch.float32
-    noise = likelihood.noise(7, torch.Generator().manual_seed(0)).float()
-    torch.testing.assert_close(a, likelihood.draw(params, noise))
 
 
 def test_no_direction_is_narrower_than_the_floor(case: Case) -> None:
@@ -193,15 +172,6 @@ def test_structure_zero_is_spherical(case: Case) -> None:
     torch.testing.assert_close(found[0], spherical)
     torch.testing.assert_close(found[1], 0.25 * found[2] + 0.75 * spherical)
     torch.testing.assert_close(found[0].trace(), found[2].trace())
-
-
-def test_state_survives_a_copy(case: Case) -> None:
-    """The covariance is in the state: a fresh likelihood that loads it is the same one."""
-    likelihood, residual = _fitted(case)
-    other = _make(case.name)
-    assert _score(other, residual) != _score(likelihood, residual)
-    other.load_state_dict(likelihood.state_dict())
-    assert _score(other, residual) == _score(likelihood, residual)
 
 
 def test_full_covariance_is_shrunk_where_frames_are_few() -> None:

@@ -13,7 +13,7 @@ _WIDEST = 0.7  # of a posterior on a sphere of dimension 2 or more, in units of 
 
 
 class BoundedScale(Function):
-    """Standard deviations (..., dim) kept smoothly below what spaces of curvatures (F,) can bear.
+    """Keep standard deviations (..., dim) smoothly below what spaces of curvatures (F,) can bear.
 
     At its centre's antipode, on a sphere of dimension 2 or more, the density of a wrapped normal is infinite, and the
     gradient of a divergence has no mean once draws come near. On a hyperboloid coordinates grow exponentially.
@@ -21,7 +21,7 @@ class BoundedScale(Function):
 
     @staticmethod
     def forward(ctx: Any, scale: Tensor, curvature: Tensor, several: Tensor, owner: Tensor) -> Tensor:
-        """scale / (1 + (scale / bound)^4)^(1/4), and what the derivatives need."""
+        """Return scale / (1 + (scale / bound)^4)^(1/4), and keep what the derivatives need."""
         bend = curvature.abs().sqrt()
         half = 0.5 * bend / (1.0 + bend)
         inverse = torch.where(curvature < 0, half, torch.where(several, bend / _WIDEST, 0.0))[owner]
@@ -34,7 +34,7 @@ class BoundedScale(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        """The chain rule, with the closed derivatives."""
+        """Return the gradients by scale and curvature, from closed derivatives."""
         scale, curvature, bend, several, owner, cube, over, out = ctx.saved_tensors
         slope, to_curvature = gradient * out * over, None
         if ctx.needs_input_grad[1]:

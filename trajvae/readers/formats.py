@@ -1,12 +1,18 @@
-"""List the file formats that can be read, with their suffixes and readers, and find the format of a file."""
+"""The table of formats: which suffixes each has, and what reads it.
+
+A format is declared here and nowhere else. One of a user's own is appended to `FORMATS`; of several with one suffix
+the last is taken.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from trajvae.errors import ReadError
+from trajvae.readers.frame_file import FrameFile
 from trajvae.store import is_h5md
 
 _PACKED = (".gz", ".bz2")
@@ -33,6 +39,8 @@ class Format(NamedTuple):
         The same package, by the name under which pip installs it.
     advice : str
         What to do where the format cannot be read.
+    opener : callable or str
+        Of the reader "trajvae": opens the file of a path; or "module:name" of it, imported when it is used.
     """
 
     name: str
@@ -43,6 +51,11 @@ class Format(NamedTuple):
     package: str = ""
     install: str = ""
     advice: str = ""
+    opener: str | Callable[[Path], FrameFile] = ""
+
+
+def _own(name: str, *suffixes: str, opener: str) -> Format:
+    return Format(name, suffixes, "trajvae", bare=True, opener=f"trajvae.readers.file_formats.{opener}")
 
 
 def _text(name: str, *suffixes: str) -> Format:
@@ -50,13 +63,13 @@ def _text(name: str, *suffixes: str) -> Format:
     return Format(name, suffixes, packed=True)
 
 
-FORMATS = (
-    Format("XTC", (".xtc",), "trajvae", bare=True),
-    Format("TRR", (".trr",), "trajvae", bare=True),
-    Format("DCD", (".dcd",), "trajvae", bare=True),
-    Format("NPY", (".npy",), "trajvae", bare=True),
-    Format("NPZ", (".npz",), "trajvae", bare=True),
-    Format("H5MD", (".h5md",), "trajvae", bare=True),
+FORMATS = [
+    _own("XTC", ".xtc", opener="xtc:XTCFrames"),
+    _own("TRR", ".trr", opener="trr:TRRFrames"),
+    _own("DCD", ".dcd", opener="dcd:DCDFrames"),
+    _own("NPY", ".npy", opener="arrays:open_array"),
+    _own("NPZ", ".npz", opener="arrays:open_array"),
+    _own("H5MD", ".h5md", opener="h5md:H5MDFrames"),
     Format("HDF5", (".h5", ".hdf5"), "trajvae"),
     Format("NCDF", (".nc", ".ncdf", ".netcdf"), bare=True),
     Format("TRZ", (".trz",), bare=True),
@@ -97,9 +110,18 @@ FORMATS = (
     Format("MMTF", (".mmtf",), package="mmtf", install="mmtf-python", packed=True),
     Format("LH5", (".lh5",), "none", advice="convert it by mdtraj: mdtraj.load('x.lh5').save('x.h5')"),
     Format("BINPOS", (".binpos",), "none", advice="convert it by cpptraj or VMD to .nc or .dcd"),
-)
-_BY_NAME = {name.upper(): f for f in FORMATS for name in (f.name, *(s[1:] for s in f.suffixes))}
-_BY_SUFFIX = {suffix: f for f in FORMATS for suffix in f.suffixes}
+]
+
+
+def _by_name(name: str) -> Format | None:
+    """The last format of a name or suffix, in capitals: a user's own takes precedence."""
+    known = (f for f in reversed(FORMATS) if name in (f.name.upper(), *(s[1:].upper() for s in f.suffixes)))
+    return next(known, None)
+
+
+def _by_suffix(suffix: str) -> Format | None:
+    """The last format of a suffix."""
+    return next((f for f in reversed(FORMATS) if suffix in f.suffixes), None)
 
 
 def named_format(name: str) -> Format:
@@ -110,7 +132,7 @@ def named_format(name: str) -> Format:
     ReadError
         There is no such format; the message lists all formats.
     """
-    named = _BY_NAME.get(name.upper().lstrip("."))
+    named = _by_name(name.upper().lstrip("."))
     if named is None:
         readable = ", ".join(sorted(f.name for f in FORMATS if f.reader != "none"))
         raise ReadError(f"unknown format '{name}': expected one of {readable}")
@@ -128,7 +150,7 @@ def format_of(path: Path, name: str | None = None) -> Format:
     """
     packed = path.suffix.lower() in _PACKED
     suffix = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
-    chosen = named_format(name) if name else _BY_SUFFIX.get(suffix)
+    chosen = named_format(name) if name else _by_suffix(suffix)
     if chosen is None:
         given = f"the suffix '{suffix}'" if suffix else "a name without a suffix"
         raise ReadError(f"'{path}' has {given}, so its format is unknown: give it with --format NAME")
@@ -146,16 +168,16 @@ def format_of(path: Path, name: str | None = None) -> Format:
 def _by_contents(path: Path, assumed: Format) -> Format:
     """Distinguish formats that share a suffix: H5MD and mdtraj's HDF5, CHARMM's .crd and Amber's."""
     if assumed.name in ("H5MD", "HDF5"):
-        other = _BY_NAME["H5MD" if is_h5md(path) else "HDF5"]
+        other = named_format("H5MD" if is_h5md(path) else "HDF5")
         return other if is_h5md(path) is not None else assumed
     if assumed.name in ("TRJ", "INPCRD") and _is_netcdf(path):
-        return _BY_NAME["NCDF" if assumed.name == "TRJ" else "NCRST"]
+        return named_format("NCDF" if assumed.name == "TRJ" else "NCRST")
     if assumed.name == "CRD":
         with path.open("rb") as file:
             head = [file.readline(500).split() for _ in range(3)]
         charmm = any(words[:1] and words[0].startswith(b"*") for words in head)
         if not charmm and len(head[1]) > 2:  # the second line has coordinates: Amber's trajectory
-            return _BY_NAME["TRJ"]
+            return named_format("TRJ")
     return assumed
 
 

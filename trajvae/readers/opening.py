@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import functools
 import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
 
+from trajvae.choices import load
 from trajvae.errors import ReadError
 from trajvae.molecule.from_mdanalysis import cache_bonds
 from trajvae.molecule.from_mdtraj import topology_from_mdtraj
 from trajvae.molecule.to_libraries import to_universe
 from trajvae.readers.failures import as_read_error, parsing_limit
-from trajvae.readers.file_formats.arrays import array_frames, open_array
-from trajvae.readers.file_formats.dcd import DCDFrames
-from trajvae.readers.file_formats.h5md import H5MDFrames
+from trajvae.readers.file_formats.arrays import array_frames
 from trajvae.readers.file_formats.library_readers import MdtrajFrames, ReaderFrames
 from trajvae.readers.file_formats.mdtraj_hdf5 import load_mdtraj
 from trajvae.readers.file_formats.netcdf import NetCDFFrames
 from trajvae.readers.file_formats.packed_text import check_text
-from trajvae.readers.file_formats.trr import TRRFrames
-from trajvae.readers.file_formats.xtc import XTCFrames
 from trajvae.readers.formats import Format, format_of
 from trajvae.readers.frame_file import ArrayFrames, FrameFile
 from trajvae.readers.universes import open_universe
@@ -32,15 +29,6 @@ from trajvae.runtime.system import is_readable
 from trajvae.store import check_hdf5
 from trajvae.typing import AtomGroup, MdtrajTrajectory, TrajectoryReader, Universe
 
-# readers of this package, by format
-_OWN_READERS: dict[str, Callable[[Path], FrameFile]] = {
-    "XTC": XTCFrames,
-    "TRR": TRRFrames,
-    "DCD": DCDFrames,
-    "NPY": open_array,
-    "NPZ": open_array,
-    "H5MD": H5MDFrames,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,10 +232,10 @@ def _open_file(path: Path, name: str | None, atoms: AtomGroup | None) -> FrameFi
     file_format = format_of(path, name)
     if file_format.name == "HDF5":
         return _open_mdtraj(load_mdtraj(path), str(path)).file
-    if file_format.name in _OWN_READERS:
+    if file_format.opener:
         if file_format.name == "H5MD":
             check_hdf5(path)
-        return _OWN_READERS[file_format.name](path)
+        return load(file_format.opener)(path)
     if file_format.reader == "mdtraj":
         return MdtrajFrames(path, file_format.name)
     reader = _open_reader(path, file_format, atoms)
