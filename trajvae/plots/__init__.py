@@ -8,6 +8,7 @@ They draw with matplotlib's objects alone: no window, no backend, no state of py
 panels, as `trajvae plot FILE` writes them, are `draw(panels_of(read("embed.h5")))`.
 """
 
+from trajvae.plots.added import PANELS
 from trajvae.plots.colours import Trajectory, colour_of
 from trajvae.plots.conformations import (
     distribution,
@@ -34,6 +35,7 @@ from trajvae.results import load_latent_points as read_points
 way, along, chosen, Look = latent_path, observable_along_path, select_panels, FigureOptions
 
 __all__ = [
+    "PANELS",
     "FigureOptions",
     "Trajectory",
     "bounds",

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from trajvae.errors import DAMAGED, OptionError, ReadError, TrajvaeError
 from trajvae.figures import Figures
 from trajvae.lookup import check_choice
+from trajvae.plots.added import added_panels
 from trajvae.plots.charts import Flat
 from trajvae.plots.colours import colour_of
 from trajvae.plots.conformations import (
@@ -69,7 +70,9 @@ def panels_of(results: Result | Sequence[Result], options: FigureOptions | None 
     parts: list[Result] = list(results) if isinstance(results, Sequence) else [results]
     options = options or FigureOptions()
     try:
-        return _panels_of_one(parts[0], options) if len(parts) == 1 else _panels_of_several(parts, options)
+        if len(parts) == 1:
+            return [*_panels_of_one(parts[0], options), *added_panels(parts[0])]
+        return _panels_of_several(parts, options)
     except TrajvaeError:
         raise
     except DAMAGED as error:
