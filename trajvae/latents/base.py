@@ -81,11 +81,11 @@ class Latent(nn.Module, ABC):
     manifold : Manifold
         The space that latent points lie on: it has their distances, geodesics and steps.
     options_type : type
-        A frozen dataclass of the options that a user may set; `metadata` of its fields holds unit and help.
+        A frozen dataclass of the options that a user may set; the metadata of its fields hold unit and help.
     param_sizes : dict of str to int
         Sizes of the encoder's heads, which are the posterior's parameters, by name.
     parts : tuple of str
-        Names of the columns of `log_ratio` and `kl`.
+        Names of the columns of the divergence.
     coordinates : str
         A description of the coordinates of z, in words.
     learning_rate_factor : float
@@ -95,7 +95,7 @@ class Latent(nn.Module, ABC):
     elbo_valid_after : float
         Share of the epochs after which ELBOs compare: before it the posterior is still of another form.
     starts_as_pca : bool
-        Whether z and the head `loc` are Cartesian coordinates of order one: networks then start as the principal
+        Whether z and the encoder's head for it are Cartesian coordinates of order one: networks then start as the principal
         components.
     rows_at_once : int
         Most frames that are computed at once, so that memory suffices.

@@ -145,7 +145,7 @@ def check_features(kind: type[Features], atoms: int = 6, dimension: int = 3) -> 
     Parameters
     ----------
     kind : type
-        A subclass of `Features`.
+        The class to be checked.
     atoms, dimension : int
         Atoms of the molecule, and 2 or 3.
 

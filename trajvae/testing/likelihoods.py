@@ -142,7 +142,7 @@ def check_likelihood(build: Builder) -> None:
     Parameters
     ----------
     build : callable
-        Makes it of (basis, floor, n_frames), as an entry of the table `LIKELIHOODS` does, such as the class.
+        Makes it of (basis, floor, n_frames), as an entry of the table of likelihoods does, such as the class.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from torch import Tensor
 class Manifold(ABC):
     """Describe a space of points that have coordinates in an ambient Euclidean space.
 
-    A new manifold defines `dim`, `ambient_dim`, `distance`, `project`, `tangent` and `geodesic`. The other methods have
+    A new manifold defines both dimensions, `distance`, `project`, `tangent` and `geodesic`. The other methods have
     defaults that are right for any manifold, if slower or less exact than they could be.
 
     Attributes
