@@ -95,8 +95,8 @@ class Latent(nn.Module, ABC):
     elbo_valid_after : float
         Share of the epochs after which ELBOs compare: before it the posterior is still of another form.
     starts_as_pca : bool
-        Whether z and the encoder's head for it are Cartesian coordinates of order one: networks then start as the principal
-        components.
+        Whether z and the encoder's head for it are Cartesian coordinates of order one: networks then start as the
+        principal components.
     rows_at_once : int
         Most frames that are computed at once, so that memory suffices.
     """
