@@ -24,7 +24,7 @@ from trajvae.likelihoods import Basis, Likelihood
 from trajvae.molecule.observables import angle
 from trajvae.outputs.optimize import Search
 from trajvae.readers.formats import FORMATS, Format
-from trajvae.readers.frames import ArrayFrames
+from trajvae.readers.frame_file import ArrayFrames
 from trajvae.testing import check_features, check_latent, check_likelihood, check_objective
 from trajvae.typing import Floats
 

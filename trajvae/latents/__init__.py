@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 from trajvae.choices import LATENTS, Choice
 from trajvae.errors import OptionError
@@ -39,17 +39,7 @@ __all__ = [
 ]
 
 
-class OptionEntry(TypedDict):
-    """Hold an option of a latent space: name, type, default, unit and help."""
-
-    name: str
-    type: str
-    default: object
-    unit: str
-    help: str
-
-
-def latent_options(backend: str) -> list[OptionEntry]:
+def latent_options(backend: str) -> list[dict[str, Any]]:
     """Return every option of a backend: name, type, unit, default, help.
 
     Raises
@@ -58,13 +48,7 @@ def latent_options(backend: str) -> list[OptionEntry]:
         No such backend.
     """
     return [
-        OptionEntry(
-            name=f.name,
-            type=str(f.type),
-            default=f.default,
-            unit=f.metadata.get("unit", ""),
-            help=f.metadata.get("help", ""),
-        )
+        {"name": f.name, "type": str(f.type), "default": f.default, **f.metadata}
         for f in fields(_latent_class(backend).options_type)
         if not f.metadata.get("own")
     ]

@@ -30,7 +30,6 @@ from trajvae.store import check_hdf5
 from trajvae.typing import AtomGroup, MdtrajTrajectory, TrajectoryReader, Universe
 
 
-
 @dataclass(frozen=True, eq=False)
 class OpenedTrajectory:
     """Hold a file of frames and the atoms that can be selected.

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trajvae.geometry.manifolds import Compact, Sampled
 from trajvae.geometry.cube_maps.cube_map import DEPTH, WIDTH, LearnedMap, jacobians, log_stretch, network
 from trajvae.geometry.cube_maps.discrepancy import discrepancy
 from trajvae.geometry.cube_maps.map_quality import Quality, measure
+from trajvae.geometry.manifolds import Compact, Sampled
 
 _SPREAD_DRAWS = 4000  # draws that the spread of the target is estimated with
 _LONGEST_GRADIENT = 10.0
