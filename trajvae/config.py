@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from trajvae.choices import ALIGNMENTS, AUTO, CENTERS, FEATURES, LATENTS, LIKELIHOODS, TORSIONS, any_of
 from trajvae.errors import OptionError
+from trajvae.lookup import check_choice
 from trajvae.signature import parse_manifold, parse_signature
 from trajvae.user_functions import FileSettings
 
@@ -193,8 +194,7 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= MOST_WEIGHT:
                 raise OptionError(f"{name} must be a number from 0 to {MOST_WEIGHT:.0f}, got {value}")
-        if self.center not in CENTERS:
-            raise OptionError(f"center must be one of {', '.join(CENTERS)}, got '{self.center}'")
+        check_choice(self.center, CENTERS, "center")
         if not 0 <= self.seed < 2**63 - 1:
             raise OptionError(f"the seed must be a number from 0 on, got {self.seed}")
 

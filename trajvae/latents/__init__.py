@@ -68,7 +68,7 @@ def make_latent(backend: str, dim: int, settings: Settings) -> Latent:
     Raises
     ------
     OptionError
-        No such backend or option, or a value that is none.
+        The backend or an option is unknown, or a value has the wrong type.
     """
     kind = _latent_class(backend)
     known = {f.name: f for f in fields(kind.options_type)}
@@ -98,7 +98,7 @@ def user_function(settings: Mapping[str, object]) -> str | None:
 
 
 def _as(default: Any, value: Any) -> Any:
-    """A value, or its text, in the type of the default."""
+    """Return a value, which may be given as text, in the type of the default."""
     if isinstance(default, bool):
         return value if isinstance(value, bool) else _WORDS[str(value).lower()]
     made = type(default)(value)

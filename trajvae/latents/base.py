@@ -1,4 +1,4 @@
-"""What a latent space promises: the seam at which backends differ."""
+"""The interface of latent spaces, in which backends differ."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class LatentDraw(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """Pass a latent space what only some of them need.
+    """Hold what only some latent spaces need for a draw or a step.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Context:
     encode : callable, optional
         Maps inputs of the encoder (B, I) to the posterior's parameters.
     progress : float
-        Share of the training's epochs that are done, 0 to 1.
+        Fraction of the training's epochs that are done, 0 to 1.
     """
 
     generator: torch.Generator | None = None
@@ -91,14 +91,14 @@ class Latent(nn.Module, ABC):
     learning_rate_factor : float
         Learning rate of the latent's own parameters (curvatures), in units of the networks'.
     burn_in : float
-        Share of the epochs during which these parameters keep their initial values.
+        Fraction of the epochs during which these parameters keep their initial values.
     elbo_valid_after : float
-        Share of the epochs after which ELBOs compare: before it the posterior is still of another form.
+        Fraction of the epochs after which ELBOs can be compared: before that the posterior has another form.
     starts_as_pca : bool
         Whether z and the encoder's head for it are Cartesian coordinates of order one: networks then start as the
         principal components.
     rows_at_once : int
-        Most frames that are computed at once, so that memory suffices.
+        Largest number of frames that are computed at once, which limits the memory.
     """
 
     options_type: ClassVar[type[DataclassInstance]]
@@ -124,7 +124,7 @@ class Latent(nn.Module, ABC):
 
     @classmethod
     def resolve(cls, settings: Settings) -> Settings:
-        """Complete the settings with what must be known before a model is made.
+        """Return settings completed by what must be known before a model is made.
 
         Only this method imports a user's module. By default settings are returned as they are.
         """
@@ -145,7 +145,7 @@ class Latent(nn.Module, ABC):
 
     @abstractmethod
     def mean(self, params: Params) -> Tensor:
-        """Return the point that stands for the posterior, (B, ambient)."""
+        """Return the centre of the posterior, (B, ambient)."""
 
     @abstractmethod
     def scale(self, params: Params) -> Tensor:

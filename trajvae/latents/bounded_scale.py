@@ -1,4 +1,4 @@
-"""Standard deviations of wrapped normal distributions, kept below what curved spaces can bear."""
+"""Bounds of the standard deviations of wrapped normal distributions on curved spaces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WIDEST = 0.7  # of a posterior on a sphere of dimension 2 or more, in units of 
 
 
 class BoundedScale(Function):
-    """Keep standard deviations (..., dim) smoothly below what spaces of curvatures (F,) can bear.
+    """Bound standard deviations (..., dim) smoothly, by the curvatures (F,) of spaces.
 
     At its centre's antipode, on a sphere of dimension 2 or more, the density of a wrapped normal is infinite, and the
     gradient of a divergence has no mean once draws come near. On a hyperboloid coordinates grow exponentially.
@@ -34,7 +34,7 @@ class BoundedScale(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        """Return the gradients by scale and curvature, from closed derivatives."""
+        """Return the gradients by scale and curvature, with derivatives in closed form."""
         scale, curvature, bend, several, owner, cube, over, out = ctx.saved_tensors
         slope, to_curvature = gradient * out * over, None
         if ctx.needs_input_grad[1]:

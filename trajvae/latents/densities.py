@@ -1,4 +1,4 @@
-"""Densities of flat latent spaces that may be replaced: the prior of positions, and that of a flow's last momenta.
+"""Densities on flat latent spaces, by name: the prior of positions, and that of the momenta at the end of a flow.
 
 One of one's own is an entry in `PRIORS` or `MOMENTA`, made before a model is trained or loaded; models keep its name.
 """
@@ -12,22 +12,22 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from trajvae.errors import OptionError
 from trajvae.geometry.leapfrog import MetricAt
+from trajvae.lookup import check_choice
 
 
 class Prior(Protocol):
-    """Describe a density of R^d."""
+    """Describe a density on R^d."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Return columns (B, d) that sum to log p(z) of z (B, d): one a coordinate where those are independent."""
+        """Return terms (B, d) that sum to log p(z) of z (B, d), one for each coordinate if these are independent."""
 
     def sample(self, n: int, dim: int, generator: torch.Generator | None) -> Tensor:
         """Draw n points, (n, dim), on the generator's device."""
 
 
 class StandardNormal:
-    """Describe N(0, I), against which the divergence of a normal posterior has a closed form."""
+    """Describe N(0, I), for which the divergence of a normal posterior has a closed form."""
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return the log density of each coordinate, (B, d)."""
@@ -40,7 +40,7 @@ class StandardNormal:
 
 
 class StudentT:
-    """Describe independent Student distributions of unit scale, in whose tails rare states may lie.
+    """Describe independent Student distributions of unit scale, with heavy tails for rare states.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class StudentT:
         return self._constant - 0.5 * (self.freedom + 1.0) * torch.log1p(z.square() / self.freedom)
 
     def sample(self, n: int, dim: int, generator: torch.Generator | None) -> Tensor:
-        """Draw n points, (n, dim): normal numbers over roots of chi-square ones divided by their degrees of freedom."""
+        """Draw n points, (n, dim): normal numbers over the roots of chi-square numbers per degree of freedom."""
         device = generator.device if generator is not None else None
         half = torch.full((n, dim), 0.5 * self.freedom, device=device)
         gamma = torch._standard_gamma(half, generator=generator)
@@ -80,12 +80,10 @@ MOMENTA: dict[str, Callable[[MetricAt, Tensor], Tensor]] = {"riemannian": rieman
 
 
 def check_prior(name: str) -> None:
-    """Refuse a prior that is not registered."""
-    if name not in PRIORS:
-        raise OptionError(f"prior must be one of {', '.join(PRIORS)}, got '{name}'")
+    """Raise an error for the name of an unknown prior."""
+    check_choice(name, PRIORS, "prior")
 
 
 def check_momentum(name: str) -> None:
-    """Refuse a density of momenta that is not registered."""
-    if name not in MOMENTA:
-        raise OptionError(f"momentum must be one of {', '.join(MOMENTA)}, got '{name}'")
+    """Raise an error for the name of an unknown density of momenta."""
+    check_choice(name, MOMENTA, "momentum")

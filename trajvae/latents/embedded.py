@@ -1,4 +1,4 @@
-"""Compact latent manifolds by embedding: a hidden variable in the unit cube, a map to the manifold, a group action."""
+"""Compact latent manifolds: a hidden variable in the unit cube, a map of the cube to the manifold, and isometries."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from trajvae.geometry.cube_maps.wasserstein import learn_well
 from trajvae.geometry.manifolds import Compact, Rotations, Sampled, Spheres
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params, Settings
 from trajvae.latents.hidden import HIDDEN
+from trajvae.lookup import check_choice
 from trajvae.signature import parse_manifold
 from trajvae.user_functions import import_function, one_line
 
@@ -25,7 +26,7 @@ _KNOWN = "circle, torus:K, sphere:N or so3"
 
 @dataclass(frozen=True)
 class EmbeddedOptions:
-    """Collect what a user may set with `--set`, and `ambient`, which is found out."""
+    """Hold the options of an embedded latent space; `ambient` is computed."""
 
     manifold: str = field(
         default="",
@@ -47,10 +48,8 @@ class EmbeddedOptions:
     ambient: int = field(default=0, metadata={"own": True, "help": "coordinates of a manifold of samples"})
 
     def __post_init__(self) -> None:
-        if self.map not in _MAPS:
-            raise OptionError(f"map must be one of {', '.join(_MAPS)}, got '{self.map}'")
-        if self.posterior not in HIDDEN:
-            raise OptionError(f"posterior must be one of {', '.join(HIDDEN)}, got '{self.posterior}'")
+        check_choice(self.map, _MAPS, "map")
+        check_choice(self.posterior, HIDDEN, "posterior")
         if not 0.0 < self.min_scale < 1.0:
             raise OptionError(f"min_scale must lie between 0 and 1, got {self.min_scale}")
         if self.manifold:
@@ -58,14 +57,14 @@ class EmbeddedOptions:
 
 
 def _samples(name: str) -> Callable[[int, torch.Generator], Tensor]:
-    """A user's function of draws, checked."""
+    """Import a user's function that draws samples, and check what it returns."""
     function = import_function(name, "manifold", _KNOWN)
 
     def draw(n: int, generator: torch.Generator) -> Tensor:
-        """n points of the manifold."""
+        """Return n points of the manifold."""
         try:
             points = torch.as_tensor(np.asarray(function(n, generator)), dtype=torch.get_default_dtype())
-        except Exception as error:  # a user's function may raise anything
+        except Exception as error:  # all exceptions, since a user's function may raise any
             raise OptionError(f"manifold '{name}' failed: {one_line(error)}") from error
         if points.ndim != 2 or len(points) != n or not bool(points.isfinite().all()):
             raise OptionError(f"manifold '{name}' must return finite points ({n}, ambient), got {tuple(points.shape)}")
@@ -75,7 +74,7 @@ def _samples(name: str) -> Callable[[int, torch.Generator], Tensor]:
 
 
 def _manifold(name: str, dim: int, ambient: int) -> Compact:
-    """The manifold of a name, whose dimension must be `dim`."""
+    """Return the manifold of a name, which must have the dimension `dim`."""
     spec = parse_manifold(name)
     if spec.dim not in (None, dim):
         raise OptionError(f"manifold '{name}' has dimension {spec.dim}, the latent dimension is {dim}")
@@ -126,7 +125,7 @@ class Embedded(Latent):
         self.grouped = self.options.group and self.manifold.group_size > 0
         self.param_sizes = {**self.hidden.sizes}
         if self.grouped:
-            del self.param_sizes["loc"]  # the group reaches every place: a second way there would be a flat direction
+            del self.param_sizes["loc"]  # isometries reach every point: a second parameter for it would have no effect
             self.param_sizes["group"] = self.manifold.group_size
         self.parts = (self.name.split(":")[0],)
         self.quality: Quality | None = None
@@ -134,14 +133,14 @@ class Embedded(Latent):
 
     @classmethod
     def resolve(cls, settings: Settings) -> Settings:
-        """Complete the settings with the number of coordinates of a user's samples."""
+        """Return the settings with the number of coordinates of a user's samples."""
         name = str(settings.get("manifold", ""))
         if not name or parse_manifold(name).kind != "function":
             return settings
         return {**settings, "ambient": _samples(name)(2, torch.Generator().manual_seed(0)).shape[1]}
 
     def prepare(self, inputs: Tensor, seed: int) -> None:
-        """Learn the map where no exact one is known, and measure its quality.
+        """Train the map if no exact one is known, and measure its quality.
 
         Raises
         ------
@@ -157,7 +156,7 @@ class Embedded(Latent):
             else:
                 self.quality = measure(self.manifold, self.map, torch.Generator().manual_seed(seed))
         if isinstance(self.manifold, Sampled):
-            self.manifold.draw = None  # a function of a user's own is no part of a model
+            self.manifold.draw = None  # a model does not contain a user's function
 
     def _keep(self, own: LearnedMap, made: LearnedMap, quality: Quality) -> None:
         failures = quality.failures()
@@ -176,11 +175,11 @@ class Embedded(Latent):
 
     @property
     def _counted(self) -> bool:
-        """Whether the map's density enters the ratio."""
+        """Return whether the density of the map counts in the log ratio."""
         return self.grouped and isinstance(self.map, LearnedMap)
 
     def _inner(self, params: Params) -> Params:
-        """The hidden posterior's parameters: under a group action it stays at one place."""
+        """Return the parameters of the hidden posterior, whose centre is fixed if isometries move the points."""
         if not self.grouped:
             return params
         head = params["group"]
@@ -196,14 +195,14 @@ class Embedded(Latent):
         return LatentSample(self._placed(u, params), ratio.unsqueeze(-1))
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
-        """Draw z with KL(q || p): the hidden posterior's in closed form, plus the map's log density where it counts."""
+        """Draw z with KL(q || p): the hidden one in closed form, plus the log density of the map if it counts."""
         inner = self._inner(params)
         u, kl = self.hidden.draw(inner, context.generator).u, self.hidden.kl(inner)
         kl = kl + self.map.log_density_ratio(u) if self._counted else kl
         return LatentDraw(self._placed(u, params), kl.unsqueeze(-1))
 
     def kl(self, params: Params) -> Tensor | None:
-        """Return KL(q || p) in closed form, (B, 1); None where the map's density enters."""
+        """Return KL(q || p) in closed form, (B, 1); None if the density of the map counts."""
         return None if self._counted else self.hidden.kl(self._inner(params)).unsqueeze(-1)
 
     def mean(self, params: Params) -> Tensor:
@@ -211,19 +210,19 @@ class Embedded(Latent):
         return self._placed(self.hidden.mean(self._inner(params)), params)
 
     def scale(self, params: Params) -> Tensor:
-        """Return standard deviations along the images of the cube's directions, to first order, (B, dim)."""
+        """Return standard deviations along the images of the cube's axes, to first order, (B, dim)."""
         inner = self._inner(params)
         columns = jacobian(self.map, self.hidden.mean(inner))
         return columns.square().sum(dim=1).sqrt() * self.hidden.spread(inner)
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """Return the log density of the uniform distribution, by the volume of the ambient space's metric, (B,)."""
+        """Return the log density of the uniform distribution, with respect to the volume in the ambient space, (B,)."""
         if isinstance(self.manifold, Sampled) or self.manifold.log_volume is None:
             raise OptionError(f"the density of manifold '{self.name}' is not known")
         return torch.full_like(z[..., 0], -self.manifold.log_volume)
 
     def prior_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw n points, (n, ambient): uniform ones, or, without a group action, images of the uniform cube."""
+        """Draw n points, (n, ambient): uniform ones, or, without isometries, images of uniform points of the cube."""
         if self.grouped:
             return self.manifold.sample(n, generator)
         device = generator.device if generator is not None else None

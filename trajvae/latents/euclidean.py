@@ -16,7 +16,7 @@ from trajvae.latents.densities import PRIORS, StandardNormal, check_prior
 
 @dataclass(frozen=True)
 class EuclideanOptions:
-    """Collect what a user may set with `--set`."""
+    """Hold the options of this latent space."""
 
     min_scale: float = field(
         default=1e-4, metadata={"unit": "", "help": "smallest standard deviation of the posterior"}
@@ -31,7 +31,7 @@ class EuclideanOptions:
 
 
 def _divergence(loc: Tensor, log_scale: Tensor, scale: Tensor) -> Tensor:
-    """KL(N(loc, scale^2) || N(0, 1)) of each number."""
+    """Return KL(N(loc, scale^2) || N(0, 1)) of each number."""
     squares = torch.addcmul(-0.5 - log_scale, loc, loc, value=0.5)
     return torch.addcmul(squares, scale, scale, value=0.5)
 

@@ -24,7 +24,7 @@ _STEEPEST = 4.0  # of the logarithm of a centroid's diagonal
 
 
 class RiemannianHamiltonian(Latent):
-    """Describe R^dim with a standard normal prior and a posterior that Hamiltonian dynamics moves towards p(z|x).
+    """Describe R^dim with a standard normal prior and a posterior whose draws Hamiltonian dynamics moves to p(z|x).
 
     Parameters
     ----------
@@ -87,12 +87,12 @@ class RiemannianHamiltonian(Latent):
         self._flown, self._cut, self._recent, self._residual = 0, 0.0, 0.0, 0.0
 
     def prepare(self, inputs: Tensor, seed: int) -> None:
-        """Choose the frames that the metric's centroids are encoded from."""
+        """Choose the frames whose latent points are the centroids of the metric."""
         self._frames = inputs[medoids(inputs, self.options.centroids, seed)]
 
     @torch.no_grad()
     def update(self, context: Context) -> None:
-        """Start the flow once the warm-up is over, and keep the step size in bounds.
+        """Start the flow when the warm-up is over, and keep the step size in bounds.
 
         A learned step is shortened while more than a few draws are cut, since those have no gradient to shorten it.
         """
@@ -113,7 +113,7 @@ class RiemannianHamiltonian(Latent):
             setattr(self, name, value)
 
     def _activate_flow(self, params: Params) -> None:
-        """Set T, lambda and the factors' unit by what is encoded now."""
+        """Set T, lambda and the unit of the factors from the posteriors of the present weights."""
         at = params["loc"].double()
         variance = self.base.scale(params).double().square().median(dim=0).values
         widest = 2.0 * float(variance.max()) ** 0.5  # a metric finer than the posterior is rough to its draws
@@ -136,7 +136,7 @@ class RiemannianHamiltonian(Latent):
             self._frames = None
 
     def _factors(self, params: Params) -> Tensor:
-        """The lower triangular L_i, (N, dim, dim): near the unit where the head is near zero."""
+        """Return the lower triangular L_i, (N, dim, dim), which are near the unit where the head is near zero."""
         head = params["metric"].double()
         diagonal = head[:, : self.dim].clamp(-_STEEPEST, _STEEPEST).exp()
         lower = torch.diag_embed(diagonal)
@@ -152,7 +152,7 @@ class RiemannianHamiltonian(Latent):
         return CentroidMetric(params["loc"], self._factors(params), self.temperature, self.floor)
 
     def rsample(self, params: Params, context: Context) -> LatentSample:
-        """Draw z from q(z|x), reparameterised; from the encoded posterior where the context has no likelihood."""
+        """Draw z from q(z|x), reparameterised; from the encoded posterior if the context has no likelihood."""
         return self._drawn(params, context, None)[0]
 
     def draw(self, params: Params, context: Context) -> LatentDraw:
@@ -161,7 +161,7 @@ class RiemannianHamiltonian(Latent):
         return LatentDraw(*sample, penalty)
 
     def _drawn(self, params: Params, context: Context, closed: Tensor | None) -> tuple[LatentSample, Tensor | None]:
-        """A draw and, where terms are weighted, what training minimises.
+        """Return a draw and, if its terms are weighted, what training minimises.
 
         Given the divergence of the encoded posterior, that plus log p(z0) stands for log q(z0|x), whose mean it has.
         """
@@ -186,7 +186,7 @@ class RiemannianHamiltonian(Latent):
     def _moved(
         self, z: Tensor, likelihood: leapfrog.Density, context: Context
     ) -> tuple[State, tuple[Tensor, Tensor, Tensor]]:
-        """Move draws; log p of where they end, log q of the momenta thrown and log p of those caught."""
+        """Move draws by the flow; return log p of their ends, log q of the first and log p of the last momenta."""
         like, prior = z, self.base.log_prior
         hamiltonian = Hamiltonian(lambda z: likelihood(z.to(like)).double() + prior(z), self.metric(context))
         noise = torch.randn(z.shape, dtype=z.dtype, device=z.device, generator=context.generator).double()
@@ -227,7 +227,7 @@ class RiemannianHamiltonian(Latent):
         }
 
     def kl(self, params: Params) -> Tensor | None:
-        """Return KL(q || p) in closed form, (B, 2), where the flow has no steps and the prior is normal; else None."""
+        """Return KL(q || p) in closed form, (B, 2); None unless the flow has no steps and the prior is normal."""
         if self.options.steps:
             return None
         closed = self.base.kl(params)

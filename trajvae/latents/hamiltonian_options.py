@@ -1,4 +1,4 @@
-"""What a user may set of the Riemannian Hamiltonian latent space."""
+"""The options of the Riemannian Hamiltonian latent space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_FACTOR = 1e6
 
 @dataclass(frozen=True)
 class HamiltonianOptions:
-    """Collect what a user may set with `--set`."""
+    """Hold the options of this latent space."""
 
     steps: int = field(default=3, metadata={"unit": "", "help": "leapfrog steps, K; 0 for the Euclidean backend"})
     step: float = field(

@@ -1,4 +1,4 @@
-"""Posteriors of a hidden variable in the unit cube whose prior is uniform. A new one is one class and one line."""
+"""Posteriors of a hidden variable in the unit cube, whose prior is uniform."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Hidden(Protocol):
         """Return the KL divergence from the uniform distribution, in nats, (B,)."""
 
     def mean(self, params: Params) -> Tensor:
-        """Return the point that stands for the posterior, (B, dim)."""
+        """Return the centre of the posterior, (B, dim)."""
 
     def spread(self, params: Params) -> Tensor:
         """Return standard deviations in the cube's coordinates, (B, dim)."""
 
 
 def _cdf(h: Tensor) -> Tensor:
-    """The normal distribution's, precise on both sides."""
+    """Return the log of the normal distribution function, precise in both tails."""
     u: Tensor = torch.special.ndtr(h)
     return u
 
@@ -63,7 +63,7 @@ def _cdf(h: Tensor) -> Tensor:
 class HiddenNormal:
     """Map normal numbers to the cube: u = Phi(h) with h from N(loc, scale^2), uniform where that is N(0, 1).
 
-    The head is the logarithm of the scale, plus 1: a posterior that is uniform is blind to a group action.
+    The head gives the logarithm of the scale, plus 1: an isometry has no effect on a uniform posterior.
     """
 
     def __init__(self, dim: int, min_scale: float) -> None:

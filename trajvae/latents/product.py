@@ -17,7 +17,7 @@ from trajvae.signature import SIGNS, FactorSpec, parse_signature
 
 
 def _flat_kl(mu: Tensor, sigma: Tensor) -> Tensor:
-    """KL(N(mu, sigma^2) || N(0, 1)), (..., d) to (...)."""
+    """Return KL(N(mu, sigma^2) || N(0, 1)), (..., d) to (...)."""
     return (0.5 * (mu.square() + sigma.square() - 1.0) - sigma.log()).sum(dim=-1)
 
 
@@ -75,7 +75,7 @@ class Product(Latent):
 
     @property
     def manifold(self) -> ProductSpace:  # type: ignore[override]
-        """The product space; `space` is its name in model files."""
+        """Product space, which model files name `space`."""
         return self.space
 
     def _factor(self, factor: FactorSpec) -> ConstantCurvature:
@@ -89,14 +89,14 @@ class Product(Latent):
         return {name: float(s.curvature.detach()) for name, s, flat in factors if not flat}
 
     def _scale(self, params: Params) -> Tensor:
-        """In float64."""
+        """Return the bounded standard deviations in float64."""
         scale = maps.apart(params["log_scale"].double()).clamp(math.log(self.options.min_scale), 2.0).exp()
         curvature = torch.stack([space.curvature for space in self.space.factors])
         bounded: Tensor = BoundedScale.apply(scale, curvature, self._several, self._owner)  # type: ignore[no-untyped-call]
         return bounded
 
     def _centres(self, params: Params) -> list[Tensor]:
-        """The posterior's centre in each factor: a point, or Cartesian coordinates, in float64."""
+        """Return the posterior's centre in each factor, a point or Cartesian coordinates, in float64."""
         out = []
         heads = torch.split(maps.apart(params["loc"].double()) + self._start, self._heads, dim=-1)
         for factor, flat, space, head in zip(

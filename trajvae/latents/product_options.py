@@ -1,4 +1,4 @@
-"""What a user may set of the product of spaces of constant curvature."""
+"""The options of the product of spaces of constant curvature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_CURVATURE, MOST_RATE = 1e6, 1e6
 
 @dataclass(frozen=True)
 class ProductOptions:
-    """Collect what a user may set with `--set`, and `signature`, which has an option of its own."""
+    """Hold the options of a product space; `signature` is set by `--signature`."""
 
     signature: str = field(default="", metadata={"own": True, "help": "the option --signature; default: s1,e<rest>"})
     learn_curvature: bool = field(default=True, metadata={"unit": "", "help": "learn curvatures that are not given"})

@@ -12,6 +12,7 @@ from trajvae.errors import OptionError
 from trajvae.geometry.distributions import PowerSpherical, SphereUniform, VonMisesFisher
 from trajvae.geometry.manifolds import ConstantCurvature, UnitSphere
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
+from trajvae.lookup import check_choice
 
 POSTERIORS: dict[str, type[PowerSpherical] | type[VonMisesFisher]] = {
     "power_spherical": PowerSpherical,
@@ -21,7 +22,7 @@ POSTERIORS: dict[str, type[PowerSpherical] | type[VonMisesFisher]] = {
 
 @dataclass(frozen=True)
 class SphereOptions:
-    """Collect what a user may set with `--set`."""
+    """Hold the options of this latent space."""
 
     posterior: str = field(
         default="power_spherical", metadata={"unit": "", "help": "its family: power_spherical or von_mises_fisher"}
@@ -34,8 +35,7 @@ class SphereOptions:
     )
 
     def __post_init__(self) -> None:
-        if self.posterior not in POSTERIORS:
-            raise OptionError(f"posterior must be one of {', '.join(POSTERIORS)}, got '{self.posterior}'")
+        check_choice(self.posterior, POSTERIORS, "posterior")
         if not 0.0 < self.min_concentration < self.max_concentration <= 1e6:
             raise OptionError(
                 "concentrations need 0 < min_concentration < max_concentration <= 1e6, "
@@ -71,7 +71,7 @@ class Sphere(Latent):
 
     def _posterior(self, params: Params) -> PowerSpherical | VonMisesFisher:
         low, high = (math.log(k) for k in (self.options.min_concentration, self.options.max_concentration))
-        # an untrained encoder starts at a concentration of about `dim`: wide, but not blind
+        # an untrained encoder starts at a concentration of about `dim`: wide, but not uniform
         log_concentration = math.log(self.dim) + params["log_concentration"][..., 0]
         family = POSTERIORS[self.options.posterior]
         return family(self.mean(params), log_concentration.clamp(low, high).exp(), validate_args=False)

@@ -15,6 +15,7 @@ from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL
 from trajvae.likelihoods.internal import InternalLikelihood
 from trajvae.likelihoods.principal import UnitBasis
 from trajvae.likelihoods.torsions import TORSIONS, Independent
+from trajvae.lookup import check_choice
 
 Builder = Callable[[Basis, float, int], Likelihood]
 MANY_TORSIONS = 100  # flexible ones, above which they are independent by default: one after the other takes long
@@ -50,8 +51,7 @@ def make_likelihood(
         raise OptionError(f"no likelihood '{name}' of {features.kind} features; there are {', '.join(known)}")
     n = features.shape.n_angular
     torsions = torsions or ("autoregressive" if n <= MANY_TORSIONS else "independent")
-    if torsions not in TORSIONS:
-        raise OptionError(f"torsions must be one of {', '.join(TORSIONS)}, got '{torsions}'")
+    check_choice(torsions, TORSIONS, "torsions")
     build = cast(Builder, LIKELIHOODS[name].load())
     if not isinstance(features, Internal):
         return build(cast(Basis, features), floor, n_frames)

@@ -1,4 +1,4 @@
-"""What a distribution p(x|z) of targets promises."""
+"""The interface of likelihoods p(x|z): distributions of targets for given latent points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Params = dict[str, Tensor]
 
 
 class Basis(Protocol):
-    """Describe F numbers of which the first I are principal components with scales (I,), as features have them."""
+    """Describe F targets, of which the first I are principal components with scales (I,)."""
 
     @property
     def axes(self) -> Tensor:
@@ -27,7 +27,7 @@ class Basis(Protocol):
 
     @property
     def size(self) -> int:
-        """Number of all numbers, F."""
+        """Number of targets, F."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class Likelihood(nn.Module, ABC):
     Attributes
     ----------
     has_covariance : bool
-        Whether training introduces the covariance gradually, see `set_moment`.
+        Whether training introduces the covariance gradually; see `set_moment`.
     free_bits : float
         Nats of KL divergence that training does not penalise: the more a likelihood explains by itself, the likelier
         it is that the latent stays unused.
@@ -94,7 +94,7 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def draw(self, params: Params, noise: Tensor) -> Tensor:
-        """Return targets (B, F) made of `noise` (B, F); differentiable in the parameters."""
+        """Return targets (B, F) computed from `noise` (B, F), differentiable in the parameters."""
 
     def noise(self, n: int, generator: torch.Generator | None, device: torch.device | None = None) -> Tensor:
         """Return the random numbers that `draw` takes, (n, F), float64: standard normal ones."""

@@ -1,4 +1,4 @@
-"""p(x|z) of linear features: normal distributions about what a decoder gives.
+"""Normal likelihoods p(x|z) of linear features, whose means a decoder gives.
 
 The covariance of the residual is not descended on but set to its maximum-likelihood value: for a given decoder and
 posterior the best covariance is the mean outer product of the residuals (the M-step of EM), tracked as an
@@ -20,8 +20,8 @@ from torch import Tensor
 from trajvae.errors import OptionError
 from trajvae.likelihoods.base import Basis, Likelihood, Params
 
-MAX_FULL = 1000  # features; a full covariance of more costs more than it tells
-FRAMES_A_FEATURE = 10  # below this many a full covariance is shrunk, and is no default
+MAX_FULL = 1000  # features, above which a full covariance is too expensive
+FRAMES_A_FEATURE = 10  # below which a full covariance is shrunk, and is not the default
 _LOG_2PI = math.log(2.0 * math.pi)
 
 
@@ -41,7 +41,7 @@ class Isotropic(Likelihood):
         self._settle()
 
     def _settle(self) -> None:
-        """The numbers of log p = peak + slope |x - loc|^2, which are the same for many steps."""
+        """Return the numbers of log p = peak + slope |x - loc|^2, which change only with sigma."""
         self._slope = -0.5 / self.sigma.square()
         self._peak = -self.size * (self.sigma.log() + 0.5 * _LOG_2PI)
 
@@ -100,7 +100,7 @@ class Full(Likelihood):
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
         """Set the covariance from the mean outer product (F, F) of the residuals.
 
-        It is shrunk towards its mean variance where frames are few, and its eigenvalues are floored.
+        It is shrunk towards its mean variance if there are few frames, and its eigenvalues have a lower limit.
         """
         identity = torch.eye(self.size, dtype=moment.dtype, device=moment.device)
         if self.n_frames < FRAMES_A_FEATURE * self.size:
@@ -108,7 +108,7 @@ class Full(Likelihood):
         moment = structure * moment + (1.0 - structure) * moment.diagonal().mean() * identity
         values, vectors = torch.linalg.eigh(0.5 * (moment + moment.T))
         covariance = (vectors * values.clamp(min=self.floor**2)) @ vectors.T
-        self.cholesky = torch.linalg.cholesky(covariance).contiguous()  # as it comes back from a file
+        self.cholesky = torch.linalg.cholesky(covariance).contiguous()  # as a file gives it
         inverse = torch.linalg.solve_triangular(self.cholesky, identity, upper=False)
         self.whitening = inverse.T.contiguous()
 

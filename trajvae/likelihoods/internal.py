@@ -1,4 +1,4 @@
-"""p(x|z) of internal coordinates: flexible torsions by mixtures, all else a normal distribution that sees them."""
+"""Likelihood p(x|z) of internal coordinates: mixtures for flexible torsions, and a normal distribution given these."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class InternalLikelihood(Likelihood):
         heads = {"context": _CONTEXT, **torsions.param_sizes}
         heads |= {name: size for name, size in rest.param_sizes.items() if name != "loc"}
         super().__init__(features.size, rest.floor, rest.n_frames, heads)
-        self._features = (features,)  # in a tuple: it is the VAE's, not this module's
+        self._features = (features,)  # in a tuple, so that it is not registered as a part of this module
         self.torsions, self.rest = torsions, rest
         self.network = MLP(_CONTEXT + 2 * torsions.n, _WIDTHS, {"loc": rest.param_sizes["loc"]}, generator)
         self.has_covariance = rest.has_covariance
 
     def _split(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Standardised linear targets, and flexible torsions."""
+        """Return the standardised linear targets, and the flexible torsions."""
         features = self._features[0]
         return features.standardised(targets), targets[:, features.n_linear :]
 
@@ -56,7 +56,7 @@ class InternalLikelihood(Likelihood):
         return self._at(self._split(targets)[1], params)
 
     def _at(self, torsions: Tensor, params: Params) -> Params:
-        """The parameters of the linear targets, which see the torsions."""
+        """Return the parameters of the linear targets, which depend on the torsions."""
         seen = torch.cat([params["context"], torsions.cos(), torsions.sin()], dim=1)
         loc = self.network(seen.to(self.network.head.weight.dtype))["loc"]  # draws are in double precision
         return {**params, "loc": loc.to(torsions)}
@@ -90,7 +90,7 @@ class InternalLikelihood(Likelihood):
         return self._split(targets)[0] - self.rest.mean(params)
 
     def misfit(self, residual: Tensor) -> Tensor:
-        """Return the misfit of the linear targets: 1 where their covariance fits."""
+        """Return the misfit of the linear targets, which is 1 if their covariance fits."""
         return self.rest.misfit(residual)
 
     def moment(self, residual: Tensor) -> Tensor:

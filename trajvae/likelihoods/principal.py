@@ -16,7 +16,7 @@ _COUPLED = 40  # components whose correlations a decoder gives
 
 @dataclass(frozen=True, eq=False)
 class UnitBasis:
-    """Describe numbers that are of order one already, each its own component."""
+    """Describe standardised targets, each of which is a component of its own."""
 
     size: int
 
@@ -37,13 +37,13 @@ class UnitBasis:
 
 
 def split(basis: Basis, residual: Tensor) -> tuple[Tensor, Tensor]:
-    """Return components (B, I) of residuals (B, F), and the square of the rest (B,): zero where I is F."""
+    """Return the components (B, I) of residuals (B, F), and the square of the remainder (B,)."""
     kept = basis.input_size
     return residual[:, :kept], residual[:, kept:].square().sum(dim=-1)
 
 
 def _joined(components: Tensor, rest: Tensor) -> Tensor:
-    """Numbers (B, F) whose first I are given; the others are those of `rest` (B, F)."""
+    """Return `rest` (B, F) with its first I columns replaced."""
     return torch.cat([components, rest[:, components.shape[1] :]], dim=1)
 
 
@@ -63,11 +63,11 @@ class LowRank(Likelihood):
 
     def __init__(self, features: Basis, floor: float, n_frames: int) -> None:
         super().__init__(features.size, floor, n_frames, {"loc": features.input_size})
-        self._basis = (features,)  # in a tuple: it is the VAE's, not this module's
+        self._basis = (features,)  # in a tuple, so that it is not registered as a part of this module
         self.register_buffer("variance", torch.ones(features.input_size + 1, dtype=torch.float64))
 
     def _parts(self, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """Components (B, I), and the square of what they leave (B,)."""
+        """Return the components (B, I) of residuals, and the square of the remainder (B,)."""
         return split(self._basis[0], residual)
 
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
@@ -128,12 +128,12 @@ class Conditional(Likelihood):
         self.register_buffer("variance", torch.ones((), dtype=torch.float64))
 
     def _deviation(self, params: Params) -> Tensor:
-        """Log deviations of the components in units of their scales, not below the floor."""
+        """Return the log standard deviations of the components in units of their scales, not below the floor."""
         low = (self.floor / self._basis[0].scale).log().to(params["log_scale"])
         return 0.5 * torch.logaddexp(2.0 * params["log_scale"], 2.0 * low.expand_as(params["log_scale"]))
 
     def _mixing(self, params: Params) -> Tensor:
-        """1 + N, (B, coupled, coupled)."""
+        """Return the unit lower triangular matrix 1 + N, (B, coupled, coupled)."""
         k = self._coupled
         rows, columns = torch.tril_indices(k, k, -1, device=params["coupling"].device)
         out = torch.zeros(len(params["coupling"]), k * k, dtype=params["coupling"].dtype, device=rows.device)

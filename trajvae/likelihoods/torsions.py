@@ -1,4 +1,4 @@
-"""Distributions of torsions: mixtures of von Mises distributions, one of each alone or one after the other.
+"""Distributions of torsions: mixtures of von Mises distributions, independent or autoregressive.
 
 References
 ----------
@@ -58,7 +58,7 @@ def mean_direction(numbers: Tensor) -> Tensor:
 
 
 def _on_grid(numbers: Tensor, points: Tensor) -> Tensor:
-    """Densities of mixtures (..., M, 3) at points (G,), (..., G), by matrix products and one exponential."""
+    """Return the densities of mixtures (..., M, 3) at points (G,), (..., G), by matrix products."""
     log_weight, vector = mixture_terms(numbers)
     size = torch.sqrt(vector.square().sum(dim=-1) + 1e-12)
     along = vector @ torch.stack([points.cos(), points.sin()])
@@ -68,7 +68,7 @@ def _on_grid(numbers: Tensor, points: Tensor) -> Tensor:
 
 
 def inverse(numbers: Tensor, share: Tensor) -> Tensor:
-    """Return the angles in [-pi, pi) up to which mixtures (..., M, 3) have the given shares (...) of their mass.
+    """Return the quantiles in [-pi, pi) of mixtures (..., M, 3) for given probabilities (...).
 
     Mass is counted from the point opposite to the mean direction, where there is least of it. The density is taken at
     points of a grid and is linear between them; differentiable in the mixtures, so that draws made with the same shares
@@ -100,7 +100,7 @@ def _inverse(numbers: Tensor, share: Tensor) -> Tensor:
 
 
 def _turned(numbers: Tensor, centre: Tensor) -> Tensor:
-    """Mixtures (..., M, 3) turned back by angles (...)."""
+    """Return mixtures (..., M, 3) rotated by minus the given angles (...)."""
     c, s = centre.cos()[..., None], centre.sin()[..., None]
     weight, x, y = numbers.unbind(dim=-1)
     return torch.stack([weight, c * x + s * y, c * y - s * x], dim=-1)
@@ -141,7 +141,7 @@ class TorsionModel(nn.Module, ABC):
         return log_density(self.numbers(params, torsions), torsions.cos(), torsions.sin()).sum(dim=-1)
 
     def draw(self, params: Params, share: Tensor) -> Tensor:
-        """Return torsions (B, K) in radians made of numbers (B, K) uniform in (0, 1)."""
+        """Return torsions (B, K) in radians computed from uniform numbers (B, K) in (0, 1)."""
         return self._walk(params, lambda numbers, group: inverse(numbers, share[:, group]), share)
 
     def mean(self, params: Params) -> Tensor:
@@ -159,7 +159,7 @@ class TorsionModel(nn.Module, ABC):
 
 
 class Independent(TorsionModel):
-    """Describe torsions that are independent given z: only the latent correlates them."""
+    """Describe torsions that are independent given z."""
 
     def __init__(self, n: int, generator: torch.Generator, components: int = 3) -> None:
         super().__init__(n, components, {"torsions": n * components * NUMBERS} if n else {})
@@ -170,12 +170,12 @@ class Independent(TorsionModel):
         return params["torsions"].view(-1, self.n, self.components, NUMBERS)[:, group] + self.start.to(torsions)
 
     def groups(self) -> list[slice]:
-        """Return groups of a few torsions, since their grids decide how much memory drawing takes."""
+        """Return groups of a few torsions, since their grids determine the memory of a draw."""
         return [slice(k, min(k + _AT_ONCE, self.n)) for k in range(0, self.n, _AT_ONCE)]
 
 
 class Autoregressive(TorsionModel):
-    """Describe each torsion given z and those before it, by a network with masks."""
+    """Describe the distribution of each torsion given z and the torsions before it, by a masked network."""
 
     first_mask: Tensor
     second_mask: Tensor
@@ -186,7 +186,7 @@ class Autoregressive(TorsionModel):
     ) -> None:
         super().__init__(n, components, {"torsion_context": context})
         width = max(width, 2 * n)
-        degree = torch.arange(width) % n  # how many torsions a hidden unit may see
+        degree = torch.arange(width) % n  # number of torsions that a hidden unit depends on
         before = torch.arange(n)
         inputs = torch.cat([torch.full((context,), -1), before, before])
         outputs = before.repeat_interleave(components * NUMBERS)

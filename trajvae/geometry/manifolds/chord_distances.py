@@ -72,7 +72,7 @@ def pairwise_distance(first: Tensor, second: Tensor, curvature: Tensor) -> Tenso
     (c, s), (d, t) = split_point(first), split_point(second)
     q = torch.cdist(s, t, compute_mode="donot_use_mm_for_euclid_dist").square()
     total = c + d.T
-    by_sum = total.abs() > 0.5  # everywhere, but on spheres
+    by_sum = total.abs() > 0.5  # false on spheres only
     difference = s.square().sum(dim=-1, keepdim=True) - t.square().sum(dim=-1)
     q = q + curvature * (difference / torch.where(by_sum, total, torch.inf)).square()
     if not bool(by_sum.all()):

@@ -14,7 +14,7 @@ from trajvae.geometry.manifolds.product import ProductSpace
 
 
 class Compact(Manifold):
-    """Describe a manifold that a hidden variable is mapped on to.
+    """Describe a compact manifold that a hidden variable is mapped on to.
 
     Attributes
     ----------
@@ -128,13 +128,13 @@ class Spheres(Compact):
 
 
 def inside(u: Tensor) -> Tensor:
-    """Move numbers of the cube off its faces by the precision of their dtype; the slope is one everywhere."""
+    """Return numbers of the unit cube, moved off its faces by the precision of their type; the derivative stays one."""
     edge = torch.finfo(u.dtype).eps
     return u.clamp(edge, 1.0 - edge)
 
 
 def special_orthogonal(rows: Tensor) -> Tensor:
-    """Complete rows (..., n - 1, n) to rotations (..., n, n) by Gram and Schmidt.
+    """Complete rows (..., n - 1, n) to rotations (..., n, n) by the Gram-Schmidt process.
 
     The last row is the cross product of the others: continuous, except where they are linearly dependent.
     """
@@ -151,7 +151,7 @@ def special_orthogonal(rows: Tensor) -> Tensor:
 
 
 def _det(x: Tensor) -> Tensor:
-    """Determinants; of the smallest matrices without a decomposition."""
+    """Return determinants, of 1 x 1 and 2 x 2 matrices without a decomposition."""
     if x.shape[-1] == 1:
         return x[..., 0, 0]
     if x.shape[-1] == 2:
@@ -161,14 +161,14 @@ def _det(x: Tensor) -> Tensor:
 
 
 def _band(u: Tensor) -> Tensor:
-    """The unit square on to the sphere by Archimedes' equal-area cylinder."""
+    """Map the unit square on to the sphere by Archimedes' equal-area cylinder."""
     height, turn = 2.0 * u[..., 0] - 1.0, 2.0 * math.pi * u[..., 1]
     wide = 2.0 * (u[..., 0] * (1.0 - u[..., 0])).sqrt()
     return torch.stack([height, wide * turn.cos(), wide * turn.sin()], dim=-1)
 
 
 def _odd(u: Tensor) -> Tensor:
-    """The unit cube of dimension 2 m - 1 on to that sphere of C^m: angles, and a uniform point of the simplex.
+    """Map the unit cube of dimension 2 m - 1 on to the unit sphere of C^m: angles, and a uniform point of the simplex.
 
     References
     ----------

@@ -51,13 +51,13 @@ class ConstantCurvature(nn.Module, Manifold):
     ----------
     dim : int
     curvature : float
-        K, in inverse squared units of length. The tensor `curvature` is the only truth about it.
+        K, in inverse squared units of length. The tensor `curvature` is the only place where it is stored.
     learnable : bool
         Whether K is a parameter.
 
     Notes
     -----
-    Everything is computed in float64 and given back in the precision of what came in.
+    Everything is computed in float64 and returned in the precision of the arguments.
     """
 
     curvature: Tensor
@@ -76,9 +76,11 @@ class ConstantCurvature(nn.Module, Manifold):
         self._keep_sign()
 
     def _keep_sign(self) -> None:
-        self._sign = self._look()
+        """Store the sign of the curvature."""
+        self._sign = self._read_sign()
 
-    def _look(self) -> int:
+    def _read_sign(self) -> int:
+        """Return the sign of the curvature, which waits for the device."""
         curvature = self.curvature.item()
         return (curvature > 0.0) - (curvature < 0.0)
 
@@ -86,9 +88,9 @@ class ConstantCurvature(nn.Module, Manifold):
     def sign(self) -> int:
         """Sign of the curvature: 1, 0 or -1.
 
-        On a GPU it is that of when it was set, since every look waits for the device.
+        On a GPU it is the sign when the curvature was last set or loaded, since reading it would wait for the device.
         """
-        return self._look() if self.curvature.is_cpu else self._sign
+        return self._read_sign() if self.curvature.is_cpu else self._sign
 
     def origin(self) -> Tensor:
         """Return the point (1, 0), (dim + 1,)."""
@@ -99,7 +101,7 @@ class ConstantCurvature(nn.Module, Manifold):
         return maps.from_origin(v.double(), self.curvature, self.sign).to(v)
 
     def tangent(self, z: Tensor) -> Tensor:
-        """Return the logarithm at the origin, (..., dim + 1) to (..., dim); at a sphere's antipode one of many."""
+        """Return the logarithm at the origin, (..., dim + 1) to (..., dim); not unique at a sphere's antipode."""
         c, s = split_point(z.double())
         antipode = (c < 0) & (s == 0).all(dim=-1, keepdim=True)
         if bool(antipode.any()):
@@ -118,7 +120,7 @@ class ConstantCurvature(nn.Module, Manifold):
         return along.to(v), (u - self.curvature * along * s * self._share(c, s)).to(v)
 
     def _share(self, c: Tensor, s: Tensor) -> Tensor:
-        """1 / (1 + c), see `maps.share`."""
+        """Return 1 / (1 + c); see `maps.share`."""
         return maps.share(c, self.curvature * s.square().sum(dim=-1, keepdim=True), self.sign)
 
     def exp(self, z: Tensor, b: Tensor, u: Tensor) -> Tensor:
@@ -128,7 +130,7 @@ class ConstantCurvature(nn.Module, Manifold):
         return (cosine * point + sine * torch.cat([-self.curvature * b, u], dim=-1)).to(z)
 
     def exp_transported(self, z: Tensor, v: Tensor) -> Transported:
-        """Return `exp` at z of the vector v (..., dim) transported there from the origin, in one step."""
+        """Return the exponential map at z of the vector v (..., dim), transported to z from the origin."""
         end, log_sine, square = maps.exp_transported(z.double(), v.double(), self.curvature, self.sign)
         return Transported(end.to(z), log_sine, square)
 
@@ -165,8 +167,8 @@ class ConstantCurvature(nn.Module, Manifold):
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """Return points of the geodesic from a to b, both (dim + 1,), at times t (T,) in (0, 1), (T, dim + 1).
 
-        By the sines of the two parts of the way, which meets both ends however far out they are; between antipodes of
-        a sphere, one of many.
+        Weights are sines of the two parts of the distance, by which both ends are met exactly however far out they are;
+        not unique between antipodes of a sphere.
         """
         first, second = self._exact(a.double()), self._exact(b.double())
         length, times = self.distance(first, second), t.double()[:, None]
@@ -178,7 +180,7 @@ class ConstantCurvature(nn.Module, Manifold):
         return self.project(weights[0] * first + weights[1] * second).to(a)
 
     def _half_circle(self, a: Tensor, length: Tensor, times: Tensor) -> Tensor:
-        """From a to its antipode, along the axis that it is least aligned with."""
+        """Return points of a geodesic from a to its antipode, in the direction of the axis least aligned with a."""
         b, u = self.gradient(a, torch.eye(self.dim + 1, dtype=a.dtype, device=a.device)[a.abs().argmin()])
         size = times * length / self.norm(b, u)
         return self.exp(a.expand(len(times), -1), size * b, size * u)
@@ -193,10 +195,10 @@ class ConstantCurvature(nn.Module, Manifold):
         return chord_distances.distance(self._exact(a.double()), self._exact(b.double()), self.curvature).to(a)
 
     def chords(self, z: Tensor) -> Tensor:
-        """Return coordinates (..., m) whose Euclidean distances never exceed geodesic ones, and are near short ones.
+        """Return coordinates (..., m) whose Euclidean distances are at most the geodesic ones, and near short ones.
 
-        The sphere in its ambient space; of the hyperboloid the tangent space at the origin, from which the exponential
-        map only stretches.
+        Those of a sphere are ambient coordinates, those of a hyperboloid the logarithm at the origin, since its
+        exponential map only stretches.
         """
         c, s = split_point(z.double())
         if self.sign > 0:
@@ -220,7 +222,7 @@ class ConstantCurvature(nn.Module, Manifold):
         return (c * along - h).to(g), (v - self.curvature * along * s).to(g)
 
     def retract(self, z: Tensor, step: Tensor) -> Tensor:
-        """Move along a multiple of a gradient in the coordinates (c, s), as far as the step is long, or less."""
+        """Move points in the direction of the Riemannian gradient of a step in coordinates, at most by its length."""
         b, u = self.gradient(z.double(), step.double())
         length = self.norm(b, u)
         limit = torch.linalg.vector_norm(step.double(), dim=-1, keepdim=True)
@@ -229,7 +231,7 @@ class ConstantCurvature(nn.Module, Manifold):
 
     def project(self, z: Tensor) -> Tensor:
         """Return the point on the manifold with the same s (hyperboloid, plane) or direction (sphere)."""
-        if self.sign > 0:  # in plain steps, for geodesics are differentiated forwards too
+        if self.sign > 0:  # without `maps.on_sphere`, which has no forward-mode derivative
             c, s = split_point(z.double())
             square = c.square() + self.curvature * s.square().sum(dim=-1, keepdim=True)
             return (torch.cat([c, s], dim=-1) / square.clamp(min=1e-300).sqrt()).to(z)

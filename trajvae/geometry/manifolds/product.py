@@ -1,4 +1,4 @@
-"""The product of spaces of constant curvature: points are the factors' coordinates side by side."""
+"""Products of spaces of constant curvature: points are the coordinates of the factors side by side."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from trajvae.geometry.manifolds.constant_curvature import ConstantCurvature
 
 
 class ProductSpace(nn.Module, Manifold):
-    """Combine factors: (c, s) of each that is or may become curved, Cartesian coordinates of each flat one.
+    """Combine spaces of constant curvature into their product.
+
+    Points have (c, s) of each factor that is or may become curved, and Cartesian coordinates of each flat factor.
 
     Parameters
     ----------
     factors : sequence of ConstantCurvature
-        One with K = 0 that is not learnable counts as flat: its c, always 1, is left out.
+        A factor with K = 0 that is not learnable counts as flat: its c, which is always 1, is left out.
 
     Attributes
     ----------
@@ -42,7 +44,7 @@ class ProductSpace(nn.Module, Manifold):
         return list(torch.split(v, self._dims, dim=-1))
 
     def points(self, z: Tensor, flat: float = 1.0) -> list[Tensor]:
-        """Return the points (..., ambient) of each factor; flat ones get their c back (of steps: no change of it)."""
+        """Return the points (..., ambient) of each factor; `flat` is the c of flat factors (0 for steps)."""
         parts = torch.split(z, self._sizes, dim=-1)
         return [
             nn.functional.pad(p, (1, 0), value=flat) if e else p for p, e in zip(parts, self.flat_factors, strict=True)

@@ -16,8 +16,8 @@ _ROOT8 = 2.0 * math.sqrt(2.0)
 class Rotations(Compact):
     """Describe SO(3) in R^9: rotation matrices, row by row.
 
-    Distances are angles of rotation. The ambient space's metric has sqrt 2 of that for a length, and so
-    log_volume = log(8 pi^2) + 3/2 log 2.
+    Distances are angles of rotation. Lengths in the ambient space are sqrt 2 times as large, so that the volume has the
+    logarithm log(8 pi^2) + 3/2 log 2.
     """
 
     dim, ambient_dim, raw_dim, group_size, exact = 3, 9, 6, 6, True
@@ -25,19 +25,19 @@ class Rotations(Compact):
     _quaternions = Spheres((3,))
 
     def lift(self, raw: Tensor) -> Tensor:
-        """Map outputs of a network (..., 6) to rotations (..., 9): two rows by Gram and Schmidt, then their product."""
+        """Map outputs of a network (..., 6) to rotations (..., 9): two orthonormal rows, and their cross product."""
         return special_orthogonal(raw.reshape(*raw.shape[:-1], 2, 3)).flatten(-2)
 
     def project(self, z: Tensor) -> Tensor:
-        """Return the polar factor with determinant +1, (..., 9), with the gradients that hold at rotations."""
+        """Return the nearest rotations, (..., 9): polar factors with determinant +1; gradients hold near rotations."""
         matrix = _matrix(z)
         u, _, vt = torch.linalg.svd(matrix.detach())
         ones = torch.ones_like(z[..., 0])
         proper = u * torch.stack([ones, ones, torch.linalg.det(u @ vt)], dim=-1).unsqueeze(-2)
         nearest: Tensor = proper @ vt
-        # a singular value decomposition of a rotation has no gradient: the tangent part of what is off carries it
-        off = nearest.mT @ (matrix - matrix.detach())
-        return (nearest + nearest @ (0.5 * (off - off.mT))).flatten(-2)
+        # the singular value decomposition of a rotation has no gradient, which is that of the tangent part instead
+        change = nearest.mT @ (matrix - matrix.detach())  # zero, with the gradient of the matrix
+        return (nearest + nearest @ (0.5 * (change - change.mT))).flatten(-2)
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Draw n uniform rotations, (n, 9), from uniform quaternions."""
@@ -46,12 +46,12 @@ class Rotations(Compact):
     def from_uniform(self, u: Tensor) -> Tensor:
         """Map points of the unit cube (..., 3) to rotations with equal volumes, (..., 9), by quaternions.
 
-        The last angle of a quaternion makes half a turn only, since q and -q are one rotation.
+        The last angle of a quaternion covers half a turn only, since q and -q are one rotation.
         """
         return _of_quaternion(self._quaternions.from_uniform(u * u.new_tensor([1.0, 1.0, 0.5])))
 
     def act(self, head: Tensor, z: Tensor) -> Tensor:
-        """Turn rotations (B, 9) further by the rotations that the numbers (B, 6) encode."""
+        """Multiply rotations (B, 9) by the rotations that the numbers (B, 6) encode."""
         return (_matrix(self.lift(head)) @ _matrix(z)).flatten(-2)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
@@ -71,8 +71,8 @@ class Rotations(Compact):
     def geodesic(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """Return rotations from a to b (9,) about one axis at times t (T,), (T, 9)."""
         start = _matrix(a)
-        way = _vector(start.mT @ _matrix(b))
-        turned: Tensor = start @ _turn(t[:, None] * way)
+        vector = _vector(start.mT @ _matrix(b))
+        turned: Tensor = start @ _exponential(t[:, None] * vector)
         return turned.flatten(-2)
 
     def tangent(self, z: Tensor) -> Tensor:
@@ -92,6 +92,7 @@ class Rotations(Compact):
 
 
 def _matrix(z: Tensor) -> Tensor:
+    """Return points (..., 9) as matrices (..., 3, 3)."""
     return z.reshape(*z.shape[:-1], 3, 3)
 
 
@@ -102,7 +103,7 @@ def _angle_of_chord(chord: Tensor) -> Tensor:
 
 
 def _of_quaternion(q: Tensor) -> Tensor:
-    """Rotation matrices of unit quaternions (..., 4), scalar first, row by row (..., 9)."""
+    """Return the rotation matrices of unit quaternions (..., 4), scalar first, row by row (..., 9)."""
     w, x, y, z = q.unbind(dim=-1)
     rows = [
         1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y),
@@ -113,7 +114,10 @@ def _of_quaternion(q: Tensor) -> Tensor:
 
 
 def _vector(r: Tensor) -> Tensor:
-    """Rotation vectors (..., 3) of matrices (..., 3, 3), to half a turn, by the larger of two ways to the axis."""
+    """Return the rotation vectors (..., 3) of matrices (..., 3, 3), precise up to half a turn.
+
+    Up to a quarter turn the axis is that of the skew part, beyond it that of the symmetric part.
+    """
     skew = 0.5 * torch.stack(
         [r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]], -1
     )
@@ -130,8 +134,8 @@ def _vector(r: Tensor) -> Tensor:
     return torch.where(cosine > 0.0, small, angle * sign * axis)
 
 
-def _turn(v: Tensor) -> Tensor:
-    """Rotation matrices of rotation vectors (..., 3)."""
+def _exponential(v: Tensor) -> Tensor:
+    """Return the rotation matrices of rotation vectors (..., 3)."""
     x, y, z = v.unbind(dim=-1)
     zero = torch.zeros_like(x)
     skew = _matrix(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1))

@@ -15,13 +15,13 @@ Draw = Callable[[int, torch.Generator], Tensor]
 
 
 class Sampled(nn.Module, Compact):
-    """Describe a manifold known by samples alone: flat charts at some of them, chords for distances.
+    """Describe a manifold that is given by samples alone, by flat charts at some of them; distances are chords.
 
     Parameters
     ----------
     dim, ambient_dim : int
     draw : callable, optional
-        Maps (n, generator) to draws (n, ambient) from the target; a loaded model has no such function.
+        Maps (n, generator) to n samples (n, ambient); a loaded model has no such function.
     """
 
     centres: Tensor
@@ -31,19 +31,21 @@ class Sampled(nn.Module, Compact):
         super().__init__()
         self.dim, self.ambient_dim, self.raw_dim, self.draw = dim, ambient_dim, ambient_dim, draw
         self.group_size, self.exact = 0, False
-        self.log_volume: float | None = None  # estimated by `chart`, for learning alone
+        self.log_volume: float | None = None  # estimated by `chart`, and used to learn a map only
         self.register_buffer("centres", torch.zeros(_CHARTS, ambient_dim))
         self.register_buffer("bases", torch.zeros(_CHARTS, ambient_dim, dim))
 
     def chart(self, generator: torch.Generator) -> None:
-        """Fit a chart at each of some draws: the mean and the principal axes of its neighbours among many.
+        """Fit a flat chart at each of 4096 samples, to the nearest of 20 000: their mean and principal axes.
 
-        The volume is estimated too, as that of a uniform distribution.
+        The volume is estimated too, for a distribution that is uniform.
         """
-        many = self.sample(_DENSE, generator)
-        found = [torch.cdist(p, many).topk(4 * self.dim + 5, largest=False) for p in torch.split(many[:_CHARTS], 512)]
-        patches = many[torch.cat([f.indices for f in found])]
-        self.log_volume = _entropy(torch.cat([f.values[:, -1] for f in found]), 4 * self.dim + 4, self.dim)
+        samples = self.sample(_DENSE, generator)
+        nearest = [
+            torch.cdist(p, samples).topk(4 * self.dim + 5, largest=False) for p in torch.split(samples[:_CHARTS], 512)
+        ]
+        patches = samples[torch.cat([n.indices for n in nearest])]
+        self.log_volume = _entropy(torch.cat([n.values[:, -1] for n in nearest]), 4 * self.dim + 4, self.dim)
         self.centres.copy_(patches.mean(dim=1))
         axes = torch.linalg.svd((patches - patches.mean(dim=1, keepdim=True)).mT, full_matrices=False)[0]
         self.bases.copy_(axes[..., : self.dim])
@@ -63,12 +65,12 @@ class Sampled(nn.Module, Compact):
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Draw n points from the user's function, (n, ambient)."""
         if self.draw is None:
-            raise ValueError("the samples of a loaded model's manifold are not at hand")
+            raise ValueError("a loaded model has no function that draws samples of its manifold")
         return self.draw(n, generator or torch.Generator())
 
     def from_uniform(self, u: Tensor) -> Tensor:
-        """Raise ValueError: samples give no exact map."""
-        raise ValueError("a manifold of samples has no exact map")
+        """Raise ValueError: a manifold that is given by samples has no exact map."""
+        raise ValueError("a manifold that is given by samples has no exact map")
 
     def act(self, head: Tensor, z: Tensor) -> Tensor:
         """Return the points unchanged: no group of isometries is known."""
@@ -100,7 +102,7 @@ class Sampled(nn.Module, Compact):
 
 
 def _entropy(radius: Tensor, k: int, dim: int) -> float:
-    """Entropy of a distribution by distances to the k-th nearest of many draws: of a uniform one, log volume.
+    """Return the entropy of a distribution from distances to the k-th nearest draws; if uniform, the log volume.
 
     References
     ----------
