@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trajvae.readers.reading import Reading
 
 PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is told by who reads it
+Choices: TypeAlias = dict[str, Any]  # options by name, as click gives them
 LONGEST = 1e9  # seconds
 
 
@@ -125,7 +126,7 @@ running = stack(
 READING = ("topology", "select", "start", "stop", "step", "bonds", "format")
 
 
-def reading_of(options: dict[str, Any]) -> Reading:
+def reading_of(options: Choices) -> Reading:
     """Return the reading options as `Reading`."""
     from trajvae.readers.reading import Reading
 
@@ -135,7 +136,7 @@ def reading_of(options: dict[str, Any]) -> Reading:
 
 def check_before_work(
     outputs: list[Path],
-    options: dict[str, Any],
+    options: Choices,
     names: tuple[str, ...] | list[str],
     *,
     force: bool,

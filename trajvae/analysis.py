@@ -14,9 +14,9 @@ import numpy as np
 
 from trajvae.alignment.align import frame_jump
 from trajvae.analysis_base import Collect
+from trajvae.arguments.keywords import spelled_out
 from trajvae.config import NetworkOptions
 from trajvae.errors import OptionError
-from trajvae.keywords import spelled_out
 from trajvae.model import Model
 from trajvae.models.encoding import reconstruct_all
 from trajvae.outputs.embed import Origin, assemble

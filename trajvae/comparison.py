@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Unpack
 
+from trajvae.arguments.keywords import spelled_out
+from trajvae.arguments.user_functions import importing, names_given
 from trajvae.config import CandidateOptions, TrainConfig
 from trajvae.errors import OptionError
-from trajvae.keywords import spelled_out
 from trajvae.latents import LATENTS, latent_options, make_latent, resolve_settings
 from trajvae.model import Model
 from trajvae.outputs.compare import compare_trials
@@ -17,7 +18,6 @@ from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, selection_of
 from trajvae.results.comparison import Comparison
 from trajvae.training.options import CONFIG_DEFAULTS
-from trajvae.user_functions import importing, names_given
 
 
 @spelled_out(CandidateOptions, CONFIG_DEFAULTS)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, TypedDict
 
+from trajvae.arguments.lookup import check_choice
+from trajvae.arguments.user_functions import FileSettings
 from trajvae.choices import ALIGNMENTS, AUTO, CENTERS, FEATURES, LATENTS, LIKELIHOODS, TORSIONS, any_of
 from trajvae.errors import OptionError
-from trajvae.lookup import check_choice
 from trajvae.signature import parse_manifold, parse_signature
-from trajvae.user_functions import FileSettings
 
 WIDTHS: dict[str, tuple[int, ...]] = {"internal": (128, 128)}
 

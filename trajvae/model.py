@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self, Unpack
 
+from trajvae.arguments.keywords import check_keywords, spelled_out
 from trajvae.config import TrainConfig
-from trajvae.keywords import check_keywords, spelled_out
 from trajvae.model_outputs import ModelOutputs
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack
 
+from trajvae.arguments.keywords import spelled_out
 from trajvae.figures import EmbeddingFigures, GenerationFigures, OptimizationFigures, PathFigures
 from trajvae.geometry.geodesic import GeodesicOptions
-from trajvae.keywords import spelled_out
 from trajvae.model_base import ModelBase
 from trajvae.models.encoding import encode_all
 from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, DrawingKeywords

@@ -89,7 +89,7 @@ def _embedding_lines(f: EmbeddingFigures) -> list[str]:
     return lines
 
 
-def _applied(trained: Model, path: Path, choices: dict[str, Any]) -> Applied:
+def _applied(trained: Model, path: Path, choices: options.Choices) -> Applied:
     """Which model is applied and how trajectories are opened, for the file."""
     from trajvae.models.model_file import hash_of
     from trajvae.results.applied import Applied
@@ -99,7 +99,7 @@ def _applied(trained: Model, path: Path, choices: dict[str, Any]) -> Applied:
     return Applied(hash_of(trained.pipeline), str(path), reading)
 
 
-def _apply(model: Path | None, names: list[str], choices: dict[str, Any]) -> tuple[Model, Frames]:
+def _apply(model: Path | None, names: list[str], choices: options.Choices) -> tuple[Model, Frames]:
     """The existing model, and the frames that it is applied to."""
     path = model or Path("model.h5")
     trained = options.load_model(path, choices["device"])

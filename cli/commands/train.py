@@ -46,7 +46,7 @@ class Trained(NamedTuple):
 
 
 def train_model(
-    names: list[str], choices: dict[str, Any], path: Path, *, force: bool, note: str | None = None, go_on: bool = False
+    names: list[str], choices: options.Choices, path: Path, *, force: bool, note: str | None = None, go_on: bool = False
 ) -> Trained:
     """Read, align, train and save; `go_on` continues the training that `path` holds."""
     from trajvae.errors import StoppedError
@@ -87,7 +87,7 @@ def _save(model: Model, path: Path, *, force: bool) -> None:
         raise OutputError(f"{error}{way if unfinished(path) else ''}") from error
 
 
-def _prepared(names: list[str], choices: dict[str, Any], note: str | None) -> PreparedTraining:
+def _prepared(names: list[str], choices: options.Choices, note: str | None) -> PreparedTraining:
     """A new training, after a few lines on what it will be done on."""
     from trajvae.config import TrainConfig
     from trajvae.training.session import prepare
@@ -105,7 +105,7 @@ def _prepared(names: list[str], choices: dict[str, Any], note: str | None) -> Pr
     return prepared
 
 
-def _prepared_to_resume(path: Path, names: list[str], choices: dict[str, Any]) -> PreparedTraining:
+def _prepared_to_resume(path: Path, names: list[str], choices: options.Choices) -> PreparedTraining:
     """The training that a file holds; options that are given must be those it began with."""
     from trajvae.training.session import prepare_to_resume
 

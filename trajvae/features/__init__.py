@@ -1,11 +1,11 @@
 """Coordinates in which frames are modelled. A new kind is one class here and one line in `FEATURES`."""
 
 from trajvae.alignment.differentiable import NO_STRUCTURE
+from trajvae.arguments.lookup import choose
 from trajvae.features.base import LEAST_FLOOR, Features, FeatureSizes, FittingData
 from trajvae.features.cartesian import ShapeSpace
 from trajvae.features.internal import Internal
 from trajvae.features.principal_baseline import PrincipalBaseline
-from trajvae.lookup import choose
 
 FEATURES: dict[str, type[Features]] = {"cartesian": ShapeSpace, "internal": Internal}
 

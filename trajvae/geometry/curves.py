@@ -7,7 +7,7 @@ import scipy
 import torch
 from torch import Tensor, nn
 
-from trajvae.lookup import check_choice
+from trajvae.arguments.lookup import check_choice
 from trajvae.torch_types import directional_derivative
 from trajvae.typing import Float64
 

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trajvae.arguments.lookup import check_choice
 from trajvae.geometry.curves import Curve, NodeCurve, make_curve
 from trajvae.geometry.metric import Metric
-from trajvae.lookup import check_choice
 from trajvae.torch_types import directional_derivative
 
 Progress = Callable[[int, int, float], None]

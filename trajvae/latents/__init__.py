@@ -15,6 +15,7 @@ from trajvae.latents.hamiltonian import RiemannianHamiltonian
 from trajvae.latents.product import Product
 from trajvae.latents.sphere import Sphere
 from trajvae.signature import parse_manifold
+from trajvae.typing import JSONObject
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 
-def latent_options(backend: str) -> list[dict[str, Any]]:
+def latent_options(backend: str) -> list[JSONObject]:
     """Return every option of a backend: name, type, unit, default, help.
 
     Raises

@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from trajvae.arguments.lookup import check_choice
 from trajvae.geometry.leapfrog import MetricAt
-from trajvae.lookup import check_choice
 
 
 class Prior(Protocol):

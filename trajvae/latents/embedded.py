@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trajvae.arguments.lookup import check_choice
+from trajvae.arguments.user_functions import import_function, one_line
 from trajvae.errors import OptionError, TrajvaeError
 from trajvae.geometry.cube_maps.cube_map import ExactMap, LearnedMap, jacobian, smoothest
 from trajvae.geometry.cube_maps.map_quality import Quality, measure
@@ -16,9 +18,7 @@ from trajvae.geometry.cube_maps.wasserstein import learn_well
 from trajvae.geometry.manifolds import Compact, Rotations, Sampled, Spheres
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params, Settings
 from trajvae.latents.hidden import HIDDEN
-from trajvae.lookup import check_choice
 from trajvae.signature import parse_manifold
-from trajvae.user_functions import import_function, one_line
 
 _MAPS = ("auto", "exact", "learned")
 _KNOWN = "circle, torus:K, sphere:N or so3"

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from trajvae.arguments.lookup import check_choice
 from trajvae.errors import OptionError
 from trajvae.geometry.distributions import PowerSpherical, SphereUniform, VonMisesFisher
 from trajvae.geometry.manifolds import ConstantCurvature, UnitSphere
 from trajvae.latents.base import Context, Latent, LatentDraw, LatentSample, Params
-from trajvae.lookup import check_choice
 
 POSTERIORS: dict[str, type[PowerSpherical] | type[VonMisesFisher]] = {
     "power_spherical": PowerSpherical,

@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 
+from trajvae.arguments.lookup import check_choice
 from trajvae.choices import LIKELIHOODS, LikelihoodChoice, likelihood_names
 from trajvae.errors import OptionError
 from trajvae.features import Features, Internal
@@ -15,7 +16,6 @@ from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL
 from trajvae.likelihoods.internal import InternalLikelihood
 from trajvae.likelihoods.principal import UnitBasis
 from trajvae.likelihoods.torsions import TORSIONS, Independent
-from trajvae.lookup import check_choice
 
 Builder = Callable[[Basis, float, int], Likelihood]
 MANY_TORSIONS = 100  # flexible ones, above which they are independent by default: one after the other takes long

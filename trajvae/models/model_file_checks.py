@@ -16,7 +16,7 @@ from trajvae.molecule.validity import NEAR
 from trajvae.store import Quantity
 from trajvae.store.schema import Tree
 from trajvae.topology import GROUPS
-from trajvae.typing import AnyArray
+from trajvae.typing import AnyArray, JSONObject
 
 _Arguments = tuple[Any, ...]  # of any of torch's functions
 _SMALL = 2**20  # numbers that any model may have beside its weights
@@ -65,7 +65,7 @@ class Budget(TorchFunctionMode):
         self.left = 2 * numbers + _SMALL
 
     def __torch_function__(
-        self, func: Callable[..., object], types: object, args: _Arguments = (), kwargs: dict[str, Any] | None = None
+        self, func: Callable[..., object], types: object, args: _Arguments = (), kwargs: JSONObject | None = None
     ) -> object:
         """Count the numbers that a function is about to make."""
         kwargs = kwargs or {}
@@ -74,7 +74,7 @@ class Budget(TorchFunctionMode):
             raise ModelError("its options ask for more numbers than it has")
         return func(*args, **kwargs)
 
-    def _asked(self, func: Callable[..., object], args: _Arguments, kwargs: dict[str, Any]) -> int:
+    def _asked(self, func: Callable[..., object], args: _Arguments, kwargs: JSONObject) -> int:
         if func is torch.eye:
             return math.prod((*args, *args)[:2])
         if func in self._of_shape:

@@ -11,6 +11,7 @@ import scipy
 import torch
 from torch import Tensor
 
+from trajvae.arguments.lookup import check_choice
 from trajvae.choices import METRICS
 from trajvae.display import Brief
 from trajvae.errors import OptionError
@@ -18,7 +19,6 @@ from trajvae.figures import PathFigures
 from trajvae.geometry.curves import NodeCurve, equal_times
 from trajvae.geometry.geodesic import CurveMeasure, Geodesic, GeodesicOptions, geodesic
 from trajvae.geometry.metric import DensityWeighted, KernelDensity, Metric, Pullback, spacing
-from trajvae.lookup import check_choice
 from trajvae.models.encoding import encode_all
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord

@@ -8,7 +8,6 @@ They draw with matplotlib's objects alone: no window, no backend, no state of py
 panels, as `trajvae plot FILE` writes them, are `draw(panels_of(read("embed.h5")))`.
 """
 
-from trajvae.plots.added import PANELS
 from trajvae.plots.colours import Trajectory, colour_of
 from trajvae.plots.conformations import (
     distribution,
@@ -26,7 +25,7 @@ from trajvae.plots.latent import frame_jumps, latent, latent_path
 from trajvae.plots.latent_panels import FigureOptions
 from trajvae.plots.marginals import divergences, marginal
 from trajvae.plots.overlay import overlay
-from trajvae.plots.panels import panels_of, select_panels
+from trajvae.plots.panels import PANELS, panels_of, select_panels
 from trajvae.plots.spaces import charts_of
 from trajvae.results import load as read
 from trajvae.results import load_latent_points as read_points

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trajvae.arguments.lookup import check_choice
 from trajvae.errors import OptionError, ReadError
-from trajvae.lookup import check_choice
 from trajvae.plots import style
 from trajvae.plots.columns import NumberTable, read_columns, split_name
 from trajvae.plots.latent import clock

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from trajvae.arguments.lookup import check_choice
 from trajvae.errors import DAMAGED, OptionError, ReadError, TrajvaeError
 from trajvae.figures import Figures
-from trajvae.lookup import check_choice
-from trajvae.plots.added import added_panels
 from trajvae.plots.charts import Flat
 from trajvae.plots.colours import colour_of
 from trajvae.plots.conformations import (
@@ -43,6 +42,11 @@ from trajvae.results import Comparison, Conformations, Embedding, Marginals, Res
 from trajvae.results.embedding import joined
 from trajvae.store import Quantity
 
+DrawPanel = Callable[..., Axes]
+
+# panels of a user's own by name: a function of a result that returns a function of axes, `ax`, or None where the panel
+# does not suit the result
+PANELS: dict[str, Callable[[object], DrawPanel | None]] = {}
 _USUAL = (
     "rg",
     "end_to_end",
@@ -251,3 +255,9 @@ def _kept_epoch(figures: Mapping[str, object]) -> int | None:
     """Return the epoch whose weights a model has; None in files of versions that did not say."""
     kept = figures.get("kept_epoch")
     return int(kept) if isinstance(kept, int | float) else None
+
+
+def added_panels(result: object) -> list[tuple[str, DrawPanel]]:
+    """Return the panels of `PANELS` that suit a result."""
+    made = ((name, suiting(result)) for name, suiting in PANELS.items())
+    return [(name, draw) for name, draw in made if draw is not None]

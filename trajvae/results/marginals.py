@@ -16,7 +16,7 @@ from trajvae.results.base import ResultFile
 from trajvae.store import Contents, Header, Quantity, write_table
 from trajvae.store.contents import ArrayTree
 from trajvae.store.schema import Tree
-from trajvae.typing import AnyArray, Float64
+from trajvae.typing import AnyArray, Float64, JSONObject
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -213,7 +213,7 @@ def _columns(table: dict[str, Marginal]) -> Tree:
     return {"name": np.array(list(table), dtype=str), **_rows(figures), **stacked}
 
 
-def _rows(rows: list[dict[str, Any]]) -> dict[str, AnyArray]:
+def _rows(rows: list[JSONObject]) -> dict[str, AnyArray]:
     """Columns of the names that all rows have."""
     names = [name for name in (rows[0] if rows else ()) if all(name in row for row in rows)]
     return {name: np.array([row[name] for row in rows]) for name in names}

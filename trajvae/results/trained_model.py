@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from trajvae.results.base import report_damage
 from trajvae.results.history import TrainingHistory
 from trajvae.results.older_files import geometry_of_model
 from trajvae.store import ModelContents, Quantity, read_model
-from trajvae.typing import Float64, Int64
+from trajvae.typing import Float64, Int64, JSONObject
 
 if TYPE_CHECKING:
     from trajvae.readers.reading import Reading
@@ -50,7 +50,7 @@ class TrainedModel(Displayed):
     """
 
     history: TrainingHistory
-    figures: dict[str, Any]
+    figures: JSONObject
     latent: Float64
     geometry: str
     file: Int64

@@ -6,7 +6,6 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -30,7 +29,7 @@ from trajvae.store.schema import (
     write_tree,
 )
 from trajvae.topology import Topology
-from trajvae.typing import AnyArray, Float64
+from trajvae.typing import AnyArray, Float64, JSONObject
 
 _NM = 0.1  # Å to nm
 
@@ -197,7 +196,7 @@ def write_conformations(
         out.append(positions, observables)
 
 
-def read_conformations(path: Path) -> tuple[Float64, dict[str, Any], dict[str, Any]]:
+def read_conformations(path: Path) -> tuple[Float64, JSONObject, JSONObject]:
     """Read a conformations file.
 
     Returns

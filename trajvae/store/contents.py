@@ -14,7 +14,7 @@ from trajvae.store.crc32 import SEAL
 from trajvae.store.json_text import parse_json
 from trajvae.store.opening import open_file, present
 from trajvae.store.schema import Quantity, read_tree
-from trajvae.typing import JSON, AnyArray
+from trajvae.typing import JSON, AnyArray, JSONObject
 
 _JSON = ("config", "summary", "reading")  # attributes of `/trajvae` that are written as JSON
 ArrayTree: TypeAlias = "Mapping[str, AnyArray | ArrayTree]"
@@ -140,7 +140,7 @@ def read_contents(
         See `open_file`.
     """
     with open_file(path, kind, tables=tables) as file:
-        marks: dict[str, dict[str, Any]] = {}
+        marks: dict[str, JSONObject] = {}
         only = present(file, tables)
         for above in only or ("/",):
             file[above].visititems(lambda name, item: marks.update({item.name.lstrip("/"): _plain(item.attrs)}))
@@ -150,6 +150,6 @@ def read_contents(
         return Contents(attributes, read_tree(file, skip, only, file.checksums), marks)
 
 
-def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:
+def _plain(attributes: h5py.AttributeManager) -> JSONObject:
     """Return attributes, numbers and text as Python's own."""
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()}

@@ -15,6 +15,7 @@ from trajvae.store.file_layouts import datasets_of
 from trajvae.store.json_text import parse_json
 from trajvae.store.opening import open_file
 from trajvae.store.schema import Header, plain_attribute, read_header
+from trajvae.typing import JSONObject
 
 _JSON = ("config", "summary")  # attributes that are written as JSON
 
@@ -60,7 +61,7 @@ class FileDescription:
     verified: bool
     datasets: Mapping[str, DatasetDescription]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JSONObject:
         """Return the description as `info --json` prints it."""
         datasets = {name: asdict(dataset) for name, dataset in self.datasets.items()}
         held = {"file": self.file, "verified": self.verified, "datasets": datasets}
@@ -86,7 +87,7 @@ def describe_file(path: Path) -> FileDescription:
         return FileDescription(str(path), read_header(file), attributes, file.checksums.present, datasets)
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe(path: Path) -> JSONObject:
     """Return what `describe_file` finds as JSON: the header, all attributes, `verified`, and the datasets by name."""
     return describe_file(path).to_json()
 

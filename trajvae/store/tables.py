@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -24,7 +23,7 @@ from trajvae.store.schema import (
     write_header,
     write_tree,
 )
-from trajvae.typing import AnyArray, Float64, Int64
+from trajvae.typing import AnyArray, Float64, Int64, JSONObject
 
 
 class TableFile:
@@ -159,7 +158,7 @@ def write_table(
             write_tree(made, tree, sums)
 
 
-def read_table(path: Path, kind: str) -> dict[str, Any]:
+def read_table(path: Path, kind: str) -> JSONObject:
     """Read all arrays of a table as nested dictionaries."""
     with open_file(path, kind) as file:
         return read_tree(file, sums=file.checksums)

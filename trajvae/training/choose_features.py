@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trajvae.arguments.lookup import check_choice
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.features import FEATURES, Features, FittingData
 from trajvae.likelihoods import LIKELIHOODS, likelihood_names
-from trajvae.lookup import check_choice
 from trajvae.molecule.histogram_divergence import histogram_divergence
 from trajvae.molecule.observables import evaluate_all, pair_observables
 from trajvae.typing import Float64, Floats

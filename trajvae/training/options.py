@@ -12,6 +12,7 @@ from trajvae.errors import OptionError
 from trajvae.readers.reading import Reading, ReadingOptions
 from trajvae.runtime.progress_bar import ProgressBar
 from trajvae.training.trainer import Progress
+from trajvae.typing import JSONObject
 
 
 class TrainOptions(TrainingOptions, ReadingOptions, total=False):
@@ -20,7 +21,7 @@ class TrainOptions(TrainingOptions, ReadingOptions, total=False):
     latent: str
 
 
-CONFIG_DEFAULTS: dict[str, Any] = {
+CONFIG_DEFAULTS: JSONObject = {
     f.name: {} if f.name == "settings" else f.default for f in dataclasses.fields(TrainConfig)
 }
 

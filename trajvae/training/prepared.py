@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trajvae.arguments.keywords import check_keywords
+from trajvae.arguments.user_functions import importing, names_given
 from trajvae.config import TrainConfig
 from trajvae.display import Brief
-from trajvae.keywords import check_keywords
 from trajvae.models.model_file import ModelParts
 from trajvae.models.partition import FEWEST, partition
 from trajvae.models.record import TrainingRecord
@@ -27,7 +28,6 @@ from trajvae.training.run import train_parts
 from trajvae.training.state import Snapshot
 from trajvae.training.trainer import Progress
 from trajvae.typing import Floats
-from trajvae.user_functions import importing, names_given
 
 _LOGGER = logging.getLogger("trajvae")
 _SHUFFLED = 1 / 16  # of the memory that rows of a streamed training may take while they are shuffled

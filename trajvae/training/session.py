@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from trajvae.arguments.keywords import check_keywords
+from trajvae.arguments.user_functions import names_given
 from trajvae.config import TrainConfig
 from trajvae.errors import ModelError, ReadError
-from trajvae.keywords import check_keywords
 from trajvae.models.model_file import ModelParts
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, selection_of
@@ -23,7 +24,6 @@ from trajvae.training.frame_source import FrameSource, open_frame_source
 from trajvae.training.prepared import PreparedTraining, StoppedTraining, prepare_frames
 from trajvae.training.same_frames import are_frames_of
 from trajvae.training.trainer import Progress
-from trajvae.user_functions import names_given
 
 
 @check_keywords

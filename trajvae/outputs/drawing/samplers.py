@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trajvae.arguments.lookup import check_choice
 from trajvae.figures import SamplerFigures
 from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
-from trajvae.lookup import check_choice
 from trajvae.models.observed import GAP
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord

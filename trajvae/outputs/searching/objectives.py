@@ -10,13 +10,13 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from torch import Tensor
 
+from trajvae.arguments.user_functions import import_function, importing, one_line
 from trajvae.errors import OptionError
 from trajvae.models.pipeline import Pipeline
 from trajvae.molecule.observables import Function, Observable, built_in
 from trajvae.outputs.searching.circular_statistics import wrapped
 from trajvae.outputs.searching.objective_table import OBJECTIVES, Request, known_objectives
 from trajvae.typing import Float64
-from trajvae.user_functions import import_function, importing, one_line
 
 Values = TypeVar("Values", Float64, Tensor)
 Objective: TypeAlias = str | Observable | Callable[[Tensor], Tensor]

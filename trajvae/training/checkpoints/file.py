@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from trajvae.training.checkpoints.checks import check_snapshot
 from trajvae.training.checkpoints.ownership import sign_origin
 from trajvae.training.parts import TrainingParts
 from trajvae.training.state import Snapshot, Weights
-from trajvae.typing import AnyArray, Float64
+from trajvae.typing import AnyArray, Float64, JSONObject
 
 _TENSORS = ("best", "optimiser", "random", "sums")  # of a snapshot, beside the weights
 _STATES = {5056: "cpu", 16: "cuda"}  # bytes of the state of a device's random numbers
@@ -50,7 +50,7 @@ class Origin(NamedTuple):
     selection: str
     command: str
     asked: dict[str, object]
-    reading: dict[str, Any]
+    reading: JSONObject
     memory: float
 
 
@@ -125,7 +125,7 @@ def _restored(stored: ModelContents, device: torch.device) -> tuple[TrainingPart
     return parts, at, Origin(**stored.config["origin"])
 
 
-def _check_origin(values: dict[str, Any]) -> None:
+def _check_origin(values: JSONObject) -> None:
     """Types of what JSON says of where a training came from."""
     origin = Origin(**values)
     listed = isinstance(origin.files, list) and all(isinstance(name, str) for name in origin.files)

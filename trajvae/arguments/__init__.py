@@ -1,0 +1,1 @@
+"""Arguments that users give: keywords, names from tables, and functions of their own."""
