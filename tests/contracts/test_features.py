@@ -100,11 +100,11 @@ def test_every_kind_has_a_row() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own, on its first jvp
-@pytest.mark.parametrize("check", FEATURE_CHECKS, ids=lambda check: check.__name__)
-def test_checks_of_features(case: Case, check: Callable[[FeaturesCase], None]) -> None:
+@pytest.mark.parametrize("check_part", FEATURE_CHECKS, ids=lambda check: check.__name__)
+def test_checks_of_features(case: Case, check_part: Callable[[FeaturesCase], None]) -> None:
     """The checks that trajvae.testing has for a user's own."""
     alignment = _alignment(case)
-    check(FeaturesCase.fit(FEATURES[case.features], alignment, _frames(alignment)))
+    check_part(FeaturesCase.fit(FEATURES[case.features], alignment, _frames(alignment)))
 
 
 def test_kinds_are_found_by_name() -> None:

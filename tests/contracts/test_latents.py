@@ -360,10 +360,10 @@ def _checked(case: Case) -> LatentCase:
     return LatentCase(lambda: _latent(case), case.smooth, ("metric",), DRAWS)
 
 
-@pytest.mark.parametrize("check", LATENT_CHECKS, ids=lambda check: check.__name__)
-def test_checks_of_latent_spaces(case: Case, check: Callable[[LatentCase], None]) -> None:
+@pytest.mark.parametrize("check_part", LATENT_CHECKS, ids=lambda check: check.__name__)
+def test_checks_of_latent_spaces(case: Case, check_part: Callable[[LatentCase], None]) -> None:
     """The checks that trajvae.testing has for a user's own."""
-    check(_checked(case))
+    check_part(_checked(case))
 
 
 def test_closed_forms_are_where_they_are_known(case: Case) -> None:

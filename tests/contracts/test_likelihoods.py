@@ -98,11 +98,11 @@ def _score(likelihood: Likelihood, residual: Tensor) -> float:
     return float(likelihood.log_prob(residual, {"loc": torch.zeros_like(residual)}).mean())
 
 
-@pytest.mark.parametrize("check", LIKELIHOOD_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check_part", LIKELIHOOD_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", LIKELIHOODS)
-def test_checks_of_likelihoods(name: str, check: Callable[[Callable[[], Likelihood]], None]) -> None:
+def test_checks_of_likelihoods(name: str, check_part: Callable[[Callable[[], Likelihood]], None]) -> None:
     """The checks that trajvae.testing has for a user's own."""
-    check(lambda: LIKELIHOODS[name].load()(UnitBasis(SIZE), FLOOR, MANY))
+    check_part(lambda: LIKELIHOODS[name].load()(UnitBasis(SIZE), FLOOR, MANY))
 
 
 def test_every_likelihood_has_a_row() -> None:

@@ -84,6 +84,7 @@ def check_volume(case: FeaturesCase) -> None:
     at = nearby_targets(features, case.frames)[:4]
 
     def shapes(targets: Tensor) -> Tensor:
+        """Return the targets of shape space for those of the features."""
         return space.targets(features.positions(targets[None]))[0]
 
     rows: list[Tensor] = [torch.autograd.functional.jacobian(shapes, t) for t in at]  # type: ignore[no-untyped-call]
