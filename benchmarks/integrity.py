@@ -61,7 +61,7 @@ def arrays_of(path: Path) -> dict[str, tuple[int, int]]:
         return {i.name: (i.id.get_offset(), i.id.get_storage_size()) for i in items if i.id.get_offset() is not None}
 
 
-def bits_of(first: int, size: int, rng: np.random.Generator) -> list[int]:
+def exact_fingerprints(first: int, size: int, rng: np.random.Generator) -> list[int]:
     """Some bits of an array, by their number in the file."""
     if size <= SMALL:
         return list(range(8 * first, 8 * (first + size)))
@@ -82,7 +82,7 @@ def flip_all(path: Path, kind: str, damaged: Path, rng: np.random.Generator) -> 
     """Flip bits of each array of a file, one at a time."""
     content, arrays, flipped, missed = path.read_bytes(), arrays_of(path), 0, []
     for name, (first, size) in arrays.items():
-        for bit in bits_of(first, size, rng):
+        for bit in exact_fingerprints(first, size, rng):
             changed = bytearray(content)
             changed[bit // 8] ^= 1 << bit % 8
             damaged.write_bytes(changed)

@@ -1,4 +1,4 @@
-"""Progress bars on stderr where that is a terminal: of every stage of the work, with a clock that goes on."""
+"""Progress bars on stderr, where that is a terminal: one for each stage of the work, with the time it has taken."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trajvae.runtime.progress import Report, listening
 
 _BEAT = 0.5  # seconds between looks at the clock
 _SHORT = 0.4  # seconds that work may take without a bar
-_OFTEN = 0.1  # seconds between two lines at least
+_OFTEN = 0.1  # least number of seconds between two updates of the line
 
 
 @dataclass(eq=False)
@@ -137,7 +137,7 @@ class _Shown:
 
 
 def _columns(stream: TextIO) -> int:
-    """How wide the terminal is; some say that they have no width."""
+    """Return the width of the terminal; some terminals report a width of 0."""
     try:
         wide = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
@@ -152,7 +152,7 @@ def display() -> Display | None:
 
 @contextlib.contextmanager
 def showing() -> Iterator[None]:
-    """Show bars of what is done meanwhile, where stderr is a terminal."""
+    """Show progress bars as long as the context lasts, where stderr is a terminal."""
     if not sys.stderr.isatty() or _Shown.display is not None:
         yield
         return
@@ -170,7 +170,7 @@ def showing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def aside() -> Iterator[None]:
-    """Hide the bar meanwhile."""
+    """Hide the bar as long as the context lasts."""
     shown = _Shown.display
     with shown.aside() if shown is not None else contextlib.nullcontext():
         yield

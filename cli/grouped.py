@@ -11,7 +11,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 INPUT, MODEL, TRAINING, OUTPUT, RUNNING = "Input", "Model", "Training", "Output", "Running"
-ORDER = (INPUT, MODEL, TRAINING, OUTPUT, RUNNING)  # those of the command itself stand first
+ORDER = (INPUT, MODEL, TRAINING, OUTPUT, RUNNING)  # in the help; the command's own options come before them
 
 
 class GroupedOption(click.Option):

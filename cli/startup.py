@@ -9,14 +9,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-_PROGRAM = ("trajvae", "-m")  # what Python calls it while it imports the command line; the latter is `python -m`
+_PROGRAM = ("trajvae", "-m")  # names of the program in sys.argv[0]; `-m` stands there while `python -m` imports it
 
 
 @contextlib.contextmanager
 def quiet_interrupts() -> Iterator[None]:
     """Let SIGINT end the process, as the system does by default, instead of raising KeyboardInterrupt.
 
-    So it stays where the process is the program itself: until its handlers are there.
+    In trajvae's own process the default stays until the program sets its handlers; elsewhere it is reset at the end.
     """
     main_thread = threading.current_thread() is threading.main_thread()
     if not main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

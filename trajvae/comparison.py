@@ -43,7 +43,7 @@ def candidates(
     Raises
     ------
     OptionError
-        A backend that is none, or a setting that none of them knows.
+        An unknown backend, or a setting that no backend has.
     """
     backends = list(dict.fromkeys(backends)) or list(LATENTS)
     own = {backend: _settings(backend, settings or {}) for backend in backends}

@@ -83,7 +83,7 @@ def judged(*found: Reason | None) -> Verdict:
     return Verdict(tuple(sorted(held, key=lambda r: -_RANKS.index(r.severity))))
 
 
-def verdict_of(figures: Mapping[str, Any]) -> list[str]:
+def verdict_lines_of(figures: Mapping[str, Any]) -> list[str]:
     """Return the lines of the verdict in figures that were read from JSON; no lines if they have no verdict.
 
     Figures may come from a file of anyone: for a damaged verdict the line says so.
@@ -93,4 +93,4 @@ def verdict_of(figures: Mapping[str, Any]) -> list[str]:
     try:
         return Verdict.from_json(figures).lines()
     except DAMAGED:
-        return ["verdict: damaged, by what the file says"]
+        return ["verdict: unreadable (the file's stored verdict is damaged)"]

@@ -35,8 +35,8 @@ def embed(
 ) -> None:
     """Write latent coordinates of every frame.
 
-    With -m that model is applied; else model.h5 of this folder; where there is none, it is trained first, and where its
-    training stopped, that goes on.
+    With -m that model is applied, otherwise model.h5 in this folder. If there is none, one is trained first; if its
+    training was stopped, it is resumed.
     """
     from trajvae.outputs.embed import embed_to
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trajvae.verdict import verdict_of
+from trajvae.verdict import verdict_lines_of
 
 from .. import options, report
 
@@ -57,7 +57,7 @@ def _file(file: Path, as_json: bool) -> None:
         lines.append("  its arrays were not compared with checksums: an older version wrote none, or --no-verify")
     summary = attributes.get("summary")
     if isinstance(summary, dict):
-        lines += [f"  {line}" for line in verdict_of(summary)]
+        lines += [f"  {line}" for line in verdict_lines_of(summary)]
         summary = {name: value for name, value in summary.items() if name not in ("verdict", "reasons")}
     for name in ("status", "config"):
         if name in attributes:
@@ -78,7 +78,7 @@ def _mean_divergences(attributes: Mapping[str, object]) -> list[str]:
 
 
 def _datasets(found: FileDescription) -> list[str]:
-    """Return a line a dataset, but for those of the model's own and those that are too many."""
+    """Return one line per dataset, except the model's internal ones and those beyond the first 40."""
     shown = {name: dataset for name, dataset in found.datasets.items() if not name.startswith(_INNER)}
     lines = [f"  {name}  {tuple(d.shape)}  {d.dtype}  {d.unit}".rstrip() for name, d in list(shown.items())[:_MOST]]
     if len(shown) > _MOST:

@@ -45,7 +45,7 @@ _PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the
     type=click.Choice(["sample", "mean"]),
     default="sample",
     show_default=True,
-    help="Follow the expectation under p(x|z) and give valid draws, or follow the decoded mean and give it.",
+    help="sample: optimise the mean over p(x|z) and return valid draws; mean: optimise and return decoded means.",
 )
 @options.model
 @options.structures("optimize.h5md")
@@ -131,4 +131,4 @@ def _rejected(entries: Sequence[RejectionFigures]) -> list[str]:
     for entry in entries:
         kind = entry.reason if entry.reason in _PLACES else f"not valid ({entry.reason})"
         lines.append(f"  {entry.count} {kind}, the best of them {entry.best:.4f}: {entry.why}")
-    return ["better structures were found and put behind:", *lines] if lines else []
+    return ["structures with a better objective were found, but are listed after it:", *lines] if lines else []

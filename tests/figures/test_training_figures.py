@@ -13,7 +13,7 @@ from trajvae import Model
 from trajvae.errors import ModelError
 from trajvae.figures.frame_findings import FrameFindings, UnlikeBlock
 from trajvae.figures.training import TrainingFigures
-from trajvae.verdict import verdict_of
+from trajvae.verdict import verdict_lines_of
 
 WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"rmsd": "/dev/zero"}, "'rmsd' of its summary is no number, but '/dev/zero'"),
@@ -122,4 +122,6 @@ def test_findings_of_frames_are_json() -> None:
 def test_a_verdict_that_is_none() -> None:
     """Of a file that is described without being loaded, one line says so."""
     for reasons in (3, [1], [{"name": "x"}], [{"name": "a", "severity": "b", "text": "c", "step": "d"}]):
-        assert verdict_of({"verdict": "good", "reasons": reasons}) == ["verdict: damaged, by what the file says"]
+        assert verdict_lines_of({"verdict": "good", "reasons": reasons}) == [
+            "verdict: unreadable (the file's stored verdict is damaged)"
+        ]

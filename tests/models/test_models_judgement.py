@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training
-from trajvae.models.observed import drift_of, mean_rmsd, molecules_of, order_of
+from trajvae.models.sample_measures import drift_of, mean_rmsd, molecules_of, order_of
 from trajvae.topology import Topology
-from trajvae.verdict import CARE, GOOD, UNUSABLE, Reason, Verdict, judged, verdict_of
+from trajvae.verdict import CARE, GOOD, UNUSABLE, Reason, Verdict, judged, verdict_lines_of
 
 MEASURED = SampleMeasures(
     draws_valid=0.97, spread=1.02, mean_rmsd=1.0, drift=0.1, crossings=80, molecules=1, apart=0.0, within=0.0,
@@ -84,8 +84,8 @@ def test_the_worst_reason_comes_first_and_decides() -> None:
 def test_a_verdict_comes_back_from_its_json() -> None:
     """The lines of a file's figures are those of the verdict; figures of older versions have none."""
     found = Verdict((Reason("a", CARE, "found x", "do y"),))
-    assert verdict_of(found.to_json()) == ["verdict: usable with care", "  - found x; next: do y"]
-    assert verdict_of({"rmsd": 1.0}) == []
+    assert verdict_lines_of(found.to_json()) == ["verdict: usable with care", "  - found x; next: do y"]
+    assert verdict_lines_of({"rmsd": 1.0}) == []
 
 
 # --- what it is found from

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trajvae.runtime.sampling import evenly_spaced
+from trajvae.runtime.evenly_spaced import evenly_spaced
 
 
 @pytest.mark.parametrize("nearest", [False, True])

@@ -14,7 +14,7 @@ import numpy as np
 from trajvae.typing import Float64, Floats
 
 _NUMBERS = 2**15  # coordinates in a block: 256 kB in float64
-_LEAST_FRAMES = 16  # frames in a block at least, so that reading the columns is paid off
+_LEAST_FRAMES = 16  # least number of frames in a block, so that reading the columns pays off
 
 
 def blocks(x: Floats) -> Iterator[slice]:

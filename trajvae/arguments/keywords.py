@@ -13,7 +13,7 @@ from trajvae.errors import UnknownOptionError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# names that other programs, or the other functions of this one, have for an option
+# names that users may expect from other programs or other functions: the options that they stand for here
 _OTHER_NAMES = {
     "backend": ("latent",),
     "latent": ("backend",),
@@ -99,7 +99,7 @@ class _NoMore(TypedDict):
 
 
 def check_keywords(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function answer an unknown keyword argument with its own name and the argument's like.
+    """Make a function refuse an unknown keyword argument, with a message that suggests the most similar one.
 
     Raises
     ------

@@ -39,7 +39,7 @@ class FittingData:
     latent_dim: int
 
     def inputs_of(self, size: int) -> int:
-        """Return how many of `size` inputs to keep: at most one for four frames, so that few are not memorised."""
+        """Return how many of `size` inputs to keep: at most one per four frames, lest few frames be memorised."""
         return min(size, max(self.latent_dim, len(self.frames) // 4, 1), max(_MOST_INPUTS, self.latent_dim))
 
 
@@ -70,7 +70,7 @@ class Features(nn.Module, ABC):
     shape : FeatureSizes
         Sizes of the arrays.
     linear : bool
-        Whether positions are a linear function of targets, so that they are as exact as the networks are.
+        Whether positions are a linear function of targets.
     """
 
     kind: str

@@ -1,6 +1,6 @@
 """Internal coordinates: bonds, angles and torsions along a spanning tree, F = 3N - 6 (2N - 3 in the plane).
 
-A simulation's bonds and angles are narrow in them, so that what a model draws of them is a molecule. Torsions that
+Bonds and angles vary little in a simulation, so that draws of these coordinates are intact molecules. Torsions that
 hardly turn are numbers about their circular mean, like bonds and angles; the others are angles of a whole turn and
 enter networks as cosine and sine.
 """
@@ -83,7 +83,7 @@ class Internal(Features):
             raise OptionError(f"internal coordinates need 3 atoms or more, got {n}: use --features cartesian")
         if len(constraints(alignment.reference, alignment.weights, "superpose")) < dimension * (dimension + 1) // 2:
             raise OptionError(
-                "internal coordinates need three atoms with mass that stand in no line: use --features cartesian"
+                "internal coordinates need three atoms with mass that are not on one line: use --features cartesian"
             )
         self.alignment, self.shape = alignment, shape
         self._size: int = 3 * n - 6 if dimension == 3 else 2 * n - 3
@@ -143,7 +143,7 @@ class Internal(Features):
             self.references.cpu().numpy()
         )  # at once: derivatives in forward mode hide a tensor's numbers
         if not self.plan.complete:
-            raise ValueError("the references of its atoms are no tree")
+            raise ValueError("the reference atoms of the internal coordinates do not form a tree")
         if int(self.flexible.sum()) != self.shape.n_angular:
             raise ValueError(f"{int(self.flexible.sum())} torsions are flexible, wanted {self.shape.n_angular}")
 

@@ -21,7 +21,7 @@ import scipy
 
 from trajvae.typing import Bool, Floats, Int64
 
-_BENT = 0.15  # sine of an angle below which, in the median frame, a torsion about it says nothing
+_BENT = 0.15  # smallest median sine of a bond angle: below it the angle is straight and its torsion undefined
 _TRIED = 8  # references that are tried where the nearest lie in line
 _FRAMES = 200  # that are looked at
 _FEW = 20  # of them for the distances of fragments
@@ -149,7 +149,7 @@ class _Growth:
         return [c for c in self.children[first][:1] if self.is_placed[c]]
 
     def _seconds(self, first: int) -> Iterator[int]:
-        """The parent's parent and the first sibling: in space that order, in the plane later children turn with it."""
+        """The parent's parent, then the first sibling; in the plane the other way, so that siblings turn together."""
         up = [int(self.parent[first])] if self.parent[first] >= 0 else []
         yield from self._sibling(first) + up if self.dimension == 2 else up + self._sibling(first)
         yield from self._near(first)

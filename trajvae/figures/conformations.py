@@ -1,4 +1,4 @@
-"""Which command made some conformations, by their figures."""
+"""Figures of a file of conformations, in the class of the command that made it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class EmbeddingFigures(JudgedFigures):
     frames : int
         Number of frames.
     elbo : float, optional
-        Nats a frame. Not there, as the two below, where nothing was decoded.
+        In nats per frame. None, like `rmsd` and `pca_rmsd`, where nothing was decoded.
     rmsd, pca_rmsd : float, optional
         Å; of frames to their reconstruction, and to that of as many principal components.
     in_support : float, optional

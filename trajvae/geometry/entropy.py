@@ -15,8 +15,8 @@ _SMALLEST = 1e-12  # of distances, and of variances relative to the largest
 def entropy(z: Tensor, generator: torch.Generator) -> float:
     """Return the differential entropy in nats of the distribution that points (n, d) are drawn from.
 
-    It is the entropy of the normal distribution with the sample's covariance, plus the difference between the sample
-    and normal samples of the same size that distances to nearest neighbours show. So the bias of such distances, which
+    It is the entropy of the normal distribution with the sample's covariance, plus d times the difference in mean log
+    nearest-neighbour distance between the sample and normal samples of its size. So the bias of such distances, which
     grows with d, cancels for normal samples; whitened coordinates allow for unequal widths.
 
     Parameters

@@ -126,7 +126,7 @@ def log_sum_over_windings(curvature: Tensor, power: int, energy: Tensor, square:
         Standard deviations, of which the largest determines the number of windings.
     """
     at_centre, largest = square < SHORTEST_SQUARE, scale.detach().max().item()
-    if bool(at_centre.any()):  # as a little beside the centre, where there is a direction to wind in
+    if bool(at_centre.any()):  # taken as points just beside the centre, which have a direction to wind in
         slope = energy / torch.where(square > 0, square, torch.inf)
         energy = torch.where(at_centre, SHORTEST_SQUARE * slope.clamp(min=0.5 / largest**2), energy)
     length = square.clamp(min=SHORTEST_SQUARE)

@@ -1,4 +1,4 @@
-"""The interface of latent spaces, in which backends differ."""
+"""The interface of latent spaces, one class for each backend."""
 
 from __future__ import annotations
 

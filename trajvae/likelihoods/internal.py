@@ -28,7 +28,7 @@ class InternalLikelihood(Likelihood):
 
     Notes
     -----
-    Bonds and angles bend with the torsions, and by it close rings and avoid contacts: their mean comes from a network
+    Bonds and angles depend on the torsions, so that rings close and atoms do not clash: their mean comes from a network
     that sees z, through a head of the decoder, and the torsions.
     """
 

@@ -8,12 +8,12 @@ from trajvae.verdict import CARE, UNUSABLE, Reason, Verdict, judged
 
 FEWEST, FEW, ENOUGH = 30, 200, 1000  # frames: not usable below, care below, and how many would do
 OVERFITTED, MEMORISED = 1.5, 4.0  # RMSD of held-out over that of training frames: care, not usable
-SOME, MOST = 0.5, 0.8  # of draws that are valid: below care whatever the use; named
+MOST = 0.8  # share of draws that are valid: care below
 SPREAD = 0.2  # by which the spread of draws may differ from the simulation's
 JUMP, VISIBLE = 1.5, 0.3  # times the optimal jump between neighbours, and Å beyond it: a seam of the alignment
-CROSSINGS, DRIFT = 2, 0.8  # of the middle of the slowest coordinate, and its rank correlation with time: one-way
+CROSSINGS, DRIFT = 2, 0.8  # at most, and at least, of the first principal component: one-way; see `drift_of`
 APART, LOOSE = 5.0, 2.0  # Å, and times the motion within molecules: molecules that move on their own
-ORDER, ATOMS = 3.0, 20  # times the distance to the nearest atom, of the next one in the file, from so many atoms on
+ORDER, ATOMS = 3.0, 20  # ratio of next-in-file to nearest distance, not usable above; least number of atoms
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _molecules(m: SampleMeasures) -> Reason | None:
         return None
     text = (
         f"{m.molecules} separate molecules were taken as one body: their centres move by {m.apart:.0f} Å against each "
-        f"other, the atoms of one by {m.within:.1f} Å"
+        f"other, the atoms of each molecule by {m.within:.1f} Å about its centre"
     )
     return Reason("separate_molecules", UNUSABLE, text, "choose one molecule with --select, such as --select 'segid A'")
 
@@ -179,7 +179,7 @@ def _overfitted(e: TrainingEvidence) -> Reason | None:
 def _draws(e: TrainingEvidence) -> Reason | None:
     if e.sample.draws_valid >= MOST:
         return None
-    text = f"{100 * e.sample.draws_valid:.0f} % of its draws are valid conformations as drawn"
+    text = f"{100 * e.sample.draws_valid:.0f} % of its draws are valid conformations before any repair"
     long = e.feature_kind == "internal" or e.atoms > 100
     step = "generate --project moves draws into the simulation's ranges" if long else "--features internal"
     return Reason("draws_not_valid", CARE, text, step)

@@ -27,7 +27,7 @@ from trajvae.alignment.align import superpose
 from trajvae.alignment.rigid_moves import rigid_moves
 from trajvae.features.cartesian import constraints
 from trajvae.models.pipeline import Pipeline
-from trajvae.runtime.sampling import evenly_spaced
+from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.typing import Float64, Floats
 
 _DRAWS, _NUMBERS = 256, 1e8  # proposals a frame, and coordinates in all

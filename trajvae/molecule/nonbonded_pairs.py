@@ -11,7 +11,7 @@ import scipy
 from trajvae.molecule.bond_graph import adjacency
 from trajvae.typing import Bool, Float64, Floats, Int64
 
-DENSE = 300  # most atoms for which all pairs are measured; with more atoms, a search for near pairs is faster
+DENSE = 300  # largest number of atoms with all pairs measured; beyond it, a search for near pairs is faster
 _BLOCK_NUMBERS, _BLOCK_FRAMES = 4_000_000, 4096  # most distances, and most frames, that are measured at a time
 
 

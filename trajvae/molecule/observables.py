@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.molecule.bond_graph import neighbour_lists
-from trajvae.runtime.sampling import evenly_spaced
+from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.store import Quantity
 from trajvae.topology import Topology
 from trajvae.typing import Float64, Floats, Int64

@@ -142,7 +142,7 @@ class Validity(Brief):
         return np.asarray((signed_volumes(positions, self.centres) * self.handedness <= 0).any(axis=1))
 
     def _fail_omega(self, positions: Floats) -> Bool:
-        """Return which frames have a peptide bond too far from planar, or cis or trans unlike the simulation, (T,)."""
+        """Return which frames have a peptide bond far from planar, or in a form (cis, trans) never simulated, (T,)."""
         bend, cis = planarity(omegas(positions, self.omega))
         simulated = np.where(cis, self.omega_forms[:, 0], self.omega_forms[:, 1])
         return np.asarray(((bend > self.omega_bend) | ~simulated).any(axis=1))

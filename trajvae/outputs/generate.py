@@ -64,8 +64,8 @@ class ConformationStream(Displayed):
 
     Notes
     -----
-    Iterating draws: pieces of some thousand conformations, in order, made by as many threads as torch uses. Seed and n
-    decide every bit, the number of threads none. Pieces are the same for every n, but for the last, unless only valid
+    Iterating draws pieces of some thousand conformations, in order, in up to four threads. The result depends on seed
+    and n, not on the number of threads. All pieces but the last are the same for every n, unless only valid
     ones are wanted.
     """
 

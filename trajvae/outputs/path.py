@@ -115,7 +115,7 @@ def path(
         Conformations along the path, both ends included.
     curve : {"spline", "discrete", "neural"}
     descent : GeodesicOptions, optional
-        How curves are bent.
+        How the curve is optimised.
     simulated : ndarray, shape (T, N, D), optional
         Frames to look for the nearest in; by default those that the model keeps.
     seed : int

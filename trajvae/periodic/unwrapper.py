@@ -43,7 +43,7 @@ class Unwrapper:
     ----------
     bonds : ndarray, shape (B, 2)
     checkable : ndarray of bool, shape (B,)
-        False for bonds that join a network to its own periodic image, and so stay as long as the cell is.
+        False for bonds that join a network to its own periodic image, which are about as long as the cell.
     forest : Forest
         Spanning trees of the bonds.
     offsets : ndarray, shape (n, 3)

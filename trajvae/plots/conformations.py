@@ -1,4 +1,4 @@
-"""What `generate`, `optimize` and `path` give."""
+"""Plots of the conformations that `generate`, `optimize` and `path` make."""
 
 from __future__ import annotations
 

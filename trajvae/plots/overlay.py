@@ -62,7 +62,7 @@ def overlay(
     points : mapping of str to latent points
         Embeddings by one model, by name; each of the trajectories of an embedding has a colour of its own.
     over : latent points, optional
-        Whose density is drawn below in grey: those of the training frames.
+        Usually of the training frames; their density is drawn in grey behind the trajectories.
     chart : int
         See `latent`.
     bins : int, optional

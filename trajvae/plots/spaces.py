@@ -1,4 +1,4 @@
-"""Which charts a latent space is shown in."""
+"""Choose the charts that show a latent space, and return the coordinates and columns of its points."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _COMMAND = re.compile(r"(?:trajvae |Model\.)(\w+)")  # a command line, or a call
 
 
 class Descent(NamedTuple):
-    """Hold the way of an optimisation from its start to the optimum.
+    """Hold the points of an optimisation from its start to the optimum.
 
     Attributes
     ----------

@@ -145,7 +145,7 @@ class Conformations(ResultFile, Generic[F]):
         ----------
         path : str or Path
             Ends in `.h5md`, `.xtc`, `.dcd`, `.nc` or `.pdb`; all but the first are written beside `X.h5md`, which
-            keeps the numbers. `X.pdb` then has one model a structure, else the first structure alone.
+            keeps the numbers. With `.pdb`, `X.pdb` has one model per structure, otherwise only the first structure.
         force : bool
             Replace existing files.
 

@@ -1,4 +1,4 @@
-"""How a training went, evaluation by evaluation."""
+"""The history of a training: its figures at every evaluation, by name."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from trajvae.errors import ReadError
 
 _ADVICE = {
-    errno.EACCES: "permission denied: ask its owner for the right, or copy it to a folder of your own",
+    errno.EACCES: "permission denied: ask its owner for permission, or copy it to a folder of your own",
     errno.EPERM: "the system does not permit it: ask its owner, or copy it to a folder of your own",
     errno.EMFILE: "too many open files in this process: raise the limit with 'ulimit -n', or give fewer files at once",
     errno.ENFILE: "too many open files on this machine: close other programs, or ask its administrator",

@@ -1,4 +1,4 @@
-"""All of a file, or most: arrays by name, and the attributes of each."""
+"""Read a file of trajvae whole, or without some groups: arrays by name, and their attributes."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Contents:
         return Quantity(self.array(name), self.unit(name), self.marks.get(name, {}))
 
     def columns(self, name: str) -> dict[str, Quantity]:
-        """Return the arrays `value` of the groups below a group, by the names of those groups."""
+        """Return the arrays of a group by name; where a member is a group itself, its array `value`."""
         found = self.group(name)
         values = {key: f"{name}/{key}/value" if isinstance(item, Mapping) else f"{name}/{key}" for key, item in
                   found.items()}  # fmt: skip
@@ -131,8 +131,8 @@ def read_contents(
     skip : sequence of str, optional
         Full names of groups and datasets that are left out.
     tables : sequence of str, optional
-        Groups at the top that hold all that is wanted of a file which has them: there nothing else is read but
-        `/trajvae`, however many objects there are.
+        Top-level groups. In a file that has all of them, only these and `/trajvae` are read, however many other
+        objects it holds.
 
     Raises
     ------

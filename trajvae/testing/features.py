@@ -1,4 +1,4 @@
-"""Checks of features: targets and positions are inverse, volumes, gradients, state."""
+"""Checks of features: inverses, volumes, gradients, precision and state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def example_frames(alignment: Alignment, n: int = 50) -> Tensor:
 
 
 def nearby_targets(features: Features, x: Tensor) -> Tensor:
-    """Return targets near those of frames x, of no frame that was seen."""
+    """Return targets near those of frames x, with noise added, so that they are of no frame of the fit."""
     targets = features.targets(x)
     return targets + 0.1 * torch.randn(targets.shape, generator=torch.Generator().manual_seed(0), dtype=targets.dtype)
 
@@ -78,7 +78,7 @@ def check_inverses(case: FeaturesCase) -> None:
 
 
 def check_volume(case: FeaturesCase) -> None:
-    """Check that `log_jacobian` is the log determinant of shape space's targets by these."""
+    """Check `log_jacobian`: the log determinant of d(targets of `ShapeSpace`) / d(targets of the features)."""
     features, alignment = case.features, case.alignment
     space = ShapeSpace(alignment.reference, alignment.weights, alignment.kind)
     at = nearby_targets(features, case.frames)[:4]
@@ -116,11 +116,11 @@ def check_precision(case: FeaturesCase) -> None:
     """Check that single precision in is single precision out, with the same numbers to that precision."""
     features, x = case.features, case.frames
     targets, single = features.targets(x), features.targets(x.float())
-    require(single.dtype == torch.float32, "targets of single precision are of another one")
+    require(single.dtype == torch.float32, "targets of float32 frames are not float32")
     require(largest_difference(features, single.double(), targets) < 1e-4, "targets lose precision")
     for function in (features.positions, features.inputs, features.log_jacobian):
         found = function(targets.float())
-        require(found.dtype == torch.float32, f"{function.__name__} of single precision is of another one")
+        require(found.dtype == torch.float32, f"{function.__name__} of float32 targets is not float32")
         close(found.double(), function(targets), function.__name__, rtol=0.0, atol=1e-3)
 
 

@@ -77,11 +77,11 @@ def check_divergence(case: LatentCase) -> None:
     drawn = latent.draw(many, context(1)).kl.view(3, case.draws, -1).detach()
     error = (ratio.var(dim=1) + drawn.var(dim=1)).sqrt() / case.draws**0.5
     apart = (drawn.mean(dim=1) - ratio.mean(dim=1)).abs()
-    require(bool((apart <= ERRORS * error + 1e-12).all()), "the KL of draw has not the mean of log q - log p")
+    require(bool((apart <= ERRORS * error + 1e-12).all()), "the mean KL of draw is not the mean of log q - log p")
 
 
 def check_divergence_is_positive(case: LatentCase) -> None:
-    """Check that no posterior has a KL divergence below zero; of draws, to four standard errors."""
+    """Check that no posterior has a KL divergence below zero; from draws, within four standard errors."""
     latent = case.make()
     params = {name: 3.0 * value for name, value in case.params(500).items()}
     closed = latent.kl(params)
@@ -181,7 +181,7 @@ def check_state(case: LatentCase) -> None:
     require(torch.equal(first.log_ratio, second.log_ratio), "log ratios differ after loading the state")
 
 
-def check_its_manifold(case: LatentCase) -> None:
+def check_latent_manifold(case: LatentCase) -> None:
     """Check the manifold, by draws from the prior."""
     latent = case.make()
     z = latent.prior_sample(40, torch.Generator().manual_seed(2)).double()
@@ -200,7 +200,7 @@ LATENT_CHECKS = (
     check_inference,
     check_extremes,
     check_state,
-    check_its_manifold,
+    check_latent_manifold,
 )
 
 

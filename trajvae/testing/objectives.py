@@ -33,7 +33,7 @@ def check_objective(function: Function, *, positions: Tensor | None = None, peri
     require(values.shape == (len(x),), f"expected one value a frame, ({len(x)},), found {tuple(values.shape)}")
     require(bool(values.isfinite().all()), "values are not finite")
     close(torch.cat([function(frame[None]) for frame in x]), values, "values of one frame alone")
-    require(function(x.float()).dtype == torch.float32, "values of single precision are of another one")
+    require(function(x.float()).dtype == torch.float32, "values of float32 positions are not float32")
     _check_gradient(function, x, period)
     line = torch.zeros_like(x[:1])
     line[..., 0] = torch.arange(x.shape[1], dtype=x.dtype)

@@ -1,4 +1,4 @@
-"""How a training went: what its record takes from the training itself, beside the frames."""
+"""What a finished training hands to its record: history, kept epoch, batch size and findings on the frames."""
 
 from __future__ import annotations
 

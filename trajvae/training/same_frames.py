@@ -7,7 +7,7 @@ from hashlib import sha256
 import numpy as np
 
 from trajvae.training.frame_source import FrameSource
-from trajvae.training.unlike_blocks import bits_of, fingerprints
+from trajvae.training.unlike_blocks import exact_fingerprints, fingerprints
 from trajvae.typing import UInt64
 
 _AT_ONCE = 2**21  # coordinates that are looked at for copies
@@ -20,7 +20,7 @@ def fingerprints_of(frame_source: FrameSource) -> tuple[UInt64, str]:
     marks, bits, kinds = [], [], set()
     for chunk in frame_source.chunks(size):
         marks.append(fingerprints(chunk.positions))
-        bits.append(bits_of(chunk.positions))
+        bits.append(exact_fingerprints(chunk.positions))
         kinds.add(chunk.positions.dtype.name)
     return np.concatenate(marks), f"{'+'.join(sorted(kinds))}:{sha256(np.concatenate(bits).data).hexdigest()}"
 

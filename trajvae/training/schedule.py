@@ -66,7 +66,7 @@ def learning_rate_share(step: int, steps: int) -> float:
 def default_decay(n_train: int) -> float:
     """Return the weight decay that counts as much as about 30 frames.
 
-    The loss is a mean over frames, so that a prior on weights with the weight of a fixed number of frames falls as one
+    The loss is a mean over frames, so that a weight decay that counts as much as a fixed number of frames falls as one
     over their number. Without weight decay the decoder of a model of a hundred frames is inaccurate between them.
     """
     return float(np.clip(30.0 / n_train, 0.01, 0.5))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trajvae.errors import OutputError
 from trajvae.models.partition import Partition
-from trajvae.runtime.sampling import evenly_spaced
+from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.runtime.system import refusal
 from trajvae.training.batches import Pair
 from trajvae.typing import Float32

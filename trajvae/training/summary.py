@@ -16,15 +16,15 @@ from trajvae.figures.training import TrainingFigures
 from trajvae.models.encoded import ColumnBuffer
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
 from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training
-from trajvae.models.observed import measure
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
+from trajvae.models.sample_measures import measure
 from trajvae.models.shape_evidence import shape_bound
 from trajvae.molecule.observables import built_in, evaluate_all
 from trajvae.molecule.validity import Validity
 from trajvae.readers.data_set import Chunk
-from trajvae.runtime.sampling import evenly_spaced
+from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.store import Quantity
 from trajvae.training.frame_source import FrameSource
 from trajvae.training.outcome import TrainingOutcome

@@ -1,4 +1,4 @@
-"""Copies among training frames, and held-out blocks of a state that occurs nowhere else."""
+"""Find copies among frames, divide frames into parts, and find held-out blocks of a state that occurs nowhere else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trajvae.alignment.distances import rmsd_matrix
 from trajvae.errors import ReadError, TrajvaeWarning
 from trajvae.figures.frame_findings import UnlikeBlock
 from trajvae.models.partition import HELD_OUT, UNUSED, VALIDATION, Partition, partition
-from trajvae.runtime.sampling import evenly_spaced
+from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.typing import Bool, Float64, Floats, Int8, Int64, UInt64
 
 LEAST = 5  # number of different frames that training needs
@@ -35,7 +35,7 @@ def fingerprints(positions: Floats) -> UInt64:
     return _hashed(np.ascontiguousarray(positions, dtype=np.float32) + np.float32(0.0))  # no -0
 
 
-def bits_of(positions: Floats) -> UInt64:
+def exact_fingerprints(positions: Floats) -> UInt64:
     """Return fingerprints (T,) of frames (T, N, D) that change with every bit, and with the precision."""
     return _hashed(positions) + np.uint64(positions.dtype.itemsize)
 
@@ -53,7 +53,7 @@ def _hashed(positions: Floats) -> UInt64:
 
 
 def first_of_kind(marks: UInt64) -> Int64:
-    """Return the index of the first frame that equals each frame, by fingerprints (T,)."""
+    """Return, for each frame, the index of the first frame with the same fingerprint, (T,)."""
     _, first, kind = np.unique(marks, return_index=True, return_inverse=True)
     return np.asarray(first[kind], dtype=np.int64)
 
@@ -251,7 +251,7 @@ def describe_unlike(
         more = f" and {len(found) - 3} more blocks" if len(found) > 3 else ""
         warnings.warn(
             f"held-out {told}{more} are unlike all frames elsewhere in the trajectory, by the distance to the nearest: "
-            "a state that is met only there; the simulation may have changed there, or may not be converged",
+            "the state occurs only there; the simulation may have changed there, or may not be converged",
             TrajvaeWarning,
             stacklevel=4,
         )

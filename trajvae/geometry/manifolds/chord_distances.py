@@ -26,7 +26,7 @@ def safe_root(square: Tensor) -> Tensor:
 
 
 def exact_point(z: Tensor, curvature: Tensor, sign: int) -> Tensor:
-    """Return points with c computed from s, off spheres.
+    """Return points with c recomputed from s, except on spheres, where they stay as they are.
 
     In float32 the c that came in has lost the digits that differences need.
     """

@@ -10,7 +10,7 @@ from trajvae.geometry.manifolds.constant_curvature import ConstantCurvature
 
 
 class UnitSphere(Manifold):
-    """Describe the unit sphere: the space of curvature 1, with steps in the precision of the points.
+    """Describe the unit sphere: the space of curvature 1, where steps keep the precision of the points.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Batches of draws: judged, repaired and measured, by several threads at once."""
+"""Draw a batch of conformations, judge, repair and measure it; batches may be made in several threads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class JudgedBatch(NamedTuple):
 
 
 class BatchJudge:
-    """Draw conformations at latent points, judge and measure them; calls change nothing here.
+    """Draw conformations at latent points, judge and measure them; safe to call from several threads.
 
     Parameters
     ----------

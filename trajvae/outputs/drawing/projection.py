@@ -1,4 +1,4 @@
-"""Draws put back into what the simulation allows: bonds, angles and contacts, by the smallest moves that do it.
+"""Move draws into the simulation's ranges of bonds, angles and contacts, by repeated small moves of their atoms.
 
 References
 ----------
@@ -31,7 +31,7 @@ class _Ends:
             scipy.sparse.csr_matrix((ones, (rows, pairs[:, k])), shape=(len(pairs), n_atoms)) for k in (0, 1)
         )
         self.moves = first - second
-        self.share = (first + second).T  # of a term's moves by atom
+        self.share = (first + second).T  # adds up, for each atom, the terms that move it
 
     def pull(self, x: Float64, low: Float64, high: Float64) -> tuple[Float64, Float64]:
         """Return summed moves (t, N, D) of frames, and the number of terms that move each atom (t, N)."""
@@ -105,7 +105,7 @@ def project(validity: Validity, positions: Floats) -> Float64:
     Returns
     -------
     ndarray, shape (n, N, D)
-        Valid ones as they were; others after at most 300 rounds of moves, each the mean of what an atom's terms ask
+        Valid ones as they were; others after at most 300 rounds of moves, each the mean of what an atom's bonds and angles ask
         for. Handedness is left as it is.
     """
     out = np.array(positions, dtype=np.float64)

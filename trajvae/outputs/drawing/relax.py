@@ -1,4 +1,4 @@
-"""Conformations put to rest in a force field: energy minimisation with OpenMM, which is an extra.
+"""Energy minimisation of conformations in a force field, with OpenMM, an optional dependency.
 
 The force field is built from the topology: residues of standard proteins and nucleic acids and of their usual caps.
 Atoms that were not selected, such as hydrogens, are added where OpenMM knows them, and only the selected ones are given
@@ -35,7 +35,7 @@ class Relaxed(NamedTuple):
     positions : ndarray, shape (n, N, 3)
         Å.
     before, after : ndarray, shape (n,)
-        Potential energy in kJ/mol, without that of the restraint; NaN where there is none to be had, as of atoms that
+        Potential energy in kJ/mol, without that of the restraint; NaN where it cannot be computed, as of atoms that
         stand at one point: such conformations are left as they are.
     """
 
@@ -129,7 +129,7 @@ class Relaxation:
         return float(state.getPotentialEnergy().value_in_unit(self.mm.unit.kilojoule_per_mole))
 
     def _whole(self, x: Float64) -> OpenMMObject:
-        """The molecule with its hydrogens, which OpenMM puts down at random: always at the same random."""
+        """The molecule with its hydrogens, which OpenMM places at random: here always with the same random seed."""
         if self._bare is None:
             self._bare = to_mdtraj(self.topology, 10.0 * x[None]).topology.to_openmm()
         molecule = self.app.Modeller(self._bare, x * self.mm.unit.nanometer)

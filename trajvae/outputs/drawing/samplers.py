@@ -12,9 +12,9 @@ from torch import Tensor
 from trajvae.arguments.lookup import check_choice
 from trajvae.figures import SamplerFigures
 from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
-from trajvae.models.observed import GAP
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
+from trajvae.models.sample_measures import GAP
 from trajvae.outputs.searching.latent_metrics import posterior_metric
 from trajvae.runtime.progress import count_items
 from trajvae.typing import Float64

@@ -9,7 +9,7 @@ import torch
 
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
-from trajvae.runtime.sampling import evenly_spaced
+from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.typing import Bool, Float64, Floats
 
 

@@ -18,8 +18,8 @@ class MeanError(NamedTuple):
     value : float
         Standard error; NaN where there is one frame.
     correlation_time : float
-        Of the values, in frames that were read: integrated, 1/2 where they are independent of each other. Too short
-        where blocks are shorter than the time itself, which `independent` and the error do not suffer from.
+        Of the values, in frames that were read: integrated, 1/2 where they are independent of each other. It is
+        underestimated where blocks of frames are shorter than it; `independent` and the error are not affected.
     independent : float
         How many independent values the mean is worth.
     """
@@ -42,8 +42,8 @@ def student(n: float) -> float:
 def mean_error(values: Float64, rows: Int64) -> MeanError:
     """Return the standard error of a mean of correlated values at known frames.
 
-    The variance of the mean is the mean autocovariance over all pairs of frames, summed over lags up to the first at
-    which sums over lags, doubled in width, are no longer positive; it is freed of what the mean itself takes away.
+    The variance of the mean is the sum of autocovariances over all pairs of frames / n^2. Lags count up to the first
+    of windows, each twice as wide as the last, that does not exceed the noise. The sample mean's bias is corrected.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _by_lag(off: Float64, rows: Int64) -> tuple[Float64, Float64]:
 
 
 def _last(products: Float64, pairs: Float64) -> int:
-    """The number of lags, from 0, over which values are alike: windows that double in width have positive sums."""
+    """The number of lags, from 0, up to the first window, of doubling widths, whose mean product is below the noise."""
     start = 1
     while start < len(products):
         stop = min(2 * start, len(products))

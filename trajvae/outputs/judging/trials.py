@@ -1,4 +1,4 @@
-"""Trainings that are compared: each candidate on the same frames, and what it says of those it held out."""
+"""Train the candidates of a comparison on the same frames, and measure each on the frames that it held out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from trajvae.models.evidence import Evidence, active_units, evidence
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.readers.data_set import Chunk
+from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.runtime.progress import stage
-from trajvae.runtime.sampling import evenly_spaced
 from trajvae.runtime.threads import small_work
 from trajvae.topology import Topology
 from trajvae.training.frame_source import InMemoryFrames
@@ -41,7 +41,7 @@ class ComparisonPlan:
     frames : int
         Held-out frames at most, evenly taken.
     repeats : int
-        Trainings of each, with seeds that follow each other.
+        Number of trainings of each candidate, with consecutive seeds.
     jobs : int
         Trainings at once, each in a process.
     """
@@ -67,7 +67,7 @@ class Trial(Brief):
     dim : int
         Intrinsic, of the latent space.
     seal : str
-        Equal where ELBOs compare: of features, reference and weights.
+        Hash of features, alignment, reference and atom weights; ELBOs are comparable where it is equal.
     rows, block : ndarray of int64, shape (n,)
         Which frames, and the number of the held-out block that each lies in.
     found : Evidence
@@ -106,7 +106,7 @@ def check_frames(name: str, pipeline: Pipeline, record: TrainingRecord, chunk: C
     if len(record.held_out) != len(chunk.positions):
         raise ModelError(
             f"'{name}' was trained on {len(record.held_out)} frames, these are {len(chunk.positions)}: "
-            "models compare on the frames they held out"
+            "models are compared on the frames that they held out"
         )
     kept = pipeline.alignment.apply(chunk.positions[record.sample_index])
     if not np.allclose(kept, record.sample, atol=1e-2):

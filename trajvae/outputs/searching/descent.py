@@ -22,7 +22,7 @@ _RATE = 0.05
 
 
 class Descended(NamedTuple):
-    """Hold where descents led.
+    """Hold the results of descents from several starts.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """The objectives that `optimize` knows by name: a table with one entry for each.
 
 Messages, the help of the command line and its documentation are made from it. What computes an objective is imported
-when it is used, as the help waits for nothing.
+when it is used, so that the help appears at once.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class ObjectiveKind:
     unit : str
         As files hold it, such as Angstrom or degree; empty for a pure number.
     make : callable, optional
-        Make the function of positions (B, N, D) in Å to values (B,) of a `Request`; without one the name is that of an
+        From a `Request` to a function of positions (B, N, D) in Å to values (B,); None where the name is that of an
         observable that models keep.
     arguments : str
         How the text after the colon is written, such as `i,j`; empty where there is none.

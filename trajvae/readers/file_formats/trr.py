@@ -1,4 +1,4 @@
-"""Read TRR files, whose frames are numbers after a header, as arrays, after a check of every header."""
+"""Read TRR files: every header is checked once, then positions and boxes are read as arrays."""
 
 from __future__ import annotations
 

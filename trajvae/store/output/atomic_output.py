@@ -14,7 +14,7 @@ from trajvae.errors import OutputError
 from trajvae.runtime.system import refusal
 from trajvae.store.output.deferred_signals import deferred_signals
 from trajvae.store.output.drafts import Draft, publish_together
-from trajvae.store.output.lock_files import holder_of, remove_dead
+from trajvae.store.output.lock_files import living_holder, remove_dead
 from trajvae.store.output.locks import Lock
 from trajvae.store.output.targets import Target, find_target, version
 
@@ -141,7 +141,7 @@ def _take_lock(target: Target, stack: contextlib.ExitStack, *, brief: bool) -> L
                 if lock.take():
                     stack.callback(_release, lock)
                     return lock
-            holder = holder_of(lock.path)
+            holder = living_holder(lock.path)
             if holder is not None:
                 if time.monotonic() - since > (_PATIENCE if holder.brief else _SHORT_PATIENCE):
                     raise OutputError(

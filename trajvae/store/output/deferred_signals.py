@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Call the Python handlers of signals that come meanwhile after the block, in the order of the signals.
+    """Postpone Python signal handlers: signals that arrive during the block are raised after it, in their order.
 
     The block should take milliseconds, such as two renames. Only the main thread runs handlers, so nothing changes in
     other threads; signals whose default action ends the process still end it.

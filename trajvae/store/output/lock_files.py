@@ -23,7 +23,7 @@ _LONGEST_TEXT = 4096  # bytes of a lock file
 _NO_KERNEL_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
 
-def holder_of(path: Path) -> Holder | None:
+def living_holder(path: Path) -> Holder | None:
     """Return who holds the lock at a path, or None. A lock of a dead process is removed, with its temporary files.
 
     Raises
@@ -54,7 +54,7 @@ def remove_dead(folder: Path) -> None:
             if entry.name.startswith(PREFIX) and entry.name.endswith(".lock"):
                 with contextlib.suppress(OSError, OutputError):
                     if entry.stat(follow_symlinks=False).st_uid == os.geteuid():
-                        holder_of(Path(entry.path))
+                        living_holder(Path(entry.path))
 
 
 def status_of(path: Path) -> os.stat_result | None:
@@ -76,7 +76,7 @@ def _open(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise OutputError(f"cannot open the lock '{path}': {error.strerror}; remove it where nobody writes") from error
+        raise OutputError(f"cannot open the lock '{path}': {error.strerror}; remove it if unused") from error
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
         raise OutputError(f"'{path}' has the name of a lock but is not a regular file: remove it")
@@ -84,7 +84,7 @@ def _open(path: Path) -> int | None:
 
 
 def take_kernel_lock(number: int, patience: float = 0.0) -> bool | None:
-    """Try to take the kernel's lock on an open file for some seconds.
+    """Take the kernel's lock on an open file, and try for up to `patience` seconds if another process holds it.
 
     Returns
     -------

@@ -20,7 +20,7 @@ _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
 )
-_ADVICE = "trajvae writes regular files only, since it goes back and forth in them: give the name of a file"
+_ADVICE = "trajvae can only write to regular files: give the name of a file"
 
 
 @dataclass(frozen=True)

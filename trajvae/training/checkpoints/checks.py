@@ -1,4 +1,4 @@
-"""What a file's state of a training must obey before the training goes on from it."""
+"""Checks of the training state in a checkpoint, before a training is resumed from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST = 1e15  # epochs and steps: whole numbers that a float holds
 
 
 def check_snapshot(at: Snapshot, vae: VAE, device: torch.device) -> None:
-    """Compare shapes and types with those of the networks: the fused optimiser and the generators do not.
+    """Compare shapes and types with those of the networks; the fused optimiser and generators do not check them.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def _words(names: Mapping[str, object]) -> str:
 
 
 def _check_optimiser(state: Mapping[str, Tensor], vae: VAE) -> None:
-    """Of each vector that is learned all moments, or none before the first step."""
+    """Check that each learned vector has all moments, or none before the first step."""
     networks = [p for name, p in vae.named_parameters() if not name.startswith("latent.")]
     flat = torch.empty(sum(map(aligned_size, networks)), dtype=networks[0].dtype, device="meta")
     average = {name: value for name, value in state.items() if name in ("average", "steps")}

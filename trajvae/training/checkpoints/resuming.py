@@ -1,4 +1,4 @@
-"""What a training that is resumed takes from its checkpoint, and what the user must give again."""
+"""Checks of what a user must give again, or may not change, when a training is resumed from its checkpoint."""
 
 from __future__ import annotations
 

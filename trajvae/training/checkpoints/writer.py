@@ -75,7 +75,7 @@ class Checkpointer:
             warnings.warn(f"no checkpoint: {refused}; the training goes on", TrajvaeWarning, stacklevel=2)
 
     def _write(self, record: ModelContents) -> str:
-        """Write a checkpoint; why it could not be, where it could not."""
+        """Write a checkpoint; return why it could not be written, or an empty text."""
         try:
             write_model(self.path, record, force=self.force)
         except OutputError as error:
@@ -87,5 +87,5 @@ class Checkpointer:
         """What is left of a training that was asked to stop."""
         if refused and not self.written:
             return f"what was reached is lost: {refused}"
-        held = f"'{self.path}' holds " + (f"an earlier moment ({refused})" if refused else "what was reached")
+        held = f"'{self.path}' holds " + (f"an earlier checkpoint ({refused})" if refused else "what was reached")
         return f"{held}: 'trajvae train --resume -o {self.path}' goes on"

@@ -74,7 +74,7 @@ def drift_of(frames: Floats, file: Int64) -> tuple[float, int]:
 
 
 def molecules_of(frames: Floats, topology: Topology) -> tuple[int, float, float]:
-    """Return the number of molecules, how far their centres move, and the atoms about those, in Å (root mean squares).
+    """Return the number of molecules, and the RMS motion in Å of their centres and of atoms about these centres.
 
     Parameters
     ----------
