@@ -105,8 +105,8 @@ def project(validity: Validity, positions: Floats) -> Float64:
     Returns
     -------
     ndarray, shape (n, N, D)
-        Valid ones as they were; others after at most 300 rounds of moves, each the mean of what an atom's bonds and angles ask
-        for. Handedness is left as it is.
+        Valid ones as they were; others after at most 300 rounds of moves, each the mean of what an atom's bonds and
+        angles ask for, and the sum of what its contacts ask for. Handedness is left as it is.
     """
     out = np.array(positions, dtype=np.float64)
     for first in range(0, len(out), _TOGETHER):
