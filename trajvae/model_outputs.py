@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from trajvae.arguments.keywords import spelled_out
-from trajvae.figures import EmbeddingFigures, GenerationFigures, OptimizationFigures, PathFigures
-from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.model_base import ModelBase
 from trajvae.models.encoding import encode_all
 from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, DrawingKeywords
 from trajvae.outputs.embed import embed, embed_to
 from trajvae.outputs.generate import ConformationStream
-from trajvae.outputs.marginals import marginals
-from trajvae.outputs.optimize import Search, optimize
-from trajvae.outputs.path import find_ends, path
-from trajvae.outputs.searching.best_frame import Observed
-from trajvae.outputs.searching.objectives import Goal, Objective, parse_objective
 from trajvae.readers.reading import Reading
-from trajvae.results import Conformations, Embedding, Marginals
 from trajvae.typing import Float64, Floats
+
+# marginals, optimize and path are imported by the methods that need them, so that `from trajvae import Model` is fast
+if TYPE_CHECKING:
+    from trajvae.figures import EmbeddingFigures, GenerationFigures, OptimizationFigures, PathFigures
+    from trajvae.geometry.geodesic import GeodesicOptions
+    from trajvae.outputs.optimize import Search
+    from trajvae.outputs.searching.objectives import Objective
+    from trajvae.results import Conformations, Embedding, Marginals
 
 
 class ModelOutputs(ModelBase):
@@ -108,6 +108,8 @@ class ModelOutputs(ModelBase):
 
     def marginals(self, source: object = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
         """Compare simulation and model, observable by observable; without a source, on the frames the model keeps."""
+        from trajvae.outputs.marginals import marginals
+
         positions = None if source is None else self.open(source, reading).read().positions
         return marginals(self.pipeline, self.record, positions, seed=seed)
 
@@ -134,6 +136,10 @@ class ModelOutputs(ModelBase):
         source : optional
             Simulated frames to compare with, beside those that the model keeps.
         """
+        from trajvae.outputs.optimize import optimize
+        from trajvae.outputs.searching.best_frame import Observed
+        from trajvae.outputs.searching.objectives import Goal, parse_objective
+
         reading, observed = reading or Reading(), None
         followed = parse_objective(objective, self.pipeline, reading.first_topology)
         Goal(str(goal), followed.period)  # a wrong one is refused before the source is read
@@ -175,6 +181,8 @@ class ModelOutputs(ModelBase):
         source : optional
             Simulated frames that numbers count and in which the nearest are looked for, instead of those kept.
         """
+        from trajvae.outputs.path import find_ends, path
+
         reading, latent, simulated = reading or Reading(), self.record.latent, None
         if source is not None:
             simulated = self.open(source, reading).read().positions

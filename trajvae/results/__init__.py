@@ -5,16 +5,43 @@ embedding = Embedding.load("embed.h5")
 result = load("path.h5md")  # a file of any kind
 """
 
-from trajvae.results.applied import Applied
-from trajvae.results.base import ResultFile
-from trajvae.results.comparison import Comparison, Entry
-from trajvae.results.conformation_tasks import Descent
-from trajvae.results.conformations import Conformations
-from trajvae.results.embedding import Embedding
-from trajvae.results.files import LatentPoints, Result, load, load_latent_points
-from trajvae.results.history import TrainingHistory
-from trajvae.results.marginals import Kind, Marginal, Marginals, Wide
-from trajvae.results.trained_model import TrainedModel
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trajvae.results.applied import Applied
+    from trajvae.results.base import ResultFile
+    from trajvae.results.comparison import Comparison, Entry
+    from trajvae.results.conformation_tasks import Descent
+    from trajvae.results.conformations import Conformations
+    from trajvae.results.embedding import Embedding
+    from trajvae.results.files import LatentPoints, Result, load, load_latent_points
+    from trajvae.results.history import TrainingHistory
+    from trajvae.results.marginals import Kind, Marginal, Marginals, Wide
+    from trajvae.results.trained_model import TrainedModel
+
+# the module of each name, which is imported when the name is first used
+_HOMES = {
+    "Applied": "trajvae.results.applied",
+    "Comparison": "trajvae.results.comparison",
+    "Conformations": "trajvae.results.conformations",
+    "Descent": "trajvae.results.conformation_tasks",
+    "Embedding": "trajvae.results.embedding",
+    "Entry": "trajvae.results.comparison",
+    "Kind": "trajvae.results.marginals",
+    "LatentPoints": "trajvae.results.files",
+    "Marginal": "trajvae.results.marginals",
+    "Marginals": "trajvae.results.marginals",
+    "Result": "trajvae.results.files",
+    "ResultFile": "trajvae.results.base",
+    "TrainedModel": "trajvae.results.trained_model",
+    "TrainingHistory": "trajvae.results.history",
+    "Wide": "trajvae.results.marginals",
+    "load": "trajvae.results.files",
+    "load_latent_points": "trajvae.results.files",
+}
 
 __all__ = [
     "Applied",
@@ -35,3 +62,9 @@ __all__ = [
     "load",
     "load_latent_points",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
