@@ -78,9 +78,9 @@ class Likelihood(nn.Module, ABC):
         Parameters
         ----------
         outputs : dict of Tensor
-            The decoder's heads. A head `loc` is the mean of the targets.
+            The decoder's heads. The head named loc is the mean of the targets.
         expand : callable
-            From outputs of order one to targets, `Features.expand`.
+            From outputs of order one to targets, as the features have it.
         """
         return {**outputs, "loc": expand(outputs["loc"])} if "loc" in outputs else outputs
 
