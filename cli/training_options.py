@@ -37,7 +37,7 @@ _FORMS: dict[str, dict[str, Any]] = {  # of options that are neither numbers nor
     "latent_dim": {
         "type": click.IntRange(min=1),
         "help": "Intrinsic dimension of the latent space.",
-        "default_text": "2, or that of --signature",
+        "default_text": "2, or that of the signature or manifold",
     },
     "signature": {"metavar": "h2,s2:0.5,e2"},
     "hidden": {"callback": _widths, "metavar": "W,W,..."},
@@ -51,12 +51,12 @@ def one_of(names: Iterable[str]) -> str:
     return f"[{'|'.join(names)}]"
 
 
-def _form(f: Field[Any]) -> dict[str, Any]:
+def _form(f: Field[Any], default: str | None) -> dict[str, Any]:
     """The help, the default and the form of an option of training, as `TrainConfig` has them."""
     text = help_of(f)
     text = text[0].upper() + text[1:] if not text.startswith("p(") else text
     plain = "" if f.default is None or f.default is MISSING else str(f.default)
-    found: dict[str, Any] = {"help": f"{text}.", "default_text": f.metadata["default"] or plain}
+    found: dict[str, Any] = {"help": f"{text}.", "default_text": default or f.metadata["default"] or plain}
     number = _NUMBERS.get(str(f.type).partition(" ")[0])
     if number is not None:
         found["type"] = number
@@ -65,13 +65,13 @@ def _form(f: Field[Any]) -> dict[str, Any]:
     return found | _FORMS.get(f.name, {})
 
 
-def _of_training(*without: str) -> Callable[[F], F]:
-    """The options that set `TrainConfig`, in the order of its fields."""
+def _of_training(*without: str, **defaults: str) -> Callable[[F], F]:
+    """The options that set `TrainConfig`, in the order of its fields; `defaults` are those of a command's own."""
     found = [f for f in fields(TrainConfig) if f.name in TRAINING and f.name not in without]
     return stack(
         *(
             (_training if f.metadata["training"] else _model)(
-                *_NAMES.get(f.name, (f"--{f.name.replace('_', '-')}",)), **_form(f)
+                *_NAMES.get(f.name, (f"--{f.name.replace('_', '-')}",)), **_form(f, defaults.get(f.name))
             )
             for f in found
         )
@@ -96,7 +96,7 @@ comparing = stack(
            default_text="all"),
     _model("--latent-dim", callback=_dimensions, metavar="D,D,...",
            help="Intrinsic dimensions, each with every backend.", default_text="2"),
-    _of_training("backend", "latent_dim"),
+    _of_training("backend", "latent_dim", epochs="50"),
 )  # fmt: skip
 
 

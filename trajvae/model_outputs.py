@@ -38,7 +38,7 @@ class ModelOutputs(ModelBase):
         """Return latent coordinates of every frame of a source, which may be all that `Model.train` takes.
 
         Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables
-        and no flags of the support, and latents are the same, in a third of the time from memory or DCD.
+        and no flags of the support, and latents are the same, in less than half of the time from memory or DCD.
         """
         return embed(self.pipeline, self.open(source, reading), progress, rmsd=rmsd, record=self.record)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import trajvae
+from trajvae.outputs.judging.trials import EPOCHS
 
 COMMON = ("--output", "--force", "--seed", "--device", "--json", "--verbose")
 READING = ("--topology", "--select", "--start", "--stop", "--step")
@@ -152,6 +153,12 @@ def test_defaults_are_told():
         assert f"default: {default}" in text
 
 
+def test_the_default_epochs_of_compare_are_its_own():
+    """Its trainings are shorter than those of `train`."""
+    text = " ".join(help_of("compare", "--help").split())
+    assert f"At most; early stopping may end before. [default: {EPOCHS}]" in text
+
+
 def test_version():
     """The package's own version, by the installed script too."""
     assert trajvae.__version__ in help_of("--version")
@@ -182,6 +189,6 @@ def test_the_table_of_options_is_up_to_date():
     assert (docs / "options.md").read_text() == module.page()
     rows = [line.split(" | ") for line in module.page().splitlines() if line.startswith("| `-")]
     assert not [row for row in rows if "default" in row[1]]
-    told = {row[0]: row[2] for row in rows}
+    told = {row[0]: row[2] for row in reversed(rows)}  # those of `train`, which comes first
     assert told["| `--select`"].startswith("heavy atoms") and told["| `--epochs`"].startswith("about 8000")
     assert told["| `--backend`, `--latent`"] and told["| `-m`, `--model`"].startswith("model.h5")
