@@ -179,7 +179,7 @@ def _overfitted(e: TrainingEvidence) -> Reason | None:
 def _draws(e: TrainingEvidence) -> Reason | None:
     if e.sample.draws_valid >= MOST:
         return None
-    text = f"{100 * e.sample.draws_valid:.0f} % of its draws are valid conformations before any repair"
+    text = f"{100 * e.sample.draws_valid:.0f} % of its draws are valid conformations as drawn"
     long = e.feature_kind == "internal" or e.atoms > 100
     step = "generate --project moves draws into the simulation's ranges" if long else "--features internal"
     return Reason("draws_not_valid", CARE, text, step)
