@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from commands import OF_MODELS, OF_RESULTS, run
 from mutations import header, raw, structured
 from seeds import make_seeds
-
-from commands import OF_MODELS, OF_RESULTS, run
 
 SECONDS, MEMORY = 10.0, 2 * 10**9
 START = 4.0  # seconds that a command takes for its libraries

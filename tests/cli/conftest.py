@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import Forked, fork_server
+from processes import Forked, fork_server
 
 
 @pytest.fixture(scope="session")

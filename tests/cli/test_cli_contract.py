@@ -17,7 +17,7 @@ import pytest
 
 import trajvae
 
-from commands import finished, json_of
+from processes import finished, json_of
 
 TRAINED = {
     "frames", "held_out", "atoms", "features", "feature_kind", "backend", "latent_dim", "elbo", "rmsd", "pca_rmsd",

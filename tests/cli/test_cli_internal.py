@@ -15,7 +15,7 @@ import pytest
 from trajvae import Model, TrainConfig
 from trajvae.readers import Reading
 
-from commands import finished, json_of
+from processes import finished, json_of
 
 NOTES = ("warning: ", "selected: ", "Usage: ", "Try ")
 READ = ("-s", "top.pdb", "--stop", "8000", "--step", "20")

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from commands import LIMIT, started, wait_for
+from processes import LIMIT, started, wait_for
 
 
 def _weights(path: Path) -> dict[str, np.ndarray]:

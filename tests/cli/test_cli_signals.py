@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import LIMIT, started, wait_for
+from processes import LIMIT, started, wait_for
 
 STRUCK = """
 import gc, os, signal, time, weakref

@@ -45,7 +45,7 @@ def test_a_name_that_shape_space_lacks_is_refused(name: str) -> None:
 @pytest.mark.parametrize("features", [_internal(6, 2), _cartesian(6)], ids=lambda f: f.kind)
 def test_an_unknown_model_of_torsions_is_refused(features: Internal | ShapeSpace) -> None:
     """Whatever the features, the error names the models of torsions."""
-    with pytest.raises(OptionError, match=r"independent, autoregressive, got 'free'"):
+    with pytest.raises(OptionError, match=r"no torsions 'free'; there are independent, autoregressive"):
         make_likelihood("full", features, 1e-3, 1000, torsions="free")
 
 

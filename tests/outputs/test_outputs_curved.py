@@ -99,9 +99,9 @@ def test_embedding_holds_points_and_tangent_coordinates(
         latent, tangent = value[()], file["observables/latent_tangent/value"][()]
     assert latent.shape == (400, case.ambient) and tangent.shape == (400, case.dim)
     assert case.off(latent) < 1e-5
-    space = curved.pipeline.vae.latent
+    space = curved.pipeline.vae.latent.manifold
     origin = torch.tensor([case.origin], dtype=torch.float64)
-    distance = space.distance(torch.from_numpy(latent), origin).detach().numpy()[:, 0]
+    distance = space.pairwise_distance(torch.from_numpy(latent), origin).detach().numpy()[:, 0]
     np.testing.assert_allclose(np.linalg.norm(tangent, axis=1), distance, atol=1e-3)
 
 

@@ -97,8 +97,11 @@ class ConformationStream(Displayed):
         self._start()
 
     def _summary(self) -> Summary:
-        title = f"Drawing of {self.n} conformations, {self.n_done} drawn; sampler {self.sampler}, seed {self.seed}"
-        return Summary(title, [("drawn", self.n_done), ("wanted", self.n), ("seed", self.seed)])
+        done = f"{self.n_done} drawn; sampler {self.sampler}, seed {self.seed}"
+        return Summary(
+            f"ConformationStream of {self.n} conformations, {done}",
+            [("drawn", self.n_done), ("wanted", self.n), ("seed", self.seed)],
+        )
 
     def _start(self) -> None:
         """Reset counters and random streams."""

@@ -265,4 +265,4 @@ def save_pieces(
                 "valid": Quantity(piece.valid.astype(np.int8)),
             }
             out.append(piece.positions, {**own, **piece.observables})
-        out.describe({"summary": json.dumps(figures().to_json()), "model_hash": model_hash})
+        out.describe({"summary": json.dumps(dict(figures())), "model_hash": model_hash})
