@@ -86,6 +86,7 @@ def test_a_saved_model_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
         names: list[str] = []
         a.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
         assert len(names) > 40
+        names.remove("trajvae/checksums")  # one of them is that of the attributes, among which is the time of writing
         assert all(np.array_equal(a[n][()], b[n][()]) for n in names)
 
 

@@ -113,7 +113,7 @@ NUMBERS = {
     "an angle of no atom": ("plain", values("validity/angles", -1), "'validity/angles'"),
     "an element that is none": ("plain", values("validity/kinds", 10**9), "'validity/kinds'"),
     "contacts of all": ("plain", values("validity/contact", 1e9), "'validity/contact' must lie between 0 and 6"),
-    "a tree with two roots": ("internal", values("weights/features.references", -1, -3), "no tree"),
+    "a tree with two roots": ("internal", values("weights/features.references", -1, -3), "do not form a tree"),
     "a tree with a loop": ("internal", values("weights/features.references", 5, -3), "circle"),
     "a reference to no atom": ("internal", values("weights/features.references", 77, -3), "damaged"),
     "another torsion that turns": ("internal", lambda f: flip(f["trajvae/weights/features.flexible"]), "flexible"),

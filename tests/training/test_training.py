@@ -261,7 +261,7 @@ def test_an_earlier_checkpoint_stands_where_the_next_is_refused(begun: Path, cha
         begun.mkdir()  # a folder in the file's place
         return True
 
-    with pytest.raises(StoppedError, match=r"holds an earlier moment \(cannot write .*'trajvae train --resume"):
+    with pytest.raises(StoppedError, match=r"holds an earlier checkpoint \(cannot write .*'trajvae train --resume"):
         Model.resume(begun, chain.copy(), device="cpu", asked=asked)
     assert model_status(kept) == "training"
 
