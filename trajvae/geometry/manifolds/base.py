@@ -70,7 +70,7 @@ class Manifold(ABC):
         """Return the signature of the manifold, factor by factor in the order of the coordinates, for plots.
 
         In the grammar of signatures, with every curvature as it is now ("h2:0.73,s1:1.0,e2"): (c, s) with
-        c^2 + K |s|^2 = 1 of curved factors, Cartesian coordinates of flat ones; or "so3" for rotation matrices, or
+        ``c^2 + K |s|^2 = 1`` of curved factors, Cartesian coordinates of flat ones; or "so3" for rotation matrices, or
         empty, the default, where the manifold has no name.
         """
         return ""
