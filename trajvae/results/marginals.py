@@ -14,7 +14,7 @@ from trajvae.display import Displayed, Summary, scalars
 from trajvae.figures import MarginalFigures
 from trajvae.results.base import ResultFile
 from trajvae.store import Contents, Header, Quantity, write_table
-from trajvae.store.contents import ArrayTree
+from trajvae.store.contents import NestedArrays
 from trajvae.store.schema import Tree
 from trajvae.typing import AnyArray, Float64, JSONObject
 
@@ -219,7 +219,7 @@ def _rows(rows: list[JSONObject]) -> dict[str, AnyArray]:
     return {name: np.array([row[name] for row in rows]) for name in names}
 
 
-def _from_columns(tree: ArrayTree) -> dict[str, Marginal]:
+def _from_columns(tree: NestedArrays) -> dict[str, Marginal]:
     """Return the marginals of columns that have a row an observable."""
     columns = {name: column for name, column in tree.items() if not isinstance(column, Mapping)}
     names, units = columns.pop("name").tolist(), columns.pop("unit").tolist()
@@ -266,7 +266,7 @@ def _marginal(unit: str, own: Mapping[str, Float64], read: Mapping[str, Any], wi
     )
 
 
-def _kinds(tree: ArrayTree) -> tuple[Kind, ...]:
+def _kinds(tree: NestedArrays) -> tuple[Kind, ...]:
     """Return the kinds of columns that have a row a kind; none of a file of an earlier version."""
     names = [f.name for f in fields(Kind)]
     columns = [column.tolist() for name in names if not isinstance(column := tree.get(name, {}), Mapping)]

@@ -17,7 +17,7 @@ from trajvae.store.schema import Quantity, read_tree
 from trajvae.typing import JSON, AnyArray, JSONObject
 
 _JSON = ("config", "summary", "reading")  # attributes of `/trajvae` that are written as JSON
-ArrayTree: TypeAlias = "Mapping[str, AnyArray | ArrayTree]"
+NestedArrays: TypeAlias = "Mapping[str, AnyArray | NestedArrays]"
 QuantityTree: TypeAlias = "dict[str, Quantity | QuantityTree]"
 
 
@@ -36,7 +36,7 @@ class Contents:
     """
 
     attributes: Mapping[str, Any]
-    tree: ArrayTree
+    tree: NestedArrays
     marks: Mapping[str, Mapping[str, Any]]
 
     @property
@@ -66,7 +66,7 @@ class Contents:
         """Return the unit of a dataset, or an empty text if it has none or does not exist."""
         return str(self.marks.get(name, {}).get("unit", ""))
 
-    def group(self, name: str) -> ArrayTree:
+    def group(self, name: str) -> NestedArrays:
         """Return the arrays of a group by its full name; none where it does not exist.
 
         Raises
@@ -74,7 +74,7 @@ class Contents:
         TypeError
             The name is that of an array.
         """
-        found: AnyArray | ArrayTree = self.tree
+        found: AnyArray | NestedArrays = self.tree
         for part in name.split("/"):
             if not isinstance(found, Mapping):
                 raise TypeError(f"'{name}' is not a group")
