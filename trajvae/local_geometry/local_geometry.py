@@ -1,0 +1,131 @@
+"""Local geometry: bonds, angles and torsions of drawn conformations become those of the simulation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trajvae.display import Brief
+from trajvae.local_geometry.bonded import BondedTerms
+from trajvae.local_geometry.least_squares import solve
+from trajvae.local_geometry.quantile_tables import QuantileTables
+from trajvae.local_geometry.walls import Walls
+from trajvae.typing import AnyArray, Bool, Float64, Floats, Int64
+
+_STIFF, _ROTATABLE = 0.3, 0.5  # of a term's simulated standard deviation: how far it may be from its target
+_SMALLEST = (0.003, 0.01, 0.02)  # Å, radians, radians: the same of bonds, angles and torsions, at least
+_SMALLEST_ROTATABLE = 0.025  # radians
+_TURNS = 0.2  # radians; standard deviation above which a torsion counts as rotatable
+_TAIL = 0.1  # probability beyond which a term of a mean structure is not usual
+_TOGETHER = 64  # conformations whose derivatives fit a cache
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LocalGeometry(Brief):
+    """Hold the bonded terms of a molecule with their tables, and give conformations the simulation's local geometry.
+
+    Attributes
+    ----------
+    terms : BondedTerms
+    tables : QuantileTables
+    walls : Walls or None
+        Pairs of atoms that must not be near each other.
+    """
+
+    terms: BondedTerms
+    tables: QuantileTables
+    walls: Walls | None
+
+    @classmethod
+    def fit(cls, bonds: Int64, simulated: Floats, drawn: Floats, walls: Walls | None) -> LocalGeometry:
+        """Return the local geometry that maps drawn conformations (S, N, D) to simulated ones (T, N, D).
+
+        Parameters
+        ----------
+        bonds : ndarray of int64, shape (B, 2)
+        simulated, drawn : ndarray
+            In Å.
+        walls : Walls, optional
+        """
+        terms = BondedTerms.of(bonds, simulated.shape[1], simulated.shape[2])
+        periodic = np.arange(len(terms)) >= len(terms.bonds) + len(terms.angles)
+        return cls(terms, QuantileTables.fit(_measured(terms, drawn), _measured(terms, simulated), periodic), walls)
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Return the tables and the atoms of the terms by name; walls follow from the test of validity."""
+        atoms = {"bonds": self.terms.bonds, "angles": self.terms.angles, "torsions": self.terms.torsions}
+        return {**atoms, **self.tables.to_arrays()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, AnyArray], walls: Walls | None) -> LocalGeometry:
+        """Return the local geometry with the fields of `to_arrays`."""
+        terms = BondedTerms(*(np.asarray(arrays[k], dtype=np.int64) for k in ("bonds", "angles", "torsions")))
+        return cls(terms, QuantileTables.from_arrays(arrays), walls)
+
+    @cached_property
+    def width(self) -> Float64:
+        """How far each term may be from its target, (K,), in Å or radians."""
+        kinds = [len(self.terms.bonds), len(self.terms.angles), len(self.terms.torsions)]
+        least, turns = np.repeat(_SMALLEST, kinds), self.rotatable
+        return np.maximum(
+            np.where(turns, _ROTATABLE, _STIFF) * self.tables.deviation, np.where(turns, _SMALLEST_ROTATABLE, least)
+        )
+
+    @property
+    def rotatable(self) -> Bool:
+        """Whether each term is a torsion that turns in the simulation, (K,)."""
+        stiff = len(self.terms.bonds) + len(self.terms.angles)
+        return (np.arange(len(self.terms)) >= stiff) & (self.tables.deviation > _TURNS)
+
+    def restore(self, positions: Floats, *, mean: bool = False) -> Float64:
+        """Return the conformations nearest to drawn ones that have the simulation's bonds, angles and torsions.
+
+        Every term takes the simulated value with the rank that its drawn value has among the model's draws, so that
+        terms are distributed as simulated and stay correlated as drawn. Atoms move as little as that needs.
+
+        Parameters
+        ----------
+        positions : ndarray, shape (n, N, D)
+            Draws from p(x|z) in Å.
+        mean : bool
+            Whether positions are means of p(x|z), which have no such distribution: a term keeps its value where that
+            is usual in the simulation (80 % of its values), else it takes the nearest usual one.
+
+        Returns
+        -------
+        ndarray, shape (n, N, D)
+            Conformations of another number of neighbours are the same: each depends on its own draw only.
+        """
+        out = np.empty(positions.shape)
+        for first in range(0, len(positions), _TOGETHER):
+            part = slice(first, first + _TOGETHER)
+            out[part] = self._restore(positions[part], mean)
+        return out
+
+    @torch.no_grad()
+    def _restore(self, positions: Floats, mean: bool) -> Float64:
+        middle = positions.mean(axis=1, keepdims=True, dtype=np.float64)  # single precision suffices near the origin
+        x = _conformations_last(positions - middle)
+        values = self.terms.values(x.double())
+        targets = self.tables.nearest_usual(values, _TAIL) if mean else self.tables.matched(values)
+        width = torch.from_numpy(self.width[:, None]).to(x)
+        moved = solve(self.terms, targets.to(x), width, x, self.walls)
+        return np.asarray(moved.permute(2, 0, 1).double().numpy()) + middle
+
+
+def _measured(terms: BondedTerms, frames: Floats) -> Float64:
+    """Return the values of terms in frames (T, N, D), (T, K)."""
+    step = 1000
+    parts = [
+        terms.values(_conformations_last(frames[i : i + step]).double()).T.numpy() for i in range(0, len(frames), step)
+    ]
+    return np.concatenate(parts)
+
+
+def _conformations_last(positions: Floats) -> Tensor:
+    """Return positions (n, N, D) as (N, D, n) in single precision."""
+    return torch.from_numpy(np.ascontiguousarray(positions, dtype=np.float32)).permute(1, 2, 0).contiguous()
