@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from trajvae.choices import GEOMETRIES
+
 from . import grouped
 from .grouped import F, in_group, stack
 from .grouped import GroupedCommand as GroupedCommand
@@ -46,6 +48,14 @@ optional_trajectories = click.argument("trajectories", nargs=-1, metavar="[TRAJ]
 
 _input, _model, _training, _output, _running = (in_group(group) for group in grouped.ORDER)
 
+geometry = option(
+    "--geometry",
+    default=GEOMETRIES[0],
+    show_default=True,
+    metavar=one_of(GEOMETRIES),
+    help="Bonds, angles and torsions of what a model of Cartesian features draws: those of the simulation, or as they "
+    "are drawn from p(x|z).",
+)
 reading = stack(
     _input("-s", "--topology", type=PATH, multiple=True, metavar="PATH",
            help="Topology: PSF, PDB, GRO, TPR or any that MDAnalysis reads; given several times, one for each "

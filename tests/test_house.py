@@ -31,6 +31,7 @@ ORDER = (
     "alignment",
     "store",
     "molecule",
+    "local_geometry",
     "periodic",
     "readers",
     "results",

@@ -83,6 +83,7 @@ TORSIONS = ("independent", "autoregressive")
 ALIGNMENTS = ("superpose", "principal", "none")
 CENTERS = ("geometry", "mass")
 SAMPLERS = ("prior", "aggregate", "metric")
+GEOMETRIES = ("simulated", "none")  # of bonds and angles of Cartesian draws
 METRICS = ("density", "pullback", "learned", "posterior", "flat")
 
 

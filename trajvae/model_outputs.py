@@ -106,12 +106,17 @@ class ModelOutputs(ModelBase):
         """Return what `generate` draws, not drawn yet: iterate over pieces, or `save` as many as the disk holds."""
         return ConformationStream(self.pipeline, self.record, n, **drawing)
 
-    def marginals(self, source: object = None, reading: Reading | None = None, *, seed: int = 0) -> Marginals:
-        """Compare simulation and model, observable by observable; without a source, on the frames the model keeps."""
+    def marginals(
+        self, source: object = None, reading: Reading | None = None, *, seed: int = 0, geometry: str = "simulated"
+    ) -> Marginals:
+        """Compare simulation and model, observable by observable; without a source, on the frames the model keeps.
+
+        With `geometry` "none" draws of Cartesian models keep their bonds and angles, as p(x|z) gives them.
+        """
         from trajvae.outputs.marginals import marginals
 
         positions = None if source is None else self.open(source, reading).read().positions
-        return marginals(self.pipeline, self.record, positions, seed=seed)
+        return marginals(self.pipeline, self.record, positions, seed=seed, geometry=geometry)
 
     def optimize(
         self,
@@ -120,6 +125,7 @@ class ModelOutputs(ModelBase):
         goal: str | float = "min",
         of: str = "sample",
         seed: int = 0,
+        geometry: str = "simulated",
         source: object = None,
         reading: Reading | None = None,
         search: Search | None = None,
@@ -133,6 +139,8 @@ class ModelOutputs(ModelBase):
             See `parse_objective`.
         goal : {"min", "max"} or float, a float for a periodic objective
         of : {"sample", "mean"}
+        geometry : {"simulated", "none"}
+            Give structures of Cartesian models the simulation's bonds, angles and torsions, or none.
         source : optional
             Simulated frames to compare with, beside those that the model keeps.
         """
@@ -152,6 +160,7 @@ class ModelOutputs(ModelBase):
             goal=str(goal),
             of=of,
             seed=seed,
+            geometry=geometry,
             observed=observed,
             search=search,
             progress=progress,
@@ -168,6 +177,7 @@ class ModelOutputs(ModelBase):
         curve: str = "spline",
         descent: GeodesicOptions | None = None,
         seed: int = 0,
+        geometry: str = "simulated",
         source: object = None,
         reading: Reading | None = None,
         progress: Callable[[int, int, float], None] | None = None,
@@ -178,6 +188,8 @@ class ModelOutputs(ModelBase):
         ----------
         start, end : int, str or Path
             Numbers of frames (from 0, of the training frames or of the source), or structure files.
+        geometry : {"simulated", "none"}
+            Give decoded means of Cartesian models bonds, angles and torsions that are usual in the simulation, or none.
         source : optional
             Simulated frames that numbers count and in which the nearest are looked for, instead of those kept.
         """
@@ -198,5 +210,6 @@ class ModelOutputs(ModelBase):
             descent=descent,
             simulated=simulated,
             seed=seed,
+            geometry=geometry,
             progress=progress,
         )

@@ -47,6 +47,7 @@ _MANY = 0.98  # of draws that are valid as drawn
 )
 @click.option("--relax", is_flag=True, help="Minimise what is kept in a force field (Amber14, OBC2; needs OpenMM).")
 @click.option("--novelty", is_flag=True, help="Say how far each is from the nearest simulated frame.")
+@options.geometry
 @options.model
 @options.structures("generate.h5md")
 @options.common
@@ -66,6 +67,7 @@ def generate(
     valid_only: bool,
     budget: int,
     relax: bool,
+    geometry: str,
 ) -> None:
     """Draw new conformations from the model."""
     from trajvae.errors import OptionError
@@ -87,6 +89,7 @@ def generate(
         valid_only=valid_only,
         budget=budget,
         relax=relax,
+        geometry=geometry,
     )
     found = drawing.save(output, force=force, command=options.command_line())
     lines = [

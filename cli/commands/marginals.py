@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.command(cls=options.GroupedCommand, epilog="Example: trajvae marginals traj.dcd -s top.psf")
 @options.optional_trajectories
 @options.reading
+@options.geometry
 @options.model
 @options.output("marginals.h5")
 @options.common
@@ -37,7 +38,7 @@ def marginals(
     options.check_before_work([output], {**choices, "model": model or Path("model.h5")}, trajectories, force=force)
     trained = options.load_model(model, choices["device"])
     source = list(trajectories) or None
-    found = trained.marginals(source, options.reading_of(choices), seed=choices["seed"])
+    found = trained.marginals(source, options.reading_of(choices), seed=choices["seed"], geometry=choices["geometry"])
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
     report.result(_json(found, output), _lines(found, output), as_json=as_json)
 

@@ -47,6 +47,7 @@ _PLACES = ("out of support", "unfamiliar")  # reasons that are no failure of the
     show_default=True,
     help="sample: optimise the mean over p(x|z) and return valid draws; mean: optimise and return decoded means.",
 )
+@options.geometry
 @options.model
 @options.structures("optimize.h5md")
 @options.common
@@ -80,6 +81,7 @@ def optimize(
         goal=goal,
         of=of,
         seed=choices["seed"],
+        geometry=choices["geometry"],
         source=list(trajectories) or None,
         reading=options.reading_of(choices),
         progress=report.bar("optimising", "step"),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     "latent space.",
 )
 @click.option("--frames", type=int, default=50, show_default=True, help="Conformations along the path.")
+@options.geometry
 @options.model
 @options.structures("path.h5md")
 @options.common
@@ -66,6 +67,7 @@ def path(
         metric=metric,
         frames=frames,
         seed=choices["seed"],
+        geometry=choices["geometry"],
         source=list(trajectories) or None,
         reading=options.reading_of(choices),
         progress=report.bar("bending", "step"),

@@ -47,6 +47,9 @@ class GenerationFigures(JudgedFigures):
         Share of latent points, from 0 to 1, that lie where no training frames are.
     of : str
         "sample" of draws from p(x|z), "mean" of its means.
+    geometry : str or None
+        "simulated" where draws were given the simulation's bonds, angles and torsions, "none" where they could have
+        been; None where the model draws these by itself, or the atoms have no bonds.
     energy, energy_drawn : float, optional
         kJ/mol; median potential energies after relaxation and as drawn.
     nearest_rmsd : float, optional
@@ -65,6 +68,7 @@ class GenerationFigures(JudgedFigures):
     effective_sample_size: float | None = None
     off_data: float
     of: str
+    geometry: str | None = None
     energy: float | None = None
     energy_drawn: float | None = None
     nearest_rmsd: float | None = None

@@ -84,10 +84,9 @@ def _torsions(bonds: Int64, n_atoms: int) -> Int64:
         if i != k and m != j and i != m
     ]
     for centre, around in enumerate(neighbours):
-        # four neighbours have two impropers: the second one holds the atom that the first leaves out
-        found += [(*some, centre) for some in (around[:3], around[1:4]) if len(some) == 3 and len(around) < 5][
-            : len(around) - 2
-        ]
+        # of four neighbours two threes are taken: the second holds the atom that the first leaves out
+        threes = [around[:3]] * (len(around) >= 3) + [around[1:4]] * (len(around) >= 4)
+        found += [(i, j, k, centre) for i, j, k in threes]
     return np.array(found, dtype=np.int64).reshape(-1, 4)
 
 

@@ -13,6 +13,7 @@ solved inexactly.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -25,7 +26,20 @@ STEPS, ITERATIONS = 5, 20  # of Gauss-Newton, and of conjugate gradients in each
 _LONGEST = 0.5  # Å that an atom is moved by in a step, at most
 
 
-class _Rows:
+class Rows(Protocol):
+    """Apply some rows of the Jacobian J of weighted residuals."""
+
+    def times(self, v: Tensor) -> Tensor:
+        """Return J v, (N, D, B) to (K, B), or to (M,) of rows that are one conformation's each."""
+
+    def add_transposed(self, u: Tensor, out: Tensor) -> None:
+        """Add J^T u to (N, D, B)."""
+
+    def add_squares(self, out: Tensor) -> None:
+        """Add the diagonal of J^T J to (N, D, B)."""
+
+
+class _TermRows:
     """The Jacobian of weighted residuals at one place, by the atoms that each row depends on."""
 
     def __init__(self, atoms: Tensor, derivative: Tensor) -> None:
@@ -68,41 +82,50 @@ def solve(
     -------
     Tensor, shape (N, D, B)
     """
-    x, periodic = drawn, len(terms.bonds) + len(terms.angles)
-    near = walls.near(drawn) if walls is not None else None
+    x, near = drawn, walls.near(drawn) if walls is not None else None
     for _ in range(steps):
-        values, gradients = terms.linearised(x)
-        off = values - targets
-        off[periodic:] = wrapped(off[periodic:])
-        off = off / width
-        rows, first = [], 0
-        pull = (x - drawn) / ANCHOR**2
-        for part in gradients:
-            some = slice(first, first + len(part.atoms))
-            row = _Rows(part.atoms, part.derivative / width[some, None, None])
-            row.add_transposed(off[some], pull)
-            rows.append(row)
-            first = some.stop
+        system = _NormalEquations(terms, targets, width, drawn, x)
         contacts = walls.linearised(x, near) if walls is not None and near is not None else None
-        diagonal = torch.full_like(x, 1.0 / ANCHOR**2)
-        for row in rows:
-            row.add_squares(diagonal)
         if contacts is not None:
-            contacts.add_transposed(contacts.residual, pull)
-            contacts.add_squares(diagonal)
-
-        def normal(v: Tensor) -> Tensor:
-            out = v / ANCHOR**2
-            for row in rows:  # noqa: B023
-                row.add_transposed(row.times(v), out)
-            if contacts is not None:  # noqa: B023
-                contacts.add_transposed(contacts.times(v), out)  # noqa: B023
-            return out
-
-        move = conjugate_gradients(normal, -pull, diagonal, ITERATIONS)
+            system.add(contacts, contacts.residual)
+        move = conjugate_gradients(system.product, -system.gradient, system.diagonal, ITERATIONS)
         length = move.square().sum(dim=1, keepdim=True).sqrt()
         x = x + move * (_LONGEST / length.clamp(min=_LONGEST))
     return x
+
+
+class _NormalEquations:
+    """The matrix J^T J and the gradient J^T r of all residuals at x, by what each row adds to them.
+
+    Attributes
+    ----------
+    gradient, diagonal : Tensor, shape (N, D, B)
+    """
+
+    def __init__(self, terms: BondedTerms, targets: Tensor, width: Tensor, drawn: Tensor, x: Tensor) -> None:
+        values, gradients = terms.linearised(x)
+        stiff = len(terms.bonds) + len(terms.angles)
+        off = values - targets
+        off = torch.cat([off[:stiff], wrapped(off[stiff:])]) / width
+        self.rows: list[Rows] = []
+        self.gradient = (x - drawn) / ANCHOR**2
+        self.diagonal = torch.full_like(x, 1.0 / ANCHOR**2)
+        sizes = [len(g.atoms) for g in gradients]
+        for part, residual, s in zip(gradients, torch.split(off, sizes), torch.split(width, sizes), strict=True):
+            self.add(_TermRows(part.atoms, part.derivative / s[:, None, None]), residual)
+
+    def add(self, rows: Rows, residual: Tensor) -> None:
+        """Add some rows of the Jacobian with their residuals."""
+        self.rows.append(rows)
+        rows.add_transposed(residual, self.gradient)
+        rows.add_squares(self.diagonal)
+
+    def product(self, v: Tensor) -> Tensor:
+        """Return (J^T J + 1 / a^2) v, (N, D, B) to (N, D, B)."""
+        out = v / ANCHOR**2
+        for rows in self.rows:
+            rows.add_transposed(rows.times(v), out)
+        return out
 
 
 def conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, n: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,8 @@ from trajvae.local_geometry.bonded import BondedTerms
 from trajvae.local_geometry.least_squares import solve
 from trajvae.local_geometry.quantile_tables import QuantileTables
 from trajvae.local_geometry.walls import Walls
+from trajvae.runtime.progress import count_rows
+from trajvae.runtime.threads import map_in_order
 from trajvae.typing import AnyArray, Bool, Float64, Floats, Int64
 
 _STIFF, _ROTATABLE = 0.3, 0.5  # of a term's simulated standard deviation: how far it may be from its target
@@ -52,8 +55,8 @@ class LocalGeometry(Brief):
         walls : Walls, optional
         """
         terms = BondedTerms.of(bonds, simulated.shape[1], simulated.shape[2])
-        periodic = np.arange(len(terms)) >= len(terms.bonds) + len(terms.angles)
-        return cls(terms, QuantileTables.fit(_measured(terms, drawn), _measured(terms, simulated), periodic), walls)
+        tables = QuantileTables.fit(_measured(terms, drawn), _measured(terms, simulated), len(terms.torsions))
+        return cls(terms, tables, walls)
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Return the tables and the atoms of the terms by name; walls follow from the test of validity."""
@@ -61,7 +64,7 @@ class LocalGeometry(Brief):
         return {**atoms, **self.tables.to_arrays()}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, AnyArray], walls: Walls | None) -> LocalGeometry:
+    def from_arrays(cls, arrays: Mapping[str, AnyArray], walls: Walls | None) -> LocalGeometry:
         """Return the local geometry with the fields of `to_arrays`."""
         terms = BondedTerms(*(np.asarray(arrays[k], dtype=np.int64) for k in ("bonds", "angles", "torsions")))
         return cls(terms, QuantileTables.from_arrays(arrays), walls)
@@ -81,7 +84,7 @@ class LocalGeometry(Brief):
         stiff = len(self.terms.bonds) + len(self.terms.angles)
         return (np.arange(len(self.terms)) >= stiff) & (self.tables.deviation > _TURNS)
 
-    def restore(self, positions: Floats, *, mean: bool = False) -> Float64:
+    def restore(self, positions: Floats, *, mean: bool = False, workers: int = 1) -> Float64:
         """Return the conformations nearest to drawn ones that have the simulation's bonds, angles and torsions.
 
         Every term takes the simulated value with the rank that its drawn value has among the model's draws, so that
@@ -94,17 +97,18 @@ class LocalGeometry(Brief):
         mean : bool
             Whether positions are means of p(x|z), which have no such distribution: a term keeps its value where that
             is usual in the simulation (80 % of its values), else it takes the nearest usual one.
+        workers : int
+            Threads that work at once.
 
         Returns
         -------
         ndarray, shape (n, N, D)
-            Conformations of another number of neighbours are the same: each depends on its own draw only.
+            Each depends on its own draw only, not on the others.
         """
-        out = np.empty(positions.shape)
-        for first in range(0, len(positions), _TOGETHER):
-            part = slice(first, first + _TOGETHER)
-            out[part] = self._restore(positions[part], mean)
-        return out
+        parts = [positions[i : i + _TOGETHER] for i in range(0, len(positions), _TOGETHER)]
+        done = map_in_order(lambda part: self._restore(part, mean), parts, workers)
+        told = count_rows(done, lambda part: part, "restoring bonds and angles", "conformation", len(positions))
+        return np.concatenate([np.empty((0, *positions.shape[1:])), *told])
 
     @torch.no_grad()
     def _restore(self, positions: Floats, mean: bool) -> Float64:
@@ -114,7 +118,7 @@ class LocalGeometry(Brief):
         targets = self.tables.nearest_usual(values, _TAIL) if mean else self.tables.matched(values)
         width = torch.from_numpy(self.width[:, None]).to(x)
         moved = solve(self.terms, targets.to(x), width, x, self.walls)
-        return np.asarray(moved.permute(2, 0, 1).double().numpy()) + middle
+        return np.asarray(moved.permute(2, 0, 1).double().numpy() + middle, dtype=np.float64)
 
 
 def _measured(terms: BondedTerms, frames: Floats) -> Float64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -30,8 +31,8 @@ class QuantileTables:
     ----------
     drawn, simulated : ndarray of float64, shape (K, Q)
         In Å or radians. Angles on a circle are counted from `start`.
-    start : ndarray, shape (K,)
-        Where the circle of a periodic term is cut, in radians: where fewest values are; NaN for other terms.
+    start : ndarray, shape (P,)
+        Of the last P terms, which are angles on a circle: where it is cut, in radians, between the simulated values.
     deviation : ndarray, shape (K,)
         Standard deviation of the simulated values.
     """
@@ -42,11 +43,10 @@ class QuantileTables:
     deviation: Float64
 
     @classmethod
-    def fit(cls, drawn: Float64, simulated: Float64, periodic: AnyArray) -> QuantileTables:
-        """Return tables of drawn (S, K) and simulated (T, K) values, of which some columns are angles on a circle."""
-        start = np.full(len(periodic), np.nan)
-        for k in np.flatnonzero(periodic):
-            start[k] = _emptiest(drawn[:, k], simulated[:, k])
+    def fit(cls, drawn: Float64, simulated: Float64, periodic: int) -> QuantileTables:
+        """Return tables of drawn (S, K) and simulated (T, K) values; the last `periodic` columns are on a circle."""
+        terms = range(drawn.shape[1] - periodic, drawn.shape[1])
+        start = np.array([_emptiest(drawn[:, k], simulated[:, k]) for k in terms], dtype=np.float64)
         first, second = _counted(drawn, start), _counted(simulated, start)
         p = probabilities()
         return cls(
@@ -61,7 +61,7 @@ class QuantileTables:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, AnyArray]) -> QuantileTables:
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> QuantileTables:
         """Return the tables with the fields of `to_arrays`."""
         return cls(**{f.name: np.asarray(arrays[f.name], dtype=np.float64) for f in fields(cls)})
 
@@ -75,7 +75,7 @@ class QuantileTables:
         upper = torch.searchsorted(drawn, counted.contiguous()).clamp(1, drawn.shape[1] - 1)
         low, high = drawn.gather(1, upper - 1), drawn.gather(1, upper)
         share = ((counted - low) / (high - low).clamp(min=1e-12)).clamp(0.0, 1.0)
-        return torch.lerp(simulated.gather(1, upper - 1), simulated.gather(1, upper), share) + self._offset(values)
+        return self._as_measured(torch.lerp(simulated.gather(1, upper - 1), simulated.gather(1, upper), share))
 
     def nearest_usual(self, values: Tensor, tail: float) -> Tensor:
         """Return the nearest value to each of `values` (K, B) between two quantiles of the simulation, (K, B).
@@ -85,25 +85,27 @@ class QuantileTables:
         p = probabilities()
         ends = (int(np.searchsorted(p, tail)), int(np.searchsorted(p, 1.0 - tail)))
         low, high = (torch.from_numpy(self.simulated[:, e, None].copy()).to(values) for e in ends)
-        return self._from_start(values).clamp(low, high) + self._offset(values)
+        return self._as_measured(torch.clamp(self._from_start(values), low, high))
 
     def _from_start(self, values: Tensor) -> Tensor:
-        """Count periodic terms from where their circle is cut."""
-        start = torch.from_numpy(self.start[:, None].copy()).to(values)
-        return torch.where(start.isnan(), values, torch.remainder(values - start, 2.0 * math.pi))
+        """Count angles on a circle (K, B) from where it is cut."""
+        stiff, start = len(values) - len(self.start), torch.from_numpy(self.start[:, None]).to(values)
+        return torch.cat([values[:stiff], torch.remainder(values[stiff:] - start, 2.0 * math.pi)])
 
-    def _offset(self, like: Tensor) -> Tensor:
-        """Return what is added to counted values to have them as they are measured, up to whole turns, (K, 1)."""
-        return torch.from_numpy(np.nan_to_num(self.start)[:, None].copy()).to(like)
+    def _as_measured(self, counted: Tensor) -> Tensor:
+        """Return counted values (K, B) as they are measured, up to whole turns."""
+        stiff, start = len(counted) - len(self.start), torch.from_numpy(self.start[:, None]).to(counted)
+        return torch.cat([counted[:stiff], counted[stiff:] + start])
 
 
 def _counted(values: Float64, start: Float64) -> Float64:
-    """Return values (T, K), those of periodic columns counted from where the circle is cut."""
-    return np.where(np.isnan(start), values, np.mod(values - np.nan_to_num(start), 2.0 * np.pi))
+    """Return values (T, K) whose last columns are counted from where the circle is cut."""
+    stiff = values.shape[1] - len(start)
+    return np.concatenate([values[:, :stiff], np.mod(values[:, stiff:] - start, 2.0 * np.pi)], axis=1)
 
 
 def _emptiest(drawn: Float64, simulated: Float64) -> float:
-    """Return the middle of the largest arc without simulated angles; of several, that with fewest drawn ones."""
+    """Return the middle of the largest arc without angles, but for some drawn ones in the tails."""
     angles = np.sort(np.concatenate([simulated, np.quantile(drawn, np.linspace(0.02, 0.98, 50))]))
     gaps = np.diff(angles, append=angles[0] + 2.0 * np.pi)
     widest = int(np.argmax(gaps))

@@ -74,7 +74,7 @@ class Walls:
         if len(x) > _ALL_PAIRS:
             return self._by_tree(frames)
         limits, found = self.limits.to(x), torch.zeros(len(x), len(x), dtype=torch.bool, device=x.device)
-        for some in frames.split(max(1, int(4e6) // len(x) ** 2)):
+        for some in torch.split(frames, max(1, int(4e6) // len(x) ** 2)):
             found |= (torch.cdist(some, some) < limits + _ROOM).any(dim=0)
         return (found & (limits > 0.0)).nonzero()
 

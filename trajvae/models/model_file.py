@@ -15,7 +15,9 @@ from trajvae.config import TrainConfig, check_types
 from trajvae.errors import ModelError
 from trajvae.features import PrincipalBaseline
 from trajvae.figures.training import TrainingFigures
+from trajvae.local_geometry import LocalGeometry
 from trajvae.models.devices import choose_device
+from trajvae.models.geometry_fit import walls_of
 from trajvae.models.model_file_checks import Budget, check_values, damaged, numbers_in
 from trajvae.models.partition import HELD_OUT, TRAINING
 from trajvae.models.pipeline import Pipeline
@@ -105,11 +107,13 @@ def pack(parts: ModelParts) -> ModelContents:
         "sample_index": record.sample_index,
         "observables": record.frame_observables,
     }
+    geometry = record.local_geometry
     groups = {
         **groups_of(pipeline),
         "history": record.history,
         "training": training,
         "validity": {k: Quantity(v, _VALIDITY_UNITS.get(k, "")) for k, v in record.validity.to_arrays().items()},
+        **({} if geometry is None else {"local_geometry": geometry.to_arrays()}),
     }
     config = {**config_of(pipeline, parts.selection), "elbo_of": pipeline.comparison_hash()}
     header = Header("model", parts.command, pipeline.config.seed)
@@ -162,7 +166,8 @@ def _assembled(stored: ModelContents, device: torch.device) -> ModelParts:
 
 
 def _record(groups: Mapping[str, Any], figures: TrainingFigures) -> TrainingRecord:
-    training = groups["training"]
+    training, validity = groups["training"], Validity.from_arrays(groups["validity"])
+    geometry = groups.get("local_geometry")  # files of earlier versions, and of internal coordinates, have none
     return TrainingRecord(
         np.asarray(training["latent"], dtype=np.float64),
         _part(training),
@@ -172,8 +177,9 @@ def _record(groups: Mapping[str, Any], figures: TrainingFigures) -> TrainingReco
         training["sample"],
         training["sample_index"],
         groups["history"],
-        Validity.from_arrays(groups["validity"]),
+        validity,
         figures,
+        None if geometry is None else LocalGeometry.from_arrays(geometry, walls_of(validity)),
     )
 
 

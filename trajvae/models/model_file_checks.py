@@ -20,7 +20,10 @@ from trajvae.typing import AnyArray, JSONObject
 
 _Arguments = tuple[Any, ...]  # of any of torch's functions
 _SMALL = 2**20  # numbers that any model may have beside its weights
-_INDICES = ("topology/bonds", "validity/bonds", "validity/angles", "validity/centres", "validity/omega")
+_INDICES = (
+    *("topology/bonds", "validity/bonds", "validity/angles", "validity/centres", "validity/omega"),
+    *("local_geometry/bonds", "local_geometry/angles", "local_geometry/torsions"),
+)
 
 
 @contextlib.contextmanager

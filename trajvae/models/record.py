@@ -8,6 +8,7 @@ import numpy as np
 
 from trajvae.display import Brief
 from trajvae.figures.training import TrainingFigures
+from trajvae.local_geometry import LocalGeometry
 from trajvae.models.partition import Partition
 from trajvae.molecule.validity import Validity
 from trajvae.store import Quantity
@@ -33,6 +34,8 @@ class TrainingRecord(Brief):
     history : dict of ndarray
     validity : Validity
     figures : TrainingFigures
+    local_geometry : LocalGeometry, optional
+        What gives draws of a Cartesian model the simulation's bonds, angles and torsions.
     """
 
     latent: Float64
@@ -45,6 +48,7 @@ class TrainingRecord(Brief):
     history: dict[str, AnyArray]
     validity: Validity
     figures: TrainingFigures
+    local_geometry: LocalGeometry | None = None
 
     @property
     def observables(self) -> dict[str, Float64]:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from trajvae.alignment.align import pairwise_rmsd
+from trajvae.local_geometry import LocalGeometry
 from trajvae.models.judgement import SampleMeasures
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
@@ -18,7 +19,7 @@ GAP = 0.7  # nats from all posteriors together to the prior, above which draws c
 _ATOMS = 2000  # number of atoms among which nearest ones are sought, at most
 
 
-def draws_of(pipeline: Pipeline, frames: Floats, gap: float) -> Floats:
+def draws_of(pipeline: Pipeline, frames: Floats, gap: float, n: int = DRAWS) -> Floats:
     """Return draws (n, N, D) in Å, as `generate` makes them before it repairs any.
 
     Parameters
@@ -28,13 +29,15 @@ def draws_of(pipeline: Pipeline, frames: Floats, gap: float) -> Floats:
         Training frames.
     gap : float
         Result of `prior_gap`: above 0.7 nats latent points come from posteriors of the frames, else from the prior.
+    n : int
+        Number of draws.
     """
     generator = torch.Generator(pipeline.device).manual_seed(0)
     if gap > GAP:
-        rows = torch.randint(len(frames), (DRAWS,), generator=torch.Generator().manual_seed(0)).numpy()
+        rows = torch.randint(len(frames), (n,), generator=torch.Generator().manual_seed(0)).numpy()
         z = pipeline.posterior_sample(frames[rows], generator)
     else:
-        z = pipeline.vae.latent.prior_sample(DRAWS, generator)
+        z = pipeline.vae.latent.prior_sample(n, generator)
     return pipeline.decode(np.asarray(z.cpu().double().numpy()), generator)
 
 
@@ -122,6 +125,7 @@ def measure(
     file: Int64,
     parts: Partition,
     gap: float,
+    local_geometry: LocalGeometry | None = None,
 ) -> SampleMeasures:
     """Measure the frames that a model keeps, and its draws.
 
@@ -137,6 +141,8 @@ def measure(
     parts : Partition
     gap : float
         Result of `prior_gap` in nats.
+    local_geometry : LocalGeometry, optional
+        What draws are given before they are tested.
     """
     training, held = parts.training[index], parts.held_out[index]
     known = sample[training] if training.any() else sample
@@ -144,7 +150,7 @@ def measure(
     drift, crossings = drift_of(sample, file[index])
     molecules, apart, within = molecules_of(sample, pipeline.topology)
     return SampleMeasures(
-        draws_valid=float(validity.test(draws).mean()),
+        draws_valid=float(validity.test(draws if local_geometry is None else local_geometry.restore(draws)).mean()),
         spread=spread_of(pipeline, draws, known),
         mean_rmsd=mean_rmsd(sample[held] if held.any() else sample, known),
         drift=drift,

@@ -53,7 +53,7 @@ class ConformationStream(Displayed):
         Look for the nearest frame of those that the model keeps.
     progress : callable, optional
         Called with (done, n) after every batch, and after every conformation that is relaxed.
-    redraws, project, valid_only, budget, relax : optional
+    redraws, project, valid_only, budget, relax, geometry : optional
         What is done about draws that are not valid, see `RepairOptions`: by default x is drawn again, twice at most.
 
     Raises
@@ -85,13 +85,16 @@ class ConformationStream(Displayed):
         valid_only: bool = RepairOptions.valid_only,
         budget: int = RepairOptions.budget,
         relax: bool = RepairOptions.relax,
+        geometry: str = RepairOptions.geometry,
     ) -> None:
-        self.repair = RepairOptions(redraws, project, valid_only, budget, relax)
+        self.repair = RepairOptions(redraws, project, valid_only, budget, relax, geometry)
         if n < 1:
             raise OptionError(f"the number of conformations must be 1 or more, got {n}")
         self.pipeline, self.record, self.n, self.seed, self.mean = pipeline, record, n, seed, mean
         self.progress = progress or (lambda done, of: None)
-        self.judge = BatchJudge(pipeline, record, self.repair, mean=mean, novelty=novelty)
+        self.workers = min(torch.get_num_threads(), _WORKERS) if pipeline.device.type == "cpu" else 1
+        each = max(1, min(torch.get_num_threads(), _WORKERS) // max(1, min(self.workers, -(-n // pipeline.chunk))))
+        self.judge = BatchJudge(pipeline, record, self.repair, mean=mean, novelty=novelty, workers=each)
         self.sampler = resolve_sampler(record, sampler)
         self.command = f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{self.sampler}')"
         self._start()
@@ -123,11 +126,10 @@ class ConformationStream(Displayed):
     def __iter__(self) -> Iterator[Piece]:
         if self.tally.draws.drawn:
             self._start()
-        workers = min(torch.get_num_threads(), _WORKERS) if self.pipeline.device.type == "cpu" else 1
         with small_work(0.0):  # a thread a batch
             while self.n_done < self.n:
                 batches = self._batches(self._draws_needed())
-                with contextlib.closing(map_in_order(self.judge, batches, workers)) as found:
+                with contextlib.closing(map_in_order(self.judge, batches, self.workers)) as found:
                     for looked in found:
                         self.tally.draws.add(looked.counts)
                         if len(looked.kept.latent):
@@ -186,6 +188,7 @@ class ConformationStream(Displayed):
         """Figures of the conformations drawn so far, as the command line reports them."""
         sampler = self.points.figures(self.n_done)
         found = self.tally.figures(sampler, mean=self.mean, projected=self.repair.project)
+        found = replace(found, geometry=self.judge.draw.restorer.name)
         return replace(found, judgement=judge_generation(self.record.figures, found))
 
     def collect(self) -> Conformations[GenerationFigures]:
@@ -244,6 +247,7 @@ def generate(
     valid_only: bool = RepairOptions.valid_only,
     budget: int = RepairOptions.budget,
     relax: bool = RepairOptions.relax,
+    geometry: str = RepairOptions.geometry,
 ) -> Conformations[GenerationFigures]:
     """Return new conformations in memory; the options are those of `ConformationStream`, which draws them.
 
@@ -267,6 +271,7 @@ def generate(
         valid_only=valid_only,
         budget=budget,
         relax=relax,
+        geometry=geometry,
     )
     return stream.collect()
 

@@ -69,7 +69,12 @@ def _blocks(n: int) -> Int64:
 
 
 def marginals(
-    pipeline: Pipeline, record: TrainingRecord, positions: Floats | None = None, *, seed: int = 0
+    pipeline: Pipeline,
+    record: TrainingRecord,
+    positions: Floats | None = None,
+    *,
+    seed: int = 0,
+    geometry: str = "simulated",
 ) -> Marginals:
     """Compare simulated frames with as many drawn from the model.
 
@@ -81,11 +86,14 @@ def marginals(
         Of the simulation; by default the sample that the model keeps.
     seed : int
         Of the model's draws.
+    geometry : {"simulated", "none"}
+        Give draws of Cartesian models the simulation's bonds, angles and torsions, as `generate` does; `none` judges
+        p(x|z) itself.
     """
     simulated = record.sample if positions is None else positions
     a, b = halves(len(simulated))
     sampler = resolve_sampler(record, "auto")
-    drawn = draw_positions(pipeline, record, len(a), seed=seed, sampler=sampler)
+    drawn = draw_positions(pipeline, record, len(a), seed=seed, sampler=sampler, geometry=geometry)
     known = known_frames(pipeline, record, positions)
     held, train = known.positions[known.held_out], known.positions[known.training]
     sets = {"a": simulated[a], "b": simulated[b], "model": drawn}

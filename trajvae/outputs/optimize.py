@@ -21,6 +21,7 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.bonded_terms import bond_lengths
 from trajvae.molecule.observables import Observable
+from trajvae.outputs.drawing.local_geometry import GeometryRestorer
 from trajvae.outputs.judging.verdicts import judge_optimum
 from trajvae.outputs.provenance import Provenance
 from trajvae.outputs.searching.best_frame import Observed
@@ -84,6 +85,7 @@ def optimize(
     goal: str = "min",
     of: str = "sample",
     seed: int = 0,
+    geometry: str = "simulated",
     search: Search | None = None,
     observed: Observed | None = None,
     files: list[str] | None = None,
@@ -101,6 +103,8 @@ def optimize(
     of : {"sample", "mean"}
         Follow the expectation under p(x|z) and return valid draws, or follow the decoded mean and return it.
     seed : int
+    geometry : {"simulated", "none"}
+        Give structures of Cartesian models the simulation's bonds, angles and torsions, as `generate` does, or none.
     search : Search, optional
     observed : Observed, optional
         The objective over all simulated frames; by default over those that the model keeps.
@@ -129,7 +133,7 @@ def optimize(
         done = descent.run(z0, noise, search.steps, progress)
     with torch.no_grad():
         reached = float(aim.cost(descent.expected(done.best, noise).double().cpu().numpy(), 1.0).min())
-    judge = StructureJudge(pipeline, record, objective, aim, support)
+    judge = StructureJudge(pipeline, record, objective, aim, support, GeometryRestorer(pipeline, record, geometry))
     candidates = judge.decoded(done.best, search.draws, None if of == "mean" else generator)
     candidates = candidates if of == "mean" else judge.with_projected(candidates, reached, search.keep)
     ranked = rank(candidates, record, pipeline.topology, reached, search.keep)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import scipy
@@ -13,20 +12,20 @@ from torch import Tensor
 
 from trajvae.arguments.lookup import check_choice
 from trajvae.choices import METRICS
-from trajvae.display import Brief
 from trajvae.errors import OptionError
 from trajvae.figures import PathFigures
 from trajvae.geometry.curves import NodeCurve, equal_times
 from trajvae.geometry.geodesic import CurveMeasure, Geodesic, GeodesicOptions, geodesic
 from trajvae.geometry.metric import DensityWeighted, KernelDensity, Metric, Pullback, spacing
-from trajvae.models.encoding import encode_all
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import built_in, evaluate
+from trajvae.outputs.drawing.local_geometry import GeometryRestorer
 from trajvae.outputs.drawing.novelty import nearest
 from trajvae.outputs.provenance import Provenance
 from trajvae.outputs.searching.latent_metrics import learned_metric, posterior_metric
-from trajvae.outputs.searching.structures import read_structure
+from trajvae.outputs.searching.path_ends import Ends as Ends
+from trajvae.outputs.searching.path_ends import find_ends as find_ends
 from trajvae.results.conformation_pieces import Piece
 from trajvae.results.conformations import Conformations
 from trajvae.runtime.progress import count_items
@@ -43,50 +42,6 @@ _LINKS = 256  # that are measured at once
 _WIDTH = 1.0  # of the density's kernel, in units of the spacing of the latents: wider ones bridge empty space
 
 
-End = int | str | Path
-
-
-@dataclass(frozen=True, repr=False)
-class Ends(Brief):
-    """Hold where a path begins and ends.
-
-    Attributes
-    ----------
-    latent : ndarray, shape (2, ambient)
-    names : tuple of str
-        As the user gave them.
-    """
-
-    latent: Float64
-    names: tuple[str, str]
-
-
-def find_ends(pipeline: Pipeline, latent: Float64, ends: tuple[End, End], topology: str | Path | None = None) -> Ends:
-    """Encode both ends.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-    latent : ndarray, shape (T, ambient)
-        Of the frames that numbers count.
-    ends : tuple of int, str or Path
-        Frame numbers from 0, or files whose first frame is taken.
-    topology : str or Path, optional
-        For files that have none of their own.
-    """
-    return Ends(np.stack([_end(pipeline, latent, end, topology) for end in ends]), (str(ends[0]), str(ends[1])))
-
-
-def _end(pipeline: Pipeline, latent: Float64, end: End, topology: str | Path | None) -> Float64:
-    if isinstance(end, str) and end.isdecimal() and not Path(end).exists():
-        end = int(end)
-    if isinstance(end, int):
-        if not 0 <= end < len(latent):
-            raise OptionError(f"no frame {end}: wanted a number from 0 to {len(latent) - 1}, or a structure file")
-        return np.asarray(latent[end])
-    return np.asarray(encode_all(pipeline, read_structure(end, pipeline, topology)[None]).latent[0])
-
-
 def path(
     pipeline: Pipeline,
     record: TrainingRecord,
@@ -95,6 +50,7 @@ def path(
     metric: str = "density",
     frames: int = 50,
     curve: str = "spline",
+    geometry: str = "simulated",
     descent: GeodesicOptions | None = None,
     simulated: Floats | None = None,
     seed: int = 0,
@@ -114,6 +70,8 @@ def path(
     frames : int
         Conformations along the path, both ends included.
     curve : {"spline", "discrete", "neural"}
+    geometry : {"simulated", "none"}
+        Give decoded means of Cartesian models bonds, angles and torsions that are usual in the simulation, or none.
     descent : GeodesicOptions, optional
         How the curve is optimised.
     simulated : ndarray, shape (T, N, D), optional
@@ -137,7 +95,7 @@ def path(
             found = search.straight(a, b, frames)
         else:
             found = search.bent(a, b, frames, curve, descent, progress)
-    decoded = _Decoded.of(pipeline, record, found, simulated)
+    decoded = _Decoded.of(GeometryRestorer(pipeline, record, geometry), pipeline, record, found, simulated)
     return _conformations(pipeline, found, decoded, _figures(search, found, decoded, ends), seed)
 
 
@@ -234,10 +192,17 @@ class _Decoded:
     nearest_rmsd: Float64
 
     @classmethod
-    def of(cls, pipeline: Pipeline, record: TrainingRecord, found: Geodesic, simulated: Floats | None) -> _Decoded:
+    def of(
+        cls,
+        restorer: GeometryRestorer,
+        pipeline: Pipeline,
+        record: TrainingRecord,
+        found: Geodesic,
+        simulated: Floats | None,
+    ) -> _Decoded:
         """Decode a path, and look for the nearest simulated frames: by default those that the model keeps."""
         latent = found.points.double().cpu().numpy()
-        positions = pipeline.decode(latent)
+        positions = restorer(pipeline.decode(latent), mean=True)
         frame, rmsd = nearest(positions, record.sample if simulated is None else simulated)
         frame = record.sample_index[frame] if simulated is None else frame
         return cls(latent, positions, record.validity.test(positions), frame, rmsd)

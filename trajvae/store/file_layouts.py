@@ -65,6 +65,15 @@ _VALIDITY = {
     "validity/omega_bend": Array("numbers", ("omegas",)),
     "validity/omega_forms": Array("truths", ("omegas", 2)),
 }
+_LOCAL_GEOMETRY = {
+    "local_geometry/bonds": Array("integers", ("bonds", 2)),
+    "local_geometry/angles": Array("integers", ("angles", 3)),
+    "local_geometry/torsions": Array("integers", ("torsions", 4)),
+    "local_geometry/drawn": Array("numbers", ("terms", "Q")),
+    "local_geometry/simulated": Array("numbers", ("terms", "Q")),
+    "local_geometry/start": Array("numbers", ("torsions",)),
+    "local_geometry/deviation": Array("numbers", ("terms",)),
+}
 _MODEL = {
     "reference": Array("numbers", ("N", "D")),
     "weighting": Array("numbers", ("N",)),
@@ -76,6 +85,7 @@ _MODEL = {
     **_TOPOLOGY,
     **_TRAINING,
     **_VALIDITY,
+    **_LOCAL_GEOMETRY,
 }
 _ROWS = {
     "observables/*/value": Array("anything"),

@@ -15,6 +15,7 @@ from trajvae.figures.frame_findings import UnlikeBlock
 from trajvae.figures.training import TrainingFigures
 from trajvae.models.encoded import ColumnBuffer
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
+from trajvae.models.geometry_fit import fit_local_geometry
 from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
@@ -113,7 +114,9 @@ def make_record(
     shape, latent = _shape_elbo(summary, index, some), _latent_figures(summary, some)
     sample = summary.sample["sample"]
     blocks = unlike_blocks(summary.frames["elbo"], ~parts.training, sample.astype(np.float64), summary.index)
-    measures = measure(pipeline, validity, sample, summary.index, frame_source.file, parts, latent.prior_gap)
+    known = some[parts.training[index]]
+    geometry = fit_local_geometry(pipeline, validity, pipeline.alignment.apply(known), latent.prior_gap)
+    measures = measure(pipeline, validity, sample, summary.index, frame_source.file, parts, latent.prior_gap, geometry)
     observables = _kept_observables(summary)
     unlike = describe_unlike(blocks, frame_source.file, frame_source.frame, outcome.names)
     return TrainingRecord(
@@ -127,6 +130,7 @@ def make_record(
         outcome.history,
         validity,
         _figures(summary, outcome, shape, latent, unlike, measures),
+        geometry,
     )
 
 

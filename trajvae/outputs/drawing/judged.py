@@ -12,7 +12,7 @@ from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import built_in, evaluate_all
 from trajvae.molecule.validity import REASONS
 from trajvae.outputs.drawing.novelty import nearest
-from trajvae.outputs.drawing.repair import Batch, DrawCounts, RepairOptions, draw_batch
+from trajvae.outputs.drawing.repair import Batch, DrawCounts, Drawer, RepairOptions
 from trajvae.outputs.searching.support import Support
 from trajvae.store import Quantity
 from trajvae.typing import Bool, Float64
@@ -49,19 +49,29 @@ class BatchJudge:
         Decode the mean of p(x|z) instead of drawing from it.
     novelty : bool
         Look for the nearest frame of those that the model keeps.
+    workers : int
+        Threads that restore the local geometry of one batch.
     """
 
     def __init__(
-        self, pipeline: Pipeline, record: TrainingRecord, repair: RepairOptions, *, mean: bool, novelty: bool
+        self,
+        pipeline: Pipeline,
+        record: TrainingRecord,
+        repair: RepairOptions,
+        *,
+        mean: bool,
+        novelty: bool,
+        workers: int = 1,
     ) -> None:
         self.pipeline, self.record, self.repair, self.mean, self.novelty = pipeline, record, repair, mean, novelty
+        self.draw = Drawer(pipeline, record, repair, workers)
         self.support = Support.of(pipeline, record)
         self.built_in = built_in(pipeline.topology)
 
     def __call__(self, batch: tuple[Float64, torch.Generator]) -> JudgedBatch:
         """Draw and judge conformations at latent points (n, ambient), with the generator of their batch."""
         z, generator = batch
-        made = draw_batch(self.pipeline, self.record, z, None if self.mean else generator, self.repair)
+        made = self.draw(z, None if self.mean else generator)
         kept = made.take(made.reasons == 0) if self.repair.valid_only else made
         measured = self.measure(kept) if not self.repair.relax else {}
         return JudgedBatch(made.counts(), kept, self.support.inside(kept.latent), measured)

@@ -8,10 +8,14 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from trajvae.arguments.lookup import check_choice
+from trajvae.choices import GEOMETRIES
 from trajvae.errors import OptionError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
+from trajvae.outputs.drawing.local_geometry import GeometryRestorer
 from trajvae.outputs.drawing.projection import project
 from trajvae.typing import Bool, Float64, Int64
 
@@ -24,6 +28,7 @@ class RepairKeywords(TypedDict, total=False):
     valid_only: bool
     budget: int
     relax: bool
+    geometry: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class RepairOptions:
         Draws at most for each that is wanted, where only valid ones are.
     relax : bool
         Minimise what is kept in a force field, with OpenMM.
+    geometry : {"simulated", "none"}
+        Give draws of Cartesian models the simulation's bonds, angles and torsions before they are tested, or none.
     """
 
     redraws: int = 2
@@ -49,11 +56,13 @@ class RepairOptions:
     valid_only: bool = False
     budget: int = 50
     relax: bool = False
+    geometry: str = "simulated"
 
     def __post_init__(self) -> None:
         for name, low in (("redraws", 0), ("budget", 1)):
             if getattr(self, name) < low:
                 raise OptionError(f"{name} must be {low} or more, got {getattr(self, name)}")
+        check_choice(self.geometry, GEOMETRIES, "geometry")
 
 
 class DrawingKeywords(RepairKeywords, total=False):
@@ -112,33 +121,57 @@ class Batch(NamedTuple):
         return DrawCounts(len(self.reasons_as_drawn), int(valid.sum()), int(redrawn.sum()))
 
 
-def draw_batch(
-    pipeline: Pipeline, record: TrainingRecord, z: Float64, generator: torch.Generator | None, mending: RepairOptions
-) -> Batch:
-    """Draw x from p(x|z) at some latent points (n, ambient), or decode its mean without a generator, and mend it.
+class Drawer:
+    """Draw conformations, give them local geometry, and repair those that are not valid; several threads may call it.
 
-    The decoder is asked once: what is drawn again is drawn from the parameters that it gave.
+    Parameters
+    ----------
+    pipeline : Pipeline
+    record : TrainingRecord
+    repair : RepairOptions
+    workers : int
+        Threads that restore the local geometry of one batch.
     """
-    params, n = pipeline.parameters(z), len(z)
-    positions, moved = pipeline.place(params, generator), np.zeros(n)
-    raw = record.validity.reasons(positions)
-    reasons = raw.copy()
-    if mending.project:
-        positions, moved = _projected(record, positions)
-        reasons = record.validity.reasons(positions)
-    made = Batch(z, positions, raw, reasons, np.zeros(n, dtype=np.int64), moved)
-    for _ in range(mending.redraws if generator is not None else 0):
-        bad = np.flatnonzero(made.reasons)
-        if not len(bad):
-            break
-        rows = torch.from_numpy(bad).to(pipeline.device)
-        again, moved = pipeline.place({k: v[rows] for k, v in params.items()}, generator), np.zeros(len(bad))
-        if mending.project:
-            again, moved = _projected(record, again)
-        good = record.validity.test(again)
+
+    def __init__(self, pipeline: Pipeline, record: TrainingRecord, repair: RepairOptions, workers: int = 1) -> None:
+        self.pipeline, self.record, self.repair, self.workers = pipeline, record, repair, workers
+        self.restorer = GeometryRestorer(pipeline, record, repair.geometry)
+
+    def __call__(self, z: Float64, generator: torch.Generator | None) -> Batch:
+        """Draw x from p(x|z) at some latent points (n, ambient), or decode its mean without a generator, and repair it.
+
+        The decoder is asked once: what is drawn again is drawn from the parameters that it gave.
+        """
+        params, n = self.pipeline.parameters(z), len(z)
+        positions, moved = self._placed(params, generator), np.zeros(n)
+        raw = self.record.validity.reasons(positions)
+        reasons = raw.copy()
+        if self.repair.project:
+            positions, moved = _projected(self.record, positions)
+            reasons = self.record.validity.reasons(positions)
+        made = Batch(z, positions, raw, reasons, np.zeros(n, dtype=np.int64), moved)
+        for _ in range(self.repair.redraws if generator is not None else 0):
+            bad = np.flatnonzero(made.reasons)
+            if not len(bad):
+                break
+            rows = torch.from_numpy(bad).to(self.pipeline.device)
+            self._draw_again(made, bad, {k: v[rows] for k, v in params.items()}, generator)
+        return made
+
+    def _placed(self, params: dict[str, Tensor], generator: torch.Generator | None) -> Float64:
+        """Return positions (n, N, D) in Å with local geometry: draws, or means without a generator."""
+        return self.restorer(self.pipeline.place(params, generator), mean=generator is None, workers=self.workers)
+
+    def _draw_again(
+        self, made: Batch, bad: Int64, params: dict[str, Tensor], generator: torch.Generator | None
+    ) -> None:
+        """Draw some conformations of a batch again, and keep those that are valid now."""
+        again, moved = self._placed(params, generator), np.zeros(len(bad))
+        if self.repair.project:
+            again, moved = _projected(self.record, again)
+        good = self.record.validity.test(again)
         made.redraws[bad] += 1
         made.positions[bad[good]], made.displacement[bad[good]], made.reasons[bad[good]] = again[good], moved[good], 0
-    return made
 
 
 def _projected(record: TrainingRecord, positions: Float64) -> tuple[Float64, Float64]:

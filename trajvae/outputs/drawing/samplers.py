@@ -15,6 +15,7 @@ from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.models.sample_measures import GAP
+from trajvae.outputs.drawing.local_geometry import GeometryRestorer
 from trajvae.outputs.searching.latent_metrics import posterior_metric
 from trajvae.runtime.progress import count_items
 from trajvae.typing import Float64
@@ -212,13 +213,19 @@ class LatentStream:
         return SamplerFigures(sampler=self.name, acceptance=walk.acceptance, effective_sample_size=walk.effective)
 
 
-def draw_positions(pipeline: Pipeline, record: TrainingRecord, n: int, *, seed: int, sampler: str) -> Float64:
-    """Return conformations (n, N, D) in Å as they are drawn from p(x|z), neither judged nor repaired."""
+def draw_positions(
+    pipeline: Pipeline, record: TrainingRecord, n: int, *, seed: int, sampler: str, geometry: str = "none"
+) -> Float64:
+    """Return conformations (n, N, D) in Å as they are drawn from p(x|z), neither judged nor repaired.
+
+    With `geometry` "simulated" those of Cartesian models are given the simulation's bonds, angles and torsions.
+    """
+    restore = GeometryRestorer(pipeline, record, geometry)
     points, positions = LatentStream(pipeline, record, sampler, seed), []
     starts = range(0, n, pipeline.chunk)
     for first in count_items(starts, "drawing", "batch", len(starts)):
         z, generator = points.next(min(pipeline.chunk, n - first))
-        positions.append(pipeline.decode(z, generator))
+        positions.append(restore(pipeline.decode(z, generator), workers=torch.get_num_threads()))
     return np.concatenate(positions)
 
 

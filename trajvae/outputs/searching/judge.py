@@ -11,6 +11,7 @@ from torch import Tensor
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import Observable, evaluate
+from trajvae.outputs.drawing.local_geometry import GeometryRestorer
 from trajvae.outputs.drawing.projection import project
 from trajvae.outputs.searching.objectives import Goal
 from trajvae.outputs.searching.ranking import Candidates, familiar
@@ -19,6 +20,7 @@ from trajvae.typing import Float64, Int64
 
 AT_ONCE = 2**22  # coordinates that are decoded at once
 _FEWEST = 8  # draws at each optimum
+_RESTORED = 2000  # draws that are given local geometry, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class StructureJudge:
     objective: Observable
     goal: Goal
     support: Support
+    restorer: GeometryRestorer
 
     def __call__(self, latent: Float64, positions: Float64, start: Int64, *, projected: bool = False) -> Candidates:
         """Return structures with their measures.
@@ -53,11 +56,20 @@ class StructureJudge:
         return Candidates(latent, positions, start, value, self.goal.cost(value, 1.0), reasons, inside, known, moved)
 
     def decoded(self, z: Tensor, draws: int, generator: torch.Generator | None) -> Candidates:
-        """Return structures at optima (B, ambient): draws of each, or without a generator the decoded means."""
+        """Return structures at optima (B, ambient): draws of each, or without a generator the decoded means.
+
+        Of many draws only those that come nearest to the goal are given local geometry, and are returned.
+        """
         points, size = z.double().cpu().numpy(), self.pipeline.vae.features.size
         copies = 1 if generator is None else int(np.clip(AT_ONCE // (len(points) * size), _FEWEST, draws))
         latent, start = np.repeat(points, copies, axis=0), np.repeat(np.arange(len(points)), copies)
-        return self(latent, self.pipeline.decode(latent, generator), start)
+        positions = self.pipeline.decode(latent, generator)
+        if self.restorer.local_geometry is not None and len(positions) > _RESTORED:
+            cost = self.goal.cost(evaluate(self.objective, positions), 1.0)
+            best = np.sort(np.argsort(cost)[:_RESTORED])
+            latent, positions, start = latent[best], positions[best], start[best]
+        workers = torch.get_num_threads()
+        return self(latent, self.restorer(positions, mean=generator is None, workers=workers), start)
 
     def with_projected(self, found: Candidates, wanted: float, keep: int) -> Candidates:
         """Add the best draws moved into the allowed ranges, if no valid one comes as far as the expectation did.

@@ -1,0 +1,54 @@
+"""The local geometry that a Cartesian model's draws are given: fitted to pilot draws of the trained model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trajvae.local_geometry import WALL, LocalGeometry, Walls
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.sample_measures import draws_of
+from trajvae.molecule.nonbonded_pairs import NonbondedPairs
+from trajvae.molecule.validity import CONTACT, Validity
+from trajvae.runtime.evenly_spaced import evenly_spaced
+from trajvae.typing import Floats
+
+_DRAWS, _NUMBERS = 4000, 1e7  # pilot draws and training frames, and coordinates in all of either, at most
+_FEWEST = 200  # pilot draws at least
+
+
+def walls_of(validity: Validity) -> Walls | None:
+    """Return walls where the validity test's contacts are nearly too near; None without pairs that can be."""
+    n = len(validity.kinds)
+    i, j, is_14 = NonbondedPairs(validity.bonds, n).all_pairs
+    if not len(i):
+        return None
+    a, b = validity.kinds[i], validity.kinds[j]
+    limits = np.zeros((n, n), dtype=np.float32)
+    limits[i, j] = WALL / CONTACT * np.where(is_14, validity.contact_14[a, b], validity.contact[a, b])
+    return Walls(limits)
+
+
+def fit_local_geometry(pipeline: Pipeline, validity: Validity, frames: Floats, gap: float) -> LocalGeometry | None:
+    """Return what gives draws of a Cartesian model the bonds, angles and torsions of its training frames.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    validity : Validity
+        Whose bonds are taken, and whose contacts.
+    frames : ndarray, shape (T, N, D)
+        Training frames in Å.
+    gap : float
+        Result of `prior_gap`, by which it is decided where latent points come from.
+
+    Returns
+    -------
+    LocalGeometry or None
+        None of internal coordinates, whose draws have the simulation's bonds by themselves, and without bonds.
+    """
+    if pipeline.config.features != "cartesian" or not len(validity.bonds):
+        return None
+    n = int(np.clip(_NUMBERS // frames[0].size, _FEWEST, _DRAWS))
+    frames = frames[evenly_spaced(len(frames), n)]
+    drawn = draws_of(pipeline, frames, gap, n)
+    return LocalGeometry.fit(validity.bonds, frames, drawn, walls_of(validity))
