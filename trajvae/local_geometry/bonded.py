@@ -52,7 +52,7 @@ class BondedTerms:
 
     @classmethod
     def of(cls, bonds: Int64, n_atoms: int, dimension: int) -> BondedTerms:
-        """Return the terms that bonds (K, 2) form among atoms in so many dimensions."""
+        """Return the bonds (K, 2) of a molecule with their angles, and in three dimensions with their torsions."""
         torsions = _torsions(bonds, n_atoms) if dimension == 3 else np.empty((0, 4), dtype=np.int64)
         return cls(bonds, angles_of(bonds, n_atoms), torsions)
 
