@@ -54,12 +54,21 @@ def test_paths_and_means_are_valid(kinase: Model) -> None:
     assert kinase.generate(20, mean=True).valid.all()
 
 
-def test_optima_and_marginals_take_the_option(kinase: Model) -> None:
-    """The best structure is a valid draw; bonds are nearer to the simulation's than those of p(x|z)."""
+def test_optima_take_the_option(kinase: Model) -> None:
+    """The best structure is a valid draw."""
     assert kinase.optimize("rg").figures.valid
-    found = {g: kinase.marginals(geometry=g) for g in ("none", "simulated")}
-    bonds = {g: next(k for k in m.kinds if k.kind.startswith("bond")).jsd for g, m in found.items()}
-    assert bonds["simulated"] < 0.5 * bonds["none"]
+
+
+def test_marginals_take_the_option(examples: Path) -> None:
+    """Bonds of restored draws are nearer to the simulation's than those of p(x|z)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        config = TrainConfig(epochs=20, hidden=(16,), likelihood="isotropic")
+        reading = Reading(examples / "alanine_dipeptide.pdb", step=20)
+        model = Model.train(examples / "alanine_dipeptide.xtc", config, reading=reading, device="cpu")
+    kinds = {g: {k.kind: k.jsd for k in model.marginals(geometry=g).kinds} for g in ("none", "simulated")}
+    bonds = next(kind for kind in kinds["none"] if kind.startswith("bond"))
+    assert kinds["simulated"][bonds] < 0.8 * kinds["none"][bonds]
 
 
 def test_a_file_keeps_the_tables(kinase: Model, tmp_path: Path) -> None:
