@@ -140,10 +140,11 @@ def _advice(f: GenerationFigures, reasons: Mapping[str, int], mean: bool, featur
     from trajvae.molecule.validity import REASONS
 
     if f.valid * 2 > f.n:
-        some = features == "cartesian" and f.valid_raw < _MANY * f.drawn
-        return ["train with --features auto for bonds and angles as the simulation has them"] if some else []
+        some = f.geometry == "none" and f.valid_raw < _MANY * f.drawn
+        return ["--geometry simulated gives them the bonds, angles and torsions of the simulation"] if some else []
     counts = ", ".join(f"{reasons[name]} {name}" for name in REASONS[1:] if reasons.get(name))
-    way = "" if mean else "; --project moves draws into the allowed ranges, --mean decodes averages"
+    way = "; --geometry simulated restores bonds and angles" if f.geometry == "none" else ""
+    way += "" if mean else "; --project moves draws into the allowed ranges, --mean decodes averages"
     if features == "cartesian":
         way += "; 'trajvae train --features auto' may suit the molecule better"
     return [f"most are not valid (first failure: {counts}){way}"]

@@ -114,7 +114,7 @@ def test_the_seed_decides(model: Model, smallest: Conformations) -> None:
 
 def test_the_mean_is_descended_on_and_flagged(model: Model) -> None:
     """`of="mean"` follows the decoded mean: its structure is the decoder's output, and its validity is told."""
-    made = model.optimize("rg", of="mean", search=SEARCH)
+    made = model.optimize("rg", of="mean", search=SEARCH, geometry="none")
     assert made.figures["of"] == "mean"
     np.testing.assert_allclose(made.positions, model.decode(made.latent), atol=1e-6)
     assert made.figures["expected"] == pytest.approx(made.figures["optimum"], abs=1e-4)

@@ -33,7 +33,7 @@ def model(chain: AnyArray) -> Model:
 @pytest.mark.parametrize("metric", METRICS)
 def test_path_leads_from_one_frame_to_the_other(model: Model, metric: str) -> None:
     """Its ends are the decoded frames; it is not longer than the straight line in its own metric."""
-    found = model.path(3, 250, metric=metric, frames=20, descent=QUICK)
+    found = model.path(3, 250, metric=metric, frames=20, descent=QUICK, geometry="none")
     f = found.figures
     assert found.positions.shape == (20, 12, 2) and found.latent.shape == (20, 2)
     np.testing.assert_allclose(found.latent[[0, -1]], model.record.latent[[3, 250]], atol=1e-5)
