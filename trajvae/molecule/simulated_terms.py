@@ -16,7 +16,7 @@ _POOLED = 20  # frames that the typical spread of the molecule's terms counts fo
 _BEYOND = 1.5  # standard deviations beyond the outermost simulated value that are allowed in any case
 _BEND, _MOST_BEND = np.radians(15.0), np.radians(45.0)  # beyond the simulated range, and largest
 _PLANAR, _MOST_OUT = 0.14, 0.42  # root mean square and largest signed volume of a planar centre; tetrahedral: 0.77
-_USUAL = 3.5  # root mean squares that a deviation from planar may have in any case
+_USUAL, _STRAINED = 3.5, 1.09  # root mean squares of a strained term, and parts of the largest that it may go to
 _CHIRAL = 0.3  # smallest mean signed volume of a chiral centre
 
 
@@ -112,12 +112,14 @@ def bend_limit(bend: Float64, terms: int) -> Float64:
 def most_deviation(deviations: Float64, most: float) -> Float64:
     """Return the largest deviations from planar that are allowed in any case, (K,), by those of frames (T, K).
 
-    It is one number for all terms, except for those that the simulation itself bends further: at least 3.5 root mean
-    squares of a term's own deviations, and a quarter of one more than its largest, are allowed.
+    It is one number for all terms that the simulation does not bend so far. A term may go further where the simulation
+    bends it as far, or so far as a rule that 3.5 root mean squares are more: 9 % further, and half a root mean square
+    beyond its own largest deviation where that is clearly above the number.
     """
-    size = np.sqrt(np.square(deviations).mean(axis=0))
-    own = np.maximum(_USUAL * size, np.abs(deviations).max(axis=0, initial=0.0) + 0.25 * size)
-    return np.asarray(np.maximum(most, own))
+    size, largest = np.sqrt(np.square(deviations).mean(axis=0)), np.abs(deviations).max(axis=0, initial=0.0)
+    strained = np.clip(np.maximum(_USUAL * size, largest), most, _STRAINED * most)
+    clearly = largest > 0.5 * (1.0 + _STRAINED) * most
+    return np.asarray(np.where(clearly, largest + 0.5 * size, strained))
 
 
 def planarity(omega: Float64) -> tuple[Float64, Bool]:

@@ -17,6 +17,7 @@ from trajvae.typing import Bool, Float64, Int64
 _INSIDE = 0.1  # of an allowed range: how far inside its ends moves aim
 _SPACE = 1.02  # of the smallest contact: where moves aim
 _SKIN = 0.7  # Å beyond the largest contact, within which pairs are known until their atoms have moved
+_MOST_TURN = 0.5  # radians by which a peptide bond is turned at a time, at most
 _TINY = 1e-9
 
 
@@ -133,13 +134,15 @@ class _Angles:
 
 
 class _PeptideBonds:
-    """Peptide bonds near planar in a form that the simulation has, by the distance of the outer atoms."""
+    """Peptide bonds near planar in a form that the simulation has, by turns of both ends about the bond."""
 
     def __init__(self, validity: Validity, n_atoms: int) -> None:
         self.fours = validity.omega
-        self.ends = _Ends(validity.omega[:, [0, 3]], n_atoms)
         self.bend = validity.omega_bend[:, None]
         self.cis, self.trans = validity.omega_forms[:, 0][:, None], validity.omega_forms[:, 1][:, None]
+        atoms = [_incidence(validity.omega[:, k], n_atoms) for k in range(4)]
+        self.first, self.last = (0.5 * (atoms[0] - atoms[1])).tocsr(), (0.5 * (atoms[3] - atoms[2])).tocsr()
+        self.share = (atoms[0] + atoms[1] + atoms[2] + atoms[3]).tocsr()
 
     def pull(self, x: Float64) -> Pull:
         """Return what peptide bonds of frames (3, N, t) ask for."""
@@ -147,17 +150,17 @@ class _PeptideBonds:
         axis = x[:, k] - x[:, j]
         axis /= np.maximum(np.sqrt(_dot(axis, axis)), _TINY)
         first, last = x[:, i] - x[:, j], x[:, m] - x[:, k]
-        first, last = (v - _dot(v, axis) * axis for v in (first, last))  # across the bond
-        a, b = (np.sqrt(_dot(v, v)) for v in (first, last))
-        cosine = _dot(first, last) / np.maximum(a * b, _TINY)
+        around_first, around_last = _cross(axis, first), _cross(axis, last)  # where they move as they turn
+        cosine, sine = _dot(around_first, around_last), _dot(_cross(around_first, around_last), axis)
         to_cis = self.cis & ((cosine > 0.0) | ~self.trans)
-        straight = np.where(to_cis, cosine, -cosine)
-        valid = (straight >= np.cos(self.bend)).all(axis=0)
-        apart = x[:, i] - x[:, m]
-        aim = 2.0 * a * b * (cosine - np.where(to_cis, 1.0, -1.0) * np.cos((1.0 - _INSIDE) * self.bend))
-        wanted = np.sqrt(np.maximum(_dot(apart, apart) + aim, 0.0))
-        low, high = np.where(to_cis, 0.0, wanted), np.where(to_cis, wanted, np.inf)
-        return Pull(*self.ends.pull(apart, low, high), valid)
+        away = np.where(to_cis, np.arctan2(sine, cosine), np.arctan2(-sine, -cosine))
+        excess = away - np.clip(away, -(1.0 - _INSIDE) * self.bend, (1.0 - _INSIDE) * self.bend)
+        turn = 0.5 * np.clip(excess, -_MOST_TURN, _MOST_TURN)
+        moves = np.stack(
+            [self.first @ (turn * u) - self.last @ (turn * v) for u, v in zip(around_first, around_last, strict=True)]
+        )
+        valid = np.asarray((np.abs(away) <= self.bend).all(axis=0))
+        return Pull(moves, np.asarray(self.share @ (excess != 0.0).astype(np.float64)), valid)
 
 
 class _Planes:
