@@ -19,7 +19,8 @@ from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.likelihoods import likelihood_names
 from trajvae.likelihoods.torsions import TORSIONS
-from trajvae.molecule.validity import REASONS, bond_angles, bond_lengths
+from trajvae.molecule.bonded_terms import bond_angles, bond_lengths
+from trajvae.molecule.validity import REASONS
 from trajvae.outputs.optimize import Search
 from trajvae.readers import Reading
 from trajvae.typing import Floats, Int64
