@@ -74,20 +74,18 @@ def _incidence(atoms: Int64, n_atoms: int) -> scipy.sparse.csr_array:
 
 
 class _Ends:
-    """Pairs of atoms whose squared distances have bounds."""
+    """Pairs of atoms whose distances are changed."""
 
     def __init__(self, pairs: Int64, n_atoms: int) -> None:
         self.pairs = pairs
         first, second = (_incidence(pairs[:, k], n_atoms) for k in (0, 1))
         self.moves, self.share = (first - second).tocsr(), (first + second).tocsr()
 
-    def pull(self, apart: Float64, low: Float64, high: Float64) -> tuple[Float64, Float64]:
-        """Return summed moves (D, N, t) that bring vectors (D, K, t) into a range of lengths, and terms an atom."""
-        length = np.sqrt(_dot(apart, apart))
-        wrong = np.clip(length, low, high) - length
-        step = 0.5 * wrong / np.maximum(length, _TINY)
+    def pull(self, apart: Float64, length: Float64, wanted: Float64) -> tuple[Float64, Float64]:
+        """Return summed moves (D, N, t) that bring vectors (D, K, t) to lengths, and terms an atom (N, t)."""
+        step = 0.5 * (wanted - length) / np.maximum(length, _TINY)
         moves = np.stack([self.moves @ (step * along) for along in apart])
-        return moves, np.asarray(self.share @ (wrong != 0.0).astype(np.float64))
+        return moves, np.asarray(self.share @ (wanted != length).astype(np.float64))
 
 
 def _inner(low: Float64, high: Float64) -> tuple[Float64, Float64]:
@@ -97,19 +95,30 @@ def _inner(low: Float64, high: Float64) -> tuple[Float64, Float64]:
 
 
 class _Bonds:
-    """Bonds within their ranges."""
+    """Bonds within their ranges, and the mean deviation of all within its own."""
 
     def __init__(self, validity: Validity, n_atoms: int) -> None:
         self.ends = _Ends(validity.bonds, n_atoms)
         self.low, self.high = validity.bond_low[:, None], validity.bond_high[:, None]
         self.inner = _inner(validity.bond_low, validity.bond_high)
+        self.validity, self.spread = validity, validity.bond_spread[:, None]
 
     def pull(self, x: Float64) -> Pull:
         """Return what bonds of frames (D, N, t) ask for."""
         apart = x[:, self.ends.pairs[:, 0]] - x[:, self.ends.pairs[:, 1]]
         length = np.sqrt(_dot(apart, apart))
         valid = np.asarray(((length >= self.low) & (length <= self.high)).all(axis=0))
-        return Pull(*self.ends.pull(apart, *self.inner), valid)
+        wanted = np.clip(length, *self.inner)
+        if len(self.validity.stretch) and len(length):
+            low, high = self.validity.stretch
+            valid &= self._excess(length, low, high) == 0.0
+            wanted -= self._excess(wanted, (1.0 - _INSIDE) * low, (1.0 - _INSIDE) * high) * self.spread
+        return Pull(*self.ends.pull(apart, length, wanted), valid)
+
+    def _excess(self, lengths: Float64, low: float, high: float) -> Float64:
+        """Return how far the mean deviations of lengths (B, t) are outside a range, (t,)."""
+        mean = self.validity.mean_stretch(lengths.T)
+        return np.asarray(mean - np.clip(mean, low, high))
 
 
 class _Angles:
@@ -130,7 +139,9 @@ class _Angles:
         cosine = _dot(first, second) / np.maximum(a * b, _TINY)
         valid = ((cosine <= self.cosines[0]) & (cosine >= self.cosines[1])).all(axis=0)
         low, high = (np.sqrt(np.maximum(a**2 + b**2 - 2.0 * a * b * c, 0.0)) for c in self.inner)
-        return Pull(*self.ends.pull(first - second, low, high), valid)
+        apart = first - second
+        length = np.sqrt(_dot(apart, apart))
+        return Pull(*self.ends.pull(apart, length, np.clip(length, low, high)), valid)
 
 
 class _PeptideBonds:
