@@ -90,18 +90,20 @@ def _triple_polynomial(*vectors: tuple[Float64, Float64]) -> Float64:
     """Return the coefficients (K, 4), lowest first, of the triple product of three vectors start + t speed."""
     (u, du), (v, dv), (w, dw) = vectors
 
-    def triple(p: Float64, q: Float64, r: Float64) -> Float64:
-        return np.asarray((p * np.cross(q, r)).sum(axis=1))
-
     return np.stack(
         [
-            triple(u, v, w),
-            triple(du, v, w) + triple(u, dv, w) + triple(u, v, dw),
-            triple(du, dv, w) + triple(du, v, dw) + triple(u, dv, dw),
-            triple(du, dv, dw),
+            _triple(u, v, w),
+            _triple(du, v, w) + _triple(u, dv, w) + _triple(u, v, dw),
+            _triple(du, dv, w) + _triple(du, v, dw) + _triple(u, dv, dw),
+            _triple(du, dv, dw),
         ],
         axis=1,
     )
+
+
+def _triple(p: Float64, q: Float64, r: Float64) -> Float64:
+    """Return triple products of vectors (K, 3), (K,)."""
+    return np.asarray((p * np.cross(q, r)).sum(axis=1))
 
 
 def _roots(coefficients: Float64) -> Float64:
