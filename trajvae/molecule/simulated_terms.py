@@ -106,20 +106,20 @@ def bend_limit(bend: Float64, terms: int) -> Float64:
     """
     largest, size = bend.max(axis=0), np.sqrt(np.square(bend).mean(axis=0))
     limit = np.maximum(largest + _BEND, prediction_factor(len(bend), terms) * size)
-    return np.asarray(np.minimum(limit, np.minimum(most_deviation(bend, _MOST_BEND), 0.5 * np.pi)))
+    return np.asarray(np.minimum(limit, np.minimum(most_deviation(bend, _MOST_BEND, beyond=0.5), 0.5 * np.pi)))
 
 
-def most_deviation(deviations: Float64, most: float) -> Float64:
+def most_deviation(deviations: Float64, most: float, beyond: float = 0.0) -> Float64:
     """Return the largest deviations from planar that are allowed in any case, (K,), by those of frames (T, K).
 
     It is one number for all terms that the simulation does not bend so far. A term may go further where the simulation
-    bends it as far, or so far as a rule that 3.5 root mean squares are more: 9 % further, and half a root mean square
-    beyond its own largest deviation where that is clearly above the number.
+    bends it as far, or so far as a rule that 3.5 root mean squares are more: 9 % further, and `beyond` root mean
+    squares beyond its own largest deviation where that is clearly above the number.
     """
     size, largest = np.sqrt(np.square(deviations).mean(axis=0)), np.abs(deviations).max(axis=0, initial=0.0)
     strained = np.clip(np.maximum(_USUAL * size, largest), most, _STRAINED * most)
     clearly = largest > 0.5 * (1.0 + _STRAINED) * most
-    return np.asarray(np.where(clearly, largest + 0.5 * size, strained))
+    return np.asarray(np.where(clearly, largest + beyond * size, strained))
 
 
 def planarity(omega: Float64) -> tuple[Float64, Bool]:
@@ -194,5 +194,5 @@ def planar_centres(positions: Floats, bonds: Int64, elements: Text, terms: int) 
     planar = np.sqrt(np.square(volumes).mean(axis=0)) < _PLANAR
     volumes = volumes[:, planar]
     low, high = widened_range(volumes, terms, least=0.02)
-    most = most_deviation(volumes, _MOST_OUT)
+    most = most_deviation(volumes, _MOST_OUT, beyond=0.1)
     return centres[planar], np.maximum(low, -most), np.minimum(high, most)
