@@ -10,13 +10,13 @@ from trajvae.molecule.bonded_terms import signed_volumes
 from trajvae.topology import Topology
 from trajvae.typing import Bool, Float64, Floats, Int64, Text
 
-FALSE_ALARMS = 2e-4  # share of frames that may lie outside the range of any of their terms, were all terms normal
+FALSE_ALARMS = 1e-4  # share of frames that may lie outside the range of any of their terms, were all terms normal
 _MOST = 12.0  # standard deviations; so few frames as two say nothing of the tails
 _POOLED = 20  # frames that the typical spread of the molecule's terms counts for, beside each term's own
 _BEYOND = 1.5  # standard deviations beyond the outermost simulated value that are allowed in any case
 _BEND, _MOST_BEND = np.radians(15.0), np.radians(45.0)  # beyond the simulated range, and largest
 _PLANAR, _MOST_OUT = 0.14, 0.42  # root mean square and largest signed volume of a planar centre; tetrahedral: 0.77
-_USUAL, _STRAINED = 3.5, 1.09  # root mean squares of a strained term, and parts of the largest that it may go to
+_USUAL, _STRAINED = 2.0 / 3.0, 1.09  # of its prediction interval that a term may go to, and of the largest
 _CHIRAL = 0.3  # smallest mean signed volume of a chiral centre
 
 
@@ -106,18 +106,19 @@ def bend_limit(bend: Float64, terms: int) -> Float64:
     """
     largest, size = bend.max(axis=0), np.sqrt(np.square(bend).mean(axis=0))
     limit = np.maximum(largest + _BEND, prediction_factor(len(bend), terms) * size)
-    return np.asarray(np.minimum(limit, np.minimum(most_deviation(bend, _MOST_BEND, beyond=0.5), 0.5 * np.pi)))
+    return np.asarray(np.minimum(limit, np.minimum(most_deviation(bend, _MOST_BEND, terms, 0.5), 0.5 * np.pi)))
 
 
-def most_deviation(deviations: Float64, most: float, beyond: float = 0.0) -> Float64:
+def most_deviation(deviations: Float64, most: float, terms: int, beyond: float) -> Float64:
     """Return the largest deviations from planar that are allowed in any case, (K,), by those of frames (T, K).
 
     It is one number for all terms that the simulation does not bend so far. A term may go further where the simulation
-    bends it as far, or so far as a rule that 3.5 root mean squares are more: 9 % further, and `beyond` root mean
-    squares beyond its own largest deviation where that is clearly above the number.
+    bends it as far, or so far as a rule that two thirds of its prediction interval are more: up to 9 % further, and
+    `beyond` root mean squares beyond its own largest deviation where that is clearly above the number.
     """
     size, largest = np.sqrt(np.square(deviations).mean(axis=0)), np.abs(deviations).max(axis=0, initial=0.0)
-    strained = np.clip(np.maximum(_USUAL * size, largest), most, _STRAINED * most)
+    usual = _USUAL * prediction_factor(len(deviations), terms) * size
+    strained = np.clip(np.maximum(usual, largest), most, _STRAINED * most)
     clearly = largest > 0.5 * (1.0 + _STRAINED) * most
     return np.asarray(np.where(clearly, largest + beyond * size, strained))
 
@@ -194,5 +195,5 @@ def planar_centres(positions: Floats, bonds: Int64, elements: Text, terms: int) 
     planar = np.sqrt(np.square(volumes).mean(axis=0)) < _PLANAR
     volumes = volumes[:, planar]
     low, high = widened_range(volumes, terms, least=0.02)
-    most = most_deviation(volumes, _MOST_OUT, beyond=0.1)
+    most = most_deviation(volumes, _MOST_OUT, terms, 0.1)
     return centres[planar], np.maximum(low, -most), np.minimum(high, most)
