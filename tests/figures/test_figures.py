@@ -77,6 +77,7 @@ PATH = PathFigures(
     straight_length_angstrom=0.25,
     nearest_rmsd=0.5,
     valid=8,
+    crossings=2,
 )
 CANDIDATE = CandidateFigures(
     elbo=-8.0,
@@ -145,7 +146,7 @@ KEYS = {
     "valid failure projected structures merged merge_radius better_rejected bonds simulated_bonds verdict reasons",
     RejectionFigures: "reason count best why",
     PathFigures: "from to metric frames length straight_length energy length_angstrom straight_length_angstrom "
-    "nearest_rmsd valid",
+    "nearest_rmsd valid crossings",
     CandidateFigures: "elbo iwae behind elbo_behind elbo_se iwae_se behind_se elbo_behind_se latent_dim "
     "effective_draws few_effective rmsd pca_rmsd active_units kl bounds behind_interval correlation_time independent "
     "repeats epochs seconds",
@@ -164,6 +165,7 @@ OPTIONAL = {
     },
     OptimizationFigures: {"verdict", "reasons"},
     EmbeddingFigures: {"elbo", "rmsd", "pca_rmsd", "in_support", "verdict", "reasons"},
+    PathFigures: {"crossings"},
     SamplerFigures: {"acceptance", "effective_sample_size"},
 }
 

@@ -58,6 +58,13 @@ def values(name, number, at=0):
     return change
 
 
+def shorter(file, name):
+    """An array has one number less."""
+    less = file[f"trajvae/{name}"][:-1]
+    del file[f"trajvae/{name}"]
+    file[f"trajvae/{name}"] = less
+
+
 def bonds(*pairs):
     """The topology has these."""
 
@@ -113,6 +120,19 @@ NUMBERS = {
     "an angle of no atom": ("plain", values("validity/angles", -1), "'validity/angles'"),
     "an element that is none": ("plain", values("validity/kinds", 10**9), "'validity/kinds'"),
     "contacts of all": ("plain", values("validity/contact", 1e9), "'validity/contact' must lie between 0 and 6"),
+    "a four of no atom": ("internal", values("validity/fours", 6, -1), "'validity/fours' must lie between 0 and 5"),
+    "a kind of fours that is none": ("internal", values("validity/four_kind", 3), "'validity/four_kind'"),
+    "a bond without a spread": ("plain", values("validity/bond_spread", 0.0), "'validity/bond_spread' must be above 0"),
+    "a range with one end": (
+        "plain",
+        lambda f: shorter(f, "validity/stretch"),
+        "'validity/stretch' must hold 2 numbers",
+    ),
+    "ranges of two kinds": (
+        "internal",
+        lambda f: [shorter(f, f"validity/chain_{end}") for end in ("low", "high")],
+        "'validity/chain_low' must hold 3 numbers, holds 2",
+    ),
     "a tree with two roots": ("internal", values("weights/features.references", -1, -3), "do not form a tree"),
     "a tree with a loop": ("internal", values("weights/features.references", 5, -3), "circle"),
     "a reference to no atom": ("internal", values("weights/features.references", 77, -3), "damaged"),

@@ -159,22 +159,12 @@ def test_collapsed_atoms_are_not_valid(learned: Validity) -> None:
 # --- ranges
 
 
-def test_widened_range_is_the_larger_of_two_margins() -> None:
-    """A quarter of the range, or five robust standard deviations, on each side."""
-    uniform = np.linspace(1.0, 3.0, 101)
-    outlier = np.r_[np.full(100, 5.0), 9.0]
-    low, high = widened_range(np.stack([uniform, outlier], axis=1))
-    robust = 5 * 1.4826 * 0.5
-    assert robust > 0.25 * 2.0
-    np.testing.assert_allclose([low[0], high[0]], [1.0 - robust, 3.0 + robust])
-    np.testing.assert_allclose([low[1], high[1]], [5.0 - 1.0, 9.0 + 1.0])
-
-
 def test_each_term_has_its_own_range(dipeptide: tuple[Floats, Topology], learned: Validity) -> None:
     """Ranges are of that very bond and angle, in Å and radians."""
     x, topology = dipeptide
     i, j = topology.bonds.T
-    low, high = widened_range(np.linalg.norm(x[:, i].astype(float) - x[:, j], axis=-1))
+    lengths = np.linalg.norm(x[:, i].astype(float) - x[:, j], axis=-1)
+    low, high = widened_range(lengths, len(i) + len(learned.angles) + x.shape[1], least=0.003)
     np.testing.assert_allclose(learned.bond_low, low, atol=1e-6)
     np.testing.assert_allclose(learned.bond_high, high, atol=1e-6)
     bends = bond_angles(x, learned.angles)

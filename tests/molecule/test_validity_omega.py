@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from trajvae import Model, Reading, TrainConfig
 from trajvae.models.partition import partition
 from trajvae.molecule.bonded_terms import omegas
-from trajvae.molecule.simulated_terms import peptide_bonds, widened_range
+from trajvae.molecule.simulated_terms import bend_limit, peptide_bonds, prediction_factor
 from trajvae.molecule.validity import REASONS, Validity
 from trajvae.readers.sources import open_source
 from trajvae.topology import Topology
@@ -204,12 +204,13 @@ def test_cis_is_allowed_where_the_simulation_has_it(dipeptide: System) -> None:
 
 
 def test_the_bend_is_the_simulation_s_own(peptide: System, calm: tuple[Floats, Validity]) -> None:
-    """A bond may be farther from planar than in any frame, but for half of what is left to a right angle."""
+    """A bond may be 15 degrees farther from planar than in any frame, or its prediction interval, up to 45 degrees."""
     x, learned = calm
     bend = np.pi - np.abs(omegas(x, learned.omega))
-    np.testing.assert_allclose(
-        learned.omega_bend, np.minimum(widened_range(bend)[1], (bend.max(axis=0) + np.pi / 2) / 2)
-    )
+    terms = len(learned.bonds) + len(learned.angles) + x.shape[1]
+    reach = prediction_factor(len(x), terms) * np.sqrt(np.square(bend).mean(axis=0))
+    wanted = np.minimum(np.maximum(bend.max(axis=0) + np.deg2rad(15.0), reach), np.deg2rad(45.0))
+    np.testing.assert_allclose(learned.omega_bend, wanted)
     assert (learned.omega_bend > bend.max(axis=0)).all()
     flattest = x[bend[:, 0].argmin()][None]
     start = omegas(flattest, learned.omega)[0, 0]
@@ -221,9 +222,39 @@ def test_the_bend_is_the_simulation_s_own(peptide: System, calm: tuple[Floats, V
 
 
 def test_mirrors_are_told_before_omega(peptide: System, bare: Validity) -> None:
-    """Omega is looked at last: planar bonds are planar in a mirror, whose handedness is another."""
-    assert REASONS[-1] == "omega"
+    """Omega is looked at after chirality: planar bonds are planar in a mirror, whose handedness is another."""
+    assert REASONS.index("chirality") < OMEGA
     assert {REASONS[k] for k in bare.reasons(-peptide[0])} == {"chirality"}
+
+
+def test_the_limit_is_45_degrees_where_the_simulation_stays_below() -> None:
+    """Bonds bent further by the simulation, or as a rule, may be bent further; others never beyond 45 degrees."""
+    random = np.random.default_rng(0)
+    usual = np.abs(random.normal(0.0, np.deg2rad(8.0), (2000, 1)))
+    strained = np.abs(random.normal(0.0, np.deg2rad(18.0), (2000, 1)))
+    once = usual.copy()
+    once[7] = np.deg2rad(50.0)
+    limits = np.degrees(bend_limit(np.concatenate([usual, strained, once], axis=1), 100)).tolist()
+    assert 35.0 < limits[0] <= 45.0
+    assert limits[1] > 60.0 and 50.0 < limits[2] < 56.0
+    mild = np.abs(random.normal(0.0, np.deg2rad(14.0), (200, 1))).clip(max=np.deg2rad(44.0))
+    assert 45.0 < np.degrees(bend_limit(mild, 100))[0] < 50.0
+
+
+def test_a_peptide_bond_bent_by_50_degrees_is_found(adk: tuple[Path, Path]) -> None:
+    """Each bond of adenylate kinase set to 130 or -130 degrees, with all behind it turned: 99 % at least."""
+    frames = open_source(adk[1], Reading(topology=adk[0], select="name N CA C O"))
+    x = frames.read().positions.astype(np.float64)
+    learned = Validity.fit(x, frames.topology)
+    bent = x[np.arange(len(learned.omega)) % len(x)]
+    for k, (frame, four) in enumerate(zip(bent, learned.omega, strict=True)):
+        start = omegas(frame[None], four[None])[0, 0]
+        axis, behind = frame[four[2]] - frame[four[1]], np.arange(four[2], len(frame))  # in the chain's order
+        angle = np.deg2rad(130.0 if k % 2 else -130.0) - start
+        turn = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis))
+        bent[k, behind] = turn.apply(frame[behind] - frame[four[1]]) + frame[four[1]]
+        assert abs(abs(np.degrees(omegas(bent[k][None], four[None])[0, 0])) - 130.0) < 1e-6
+    assert (learned.reasons(bent) != 0).mean() >= 0.99
 
 
 # --- files

@@ -13,7 +13,8 @@ from trajvae.errors import ModelError
 from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.latents import LATENTS
 from trajvae.models.evidence import evidence
-from trajvae.molecule.validity import REASONS, bond_lengths
+from trajvae.molecule.bonded_terms import bond_lengths
+from trajvae.molecule.validity import REASONS
 from trajvae.outputs.judging.trials import ComparisonPlan
 from trajvae.outputs.optimize import Search
 from trajvae.readers import Reading

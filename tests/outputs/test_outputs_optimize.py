@@ -10,8 +10,8 @@ import torch
 
 from trajvae import Conformations, Model, TrainConfig
 from trajvae.errors import OptionError, TrajvaeError, TrajvaeWarning
+from trajvae.molecule.bonded_terms import bond_lengths
 from trajvae.molecule.observables import Observable, built_in, evaluate
-from trajvae.molecule.validity import bond_lengths
 from trajvae.outputs.optimize import Search, familiar, optimize
 from trajvae.outputs.searching.support import Support
 from trajvae.typing import Floats

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from trajvae import Model, TrainConfig
-from trajvae.errors import OptionError, ReadError
+from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.outputs.path import METRICS, nearest
+from trajvae.outputs.path_crossings import crossings_along
 from trajvae.typing import AnyArray
 
 QUICK = GeodesicOptions(steps=60)
@@ -142,3 +143,13 @@ def test_wrong_ends_and_options_are_named(model: Model) -> None:
             model.path(start, 5, descent=QUICK, **options)
     with pytest.raises(ReadError, match=r"nowhere\.pdb"):
         model.path("nowhere.pdb", 5)
+
+
+def test_crossings_of_bonds_are_counted_and_warned_of() -> None:
+    """A strand that passes through another between two conformations, by the step it happens in; none in a plane."""
+    strands = np.array([[-1, 0, 0], [1, 0, 0], [0, -1, 1], [0, 1, 1]], dtype=float)
+    way = np.stack([strands, strands, strands * [1, 1, -1]])
+    bonds = np.array([[0, 1], [2, 3]])
+    with pytest.warns(TrajvaeWarning, match=r"1 pairs of bonds .* from conformation 1 to 2"):
+        assert crossings_along(way, bonds) == 1
+    assert crossings_along(way[:2], bonds) == 0 and crossings_along(way[..., :2], bonds) is None

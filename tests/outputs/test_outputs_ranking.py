@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,14 @@ from trajvae import Model, TrainConfig
 from trajvae.alignment.distances import rmsd_matrix
 from trajvae.errors import TrajvaeWarning
 from trajvae.molecule.observables import built_in, evaluate
-from trajvae.molecule.validity import REASONS
+from trajvae.molecule.validity import REASONS, Validity
 from trajvae.outputs.optimize import Search
 from trajvae.outputs.searching.failures import explain
 from trajvae.outputs.searching.ranking import Candidates, rank
 from trajvae.outputs.searching.support import Support
 from trajvae.readers.reading import Reading
+from trajvae.readers.sources import open_source
+from trajvae.topology import Topology
 from trajvae.typing import Floats
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "trajectories"
@@ -149,7 +153,44 @@ def test_the_failing_term_is_named(dipeptide: Model, reason: str, words: str) ->
         bad = _mirrored(frame)
     else:
         draws = dipeptide.generate(4000, seed=1, redraws=0)
-        kinds = dipeptide.record.validity.reasons(draws.positions)
+        wide = {"bond_low": validity.bond_low - 1.0, "bond_high": validity.bond_high + 1.0}  # what is looked at before
+        wide |= {"angle_low": np.zeros(len(validity.angles))} if reason == "contact" else {}
+        validity = replace(validity, **wide, stretch=np.empty(0))
+        kinds = validity.reasons(draws.positions)
         bad = draws.positions[np.flatnonzero(kinds == REASONS.index(reason))[0]]
     assert REASONS[int(validity.reasons(bad[None])[0])] == reason
     assert words in explain(validity, dipeptide.topology, bad)
+
+
+def test_new_terms_are_named_too() -> None:
+    """A plane, a chain and a ring by an atom, and bonds that are all long together by how far they are."""
+    datafiles = pytest.importorskip("MDAnalysisTests.datafiles")
+    frames = open_source(datafiles.DCD, Reading(topology=datafiles.PSF, select="name N CA C O"))
+    x = frames.read().positions.astype(float)
+    validity, topology = Validity.fit(x, frames.topology), frames.topology
+    assert re.match(r"the chain from \w+:CA to \w+:CA has the other", explain(validity, topology, _mirrored(x[0])))
+    floppy = replace(validity, four_sign=np.zeros_like(validity.four_sign))
+    assert explain(floppy, topology, _mirrored(x[0])).startswith("the chain as a whole has the other handedness")
+    c, i, j, k = validity.planes[7]
+    normal = np.cross(x[0, j] - x[0, i], x[0, k] - x[0, i])
+    lifted = x[0].copy()
+    lifted[c] += 0.4 * normal / np.linalg.norm(normal)
+    named = replace(validity, bond_high=validity.bond_high + 1.0, angle_low=validity.angle_low - 1.0)
+    label = f"{topology.resnames[c]}{topology.resids[c]}:C is out of the plane"
+    assert label in explain(named, topology, lifted)
+    wide = replace(validity, bond_low=validity.bond_low - 1.0, bond_high=validity.bond_high + 1.0)
+    assert "all bonds together are" in explain(wide, topology, 1.1 * x[0])
+
+
+def test_a_bond_through_a_ring_is_named() -> None:
+    """By both of its atoms and one of the ring's."""
+    way = 2.0 * np.pi * np.arange(6) / 6
+    corners = np.stack([5.0 * np.cos(way), 5.0 * np.sin(way), np.zeros(6)], axis=1)
+    bonds = np.array([*([k, (k + 1) % 6] for k in range(6)), [6, 7]])
+    base = np.concatenate([corners, [[12.0, 0.0, -2.0], [12.0, 0.0, 2.0]]])
+    x = base + 0.05 * np.random.default_rng(0).normal(size=(200, 8, 3))
+    topology = replace(Topology.anonymous(8), bonds=bonds)
+    validity = replace(Validity.fit(x, topology), contact=np.zeros((1, 1)))
+    inside = x[0].copy()
+    inside[6:, 0] -= 12.0
+    assert explain(validity, topology, inside) == "bond atom 6-atom 7 passes through the ring of atom 1"

@@ -16,8 +16,8 @@ from scipy.spatial.transform import Rotation
 from trajvae import Model, Reading
 from trajvae.alignment.align import pairwise_rmsd
 from trajvae.errors import OptionError
+from trajvae.molecule.bonded_terms import signed_volumes
 from trajvae.molecule.from_mdanalysis import to_mdtraj
-from trajvae.molecule.validity import signed_volumes
 from trajvae.outputs.drawing.relax import FORCE_FIELD, Relaxation, Relaxed
 from trajvae.readers.sources import open_source
 from trajvae.topology import Topology

@@ -32,6 +32,9 @@ class PathFigures(Figures):
         Å; mean RMSD to the nearest simulated frame.
     valid : int
         Number of conformations that pass the validity test.
+    crossings : int or None
+        Number of pairs of bonds that pass through one another from one conformation to the next; None for molecules
+        in a plane, and in files of earlier versions.
     """
 
     KEYS: ClassVar[Mapping[str, str]] = {"start": "from", "end": "to"}
@@ -47,3 +50,4 @@ class PathFigures(Figures):
     straight_length_angstrom: float
     nearest_rmsd: float
     valid: int
+    crossings: int | None = None

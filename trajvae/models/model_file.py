@@ -37,6 +37,8 @@ _VALIDITY_UNITS = {
     "angle_low": "radian",
     "angle_high": "radian",
     "omega_bend": "radian",
+    "bond_mean": "Angstrom",
+    "bond_spread": "Angstrom",
 }
 
 

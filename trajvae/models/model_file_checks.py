@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from trajvae.errors import ModelError, TrajvaeError
 from trajvae.molecule.validity import NEAR
+from trajvae.molecule.validity.handedness import KINDS
 from trajvae.store import Quantity
 from trajvae.store.schema import Tree
 from trajvae.topology import GROUPS
@@ -20,8 +21,9 @@ from trajvae.typing import AnyArray, JSONObject
 
 _Arguments = tuple[Any, ...]  # of any of torch's functions
 _SMALL = 2**20  # numbers that any model may have beside its weights
+_TERMS = ("bonds", "angles", "centres", "omega", "planes", "fours", "rings")
 _INDICES = (
-    *("topology/bonds", "validity/bonds", "validity/angles", "validity/centres", "validity/omega"),
+    *("topology/bonds", *(f"validity/{term}" for term in _TERMS)),
     *("local_geometry/bonds", "local_geometry/angles", "local_geometry/torsions"),
 )
 
@@ -116,6 +118,21 @@ def check_values(groups: Tree) -> None:
     _within("validity/kinds", arrays["validity/kinds"], len(arrays["validity/contact"]))
     _within("training/sample_index", arrays["training/sample_index"], len(arrays["training/latent"]))
     _within("training/file", arrays["training/file"], len(arrays["training/files"]))
+    _check_validity(arrays)
+
+
+def _check_validity(arrays: Mapping[str, AnyArray]) -> None:
+    """Check the numbers of the validity test that are no indices of atoms."""
+    if "validity/fours" in arrays:  # files of earlier versions have none
+        _within("validity/four_kind", arrays["validity/four_kind"], len(KINDS))
+        for name in ("validity/chain_low", "validity/chain_high"):
+            if len(arrays[name]) != len(KINDS):
+                raise ModelError(f"'{name}' must hold {len(KINDS)} numbers, holds {len(arrays[name])}")
+    if "validity/stretch" in arrays:
+        if len(arrays["validity/stretch"]) not in (0, 2):
+            raise ModelError(f"'validity/stretch' must hold 2 numbers, holds {len(arrays['validity/stretch'])}")
+        if not (arrays["validity/bond_spread"] > 0.0).all():
+            raise ModelError("'validity/bond_spread' must be above 0")
     for name in ("validity/contact", "validity/contact_14"):
         if not 0.0 <= arrays[name].min() <= arrays[name].max() <= NEAR:
             raise ModelError(f"'{name}' must lie between 0 and {NEAR} Å")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from trajvae.molecule.observables import dihedral
 from trajvae.typing import Float64, Floats, Int64
 
 
@@ -57,10 +55,33 @@ def signed_volumes(x: Floats, centres: Int64) -> Float64:
         Each centre and three of its neighbours.
     """
     first, second, third = (_unit(_vectors(x, centres[:, k], centres[:, 0])) for k in (1, 2, 3))
-    across = np.stack(
-        [second[..., i - 2] * third[..., i - 1] - second[..., i - 1] * third[..., i - 2] for i in range(3)]
-    )
-    return scalar_products(first, np.moveaxis(across, 0, -1))
+    return _triple_products(first, second, third)
+
+
+def chain_volumes(x: Floats, fours: Int64) -> Float64:
+    """Return the triple products of the unit vectors along chains of four atoms, (T, N, 3) to (T, Q).
+
+    The sign is the handedness of the chain; the value is the sine of its torsion times the sines of its two angles.
+
+    Parameters
+    ----------
+    x : ndarray, shape (T, N, 3)
+    fours : ndarray of int64, shape (Q, 4)
+        Atoms in the order of the chain.
+    """
+    first, second, third = (_unit(_vectors(x, fours[:, k + 1], fours[:, k])) for k in range(3))
+    return _triple_products(first, second, third)
+
+
+def _cross(a: Float64, b: Float64) -> Float64:
+    """Return cross products of vectors (T, K, 3); the first axis is contiguous in memory."""
+    parts = [a.T[i - 2] * b.T[i - 1] - a.T[i - 1] * b.T[i - 2] for i in range(3)]
+    return np.stack(parts).T
+
+
+def _triple_products(a: Float64, b: Float64, c: Float64) -> Float64:
+    """Return the triple products of vectors (T, K, 3), (T, K)."""
+    return scalar_products(a, _cross(b, c))
 
 
 def _unit(vectors: Float64) -> Float64:
@@ -70,8 +91,7 @@ def _unit(vectors: Float64) -> Float64:
 
 def omegas(x: Floats, fours: Int64) -> Float64:
     """Return the torsions omega of peptide bonds in radians, (T, N, 3) to (T, O), each of four atoms (O, 4)."""
-    if not len(fours):
-        return np.empty((len(x), 0))
-    positions = torch.from_numpy(np.ascontiguousarray(x[:, fours.ravel()], dtype=np.float64))
-    atoms: list[list[int]] = np.arange(fours.size).reshape(-1, 4).tolist()
-    return np.stack([np.deg2rad(dihedral(positions, *four).numpy()) for four in atoms], axis=1)
+    a, b, c = (_vectors(x, fours[:, k + 1], fours[:, k]) for k in range(3))
+    first, second = _cross(a, b), _cross(b, c)
+    sine = np.sqrt(scalar_products(b, b)) * scalar_products(a, second)
+    return np.asarray(np.arctan2(sine, scalar_products(first, second)))

@@ -93,7 +93,15 @@ class NonbondedPairs:
         excluded, three_apart = self.bonded
         for first, x in enumerate(positions):
             pairs = scipy.spatial.cKDTree(x).query_pairs(reach, output_type="ndarray")
-            pairs = pairs[~np.isin(pairs[:, 0] * n + pairs[:, 1], excluded)]
-            is_14 = np.isin(pairs[:, 0] * n + pairs[:, 1], three_apart)
+            pairs = pairs[~_among(pairs[:, 0] * n + pairs[:, 1], excluded)]
+            is_14 = _among(pairs[:, 0] * n + pairs[:, 1], three_apart)
             lengths = np.linalg.norm(x[pairs[:, 0]].astype(np.float64) - x[pairs[:, 1]], axis=-1)
             yield first, lengths[None], pairs[:, 0], pairs[:, 1], is_14
+
+
+def _among(numbers: Int64, ascending: Int64) -> Bool:
+    """Return which numbers (P,) are among others that ascend, several times as fast as `numpy.isin`."""
+    if not len(ascending):
+        return np.zeros(len(numbers), dtype=bool)
+    place = np.minimum(np.searchsorted(ascending, numbers), len(ascending) - 1)
+    return np.asarray(ascending[place] == numbers)

@@ -22,6 +22,7 @@ from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import built_in, evaluate
 from trajvae.outputs.drawing.local_geometry import GeometryRestorer
 from trajvae.outputs.drawing.novelty import nearest
+from trajvae.outputs.path_crossings import crossings_along
 from trajvae.outputs.provenance import Provenance
 from trajvae.outputs.searching.latent_metrics import learned_metric, posterior_metric
 from trajvae.outputs.searching.path_ends import Ends as Ends
@@ -190,6 +191,7 @@ class _Decoded:
     valid: Bool
     nearest_frame: Int64
     nearest_rmsd: Float64
+    crossings: int | None
 
     @classmethod
     def of(
@@ -205,7 +207,8 @@ class _Decoded:
         positions = restorer(pipeline.decode(latent), mean=True)
         frame, rmsd = nearest(positions, record.sample if simulated is None else simulated)
         frame = record.sample_index[frame] if simulated is None else frame
-        return cls(latent, positions, record.validity.test(positions), frame, rmsd)
+        valid, crossings = record.validity.test(positions), crossings_along(positions, record.validity.bonds)
+        return cls(latent, positions, valid, frame, rmsd, crossings)
 
 
 def _conformations(
@@ -240,4 +243,5 @@ def _figures(search: _Search, found: Geodesic, decoded: _Decoded, ends: Ends) ->
         straight_length_angstrom=molecule.length(found.straight, like) / atoms,
         nearest_rmsd=float(decoded.nearest_rmsd.mean()),
         valid=int(decoded.valid.sum()),
+        crossings=decoded.crossings,
     )

@@ -64,6 +64,15 @@ _VALIDITY = {
     "validity/contact_14": Array("numbers", ("K", "K")),
     "validity/omega_bend": Array("numbers", ("omegas",)),
     "validity/omega_forms": Array("truths", ("omegas", 2)),
+    **_columns("bonds", "numbers", "validity/bond_mean", "validity/bond_spread"),
+    "validity/stretch": Array("numbers", ("ends",)),
+    "validity/planes": Array("integers", ("planes", 4)),
+    **_columns("planes", "numbers", "validity/plane_low", "validity/plane_high"),
+    "validity/fours": Array("integers", ("fours", 4)),
+    "validity/four_sign": Array("numbers", ("fours",)),
+    "validity/four_kind": Array("integers", ("fours",)),
+    **_columns("chains", "numbers", "validity/chain_low", "validity/chain_high"),
+    "validity/rings": Array("integers", ("rings", 8)),
 }
 _LOCAL_GEOMETRY = {
     "local_geometry/bonds": Array("integers", ("bonds", 2)),

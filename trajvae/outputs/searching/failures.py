@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from trajvae.molecule.bonded_terms import bond_angles, bond_lengths, omegas, signed_volumes
+from trajvae.molecule.bonded_terms import bond_angles, bond_lengths, chain_volumes, omegas, signed_volumes
 from trajvae.molecule.validity import REASONS, Validity
+from trajvae.molecule.validity.rings import pierced
 from trajvae.topology import Topology
 from trajvae.typing import Float64, Floats
 
@@ -31,7 +32,16 @@ def explain(validity: Validity, topology: Topology, structure: Floats) -> str:
         return ""
     if not np.isfinite(x).all():
         return "a coordinate is not finite"
-    told = {"bond": _bond, "angle": _angle, "contact": _contact, "chirality": _centre, "omega": _omega}
+    told = {
+        "bond": _bond,
+        "angle": _angle,
+        "contact": _contact,
+        "chirality": _centre,
+        "omega": _omega,
+        "planarity": _plane,
+        "handedness": _chain,
+        "ring": _ring,
+    }
     return told[reason](validity, [_label(topology, i) for i in range(topology.n_atoms)], x)
 
 
@@ -49,6 +59,10 @@ def _outside(values: Float64, low: Float64, high: Float64) -> int:
 def _bond(validity: Validity, names: list[str], x: Float64) -> str:
     lengths = bond_lengths(x, validity.bonds)[0]
     k = _outside(lengths, validity.bond_low, validity.bond_high)
+    if validity.bond_low[k] <= lengths[k] <= validity.bond_high[k]:
+        mean = validity.mean_stretch(lengths[None])[0]
+        low, high = validity.stretch
+        return f"all bonds together are {mean:.1f} standard deviations off their means, allowed {low:.1f} to {high:.1f}"
     atoms = "-".join(names[i] for i in validity.bonds[k])
     return f"bond {atoms} {lengths[k]:.2f} Å, allowed {validity.bond_low[k]:.2f} to {validity.bond_high[k]:.2f} Å"
 
@@ -80,3 +94,24 @@ def _omega(validity: Validity, names: list[str], x: Float64) -> str:
     atoms = "-".join(names[i] for i in validity.omega[k, 1:3])
     unseen = "" if form[k] else ", a form that the simulation has not"
     return f"peptide bond {atoms} turned by {np.degrees(turns[k]):.0f} degrees{unseen}"
+
+
+def _plane(validity: Validity, names: list[str], x: Float64) -> str:
+    volumes = signed_volumes(x, validity.planes)[0]
+    k = _outside(volumes, validity.plane_low, validity.plane_high)
+    return f"{names[int(validity.planes[k, 0])]} is out of the plane of its neighbours"
+
+
+def _chain(validity: Validity, names: list[str], x: Float64) -> str:
+    volumes = chain_volumes(x, validity.fours)[0] * validity.four_sign
+    k = int(np.argmin(volumes))
+    if volumes[k] >= 0.0:
+        return "the chain as a whole has the other handedness than in the simulation"
+    first, last = (names[int(atom)] for atom in validity.fours[k, [0, 3]])
+    return f"the chain from {first} to {last} has the other handedness than in the simulation"
+
+
+def _ring(validity: Validity, names: list[str], x: Float64) -> str:
+    _, ring, bond = pierced(x, validity.rings, validity.bonds)
+    atoms = "-".join(names[int(i)] for i in validity.bonds[bond[0]])
+    return f"bond {atoms} passes through the ring of {names[int(validity.rings[ring[0], 0])]}"

@@ -1,105 +1,55 @@
-"""Test whether conformations could come from a simulation: bonds, angles, contacts and chirality as simulated."""
+"""Test whether conformations could come from a simulation: bonds, angles, contacts and shape as simulated."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trajvae.display import Brief
 from trajvae.molecule.bonded_terms import (
     bond_angles,
     bond_lengths,
+    chain_volumes,
     coordinate_major,
     omegas,
     scalar_products,
     signed_volumes,
 )
 from trajvae.molecule.nonbonded_pairs import NonbondedPairs
-from trajvae.molecule.observables import angles_of
-from trajvae.molecule.simulated_terms import bend_limit, chiral_centres, peptide_bonds, planarity, widened_range
+from trajvae.molecule.simulated_terms import planarity
+from trajvae.molecule.validity.handedness import KINDS
+from trajvae.molecule.validity.learned_terms import CONTACT, NEAR, LearnedTerms
+from trajvae.molecule.validity.learning import learn_terms
+from trajvae.molecule.validity.real_bonds import bonds_that_hold
+from trajvae.molecule.validity.rings import pierced
 from trajvae.topology import Topology
-from trajvae.typing import AnyArray, Bool, Float64, Floats, Int64
+from trajvae.typing import Bool, Float64, Floats, Int64
 
-CONTACT = 0.9  # smallest allowed distance, as a fraction of the smallest one in the simulation for the same elements
-NEAR = 6.0  # Å; largest distance of near pairs
 _BLOCK_NUMBERS, _BLOCK_FRAMES = 2**16, 16  # coordinates tested at a time, which fit a cache, and least number of frames
-REASONS = ("valid", "bond", "angle", "contact", "chirality", "omega")
+REASONS = ("valid", "bond", "angle", "contact", "chirality", "omega", "planarity", "handedness", "ring")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Validity(Brief):
+class Validity(LearnedTerms):
     """Hold ranges learned from simulated frames, and test conformations by them.
 
-    Attributes
-    ----------
-    bonds (B, 2), angles (A, 3), centres (C, 4) : ndarray of int64
-        Atoms of bonds and angles; a chiral centre and three of its neighbours.
-    bond_low, bond_high, angle_low, angle_high : ndarray
-        Allowed ranges in Å and radians.
-    handedness : ndarray, shape (C,)
-        The sign, +1 or -1, that the triple product of each centre's bonds has in the simulation.
-    kinds : ndarray, shape (N,)
-        Each atom's element as a number.
-    contact, contact_14 : ndarray, shape (K, K)
-        Smallest allowed distances in Å between atoms of two kinds: of pairs more than three bonds apart, and of pairs
-        three bonds apart.
-    omega : ndarray of int64, shape (O, 4)
-        Atoms of the torsions of peptide bonds.
-    omega_bend : ndarray, shape (O,)
-        Largest allowed deviation of each torsion from planar, in radians.
-    omega_forms : ndarray of bool, shape (O, 2)
-        Whether each peptide bond is cis, and whether it is trans, in any frame of the simulation.
+    The attributes are those of `learned_terms.LearnedTerms`.
     """
-
-    bonds: Int64
-    angles: Int64
-    centres: Int64
-    bond_low: Float64
-    bond_high: Float64
-    angle_low: Float64
-    angle_high: Float64
-    handedness: Float64
-    kinds: Int64
-    contact: Float64
-    contact_14: Float64
-    omega: Int64 = field(default_factory=lambda: np.empty((0, 4), dtype=np.int64))
-    omega_bend: Float64 = field(default_factory=lambda: np.empty(0))
-    omega_forms: Bool = field(default_factory=lambda: np.empty((0, 2), dtype=bool))
 
     @classmethod
     def fit(cls, positions: Floats, topology: Topology) -> Validity:
-        """Learn the ranges from simulated frames (T, N, D)."""
-        n = topology.n_atoms
-        bonds = topology.backbone_bonds()
-        angles = angles_of(bonds, n)
-        bond_low, bond_high = widened_range(bond_lengths(positions, bonds))
-        angle_low, angle_high = widened_range(bond_angles(positions, angles))
-        centres, handedness = chiral_centres(positions, bonds, n)
-        omega = peptide_bonds(topology) if positions.shape[2] == 3 else np.empty((0, 4), dtype=np.int64)
-        bend, cis = planarity(omegas(positions, omega))
-        kinds = np.unique(topology.elements, return_inverse=True)[1].astype(np.int64)
-        count = int(kinds.max()) + 1
-        without_contacts = cls(
-            bonds, angles, centres, bond_low, bond_high, angle_low, angle_high, handedness, kinds,
-            np.full((count, count), np.inf), np.full((count, count), np.inf),
-            omega, bend_limit(bend), np.stack([cis.any(axis=0), (~cis).any(axis=0)], axis=1),
-        )  # fmt: skip
+        """Learn the ranges from simulated frames (T, N, D).
+
+        Warns
+        -----
+        TrajvaeWarning
+            Bonds of the topology that are none in the frames; they are left out.
+        """
+        without_contacts = cls(**learn_terms(positions, topology, bonds_that_hold(positions, topology)))
         contact, contact_14 = without_contacts._smallest_distances(positions)
         return replace(without_contacts, contact=CONTACT * contact, contact_14=CONTACT * contact_14)
-
-    def to_arrays(self) -> dict[str, AnyArray]:
-        """Return all fields by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, AnyArray]) -> Validity:
-        """Return the test with the fields of `to_arrays`; files of early versions lack those of peptide bonds."""
-        has_omega = any(name.startswith("omega") for name in arrays)
-        out = cls(**{f.name: arrays[f.name] for f in fields(cls) if has_omega or not f.name.startswith("omega")})
-        return replace(out, omega_forms=out.omega_forms.astype(bool))
 
     def reasons(self, positions: Floats) -> Int64:
         """Return the first test that each frame (T, N, D) fails, as an index into `REASONS`, (T,); 0 for valid."""
@@ -110,7 +60,16 @@ class Validity(Brief):
     def _first_failures(self, positions: Floats) -> Int64:
         """Return `reasons` for a block of frames; a frame that fails a test is left out of the next tests."""
         out, left, x = np.zeros(len(positions), dtype=np.int64), np.arange(len(positions)), coordinate_major(positions)
-        tests = (self._fail_bonds, self._fail_angles, self._fail_contacts, self._fail_chirality, self._fail_omega)
+        tests = (
+            self._fail_bonds,
+            self._fail_angles,
+            self._fail_contacts,
+            self._fail_chirality,
+            self._fail_omega,
+            self._fail_planarity,
+            self._fail_handedness,
+            self._fail_rings,
+        )
         for reason, test in enumerate(tests, start=1):
             failed = test(x)
             out[left[failed]] = reason
@@ -128,7 +87,15 @@ class Validity(Brief):
         """Return which frames have a bond out of range, or a coordinate that is not finite, (T,)."""
         lengths = bond_lengths(positions, self.bonds)
         inside = ((lengths >= self.bond_low) & (lengths <= self.bond_high)).all(axis=1)
+        if len(self.stretch) and len(self.bonds):
+            mean = self.mean_stretch(lengths)
+            inside &= (mean >= self.stretch[0]) & (mean <= self.stretch[1])
         return np.asarray(~(inside & np.isfinite(positions).all(axis=(1, 2))))
+
+    def mean_stretch(self, lengths: Float64) -> Float64:
+        """Return the mean deviation of bond lengths (T, B) from the simulation's, in standard deviations, (T,)."""
+        weights = 1.0 / self.bond_spread
+        return np.asarray((lengths @ weights - self.bond_mean @ weights) / len(weights))
 
     def _fail_angles(self, positions: Floats) -> Bool:
         """Return which frames have a bond angle out of range, (T,)."""
@@ -146,6 +113,32 @@ class Validity(Brief):
         bend, cis = planarity(omegas(positions, self.omega))
         simulated = np.where(cis, self.omega_forms[:, 0], self.omega_forms[:, 1])
         return np.asarray(((bend > self.omega_bend) | ~simulated).any(axis=1))
+
+    def _fail_planarity(self, positions: Floats) -> Bool:
+        """Return which frames have a planar centre that is out of the plane of its neighbours, (T,)."""
+        if not len(self.planes):
+            return np.zeros(len(positions), dtype=bool)
+        volumes = signed_volumes(positions, self.planes)
+        return np.asarray(((volumes < self.plane_low) | (volumes > self.plane_high)).any(axis=1))
+
+    def _fail_handedness(self, positions: Floats) -> Bool:
+        """Return which frames have a chain of the wrong handedness, as a whole or at four atoms in a row, (T,)."""
+        if not len(self.fours):
+            return np.zeros(len(positions), dtype=bool)
+        volumes = chain_volumes(positions, self.fours)
+        wrong = (volumes * self.four_sign < 0.0).any(axis=1)
+        for kind in range(len(KINDS)):
+            which = self.four_kind == kind
+            if which.any():
+                mean = volumes[:, which].mean(axis=1)
+                wrong |= (mean < self.chain_low[kind]) | (mean > self.chain_high[kind])
+        return np.asarray(wrong)
+
+    def _fail_rings(self, positions: Floats) -> Bool:
+        """Return which frames have a bond through a small ring, (T,)."""
+        out = np.zeros(len(positions), dtype=bool)
+        out[pierced(positions, self.rings, self.bonds)[0]] = True
+        return out
 
     @functools.cached_property
     def _pairs(self) -> NonbondedPairs:
@@ -166,8 +159,15 @@ class Validity(Brief):
         out = [np.minimum(t, t.T) for t in tables]
         return np.minimum(out[0], NEAR), np.minimum(out[1], NEAR)
 
-    def contacts(self, positions: Floats) -> Iterator[tuple[int, Float64, Int64, Int64, Float64]]:
+    def contacts(self, positions: Floats, beyond: float = 0.0) -> Iterator[tuple[int, Float64, Int64, Int64, Float64]]:
         """Yield the distances of pairs three or more bonds apart that may be too near, for blocks of frames.
+
+        Parameters
+        ----------
+        positions : ndarray, shape (T, N, D)
+            In Å.
+        beyond : float
+            Distance in Å by which pairs may be farther apart than is allowed, and are known nevertheless.
 
         Yields
         ------
@@ -180,7 +180,7 @@ class Validity(Brief):
             Smallest allowed distances in Å.
         """
         reach = float(max(self.contact.max(initial=0.0), self.contact_14.max(initial=0.0)))
-        for first, lengths, i, j, is_14 in self._pairs.distances(positions, reach):
+        for first, lengths, i, j, is_14 in self._pairs.distances(positions, reach + beyond):
             a, b = self.kinds[i], self.kinds[j]
             yield first, lengths, i, j, np.where(is_14, self.contact_14[a, b], self.contact[a, b])
 
