@@ -19,6 +19,7 @@ from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.likelihoods.base import Basis, Likelihood, Params
+from trajvae.likelihoods.shrinkage import target_weight
 
 MAX_FULL = 1000  # features, above which a full covariance is too expensive
 FRAMES_A_FEATURE = 10  # below which a full covariance is shrunk, and is not the default
@@ -102,13 +103,25 @@ class Full(Likelihood):
 
         It is shrunk towards its mean variance if there are few frames, and its eigenvalues have a lower limit.
         """
-        identity = torch.eye(self.size, dtype=moment.dtype, device=moment.device)
-        if self.n_frames < FRAMES_A_FEATURE * self.size:
-            structure = structure * self.n_frames / (self.size + self.n_frames)
-        moment = structure * moment + (1.0 - structure) * moment.diagonal().mean() * identity
         values, vectors = torch.linalg.eigh(0.5 * (moment + moment.T))
-        covariance = (vectors * values.clamp(min=self.floor**2)) @ vectors.T
+        mean = values.mean()
+        share = structure * (1.0 - self._target_share(values, mean))
+        values = (share * values + (1.0 - share) * mean).clamp(min=self.floor**2)
+        self._factorise((vectors * values) @ vectors.T)
+
+    @property
+    def _few_frames(self) -> bool:
+        """Whether there are too few frames for the covariance to be the moment itself."""
+        return self.n_frames < FRAMES_A_FEATURE * self.size
+
+    def _target_share(self, values: Tensor, mean: Tensor) -> float:
+        """Return the share of the mean variance in a covariance that is shrunk towards it, given the eigenvalues."""
+        return target_weight(values / mean, self.n_frames) if self._few_frames and mean > 0.0 else 0.0
+
+    def _factorise(self, covariance: Tensor) -> None:
+        """Set the factors of a covariance (F, F)."""
         self.cholesky = torch.linalg.cholesky(covariance).contiguous()  # as a file gives it
+        identity = torch.eye(self.size, dtype=covariance.dtype, device=covariance.device)
         inverse = torch.linalg.solve_triangular(self.cholesky, identity, upper=False)
         self.whitening = inverse.T.contiguous()
 
