@@ -77,7 +77,7 @@ LIKELIHOODS: dict[str, LikelihoodChoice[object]] = {
     "full": LikelihoodChoice("one covariance", "trajvae.likelihoods.gaussians:full"),
     "springs": LikelihoodChoice(
         "one covariance, shrunk towards springs along bonds and contacts",
-        "trajvae.likelihoods.springs:Springs",
+        "trajvae.likelihoods.springs:springs",
         ("cartesian",),
         molecule=True,
     ),

@@ -44,7 +44,7 @@ def _made(n_frames: int, floor: float = FLOOR) -> Springs:
 
 
 def _network() -> tuple[SpringNetwork, ShapeSpace, list[Tensor]]:
-    """Springs whose lengths all have the variance 1, so that strengths are in Å^-2; their matrices, and the identity."""
+    """Springs whose lengths all have the variance 1 Å^2, their matrices, and the identity."""
     x, bonds = _chain()
     network, features = SpringNetwork(BondedStructure(bonds, x)), _space(x)
     parts = network.stiffnesses(torch.ones(len(network.pairs), dtype=torch.float64), features)
@@ -62,6 +62,10 @@ def _frames(n: int, seed: int = 0) -> Tensor:
     covariance = torch.linalg.inv(precision_of(parts, _strengths(len(parts))))
     noise = torch.randn(n, len(covariance), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return noise @ torch.linalg.cholesky(covariance).T
+
+
+def _energies(parts: list[Tensor], moment: Tensor) -> Tensor:
+    return torch.stack([(part * moment).sum() for part in parts])
 
 
 def _fitted(n_frames: int = 40) -> Springs:
@@ -102,17 +106,18 @@ def test_stiffnesses_are_the_squares_of_changes_of_length() -> None:
         torch.testing.assert_close(r @ parts[kind] @ r, expected, rtol=1e-6, atol=1e-9)
 
 
-def test_variances_are_those_of_the_lengths() -> None:
-    """With very many frames they are tr(g g^T S); with few the springs of a class are nearly alike."""
+def test_mean_squares_are_those_of_the_lengths() -> None:
+    """They are tr(g g^T S); with few frames the springs of a class are nearly alike."""
     network, features, _ = _network()
     frames = _frames(200)
     moment = frames.T @ frames / len(frames)
     x = features.positions(frames)
     i, j = network.pairs.T
     along = ((x[:, i] - x[:, j]) * torch.from_numpy(network.directions)).sum(dim=-1)
-    found = network.variances(moment, features, 10**9)
+    found = network.lengths(moment, features)
     torch.testing.assert_close(found, along.square().mean(dim=0), rtol=1e-6, atol=1e-12)
-    few = network.variances(moment, features, 1)
+    torch.testing.assert_close(network.lengths_of(frames, features), found, rtol=1e-6, atol=1e-12)
+    few = network.shared(found, 1)
     for kind in range(network.n_kinds):
         of_kind = torch.from_numpy(network.kinds == kind)
         torch.testing.assert_close(few[of_kind].mean(), found[of_kind].mean(), rtol=1e-6, atol=1e-12)
@@ -120,11 +125,11 @@ def test_variances_are_those_of_the_lengths() -> None:
 
 
 def test_strengths_of_a_known_network_are_found() -> None:
-    """Log strengths fitted to drawn frames are within three standard errors, by the Fisher information, of the truth."""
+    """Log strengths fitted to drawn frames are within three standard errors (Fisher information) of the true ones."""
     parts, n = _network()[2], 4000
     true = _strengths(len(parts))
     frames = _frames(n)
-    found = fit_strengths(parts, frames.T @ frames / n)
+    found = fit_strengths(parts, _energies(parts, frames.T @ frames / n), enough=1e-10)
     covariance = torch.linalg.inv(precision_of(parts, true))
     scaled = [a * covariance @ part for a, part in zip(true, parts, strict=True)]
     fisher = torch.stack([torch.stack([0.5 * n * (a * b.T).sum() for b in scaled]) for a in scaled])
@@ -137,12 +142,12 @@ def test_strengths_are_those_of_largest_likelihood() -> None:
     parts = _network()[2]
     frames = _frames(30)
     moment = frames.T @ frames / len(frames)
-    found = fit_strengths(parts, moment)
+    found = fit_strengths(parts, _energies(parts, moment))
     inverse = torch.linalg.inv(precision_of(parts, found))
     slope = torch.stack([a * ((inverse - moment) * part).sum() for a, part in zip(found, parts, strict=True)])
     assert float(slope.abs().max()) < 0.02 * len(moment)
     factors = torch.tensor([3.0, 0.3, 1.0, 5.0, 0.2, 2.0, 0.5], dtype=torch.float64)
-    other = fit_strengths(parts, moment, found * factors)
+    other = fit_strengths(parts, _energies(parts, moment), found * factors)
 
     def value(strengths: Tensor) -> Tensor:
         precision = precision_of(parts, strengths)
@@ -163,7 +168,7 @@ def test_log_prob_equals_torch() -> None:
 def test_covariance_is_moment_and_springs() -> None:
     """C = (1 - w) S + w T, with T the inverse of the springs' precision, and S the mean outer product."""
     likelihood, residual = _fitted(), _frames(40)
-    target = torch.linalg.inv(precision_of(likelihood._parts(), likelihood.strengths))
+    target = torch.linalg.inv(likelihood.springs.precision())
     moment, w = residual.T @ residual / len(residual), likelihood.weight
     torch.testing.assert_close(_covariance(likelihood), (1.0 - w) * moment + w * target, rtol=1e-6, atol=1e-9)
 
@@ -181,12 +186,12 @@ def test_draws_have_the_covariance() -> None:
 def test_the_size_of_the_moment_scales_the_covariance_without_a_fit() -> None:
     """Strengths and weight stay as they are, and C is that of before times the factor."""
     likelihood, moment = _fitted(), _made(40).moment(_frames(40))
-    before, strengths = _covariance(likelihood), likelihood.strengths.clone()
+    before, strengths = _covariance(likelihood), likelihood.springs.strengths.clone()
     likelihood.set_moment(1.7 * moment)
     torch.testing.assert_close(_covariance(likelihood), 1.7 * before, rtol=2e-3, atol=1e-9)
-    assert torch.equal(strengths, likelihood.strengths)
+    assert torch.equal(strengths, likelihood.springs.strengths)
     likelihood.set_moment(torch.diag(moment.diagonal()))
-    assert not torch.equal(strengths, likelihood.strengths)
+    assert not torch.equal(strengths, likelihood.springs.strengths)
 
 
 def test_a_loaded_likelihood_goes_on_as_the_other() -> None:
@@ -215,7 +220,7 @@ def test_shrinks_only_where_frames_are_few() -> None:
     moment = likelihood.moment(_frames(240))
     likelihood.set_moment(moment)
     torch.testing.assert_close(_covariance(likelihood), moment, rtol=1e-9, atol=1e-12)
-    assert not bool(likelihood.strengths.any())
+    assert not bool(likelihood.springs.strengths.any())
 
 
 @pytest.mark.parametrize(("n", "name"), [(1, "isotropic"), (2, "springs"), (239, "springs"), (240, "full")])

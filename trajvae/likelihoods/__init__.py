@@ -15,6 +15,7 @@ from trajvae.features import Features, Internal
 from trajvae.likelihoods.base import Basis, Likelihood
 from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL
 from trajvae.likelihoods.internal import InternalLikelihood
+from trajvae.likelihoods.many_springs import MAX_SPRINGS
 from trajvae.likelihoods.principal import UnitBasis
 from trajvae.likelihoods.spring_network import BondedStructure
 from trajvae.likelihoods.torsions import TORSIONS, Independent
@@ -40,15 +41,16 @@ def default_likelihood(features: Features, n_frames: int, bonds: Int64 | None = 
     -------
     str
         `full` where the frames suffice to learn it, else `springs` where there are bonds, else `isotropic`; `lowrank`
-        for very many features.
+        for very many features of which `full` or `springs` cannot be had.
     """
     if features.kind == "internal":
         return "full" if features.n_linear <= MAX_FULL else "isotropic"
+    few = n_frames < FRAMES_A_FEATURE * features.size
+    if few and 1 < n_frames and features.size <= MAX_SPRINGS and bonds is not None and len(bonds):
+        return "springs"
     if features.size > MAX_FULL:
         return "lowrank"
-    if n_frames >= FRAMES_A_FEATURE * features.size:
-        return "full"
-    return "springs" if bonds is not None and len(bonds) and n_frames > 1 else "isotropic"
+    return "isotropic" if few else "full"
 
 
 def make_likelihood(

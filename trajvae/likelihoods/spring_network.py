@@ -28,9 +28,10 @@ from trajvae.typing import Float64, Int64
 SHELLS = (4.5, 6.0, 8.0)  # Å; distances of contacts, each up to the next a class
 _WIDE_SHELLS = (10.0, 12.0)  # where atoms are few, as in a chain of C-alphas
 _FEW_CONTACTS = 5.0  # an atom, below which contacts reach further
-_OWN_FRAMES = 10.0  # frames that the variance of a class counts for in the variance of one of its springs
+_CLASS_FRAMES = 10.0  # frames that the variance of a class counts for in the variance of one of its springs
 _ITERATIONS = 200
-_ENOUGH = 1e-7  # relative change of the likelihood at which the search for strengths ends
+_ENOUGH = 1e-5  # nats a feature; change of the likelihood at which the search for strengths ends
+_USUAL = (1.0, 0.7, 0.5, 0.2, 0.03)  # strengths that the search begins with, by class
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +81,8 @@ class SpringNetwork:
         i, j = self.pairs.T
         self.directions: Float64 = (x[i] - x[j]) / distance[i, j][:, None]
 
-    def variances(self, moment: Tensor, features: Features, n_frames: int) -> Tensor:
-        """Return the variance of the length of every spring, (K,) in Å^2.
+    def lengths(self, moment: Tensor, features: Features) -> Tensor:
+        """Return mean squares of the springs' changes of length, (K,) in Å^2.
 
         Parameters
         ----------
@@ -89,24 +90,32 @@ class SpringNetwork:
             Mean outer product of residuals of targets.
         features : Features
             Whose positions are linear in the targets.
-        n_frames : int
-            Number of frames. The fewer there are, the more the springs of a class share one variance.
         """
-        n, dimension = self._reference_shape(features)
+        n, dimension = self._shape(features)
         half = features.positions(moment).flatten(1)
         square = features.positions(half.T.contiguous()).view(n, dimension, n, dimension)
         i, j = (torch.from_numpy(atoms).to(moment.device) for atoms in self.pairs.T)
         block = square[i, :, i] + square[j, :, j] - square[i, :, j] - square[j, :, i]
         along = torch.from_numpy(self.directions).to(moment)
-        own = torch.einsum("kd,kde,ke->k", along, block, along).clamp(min=0.0)
-        kinds = torch.from_numpy(self.kinds).to(moment.device)
+        return torch.einsum("kd,kde,ke->k", along, block, along).clamp(min=0.0)
+
+    def lengths_of(self, residual: Tensor, features: Features) -> Tensor:
+        """Return mean squares of the springs' changes of length, (K,) in Å^2, of residuals (B, F) of targets."""
+        moved = features.positions(residual)
+        i, j = (torch.from_numpy(atoms).to(residual.device) for atoms in self.pairs.T)
+        along = torch.from_numpy(self.directions).to(residual)
+        return ((moved[:, i] - moved[:, j]) * along).sum(dim=-1).square().mean(dim=0)
+
+    def shared(self, lengths: Tensor, n_frames: int) -> Tensor:
+        """Return variances of the springs, (K,): mean squares (K,), drawn to the mean of their class by few frames."""
+        kinds = torch.from_numpy(self.kinds).to(lengths.device)
         number = torch.bincount(kinds, minlength=self.n_kinds)
-        shared = torch.zeros(self.n_kinds).to(moment).index_add(0, kinds, own) / number
-        return (n_frames * own + _OWN_FRAMES * shared[kinds]) / (n_frames + _OWN_FRAMES)
+        shared = torch.zeros(self.n_kinds).to(lengths).index_add(0, kinds, lengths) / number
+        return (n_frames * lengths + _CLASS_FRAMES * shared[kinds]) / (n_frames + _CLASS_FRAMES)
 
     def stiffnesses(self, variances: Tensor, features: Features) -> list[Tensor]:
         """Return sum_k g_k g_k^T / v_k over the springs of each class, matrices (F, F) of targets, for v (K,)."""
-        n, dimension = self._reference_shape(features)
+        n, dimension = self._shape(features)
         along = torch.from_numpy(self.directions).to(variances)
         out = []
         for kind in range(self.n_kinds):
@@ -122,7 +131,7 @@ class SpringNetwork:
             out.append(0.5 * (matrix + matrix.T))
         return out
 
-    def _reference_shape(self, features: Features) -> tuple[int, int]:
+    def _shape(self, features: Features) -> tuple[int, int]:
         """Return the numbers of atoms and of dimensions."""
         blank = features.positions(torch.zeros(1, features.size, dtype=torch.float64, device=_device(features)))
         return blank.shape[1], blank.shape[2]
@@ -151,35 +160,39 @@ def _classes(bonds: Int64, x: Float64) -> tuple[Int64, Float64]:
     return kind, distance
 
 
-def fit_strengths(stiffnesses: list[Tensor], moment: Tensor, start: Tensor | None = None) -> Tensor:
-    """Return the strengths (C,) of largest likelihood: the maximum of log det P - tr(P S), P = sum_c a_c H_c.
+def fit_strengths(
+    stiffnesses: list[Tensor], energies: Tensor, start: Tensor | None = None, enough: float = _ENOUGH
+) -> Tensor:
+    """Return the strengths (C,) of largest likelihood: the maximum of log det P - sum_c a_c e_c, P = sum_c a_c H_c.
 
     Parameters
     ----------
     stiffnesses : list of C Tensor, each of shape (F, F)
         Matrices H_c, symmetric without negative eigenvalues; their sum is positive definite.
-    moment : Tensor, shape (F, F)
-        Mean outer product S of residuals.
+    energies : Tensor, shape (C,)
+        Means of r H_c r over residuals r, e_c, above 0.
     start : Tensor, optional, shape (C,)
         Strengths to begin with.
+    enough : float
+        Twice the change of the likelihood in a step, in nats a feature, at which the search ends.
 
     Notes
     -----
     The function is concave in the strengths; the search, by a quasi-Newton method, is in their logarithms.
     """
-    size, number = len(moment), len(stiffnesses)
-    energies = torch.stack([(part * moment).sum() for part in stiffnesses]).clamp(min=torch.finfo(moment.dtype).tiny)
+    size, number = len(stiffnesses[0]), len(stiffnesses)
     if start is None:
-        start = size / number / energies
+        start = torch.tensor([_USUAL[min(kind, len(_USUAL) - 1)] for kind in range(number)]).to(energies)
+        start[-1] *= size / energies[-1]  # the only one with a unit
     start = start * (size / (start * energies).sum())  # of the right size, whatever their ratios
 
     def loss(logarithms: Float64) -> tuple[float, Float64]:
-        strengths = torch.from_numpy(np.exp(logarithms)).to(moment)
+        strengths = torch.from_numpy(np.exp(logarithms)).to(energies)
         factor = torch.linalg.cholesky(precision_of(stiffnesses, strengths))
         inverse = torch.cholesky_inverse(factor)
         expected = torch.stack([(part * inverse).sum() for part in stiffnesses])
         value = (strengths * energies).sum() - 2.0 * factor.diagonal().log().sum()
-        return float(value), (strengths * (energies - expected)).cpu().numpy()
+        return float(value) / size, (strengths * (energies - expected) / size).cpu().numpy()
 
     begin = start.log().cpu().numpy()
     bounds = [(b - 12.0, b + 12.0) for b in begin]  # lest a class that is not needed make the matrix singular
@@ -189,9 +202,9 @@ def fit_strengths(stiffnesses: list[Tensor], moment: Tensor, start: Tensor | Non
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": _ITERATIONS, "ftol": _ENOUGH},
+        options={"maxiter": _ITERATIONS, "ftol": enough},
     )
-    strengths = torch.from_numpy(np.exp(found.x)).to(moment)
+    strengths = torch.from_numpy(np.exp(found.x)).to(energies)
     return strengths * (size / (strengths * energies).sum())  # their common size has a closed form
 
 
