@@ -82,7 +82,7 @@ def test_components_have_the_shrunk_moment_and_the_rest_follows_the_springs() ->
     found = _covariance(likelihood)
     network = likelihood.scale * torch.linalg.inv(likelihood.springs.precision())
     network = network + FLOOR**2 * torch.eye(SIZE, dtype=torch.float64)
-    first, w = residual[:, :KEPT], likelihood.weight
+    first, w = residual[:, :KEPT], likelihood.weighing.weight
     assert 0.0 < float(w) < 1.0
     shrunk = (1.0 - w) * first.T @ first / len(first) + w * network[:KEPT, :KEPT]
     torch.testing.assert_close(found[:KEPT, :KEPT], shrunk, rtol=1e-3, atol=1e-5)

@@ -1,38 +1,66 @@
-"""The weight of the target of a shrunk covariance: the evidence against quadrature, limits, and frames left out."""
+"""The weight of the target of a shrunk covariance: leaving frames out one by one, limits, and other frames."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, stats
 from torch import Tensor
+from torch import distributions as td
 
 from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, Full
-from trajvae.likelihoods.shrinkage import target_weight
+from trajvae.likelihoods.shrinkage import Weighing, target_weight, weight_for
 
 
-def _log_evidence(square: float, n: int, k: float) -> float:
-    """Of n residuals of one number with mean square S, by quadrature over the variance; the target is 1."""
+def _left_out(residual: Tensor, w: float) -> float:
+    """Mean log density of each residual (n, F) under the shrunk covariance of the others; the target is 1."""
+    n, size = residual.shape
+    out = []
+    for k in range(n):
+        others = torch.cat([residual[:k], residual[k + 1 :]])
+        covariance = (1.0 - w) * others.T @ others / (n - 1) + w * torch.eye(size, dtype=residual.dtype)
+        out.append(td.MultivariateNormal(torch.zeros(size).double(), covariance).log_prob(residual[k]))
+    return float(torch.stack(out).mean())
 
-    def density(log_variance: float) -> float:
-        v = np.exp(log_variance)
-        prior = stats.invgamma.logpdf(v, (k + 2.0) / 2.0, scale=k / 2.0)  # whose mean is 1
-        return float(np.exp(prior + log_variance - 0.5 * n * (np.log(2.0 * np.pi * v) + square / v) + 0.5 * n))
 
-    return float(np.log(integrate.quad(density, -12.0, 12.0, limit=400)[0]))
+@pytest.mark.parametrize("n", [8, 40])
+def test_the_weight_is_nearly_the_best_of_leaving_out_one(n: int) -> None:
+    """Of residuals about a mean that was not taken from them, within 0.1 nats a feature of all weights."""
+    size = 12
+    scale = torch.logspace(0, -1, size, dtype=torch.float64)
+    residual = torch.randn(n, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * scale
+    moment = residual.T @ residual / n
+    # one residual more of the same moment: the weight takes one to be lost to the mean
+    found = target_weight(torch.linalg.eigvalsh(moment) * n / (n + 1), n + 1)
+    best = max(_left_out(residual, w) for w in np.linspace(0.02, 0.98, 33))
+    assert _left_out(residual, found) > best - 0.1 * size
 
 
-@pytest.mark.parametrize("square", [0.3, 2.5])
-def test_the_weight_has_the_largest_evidence(square: float) -> None:
-    """Of one number: no other weight has a larger integral of likelihood times prior."""
-    n = 12
-    best = target_weight(torch.tensor([square]), n)
+def test_other_frames_decide() -> None:
+    """Of all weights, with its own best factor, the one that is found has the largest likelihood of the others."""
+    values, others = torch.logspace(-2, 2, 30).double(), torch.logspace(-1, 1.5, 30).double()
+    found = weight_for(values, others)
 
-    def evidence(w: float) -> float:
-        return _log_evidence(square, n, n * w / (1.0 - w))
+    def loss(w: float) -> float:
+        widths = (1.0 - w) * values + w
+        widths = widths * (others / widths).mean()
+        return float((widths.log() + others / widths).sum())
 
-    assert all(evidence(best) >= evidence(w) - 1e-6 for w in (0.9 * best, 0.5 * best, min(1.1 * best, 0.99)))
+    assert all(loss(found) <= loss(w) + 1e-2 for w in np.linspace(0.001, 0.999, 200))
+
+
+def test_a_decided_weight_stays() -> None:
+    """What other frames decided is not guessed again, is in the state, and files without it load."""
+    weighing = Weighing()
+    weighing.decide(torch.tensor([0.1, 1.0, 5.0]), torch.tensor([0.5, 1.0, 3.0]))
+    before = weighing.weight.clone()
+    weighing.guess(torch.ones(3), 50)
+    assert torch.equal(weighing.weight, before)
+    other = Weighing()
+    other.load_state_dict(weighing.state_dict())
+    assert torch.equal(other.weight, before)
+    other.load_state_dict({})
+    assert torch.equal(other.weight, before)
 
 
 def test_limits() -> None:

@@ -142,12 +142,12 @@ def test_strengths_are_those_of_largest_likelihood() -> None:
     parts = _network()[2]
     frames = _frames(30)
     moment = frames.T @ frames / len(frames)
-    found = fit_strengths(parts, _energies(parts, moment))
+    found = fit_strengths(parts, _energies(parts, moment), enough=1e-9)
     inverse = torch.linalg.inv(precision_of(parts, found))
     slope = torch.stack([a * ((inverse - moment) * part).sum() for a, part in zip(found, parts, strict=True)])
     assert float(slope.abs().max()) < 0.02 * len(moment)
     factors = torch.tensor([3.0, 0.3, 1.0, 5.0, 0.2, 2.0, 0.5], dtype=torch.float64)
-    other = fit_strengths(parts, _energies(parts, moment), found * factors)
+    other = fit_strengths(parts, _energies(parts, moment), found * factors, 1e-9)
 
     def value(strengths: Tensor) -> Tensor:
         precision = precision_of(parts, strengths)
@@ -159,7 +159,7 @@ def test_strengths_are_those_of_largest_likelihood() -> None:
 def test_log_prob_equals_torch() -> None:
     """log p is that of the normal distribution of the shrunk covariance, to 1e-10."""
     likelihood = _fitted()
-    assert 0.0 < float(likelihood.weight) < 1.0
+    assert 0.0 < float(likelihood.weighing.weight) < 1.0
     targets, loc = _frames(20, 1), _frames(20, 2)
     twin = td.MultivariateNormal(loc, _covariance(likelihood)).log_prob(targets)
     torch.testing.assert_close(likelihood.log_prob(targets, {"loc": loc}), twin, rtol=1e-10, atol=1e-10)
@@ -169,7 +169,7 @@ def test_covariance_is_moment_and_springs() -> None:
     """C = (1 - w) S + w T, with T the inverse of the springs' precision, and S the mean outer product."""
     likelihood, residual = _fitted(), _frames(40)
     target = torch.linalg.inv(likelihood.springs.precision())
-    moment, w = residual.T @ residual / len(residual), likelihood.weight
+    moment, w = residual.T @ residual / len(residual), likelihood.weighing.weight
     torch.testing.assert_close(_covariance(likelihood), (1.0 - w) * moment + w * target, rtol=1e-6, atol=1e-9)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.likelihoods.base import Basis, Likelihood, Params
-from trajvae.likelihoods.shrinkage import target_weight
+from trajvae.likelihoods.shrinkage import Weighing
 
 MAX_FULL = 1000  # features, above which a full covariance is too expensive
 FRAMES_A_FEATURE = 10  # below which a full covariance is shrunk, and is not the default
@@ -81,6 +81,9 @@ class Full(Likelihood):
         super().__init__(size, floor, n_frames, {"loc": outputs or size})
         self.register_buffer("cholesky", torch.eye(size, dtype=torch.float64))
         self.register_buffer("whitening", torch.eye(size, dtype=torch.float64))
+        self.shrinks = n_frames < FRAMES_A_FEATURE * size
+        if self.shrinks:
+            self.weighing = Weighing()
 
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
         white = (targets - params["loc"]) @ self.whitening.to(targets)
@@ -105,18 +108,22 @@ class Full(Likelihood):
         """
         values, vectors = torch.linalg.eigh(0.5 * (moment + moment.T))
         mean = values.mean()
-        share = structure * (1.0 - self._target_share(values, mean))
+        share = structure * (1.0 - self._weight_of(values / mean.clamp(min=self.floor**2)))
         values = (share * values + (1.0 - share) * mean).clamp(min=self.floor**2)
         self._factorise((vectors * values) @ vectors.T)
 
-    @property
-    def _few_frames(self) -> bool:
-        """Whether there are too few frames for the covariance to be the moment itself."""
-        return self.n_frames < FRAMES_A_FEATURE * self.size
+    def weigh(self, moment: Tensor, others: Tensor) -> None:
+        if self.shrinks:
+            values, vectors = torch.linalg.eigh(0.5 * (moment + moment.T))
+            mean = values.mean().clamp(min=self.floor**2)
+            self.weighing.decide(values / mean, ((vectors.T @ others) * vectors.T).sum(dim=1) / mean)
 
-    def _target_share(self, values: Tensor, mean: Tensor) -> float:
-        """Return the share of the mean variance in a covariance that is shrunk towards it, given the eigenvalues."""
-        return target_weight(values / mean, self.n_frames) if self._few_frames and mean > 0.0 else 0.0
+    def _weight_of(self, values: Tensor) -> float:
+        """Return the share of the target in the covariance, given the moment's eigenvalues in units of it."""
+        if not self.shrinks:
+            return 0.0
+        self.weighing.guess(values, self.n_frames)
+        return float(self.weighing.weight)
 
     def _factorise(self, covariance: Tensor) -> None:
         """Set the factors of a covariance (F, F)."""

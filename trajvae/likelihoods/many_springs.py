@@ -12,7 +12,7 @@ from torch import Tensor
 from trajvae.errors import OptionError
 from trajvae.likelihoods.base import Basis, Likelihood, Params
 from trajvae.likelihoods.fitted_springs import FittedSprings
-from trajvae.likelihoods.shrinkage import target_weight
+from trajvae.likelihoods.shrinkage import Weighing
 from trajvae.likelihoods.spring_network import BondedStructure
 
 MAX_SPRINGS = 3000  # features, above which a triangular matrix of them is too expensive
@@ -35,8 +35,8 @@ class ManySprings(Likelihood):
     Attributes
     ----------
     springs : FittedSprings
-    weight : Tensor
-        The share w of the springs.
+    weighing : Weighing
+        With the share w of the springs.
     covariance : Tensor, shape (I, I)
         Of the components, u, in Å^2.
     share, rest : Tensor
@@ -51,7 +51,6 @@ class ManySprings(Likelihood):
 
     has_covariance = True
     free_bits = 4.0
-    weight: Tensor
     covariance: Tensor
     share: Tensor
     rest: Tensor
@@ -65,9 +64,10 @@ class ManySprings(Likelihood):
             )
         super().__init__(features.size, floor, n_frames, {"loc": features.input_size})
         self.kept = features.input_size
+        self.shrinks, self.weighing = True, Weighing()
         self.springs = FittedSprings(features, n_frames, structure)
         self.register_buffer("covariance", torch.eye(self.kept, dtype=torch.float64))
-        for name, value in (("weight", 0.0), ("share", 0.0), ("rest", 1.0), ("scale", 1.0)):
+        for name, value in (("share", 0.0), ("rest", 1.0), ("scale", 1.0)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
         self._made: dict[str | torch.dtype, Tensor] = {}  # what follows from the buffers
         self.register_load_state_dict_post_hook(lambda module, _: module._made.clear())  # type: ignore[no-untyped-call]
@@ -138,32 +138,45 @@ class ManySprings(Likelihood):
 
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
         """Set the covariance from the mean (M,) that `moment` gives."""
-        kept, springs = self.kept, self.springs
-        outer, lengths, square = moment[: kept**2].view(kept, kept), moment[kept**2 : -1], moment[-1]
+        outer, lengths, square = self._parts(moment)
         mean, limit = square / self.size, self.floor**2
-        scale, wanted = mean + limit, structure
+        scale = mean + limit
         if structure > 0.0:
-            self._follow(outer, lengths + 2.0 * limit, square + self.size * limit)
-            scale = springs.scale
-            outer = torch.lerp(outer, scale * self._target()[:kept, :kept], self.weight)
-        self._rebuild(wanted, ((1.0 - structure) * mean + limit) / scale)
-        identity = torch.eye(kept, dtype=outer.dtype, device=outer.device)
+            self._follow(outer, lengths, square)
+            scale = self.springs.scale
+            outer = torch.lerp(outer, scale * self._target()[: self.kept, : self.kept], self.weighing.weight)
+        self._rebuild(structure, ((1.0 - structure) * mean + limit) / scale)
+        identity = torch.eye(self.kept, dtype=outer.dtype, device=outer.device)
         values, vectors = torch.linalg.eigh(structure * outer + (1.0 - structure) * mean * identity)
         self.covariance, self.scale = (vectors * values.clamp(min=limit)) @ vectors.T, scale.clone()
         self._made.pop("mixing", None)
 
+    def weigh(self, moment: Tensor, others: Tensor) -> None:
+        outer, lengths, square = self._parts(moment)
+        self._follow(outer, lengths, square)
+        values, axes = self._in_units(outer)
+        self.weighing.decide(values, ((axes @ self._parts(others)[0]) * axes).sum(dim=1))
+
+    def _parts(self, moment: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the components' outer product, the springs' mean squares, and the mean square of all residuals."""
+        square = self.kept**2
+        return moment[:square].view(self.kept, self.kept), moment[square:-1], moment[-1]
+
     def _follow(self, outer: Tensor, lengths: Tensor, square: Tensor) -> None:
-        """Let springs and weight follow the residuals."""
-        springs, known = self.springs, bool(self.springs.strengths.any())
-        energies = springs.energies_from(lengths, square) if known else None
-        if not springs.follow(energies, lambda: lengths, square):
-            return
-        self._made.clear()
-        first = torch.linalg.cholesky(self._target()[: self.kept, : self.kept])
+        """Let springs and weight follow the residuals, with what a file's precision adds to them."""
+        springs, limit = self.springs, self.floor**2
+        lengths, square = lengths + 2.0 * limit, square + self.size * limit
+        energies = springs.energies_from(lengths, square) if bool(springs.strengths.any()) else None
+        if springs.follow(energies, lambda: lengths, square):
+            self._made.clear()
+            self.weighing.guess(self._in_units(outer)[0], self.n_frames)
+
+    def _in_units(self, outer: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the components' moments in units of the springs' covariance, and the axes in which they are so."""
+        first = torch.linalg.cholesky(self.springs.scale * self._target()[: self.kept, : self.kept])
         half = torch.linalg.solve_triangular(first, outer, upper=False)
-        white = torch.linalg.solve_triangular(first, half.T, upper=False)
-        weight = target_weight(torch.linalg.eigvalsh(white), self.n_frames)
-        self.weight = torch.tensor(weight).to(self.weight)
+        values, vectors = torch.linalg.eigh(torch.linalg.solve_triangular(first, half.T, upper=False))
+        return values, torch.linalg.solve_triangular(first.T, vectors, upper=True).T
 
     def _rebuild(self, share: float, rest: Tensor) -> None:
         """Set share and rest of the network, unless they are nearly those that it has."""

@@ -9,7 +9,7 @@ from trajvae.likelihoods.base import Basis, Likelihood
 from trajvae.likelihoods.fitted_springs import FittedSprings
 from trajvae.likelihoods.gaussians import MAX_FULL, Full
 from trajvae.likelihoods.many_springs import ManySprings
-from trajvae.likelihoods.shrinkage import target_weight
+from trajvae.likelihoods.shrinkage import Weighing
 from trajvae.likelihoods.spring_network import BondedStructure
 
 
@@ -28,8 +28,8 @@ class Springs(Full):
     Attributes
     ----------
     springs : FittedSprings
-    weight : Tensor
-        The share w of the springs, of largest evidence when they were fitted.
+    weighing : Weighing
+        With the share w of the springs.
 
     Notes
     -----
@@ -38,12 +38,11 @@ class Springs(Full):
     """
 
     free_bits = 4.0
-    weight: Tensor
 
     def __init__(self, features: Basis, floor: float, n_frames: int, structure: BondedStructure | None = None) -> None:
         super().__init__(features.size, floor, n_frames, features.input_size)
         self.springs = FittedSprings(features, n_frames, structure)
-        self.register_buffer("weight", torch.zeros((), dtype=torch.float64))
+        self.weighing = Weighing()
         self._target: Tensor | None = None  # follows from the springs' strengths
         self.register_load_state_dict_post_hook(lambda module, _: module._forget())  # type: ignore[no-untyped-call]
 
@@ -73,20 +72,35 @@ class Springs(Full):
 
     def _shrunk(self, moment: Tensor) -> Tensor:
         """Return the moment shrunk towards springs."""
-        if not self._few_frames:
+        if not self.shrinks:
             return moment
-        springs, seen = self.springs, moment.clone()
-        seen.diagonal().add_(self.floor**2)  # as a file's precision adds to it: none is a zero
+        springs, seen = self.springs, self._seen(moment)
         if springs.follow(springs.energies_of(seen), lambda: springs.lengths(seen), seen.trace()):
-            factor = torch.linalg.cholesky(springs.precision())
-            values = torch.linalg.eigvalsh(factor.T @ seen @ factor)
-            self.weight = torch.tensor(target_weight(values, self.n_frames)).to(self.weight)
             self._forget()
-        return torch.lerp(moment, springs.scale * self._springs_covariance(), self.weight)
+            self.weighing.guess(self._in_units(seen)[0], self.n_frames)
+        return torch.lerp(moment, springs.scale * self._springs_covariance(), self.weighing.weight)
+
+    def _seen(self, moment: Tensor) -> Tensor:
+        """Return the moment with what a file's precision adds to it, so that no variance is zero."""
+        seen = moment.clone()
+        seen.diagonal().add_(self.floor**2)
+        return seen
+
+    def _in_units(self, moment: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a moment's eigenvalues in units of the springs' covariance, and the axes in which it has them."""
+        factor = torch.linalg.cholesky(self.springs.precision() / self.springs.scale)
+        values, vectors = torch.linalg.eigh(factor.T @ moment @ factor)
+        return values, vectors.T @ factor.T
+
+    def weigh(self, moment: Tensor, others: Tensor) -> None:
+        if self.shrinks:
+            self._shrunk(moment)  # springs that suit it
+            values, axes = self._in_units(self._seen(moment))
+            self.weighing.decide(values, ((axes @ self._seen(others)) * axes).sum(dim=1))
 
     def _springs_covariance(self) -> Tensor:
         """Return the covariance T of the springs at scale 1, (F, F)."""
-        if self._target is None or self._target.device != self.weight.device:
+        if self._target is None or self._target.device != self.cholesky.device:
             self._target = torch.cholesky_inverse(torch.linalg.cholesky(self.springs.precision()))
         return self._target
 

@@ -81,10 +81,13 @@ def evaluate(
 
 
 @torch.no_grad()
-def mean_moment(vae: VAE, data: Batches, generator: torch.Generator, rows: int = 0) -> Tensor:
-    """Return the mean of the residuals' moment over all training frames; see `Likelihood.moment`."""
+def mean_moment(
+    vae: VAE, data: Batches, generator: torch.Generator, rows: int = 0, *, validation: bool = False
+) -> Tensor:
+    """Return the mean of the residuals' moment over all training or validation frames; see `Likelihood.moment`."""
     total: Tensor | float = 0.0
-    for x, y in data.chunks(rows or vae.latent.rows_at_once, validation=False):
+    number = data.n_validation if validation else data.n_train
+    for x, y in data.chunks(rows or vae.latent.rows_at_once, validation=validation):
         residual = vae.terms(x, y, generator).residual
-        total = total + vae.likelihood.moment(residual) * (len(residual) / data.n_train)
+        total = total + vae.likelihood.moment(residual) * (len(residual) / number)
     return torch.as_tensor(total)
