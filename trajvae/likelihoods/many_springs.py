@@ -50,7 +50,6 @@ class ManySprings(Likelihood):
     """
 
     has_covariance = True
-    free_bits = 4.0
     covariance: Tensor
     share: Tensor
     rest: Tensor

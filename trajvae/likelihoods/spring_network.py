@@ -36,7 +36,7 @@ _USUAL = (1.0, 0.7, 0.5, 0.2, 0.03)  # strengths that the search begins with, by
 
 @dataclass(frozen=True, eq=False)
 class BondedStructure:
-    """Hold what a likelihood is told of a molecule.
+    """Hold the bonds and a typical structure of a molecule.
 
     Attributes
     ----------
@@ -186,7 +186,7 @@ def fit_strengths(
         start[-1] *= size / energies[-1]  # the only one with a unit
     start = start * (size / (start * energies).sum())  # of the right size, whatever their ratios
 
-    def loss(logarithms: Float64) -> tuple[float, Float64]:
+    def _loss(logarithms: Float64) -> tuple[float, Float64]:
         strengths = torch.from_numpy(np.exp(logarithms)).to(energies)
         factor = torch.linalg.cholesky(precision_of(stiffnesses, strengths))
         inverse = torch.cholesky_inverse(factor)
@@ -197,7 +197,7 @@ def fit_strengths(
     begin = start.log().cpu().numpy()
     bounds = [(b - 12.0, b + 12.0) for b in begin]  # lest a class that is not needed make the matrix singular
     found = scipy.optimize.minimize(
-        loss,
+        _loss,
         begin,
         jac=True,
         method="L-BFGS-B",

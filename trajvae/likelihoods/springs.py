@@ -30,14 +30,7 @@ class Springs(Full):
     springs : FittedSprings
     weighing : Weighing
         With the share w of the springs.
-
-    Notes
-    -----
-    Springs explain much of what a latent space could say of few frames, which may then be left unused: free bits keep
-    it in use.
     """
-
-    free_bits = 4.0
 
     def __init__(self, features: Basis, floor: float, n_frames: int, structure: BondedStructure | None = None) -> None:
         super().__init__(features.size, floor, n_frames, features.input_size)
@@ -55,9 +48,9 @@ class Springs(Full):
 
         It is shrunk towards springs if there are few frames, and its eigenvalues have a lower limit.
         """
-        covariance = 0.5 * (moment + moment.T)
+        covariance = torch.zeros_like(moment)
         if structure > 0.0:
-            covariance = structure * self._shrunk(covariance)
+            covariance = structure * self._shrunk(0.5 * (moment + moment.T))
         covariance.diagonal().add_((1.0 - structure) * moment.diagonal().mean())
         self._factorise(self._widened(covariance))
 
