@@ -53,7 +53,7 @@ class LikelihoodChoice(Choice[T]):
         Kinds of features whose targets it suits. Of internal coordinates it describes bonds and angles, in units of
         their spread; torsions have a distribution of their own.
     molecule : bool
-        Whether it is made with one more argument, `structure`: bonds and a typical structure of the molecule.
+        Whether it is made with one more argument, named structure: bonds and a typical structure of the molecule.
     """
 
     features: tuple[str, ...] = ("cartesian", "internal")

@@ -65,11 +65,14 @@ def test_plain_normal_density_is_that_of_torch(model: Model) -> None:
     assert plain_normal_density(model.pipeline, frames[:0], frames) is None
 
 
-def test_only_an_unsound_elbo_is_warned_of() -> None:
+def test_only_an_unsound_elbo_is_warned_of(model: Model) -> None:
     """Five nats a degree of freedom below a plain normal; nothing where that is not known."""
+    frames, size = _chain(), model.pipeline.vae.features.size
+    plain = plain_normal_density(model.pipeline, frames[:40], frames[40:])
+    assert plain is not None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert not warn_of_unsound_elbo(-MARGIN * 10 + 0.1, 0.0, 10)
-        assert not warn_of_unsound_elbo(-1e9, None, 10)
+        assert not warn_of_unsound_elbo(plain - MARGIN * size + 0.1, model.pipeline, frames[:40], frames[40:])
+        assert not warn_of_unsound_elbo(-1e9, model.pipeline, frames[:0], frames)
     with pytest.warns(TrajvaeWarning, match="6.0 nats a degree of freedom below"):
-        assert warn_of_unsound_elbo(-60.0, 0.0, 10)
+        assert warn_of_unsound_elbo(plain - 6.0 * size, model.pipeline, frames[:40], frames[40:])

@@ -37,23 +37,22 @@ def plain_normal_density(pipeline: PipelineParts, training: Floats, others: Floa
     return -0.5 * (square / variance + features.size * math.log(2.0 * math.pi * variance))
 
 
-def warn_of_unsound_elbo(elbo: float, plain: float | None, size: int) -> bool:
+def warn_of_unsound_elbo(elbo: float, pipeline: PipelineParts, training: Floats, others: Floats) -> bool:
     """Warn where held-out frames have far less density in a model than in a plain normal of its training frames.
 
     Parameters
     ----------
     elbo : float
         Of held-out frames, in nats a frame.
-    plain : float or None
-        Result of `plain_normal_density` for the same frames.
-    size : int
-        Number of degrees of freedom.
+    pipeline, training, others
+        As for `plain_normal_density`, the others being held out.
 
     Returns
     -------
     bool
         Whether a warning was given.
     """
+    plain, size = plain_normal_density(pipeline, training, others), pipeline.vae.features.size
     if plain is None or elbo >= plain - MARGIN * size:
         return False
     warnings.warn(

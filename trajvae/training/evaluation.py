@@ -13,6 +13,7 @@ from trajvae.models.vae import VAE, Terms
 from trajvae.training.batches import Batches
 
 Regulariser = Callable[[VAE, Terms], Tensor]
+WEIGH_EVERY = 4  # evaluations at which validation frames decide anew how far a covariance is shrunk
 _DRAWS = 400  # of posteriors, over all validation frames, that the ELBO is estimated with
 
 
@@ -91,3 +92,10 @@ def mean_moment(
         residual = vae.terms(x, y, generator).residual
         total = total + vae.likelihood.moment(residual) * (len(residual) / number)
     return torch.as_tensor(total)
+
+
+def weigh(vae: VAE, data: Batches, moment: Tensor, seed: int) -> None:
+    """Let validation frames decide how far the covariance is shrunk, of training residuals with a mean moment."""
+    if vae.likelihood.shrinks:
+        generator = torch.Generator(data.device).manual_seed(seed)
+        vae.likelihood.weigh(moment, mean_moment(vae, data, generator, validation=True))

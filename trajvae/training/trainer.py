@@ -21,14 +21,13 @@ from trajvae.models.vae import VAE
 from trajvae.runtime.threads import small_work
 from trajvae.torch_types import LinAlgError
 from trajvae.training.batches import Batches
-from trajvae.training.evaluation import Evaluation, Regulariser, evaluate, mean_moment
+from trajvae.training.evaluation import WEIGH_EVERY, Evaluation, Regulariser, evaluate, mean_moment, weigh
 from trajvae.training.optimiser import Optimiser
 from trajvae.training.schedule import Schedule, learning_rate_share
 from trajvae.training.state import History, Snapshot, copy_weights
 
 _MOMENT_DECAY, _MOMENT_EVERY = 0.98, 5  # in a step of the residuals' moment; steps between updates of the covariance
 _EVALUATIONS = 200  # of the validation frames in a training, about
-_WEIGH_EVERY = 4  # evaluations at which the shrinkage of the covariance is decided anew
 _LEAST_INFLATION = 1e-3  # over one; a smaller inflation is dropped
 _LEAST_GAIN = 0.2  # nats a frame that an inflation of the covariance must gain
 _INFLATION_STEPS = 100.0  # optimiser steps that the inflation of the covariance is averaged over
@@ -158,8 +157,9 @@ class Trainer:
         before = self.history.epoch[-1] if self.history.epoch else 0
         with self.optimiser.averaged():
             try:
-                if len(self.history.epoch) % _WEIGH_EVERY == 0 and self._structure() > 0.0:
-                    self._weigh(self.moment)
+                if self.likelihood.shrinks and len(self.history.epoch) % WEIGH_EVERY == 0 < self._structure():
+                    weigh(self.vae, self.data, self.moment, self.schedule.seed)
+                    self.likelihood.set_moment(self.moment * self.inflation, self._structure())
                 evaluation, misfit = self._calibrate()
             except LinAlgError as error:
                 raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
@@ -171,13 +171,6 @@ class Trainer:
         target = self._useful_inflation(self.inflation * misfit)
         inflation = self.inflation * (target / self.inflation) ** share
         self.inflation = inflation if inflation > 1.0 + _LEAST_INFLATION else 1.0
-
-    def _weigh(self, moment: Tensor) -> None:
-        """Let validation frames decide how far the covariance of the training residuals is shrunk."""
-        if self.likelihood.shrinks:
-            generator = torch.Generator(self.data.device).manual_seed(self.schedule.seed)
-            self.likelihood.weigh(moment, mean_moment(self.vae, self.data, generator, validation=True))
-            self.likelihood.set_moment(moment * self.inflation, self._structure())
 
     def _warmup_margin(self) -> float:
         """Return the nats by which weights must be better to be kept now.
@@ -281,7 +274,7 @@ class Trainer:
         likelihood = self.likelihood
         state, before = copy_weights(likelihood.state_dict()), self._evaluate().score
         moment = mean_moment(self.vae, self.data, self.generator)
-        self._weigh(moment)
+        weigh(self.vae, self.data, moment, self.schedule.seed)
         likelihood.set_moment(moment)
         likelihood.set_moment(moment * self._useful_inflation(self._evaluate().misfit))
         if self._evaluate().score < before:
