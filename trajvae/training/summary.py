@@ -113,8 +113,7 @@ def make_record(
             stacklevel=2,
         )
     warn_of_unsound_elbo(summary.held_out_elbo, pipeline, some[parts.training[index]], some[held[index]])
-    shape, latent = _shape_elbo(summary, index, some), _latent_figures(summary, some)
-    sample = summary.sample["sample"]
+    shape, latent, sample = _shape_elbo(summary, index, some), _latent_figures(summary, some), summary.sample["sample"]
     blocks = unlike_blocks(summary.frames["elbo"], ~parts.training, sample.astype(np.float64), summary.index)
     known = some[parts.training[index]]
     geometry = fit_local_geometry(pipeline, validity, pipeline.alignment.apply(known), latent.prior_gap)

@@ -260,10 +260,9 @@ class Trainer:
             self._track(terms.residual)
 
     def _track(self, residual: Tensor) -> None:
-        """Average the moment of the residuals, and update the covariance now and then."""
+        """Average the moment of the residuals, and update the covariance, which takes long, now and then."""
         self.moment = torch.lerp(self.moment, self.likelihood.moment(residual), 1.0 - _MOMENT_DECAY)
-        step = (self.epoch - 1) * self.batches + self.done
-        if step % max(_MOMENT_EVERY, self.likelihood.size // 20) == 0:  # a decomposition takes size cubed operations
+        if ((self.epoch - 1) * self.batches + self.done) % max(_MOMENT_EVERY, self.likelihood.size // 20) == 0:
             self.likelihood.set_moment(self.moment * self.inflation, self._structure())
 
     def _last_moment(self) -> None:
