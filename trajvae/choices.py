@@ -52,9 +52,12 @@ class LikelihoodChoice(Choice[T]):
     features : tuple of str
         Kinds of features whose targets it suits. Of internal coordinates it describes bonds and angles, in units of
         their spread; torsions have a distribution of their own.
+    molecule : bool
+        Whether it is made with one more argument, named structure: bonds and a typical structure of the molecule.
     """
 
     features: tuple[str, ...] = ("cartesian", "internal")
+    molecule: bool = False
 
 
 # classes of latent spaces, made with (dim, options)
@@ -72,6 +75,12 @@ LATENTS: dict[str, Choice[type]] = {
 LIKELIHOODS: dict[str, LikelihoodChoice[object]] = {
     "isotropic": LikelihoodChoice("one variance", "trajvae.likelihoods.gaussians:isotropic"),
     "full": LikelihoodChoice("one covariance", "trajvae.likelihoods.gaussians:full"),
+    "springs": LikelihoodChoice(
+        "one covariance, shrunk towards springs along bonds and contacts",
+        "trajvae.likelihoods.springs:springs",
+        ("cartesian",),
+        molecule=True,
+    ),
     "lowrank": LikelihoodChoice(
         "a variance of each principal component", "trajvae.likelihoods.principal:LowRank", ("cartesian",)
     ),

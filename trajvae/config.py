@@ -137,8 +137,9 @@ class TrainConfig:
     likelihood: str | None = _option(
         None,
         _likelihood_help,
-        "full, but for cartesian features isotropic with fewer than 10 frames a feature and lowrank above 1000 "
-        "features, and for internal ones isotropic (in units of their spread) above 1000",
+        "full; for cartesian features springs with fewer than 10 frames a feature (up to 3000 features; isotropic "
+        "without bonds), and lowrank above 1000 features otherwise; for internal ones isotropic (in units of their "
+        "spread) above 1000",
         choices=lambda: LIKELIHOODS,
     )
     torsions: str | None = _option(

@@ -211,11 +211,11 @@ REFUSED = {
     "features": (f"{TRAIN} --features foo", ["'foo'", "cartesian", "internal", "auto"]),
     "torsions": (f"{TRAIN} --features internal --torsions foo", ["'foo'", "independent", "autoregressive"]),
     "torsions of cartesian": (f"{TRAIN} --torsions foo", ["'foo'", "independent", "autoregressive"]),
-    "likelihood": (f"{TRAIN} --likelihood foo", ["'foo'", "isotropic", "full", "lowrank", "conditional"]),
+    "likelihood": (f"{TRAIN} --likelihood foo", ["'foo'", "isotropic", "full", "springs", "lowrank", "conditional"]),
     "likelihood of internal": (f"{TRAIN} --features internal --likelihood foo", ["'foo'", "isotropic", "conditional"]),
     "likelihood of auto": (
         f"{TRAIN} --features auto --likelihood foo",
-        ["'foo'", "isotropic", "full", "lowrank", "conditional"],
+        ["'foo'", "isotropic", "full", "springs", "lowrank", "conditional"],
     ),
     "lowrank of internal": (f"{TRAIN} --features internal --likelihood lowrank", ["'lowrank'", "conditional"]),
     "principal axes": (f"{TRAIN} --features internal --align principal", ["superpose", "'principal'"]),

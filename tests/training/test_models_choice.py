@@ -105,7 +105,7 @@ def test_kinds_with_the_likelihood_stay(dipeptide: FittingData, name: str) -> No
 
 def test_a_likelihood_of_no_kind_is_refused(dipeptide: FittingData) -> None:
     """`auto` of a likelihood that there is not is an OptionError that names it and those there are."""
-    with pytest.raises(OptionError, match=r"no_such.*isotropic, full, lowrank, conditional"):
+    with pytest.raises(OptionError, match=r"no_such.*isotropic, full, springs, lowrank, conditional"):
         choose_features(TrainConfig(features="auto", likelihood="no_such"), dipeptide)
 
 

@@ -132,11 +132,11 @@ def test_masses_weigh_the_centre_where_asked(chain: Floats) -> None:
 
 
 def test_few_frames_get_few_inputs(examples: Path) -> None:
-    """One input for four training frames at most, and an isotropic likelihood where a full one cannot be learned."""
+    """One input for four training frames at most, and springs where a full covariance cannot be learned."""
     x = np.load(examples / "chain3d.npz")["positions"][:40]
     pipeline, _ = fit(_chunk(x), Topology.anonymous(12), QUICK)
     assert pipeline.sizes.n_inputs == 6
-    assert pipeline.sizes.likelihood == "isotropic"
+    assert pipeline.sizes.likelihood == "springs"
 
 
 def test_the_floor_is_the_file_s_precision(chain: Floats) -> None:

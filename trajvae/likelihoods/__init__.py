@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import cast
 
@@ -14,21 +15,42 @@ from trajvae.features import Features, Internal
 from trajvae.likelihoods.base import Basis, Likelihood
 from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL
 from trajvae.likelihoods.internal import InternalLikelihood
+from trajvae.likelihoods.many_springs import MAX_SPRINGS
 from trajvae.likelihoods.principal import UnitBasis
+from trajvae.likelihoods.spring_network import BondedStructure
 from trajvae.likelihoods.torsions import TORSIONS, Independent
+from trajvae.typing import Int64
 
 Builder = Callable[[Basis, float, int], Likelihood]
 MANY_TORSIONS = 100  # flexible ones, above which they are independent by default: one after the other takes long
 RELATIVE_FLOOR = 1e-2  # of internal coordinates' linear targets, whose spread has the floor of the file
 
 
-def default_likelihood(features: Features, n_frames: int) -> str:
-    """Return `full` where the frames suffice to learn it, else `isotropic`; `lowrank` for very many features."""
+def default_likelihood(features: Features, n_frames: int, bonds: Int64 | None = None) -> str:
+    """Return the likelihood that suits features and a number of frames.
+
+    Parameters
+    ----------
+    features : Features
+    n_frames : int
+        Number of training frames.
+    bonds : ndarray of int64, optional, shape (B, 2)
+        Bonds of the molecule.
+
+    Returns
+    -------
+    str
+        `full` where the frames suffice to learn it, else `springs` where there are bonds, else `isotropic`; `lowrank`
+        for very many features of which `full` or `springs` cannot be had.
+    """
     if features.kind == "internal":
         return "full" if features.n_linear <= MAX_FULL else "isotropic"
+    few = n_frames < FRAMES_A_FEATURE * features.size
+    if few and 1 < n_frames and features.size <= MAX_SPRINGS and bonds is not None and len(bonds):
+        return "springs"
     if features.size > MAX_FULL:
         return "lowrank"
-    return "full" if n_frames >= FRAMES_A_FEATURE * features.size else "isotropic"
+    return "isotropic" if few else "full"
 
 
 def make_likelihood(
@@ -38,8 +60,24 @@ def make_likelihood(
     n_frames: int,
     torsions: str | None = None,
     generator: torch.Generator | None = None,
+    structure: BondedStructure | None = None,
 ) -> Likelihood:
-    """Build a likelihood by name; the generator is of the weights of networks that it owns.
+    """Build a likelihood by name.
+
+    Parameters
+    ----------
+    name : str
+    features : Features
+    floor : float
+        Smallest standard deviation in Å.
+    n_frames : int
+        Number of training frames.
+    torsions : str, optional
+        Model of the flexible torsions of internal coordinates.
+    generator : torch.Generator, optional
+        Of the weights of networks that it owns.
+    structure : BondedStructure, optional
+        Of the molecule, for a likelihood that asks for it.
 
     Raises
     ------
@@ -53,6 +91,8 @@ def make_likelihood(
     torsions = torsions or ("autoregressive" if n <= MANY_TORSIONS else "independent")
     check_choice(torsions, TORSIONS, "torsions")
     build = cast(Builder, LIKELIHOODS[name].load())
+    if LIKELIHOODS[name].molecule:
+        build = functools.partial(cast(Callable[..., Likelihood], build), structure=structure)
     if not isinstance(features, Internal):
         return build(cast(Basis, features), floor, n_frames)
     rest, generator = (
@@ -68,6 +108,7 @@ __all__ = [
     "MANY_TORSIONS",
     "RELATIVE_FLOOR",
     "Basis",
+    "BondedStructure",
     "Builder",
     "Likelihood",
     "LikelihoodChoice",

@@ -54,6 +54,8 @@ class Likelihood(nn.Module, ABC):
     ----------
     has_covariance : bool
         Whether training introduces the covariance gradually; see `set_moment`.
+    shrinks : bool
+        Whether `weigh` has an effect.
     free_bits : float
         Nats of KL divergence that training does not penalise: the more a likelihood explains by itself, the likelier
         it is that the latent stays unused.
@@ -64,6 +66,7 @@ class Likelihood(nn.Module, ABC):
     """
 
     has_covariance = False
+    shrinks = False
     free_bits = 0.0
     warmup = 0.0
     steps = 8000
@@ -124,6 +127,17 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def moment(self, residual: Tensor) -> Tensor:
         """Return the mean over residuals (B, ...) that `set_moment` takes."""
+
+    def weigh(self, moment: Tensor, others: Tensor) -> None:
+        """Choose how far `set_moment` shrinks the covariance, where it does.
+
+        Parameters
+        ----------
+        moment : Tensor
+            Mean moment of the residuals of training frames.
+        others : Tensor
+            The same of frames that the networks were not fitted to, whose likelihood decides.
+        """
 
     @abstractmethod
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:

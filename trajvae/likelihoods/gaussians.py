@@ -19,6 +19,7 @@ from torch import Tensor
 
 from trajvae.errors import OptionError
 from trajvae.likelihoods.base import Basis, Likelihood, Params
+from trajvae.likelihoods.shrinkage import Weighing
 
 MAX_FULL = 1000  # features, above which a full covariance is too expensive
 FRAMES_A_FEATURE = 10  # below which a full covariance is shrunk, and is not the default
@@ -80,6 +81,9 @@ class Full(Likelihood):
         super().__init__(size, floor, n_frames, {"loc": outputs or size})
         self.register_buffer("cholesky", torch.eye(size, dtype=torch.float64))
         self.register_buffer("whitening", torch.eye(size, dtype=torch.float64))
+        self.shrinks = n_frames < FRAMES_A_FEATURE * size
+        if self.shrinks:
+            self.weighing = Weighing()
 
     def log_prob(self, targets: Tensor, params: Params) -> Tensor:
         white = (targets - params["loc"]) @ self.whitening.to(targets)
@@ -102,13 +106,29 @@ class Full(Likelihood):
 
         It is shrunk towards its mean variance if there are few frames, and its eigenvalues have a lower limit.
         """
-        identity = torch.eye(self.size, dtype=moment.dtype, device=moment.device)
-        if self.n_frames < FRAMES_A_FEATURE * self.size:
-            structure = structure * self.n_frames / (self.size + self.n_frames)
-        moment = structure * moment + (1.0 - structure) * moment.diagonal().mean() * identity
         values, vectors = torch.linalg.eigh(0.5 * (moment + moment.T))
-        covariance = (vectors * values.clamp(min=self.floor**2)) @ vectors.T
+        mean = values.mean()
+        share = structure * (1.0 - self._weight_of(values / mean.clamp(min=self.floor**2)))
+        values = (share * values + (1.0 - share) * mean).clamp(min=self.floor**2)
+        self._factorise((vectors * values) @ vectors.T)
+
+    def weigh(self, moment: Tensor, others: Tensor) -> None:
+        if self.shrinks:
+            values, vectors = torch.linalg.eigh(0.5 * (moment + moment.T))
+            mean = values.mean().clamp(min=self.floor**2)
+            self.weighing.decide(values / mean, ((vectors.T @ others) * vectors.T).sum(dim=1) / mean)
+
+    def _weight_of(self, values: Tensor) -> float:
+        """Return the share of the target in the covariance, given the moment's eigenvalues in units of it."""
+        if not self.shrinks:
+            return 0.0
+        self.weighing.guess(values, self.n_frames)
+        return float(self.weighing.weight)
+
+    def _factorise(self, covariance: Tensor) -> None:
+        """Set the factors of a covariance (F, F)."""
         self.cholesky = torch.linalg.cholesky(covariance).contiguous()  # as a file gives it
+        identity = torch.eye(self.size, dtype=covariance.dtype, device=covariance.device)
         inverse = torch.linalg.solve_triangular(self.cholesky, identity, upper=False)
         self.whitening = inverse.T.contiguous()
 

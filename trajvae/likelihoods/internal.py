@@ -45,7 +45,7 @@ class InternalLikelihood(Likelihood):
         self._features = (features,)  # in a tuple, so that it is not registered as a part of this module
         self.torsions, self.rest = torsions, rest
         self.network = MLP(_CONTEXT + 2 * torsions.n, _WIDTHS, {"loc": rest.param_sizes["loc"]}, generator)
-        self.has_covariance = rest.has_covariance
+        self.has_covariance, self.shrinks = rest.has_covariance, rest.shrinks
 
     def _split(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the standardised linear targets, and the flexible torsions."""
@@ -98,3 +98,6 @@ class InternalLikelihood(Likelihood):
 
     def set_moment(self, moment: Tensor, structure: float = 1.0) -> None:
         self.rest.set_moment(moment, structure)
+
+    def weigh(self, moment: Tensor, others: Tensor) -> None:
+        self.rest.weigh(moment, others)

@@ -149,13 +149,13 @@ def parts_in(stored: ModelContents, device: torch.device) -> PipelineParts:
             f"its latent space cannot have {config.latent_dim} dimensions: the encoder gives {known} numbers"
         )
     alignment = Alignment(config.align, stored.reference, np.asarray(groups["weighting"], dtype=np.float64))
+    topology = Topology.from_arrays(groups["topology"])
     with Budget(numbers_in(groups["weights"])):
-        vae = build_vae(config, alignment, sizes)
+        vae = build_vae(config, alignment, sizes, topology=topology)
         baseline = PrincipalBaseline.empty(alignment, vae.features, sizes.baseline)
     weights, components = split_baseline({k: torch.as_tensor(np.asarray(v)) for k, v in groups["weights"].items()})
     vae.load_state_dict(weights)
     baseline.load(components)
-    topology = Topology.from_arrays(groups["topology"])
     return PipelineParts(config, sizes, topology, alignment, vae, baseline, device)
 
 

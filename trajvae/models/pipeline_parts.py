@@ -14,7 +14,7 @@ from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.features import Features, FeatureSizes, PrincipalBaseline, features_of
 from trajvae.latents import make_latent
-from trajvae.likelihoods import make_likelihood
+from trajvae.likelihoods import BondedStructure, make_likelihood
 from trajvae.models.vae import VAE
 from trajvae.networks import MLP
 from trajvae.topology import Topology
@@ -60,14 +60,34 @@ class ModelSizes:
         return FeatureSizes(self.n_inputs, self.n_angular)
 
 
-def build_vae(config: TrainConfig, alignment: Alignment, sizes: ModelSizes, features: Features | None = None) -> VAE:
-    """Return a VAE with fresh weights drawn from the config's seed; without features, with blank ones to be loaded."""
+def build_vae(
+    config: TrainConfig,
+    alignment: Alignment,
+    sizes: ModelSizes,
+    features: Features | None = None,
+    topology: Topology | None = None,
+) -> VAE:
+    """Return a VAE with fresh weights drawn from the config's seed.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    alignment : Alignment
+    sizes : ModelSizes
+    features : Features, optional
+        By default blank ones, to be loaded.
+    topology : Topology, optional
+        Of the selected atoms, for a likelihood that asks for their bonds.
+    """
     features = features or features_of(config.features).empty(alignment, sizes.shape)
     generator = torch.Generator().manual_seed(config.seed)
     latent = make_latent(config.backend, config.latent_dim, config.latent_settings())
     encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator)
     own = torch.Generator().manual_seed(config.seed + 1)
-    likelihood = make_likelihood(sizes.likelihood, features, sizes.floor, sizes.n_train, config.torsions, own)
+    structure = None if topology is None else BondedStructure(topology.backbone_bonds(), alignment.reference)
+    likelihood = make_likelihood(
+        sizes.likelihood, features, sizes.floor, sizes.n_train, config.torsions, own, structure
+    )
     decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator)
     if latent.starts_as_pca and "loc" in likelihood.param_sizes:
         for network in (encoder, decoder):

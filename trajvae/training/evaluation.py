@@ -13,6 +13,7 @@ from trajvae.models.vae import VAE, Terms
 from trajvae.training.batches import Batches
 
 Regulariser = Callable[[VAE, Terms], Tensor]
+WEIGH_EVERY = 4  # evaluations at which validation frames decide anew how far a covariance is shrunk
 _DRAWS = 400  # of posteriors, over all validation frames, that the ELBO is estimated with
 
 
@@ -81,10 +82,20 @@ def evaluate(
 
 
 @torch.no_grad()
-def mean_moment(vae: VAE, data: Batches, generator: torch.Generator, rows: int = 0) -> Tensor:
-    """Return the mean of the residuals' moment over all training frames; see `Likelihood.moment`."""
+def mean_moment(
+    vae: VAE, data: Batches, generator: torch.Generator, rows: int = 0, *, validation: bool = False
+) -> Tensor:
+    """Return the mean of the residuals' moment over all training or validation frames; see `Likelihood.moment`."""
     total: Tensor | float = 0.0
-    for x, y in data.chunks(rows or vae.latent.rows_at_once, validation=False):
+    number = data.n_validation if validation else data.n_train
+    for x, y in data.chunks(rows or vae.latent.rows_at_once, validation=validation):
         residual = vae.terms(x, y, generator).residual
-        total = total + vae.likelihood.moment(residual) * (len(residual) / data.n_train)
+        total = total + vae.likelihood.moment(residual) * (len(residual) / number)
     return torch.as_tensor(total)
+
+
+def weigh(vae: VAE, data: Batches, moment: Tensor, seed: int) -> None:
+    """Let validation frames decide how far the covariance is shrunk, of training residuals with a mean moment."""
+    if vae.likelihood.shrinks:
+        generator = torch.Generator(data.device).manual_seed(seed)
+        vae.likelihood.weigh(moment, mean_moment(vae, data, generator, validation=True))

@@ -90,8 +90,8 @@ def fit_parts(
     config = dataclasses.replace(config, hidden=config.widths)
     features = _learn_features(config, data)
     baseline = PrincipalBaseline.fit(data, features)
-    sizes = _sizes(config, features, baseline, precision, int(partition.training.sum()))
-    vae = build_vae(config, alignment, sizes, features)
+    sizes = _sizes(config, data, features, baseline, int(partition.training.sum()))
+    vae = build_vae(config, alignment, sizes, features, topology)
     model = PipelineParts(config, sizes, topology, alignment, vae, baseline, choose_device(device))
     return TrainingParts(model, partition, FrameFindings(copies, choice), frame_source.names, fingerprint, began)
 
@@ -133,10 +133,10 @@ def _learn_features(config: TrainConfig, data: FittingData) -> Features:
 
 
 def _sizes(
-    config: TrainConfig, features: Features, baseline: PrincipalBaseline, precision: float, n_train: int
+    config: TrainConfig, data: FittingData, features: Features, baseline: PrincipalBaseline, n_train: int
 ) -> ModelSizes:
     """Numbers that the data decide."""
-    likelihood = config.likelihood or default_likelihood(features, n_train)
+    likelihood = config.likelihood or default_likelihood(features, n_train, data.topology.backbone_bonds())
     shape = features.shape
-    floor = max(precision, LEAST_FLOOR)
+    floor = max(data.floor, LEAST_FLOOR)
     return ModelSizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, baseline.size)

@@ -19,6 +19,7 @@ from trajvae.models.geometry_fit import fit_local_geometry
 from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
+from trajvae.models.plain_normal import warn_of_unsound_elbo
 from trajvae.models.record import TrainingRecord
 from trajvae.models.sample_measures import measure
 from trajvae.models.shape_evidence import shape_bound
@@ -111,8 +112,8 @@ def make_record(
             TrajvaeWarning,
             stacklevel=2,
         )
-    shape, latent = _shape_elbo(summary, index, some), _latent_figures(summary, some)
-    sample = summary.sample["sample"]
+    warn_of_unsound_elbo(summary.held_out_elbo, pipeline, some[parts.training[index]], some[held[index]])
+    shape, latent, sample = _shape_elbo(summary, index, some), _latent_figures(summary, some), summary.sample["sample"]
     blocks = unlike_blocks(summary.frames["elbo"], ~parts.training, sample.astype(np.float64), summary.index)
     known = some[parts.training[index]]
     geometry = fit_local_geometry(pipeline, validity, pipeline.alignment.apply(known), latent.prior_gap)

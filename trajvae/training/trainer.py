@@ -21,7 +21,7 @@ from trajvae.models.vae import VAE
 from trajvae.runtime.threads import small_work
 from trajvae.torch_types import LinAlgError
 from trajvae.training.batches import Batches
-from trajvae.training.evaluation import Evaluation, Regulariser, evaluate, mean_moment
+from trajvae.training.evaluation import WEIGH_EVERY, Evaluation, Regulariser, evaluate, mean_moment, weigh
 from trajvae.training.optimiser import Optimiser
 from trajvae.training.schedule import Schedule, learning_rate_share
 from trajvae.training.state import History, Snapshot, copy_weights
@@ -157,6 +157,9 @@ class Trainer:
         before = self.history.epoch[-1] if self.history.epoch else 0
         with self.optimiser.averaged():
             try:
+                if self.likelihood.shrinks and len(self.history.epoch) % WEIGH_EVERY == 0 < self._structure():
+                    weigh(self.vae, self.data, self.moment, self.schedule.seed)
+                    self.likelihood.set_moment(self.moment * self.inflation, self._structure())
                 evaluation, misfit = self._calibrate()
             except LinAlgError as error:
                 raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
@@ -257,11 +260,9 @@ class Trainer:
             self._track(terms.residual)
 
     def _track(self, residual: Tensor) -> None:
-        """Average the moment of the residuals, and update the covariance now and then."""
+        """Average the moment of the residuals, and update the covariance, which takes long, now and then."""
         self.moment = torch.lerp(self.moment, self.likelihood.moment(residual), 1.0 - _MOMENT_DECAY)
-        if (
-            self.done % max(_MOMENT_EVERY, self.likelihood.size // 20) == 0
-        ):  # a decomposition takes size cubed operations
+        if ((self.epoch - 1) * self.batches + self.done) % max(_MOMENT_EVERY, self.likelihood.size // 20) == 0:
             self.likelihood.set_moment(self.moment * self.inflation, self._structure())
 
     def _last_moment(self) -> None:
@@ -272,6 +273,7 @@ class Trainer:
         likelihood = self.likelihood
         state, before = copy_weights(likelihood.state_dict()), self._evaluate().score
         moment = mean_moment(self.vae, self.data, self.generator)
+        weigh(self.vae, self.data, moment, self.schedule.seed)
         likelihood.set_moment(moment)
         likelihood.set_moment(moment * self._useful_inflation(self._evaluate().misfit))
         if self._evaluate().score < before:
