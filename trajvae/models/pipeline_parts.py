@@ -13,6 +13,7 @@ from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.features import Features, FeatureSizes, PrincipalBaseline, features_of
+from trajvae.features.cartesian import ShapeSpace
 from trajvae.latents import make_latent
 from trajvae.likelihoods import make_likelihood
 from trajvae.models.vae import VAE
@@ -39,6 +40,9 @@ class ModelSizes:
         Number of targets that are angles of a whole turn.
     baseline : int
         Number of principal components that are kept beside the features; see `PrincipalBaseline`.
+    carried : int
+        Number of components that networks of flat latent spaces carry on unchanged beside what they add to them; 0 in
+        files of earlier versions.
     """
 
     n_inputs: int
@@ -47,11 +51,12 @@ class ModelSizes:
     n_train: int
     n_angular: int = 0
     baseline: int = 0
+    carried: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.floor < math.inf:
             raise OptionError(f"the floor of the noise must be above 0, got {self.floor}")
-        if min(self.n_inputs, self.n_train) < 1 or min(self.n_angular, self.baseline) < 0:
+        if min(self.n_inputs, self.n_train) < 1 or min(self.n_angular, self.baseline, self.carried) < 0:
             raise OptionError(f"sizes must not be below 0, nor inputs and frames 0, got {self}")
 
     @property
@@ -65,13 +70,13 @@ def build_vae(config: TrainConfig, alignment: Alignment, sizes: ModelSizes, feat
     features = features or features_of(config.features).empty(alignment, sizes.shape)
     generator = torch.Generator().manual_seed(config.seed)
     latent = make_latent(config.backend, config.latent_dim, config.latent_settings())
-    encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator)
     own = torch.Generator().manual_seed(config.seed + 1)
     likelihood = make_likelihood(sizes.likelihood, features, sizes.floor, sizes.n_train, config.torsions, own)
-    decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator)
-    if latent.starts_as_pca and "loc" in likelihood.param_sizes:
-        for network in (encoder, decoder):
-            network.start_linear("loc", min(latent.dim, features.input_size))
+    carried = sizes.carried if latent.starts_as_pca and "loc" in likelihood.param_sizes else 0
+    encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator, carried)
+    decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator, carried)
+    if carried and isinstance(features, ShapeSpace):  # components in units of the largest: stiff ones teach noise
+        encoder.input_scale = (features.scale / features.scale.max()).float()
     return VAE(features, encoder, latent, decoder, likelihood)
 
 

@@ -139,4 +139,5 @@ def _sizes(
     likelihood = config.likelihood or default_likelihood(features, n_train)
     shape = features.shape
     floor = max(precision, LEAST_FLOOR)
-    return ModelSizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, baseline.size)
+    carried = min(config.latent_dim, features.input_size) if features.linear else 0
+    return ModelSizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, baseline.size, carried)

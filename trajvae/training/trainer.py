@@ -23,6 +23,7 @@ from trajvae.torch_types import LinAlgError
 from trajvae.training.batches import Batches
 from trajvae.training.evaluation import Evaluation, Regulariser, evaluate, mean_moment
 from trajvae.training.optimiser import Optimiser
+from trajvae.training.selection import Selection
 from trajvae.training.schedule import Schedule, learning_rate_share
 from trajvae.training.state import History, Snapshot, copy_weights
 
@@ -132,7 +133,7 @@ class Trainer:
             self.vae.load_state_dict(self.best_weights)
             with torch.no_grad():
                 self.latent.finish(Context(self.generator, encode=self.vae.encode))
-            self._last_moment()
+            Selection(self.vae, self.data, self._evaluate, self._useful_inflation, self.generator).run()
         return self.history
 
     def _stale(self) -> bool:
@@ -263,16 +264,3 @@ class Trainer:
             self.done % max(_MOMENT_EVERY, self.likelihood.size // 20) == 0
         ):  # a decomposition takes size cubed operations
             self.likelihood.set_moment(self.moment * self.inflation, self._structure())
-
-    def _last_moment(self) -> None:
-        """Set the covariance of all training frames' residuals under the best weights, inflated for other frames.
-
-        It is kept unless the score of the validation frames falls.
-        """
-        likelihood = self.likelihood
-        state, before = copy_weights(likelihood.state_dict()), self._evaluate().score
-        moment = mean_moment(self.vae, self.data, self.generator)
-        likelihood.set_moment(moment)
-        likelihood.set_moment(moment * self._useful_inflation(self._evaluate().misfit))
-        if self._evaluate().score < before:
-            likelihood.load_state_dict(state)
