@@ -128,9 +128,7 @@ class MLP(nn.Module):
         """First layer."""
         return cast(nn.Linear, self.trunk[0])
 
-    def after_first(
-        self, x: Tensor, carried: Tensor | None = None, *, second_order: bool = False
-    ) -> dict[str, Tensor]:
+    def after_first(self, x: Tensor, carried: Tensor | None = None, *, second_order: bool = False) -> dict[str, Tensor]:
         """Return the outputs of `forward` from those of the first layer before its SiLU, and the inputs carried on.
 
         Parameters

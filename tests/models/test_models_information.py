@@ -17,8 +17,8 @@ from trajvae import Model, TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.errors import TrajvaeWarning
 from trajvae.features import PrincipalBaseline
-from trajvae.latents import Params
 from trajvae.geometry.entropy import normal_entropy
+from trajvae.latents import Params
 from trajvae.models.evidence import moment_bound, mutual_information, prior_gap
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.pipeline_parts import ModelSizes, build_vae

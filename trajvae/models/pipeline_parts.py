@@ -21,6 +21,7 @@ from trajvae.networks import MLP
 from trajvae.topology import Topology
 from trajvae.typing import Floats
 
+_RIDGE = 3.0  # share of noise in the largest component's variance, as a multiple of inputs over training frames
 _CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
 
 
@@ -75,9 +76,19 @@ def build_vae(config: TrainConfig, alignment: Alignment, sizes: ModelSizes, feat
     carried = sizes.carried if latent.starts_as_pca and "loc" in likelihood.param_sizes else 0
     encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator, carried)
     decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator, carried)
-    if carried and isinstance(features, ShapeSpace):  # components in units of the largest: stiff ones teach noise
-        encoder.input_scale = (features.scale / features.scale.max()).float()
+    if carried and isinstance(features, ShapeSpace):
+        encoder.input_scale = _damping(features.scale, sizes.n_train)
     return VAE(features, encoder, latent, decoder, likelihood)
+
+
+def _damping(scale: Tensor, n_train: int) -> Tensor:
+    """Return what multiplies inputs of variance 1 where an encoder's layers see them, (I,) float32.
+
+    It is the factor of ridge regression on components of such deviations: in frames that are few for so many components
+    the stiff ones are noise, and what layers learn of noise they learn by heart.
+    """
+    square = (scale / scale.max()).square()
+    return (square / (square + _RIDGE * len(scale) / n_train)).sqrt().float()
 
 
 @dataclass(eq=False, repr=False)

@@ -20,6 +20,7 @@ from trajvae.training.state import Weights, copy_weights
 
 _SHARES = (0.8, 0.6, 0.4, 0.2, 0.0)  # of what networks add to the components, tried after all of it
 _ROUNDING = 1e-6  # Å
+_MOST_LOSS = 0.05  # nats a feature that reconstructions no worse than principal components' may cost
 
 
 @torch.no_grad()
@@ -27,13 +28,14 @@ def excess_over_principal(vae: VAE, data: Batches) -> float:
     """Return by how much validation frames may be reconstructed worse than by principal components, in Å.
 
     It is the mean difference of errors and two standard errors; 0 for a model that is principal components. A frame's
-    error is the root mean square over its features, decoded from its posterior's mean or projected on as many principal
-    components as the latent space has dimensions.
+    error is the root mean square over its features, decoded from its posterior's mean or from as many principal
+    components of the inputs as the latent space has dimensions.
     """
-    found = []
+    found, carried = [], vae.encoder.carried
     for inputs, targets in data.chunks(vae.latent.rows_at_once, validation=True):
         decoded = vae.likelihood.mean(vae.decode(vae.latent.mean(vae.encode(inputs))))
-        off = torch.stack([targets - decoded, targets - vae.features.project(targets, vae.latent.dim)])
+        components = torch.nn.functional.pad(inputs[:, :carried], (0, inputs.shape[1] - carried))
+        off = torch.stack([targets - decoded, targets - vae.features.expand(components)])
         error, principal = off.double().square().mean(dim=-1).sqrt()
         found.append(error - principal)
     difference = torch.cat(found)
@@ -57,6 +59,10 @@ class Candidate:
     weights: Weights
     score: float
     excess: float = 0.0
+
+
+def _score(candidate: Candidate) -> float:
+    return candidate.score
 
 
 class Selection:
@@ -90,18 +96,18 @@ class Selection:
     def run(self) -> None:
         """Leave the best candidate in the VAE.
 
-        The best has the highest score of those whose reconstructions are at least as near as principal components.
+        It is the one of the highest score, of those whose reconstructions are at least as near as principal components;
+        unless these have far lower scores, as where a likelihood does without the latent space.
         """
-        best = self._with_covariance(keep=True)
-        whole = best.weights
+        whole = self._with_covariance(keep=True)
+        found = [whole]
         for share in _SHARES if self.carried else ():
-            if best.excess <= 0.0 and share < 0.5:
-                break
-            self._scale(whole, share)
-            other = self._with_covariance(keep=False)
-            if (other.excess <= 0.0, other.score) > (best.excess <= 0.0, best.score):
-                best = other
-        self.vae.load_state_dict(best.weights)
+            self._scale(whole.weights, share)
+            found.append(self._with_covariance(keep=False))
+        best = max(found, key=_score)
+        least = best.score - _MOST_LOSS * self.vae.likelihood.size
+        near = [candidate for candidate in found if candidate.excess <= 0.0 and candidate.score >= least]
+        self.vae.load_state_dict(max(near, key=_score, default=best).weights)
 
     def _scale(self, weights: Weights, share: float) -> None:
         """Load weights with only a share of what networks add to components that they carry on."""

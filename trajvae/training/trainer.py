@@ -23,8 +23,8 @@ from trajvae.torch_types import LinAlgError
 from trajvae.training.batches import Batches
 from trajvae.training.evaluation import Evaluation, Regulariser, evaluate, mean_moment
 from trajvae.training.optimiser import Optimiser
-from trajvae.training.selection import Selection
 from trajvae.training.schedule import Schedule, learning_rate_share
+from trajvae.training.selection import Selection
 from trajvae.training.state import History, Snapshot, copy_weights
 
 _MOMENT_DECAY, _MOMENT_EVERY = 0.98, 5  # in a step of the residuals' moment; steps between updates of the covariance
