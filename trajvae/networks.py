@@ -109,6 +109,28 @@ class MLP(nn.Module):
         first = sum(self.sizes[name] for name in names[: names.index(head)])
         return slice(first, first + self.sizes[head])
 
+    @torch.no_grad()
+    def start_linear(self, head: str, n: int) -> None:
+        """Set initial weights so that the first n outputs of a head are the first n inputs, plus random contributions.
+
+        Two units of each layer carry a number, since silu(x) - silu(-x) = x: the map is exact, other units keep their
+        weights, and training changes all of them. At most half of the narrowest layer's units carry numbers.
+
+        Parameters
+        ----------
+        head : str
+        n : int
+        """
+        *trunk, last = (weight for weight, _ in self._layers)
+        n = min(n, min(len(weight) for weight in trunk) // 4)
+        pair, eye = torch.tensor([1.0, -1.0]), torch.eye(n)
+        for weight in trunk:
+            carried = eye if weight is trunk[0] else torch.kron(eye, pair[None])  # numbers, or differences of two units
+            weight[: 2 * n] = 0.0
+            weight[: 2 * n, : carried.shape[1]] = torch.kron(carried, pair[:, None])
+        first = self.rows(head).start
+        last[first : first + n, : 2 * n] = torch.kron(eye, pair[None])
+
     def forward(self, x: Tensor, *, second_order: bool = False) -> dict[str, Tensor]:
         """Return each head's outputs (B, size) of inputs (B, I).
 

@@ -87,3 +87,15 @@ def test_carried_inputs_leave_second_derivatives() -> None:
         for way in (True, False)
     )
     torch.testing.assert_close(fast, slow)
+
+
+def test_a_linear_start_is_exact() -> None:
+    """The first outputs of the head are the first inputs; no more of them than half of the narrowest layer carries."""
+    network = MLP(5, (64, 12, 48), {"scale": 3, "loc": 6, "rest": 1}, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        network.head.weight.zero_()
+    network.start_linear("loc", 5)
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(1))
+    out = network(x)
+    torch.testing.assert_close(out["loc"][:, :3], x[:, :3], atol=1e-6, rtol=0)
+    assert all(bool((out[name] == 0.0).all()) for name in ("scale", "rest")) and bool((out["loc"][:, 3:] == 0.0).all())

@@ -42,8 +42,8 @@ class ModelSizes:
     baseline : int
         Number of principal components that are kept beside the features; see `PrincipalBaseline`.
     carried : int
-        Number of components that networks of flat latent spaces carry on unchanged beside what they add to them; 0 in
-        files of earlier versions.
+        Number of components that networks of flat latent spaces carry on unchanged beside what they add to them; 0
+        where frames are many, and in files of earlier versions.
     """
 
     n_inputs: int
@@ -73,11 +73,15 @@ def build_vae(config: TrainConfig, alignment: Alignment, sizes: ModelSizes, feat
     latent = make_latent(config.backend, config.latent_dim, config.latent_settings())
     own = torch.Generator().manual_seed(config.seed + 1)
     likelihood = make_likelihood(sizes.likelihood, features, sizes.floor, sizes.n_train, config.torsions, own)
-    carried = sizes.carried if latent.starts_as_pca and "loc" in likelihood.param_sizes else 0
+    linear = latent.starts_as_pca and "loc" in likelihood.param_sizes
+    carried = sizes.carried if linear else 0
     encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator, carried)
     decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator, carried)
     if carried and isinstance(features, ShapeSpace):
         encoder.input_scale = _damping(features.scale, sizes.n_train)
+    elif linear:
+        for network in (encoder, decoder):
+            network.start_linear("loc", min(latent.dim, features.input_size))
     return VAE(features, encoder, latent, decoder, likelihood)
 
 
