@@ -20,7 +20,7 @@ from trajvae.training.state import Weights, copy_weights
 
 _SHARES = (0.8, 0.6, 0.4, 0.2, 0.0)  # of what networks add to the components, tried after all of it
 _ROUNDING = 1e-6  # Å
-_MOST_LOSS = 0.05  # nats a feature that reconstructions no worse than principal components' may cost
+_MOST_LOSS = 0.15  # nats a feature that reconstructions no worse than those by principal components may cost
 
 
 @torch.no_grad()
