@@ -14,6 +14,7 @@ NOVELTY = 0.7  # distance of draws to the nearest training frame, over that of h
 JUMP, VISIBLE = 1.5, 0.3  # times the optimal jump between neighbours, and Å beyond it: a seam of the alignment
 CROSSINGS, DRIFT = 2, 0.8  # at most, and at least, of the first principal component: one-way; see `drift_of`
 APART, LOOSE = 5.0, 2.0  # Å, and times the motion within molecules: molecules that move on their own
+_ROUNDING = 1e-6  # of RMSDs: a model may be principal components
 ORDER, ATOMS = 3.0, 20  # ratio of next-in-file to nearest distance, not usable above; least number of atoms
 
 
@@ -164,7 +165,7 @@ def _nothing(e: TrainingEvidence) -> Reason | None:
 
 
 def _principal(e: TrainingEvidence) -> Reason | None:
-    if e.rmsd <= e.pca_rmsd:
+    if e.rmsd <= (1.0 + _ROUNDING) * e.pca_rmsd:
         return None
     text = (
         f"no better than principal components: held-out frames are reconstructed to {e.rmsd:.3f} Å, by as many "
