@@ -130,6 +130,12 @@ def _latent_lines(f: TrainingFigures) -> list[str]:
         f"KL {sum(f.kl.values()):.2f} nats ({parts}), "
         f"mutual information {f.mutual_information:.2f} nats" + (": COLLAPSED" if f.collapsed else "")
     ]
+    if f.spectrum and f.spread is not None:
+        lines.append(
+            f"draws over training frames: total variance {f.spread:.2f}, largest {len(f.spectrum)} motions "
+            f"{min(f.spectrum):.2f} to {max(f.spectrum):.2f}"
+            + ("" if f.novelty is None else f", distance to the nearest training frame {f.novelty:.2f} of new frames'")
+        )
     if f.frame_jump is not None:
         lines.append(
             f"largest jump between neighbouring frames: {f.frame_jump:.3f} Å as aligned, "

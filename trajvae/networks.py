@@ -65,6 +65,9 @@ class MLP(nn.Module):
         Name and size of each output.
     generator : torch.Generator
         The source of the initial weights.
+    carried : int
+        Number of inputs that are added to the first outputs of the head `loc`. Its own part then starts as zero, so
+        that at first these outputs are these inputs.
 
     Notes
     -----
@@ -72,8 +75,15 @@ class MLP(nn.Module):
     N(0, 2 / fan-in), those of the heads a hundred times smaller in variance, biases at zero.
     """
 
+    input_scale: Tensor
+
     def __init__(
-        self, n_inputs: int, hidden: Sequence[int], heads: Mapping[str, int], generator: torch.Generator
+        self,
+        n_inputs: int,
+        hidden: Sequence[int],
+        heads: Mapping[str, int],
+        generator: torch.Generator,
+        carried: int = 0,
     ) -> None:
         super().__init__()
         if not hidden or min(hidden) < 1:
@@ -87,6 +97,17 @@ class MLP(nn.Module):
             nn.init.normal_(layer.weight, 0.0, std, generator=generator)
             nn.init.zeros_(layer.bias)
         self._layers = [(layer.weight, layer.bias) for layer in (*trunk, self.head)]
+        self.carried = carried
+        if carried:
+            self.register_buffer("input_scale", torch.ones(n_inputs))
+            with torch.no_grad():
+                self.head.weight[self.rows("loc")] = 0.0
+
+    def rows(self, head: str) -> slice:
+        """Return the place of a head's outputs among all outputs."""
+        names = list(self.sizes)
+        first = sum(self.sizes[name] for name in names[: names.index(head)])
+        return slice(first, first + self.sizes[head])
 
     @torch.no_grad()
     def start_linear(self, head: str, n: int) -> None:
@@ -107,8 +128,7 @@ class MLP(nn.Module):
             carried = eye if weight is trunk[0] else torch.kron(eye, pair[None])  # numbers, or differences of two units
             weight[: 2 * n] = 0.0
             weight[: 2 * n, : carried.shape[1]] = torch.kron(carried, pair[:, None])
-        names = list(self.sizes)
-        first = sum(self.sizes[name] for name in names[: names.index(head)])
+        first = self.rows(head).start
         last[first : first + n, : 2 * n] = torch.kron(eye, pair[None])
 
     def forward(self, x: Tensor, *, second_order: bool = False) -> dict[str, Tensor]:
@@ -120,18 +140,32 @@ class MLP(nn.Module):
         second_order : bool
             Whether a gradient will be differentiated again: then the second derivative, of equal value, costs less.
         """
-        return self.after_first(nn.functional.linear(x, *self._layers[0]), second_order=second_order)
+        if not self.carried:
+            return self.after_first(nn.functional.linear(x, *self._layers[0]), second_order=second_order)
+        first = nn.functional.linear(x * self.input_scale, *self._layers[0])
+        return self.after_first(first, x[:, : self.carried], second_order=second_order)
 
     @property
     def first(self) -> nn.Linear:
         """First layer."""
         return cast(nn.Linear, self.trunk[0])
 
-    def after_first(self, x: Tensor, *, second_order: bool = False) -> dict[str, Tensor]:
-        """Return the outputs of `forward` from those of the first layer before its SiLU, (B, width)."""
+    def after_first(self, x: Tensor, carried: Tensor | None = None, *, second_order: bool = False) -> dict[str, Tensor]:
+        """Return the outputs of `forward` from those of the first layer before its SiLU, and the inputs carried on.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, width)
+        carried : Tensor, shape (B, carried), optional
+        second_order : bool
+            As in `forward`.
+        """
         silu = silu_second_order if second_order else nn.functional.silu
         for weight, bias in self._layers[1:]:  # calling the module would take 10 us more
             x = nn.functional.linear(silu(x), weight, bias)
+        if carried is not None:
+            first = self.rows("loc").start
+            x = x + nn.functional.pad(carried, (first, x.shape[1] - first - self.carried))
         if len(self.sizes) == 1:
             return dict.fromkeys(self.sizes, x)
         return dict(zip(self.sizes, torch.split(x, list(self.sizes.values()), dim=-1), strict=True))

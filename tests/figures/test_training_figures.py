@@ -22,6 +22,8 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"elbo": [1.0]}, "'elbo'"),
     ({"pca_rmsd": {}}, "'pca_rmsd'"),
     ({"drift": "x"}, "'drift' of its summary is no number"),
+    ({"spectrum": 1.0}, "'spectrum' of its summary is not a list of numbers"),
+    ({"spectrum": ["a"]}, "'spectrum'"),
     ({"collapsed": 1}, "'collapsed' of its summary is neither true nor false"),
     ({"kl": [1.0]}, "'kl' of its summary is not numbers by name"),
     ({"kl": {"a": "x"}}, "'kl'"),
@@ -44,8 +46,8 @@ JSON_KEYS = (
     "elbo_shape", "elbo_shape_note", "rmsd", "pca_rmsd", "held_out_valid", "frame_jump", "frame_jump_optimal",
     "degenerate", "kl", "active_units", "collapsed", "mutual_information", "prior_gap", "unlike_blocks", "curvatures",
     "geometry", "diagnostics", "train_rmsd", "draws_valid", "spread", "mean_rmsd", "drift", "crossings", "molecules",
-    "apart", "within", "order", "verdict", "reasons", "epochs", "kept_epoch", "seconds", "batch_size", "likelihood",
-    "copies",
+    "apart", "within", "order", "spectrum", "novelty", "verdict", "reasons", "epochs", "kept_epoch", "seconds",
+    "batch_size", "likelihood", "copies",
 )  # fmt: skip
 
 
@@ -69,11 +71,12 @@ def test_figures_that_every_version_has_are_needed(tiny_model: Model, name: str)
 
 def test_figures_that_older_and_later_files_have(tiny_model: Model) -> None:
     """What a version did not know yet is None, or empty; what it does not know any more stays; NaN is a number."""
-    left_out = ("verdict", "reasons", "kl", "elbo_shape", "kept_epoch")
+    left_out = ("verdict", "reasons", "kl", "elbo_shape", "kept_epoch", "spectrum", "novelty")
     held = {name: value for name, value in tiny_model.figures.items() if name not in left_out}
     held |= {"prior_gap": None, "elbo": float("nan"), "of_later": [{"a": 1}]}
     found = TrainingFigures.from_json(held)
     assert (found.verdict, found.reasons, found.kl, found.elbo_shape, found.kept_epoch) == (None, (), {}, None, None)
+    assert found.spectrum == () and found.novelty is None
     assert found.prior_gap is None and found.elbo != found.elbo and found["of_later"] == [{"a": 1}]
     assert not set(left_out) & set(found) and "kept_epoch" not in found and found.get("kept_epoch") is None
     assert json.dumps(found.to_json(), sort_keys=True) == json.dumps(held, sort_keys=True)

@@ -26,24 +26,29 @@ def _frames() -> Floats:
     return mean + (random.normal(size=(300, 40)) @ modes).reshape(300, ATOMS, 3)
 
 
-def _vae(x: Floats, n_inputs: int, width: int) -> VAE:
+def _vae(x: Floats, n_inputs: int, width: int, carried: int) -> VAE:
     alignment = Alignment.fit("superpose", x, np.ones(ATOMS))
-    vae = build_vae(TrainConfig(hidden=(width, 20)), alignment, ModelSizes(n_inputs, "isotropic", 1e-3, 300))
+    sizes = ModelSizes(n_inputs, "isotropic", 1e-3, 300, carried=carried)
+    vae = build_vae(TrainConfig(hidden=(width, 20)), alignment, sizes)
+    torch.nn.init.normal_(vae.encoder.head.weight, generator=torch.Generator().manual_seed(0))
     space = vae.features
     assert isinstance(space, ShapeSpace)
     space.set_components(space.targets(torch.from_numpy(alignment.apply(x))), n_inputs, 0.1)
+    if carried:
+        vae.encoder.input_scale = torch.linspace(1.0, 0.1, n_inputs)
     return vae.eval().requires_grad_(False)
 
 
+@pytest.mark.parametrize("carried", [0, 2])
 @pytest.mark.parametrize("n_inputs, width", [(3, 256), (170, 16)], ids=["to the inputs", "to the first layer"])
-def test_the_short_way_is_the_long_one(n_inputs: int, width: int) -> None:
+def test_the_short_way_is_the_long_one(n_inputs: int, width: int, carried: int) -> None:
     """The posterior's parameters equal those in double precision to 1e-5 of their spread, over several blocks."""
     x = _frames()
-    vae = _vae(x, n_inputs, width)
+    vae = _vae(x, n_inputs, width, carried)
     aligned = np.tile(Alignment.fit("superpose", x, np.ones(ATOMS)).apply(x), (4, 1, 1))
     fused_encoder = fuse(vae)
     assert fused_encoder is not None
-    assert fused_encoder.weight.shape == (3 * ATOMS, n_inputs if n_inputs == 3 else width)
+    assert fused_encoder.weight.shape == (3 * ATOMS, n_inputs if n_inputs == 3 else width + carried)
     got = fused_encoder(torch.from_numpy(aligned.astype(np.float32)))
     exact = vae.double()
     wanted = exact.encode(exact.features.inputs(exact.features.targets(torch.from_numpy(aligned))))
@@ -57,13 +62,13 @@ def test_weights_that_change_are_seen(tiny_model: Model, chain: Floats) -> None:
     """Encoding twice with a step of training in between is encoding with both sets of weights."""
     pipeline = tiny_model.pipeline
     layer = pipeline.vae.encoder.first
-    before = pipeline.encode(chain)[0].latent
+    before = pipeline.encode(chain)[0].scale
     with torch.no_grad():
         layer.weight.mul_(2.0)
-        doubled = pipeline.encode(chain)[0].latent
+        doubled = pipeline.encode(chain)[0].scale
         layer.weight.mul_(0.5)
     assert np.abs(doubled - before).max() > 1e-3
-    np.testing.assert_array_equal(pipeline.encode(chain)[0].latent, before)
+    np.testing.assert_array_equal(pipeline.encode(chain)[0].scale, before)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -17,8 +17,9 @@ from trajvae import Model, TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.errors import TrajvaeWarning
 from trajvae.features import PrincipalBaseline
+from trajvae.geometry.entropy import normal_entropy
 from trajvae.latents import Params
-from trajvae.models.evidence import mutual_information, prior_gap
+from trajvae.models.evidence import moment_bound, mutual_information, prior_gap
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.pipeline_parts import ModelSizes, build_vae
 from trajvae.topology import Topology
@@ -229,6 +230,31 @@ def test_the_gap_is_the_divergence_of_normals(dim: int, width: float) -> None:
     narrow = 0.3 * _matched(dim, width)
     expected = dim * (-math.log(0.3) - (1.0 - 0.3**2) / 2.0)
     assert prior_gap(*_normal(narrow, 0.3 * width)) == pytest.approx(expected, abs=0.3)
+
+
+@pytest.mark.parametrize(("frames", "dim"), [(12, 2), (24, 2), (40, 4), (100, 2), (100, 8)])
+def test_the_gap_is_at_least_that_of_the_moments(frames: int, dim: int) -> None:
+    """Points on the rim of an ellipse have more even distances than normal ones; their moments say enough."""
+    angle = 2.0 * math.pi * np.arange(frames) / frames
+    rim = 0.1 * np.random.default_rng(8).normal(size=(frames, dim))
+    rim[:, :2] += 3.0 * np.stack([np.cos(angle), 0.1 * np.sin(angle)], axis=1)
+    known = _normal(rim, 0.05)
+    moments = np.cov(rim.T) + 0.05**2 * np.eye(dim)
+    divergence = 0.5 * (np.trace(moments) + (rim.mean(axis=0) ** 2).sum() - dim - np.linalg.slogdet(moments)[1])
+    found = np.mean([prior_gap(*known, seed=seed) for seed in range(20)])
+    assert found > divergence - dim * (dim + 1) / (2.0 * frames) - 0.1  # the covariance of few points is narrow
+
+
+def test_the_moments_of_few_draws_of_the_prior_say_nothing() -> None:
+    """In the mean over many sets; on a sphere, and of points that do not span the space, nothing at all."""
+    latent = _normal(np.zeros((2, 3)), 1.0)[0].vae.latent
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randn(3000, 12, 3, generator=generator, dtype=torch.float64)
+    found = torch.tensor([-float(latent.log_prior(z).mean()) - normal_entropy(z) for z in draws])
+    assert abs(float(found.mean())) < 3.0 * float(found.std()) / math.sqrt(len(draws))
+    assert moment_bound(latent, draws[0, :4]) == 0.0 <= moment_bound(latent, draws[0])
+    sphere = _pipeline(2, "hyperspherical", loc=_spread(12), log_concentration=np.full((12, 1), 9.0))[0].vae.latent
+    assert moment_bound(sphere, torch.from_numpy(_spread(12))) == 0.0
 
 
 def test_the_gap_of_posteriors_on_a_sphere() -> None:

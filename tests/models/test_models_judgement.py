@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from trajvae.alignment.align import Alignment
 from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training
-from trajvae.models.sample_measures import drift_of, mean_rmsd, molecules_of, order_of
+from trajvae.models.pipeline import Pipeline
+from trajvae.models.sample_measures import drift_of, mean_rmsd, molecules_of, novelty_of, order_of, spread_of
 from trajvae.topology import Topology
 from trajvae.verdict import CARE, GOOD, UNUSABLE, Reason, Verdict, judged, verdict_lines_of
 
@@ -49,6 +52,7 @@ def test_a_sound_model_is_good() -> None:
         ("draws_not_valid", CARE, {"draws_valid": 0.3}),
         ("spread_wrong", CARE, {"spread": 0.6}),
         ("spread_wrong", CARE, {"spread": 1.3}),
+        ("draws_copy_frames", CARE, {"novelty": 0.6}),
         ("one_way", CARE, {"drift": 0.99, "crossings": 1}),
         ("unlike_blocks", CARE, {"unlike": 2}),
         ("alignment_jumps", CARE, {"jump": 2.0, "least": 0.4}),
@@ -146,3 +150,27 @@ def test_the_rmsd_to_the_mean_is_the_fluctuation() -> None:
     frames = middle + 0.3 * rng.normal(size=(500, 40, 3))
     expected = 0.3 * np.sqrt(3.0 * (1.0 - 6.0 / 120.0))
     assert mean_rmsd(frames[:100], frames[100:]) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("atoms", [4, 40], ids=["fewer coordinates than frames", "more"])
+def test_spread_is_that_of_each_motion(atoms: int) -> None:
+    """Draws that are frames with some motions larger: ratios of variances, the largest motions first."""
+    random = np.random.default_rng(0)
+    scores = np.linalg.qr(random.normal(size=(60, 3)) - random.normal(size=(60, 3)).mean(axis=0))[0]
+    scores = np.linalg.qr(scores - scores.mean(axis=0))[0] * [9.0, 3.0, 1.0]
+    axes = np.linalg.qr(random.normal(size=(3 * atoms, 3)))[0].T
+    frames = (scores @ axes).reshape(60, atoms, 3)
+    draws = ((scores * [0.5, 2.0**0.5, 1.0]) @ axes).reshape(60, atoms, 3)
+    pipeline = SimpleNamespace(alignment=Alignment("none", frames.mean(axis=0), np.ones(atoms)))
+    total, spectrum = spread_of(cast(Pipeline, pipeline), draws, frames)
+    assert total == pytest.approx((81.0 / 4 + 18.0 + 1.0) / 91.0)
+    assert spectrum == pytest.approx((0.25, 2.0, 1.0))
+
+
+def test_novelty_of_copies_and_of_new_frames() -> None:
+    """Draws that are training frames have none, draws like the held-out frames have as much as these."""
+    random = np.random.default_rng(1)
+    known, held, new = (random.normal(size=(n, 6, 3)) for n in (80, 40, 40))
+    assert novelty_of(known[:10], held, known) == pytest.approx(0.0, abs=1e-3)
+    assert novelty_of(new, held, known) == pytest.approx(1.0, abs=0.1)
+    assert novelty_of(new, held[:0], known) == 1.0

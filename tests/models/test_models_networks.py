@@ -58,6 +58,37 @@ def test_the_network_is_smooth() -> None:
     assert float(hessian.abs().max()) > 1e-8
 
 
+def test_carried_inputs_are_added_to_the_first_outputs_of_loc() -> None:
+    """At first they are these outputs; a head before it and one after it see nothing of them, nor do other outputs."""
+    network = MLP(5, (64, 12), {"scale": 3, "loc": 6, "rest": 1}, torch.Generator().manual_seed(0), carried=4)
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(1))
+    out = network(x)
+    torch.testing.assert_close(out["loc"][:, :4], x[:, :4], atol=0, rtol=0)
+    assert not bool(out["loc"][:, 4:].any()) and bool(out["scale"].any()) and bool(out["rest"].any())
+    plain = MLP(5, (64, 12), {"scale": 3, "loc": 6, "rest": 1}, torch.Generator().manual_seed(0))
+    for name in ("scale", "rest"):
+        torch.testing.assert_close(out[name], plain(x)[name], atol=0, rtol=0)
+    torch.nn.init.normal_(network.head.weight)
+    network.input_scale[3] = 0.5
+    moved = network(x)
+    torch.nn.init.zeros_(plain.head.weight)
+    plain.load_state_dict({k: v for k, v in network.state_dict().items() if k != "input_scale"})
+    own = plain(x * network.input_scale)["loc"]
+    torch.testing.assert_close(moved["loc"], own + torch.nn.functional.pad(x[:, :4], (0, 2)))
+
+
+def test_carried_inputs_leave_second_derivatives() -> None:
+    """The fast second derivative is that of the plain network: what is carried on has none."""
+    network = MLP(3, (16, 16), {"loc": 4}, torch.Generator().manual_seed(0), carried=2).double()
+    torch.nn.init.normal_(network.head.weight)
+    x = torch.randn(3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    fast, slow = (
+        torch.autograd.functional.hessian(lambda v, way=way: network(v[None], second_order=way)["loc"].sum(), x)
+        for way in (True, False)
+    )
+    torch.testing.assert_close(fast, slow)
+
+
 def test_a_linear_start_is_exact() -> None:
     """The first outputs of the head are the first inputs; no more of them than half of the narrowest layer carries."""
     network = MLP(5, (64, 12, 48), {"scale": 3, "loc": 6, "rest": 1}, torch.Generator().manual_seed(0))

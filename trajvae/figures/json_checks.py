@@ -51,6 +51,13 @@ def numbers_by_name(name: str, value: object) -> object:
     return value
 
 
+def numbers(name: str, value: object) -> tuple[float, ...]:
+    """Return a tuple of numbers."""
+    if not isinstance(value, list) or not all(map(_is_number, value)):
+        raise wrong(name, "not a list of numbers", value)
+    return tuple(map(float, value))
+
+
 def reasons(name: str, value: object) -> tuple[Reason, ...]:
     """Return the reasons of a verdict."""
     if not isinstance(value, list) or not all(isinstance(reason, Mapping) for reason in value):

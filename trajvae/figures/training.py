@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Self
 
 from trajvae.figures.frame_findings import UnlikeBlock, unlike_blocks
-from trajvae.figures.json_checks import Check, number, numbers_by_name, or_none, reasons, text, truth, wrong
+from trajvae.figures.json_checks import Check, number, numbers, numbers_by_name, or_none, reasons, text, truth, wrong
 from trajvae.verdict import Reason, Verdict
 
 
@@ -67,7 +67,8 @@ class TrainingFigures(Mapping[str, Any]):
     draws_valid : float
         Share of draws that are valid.
     spread : float
-        Mean square deviation of draws from their mean, divided by that of training frames.
+        Mean square deviation of draws from their mean, divided by that of training frames: the ratio of total
+        variances.
     mean_rmsd : float
         Mean RMSD in Å of held-out frames to the mean structure.
     drift : float
@@ -80,6 +81,11 @@ class TrainingFigures(Mapping[str, Any]):
         Root mean square motion in Å of the molecules' centres, and of atoms about their molecule's centre.
     order : float
         Median distance of neighbours in the file, divided by that of nearest atoms.
+    spectrum : tuple of float
+        Ratios of the first ten eigenvalues of the covariance of draws' coordinates to those of training frames, largest
+        first.
+    novelty : float
+        Median RMSD of draws to the nearest training frame, divided by that of held-out frames.
     verdict : str or None
         `good`, `usable with care` or `not usable`.
     reasons : tuple of Reason
@@ -137,6 +143,8 @@ class TrainingFigures(Mapping[str, Any]):
     apart: float | None = None
     within: float | None = None
     order: float | None = None
+    spectrum: tuple[float, ...] = ()
+    novelty: float | None = None
     verdict: str | None = None
     reasons: tuple[Reason, ...] = ()
     epochs: int
@@ -196,7 +204,7 @@ class TrainingFigures(Mapping[str, Any]):
 def _as_json(value: object) -> object:
     """A figure as JSON takes it."""
     if isinstance(value, tuple):
-        return [dict(vars(item)) for item in value]
+        return [item if isinstance(item, float) else dict(vars(item)) for item in value]
     return dict(value) if isinstance(value, Mapping) else value
 
 
@@ -206,6 +214,7 @@ _CHECKS: dict[str, Check] = {  # by the type that a figure has in `TrainingFigur
     "bool": truth,
     "str": text,
     "Mapping[str, float]": numbers_by_name,
+    "tuple[float, ...]": numbers,
     "tuple[UnlikeBlock, ...]": unlike_blocks,
     "tuple[Reason, ...]": reasons,
 }

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trajvae.geometry.entropy import entropy
+from trajvae.geometry.entropy import entropy, normal_entropy
 from trajvae.latents import Latent
 from trajvae.models.pipeline import Pipeline
 from trajvae.typing import Float64, Floats
@@ -108,7 +108,9 @@ def prior_gap(pipeline: Pipeline, positions: Floats, seed: int = 0) -> float:
     within a few per cent for 1000 independent frames and up to eight dimensions; frames of a slow simulation, which are
     alike, stand for fewer. On curved ones, and for fewer than 20 frames or 4 a dimension, distances to the k-th nearest
     of the other draws and of as many draws of the prior stand for the densities, less what the same estimator finds
-    between two sets of draws of the prior; it is low for large divergences in many dimensions.
+    between two sets of draws of the prior; it is low for large divergences in many dimensions. On flat ones it is never
+    below what the first two moments of the draws say: no distribution has a higher entropy than the normal one of its
+    covariance.
 
     References
     ----------
@@ -116,10 +118,22 @@ def prior_gap(pipeline: Pipeline, positions: Floats, seed: int = 0) -> float:
     """
     latent, generator = pipeline.vae.latent, torch.Generator(pipeline.device).manual_seed(seed)
     z = pipeline.posterior_sample(positions, generator).double()
+    bound = moment_bound(latent, z)
     if latent.manifold.flat and _smooth(z):
-        return max(0.0, -float(latent.log_prior(z).mean()) - entropy(z, generator))
+        return max(bound, -float(latent.log_prior(z).mean()) - entropy(z, generator))
     prior, twin = (latent.prior_sample(len(z), generator).double() for _ in range(2))
-    return max(0.0, _neighbours_gap(latent, z, prior) - _neighbours_gap(latent, twin, prior))
+    return max(bound, _neighbours_gap(latent, z, prior) - _neighbours_gap(latent, twin, prior))
+
+
+def moment_bound(latent: Latent, z: Tensor) -> float:
+    """Return the least divergence in nats from the prior that points (n, dim) of these moments can have, 0 or more.
+
+    Their entropy is at most that of the normal distribution of their covariance, which is estimated without bias. It is
+    0 on curved latent spaces, and for points that are too few to span the space.
+    """
+    if not latent.manifold.flat or len(z) <= z.shape[1] + 1:
+        return 0.0
+    return max(0.0, -float(latent.log_prior(z).mean()) - normal_entropy(z))
 
 
 def _neighbours_gap(latent: Latent, z: Tensor, prior: Tensor) -> float:

@@ -55,18 +55,26 @@ def fuse(vae: VAE) -> FusedEncoder | None:
     matrix, mean = affine
     centre = mean.float()
     bias = (centre.double() - mean) @ matrix
-    first = vae.encoder.first
-    size, (width, n_inputs) = len(mean), first.weight.shape
+    encoder = vae.encoder
+    size, (width, n_inputs) = len(mean), encoder.first.weight.shape
     if n_inputs * (size + width) < size * width:
-        return FusedEncoder(centre, matrix.float(), bias.float(), vae.encoder)
-    weight = first.weight.double().T
-    return FusedEncoder(
-        centre, (matrix @ weight).float(), (bias @ weight + first.bias).float(), vae.encoder.after_first
-    )
+        return FusedEncoder(centre, matrix.float(), bias.float(), encoder)
+    weight, own = encoder.first.weight.double().T, encoder.first.bias
+    if not encoder.carried:
+        return FusedEncoder(centre, (matrix @ weight).float(), (bias @ weight + own).float(), encoder.after_first)
+    carried = torch.eye(n_inputs, encoder.carried).to(weight)
+    weight = torch.cat([encoder.input_scale[:, None] * weight, carried], dim=1)
+
+    def rest(product: Tensor) -> Params:
+        """From the product to the posterior's parameters."""
+        return encoder.after_first(product[:, :width], product[:, width:])
+
+    bias = bias @ weight + torch.nn.functional.pad(own, (0, encoder.carried))
+    return FusedEncoder(centre, (matrix @ weight).float(), bias.float(), rest)
 
 
 def weights_version(vae: VAE) -> WeightsVersion:
     """Return a key that changes with the numbers that a `FusedEncoder` is made of."""
     first = vae.encoder.first
-    tensors = (first.weight, first.bias, *vae.features.buffers())
+    tensors = (first.weight, first.bias, *vae.encoder.buffers(), *vae.features.buffers())
     return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors)

@@ -28,7 +28,9 @@ def walls_of(validity: Validity) -> Walls | None:
     return Walls(limits)
 
 
-def fit_local_geometry(pipeline: Pipeline, validity: Validity, frames: Floats, gap: float) -> LocalGeometry | None:
+def fit_local_geometry(
+    pipeline: Pipeline, validity: Validity, frames: Floats, judges: Floats, gap: float
+) -> LocalGeometry | None:
     """Return what gives draws of a Cartesian model the bonds, angles and torsions of its training frames.
 
     Parameters
@@ -38,6 +40,8 @@ def fit_local_geometry(pipeline: Pipeline, validity: Validity, frames: Floats, g
         Whose bonds are taken, and whose contacts.
     frames : ndarray, shape (T, N, D)
         Training frames in Å.
+    judges : ndarray, shape (V, ambient)
+        Latent points of validation frames.
     gap : float
         Result of `prior_gap`, by which it is decided where latent points come from.
 
@@ -50,5 +54,5 @@ def fit_local_geometry(pipeline: Pipeline, validity: Validity, frames: Floats, g
         return None
     n = int(np.clip(_NUMBERS // frames[0].size, _FEWEST, _DRAWS))
     frames = frames[evenly_spaced(len(frames), n)]
-    drawn = draws_of(pipeline, frames, gap, n)
+    drawn = draws_of(pipeline, frames, judges, gap, n)
     return LocalGeometry.fit(validity.bonds, frames, drawn, walls_of(validity))

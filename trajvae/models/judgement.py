@@ -10,9 +10,11 @@ FEWEST, FEW, ENOUGH = 30, 200, 1000  # frames: not usable below, care below, and
 OVERFITTED, MEMORISED = 1.5, 4.0  # RMSD of held-out over that of training frames: care, not usable
 MOST = 0.8  # share of draws that are valid: care below
 SPREAD = 0.2  # by which the spread of draws may differ from the simulation's
+NOVELTY = 0.7  # distance of draws to the nearest training frame, over that of held-out frames: care below
 JUMP, VISIBLE = 1.5, 0.3  # times the optimal jump between neighbours, and Å beyond it: a seam of the alignment
 CROSSINGS, DRIFT = 2, 0.8  # at most, and at least, of the first principal component: one-way; see `drift_of`
 APART, LOOSE = 5.0, 2.0  # Å, and times the motion within molecules: molecules that move on their own
+_ROUNDING = 1e-6  # of RMSDs: a model may be principal components
 ORDER, ATOMS = 3.0, 20  # ratio of next-in-file to nearest distance, not usable above; least number of atoms
 
 
@@ -25,7 +27,8 @@ class SampleMeasures:
     draws_valid : float
         Share of draws that are valid.
     spread : float
-        Mean square deviation of draws from their mean, divided by that of training frames.
+        Mean square deviation of draws from their mean, divided by that of training frames: the ratio of total
+        variances.
     mean_rmsd : float
         Mean RMSD in Å of held-out frames to the mean structure.
     drift : float
@@ -40,6 +43,10 @@ class SampleMeasures:
         Root mean square motion in Å of atoms about their molecule's centre.
     order : float
         Median distance of neighbours in the file, divided by that of nearest atoms.
+    spectrum : tuple of float
+        Ratios of the first ten eigenvalues of the covariance of draws to those of training frames, largest first.
+    novelty : float
+        Median RMSD of draws to the nearest training frame, divided by that of held-out frames.
     """
 
     draws_valid: float
@@ -51,6 +58,8 @@ class SampleMeasures:
     apart: float
     within: float
     order: float
+    spectrum: tuple[float, ...] = ()
+    novelty: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,7 @@ def judge_training(e: TrainingEvidence) -> Verdict:
         _overfitted(e),
         _draws(e),
         _spread(e.sample),
+        _copies(e.sample),
         _one_way(e.sample),
         _unlike(e),
         _seam(e),
@@ -155,7 +165,7 @@ def _nothing(e: TrainingEvidence) -> Reason | None:
 
 
 def _principal(e: TrainingEvidence) -> Reason | None:
-    if e.rmsd <= e.pca_rmsd:
+    if e.rmsd <= (1.0 + _ROUNDING) * e.pca_rmsd:
         return None
     text = (
         f"no better than principal components: held-out frames are reconstructed to {e.rmsd:.3f} Å, by as many "
@@ -190,6 +200,13 @@ def _spread(m: SampleMeasures) -> Reason | None:
         return None
     text = f"draws fluctuate {m.spread:.2f} times as much as the simulation (mean square)"
     return Reason("spread_wrong", CARE, text, "generate --sampler aggregate, which draws where the frames are")
+
+
+def _copies(m: SampleMeasures) -> Reason | None:
+    if m.novelty >= NOVELTY:
+        return None
+    text = f"draws are near copies of training frames: {m.novelty:.2f} times as far from the nearest as new frames are"
+    return Reason("draws_copy_frames", CARE, text, "more frames, fewer --latent-dim, or --likelihood isotropic")
 
 
 def _one_way(m: SampleMeasures) -> Reason | None:

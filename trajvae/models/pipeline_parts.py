@@ -13,6 +13,7 @@ from trajvae.alignment.align import Alignment
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.features import Features, FeatureSizes, PrincipalBaseline, features_of
+from trajvae.features.cartesian import ShapeSpace
 from trajvae.latents import make_latent
 from trajvae.likelihoods import BondedStructure, make_likelihood
 from trajvae.models.vae import VAE
@@ -20,6 +21,7 @@ from trajvae.networks import MLP
 from trajvae.topology import Topology
 from trajvae.typing import Floats
 
+_RIDGE = 3.0  # share of noise in the largest component's variance, as a multiple of inputs over training frames
 _CHUNK_NUMBERS = 2**22  # coordinates that are encoded or decoded at once
 
 
@@ -39,6 +41,9 @@ class ModelSizes:
         Number of targets that are angles of a whole turn.
     baseline : int
         Number of principal components that are kept beside the features; see `PrincipalBaseline`.
+    carried : int
+        Number of components that networks of flat latent spaces carry on unchanged beside what they add to them; 0
+        where frames are many, and in files of earlier versions.
     """
 
     n_inputs: int
@@ -47,11 +52,12 @@ class ModelSizes:
     n_train: int
     n_angular: int = 0
     baseline: int = 0
+    carried: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.floor < math.inf:
             raise OptionError(f"the floor of the noise must be above 0, got {self.floor}")
-        if min(self.n_inputs, self.n_train) < 1 or min(self.n_angular, self.baseline) < 0:
+        if min(self.n_inputs, self.n_train) < 1 or min(self.n_angular, self.baseline, self.carried) < 0:
             raise OptionError(f"sizes must not be below 0, nor inputs and frames 0, got {self}")
 
     @property
@@ -82,17 +88,31 @@ def build_vae(
     features = features or features_of(config.features).empty(alignment, sizes.shape)
     generator = torch.Generator().manual_seed(config.seed)
     latent = make_latent(config.backend, config.latent_dim, config.latent_settings())
-    encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator)
     own = torch.Generator().manual_seed(config.seed + 1)
     structure = None if topology is None else BondedStructure(topology.backbone_bonds(), alignment.reference)
     likelihood = make_likelihood(
         sizes.likelihood, features, sizes.floor, sizes.n_train, config.torsions, own, structure
     )
-    decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator)
-    if latent.starts_as_pca and "loc" in likelihood.param_sizes:
+    linear = latent.starts_as_pca and "loc" in likelihood.param_sizes
+    carried = sizes.carried if linear else 0
+    encoder = MLP(features.input_size, config.widths, latent.param_sizes, generator, carried)
+    decoder = MLP(latent.ambient_dim, config.widths, likelihood.param_sizes, generator, carried)
+    if carried and isinstance(features, ShapeSpace):
+        encoder.input_scale = _damping(features.scale, sizes.n_train)
+    elif linear:
         for network in (encoder, decoder):
             network.start_linear("loc", min(latent.dim, features.input_size))
     return VAE(features, encoder, latent, decoder, likelihood)
+
+
+def _damping(scale: Tensor, n_train: int) -> Tensor:
+    """Return what multiplies inputs of variance 1 where an encoder's layers see them, (I,) float32.
+
+    It is the factor of ridge regression on components of such deviations: in frames that are few for so many components
+    the stiff ones are noise, and what layers learn of noise they learn by heart.
+    """
+    square = (scale / scale.max()).square()
+    return (square / (square + _RIDGE * len(scale) / n_train)).sqrt().float()
 
 
 @dataclass(eq=False, repr=False)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
 from trajvae.alignment.align import pairwise_rmsd
+from trajvae.alignment.distances import rmsd_matrix
 from trajvae.local_geometry import LocalGeometry
+from trajvae.models.aggregate import AggregatePosterior
 from trajvae.models.judgement import SampleMeasures
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
@@ -14,12 +18,16 @@ from trajvae.molecule.validity import Validity
 from trajvae.topology import Topology
 from trajvae.typing import Floats, Int64
 
-DRAWS = 200  # number of draws for validity and spread
+DRAWS = 200  # number of draws for validity, and at least for the spectrum
 GAP = 0.7  # nats from all posteriors together to the prior, above which draws come from posteriors
+MOTIONS = 10  # of the spectrum
 _ATOMS = 2000  # number of atoms among which nearest ones are sought, at most
+_SPECTRUM_DRAWS, _NUMBERS = 1000, 10**7  # for the spectrum, at most: draws, and coordinates of all of them
+_PAIRS = 2**16  # of frames, whose RMSDs are computed at once
+_LEAST = 1e-9  # of the largest eigenvalue, below which one is rounding
 
 
-def draws_of(pipeline: Pipeline, frames: Floats, gap: float, n: int = DRAWS) -> Floats:
+def draws_of(pipeline: Pipeline, frames: Floats, judges: Floats, gap: float, n: int = DRAWS) -> Floats:
     """Return draws (n, N, D) in Å, as `generate` makes them before it repairs any.
 
     Parameters
@@ -27,24 +35,65 @@ def draws_of(pipeline: Pipeline, frames: Floats, gap: float, n: int = DRAWS) -> 
     pipeline : Pipeline
     frames : ndarray, shape (T, N, D)
         Training frames.
+    judges : ndarray, shape (V, ambient)
+        Latent points of validation frames.
     gap : float
         Result of `prior_gap`: above 0.7 nats latent points come from posteriors of the frames, else from the prior.
     n : int
         Number of draws.
     """
     generator = torch.Generator(pipeline.device).manual_seed(0)
-    if gap > GAP:
-        rows = torch.randint(len(frames), (n,), generator=torch.Generator().manual_seed(0)).numpy()
-        z = pipeline.posterior_sample(frames[rows], generator)
-    else:
-        z = pipeline.vae.latent.prior_sample(n, generator)
+    with torch.no_grad():
+        if gap > GAP:
+            z = AggregatePosterior(pipeline, frames, judges).draw(n, generator)
+        else:
+            z = pipeline.vae.latent.prior_sample(n, generator)
     return pipeline.decode(np.asarray(z.cpu().double().numpy()), generator)
 
 
-def spread_of(pipeline: Pipeline, draws: Floats, frames: Floats) -> float:
-    """Return the mean square deviation of draws (n, N, D) from their mean over that of frames (T, N, D)."""
-    spreads = [float(pipeline.alignment.apply(x).astype(np.float64).var(axis=0).sum()) for x in (draws, frames)]
-    return spreads[0] / max(spreads[1], 1e-12)
+def spread_of(pipeline: Pipeline, draws: Floats, frames: Floats) -> tuple[float, tuple[float, ...]]:
+    """Return how much draws (n, N, D) fluctuate, beside frames (T, N, D).
+
+    Returns
+    -------
+    total : float
+        Mean square deviation of draws from their mean over that of frames: the ratio of total variances.
+    spectrum : tuple of float
+        Ratios of the first ten eigenvalues of the covariances of their coordinates, largest first, or of as many as
+        there are.
+    """
+    spectra = []
+    for x in (draws, frames):
+        flat = pipeline.alignment.apply(x).astype(np.float64).reshape(len(x), -1)
+        flat = (flat - flat.mean(axis=0)) / math.sqrt(len(x))
+        products = flat @ flat.T if flat.shape[0] < flat.shape[1] else flat.T @ flat
+        spectra.append(np.linalg.eigvalsh(products)[::-1])
+    found, wanted = spectra
+    total = float(found.sum() / max(wanted.sum(), 1e-12))
+    known = min(MOTIONS, len(found), int((wanted > _LEAST * wanted[0]).sum()))
+    return total, tuple((found[:known] / wanted[:known]).tolist())
+
+
+def novelty_of(draws: Floats, held: Floats, known: Floats) -> float:
+    """Return the median RMSD of draws (n, N, D) to the nearest of the known frames (T, N, D), over that of held ones.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (n, N, D)
+    held : ndarray, shape (H, N, D)
+        Frames that are none of the known ones; without any the novelty is 1.
+    known : ndarray, shape (T, N, D)
+    """
+    if not len(held):
+        return 1.0
+    own, usual = (float(np.median(_nearest(x, known))) for x in (draws, held))
+    return own / max(usual, 1e-6)
+
+
+def _nearest(frames: Floats, known: Floats) -> Floats:
+    """RMSD in Å to the nearest known frame, some frames at once."""
+    step = max(1, _PAIRS // len(known))
+    return np.concatenate([rmsd_matrix(frames[i : i + step], known).min(axis=1) for i in range(0, len(frames), step)])
 
 
 def mean_rmsd(frames: Floats, others: Floats) -> float:
@@ -124,6 +173,7 @@ def measure(
     index: Int64,
     file: Int64,
     parts: Partition,
+    latent: Floats,
     gap: float,
     local_geometry: LocalGeometry | None = None,
 ) -> SampleMeasures:
@@ -139,6 +189,8 @@ def measure(
         Indices of the sample among the T frames.
     file : ndarray of int64, shape (T,)
     parts : Partition
+    latent : ndarray, shape (T, ambient)
+        Latent points of all frames.
     gap : float
         Result of `prior_gap` in nats.
     local_geometry : LocalGeometry, optional
@@ -146,12 +198,17 @@ def measure(
     """
     training, held = parts.training[index], parts.held_out[index]
     known = sample[training] if training.any() else sample
-    draws = draws_of(pipeline, known, gap)
+    n = int(np.clip(_NUMBERS // sample[0].size, DRAWS, _SPECTRUM_DRAWS))
+    draws = draws_of(pipeline, known, latent[parts.validation], gap, n)
+    few = draws[:DRAWS]
+    total, spectrum = spread_of(pipeline, draws, known)
     drift, crossings = drift_of(sample, file[index])
     molecules, apart, within = molecules_of(sample, pipeline.topology)
     return SampleMeasures(
-        draws_valid=float(validity.test(draws if local_geometry is None else local_geometry.restore(draws)).mean()),
-        spread=spread_of(pipeline, draws, known),
+        draws_valid=float(validity.test(few if local_geometry is None else local_geometry.restore(few)).mean()),
+        spread=total,
+        spectrum=spectrum,
+        novelty=novelty_of(few, sample[held], known),
         mean_rmsd=mean_rmsd(sample[held] if held.any() else sample, known),
         drift=drift,
         crossings=crossings,

@@ -25,6 +25,7 @@ from trajvae.training.same_frames import fingerprints_of
 from trajvae.training.unlike_blocks import split
 from trajvae.typing import Floats, Int64
 
+MANY_FRAMES = 50  # an input of the networks, from which on these need not keep to principal components
 REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
 
 
@@ -139,4 +140,6 @@ def _sizes(
     likelihood = config.likelihood or default_likelihood(features, n_train, data.topology.backbone_bonds())
     shape = features.shape
     floor = max(data.floor, LEAST_FLOOR)
-    return ModelSizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, baseline.size)
+    few = features.linear and n_train < MANY_FRAMES * features.input_size
+    carried = min(config.latent_dim, features.input_size) if few else 0
+    return ModelSizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, baseline.size, carried)

@@ -115,9 +115,9 @@ def make_record(
     warn_of_unsound_elbo(summary.held_out_elbo, pipeline, some[parts.training[index]], some[held[index]])
     shape, latent, sample = _shape_elbo(summary, index, some), _latent_figures(summary, some), summary.sample["sample"]
     blocks = unlike_blocks(summary.frames["elbo"], ~parts.training, sample.astype(np.float64), summary.index)
-    known = some[parts.training[index]]
-    geometry = fit_local_geometry(pipeline, validity, pipeline.alignment.apply(known), latent.prior_gap)
-    measures = measure(pipeline, validity, sample, summary.index, frame_source.file, parts, latent.prior_gap, geometry)
+    known, points, gap = some[parts.training[index]], summary.frames["latent"], latent.prior_gap
+    geometry = fit_local_geometry(pipeline, validity, pipeline.alignment.apply(known), points[parts.validation], gap)
+    measures = measure(pipeline, validity, sample, summary.index, frame_source.file, parts, points, gap, geometry)
     observables = _kept_observables(summary)
     unlike = describe_unlike(blocks, frame_source.file, frame_source.frame, outcome.names)
     return TrainingRecord(

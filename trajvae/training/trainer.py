@@ -24,6 +24,7 @@ from trajvae.training.batches import Batches
 from trajvae.training.evaluation import WEIGH_EVERY, Evaluation, Regulariser, evaluate, mean_moment, weigh
 from trajvae.training.optimiser import Optimiser
 from trajvae.training.schedule import Schedule, learning_rate_share
+from trajvae.training.selection import Selection
 from trajvae.training.state import History, Snapshot, copy_weights
 
 _MOMENT_DECAY, _MOMENT_EVERY = 0.98, 5  # in a step of the residuals' moment; steps between updates of the covariance
@@ -132,7 +133,9 @@ class Trainer:
             self.vae.load_state_dict(self.best_weights)
             with torch.no_grad():
                 self.latent.finish(Context(self.generator, encode=self.vae.encode))
-            self._last_moment()
+            Selection(
+                self.vae, self.data, self._evaluate, self._useful_inflation, self.generator, self.schedule.seed
+            ).run()
         return self.history
 
     def _stale(self) -> bool:
@@ -264,17 +267,3 @@ class Trainer:
         self.moment = torch.lerp(self.moment, self.likelihood.moment(residual), 1.0 - _MOMENT_DECAY)
         if ((self.epoch - 1) * self.batches + self.done) % max(_MOMENT_EVERY, self.likelihood.size // 20) == 0:
             self.likelihood.set_moment(self.moment * self.inflation, self._structure())
-
-    def _last_moment(self) -> None:
-        """Set the covariance of all training frames' residuals under the best weights, inflated for other frames.
-
-        It is kept unless the score of the validation frames falls.
-        """
-        likelihood = self.likelihood
-        state, before = copy_weights(likelihood.state_dict()), self._evaluate().score
-        moment = mean_moment(self.vae, self.data, self.generator)
-        weigh(self.vae, self.data, moment, self.schedule.seed)
-        likelihood.set_moment(moment)
-        likelihood.set_moment(moment * self._useful_inflation(self._evaluate().misfit))
-        if self._evaluate().score < before:
-            likelihood.load_state_dict(state)

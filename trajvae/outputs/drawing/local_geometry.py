@@ -54,4 +54,5 @@ def _of_model(pipeline: Pipeline, record: TrainingRecord) -> LocalGeometry | Non
     if record.local_geometry is not None:
         return record.local_geometry
     known = record.sample[record.parts.training[record.sample_index]]
-    return fit_local_geometry(pipeline, record.validity, known, record.figures.prior_gap or 0.0)
+    judges = record.latent[record.parts.validation]
+    return fit_local_geometry(pipeline, record.validity, known, judges, record.figures.prior_gap or 0.0)

@@ -12,6 +12,7 @@ from torch import Tensor
 from trajvae.arguments.lookup import check_choice
 from trajvae.figures import SamplerFigures
 from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
+from trajvae.models.aggregate import AggregatePosterior
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.models.sample_measures import GAP
@@ -66,20 +67,20 @@ class PriorSampler:
 
 
 class AggregateSampler:
-    """Draw latent points from posteriors of training frames, taken at random from those that the model keeps."""
+    """Draw latent points from posteriors of training frames, taken at random from those that the model keeps.
+
+    On flat latent spaces posteriors that are narrow and few are widened; see `AggregatePosterior`.
+    """
 
     def __init__(self, pipeline: Pipeline, record: TrainingRecord) -> None:
-        self.pipeline, self.vae = pipeline, pipeline.vae
         # held-out frames judge what is drawn: none may be drawn from
         trained = record.parts.training[record.sample_index]
-        exact = pipeline.targets(pipeline.alignment.apply(record.sample[trained]))
-        self.inputs, self.targets = self.vae.features.inputs(exact).float(), exact.float()
+        judges = record.latent[record.parts.validation]
+        self.posterior = AggregatePosterior(pipeline, record.sample[trained], judges)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n points, each from the posterior of a random training frame, (n, ambient)."""
-        rows = torch.randint(len(self.inputs), (n,), generator=generator, device=self.pipeline.device)
-        parts = torch.split(rows, self.pipeline.chunk)
-        return torch.cat([self.vae.posterior_sample(self.inputs[k], self.targets[k], generator) for k in parts])
+        return self.posterior.draw(n, generator)
 
     def walk_figures(self, n: int) -> WalkFigures | None:
         """Return None: the points are independent."""
