@@ -143,8 +143,9 @@ class TrainConfig:
     )
     torsions: str | None = _option(
         None,
-        "flexible torsions of internal coordinates, given z: autoregressive (each given those before), or independent",
-        "autoregressive up to 100 of them",
+        "flexible torsions of internal coordinates, given z: spatial (each given those before and the atoms that "
+        "they place), autoregressive (each given those before), or independent",
+        "spatial up to 5000 torsions times atoms, else autoregressive up to 100 torsions",
         choices=lambda: TORSIONS,
     )
     free_bits: float | None = _option(

@@ -15,10 +15,12 @@ from trajvae.likelihoods.base import Basis, Likelihood
 from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL
 from trajvae.likelihoods.internal import InternalLikelihood
 from trajvae.likelihoods.principal import UnitBasis
-from trajvae.likelihoods.torsions import TORSIONS, Independent
+from trajvae.likelihoods.spatial_torsions import Spatial
+from trajvae.likelihoods.torsions import TORSIONS, Independent, TorsionModel
 
 Builder = Callable[[Basis, float, int], Likelihood]
 MANY_TORSIONS = 100  # flexible ones, above which they are independent by default: one after the other takes long
+MANY_PLACED = 5000  # torsions times atoms, above which torsions do not see atoms by default: training takes long
 RELATIVE_FLOOR = 1e-2  # of internal coordinates' linear targets, whose spread has the floor of the file
 
 
@@ -29,6 +31,26 @@ def default_likelihood(features: Features, n_frames: int) -> str:
     if features.size > MAX_FULL:
         return "lowrank"
     return "full" if n_frames >= FRAMES_A_FEATURE * features.size else "isotropic"
+
+
+def default_torsions(features: Features) -> str | None:
+    """Return the name of the model of torsions that a training takes; None where there are no flexible torsions."""
+    n = features.shape.n_angular
+    if not n or not isinstance(features, Internal):
+        return None
+    if n * len(features.references) <= MANY_PLACED:
+        return "spatial"
+    return "autoregressive" if n <= MANY_TORSIONS else "independent"
+
+
+def _torsion_model(name: str | None, features: Internal, generator: torch.Generator) -> TorsionModel:
+    """Return a model of torsions by name; without one, that of models written before trainings stored its name."""
+    n = features.shape.n_angular
+    name = name or ("autoregressive" if n <= MANY_TORSIONS else "independent")
+    check_choice(name, (*TORSIONS, "spatial"), "torsions")
+    if not n:
+        return Independent(0, generator)
+    return Spatial(features, generator) if name == "spatial" else TORSIONS[name](n, generator)
 
 
 def make_likelihood(
@@ -49,9 +71,6 @@ def make_likelihood(
     known = likelihood_names(features.kind)
     if name not in known:
         raise OptionError(f"no likelihood '{name}' of {features.kind} features; there are {', '.join(known)}")
-    n = features.shape.n_angular
-    torsions = torsions or ("autoregressive" if n <= MANY_TORSIONS else "independent")
-    check_choice(torsions, TORSIONS, "torsions")
     build = cast(Builder, LIKELIHOODS[name].load())
     if not isinstance(features, Internal):
         return build(cast(Basis, features), floor, n_frames)
@@ -59,12 +78,12 @@ def make_likelihood(
         build(UnitBasis(features.n_linear), RELATIVE_FLOOR, n_frames),
         generator or torch.Generator().manual_seed(0),
     )
-    model = TORSIONS[torsions](n, generator) if n else Independent(0, generator)
-    return InternalLikelihood(features, model, rest, generator)
+    return InternalLikelihood(features, _torsion_model(torsions, features, generator), rest, generator)
 
 
 __all__ = [
     "LIKELIHOODS",
+    "MANY_PLACED",
     "MANY_TORSIONS",
     "RELATIVE_FLOOR",
     "Basis",
@@ -72,6 +91,7 @@ __all__ = [
     "Likelihood",
     "LikelihoodChoice",
     "default_likelihood",
+    "default_torsions",
     "likelihood_names",
     "make_likelihood",
 ]
