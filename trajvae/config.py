@@ -145,7 +145,7 @@ class TrainConfig:
         None,
         "flexible torsions of internal coordinates, given z: spatial (each given those before and the atoms that "
         "they place), autoregressive (each given those before), or independent",
-        "spatial up to 5000 torsions times atoms, else autoregressive up to 100 torsions",
+        "spatial for more than 8 of them, up to 5000 torsions times atoms; else autoregressive up to 100 of them",
         choices=lambda: TORSIONS,
     )
     free_bits: float | None = _option(

@@ -140,8 +140,9 @@ def test_a_blank_model_that_loads_the_state_is_the_same() -> None:
 
 
 def test_the_default_depends_on_the_size() -> None:
-    """Torsions see atoms by default where there are few, else those before them; models without a name are older."""
-    assert default_torsions(chains(8)) == "spatial"
+    """Torsions see atoms by default if they are not few, nor too many; models without a name are older."""
+    assert default_torsions(chains(11)) == "autoregressive"
+    assert default_torsions(chains(12)) == "spatial"
     assert default_torsions(chains(90)) == "autoregressive"
     assert default_torsions(chains(110)) == "independent"
     old = make_likelihood("full", chains(6), 1e-3, 100)

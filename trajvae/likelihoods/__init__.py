@@ -20,6 +20,7 @@ from trajvae.likelihoods.torsions import TORSIONS, Independent, TorsionModel
 
 Builder = Callable[[Basis, float, int], Likelihood]
 MANY_TORSIONS = 100  # flexible ones, above which they are independent by default: one after the other takes long
+FEW_TORSIONS = 8  # up to which the torsions before one say as much as the atoms they place, and take less time
 MANY_PLACED = 5000  # torsions times atoms, above which torsions do not see atoms by default: training takes long
 RELATIVE_FLOOR = 1e-2  # of internal coordinates' linear targets, whose spread has the floor of the file
 
@@ -38,7 +39,7 @@ def default_torsions(features: Features) -> str | None:
     n = features.shape.n_angular
     if not n or not isinstance(features, Internal):
         return None
-    if n * len(features.references) <= MANY_PLACED:
+    if n > FEW_TORSIONS and n * len(features.references) <= MANY_PLACED:
         return "spatial"
     return "autoregressive" if n <= MANY_TORSIONS else "independent"
 
@@ -82,6 +83,7 @@ def make_likelihood(
 
 
 __all__ = [
+    "FEW_TORSIONS",
     "LIKELIHOODS",
     "MANY_PLACED",
     "MANY_TORSIONS",
