@@ -48,7 +48,6 @@ def _torsion_model(name: str | None, features: Internal, generator: torch.Genera
     """Return a model of torsions by name; without one, that of models written before trainings stored its name."""
     n = features.shape.n_angular
     name = name or ("autoregressive" if n <= MANY_TORSIONS else "independent")
-    check_choice(name, (*TORSIONS, "spatial"), "torsions")
     if not n:
         return Independent(0, generator)
     return Spatial(features, generator) if name == "spatial" else TORSIONS[name](n, generator)
@@ -72,6 +71,8 @@ def make_likelihood(
     known = likelihood_names(features.kind)
     if name not in known:
         raise OptionError(f"no likelihood '{name}' of {features.kind} features; there are {', '.join(known)}")
+    if torsions is not None:
+        check_choice(torsions, (*TORSIONS, "spatial"), "torsions")
     build = cast(Builder, LIKELIHOODS[name].load())
     if not isinstance(features, Internal):
         return build(cast(Basis, features), floor, n_frames)

@@ -65,7 +65,7 @@ class Spatial(TorsionModel):
         return self._placed
 
     def seen(self, torsions: Tensor) -> Tensor:
-        """Return what bonds and angles are told of torsions (B, K): cosines, sines, and which atoms are close."""
+        """Return the inputs (B, n_seen) of the network of bonds and angles: cosines, sines, closeness of all pairs."""
         return torch.cat([super().seen(torsions), self.placed.closeness(self.placed.positions(torsions))], dim=1)
 
     def log_prob(self, torsions: Tensor, params: Params) -> Tensor:

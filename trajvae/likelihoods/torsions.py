@@ -142,7 +142,7 @@ class TorsionModel(nn.Module, ABC):
         """Return the groups of torsions that are drawn together, in the order of drawing."""
 
     def seen(self, torsions: Tensor) -> Tensor:
-        """Return what bonds and angles are told of torsions (B, K): their cosines and sines, (B, 2K)."""
+        """Return the inputs of the network of bonds and angles: cosines and sines of torsions (B, K), (B, 2K)."""
         return torch.cat([torsions.cos(), torsions.sin()], dim=1)
 
     def log_prob(self, torsions: Tensor, params: Params) -> Tensor:
