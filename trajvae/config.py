@@ -131,7 +131,7 @@ class TrainConfig:
     features: str = _option(
         "cartesian",
         "coordinates that are modelled: cartesian (shape space), internal (bonds, angles, torsions), or auto, which "
-        "takes the one whose normal draws are nearer to the simulation",
+        "takes the one in which draws of a quickly fitted model are nearer to the simulation",
         choices=lambda: (*FEATURES, AUTO),
     )
     likelihood: str | None = _option(
