@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from trajvae import Model, Reading, TrainConfig
 from trajvae.alignment.align import Alignment
 from trajvae.features import FittingData, Internal
 from trajvae.likelihoods import default_torsions, make_likelihood
@@ -147,3 +149,15 @@ def test_the_default_depends_on_the_size() -> None:
     assert default_torsions(chains(110)) == "independent"
     old = make_likelihood("full", chains(6), 1e-3, 100)
     assert isinstance(old, InternalLikelihood) and type(old.torsions).__name__ == "Autoregressive"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_saved_model_draws_the_same(tmp_path: Path, examples: Path) -> None:
+    """A model of a bead chain says which torsions it has; loaded again, it draws what it drew."""
+    config = TrainConfig(features="internal", epochs=1, hidden=(16,))
+    model = Model.train(str(examples / "chain3d.npz"), config, reading=Reading(stop=400))
+    assert model.config.torsions == "spatial"
+    model.save(tmp_path / "model.h5")
+    again = Model.load(tmp_path / "model.h5")
+    a, b = (m.generate(20, seed=1, redraws=0).positions for m in (model, again))
+    np.testing.assert_array_equal(a, b)
