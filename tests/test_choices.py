@@ -48,7 +48,7 @@ def test_commands_have_their_names(name: str) -> None:
 def test_lists_of_names_are_those_of_the_tables() -> None:
     """Names stand apart from their tables only where those cannot be imported for a help text."""
     assert choices.FEATURES == tuple(FEATURES)
-    assert choices.TORSIONS == tuple(TORSIONS)
+    assert choices.TORSIONS == (*TORSIONS, "spatial")
     assert choices.SAMPLERS == tuple(SAMPLERS)
 
 

@@ -88,7 +88,7 @@ LIKELIHOODS: dict[str, LikelihoodChoice[object]] = {
 }
 FEATURES = ("cartesian", "internal")
 AUTO = "auto"  # chosen by the data, of features and of samplers
-TORSIONS = ("independent", "autoregressive")
+TORSIONS = ("independent", "autoregressive", "spatial")
 ALIGNMENTS = ("superpose", "principal", "none")
 CENTERS = ("geometry", "mass")
 SAMPLERS = ("prior", "aggregate", "metric")

@@ -131,7 +131,7 @@ class TrainConfig:
     features: str = _option(
         "cartesian",
         "coordinates that are modelled: cartesian (shape space), internal (bonds, angles, torsions), or auto, which "
-        "takes the one whose normal draws are nearer to the simulation",
+        "takes the one in which draws of a quickly fitted model are nearer to the simulation",
         choices=lambda: (*FEATURES, AUTO),
     )
     likelihood: str | None = _option(
@@ -144,8 +144,9 @@ class TrainConfig:
     )
     torsions: str | None = _option(
         None,
-        "flexible torsions of internal coordinates, given z: autoregressive (each given those before), or independent",
-        "autoregressive up to 100 of them",
+        "flexible torsions of internal coordinates, given z: spatial (each given those before and the atoms that "
+        "they place), autoregressive (each given those before), or independent",
+        "spatial for more than 8 of them, up to 5000 torsions times atoms; else autoregressive up to 100 of them",
         choices=lambda: TORSIONS,
     )
     free_bits: float | None = _option(

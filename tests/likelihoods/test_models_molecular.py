@@ -18,11 +18,12 @@ from trajvae.features import Features, FittingData, Internal
 from trajvae.likelihoods import RELATIVE_FLOOR, likelihood_names, make_likelihood
 from trajvae.likelihoods.gaussians import Full
 from trajvae.likelihoods.internal import InternalLikelihood
+from trajvae.likelihoods.spatial_torsions import Spatial
 from trajvae.likelihoods.torsions import TORSIONS, Independent
 from trajvae.readers import Alignment, Reading, open_source
 from trajvae.topology import Topology
 
-KINDS = list(itertools.product(sorted(likelihood_names("internal")), sorted(TORSIONS)))
+KINDS = list(itertools.product(sorted(likelihood_names("internal")), sorted((*TORSIONS, "spatial"))))
 FRAMES = 400
 
 
@@ -79,7 +80,7 @@ def test_log_prob_is_the_sum_of_its_parts(features: tuple[Internal, Tensor], kin
     _set_covariance(likelihood, internal, targets)
     x, params, n = targets[:9], _params(likelihood, 9), internal.n_linear
     torsions = x[:, n:]
-    loc = likelihood.network(torch.cat([params["context"], torsions.cos(), torsions.sin()], dim=1))["loc"]
+    loc = likelihood.network(torch.cat([params["context"], likelihood.torsions.seen(torsions)], dim=1))["loc"]
     standard = (x[:, :n] - internal.middle) / internal.spread
     by_hand = likelihood.torsions.log_prob(torsions, params) + likelihood.rest.log_prob(standard, params | {"loc": loc})
     by_hand = by_hand - internal.spread.log().sum()
@@ -255,7 +256,7 @@ def test_heads_are_of_all_parts_but_the_mean(features: tuple[Internal, Tensor], 
     likelihood = _make(features[0], kind)
     inner = {k: n for k, n in likelihood.rest.param_sizes.items() if k != "loc"}
     assert likelihood.param_sizes == {"context": 64, **likelihood.torsions.param_sizes, **inner}
-    assert type(likelihood.torsions) is TORSIONS[kind[1]]
+    assert type(likelihood.torsions) is {**TORSIONS, "spatial": Spatial}[kind[1]]
     assert likelihood.rest.floor == RELATIVE_FLOOR
     assert likelihood.has_covariance == likelihood.rest.has_covariance
 

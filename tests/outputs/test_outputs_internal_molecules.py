@@ -14,11 +14,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
-from trajvae import Model, TrainConfig
+from trajvae import Model, TrainConfig, choices
 from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.geometry.geodesic import GeodesicOptions
 from trajvae.likelihoods import likelihood_names
-from trajvae.likelihoods.torsions import TORSIONS
 from trajvae.molecule.bonded_terms import bond_angles, bond_lengths
 from trajvae.molecule.validity import REASONS
 from trajvae.outputs.optimize import Search
@@ -29,7 +28,7 @@ INTERNAL = TrainConfig(features="internal", epochs=5, hidden=(32,))
 SEARCH = Search(starts=8, steps=10, noise=16, draws=128, keep=4)
 LOOPS = "not name H* and (resid 10:12 or resid 60:61)"  # two pieces of a protein with nothing between them
 KINDS = [
-    *(("internal", *names) for names in itertools.product(likelihood_names("internal"), TORSIONS)),
+    *(("internal", *names) for names in itertools.product(likelihood_names("internal"), choices.TORSIONS)),
     *(("cartesian", name, "autoregressive") for name in ("lowrank", "conditional")),
 ]
 pytestmark = pytest.mark.filterwarnings("ignore:no topology", "ignore:DCDReader currently makes independent")

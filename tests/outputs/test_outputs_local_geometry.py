@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import edited
 from MDAnalysisTests.datafiles import DCD, PSF
 
 from trajvae import Model, Reading, TrainConfig
 from trajvae.errors import OptionError
 from trajvae.outputs.drawing.local_geometry import GeometryRestorer
+
+from helpers import edited
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,15 @@ from trajvae.likelihoods.gaussians import FRAMES_A_FEATURE, MAX_FULL
 from trajvae.likelihoods.internal import InternalLikelihood
 from trajvae.likelihoods.many_springs import MAX_SPRINGS
 from trajvae.likelihoods.principal import UnitBasis
+from trajvae.likelihoods.spatial_torsions import Spatial
 from trajvae.likelihoods.spring_network import BondedStructure
-from trajvae.likelihoods.torsions import TORSIONS, Independent
+from trajvae.likelihoods.torsions import TORSIONS, Independent, TorsionModel
 from trajvae.typing import Int64
 
 Builder = Callable[[Basis, float, int], Likelihood]
 MANY_TORSIONS = 100  # flexible ones, above which they are independent by default: one after the other takes long
+FEW_TORSIONS = 8  # up to which the torsions before one say as much as the atoms they place, and take less time
+MANY_PLACED = 5000  # torsions times atoms, above which torsions do not see atoms by default: training takes long
 RELATIVE_FLOOR = 1e-2  # of internal coordinates' linear targets, whose spread has the floor of the file
 
 
@@ -51,6 +54,25 @@ def default_likelihood(features: Features, n_frames: int, bonds: Int64 | None = 
     if features.size > MAX_FULL:
         return "lowrank"
     return "isotropic" if few else "full"
+
+
+def default_torsions(features: Features) -> str | None:
+    """Return the name of the model of torsions that a training takes; None where there are no flexible torsions."""
+    n = features.shape.n_angular
+    if not n or not isinstance(features, Internal):
+        return None
+    if n > FEW_TORSIONS and n * len(features.references) <= MANY_PLACED:
+        return "spatial"
+    return "autoregressive" if n <= MANY_TORSIONS else "independent"
+
+
+def _torsion_model(name: str | None, features: Internal, generator: torch.Generator) -> TorsionModel:
+    """Return a model of torsions by name; without one, that of models written before trainings stored its name."""
+    n = features.shape.n_angular
+    name = name or ("autoregressive" if n <= MANY_TORSIONS else "independent")
+    if not n:
+        return Independent(0, generator)
+    return Spatial(features, generator) if name == "spatial" else TORSIONS[name](n, generator)
 
 
 def make_likelihood(
@@ -87,9 +109,8 @@ def make_likelihood(
     known = likelihood_names(features.kind)
     if name not in known:
         raise OptionError(f"no likelihood '{name}' of {features.kind} features; there are {', '.join(known)}")
-    n = features.shape.n_angular
-    torsions = torsions or ("autoregressive" if n <= MANY_TORSIONS else "independent")
-    check_choice(torsions, TORSIONS, "torsions")
+    if torsions is not None:
+        check_choice(torsions, (*TORSIONS, "spatial"), "torsions")
     build = cast(Builder, LIKELIHOODS[name].load())
     if LIKELIHOODS[name].molecule:
         build = functools.partial(cast(Callable[..., Likelihood], build), structure=structure)
@@ -99,12 +120,13 @@ def make_likelihood(
         build(UnitBasis(features.n_linear), RELATIVE_FLOOR, n_frames),
         generator or torch.Generator().manual_seed(0),
     )
-    model = TORSIONS[torsions](n, generator) if n else Independent(0, generator)
-    return InternalLikelihood(features, model, rest, generator)
+    return InternalLikelihood(features, _torsion_model(torsions, features, generator), rest, generator)
 
 
 __all__ = [
+    "FEW_TORSIONS",
     "LIKELIHOODS",
+    "MANY_PLACED",
     "MANY_TORSIONS",
     "RELATIVE_FLOOR",
     "Basis",
@@ -113,6 +135,7 @@ __all__ = [
     "Likelihood",
     "LikelihoodChoice",
     "default_likelihood",
+    "default_torsions",
     "likelihood_names",
     "make_likelihood",
 ]

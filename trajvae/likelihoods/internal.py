@@ -44,7 +44,7 @@ class InternalLikelihood(Likelihood):
         super().__init__(features.size, rest.floor, rest.n_frames, heads)
         self._features = (features,)  # in a tuple, so that it is not registered as a part of this module
         self.torsions, self.rest = torsions, rest
-        self.network = MLP(_CONTEXT + 2 * torsions.n, _WIDTHS, {"loc": rest.param_sizes["loc"]}, generator)
+        self.network = MLP(_CONTEXT + torsions.n_seen, _WIDTHS, {"loc": rest.param_sizes["loc"]}, generator)
         self.has_covariance, self.shrinks = rest.has_covariance, rest.shrinks
 
     def _split(self, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,7 +57,7 @@ class InternalLikelihood(Likelihood):
 
     def _at(self, torsions: Tensor, params: Params) -> Params:
         """Return the parameters of the linear targets, which depend on the torsions."""
-        seen = torch.cat([params["context"], torsions.cos(), torsions.sin()], dim=1)
+        seen = torch.cat([params["context"], self.torsions.seen(torsions)], dim=1)
         loc = self.network(seen.to(self.network.head.weight.dtype))["loc"]  # draws are in double precision
         return {**params, "loc": loc.to(torsions)}
 

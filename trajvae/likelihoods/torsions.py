@@ -117,13 +117,18 @@ class TorsionModel(nn.Module, ABC):
         Number of components of each mixture, M.
     param_sizes : dict of str to int
         Sizes of the decoder's heads, which are the distribution's parameters, by name.
+
+    Attributes
+    ----------
+    n_seen : int
+        How many numbers `seen` returns for a frame.
     """
 
     start: Tensor
 
     def __init__(self, n: int, components: int, param_sizes: dict[str, int]) -> None:
         super().__init__()
-        self.n, self.components, self.param_sizes = n, components, param_sizes
+        self.n, self.components, self.param_sizes, self.n_seen = n, components, param_sizes, 2 * n
         angle = 2.0 * math.pi * torch.arange(components, dtype=torch.float64) / components
         start = torch.stack([torch.zeros_like(angle), _START * angle.cos(), _START * angle.sin()], dim=-1)
         self.register_buffer("start", start, persistent=False)
@@ -135,6 +140,10 @@ class TorsionModel(nn.Module, ABC):
     @abstractmethod
     def groups(self) -> list[slice]:
         """Return the groups of torsions that are drawn together, in the order of drawing."""
+
+    def seen(self, torsions: Tensor) -> Tensor:
+        """Return the inputs of the network of bonds and angles: cosines and sines of torsions (B, K), (B, 2K)."""
+        return torch.cat([torsions.cos(), torsions.sin()], dim=1)
 
     def log_prob(self, torsions: Tensor, params: Params) -> Tensor:
         """Return the log density of torsions (B, K) in radians, (B,)."""

@@ -14,7 +14,7 @@ from trajvae.errors import OptionError, ReadError
 from trajvae.features import LEAST_FLOOR, Features, FittingData, PrincipalBaseline, features_of
 from trajvae.figures.frame_findings import FrameFindings
 from trajvae.latents import resolve_settings
-from trajvae.likelihoods import default_likelihood
+from trajvae.likelihoods import default_likelihood, default_torsions
 from trajvae.models.devices import choose_device
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline_parts import ModelSizes, PipelineParts, build_vae
@@ -90,6 +90,7 @@ def fit_parts(
     config, choice = choose_features(config, data)
     config = dataclasses.replace(config, hidden=config.widths)
     features = _learn_features(config, data)
+    config = dataclasses.replace(config, torsions=config.torsions or default_torsions(features))
     baseline = PrincipalBaseline.fit(data, features)
     sizes = _sizes(config, data, features, baseline, int(partition.training.sum()))
     vae = build_vae(config, alignment, sizes, features, topology)
