@@ -135,7 +135,7 @@ def ratios(measures: Measures, draws: Floats, given: Floats, held: Floats) -> di
 
 
 def spectrum(draws: Floats, frames: Floats) -> tuple[Float64, float]:
-    """Return the first ten eigenvalues of the draws' covariance over the frames', and the same of the total variance."""
+    """Return the first ten eigenvalues of the draws' covariance over the frames', and the ratio of all variance."""
     weights = np.ones(frames.shape[1])
     reference = mean_structure(frames, weights)
     x, y = (superpose(f.astype(np.float64), reference, weights).reshape(len(f), -1) for f in (frames, draws))

@@ -92,7 +92,7 @@ def test_files_of_earlier_versions_have_tables_made_of_their_frames(kinase: Mode
 
 def test_other_geometries_are_refused(kinase: Model) -> None:
     """With the names of those that there are."""
-    with pytest.raises(OptionError, match="no geometry 'crystal'.*simulated"):
+    with pytest.raises(OptionError, match=r"no geometry 'crystal'.*simulated"):
         kinase.generate(1, geometry="crystal")
     with pytest.raises(OptionError, match="no geometry"):
         kinase.path(0, 1, geometry="crystal")
