@@ -277,7 +277,7 @@ def test_inputs_of_their_own_are_what_the_encoder_sees(chain):
 
 
 def test_a_regulariser_is_added_to_the_loss(chain):
-    """It sees the VAE and the batch's terms, and moves what is learned: here posteriors are drawn to the prior's width."""
+    """It sees the VAE and the batch's terms, and moves what is learned: here posteriors are drawn to width 1."""
     seen = []
 
     def regulariser(vae, terms):
