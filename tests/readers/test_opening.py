@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from pathlib import Path
 
@@ -331,3 +332,9 @@ def test_a_parser_that_does_not_end_is_stopped():
                 pass
     with parsing_limit(0):
         assert sum(range(1000)) == 499_500
+
+
+def test_a_parser_that_waits_for_other_processes_is_not_stopped():
+    """Its limit of 0.05 s is of its own work; a busy machine makes no file damaged."""
+    with parsing_limit(-990_000):
+        time.sleep(0.5)
