@@ -91,8 +91,8 @@ def parsing_limit(size: int) -> Iterator[None]:
     Raises
     ------
     ValueError
-        The parser took more than 5 s of its processor's time and 5 s for each MB of the file, or more than 0.5 GB and 64
-        bytes for each byte.
+        The parser took more than 5 s of its processor's time and 5 s for each MB of the file, or more than 0.5 GB and
+        64 bytes for each byte.
     MemoryError
         The system refused memory.
     """
