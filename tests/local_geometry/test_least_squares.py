@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import scipy
 import torch
 
+from trajvae.local_geometry import least_squares
 from trajvae.local_geometry.bonded import BondedTerms, wrapped
 from trajvae.local_geometry.least_squares import ANCHOR, _NormalEquations, conjugate_gradients, solve
 from trajvae.local_geometry.walls import Walls
@@ -57,10 +59,11 @@ def test_normal_equations_are_those_of_the_dense_jacobian() -> None:
     torch.testing.assert_close(system.diagonal.flatten(), normal.diagonal())
 
 
-def test_many_steps_reach_the_minimum_that_scipy_finds() -> None:
+def test_many_steps_reach_the_minimum_that_scipy_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the same sum of squares."""
     terms, targets, width, drawn = problem(3)
-    found = solve(terms, targets, width, drawn, None, steps=30)
+    monkeypatch.setattr(least_squares, "_FAR", -1.0)  # rounds until the end
+    found = solve(terms, targets, width, drawn, None, rounds=6)
     for k in range(3):
 
         def residuals(flat, k: int = k):
@@ -85,3 +88,13 @@ def test_walls_part_atoms_that_are_too_near() -> None:
     apart = (found[0] - found[4]).norm(dim=0)
     assert float(apart[0]) > 1.99 and float((terms.values(found) - terms.values(drawn))[:, 0].abs().max()) < 0.1
     torch.testing.assert_close(found[..., 1], drawn[..., 1])
+
+
+def test_conformations_that_are_far_off_get_further_rounds() -> None:
+    """One of two draws is torn apart: one round leaves its bonds long, more of them do not; the other is untouched."""
+    terms, targets, width, drawn = problem(2)
+    drawn[..., 1] += 4.0 * normal_numbers(5, 3, seed=4)
+    once, often = (solve(terms, targets, width, drawn, None, rounds=n) for n in (1, 4))
+    off = [((terms.values(x) - targets) / width)[: len(BONDS)].abs().amax(dim=0) for x in (once, often)]
+    torch.testing.assert_close(once[..., 0], often[..., 0])
+    assert float(off[1][1]) < 0.5 * float(off[0][1])

@@ -22,7 +22,9 @@ from trajvae.local_geometry.bonded import BondedTerms, wrapped
 from trajvae.local_geometry.walls import Walls
 
 ANCHOR = 0.3  # Å; standard deviation of an atom's place about where it was drawn
-STEPS, ITERATIONS = 5, 20  # of Gauss-Newton, and of conjugate gradients in each
+STEPS, ITERATIONS = 5, 20  # of Gauss-Newton in a round, and of conjugate gradients in each
+ROUNDS = 4  # at most
+_FAR = 3.0  # of a term's width: deviations above which a conformation gets another round
 _LONGEST = 0.5  # Å that an atom is moved by in a step, at most
 
 
@@ -61,9 +63,12 @@ class _TermRows:
 
 
 def solve(
-    terms: BondedTerms, targets: Tensor, width: Tensor, drawn: Tensor, walls: Walls | None, steps: int = STEPS
+    terms: BondedTerms, targets: Tensor, width: Tensor, drawn: Tensor, walls: Walls | None, rounds: int = ROUNDS
 ) -> Tensor:
     """Return the conformations nearest to drawn ones whose bonded terms have given values.
+
+    Every conformation gets a round of five steps. Those that are still far from what they should be, as draws of chains
+    that unfold are, get further ones.
 
     Parameters
     ----------
@@ -76,22 +81,48 @@ def solve(
         In Å.
     walls : Walls, optional
         Pairs of atoms that must not be near each other.
-    steps : int
+    rounds : int
+        At most.
 
     Returns
     -------
     Tensor, shape (N, D, B)
     """
-    x, near = drawn, walls.near(drawn) if walls is not None else None
-    for _ in range(steps):
+    x = _round_of_steps(terms, targets, width, drawn, walls, drawn)
+    for _ in range(rounds - 1):
+        left = _unsettled(terms, targets, width, x, walls).nonzero()[:, 0]
+        if not len(left):
+            break
+        some = targets[:, left], width, drawn[..., left], walls, x[..., left]
+        x[..., left] = _round_of_steps(terms, *some)
+    return x
+
+
+def _round_of_steps(
+    terms: BondedTerms, targets: Tensor, width: Tensor, drawn: Tensor, walls: Walls | None, x: Tensor
+) -> Tensor:
+    """Return the places (N, D, B) after five Gauss-Newton steps from x."""
+    pairs = walls.near(x) if walls is not None else x.new_empty(0, 2, dtype=torch.int64)
+    met = torch.zeros(len(pairs), x.shape[2], dtype=torch.bool, device=x.device)
+    for _ in range(STEPS):
         system = _NormalEquations(terms, targets, width, drawn, x)
-        contacts = walls.linearised(x, near) if walls is not None and near is not None else None
+        contacts = walls.linearised(x, pairs, met) if walls is not None else None
         if contacts is not None:
             system.add(contacts, contacts.residual)
         move = conjugate_gradients(system.product, -system.gradient, system.diagonal, ITERATIONS)
         length = move.square().sum(dim=1, keepdim=True).sqrt()
         x = x + move * (_LONGEST / length.clamp(min=_LONGEST))
     return x
+
+
+def _unsettled(terms: BondedTerms, targets: Tensor, width: Tensor, x: Tensor, walls: Walls | None) -> Tensor:
+    """Return which conformations (N, D, B) have a bond or an angle far from its target, or a contact, (B,)."""
+    stiff = len(terms.bonds) + len(terms.angles)
+    out = ((terms.values(x) - targets) / width)[:stiff].abs().amax(dim=0) > _FAR
+    contacts = walls.linearised(x, walls.near(x)) if walls is not None else None
+    if contacts is not None:
+        out[contacts.sample] = True
+    return out
 
 
 class _NormalEquations:

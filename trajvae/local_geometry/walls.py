@@ -13,6 +13,7 @@ from trajvae.typing import Floats, Int64
 
 SHARE = 0.97  # of the smallest simulated distance of two kinds of atoms: where the wall stands
 _SOFT = 0.02  # Å; a pair's deviation, and how far behind the wall moves aim
+_CLOSE = 0.3  # Å behind a wall within which pairs that were too near are held
 _ROOM = 1.5  # Å beyond the wall within which pairs are watched, since atoms move
 _ALL_PAIRS = 1000  # atoms up to which the distances of all pairs are computed
 _TINY = 1e-6
@@ -88,15 +89,29 @@ class Walls:
         near = torch.from_numpy(pairs)
         return near[self.limits[near[:, 0], near[:, 1]] > 0.0].to(frames.device)
 
-    def linearised(self, x: Tensor, pairs: Tensor) -> Contacts | None:
-        """Return those of some pairs (P, 2) that are too near in conformations (N, D, B); None where none is."""
+    def linearised(self, x: Tensor, pairs: Tensor, met: Tensor | None = None) -> Contacts | None:
+        """Return those of some pairs that are too near; None where none is.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, D, B)
+            Conformations in Å.
+        pairs : Tensor of int64, shape (P, 2)
+        met : Tensor of bool, shape (P, B), optional
+            Pairs that were too near before, which are added to. Those that are still close behind the wall are given
+            too, with a residual of zero: without them the next step would bring them back.
+        """
         away = x.index_select(0, pairs[:, 0]) - x.index_select(0, pairs[:, 1])
         square = away.square().sum(dim=1)
         limit = self.limits.to(x)[pairs[:, 0], pairs[:, 1]]
-        pair, sample = (square < limit.square()[:, None]).nonzero(as_tuple=True)
+        held = square < limit.square()[:, None]
+        if met is not None:
+            met |= held
+            held = met & (square < (limit + _CLOSE).square()[:, None])
+        pair, sample = held.nonzero(as_tuple=True)
         if not len(pair):
             return None
         length = square[pair, sample].sqrt().clamp(min=_TINY)
         unit = away[pair, :, sample] / length[:, None]
-        residual = (limit[pair] + _SOFT - length) / _SOFT
+        residual = ((limit[pair] + _SOFT - length) / _SOFT).clamp(min=0.0)
         return Contacts(pairs[pair, 0], pairs[pair, 1], sample, -unit / _SOFT, residual)
