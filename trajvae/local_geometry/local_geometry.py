@@ -17,12 +17,10 @@ from trajvae.local_geometry.quantile_tables import QuantileTables
 from trajvae.local_geometry.walls import Walls
 from trajvae.runtime.progress import count_rows
 from trajvae.runtime.threads import map_in_order
-from trajvae.typing import AnyArray, Bool, Float64, Floats, Int64
+from trajvae.typing import AnyArray, Float64, Floats, Int64
 
-_STIFF, _ROTATABLE = 0.3, 0.5  # of a term's simulated standard deviation: how far it may be from its target
+_SHARE = 0.3  # of a term's simulated standard deviation: how far it may be from its target
 _SMALLEST = (0.003, 0.01, 0.02)  # Å, radians, radians: the same of bonds, angles and torsions, at least
-_SMALLEST_ROTATABLE = 0.025  # radians
-_TURNS = 0.2  # radians; standard deviation above which a torsion counts as rotatable
 _TAIL = 0.1  # probability beyond which a term of a mean structure is not usual
 _TOGETHER = 64  # conformations whose derivatives fit a cache
 
@@ -73,16 +71,7 @@ class LocalGeometry(Brief):
     def width(self) -> Float64:
         """How far each term may be from its target, (K,), in Å or radians."""
         kinds = [len(self.terms.bonds), len(self.terms.angles), len(self.terms.torsions)]
-        least, turns = np.repeat(_SMALLEST, kinds), self.rotatable
-        return np.maximum(
-            np.where(turns, _ROTATABLE, _STIFF) * self.tables.deviation, np.where(turns, _SMALLEST_ROTATABLE, least)
-        )
-
-    @property
-    def rotatable(self) -> Bool:
-        """Whether each term is a torsion that turns in the simulation, (K,)."""
-        stiff = len(self.terms.bonds) + len(self.terms.angles)
-        return (np.arange(len(self.terms)) >= stiff) & (self.tables.deviation > _TURNS)
+        return np.maximum(_SHARE * self.tables.deviation, np.repeat(_SMALLEST, kinds))
 
     def restore(self, positions: Floats, *, mean: bool = False, workers: int = 1) -> Float64:
         """Return the conformations nearest to drawn ones that have the simulation's bonds, angles and torsions.
