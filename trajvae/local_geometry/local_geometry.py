@@ -71,7 +71,7 @@ class LocalGeometry(Brief):
     def width(self) -> Float64:
         """How far each term may be from its target, (K,), in Å or radians."""
         kinds = [len(self.terms.bonds), len(self.terms.angles), len(self.terms.torsions)]
-        return np.maximum(_SHARE * self.tables.deviation, np.repeat(_SMALLEST, kinds))
+        return np.asarray(np.maximum(_SHARE * self.tables.deviation, np.repeat(_SMALLEST, kinds)), dtype=np.float64)
 
     def restore(self, positions: Floats, *, mean: bool = False, workers: int = 1) -> Float64:
         """Return the conformations nearest to drawn ones that have the simulation's bonds, angles and torsions.
