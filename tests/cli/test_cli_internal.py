@@ -184,7 +184,8 @@ def test_a_collapse_is_told(outputs, collapsed):
 def test_no_valid_draw_is_a_one_line_error(folder):
     """With --valid-only and a budget of one draw for each: exit 2, how many there were, ways out, and no file."""
     before = listed(folder)
-    done = process(folder, "generate", "-n", "20", "--valid-only", "--budget", "1", "--json")
+    drawing = "generate -n 20 --geometry none --valid-only --budget 1 --json"
+    done = process(folder, *drawing.split())
     is_one_line(done, "0 of 20 draws were valid", "--project", "--budget")
     assert listed(folder) == before
 
@@ -193,7 +194,7 @@ def test_conformations_none_of_which_is_valid_open(folder):
     """They are written, marked and counted as they are, and MDAnalysis and mdtraj read them."""
     import mdtraj
 
-    said = json_of(folder, "generate", "-n", "20")
+    said = json_of(folder, "generate", "-n", "20", "--geometry", "none")
     assert (said["n"], said["valid"], said["valid_raw"], said["redrawn"]) == (20, 0, 0, 20)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

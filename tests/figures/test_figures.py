@@ -140,7 +140,7 @@ EVERY: list[Figures] = [
 # what `--json` prints of each, beside `output` and the like: section 4.1 of the design, and what was added since
 KEYS = {
     GenerationFigures: "n valid drawn valid_raw redrawn moved sampler acceptance effective_sample_size off_data of "
-    "energy energy_drawn nearest_rmsd verdict reasons",
+    "geometry energy energy_drawn nearest_rmsd verdict reasons",
     OptimizationFigures: "objective goal of unit period initial expected steps optimum away best_observed "
     "best_observed_frame best_observed_file best_observed_file_frame better_than_observed ratio quantiles in_support "
     "valid failure projected structures merged merge_radius better_rejected bonds simulated_bonds verdict reasons",
@@ -160,7 +160,16 @@ KEYS = {
 }
 OPTIONAL = {
     GenerationFigures: {
-        *("moved", "acceptance", "effective_sample_size", "energy", "energy_drawn", "nearest_rmsd", "verdict"),
+        *(
+            "moved",
+            "acceptance",
+            "effective_sample_size",
+            "geometry",
+            "energy",
+            "energy_drawn",
+            "nearest_rmsd",
+            "verdict",
+        ),
         "reasons",
     },
     OptimizationFigures: {"verdict", "reasons"},

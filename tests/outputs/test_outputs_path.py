@@ -45,7 +45,7 @@ def test_path_leads_from_one_frame_to_the_other(model: Model, metric: str) -> No
 
 def test_pullback_lengths_are_the_atoms_way(model: Model) -> None:
     """Length over sqrt N is the way in Å of RMSD; chords between many decoded points come near it from below."""
-    found = model.path(3, 250, metric="pullback", frames=400, descent=QUICK)
+    found = model.path(3, 250, metric="pullback", frames=400, descent=QUICK, geometry="none")
     f = found.figures
     assert f["length"] / 12**0.5 == pytest.approx(f["length_angstrom"], rel=1e-4)
     chords = np.linalg.norm(np.diff(found.positions, axis=0), axis=(1, 2))

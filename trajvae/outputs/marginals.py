@@ -182,7 +182,11 @@ def _marginal(observable: Observable, values: dict[str, Float64]) -> Marginal:
     second, pca = (histogram(values[name], found.edges) for name in ("b", "pca"))
     found = replace(found, others=others, second=second, pca=pca)
     far = max(outside(values[name], found.edges) for name in ("model", "pca"))
-    return found if far < _FAR else replace(found, wide=_wide(values))
+    if far < _FAR:
+        return found
+    wide = _wide(values)
+    # bins that cover all values have the same edges, and add nothing
+    return found if np.array_equal(wide.edges, found.edges) else replace(found, wide=wide)
 
 
 def _wide(values: dict[str, Float64]) -> Wide:
