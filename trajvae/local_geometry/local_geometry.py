@@ -19,7 +19,7 @@ from trajvae.runtime.progress import count_rows
 from trajvae.runtime.threads import map_in_order
 from trajvae.typing import AnyArray, Float64, Floats, Int64
 
-_SHARE = 0.3  # of a term's simulated standard deviation: how far it may be from its target
+_SHARE = 0.2  # of a term's simulated standard deviation: how far it may be from its target
 _SMALLEST = (0.003, 0.01, 0.02)  # Å, radians, radians: the same of bonds, angles and torsions, at least
 _TAIL = 0.1  # probability beyond which a term of a mean structure is not usual
 _TOGETHER = 64  # conformations whose derivatives fit a cache
