@@ -109,7 +109,9 @@ def _round_of_steps(
         contacts = walls.linearised(x, pairs, met) if walls is not None else None
         if contacts is not None:
             system.add(contacts, contacts.residual)
-        move = conjugate_gradients(system.product, -system.gradient, system.diagonal, ITERATIONS)
+        # one number an atom: the steps, which are not solved to the end, turn with the molecule
+        diagonal = system.diagonal.mean(dim=1, keepdim=True).expand_as(x)
+        move = conjugate_gradients(system.product, -system.gradient, diagonal, ITERATIONS)
         length = move.square().sum(dim=1, keepdim=True).sqrt()
         x = x + move * (_LONGEST / length.clamp(min=_LONGEST))
     return x
