@@ -84,7 +84,8 @@ def test_walls_part_atoms_that_are_too_near() -> None:
     drawn = torch.stack([ring, 2.0 * ring], dim=2)
     limits = np.zeros((5, 5))
     limits[0, 4] = 2.0
-    found = solve(terms, terms.values(drawn), torch.full((4, 1), 0.02, dtype=torch.float64), drawn, Walls(limits))
+    walls = Walls(5, lambda pairs: limits[pairs[:, 0], pairs[:, 1]], 2.0)
+    found = solve(terms, terms.values(drawn), torch.full((4, 1), 0.02, dtype=torch.float64), drawn, walls)
     apart = (found[0] - found[4]).norm(dim=0)
     assert float(apart[0]) > 1.99 and float((terms.values(found) - terms.values(drawn))[:, 0].abs().max()) < 0.1
     torch.testing.assert_close(found[..., 1], drawn[..., 1])

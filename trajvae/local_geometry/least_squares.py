@@ -102,11 +102,11 @@ def _round_of_steps(
     terms: BondedTerms, targets: Tensor, width: Tensor, drawn: Tensor, walls: Walls | None, x: Tensor
 ) -> Tensor:
     """Return the places (N, D, B) after five Gauss-Newton steps from x."""
-    pairs = walls.near(x) if walls is not None else x.new_empty(0, 2, dtype=torch.int64)
-    met = torch.zeros(len(pairs), x.shape[2], dtype=torch.bool, device=x.device)
+    near = None if walls is None else walls.near(x)
+    met = None if near is None else torch.zeros(len(near.atoms), x.shape[2], dtype=torch.bool, device=x.device)
     for _ in range(STEPS):
         system = _NormalEquations(terms, targets, width, drawn, x)
-        contacts = walls.linearised(x, pairs, met) if walls is not None else None
+        contacts = walls.linearised(x, near, met) if walls is not None and near is not None else None
         if contacts is not None:
             system.add(contacts, contacts.residual)
         # one number an atom: the steps, which are not solved to the end, turn with the molecule

@@ -11,7 +11,7 @@ import scipy
 import torch
 from torch import Tensor
 
-from trajvae.typing import AnyArray, Float64
+from trajvae.typing import AnyArray, Float32, Float64
 
 _REACH = 3.5  # standard deviations of a normal distribution to which quantiles are spaced as its own
 _NORMAL, _EVEN = 60, 64  # quantiles spaced like those of a normal distribution, and evenly
@@ -29,7 +29,7 @@ class QuantileTables:
 
     Attributes
     ----------
-    drawn, simulated : ndarray of float64, shape (K, Q)
+    drawn, simulated : ndarray of float32, shape (K, Q)
         In Å or radians. Angles on a circle are counted from `start`.
     start : ndarray, shape (P,)
         Of the last P terms, which are angles on a circle: where it is cut, in radians, between the simulated values.
@@ -37,8 +37,8 @@ class QuantileTables:
         Standard deviation of the simulated values.
     """
 
-    drawn: Float64
-    simulated: Float64
+    drawn: Float32
+    simulated: Float32
     start: Float64
     deviation: Float64
 
@@ -50,8 +50,8 @@ class QuantileTables:
         first, second = _counted(drawn, start), _counted(simulated, start)
         p = probabilities()
         return cls(
-            np.ascontiguousarray(np.quantile(first, p, axis=0).T),
-            np.ascontiguousarray(np.quantile(second, p, axis=0).T),
+            np.ascontiguousarray(np.quantile(first, p, axis=0).T, dtype=np.float32),
+            np.ascontiguousarray(np.quantile(second, p, axis=0).T, dtype=np.float32),
             start,
             second.std(axis=0),
         )
@@ -63,7 +63,9 @@ class QuantileTables:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> QuantileTables:
         """Return the tables with the fields of `to_arrays`."""
-        return cls(**{f.name: np.asarray(arrays[f.name], dtype=np.float64) for f in fields(cls)})
+        drawn, simulated = (np.asarray(arrays[name], dtype=np.float32) for name in ("drawn", "simulated"))
+        start, deviation = (np.asarray(arrays[name], dtype=np.float64) for name in ("start", "deviation"))
+        return cls(drawn, simulated, start, deviation)
 
     def matched(self, values: Tensor) -> Tensor:
         """Return the simulated value with the rank that each drawn value (K, B) has among drawn values, (K, B).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +11,7 @@ import scipy
 import torch
 from torch import Tensor
 
-from trajvae.typing import Floats, Int64
+from trajvae.typing import Float64, Int64
 
 SHARE = 0.97  # of the smallest simulated distance of two kinds of atoms: where the wall stands
 _SOFT = 0.02  # Å; a pair's deviation, and how far behind the wall moves aim
@@ -56,54 +58,84 @@ class Contacts(NamedTuple):
             out.index_put_((atoms[:, None], axes, self.sample[:, None]), own, accumulate=True)
 
 
+class NearPairs(NamedTuple):
+    """Hold pairs of atoms that are near their walls.
+
+    Attributes
+    ----------
+    atoms : Tensor of int64, shape (P, 2)
+    wall : Tensor, shape (P,)
+        Where the wall of each pair stands in Å.
+    """
+
+    atoms: Tensor
+    wall: Tensor
+
+
 class Walls:
     """Find pairs of atoms that are nearer than the simulation ever had them.
 
     Parameters
     ----------
-    limits : ndarray, shape (N, N)
-        Where the wall of each pair stands in Å, in the upper triangle; 0 for pairs that may be at any distance.
+    n_atoms : int
+    wall_of : callable
+        Returns where the walls of pairs (P, 2), first atom below the second, stand in Å, (P,): 0 for pairs that may be
+        at any distance. It is asked for near pairs only where there are many atoms.
+    highest : float
+        Of all walls, in Å.
     """
 
-    def __init__(self, limits: Floats) -> None:
-        self.limits = torch.from_numpy(np.triu(np.asarray(limits, dtype=np.float32), 1))
-        self.reach = float(self.limits.max()) + _ROOM if self.limits.numel() else 0.0
+    def __init__(self, n_atoms: int, wall_of: Callable[[Int64], Float64], highest: float) -> None:
+        self.n_atoms, self.wall_of, self.reach = n_atoms, wall_of, highest + _ROOM
 
-    def near(self, x: Tensor) -> Tensor:
-        """Return the pairs (P, 2) that are near a wall in any of the conformations (N, D, B)."""
+    @cached_property
+    def _matrix(self) -> Tensor:
+        """Walls of all pairs in the upper triangle, (N, N)."""
+        pairs = np.stack(np.triu_indices(self.n_atoms, 1), axis=1)
+        out = np.zeros((self.n_atoms, self.n_atoms), dtype=np.float32)
+        out[pairs[:, 0], pairs[:, 1]] = self.wall_of(pairs)
+        return torch.from_numpy(out)
+
+    def near(self, x: Tensor) -> NearPairs:
+        """Return the pairs that are near a wall in any of the conformations (N, D, B)."""
         frames = x.permute(2, 0, 1).contiguous()
-        if len(x) > _ALL_PAIRS:
+        if self.n_atoms > _ALL_PAIRS:
             return self._by_tree(frames)
-        limits, found = self.limits.to(x), torch.zeros(len(x), len(x), dtype=torch.bool, device=x.device)
-        for some in torch.split(frames, max(1, int(4e6) // len(x) ** 2)):
-            found |= (torch.cdist(some, some) < limits + _ROOM).any(dim=0)
-        return (found & (limits > 0.0)).nonzero()
+        walls = self._matrix.to(x)
+        found = torch.zeros(self.n_atoms, self.n_atoms, dtype=torch.bool, device=x.device)
+        for some in torch.split(frames, max(1, int(4e6) // self.n_atoms**2)):
+            found |= (torch.cdist(some, some) < walls + _ROOM).any(dim=0)
+        atoms = (found & (walls > 0.0)).nonzero()
+        return NearPairs(atoms, walls[atoms[:, 0], atoms[:, 1]])
 
-    def _by_tree(self, frames: Tensor) -> Tensor:
-        n = frames.shape[1]
+    def _by_tree(self, frames: Tensor) -> NearPairs:
+        """Return the same, by trees, and pairs that are within reach of the highest wall."""
+        n = self.n_atoms
         numbers: list[Int64] = [np.empty(0, dtype=np.int64)]
         for frame in frames.cpu().numpy():
             pairs = scipy.spatial.cKDTree(frame).query_pairs(self.reach, output_type="ndarray")
             numbers.append(pairs[:, 0] * n + pairs[:, 1])
-        pairs = np.stack(np.divmod(np.unique(np.concatenate(numbers)), n), axis=1)
-        near = torch.from_numpy(pairs)
-        return near[self.limits[near[:, 0], near[:, 1]] > 0.0].to(frames.device)
+        atoms = np.stack(np.divmod(np.unique(np.concatenate(numbers)), n), axis=1)
+        wall = self.wall_of(atoms)
+        return NearPairs(
+            torch.from_numpy(atoms[wall > 0.0]).to(frames.device), torch.from_numpy(wall[wall > 0.0]).to(frames)
+        )
 
-    def linearised(self, x: Tensor, pairs: Tensor, met: Tensor | None = None) -> Contacts | None:
+    def linearised(self, x: Tensor, near: NearPairs, met: Tensor | None = None) -> Contacts | None:
         """Return those of some pairs that are too near; None where none is.
 
         Parameters
         ----------
         x : Tensor, shape (N, D, B)
             Conformations in Å.
-        pairs : Tensor of int64, shape (P, 2)
+        near : NearPairs
         met : Tensor of bool, shape (P, B), optional
             Pairs that were too near before, which are added to. Those that are still close behind the wall are given
             too, with a residual of zero: without them the next step would bring them back.
         """
+        pairs, limit = near
         away = x.index_select(0, pairs[:, 0]) - x.index_select(0, pairs[:, 1])
         square = away.square().sum(dim=1)
-        limit = self.limits.to(x)[pairs[:, 0], pairs[:, 1]]
         held = square < limit.square()[:, None]
         if met is not None:
             met |= held

@@ -10,7 +10,7 @@ from trajvae.models.sample_measures import draws_of
 from trajvae.molecule.nonbonded_pairs import NonbondedPairs
 from trajvae.molecule.validity import CONTACT, Validity
 from trajvae.runtime.evenly_spaced import evenly_spaced
-from trajvae.typing import Floats
+from trajvae.typing import Float64, Floats, Int64
 
 _DRAWS, _NUMBERS = 4000, 1e7  # pilot draws and training frames, and coordinates in all of either, at most
 _FEWEST = 200  # pilot draws at least
@@ -18,14 +18,17 @@ _FEWEST = 200  # pilot draws at least
 
 def walls_of(validity: Validity) -> Walls | None:
     """Return walls where the validity test's contacts are nearly too near; None without pairs that can be."""
-    n = len(validity.kinds)
-    i, j, is_14 = NonbondedPairs(validity.bonds, n).all_pairs
-    if not len(i):
-        return None
-    a, b = validity.kinds[i], validity.kinds[j]
-    limits = np.zeros((n, n), dtype=np.float32)
-    limits[i, j] = WALL / CONTACT * np.where(is_14, validity.contact_14[a, b], validity.contact[a, b])
-    return Walls(limits)
+    n, pairs_of = len(validity.kinds), NonbondedPairs(validity.bonds, len(validity.kinds))
+    highest = max(float(validity.contact.max(initial=0.0)), float(validity.contact_14.max(initial=0.0)))
+
+    def wall_of(pairs: Int64) -> Float64:
+        """Return the walls of pairs (P, 2) in Å; 0 of those that are one or two bonds apart."""
+        excluded, three_apart = pairs_of.bonded
+        number, (a, b) = pairs[:, 0] * n + pairs[:, 1], validity.kinds[pairs].T
+        wall = np.where(np.isin(number, three_apart), validity.contact_14[a, b], validity.contact[a, b])
+        return np.asarray(np.where(np.isin(number, excluded), 0.0, WALL / CONTACT * wall), dtype=np.float64)
+
+    return Walls(n, wall_of, WALL / CONTACT * highest) if highest > 0.0 else None
 
 
 def fit_local_geometry(
