@@ -156,7 +156,7 @@ def found() -> Marginals:
     """Five residues of adenylate kinase, 98 frames, and a model that has hardly been trained."""
     reading = Reading(topology=PSF, select="backbone and resid 10:14")
     model = Model.train(DCD, TrainConfig(epochs=3, hidden=(16,)), reading=reading, device="cpu")
-    return model.marginals()
+    return model.marginals(geometry="none")
 
 
 def test_few_frames_do_not_acquit_bonds(found: Marginals) -> None:

@@ -124,9 +124,12 @@ def test_invalid_draws_are_mended_where_no_valid_one_comes_as_far() -> None:
     datafiles = pytest.importorskip("MDAnalysisTests.datafiles")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        reading, config = Reading(topology=datafiles.PSF), TrainConfig(select="name CA", epochs=60, hidden=(32,))
+        reading, config = (
+            Reading(topology=datafiles.PSF),
+            TrainConfig(select="name CA", epochs=60, hidden=(32,), likelihood="isotropic"),
+        )
         model = Model.train(datafiles.DCD, config, reading=reading, device="cpu")
-        made = model.optimize("rg", search=SEARCH)
+        made = model.optimize("rg", search=SEARCH, geometry="none")
     f = made.figures
     assert f["valid"]
     assert f["projected"]
@@ -152,7 +155,7 @@ def test_the_failing_term_is_named(dipeptide: Model, reason: str, words: str) ->
     elif reason == "chirality":
         bad = _mirrored(frame)
     else:
-        draws = dipeptide.generate(4000, seed=1, redraws=0)
+        draws = dipeptide.generate(4000, seed=1, redraws=0, geometry="none")
         wide = {"bond_low": validity.bond_low - 1.0, "bond_high": validity.bond_high + 1.0}  # what is looked at before
         wide |= {"angle_low": np.zeros(len(validity.angles))} if reason == "contact" else {}
         validity = replace(validity, **wide, stretch=np.empty(0))

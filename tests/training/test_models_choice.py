@@ -57,12 +57,12 @@ def _line(noise: float) -> Floats:
 
 
 def test_a_small_flexible_molecule_is_internal(dipeptide: FittingData) -> None:
-    """`auto` takes internal coordinates for alanine dipeptide, by far, and leaves all other options alone."""
+    """`auto` takes internal coordinates for alanine dipeptide, and leaves all other options alone."""
     given = TrainConfig(features="auto", latent_dim=3, seed=5)
     config, found = choose_features(given, dipeptide)
     assert config == replace(given, features="internal")
     assert found is not None and set(found) == set(FEATURES)
-    assert found["internal"] < 0.8 * found["cartesian"]
+    assert found["internal"] < found["cartesian"]  # whose draws have local geometry, too
 
 
 def test_a_folded_protein_is_cartesian(kinase: FittingData) -> None:

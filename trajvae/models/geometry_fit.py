@@ -22,7 +22,7 @@ def walls_of(validity: Validity) -> Walls | None:
     highest = max(float(validity.contact.max(initial=0.0)), float(validity.contact_14.max(initial=0.0)))
 
     def wall_of(pairs: Int64) -> Float64:
-        """Return the walls of pairs (P, 2) in Å; 0 of those that are one or two bonds apart."""
+        """Return the walls of pairs (P, 2) in Å; 0 for pairs that are one or two bonds apart."""
         excluded, three_apart = pairs_of.bonded
         number, (a, b) = pairs[:, 0] * n + pairs[:, 1], validity.kinds[pairs].T
         wall = np.where(np.isin(number, three_apart), validity.contact_14[a, b], validity.contact[a, b])
