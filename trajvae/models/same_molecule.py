@@ -126,7 +126,8 @@ def check_bonds(validity: Validity, topology: Topology, names: list[str], chunk:
     off = excess > FAR
     if not off.any():
         return
-    t = int(off.sum(axis=1).argmax())
+    many = off.sum(axis=1) >= max(2, MANY * len(usual))
+    t = int(many.argmax() if many.any() else off.sum(axis=1).argmax())  # the first that is refused, or the worst
     k = int(excess[t].argmax())
     low, high = max(validity.bond_low[k], 0.0), validity.bond_high[k]
     what = (
@@ -134,7 +135,7 @@ def check_bonds(validity: Validity, topology: Topology, names: list[str], chunk:
         f"{lengths[t, k]:.2f} Å apart, {low:.2f} to {high:.2f} Å where the model was trained"
     )
     share = f"{int(off[t].sum())} of {len(usual)} bonds are as far off"
-    if off[t].sum() >= max(2, MANY * len(usual)):
+    if many[t]:
         raise ModelError(
             f"{what} ({share}): the atoms stand in another order, or a molecule is broken over a periodic boundary; "
             "give the topology with -s/--topology, or the atoms in the model's order"
