@@ -11,7 +11,7 @@ from trajvae import Reading
 from trajvae.alignment.align import mean_structure, pairwise_rmsd, superpose
 from trajvae.local_geometry import LocalGeometry
 from trajvae.local_geometry.local_geometry import _measured
-from trajvae.models.geometry_fit import walls_of
+from trajvae.models.draws.geometry_fit import walls_of
 from trajvae.molecule.histogram_divergence import histogram_divergence
 from trajvae.molecule.validity import Validity
 from trajvae.readers import open_source

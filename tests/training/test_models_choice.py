@@ -127,7 +127,7 @@ def test_the_figures_are_those_of_draws(kinase: FittingData) -> None:
     judge, features = Judge(kinase), Internal.fit(kinase)
     drawn = quick_draws(features, kinase.frames, 400)
     found = judge.judge(features)
-    chosen = [[int(a) for a in o.name.removeprefix("distance_").split("-")] for o in judge._items]
+    chosen = [[int(a) for a in o.name.removeprefix("distance_").split("-")] for o in judge._judge._items]
     real, made = (
         np.linalg.norm(x[:, [c[0] for c in chosen]] - x[:, [c[1] for c in chosen]], axis=-1)
         for x in (kinase.frames, drawn)

@@ -35,11 +35,14 @@ class LocalGeometry(Brief):
     tables : QuantileTables
     walls : Walls or None
         Pairs of atoms that must not be near each other.
+    neighbours : int
+        Of how many near training frames a draw combines the residuals; 0 where it is drawn from p(x|z).
     """
 
     terms: BondedTerms
     tables: QuantileTables
     walls: Walls | None
+    neighbours: int = 0
 
     @classmethod
     def fit(cls, bonds: Int64, simulated: Floats, drawn: Floats, walls: Walls | None) -> LocalGeometry:
@@ -59,13 +62,14 @@ class LocalGeometry(Brief):
     def to_arrays(self) -> dict[str, AnyArray]:
         """Return the tables and the atoms of the terms by name; walls follow from the test of validity."""
         atoms = {"bonds": self.terms.bonds, "angles": self.terms.angles, "torsions": self.terms.torsions}
-        return {**atoms, **self.tables.to_arrays()}
+        return {**atoms, **self.tables.to_arrays(), "neighbours": np.array([self.neighbours])}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray], walls: Walls | None) -> LocalGeometry:
         """Return the local geometry with the fields of `to_arrays`."""
         terms = BondedTerms(*(np.asarray(arrays[k], dtype=np.int64) for k in ("bonds", "angles", "torsions")))
-        return cls(terms, QuantileTables.from_arrays(arrays), walls)
+        neighbours = arrays.get("neighbours", np.zeros(1))  # files of earlier versions have none
+        return cls(terms, QuantileTables.from_arrays(arrays), walls, int(neighbours[0]))
 
     @cached_property
     def width(self) -> Float64:

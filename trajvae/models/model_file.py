@@ -17,7 +17,7 @@ from trajvae.features import PrincipalBaseline
 from trajvae.figures.training import TrainingFigures
 from trajvae.local_geometry import LocalGeometry
 from trajvae.models.devices import choose_device
-from trajvae.models.geometry_fit import walls_of
+from trajvae.models.draws.geometry_fit import walls_of
 from trajvae.models.model_file_checks import Budget, check_values, damaged, numbers_in
 from trajvae.models.partition import HELD_OUT, TRAINING
 from trajvae.models.pipeline import Pipeline

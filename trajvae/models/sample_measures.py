@@ -11,6 +11,7 @@ from trajvae.alignment.align import pairwise_rmsd
 from trajvae.alignment.distances import rmsd_matrix
 from trajvae.local_geometry import LocalGeometry
 from trajvae.models.aggregate import AggregatePosterior
+from trajvae.models.draws.nearby_residuals import NearbyResiduals, decode_draws, nearby_of
 from trajvae.models.judgement import SampleMeasures
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
@@ -27,7 +28,14 @@ _PAIRS = 2**16  # of frames, whose RMSDs are computed at once
 _LEAST = 1e-9  # of the largest eigenvalue, below which one is rounding
 
 
-def draws_of(pipeline: Pipeline, frames: Floats, judges: Floats, gap: float, n: int = DRAWS) -> Floats:
+def draws_of(
+    pipeline: Pipeline,
+    frames: Floats,
+    judges: Floats,
+    gap: float,
+    n: int = DRAWS,
+    nearby: NearbyResiduals | None = None,
+) -> Floats:
     """Return draws (n, N, D) in Å, as `generate` makes them before it repairs any.
 
     Parameters
@@ -41,6 +49,8 @@ def draws_of(pipeline: Pipeline, frames: Floats, judges: Floats, gap: float, n: 
         Result of `prior_gap`: above 0.7 nats latent points come from posteriors of the frames, else from the prior.
     n : int
         Number of draws.
+    nearby : NearbyResiduals, optional
+        Residuals that draws have instead of those of p(x|z).
     """
     generator = torch.Generator(pipeline.device).manual_seed(0)
     with torch.no_grad():
@@ -48,7 +58,7 @@ def draws_of(pipeline: Pipeline, frames: Floats, judges: Floats, gap: float, n: 
             z = AggregatePosterior(pipeline, frames, judges).draw(n, generator)
         else:
             z = pipeline.vae.latent.prior_sample(n, generator)
-    return pipeline.decode(np.asarray(z.cpu().double().numpy()), generator)
+    return decode_draws(pipeline, np.asarray(z.cpu().double().numpy()), generator, nearby)
 
 
 def spread_of(pipeline: Pipeline, draws: Floats, frames: Floats) -> tuple[float, tuple[float, ...]]:
@@ -199,7 +209,8 @@ def measure(
     training, held = parts.training[index], parts.held_out[index]
     known = sample[training] if training.any() else sample
     n = int(np.clip(_NUMBERS // sample[0].size, DRAWS, _SPECTRUM_DRAWS))
-    draws = draws_of(pipeline, known, latent[parts.validation], gap, n)
+    nearby = nearby_of(pipeline, local_geometry, known)
+    draws = draws_of(pipeline, known, latent[parts.validation], gap, n, nearby)
     few = draws[:DRAWS]
     total, spectrum = spread_of(pipeline, draws, known)
     drift, crossings = drift_of(sample, file[index])

@@ -17,7 +17,8 @@ from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
 from trajvae.features import FEATURES, FittingData
 from trajvae.likelihoods import LIKELIHOODS, likelihood_names
-from trajvae.training.quick_models import Judge, Judgement
+from trajvae.models.draws.draw_judge import Judgement
+from trajvae.training.quick_models import Judge
 
 _FRAMES = 2000
 _ATOMS = 2000  # above which levers are long in any molecule

@@ -13,9 +13,9 @@ from trajvae.alignment.align import frame_jump, mean_structure, pairwise_rmsd
 from trajvae.errors import TrajvaeWarning
 from trajvae.figures.frame_findings import UnlikeBlock
 from trajvae.figures.training import TrainingFigures
+from trajvae.models.draws.geometry_fit import GeometryFrames, fit_local_geometry
 from trajvae.models.encoded import ColumnBuffer
 from trajvae.models.evidence import active_units, mutual_information, prior_gap
-from trajvae.models.geometry_fit import fit_local_geometry
 from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
@@ -116,7 +116,9 @@ def make_record(
     shape, latent, sample = _shape_elbo(summary, index, some), _latent_figures(summary, some), summary.sample["sample"]
     blocks = unlike_blocks(summary.frames["elbo"], ~parts.training, sample.astype(np.float64), summary.index)
     known, points, gap = some[parts.training[index]], summary.frames["latent"], latent.prior_gap
-    geometry = fit_local_geometry(pipeline, validity, pipeline.alignment.apply(known), points[parts.validation], gap)
+    kept = (sample[use[summary.index]] for use in (parts.training, parts.validation))
+    frames = GeometryFrames(pipeline.alignment.apply(known), *kept)
+    geometry = fit_local_geometry(pipeline, validity, frames, points[parts.validation], gap)
     measures = measure(pipeline, validity, sample, summary.index, frame_source.file, parts, points, gap, geometry)
     observables = _kept_observables(summary)
     unlike = describe_unlike(blocks, frame_source.file, frame_source.frame, outcome.names)

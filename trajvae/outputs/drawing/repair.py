@@ -160,7 +160,7 @@ class Drawer:
 
     def _placed(self, params: dict[str, Tensor], generator: torch.Generator | None) -> Float64:
         """Return positions (n, N, D) in Å with local geometry: draws, or means without a generator."""
-        return self.restorer(self.pipeline.place(params, generator), mean=generator is None, workers=self.workers)
+        return self.restorer(self.restorer.place(params, generator), mean=generator is None, workers=self.workers)
 
     def _draw_again(
         self, made: Batch, bad: Int64, params: dict[str, Tensor], generator: torch.Generator | None

@@ -226,7 +226,7 @@ def draw_positions(
     starts = range(0, n, pipeline.chunk)
     for first in count_items(starts, "drawing", "batch", len(starts)):
         z, generator = points.next(min(pipeline.chunk, n - first))
-        positions.append(restore(pipeline.decode(z, generator), workers=torch.get_num_threads()))
+        positions.append(restore(restore.decode(z, generator), workers=torch.get_num_threads()))
     return np.concatenate(positions)
 
 

@@ -63,7 +63,7 @@ class StructureJudge:
         points, size = z.double().cpu().numpy(), self.pipeline.vae.features.size
         copies = 1 if generator is None else int(np.clip(AT_ONCE // (len(points) * size), _FEWEST, draws))
         latent, start = np.repeat(points, copies, axis=0), np.repeat(np.arange(len(points)), copies)
-        positions = self.pipeline.decode(latent, generator)
+        positions = self.restorer.decode(latent, generator)
         if self.restorer.local_geometry is not None and len(positions) > _RESTORED:
             cost = self.goal.cost(evaluate(self.objective, positions), 1.0)
             best = np.sort(np.argsort(cost)[:_RESTORED])

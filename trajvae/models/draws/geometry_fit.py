@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
+from typing import NamedTuple
+
 import numpy as np
 
 from trajvae.local_geometry import WALL, LocalGeometry, Walls
+from trajvae.models.draws.draw_judge import DrawJudge
+from trajvae.models.draws.nearby_residuals import NEIGHBOURS, NearbyResiduals
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.sample_measures import draws_of
 from trajvae.molecule.nonbonded_pairs import NonbondedPairs
@@ -14,6 +20,9 @@ from trajvae.typing import Float64, Floats, Int64
 
 _DRAWS, _NUMBERS = 4000, 1e7  # pilot draws and training frames, and coordinates in all of either, at most
 _FEWEST = 200  # pilot draws at least
+_FEWEST_JUDGES = 10  # validation frames that decide where residuals of draws come from
+_JUDGED = 400  # draws that they decide by
+_CLEARLY = 0.02  # bits by which residuals of near frames must be better: p(x|z) is what the model was trained for
 
 
 def walls_of(validity: Validity) -> Walls | None:
@@ -31,8 +40,26 @@ def walls_of(validity: Validity) -> Walls | None:
     return Walls(n, wall_of, WALL / CONTACT * highest) if highest > 0.0 else None
 
 
+class GeometryFrames(NamedTuple):
+    """Hold the frames that a local geometry is fitted to, aligned, in Å.
+
+    Attributes
+    ----------
+    training : ndarray, shape (T, N, D)
+        Whose bonds, angles and torsions draws are given.
+    kept : ndarray, shape (M, N, D)
+        Training frames that the model keeps, whose residuals draws may combine.
+    validation : ndarray, shape (V, N, D)
+        Which decide whether draws do so.
+    """
+
+    training: Floats
+    kept: Floats
+    validation: Floats
+
+
 def fit_local_geometry(
-    pipeline: Pipeline, validity: Validity, frames: Floats, judges: Floats, gap: float
+    pipeline: Pipeline, validity: Validity, frames: GeometryFrames, judges: Floats, gap: float
 ) -> LocalGeometry | None:
     """Return what gives draws of a Cartesian model the bonds, angles and torsions of its training frames.
 
@@ -41,8 +68,7 @@ def fit_local_geometry(
     pipeline : Pipeline
     validity : Validity
         Whose bonds are taken, and whose contacts.
-    frames : ndarray, shape (T, N, D)
-        Training frames in Å.
+    frames : GeometryFrames
     judges : ndarray, shape (V, ambient)
         Latent points of validation frames.
     gap : float
@@ -55,7 +81,22 @@ def fit_local_geometry(
     """
     if pipeline.config.features != "cartesian" or not len(validity.bonds):
         return None
-    n = int(np.clip(_NUMBERS // frames[0].size, _FEWEST, _DRAWS))
-    frames = frames[evenly_spaced(len(frames), n)]
-    drawn = draws_of(pipeline, frames, judges, gap, n)
-    return LocalGeometry.fit(validity.bonds, frames, drawn, walls_of(validity))
+    n = int(np.clip(_NUMBERS // frames.training[0].size, _FEWEST, _DRAWS))
+    simulated, walls = frames.training[evenly_spaced(len(frames.training), n)], walls_of(validity)
+
+    def fitted(drawn: Floats) -> LocalGeometry:
+        return LocalGeometry.fit(validity.bonds, simulated, drawn, walls)
+
+    drawn = draws_of(pipeline, simulated, judges, gap, n)
+    if len(frames.validation) < _FEWEST_JUDGES or len(frames.kept) <= NEIGHBOURS:
+        return fitted(drawn)
+    nearby = NearbyResiduals.of(pipeline, frames.kept)
+    combined = draws_of(pipeline, simulated, judges, gap, n, nearby)
+    judge = DrawJudge(frames.validation, pipeline.topology, validity)
+    found = [(fitted(x), x[:_JUDGED]) for x in (drawn, combined)]
+    wrong = [judge.judge(geometry.restore(x)) for geometry, x in found]
+    told = "residuals of draws: from p(x|z) %s; of near training frames %s"
+    logging.getLogger("trajvae").info(told, *wrong)
+    if wrong[0].total <= wrong[1].total + _CLEARLY:
+        return found[0][0]
+    return dataclasses.replace(found[1][0], neighbours=nearby.number)

@@ -1,0 +1,1 @@
+"""What conformations are drawn with: local geometry, and residuals of training frames."""
