@@ -22,12 +22,12 @@ SPELLED = {
     Model.fit: RUN - {"inputs"},
     Model.resume: {"source", "reading", "asked_for"} | RUN - {"inputs", "checkpoint", "force"},
     Model.generate: {f.name for f in dataclasses.fields(RepairOptions)}
-    | {"seed", "mean", "sampler", "novelty", "progress"},
+    | {"seed", "mean", "sampler", "novelty", "at", "progress"},
     Model.drawing: {f.name for f in dataclasses.fields(RepairOptions)}
-    | {"seed", "mean", "sampler", "novelty", "progress"},
+    | {"seed", "mean", "sampler", "novelty", "at", "progress"},
     TrajVAE: TRAINING - {"backend"} | {"latent", "device", "progress", "verbose"},
     ConformationStream: {f.name for f in dataclasses.fields(RepairOptions)}
-    | {"seed", "mean", "sampler", "novelty", "progress"},
+    | {"seed", "mean", "sampler", "novelty", "at", "progress"},
     prepare: {"config", "reading", "inputs", "device", "memory", "command"},
     candidates: TRAINING - {"backend", "latent_dim"} | {"dims"},
 }

@@ -21,9 +21,17 @@ _MANY = 0.98  # of draws that are valid as drawn
 @click.command(
     cls=options.GroupedCommand,
     epilog="Examples: trajvae generate -n 1000 -o new.h5md   (opens in MDAnalysis with new.pdb, and in mdtraj);  "
-    "trajvae generate -n 1000 -o new.xtc   (new.xtc with new.pdb opens anywhere; new.h5md keeps the numbers)",
+    "trajvae generate -n 1000 -o new.xtc   (new.xtc with new.pdb opens anywhere; new.h5md keeps the numbers);  "
+    "trajvae generate -n 100 --at 0.5,-1.2 --at 1.0,-1.2 -o windows.h5md   (100 at each of two latent points)",
 )
-@click.option("-n", "--number", type=int, default=1000, show_default=True, help="How many conformations.")
+@click.option(
+    "-n",
+    "--number",
+    type=int,
+    default=1000,
+    show_default=True,
+    help="How many conformations; with --at, at each point.",
+)
 @click.option("--mean", is_flag=True, help="Decode the mean of p(x|z) instead of drawing from it.")
 @click.option(
     "--sampler",
@@ -32,6 +40,13 @@ _MANY = 0.98  # of draws that are valid as drawn
     metavar=options.one_of((AUTO, *SAMPLERS)),
     help="Where latent points come from: prior, aggregate (posteriors of simulated frames), metric (Hamiltonian Monte "
     "Carlo where posteriors are; flat latent spaces), or auto: prior, but aggregate where much of the prior is empty.",
+)
+@click.option(
+    "--at",
+    multiple=True,
+    metavar="Z,...|FILE",
+    help="Draw at this latent point, instead of at points of a sampler; may be repeated. Or a file of points (.npy, or "
+    "text with one a line).",
 )
 @click.option(
     "--redraws",
@@ -55,6 +70,7 @@ def generate(
     number: int,
     mean: bool,
     sampler: str,
+    at: tuple[str, ...],
     novelty: bool,
     model: Path | None,
     output: Path,
@@ -71,10 +87,12 @@ def generate(
 ) -> None:
     """Draw new conformations from the model."""
     from trajvae.errors import OptionError
+    from trajvae.outputs.drawing.given_points import read_points
     from trajvae.results.conformation_pieces import conformation_files
 
     if number < 1:
         raise OptionError(f"-n must be 1 or more, got {number}")
+    points = read_points(at) if at else None
     options.check_before_work(conformation_files(output), {"model": model or Path("model.h5")}, [], force=force)
     trained = options.load_model(model, device)
     drawing = trained.drawing(
@@ -83,6 +101,7 @@ def generate(
         mean=mean,
         sampler=sampler,
         novelty=novelty,
+        at=points,
         progress=report.bar("generating", "conformation"),
         redraws=redraws,
         project=project,
@@ -93,7 +112,7 @@ def generate(
     )
     found = drawing.save(output, force=force, command=options.command_line())
     lines = [
-        f"{number} conformations, {found.valid} of them valid ({100 * found.valid / number:.1f} %; of held-out "
+        f"{found.n} conformations, {found.valid} of them valid ({100 * found.valid / found.n:.1f} %; of held-out "
         f"simulated frames {100 * trained.figures.held_out_valid:.1f} %)",
         *_repair_lines(found),
         _sampler_line(found),
@@ -129,7 +148,8 @@ def _energy_lines(f: GenerationFigures) -> list[str]:
 
 def _sampler_line(f: GenerationFigures) -> str:
     """Return where latent points came from, and how well they were drawn."""
-    text = f"sampler {f.sampler}: {100 * f.off_data:.1f} % of latent points off the data"
+    where = "given points" if f.sampler == "given" else f"sampler {f.sampler}"
+    text = f"{where}: {100 * f.off_data:.1f} % of latent points off the data"
     if f.acceptance is not None and f.effective_sample_size is not None:
         text += f", acceptance {100 * f.acceptance:.0f} %, worth {f.effective_sample_size:.0f} independent draws"
     return text

@@ -7,18 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 
+from trajvae.arguments.keywords import spelled_out
 from trajvae.display import Displayed, Summary
 from trajvae.errors import OptionError
 from trajvae.figures import GenerationFigures
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
+from trajvae.outputs.drawing.given_points import GivenPoints, points_on
 from trajvae.outputs.drawing.judged import BatchJudge, JudgedBatch
 from trajvae.outputs.drawing.relax import Relaxation
-from trajvae.outputs.drawing.repair import Batch, RepairOptions
+from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, Batch, DrawingKeywords, RepairOptions
 from trajvae.outputs.drawing.samplers import LatentStream, resolve_sampler
 from trajvae.outputs.drawing.tally import DrawingTally
 from trajvae.outputs.judging.verdicts import judge_generation
@@ -27,7 +30,7 @@ from trajvae.results.conformation_pieces import Piece, gather
 from trajvae.results.conformations import Conformations, save_pieces
 from trajvae.runtime.threads import map_in_order, small_work
 from trajvae.store import Header, Quantity
-from trajvae.typing import Float64
+from trajvae.typing import Float64, Floats
 
 Progress = Callable[[int, int], None]
 
@@ -51,6 +54,8 @@ class ConformationStream(Displayed):
         or `auto`: the prior, but `aggregate` where much of it is empty.
     novelty : bool
         Look for the nearest frame of those that the model keeps.
+    at : ndarray, optional, shape (ambient,) or (P, ambient)
+        Latent points, as `embed` gives them: n conformations are drawn at each, instead of at points of a sampler.
     progress : callable, optional
         Called with (done, n) after every batch, and after every conformation that is relaxed.
     redraws, project, valid_only, budget, relax, geometry : optional
@@ -59,8 +64,8 @@ class ConformationStream(Displayed):
     Raises
     ------
     OptionError
-        `n` below 1, a sampler that is none or does not suit the latent space; while drawing, too few valid draws where
-        only those are wanted.
+        `n` below 1, a sampler that is none or does not suit the latent space, points that are not on it, or points
+        with a sampler or with `valid_only`; while drawing, too few valid draws where only those are wanted.
 
     Notes
     -----
@@ -79,6 +84,7 @@ class ConformationStream(Displayed):
         mean: bool = False,
         sampler: str = "auto",
         novelty: bool = False,
+        at: Floats | None = None,
         progress: Progress | None = None,
         redraws: int = RepairOptions.redraws,
         project: bool = RepairOptions.project,
@@ -90,13 +96,17 @@ class ConformationStream(Displayed):
         self.repair = RepairOptions(redraws, project, valid_only, budget, relax, geometry)
         if n < 1:
             raise OptionError(f"the number of conformations must be 1 or more, got {n}")
+        self.at = None if at is None else points_on(pipeline.vae.latent.manifold, at)
+        if self.at is not None and (sampler != "auto" or valid_only):
+            raise OptionError("points given by 'at' exclude a sampler, and valid_only: leave these out")
+        self.each, n = n, n if self.at is None else n * len(self.at)
         self.pipeline, self.record, self.n, self.seed, self.mean = pipeline, record, n, seed, mean
         self.progress = progress or (lambda done, of: None)
         self.workers = min(torch.get_num_threads(), _WORKERS) if pipeline.device.type == "cpu" else 1
         each = max(1, min(torch.get_num_threads(), _WORKERS) // max(1, min(self.workers, -(-n // pipeline.chunk))))
         self.judge = BatchJudge(pipeline, record, self.repair, mean=mean, novelty=novelty, workers=each)
-        self.sampler = resolve_sampler(record, sampler)
-        self.command = f"Model.generate({n}, seed={seed}, mean={mean}, sampler='{self.sampler}')"
+        self.sampler = resolve_sampler(record, sampler) if self.at is None else "given"
+        self.command = f"Model.generate({self.each}, seed={seed}, mean={mean}, sampler='{self.sampler}')"
         self._start()
 
     def _summary(self) -> Summary:
@@ -110,7 +120,8 @@ class ConformationStream(Displayed):
         """Reset counters and random streams."""
         # a package that is missing is reported before anything is drawn
         self.relaxation = Relaxation(self.pipeline.topology) if self.repair.relax else None
-        self.points = LatentStream(self.pipeline, self.record, self.sampler, self.seed)
+        given = None if self.at is None else GivenPoints(self.at, self.each, self.pipeline.device)
+        self.points = LatentStream(self.pipeline, self.record, self.sampler, self.seed, given)
         self.tally = DrawingTally()
 
     @property
@@ -232,22 +243,9 @@ class ConformationStream(Displayed):
         return self.figures
 
 
+@spelled_out(DrawingKeywords, DRAWING_DEFAULTS)
 def generate(
-    pipeline: Pipeline,
-    record: TrainingRecord,
-    n: int,
-    *,
-    seed: int = 0,
-    mean: bool = False,
-    sampler: str = "auto",
-    novelty: bool = False,
-    progress: Progress | None = None,
-    redraws: int = RepairOptions.redraws,
-    project: bool = RepairOptions.project,
-    valid_only: bool = RepairOptions.valid_only,
-    budget: int = RepairOptions.budget,
-    relax: bool = RepairOptions.relax,
-    geometry: str = RepairOptions.geometry,
+    pipeline: Pipeline, record: TrainingRecord, n: int, **drawing: Unpack[DrawingKeywords]
 ) -> Conformations[GenerationFigures]:
     """Return new conformations in memory; the options are those of `ConformationStream`, which draws them.
 
@@ -257,23 +255,7 @@ def generate(
         With the observables `rg`, `end_to_end`, `invalid_reason` (an index into `validity.REASONS`) and `redraws`; of
         those that were asked for, `energy` and `energy_drawn` in kJ/mol, `nearest_frame` and `nearest_rmsd` in Å.
     """
-    stream = ConformationStream(
-        pipeline,
-        record,
-        n,
-        seed=seed,
-        mean=mean,
-        sampler=sampler,
-        novelty=novelty,
-        progress=progress,
-        redraws=redraws,
-        project=project,
-        valid_only=valid_only,
-        budget=budget,
-        relax=relax,
-        geometry=geometry,
-    )
-    return stream.collect()
+    return ConformationStream(pipeline, record, n, **drawing).collect()
 
 
 Drawing = ConformationStream  # its name in earlier versions

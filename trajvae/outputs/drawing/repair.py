@@ -17,7 +17,7 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.drawing.local_geometry import GeometryRestorer
 from trajvae.outputs.drawing.projection import project
-from trajvae.typing import Bool, Float64, Int64
+from trajvae.typing import Bool, Float64, Floats, Int64
 
 
 class RepairKeywords(TypedDict, total=False):
@@ -72,6 +72,7 @@ class DrawingKeywords(RepairKeywords, total=False):
     mean: bool
     sampler: str
     novelty: bool
+    at: Floats | None
     progress: Callable[[int, int], None] | None
 
 

@@ -179,6 +179,8 @@ class LatentStream:
     name : str
         Of the sampler; `auto` is none.
     seed : int
+    points : Sampler, optional
+        What gives latent points instead of the sampler of that name.
 
     Raises
     ------
@@ -191,12 +193,15 @@ class LatentStream:
     what a batch holds depends on the seed and its number, not on how many there are.
     """
 
-    def __init__(self, pipeline: Pipeline, record: TrainingRecord, name: str, seed: int) -> None:
-        check_choice(name, SAMPLERS, "sampler", also=" and auto")
+    def __init__(
+        self, pipeline: Pipeline, record: TrainingRecord, name: str, seed: int, points: Sampler | None = None
+    ) -> None:
+        if points is None:
+            check_choice(name, SAMPLERS, "sampler", also=" and auto")
         self.name, self.seed, self.batches = name, seed, 0
         self.chunk, self.device = pipeline.chunk, pipeline.device
         with torch.no_grad():
-            self.sampler = SAMPLERS[name](pipeline, record)
+            self.sampler = SAMPLERS[name](pipeline, record) if points is None else points
 
     def next(self, n: int) -> tuple[Float64, torch.Generator]:
         """Draw the next n points (n, ambient), and return them with the generator in its present state."""

@@ -73,7 +73,8 @@ def _off_data(found: GenerationFigures) -> Reason | None:
     if found.off_data <= OFF_DATA:
         return None
     text = f"{100 * found['off_data']:.0f} % of the latent points lie where no simulated frame is"
-    return Reason("off_data", CARE, text, "--sampler aggregate, which draws where the frames are")
+    way = "--sampler aggregate, which draws where the frames are"
+    return Reason("off_data", CARE, text, way if found.sampler != "given" else "points where the frames are")
 
 
 def judge_optimum(trained: TrainingFigures, found: OptimizationFigures) -> Verdict:
