@@ -76,7 +76,7 @@ class FreeEnergyFigures(Figures):
     basins : tuple of BasinFigures
         The most populated first.
     barriers : tuple of tuple of float
-        kJ/mol, height of the pass between each two basins above the lowest cell; NaN where frames show no way. On the
+        kJ/mol, height of the pass between each two basins above the lowest cell; NaN where there is no way. On the
         diagonal the minimum of each.
     """
 

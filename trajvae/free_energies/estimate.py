@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 def free_energy(
-    points: Floats | Embedding | TrainedModel | str | Path,
+    points: Floats | Embedding | TrainedModel | LatentFrames | str | Path,
     *,
     temperature: float,
     geometry: str = "",
@@ -50,7 +50,7 @@ def free_energy(
 
     Parameters
     ----------
-    points : ndarray, shape (T, ambient), or Embedding, TrainedModel, str or Path
+    points : ndarray, shape (T, ambient), or Embedding, TrainedModel, LatentFrames, str or Path
         Latent points in the order of time, or an embed.h5 or a model.h5.
     temperature : float
         K, of the simulation.
@@ -199,6 +199,7 @@ def energy_map(part: LatentMap, density: Density, weights: Float64, kt: float) -
         lowest=lowest,
         bandwidth=density.bandwidth,
         kind=part.kind,
+        curvature=part.curvature,
         labels=part.labels,
         own=part.own,
     )

@@ -45,7 +45,7 @@ class LatentFrames:
     order: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
-    def of(cls, points: Floats | Embedding | TrainedModel, geometry: str = "") -> LatentFrames:
+    def of(cls, points: Floats | Embedding | TrainedModel | LatentFrames, geometry: str = "") -> LatentFrames:
         """Return the frames of an array (T, ambient) in order of time, of an embedding, or of a model's training.
 
         Raises
@@ -59,6 +59,8 @@ class LatentFrames:
             raise OptionError(
                 "a free energy is one of simulated frames: an embed.h5, a model.h5 or an array (T, ambient)"
             )
+        if isinstance(points, LatentFrames):
+            return points._sorted()
         if isinstance(points, Embedding | TrainedModel):
             if geometry:
                 raise OptionError(f"the points say their own geometry, '{points.geometry}': leave it out")

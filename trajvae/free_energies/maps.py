@@ -55,6 +55,8 @@ class LatentMap(ABC):
     name : str
         Name of the pair of coordinates, such as `z0-z1`.
     kind : {"flat", "sphere", "disc"}
+    curvature : float
+        0 of flat maps.
     own : bool
         Whether volumes are those of the space itself.
     labels : tuple of str
@@ -69,6 +71,7 @@ class LatentMap(ABC):
 
     name: str
     kind: str
+    curvature: float
     own: bool
     labels: tuple[str, ...]
     points: Float64
@@ -127,7 +130,7 @@ class FlatMap(LatentMap):
         One or two.
     """
 
-    kind = "flat"
+    kind, curvature = "flat", 0.0
 
     def __init__(self, coordinates: Sequence[Coordinate]) -> None:
         self.name = "-".join(c.name for c in coordinates)

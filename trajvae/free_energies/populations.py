@@ -43,7 +43,7 @@ def describe_basins(
     share, changes = _populations(basin, weights, blocks, counts, len(partition.minimum))
     seen = np.bincount(density.cell, weights, minlength=len(density.energy)) > 0.0
     energy = np.where(seen & np.isfinite(density.energy), density.energy, np.inf)
-    height, top = barriers(energy, part.neighbours(density.cells), partition.minimum)
+    height, top = _passes(energy, density.energy, part.neighbours(density.cells), partition.minimum)
     lowest = float(energy.min())
     rows = _representatives(frames, weights, basin, len(partition.minimum))
     names = [frames.files[k] if frames.files else "" for k in frames.file[rows].tolist()]
@@ -70,6 +70,14 @@ def _populations(basin: Int64, weights: Float64, blocks: Blocks, counts: Float64
     drawn = counts @ sums
     relative = drawn / drawn.sum(axis=1, keepdims=True) / share - 1.0
     return share, relative * blocks.correction
+
+
+def _passes(seen: Float64, known: Float64, neighbours: Int64, minimum: Int64) -> tuple[Float64, Int64]:
+    """Passes through cells with frames; where none leads from one basin to another, through all that kernels reach."""
+    height, top = barriers(seen, neighbours, minimum)
+    wider_height, wider_top = barriers(known, neighbours, minimum)
+    lost = top < 0
+    return np.where(lost, wider_height, height), np.where(lost, wider_top, top)
 
 
 def _barrier_errors(density: Density, minimum: Int64, top: Int64) -> Float64:

@@ -38,6 +38,8 @@ class FreeEnergyMap(Brief):
     bandwidth : ndarray, shape (1,) or (2,)
         Of the kernels, in the latent space's unit of length.
     kind : {"flat", "sphere", "disc"}
+    curvature : float
+        Of a sphere or a hyperbolic plane; 0 where the map is flat.
     labels : tuple of str
         Name of each coordinate.
     own : bool
@@ -52,6 +54,7 @@ class FreeEnergyMap(Brief):
     lowest: float
     bandwidth: Float64
     kind: str
+    curvature: float
     labels: tuple[str, ...]
     own: bool
 
@@ -67,6 +70,7 @@ class FreeEnergyMap(Brief):
             "bandwidth": self.bandwidth,
             "lowest": self.lowest,
             "kind": self.kind,
+            "curvature": self.curvature,
             "labels": list(self.labels),
             "measure": "space" if self.own else "tangent",
         }
@@ -85,6 +89,7 @@ class FreeEnergyMap(Brief):
             lowest=float(marks["lowest"]),
             bandwidth=np.asarray(marks["bandwidth"], dtype=np.float64),
             kind=str(marks["kind"]),
+            curvature=float(marks["curvature"]),
             labels=tuple(map(str, marks["labels"])),
             own=str(marks["measure"]) == "space",
         )
@@ -106,8 +111,9 @@ class Basins(Brief):
         kJ/mol above the most populated basin, -kT ln of the ratio of populations, and its standard error.
     barrier, barrier_error : ndarray, shape (K, K)
         kJ/mol, height of the lowest pass between two basins above the map's lowest cell; on the diagonal the minimum,
-        so that `barrier[i, j] - barrier[i, i]` is the barrier that a molecule in basin i has before it. NaN where no
-        way leads through cells with frames. The error is that of this difference.
+        so that `barrier[i, j] - barrier[i, i]` is the barrier that a molecule in basin i has before it; the error is
+        that of this difference. Ways lead through cells with frames; where there is none, through cells that kernels
+        reach, and NaN says that there is no such way either.
     representative_file : list of str
         Trajectory of the frame that represents each basin.
     representative_frame : ndarray of int64, shape (K,)
