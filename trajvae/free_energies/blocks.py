@@ -17,6 +17,7 @@ from trajvae.outputs.judging.errors_of_means import mean_error
 from trajvae.typing import Float64, Int64
 
 _LENGTH = 10.0  # statistical inefficiencies in a block: errors are then at most 3 % too small
+_SHORTEST = 3.0  # inefficiencies in a block, below which errors are not to be trusted
 _MOST, _FEWEST = 400, 30  # blocks
 
 
@@ -31,7 +32,7 @@ class Blocks:
     inefficiency : float
         Number of frames that are worth one independent frame: twice the integrated correlation time, 1 or more.
     short : bool
-        Whether the trajectory is too short for blocks of ten times that length: errors may then be too small.
+        Whether the trajectory is too short for thirty blocks of three times that length: errors may be too small.
     """
 
     starts: Int64
@@ -81,7 +82,7 @@ def make_blocks(vectors: Float64, file: Int64, frame: Int64) -> Blocks:
         for first, size in zip(firsts.tolist(), np.diff(firsts, append=n).tolist(), strict=True)
         for count in [max(1, round(size / length))]
     ]
-    return Blocks(np.concatenate(starts).astype(np.int64), inefficiency, length < wanted)
+    return Blocks(np.concatenate(starts).astype(np.int64), inefficiency, length < _SHORTEST * inefficiency)
 
 
 def statistical_inefficiency(vectors: Float64, file: Int64, frame: Int64) -> float:

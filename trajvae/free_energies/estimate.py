@@ -85,7 +85,7 @@ def free_energy(
     Warns
     -----
     TrajvaeWarning
-        The frames are too few, or too much alike, for blocks of ten correlation times: errors may be too small.
+        The frames are worth fewer than about ninety independent ones: errors may be too small.
 
     Examples
     --------
@@ -99,8 +99,8 @@ def free_energy(
     found = load_latent_points(points) if isinstance(points, str | Path) else points
     frames = LatentFrames.of(found, geometry)
     weighting = frames.weights(weights)
-    maps = _chosen(frames.coordinates, pairs)
-    blocks = make_blocks(_vectors(frames.coordinates), frames.file, frames.frame)
+    maps = maps_of(frames.coordinates, pairs)
+    blocks = make_blocks(vectors_of(frames.coordinates), frames.file, frames.frame)
     if blocks.short:
         warnings.warn(_few(blocks, len(weighting)), TrajvaeWarning, stacklevel=2)
     counts = blocks.resampled(resamples, np.random.default_rng(seed))
@@ -125,13 +125,17 @@ def _few(blocks: Blocks, n: int) -> str:
     )
 
 
-def _chosen(found: LatentCoordinates, names: Sequence[str] | None) -> list[LatentMap]:
-    """The maps of some names; by default each curved plane and each pair of other coordinates, or the only one."""
+def maps_of(found: LatentCoordinates, names: Sequence[str] | None = None) -> list[LatentMap]:
+    """Return the maps of some names; by default each curved plane, and each pair of other coordinates or the only one.
+
+    Raises
+    ------
+    OptionError
+        No map has one of the names.
+    """
     curved = [(SphereMap if p.curvature > 0.0 else DiscMap)(p) for p in found.planes]
-    usual: list[LatentMap] = [
-        *curved,
-        *(FlatMap(group) for group in combinations(found.single, min(2, len(found.single) or 2))),
-    ]
+    size = min(2, len(found.single) or 2)
+    usual: list[LatentMap] = [*curved, *(FlatMap(group) for group in combinations(found.single, size))]
     if not names:
         return usual
     known = {m.name: m for m in [*usual, *(FlatMap([c]) for c in found.single)]}
@@ -140,8 +144,8 @@ def _chosen(found: LatentCoordinates, names: Sequence[str] | None) -> list[Laten
     return [known[name] for name in dict.fromkeys(names)]
 
 
-def _vectors(found: LatentCoordinates) -> Float64:
-    """Coordinates without a seam, whose correlation times count: circles and spheres as unit vectors."""
+def vectors_of(found: LatentCoordinates) -> Float64:
+    """Return coordinates (T, k) without a seam, whose correlation times count: circles and spheres as unit vectors."""
     columns: list[Float64] = []
     for plane in found.planes:
         hyperbolic = plane.curvature < 0.0

@@ -12,7 +12,7 @@ from trajvae.free_energies.maps import Cells, LatentMap
 from trajvae.results.free_energy_parts import Basins
 from trajvae.typing import Float64, Int64
 
-_MOST_COMPARED = 2000  # frames of a basin
+_MOST_COMPARED = 1000  # frames of a basin
 
 
 def describe_basins(
@@ -49,12 +49,12 @@ def describe_basins(
     names = [frames.files[k] if frames.files else "" for k in frames.file[rows].tolist()]
     return Basins(
         center=_centres(density.cells, partition.minimum),
-        minimum=kt * (energy[partition.minimum] - lowest),
+        minimum=kt * energy[partition.minimum] - kt * lowest,  # to the last bit what the map says
         population=share,
         population_error=share * changes.std(axis=0),
         free_energy=kt * np.log(share[0] / share),
         error=kt * (changes - changes[:, :1]).std(axis=0),
-        barrier=kt * (height - lowest),
+        barrier=kt * height - kt * lowest,
         barrier_error=kt * _barrier_errors(density, partition.minimum, top),
         representative_file=names,
         representative_frame=frames.frame[rows],
