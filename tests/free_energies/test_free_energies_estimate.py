@@ -111,7 +111,7 @@ def test_barriers_are_those_of_the_map(wells: FreeEnergy) -> None:
 def test_differences_between_basins_have_calibrated_errors() -> None:
     """Two far wells of known shares, from chains that stay in a well for a while: z-scores of one."""
     g, z = np.random.default_rng(0), []
-    for seed in range(25):
+    for seed in range(16):
         stay, state = g.random(4000) < 0.9, g.random(4000) < 0.3
         at = np.maximum.accumulate(np.where(stay, 0, np.arange(4000)))
         latent = np.where(state[at], 3.0, -3.0)[:, None] + 0.5 * g.normal(size=(4000, 1))
@@ -168,6 +168,14 @@ def test_pairs_of_a_product_are_chosen_by_name() -> None:
     assert list(one.maps) == ["z4", "theta2-z3"]
     with pytest.raises(OptionError, match="z9"):
         trajvae.free_energy(latent, temperature=300.0, geometry="s2,s1,e2", pairs=["z9"])
+
+
+def test_a_coordinate_that_is_the_same_in_all_frames_is_left_out() -> None:
+    """Where all are, there is no free energy."""
+    latent = np.column_stack([np.random.default_rng(0).normal(size=300), np.full(300, 3.0)])
+    assert list(trajvae.free_energy(latent, temperature=300.0, resamples=20).maps) == ["z0"]
+    with pytest.raises(ReadError, match="one latent point"):
+        trajvae.free_energy(np.ones((100, 2)), temperature=300.0)
 
 
 def test_a_short_trajectory_warns() -> None:

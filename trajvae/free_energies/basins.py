@@ -2,7 +2,7 @@
 
 Minima and the passes between them are those of the minimum spanning tree of the cells, an edge of which is as high as
 the higher of its ends: the way through the tree is the lowest there is. From the lowest edge up, two basins that meet
-become one where the pass lies less than two standard errors above the shallower minimum, or where either has too
+become one where the pass lies less than three standard errors above the shallower minimum, or where either has too
 few frames.
 
 References
@@ -21,7 +21,7 @@ import scipy
 from trajvae.free_energies.density import Density
 from trajvae.typing import Bool, Float64, Int64
 
-STANDING_OUT = 2.0  # standard errors of the height of a pass above a minimum: its 95 % interval
+STANDING_OUT = 3.0  # standard errors of the height of a pass above a minimum: there are many minima to be misled by
 FEWEST = 10.0  # frames of a basin, as many as those of equal weight
 
 

@@ -34,6 +34,11 @@ class Coordinate:
     length: float = 1.0
     own: bool = True
 
+    @property
+    def varies(self) -> bool:
+        """Whether the frames differ by more than the last digits of their coordinates."""
+        return bool(np.ptp(self.values) > 1e-9 * max(1.0, float(np.abs(self.values).max())))
+
 
 @dataclass(frozen=True, eq=False)
 class CurvedPlane:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trajvae.arguments.lookup import check_choice
-from trajvae.errors import OptionError, TrajvaeWarning
+from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.free_energies.bandwidth import choose_bandwidth
 from trajvae.free_energies.basins import Partition, find_basins
 from trajvae.free_energies.blocks import Blocks, kish, make_blocks
@@ -131,14 +131,18 @@ def maps_of(found: LatentCoordinates, names: Sequence[str] | None = None) -> lis
     Raises
     ------
     OptionError
-        No map has one of the names.
+        No map has one of the names; coordinates that are the same in all frames have no maps.
+    ReadError
+        All coordinates are the same in all frames.
     """
     curved = [(SphereMap if p.curvature > 0.0 else DiscMap)(p) for p in found.planes]
-    size = min(2, len(found.single) or 2)
-    usual: list[LatentMap] = [*curved, *(FlatMap(group) for group in combinations(found.single, size))]
+    single = [c for c in found.single if c.varies]
+    usual: list[LatentMap] = [*curved, *(FlatMap(group) for group in combinations(single, min(2, len(single) or 2)))]
+    if not usual:
+        raise ReadError("all frames have one latent point: there is no free energy; has the latent space collapsed?")
     if not names:
         return usual
-    known = {m.name: m for m in [*usual, *(FlatMap([c]) for c in found.single)]}
+    known = {m.name: m for m in [*usual, *(FlatMap([c]) for c in single)]}
     for name in names:
         check_choice(name, list(known), "pair of coordinates")
     return [known[name] for name in dict.fromkeys(names)]
