@@ -61,8 +61,8 @@ class FreeEnergyFigures(Figures):
         Number of independent frames of equal weight that the frames are worth.
     correlation_time : float
         Integrated, of the slowest latent coordinate; half an interval between frames where frames are independent.
-    correlation_unit : str
-        `ps`, or `frame` where the frames have no times.
+    correlation_unit : {"ps", "frame"}
+        Frames where they have no times.
     frames : int
         Number of frames.
     pairs : tuple of str

@@ -55,8 +55,8 @@ def free_energy(
     temperature : float
         K, of the simulation.
     geometry : str
-        Of an array, the signature of its space: `e2` (the default, of as many dimensions as there are columns),
-        `s1,s1` for the torus, with columns cos and sin of each angle, `s2` for unit vectors, `h2` for points of the
+        Of an array, the signature of its space: "e2" (the default, of as many dimensions as there are columns),
+        "s1,s1" for the torus, with columns cos and sin of each angle, "s2" for unit vectors, "h2" for points of the
         hyperboloid.
     weights : ndarray, shape (T,), optional
         Of the frames, such as exp(V / kT) of a simulation that was biased by V. By default all are equal.

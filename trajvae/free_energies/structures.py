@@ -36,7 +36,7 @@ def write_representatives(
     topologies: Sequence[str] = (),
     force: bool = False,
 ) -> FreeEnergy:
-    """Write the frame that represents each basin as `basin_K.pdb`, K from 0, the selected atoms as they were simulated.
+    """Write the frame that represents each basin as "basin_K.pdb", K from 0: the selected atoms as they were simulated.
 
     Parameters
     ----------
