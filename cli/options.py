@@ -116,11 +116,12 @@ def _unverified(ctx: click.Context, param: click.Parameter, value: bool) -> None
 
 no_verify = _running("--no-verify", is_flag=True, expose_value=False, callback=_unverified,
                      help="Read models and results whatever their checksums say.")  # fmt: skip
+seed = _running("--seed", type=click.IntRange(0, 2**63 - 2), default=0, metavar="INTEGER", help="Of all randomness.",
+                default_text="0")  # fmt: skip
 common = stack(
     as_json,
     no_verify,
-    _running("--seed", type=click.IntRange(0, 2**63 - 2), default=0, metavar="INTEGER", help="Of all randomness.",
-             default_text="0"),
+    seed,
     _running("--device", default="auto", show_default=True, metavar="[auto|cpu|cuda]", help="Where to compute."),
     verbose,
 )  # fmt: skip

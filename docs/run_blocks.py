@@ -26,7 +26,7 @@ from typing import NamedTuple
 DOCS = Path(__file__).parent
 BLOCK = re.compile(r"^(?P<notes>(?:<!--(?:(?!-->).)*-->\n)*)```(?P<language>\S*)\n(?P<code>.*?)^```$", re.M | re.S)
 NOTE = re.compile(r"<!-- (before|in tests):\s*(.*?)\s*-->", re.S)
-PICTURE = re.compile(r"!\[[^\]]+\]\(figures/(?P<page>[a-z]+)_(?P<file>\w+\.png)\)")
+PICTURE = re.compile(r"!\[[^\]]+\]\(figures/(?P<name>\w+\.png)\)")
 NUMBER = re.compile(r"-?\d[\d.,]*(e[+-]?\d+)?")
 SHELLS = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 
@@ -79,10 +79,10 @@ def blocks(page: str) -> list[Block]:
 
 def pictures(page: str) -> list[str]:
     """Files that a page's blocks leave and that it shows."""
-    found = [(m["page"], m["file"]) for m in PICTURE.finditer(source(page).read_text())]
-    if any(owner != page for owner, _ in found):
+    found = [m["name"] for m in PICTURE.finditer(source(page).read_text())]
+    if not all(name.startswith(f"{page}_") for name in found):
         raise PageError(f"{page}.md shows a picture of another page, whose commands do not stand beside it")
-    return [file for _, file in found]
+    return [name.removeprefix(f"{page}_") for name in found]
 
 
 def run_page(page: str, work: Path, *, testing: bool = False) -> Iterator[tuple[Block, str]]:

@@ -42,6 +42,7 @@ ORDER = (
     "models",
     "training",
     "outputs",
+    "free_energies",
     "testing",
     "model_base",
     "model_outputs",
@@ -91,6 +92,7 @@ def rooms_of(modules: list[str]) -> set[str]:
         "TrajVAE": "analysis",
         "Embed": "analysis",
         "compare": "comparison",
+        "free_energy": "free_energies",
         "TrainConfig": "config",
     }
     home |= {"TrajvaeError": "errors", "Conformations": "results", "Reading": "readers", "__version__": "_version"}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trajvae.comparison import compare
     from trajvae.config import TrainConfig
     from trajvae.errors import TrajvaeError
+    from trajvae.free_energies.estimate import free_energy
     from trajvae.model import Model
     from trajvae.readers.reading import Reading
     from trajvae.results.conformations import Conformations
@@ -25,6 +26,7 @@ _HOMES = {
     "Embed": "trajvae.analysis",
     "Model": "trajvae.model",
     "compare": "trajvae.comparison",
+    "free_energy": "trajvae.free_energies.estimate",
     "TrainConfig": "trajvae.config",
     "TrajvaeError": "trajvae.errors",
     "Conformations": "trajvae.results.conformations",
@@ -41,6 +43,7 @@ __all__ = [
     "TrajvaeError",
     "__version__",
     "compare",
+    "free_energy",
 ]
 
 install()

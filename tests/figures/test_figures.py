@@ -13,11 +13,13 @@ import pytest
 from trajvae import figures as room
 from trajvae.errors import ReadError
 from trajvae.figures import (
+    BasinFigures,
     CandidateFigures,
     ComparisonFigures,
     DivergenceFigures,
     EmbeddingFigures,
     Figures,
+    FreeEnergyFigures,
     GenerationFigures,
     JudgedFigures,
     MarginalFigures,
@@ -25,6 +27,7 @@ from trajvae.figures import (
     OptimizationFigures,
     PathFigures,
     RejectionFigures,
+    RepresentativeFigures,
     SamplerFigures,
     conformation_figures,
 )
@@ -133,9 +136,26 @@ MARGINALS = MarginalFigures(
 EMBEDDING = EmbeddingFigures(frames=400, elbo=-8.0, rmsd=0.5, pca_rmsd=0.75, in_support=0.96875, judgement=VERDICT)
 WALK = SamplerFigures(sampler="metric", acceptance=0.75, effective_sample_size=5.0)
 DIVERGENCE = DivergenceFigures(jsd=0.25, w1=0.5, noise_floor=0.125)
+REPRESENTATIVE = RepresentativeFigures(file="traj.xtc", frame=7, structure="basin_0.pdb")
+BASIN = BasinFigures(
+    population=0.75, population_error=0.125, free_energy=0.0, error=0.5, minimum=0.25, representative=REPRESENTATIVE
+)
+FREE_ENERGY = FreeEnergyFigures(
+    temperature=300.0,
+    effective_samples=400.0,
+    correlation_time=8.0,
+    correlation_unit="ps",
+    frames=1000,
+    pairs=("z0-z1",),
+    basins_of="z0-z1",
+    bandwidth={"z0-z1": (0.125, 0.25)},
+    smoothing={"z0-z1": 0.5},
+    basins=(BASIN,),
+    barriers=((0.25,),),
+)
 EVERY: list[Figures] = [
     *(GENERATION, OPTIMIZATION, REJECTION, PATH, CANDIDATE, COMPARISON, NOVELTY, MARGINALS, EMBEDDING, WALK),
-    DIVERGENCE,
+    *(DIVERGENCE, REPRESENTATIVE, BASIN, FREE_ENERGY),
 ]
 # what `--json` prints of each, beside `output` and the like: section 4.1 of the design, and what was added since
 KEYS = {
@@ -157,6 +177,10 @@ KEYS = {
     EmbeddingFigures: "frames elbo rmsd pca_rmsd in_support verdict reasons",
     SamplerFigures: "sampler acceptance effective_sample_size",
     DivergenceFigures: "jsd w1 noise_floor",
+    RepresentativeFigures: "file frame structure",
+    BasinFigures: "population population_error free_energy error minimum representative",
+    FreeEnergyFigures: "temperature effective_samples correlation_time correlation_unit frames pairs basins_of "
+    "bandwidth smoothing basins barriers",
 }
 OPTIONAL = {
     GenerationFigures: {
@@ -176,6 +200,7 @@ OPTIONAL = {
     EmbeddingFigures: {"elbo", "rmsd", "pca_rmsd", "in_support", "verdict", "reasons"},
     PathFigures: {"crossings"},
     SamplerFigures: {"acceptance", "effective_sample_size"},
+    RepresentativeFigures: {"structure"},
 }
 
 

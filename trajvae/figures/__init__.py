@@ -7,17 +7,20 @@ from trajvae.figures.base import Figures, JudgedFigures
 from trajvae.figures.comparison import CandidateFigures, ComparisonFigures
 from trajvae.figures.conformations import conformation_figures
 from trajvae.figures.embedding import EmbeddingFigures
+from trajvae.figures.free_energy import BasinFigures, FreeEnergyFigures, RepresentativeFigures
 from trajvae.figures.generation import GenerationFigures, SamplerFigures
 from trajvae.figures.marginals import DivergenceFigures, MarginalFigures, NoveltyFigures
 from trajvae.figures.optimization import OptimizationFigures, RejectionFigures
 from trajvae.figures.path import PathFigures
 
 __all__ = [
+    "BasinFigures",
     "CandidateFigures",
     "ComparisonFigures",
     "DivergenceFigures",
     "EmbeddingFigures",
     "Figures",
+    "FreeEnergyFigures",
     "GenerationFigures",
     "JudgedFigures",
     "MarginalFigures",
@@ -25,6 +28,7 @@ __all__ = [
     "OptimizationFigures",
     "PathFigures",
     "RejectionFigures",
+    "RepresentativeFigures",
     "SamplerFigures",
     "conformation_figures",
 ]

@@ -157,6 +157,8 @@ def _nothing(kind: Any) -> object:
     if get_origin(kind) is tuple:
         members = get_args(kind)
         return () if Ellipsis in members else tuple(_nothing(member) for member in members)
+    if isinstance(kind, type) and issubclass(kind, Figures):
+        return kind.from_json({})
     return float("nan") if kind is float else (get_origin(kind) or kind)()
 
 

@@ -7,6 +7,8 @@ import scipy
 import torch
 from torch import Tensor
 
+from trajvae.geometry.manifolds.base import Manifold
+
 _MOST_POINTS = 5000  # that are clustered
 
 
@@ -31,3 +33,20 @@ def medoids(points: Tensor, n: int, seed: int) -> Tensor:
         means, _ = scipy.cluster.vq.kmeans2(distinct, n, minit="++", seed=random)
         nearest = np.unique(first[scipy.spatial.distance.cdist(means, distinct).argmin(axis=1)])
     return torch.from_numpy(subset[nearest]).to(points.device)
+
+
+def medoid(points: Tensor, space: Manifold, weights: Tensor) -> int:
+    """Return the index of the point with the least weighted sum of distances to all others.
+
+    Parameters
+    ----------
+    points : Tensor, shape (N, ambient)
+    space : Manifold
+        Whose distances count.
+    weights : Tensor, shape (N,)
+
+    References
+    ----------
+    L. Kaufman, P. J. Rousseeuw, Finding Groups in Data (1990), ch. 2.
+    """
+    return int((space.pairwise_distance(points, points) @ weights.to(points)).argmin())

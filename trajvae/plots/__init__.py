@@ -20,6 +20,7 @@ from trajvae.plots.conformations import (
 from trajvae.plots.energy import free_energy
 from trajvae.plots.evidence import bounds, evidence
 from trajvae.plots.figures import check_format, draw, save
+from trajvae.plots.free_energies import basins, energy_error, energy_map
 from trajvae.plots.history import curvature, divergence, history, reconstruction
 from trajvae.plots.latent import frame_jumps, latent, latent_path
 from trajvae.plots.latent_panels import FigureOptions
@@ -37,6 +38,7 @@ __all__ = [
     "PANELS",
     "FigureOptions",
     "Trajectory",
+    "basins",
     "bounds",
     "charts_of",
     "check_format",
@@ -46,6 +48,8 @@ __all__ = [
     "divergence",
     "divergences",
     "draw",
+    "energy_error",
+    "energy_map",
     "evidence",
     "frame_jumps",
     "free_energy",

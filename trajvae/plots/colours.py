@@ -15,6 +15,7 @@ from trajvae.plots import style
 from trajvae.plots.columns import NumberTable, read_columns, split_name
 from trajvae.plots.latent import clock
 from trajvae.plots.spaces import origin_of
+from trajvae.readers.named_files import find_named_file
 from trajvae.results import Conformations, LatentPoints
 from trajvae.typing import Float64
 
@@ -148,9 +149,9 @@ def _measured(points: LatentPoints, text: str, trajectory: Trajectory) -> Colour
     if isinstance(points, Conformations):
         raise OptionError(f"'{text}' is measured in the frames of an embed.h5 or a model.h5")
     beside, reading = Path(points.path).parent, points.reading
-    files = list(trajectory.files) or [_found(name, beside, points.path) for name in points.files]
+    files = list(trajectory.files) or [find_named_file(name, beside, points.path) for name in points.files]
     known = [str(name) for name in reading.topologies]
-    tops = list(trajectory.topologies) or [_found(name, beside, points.path, "-s") for name in known]
+    tops = list(trajectory.topologies) or [find_named_file(name, beside, points.path, "-s") for name in known]
     from trajvae.outputs.atom_measures import Places, measure  # torch and MDAnalysis, which no other figure waits for
 
     reading = replace(reading, topology=list(tops) or None, format=None if trajectory.files else reading.format)
@@ -158,11 +159,3 @@ def _measured(points: LatentPoints, text: str, trajectory: Trajectory) -> Colour
     found = measure(text, files, reading, places)
     label = style.plain(style.with_unit(text.replace(":", " ", 1), found.unit))
     return Colour(found.values, label, found.period)
-
-
-def _found(name: str, beside: Path, holder: str, option: str = "--trajectory") -> str:
-    """A file that an embedding names: as it was typed, or beside the embedding."""
-    for path in (Path(name), beside / name, beside / Path(name).name):
-        if path.is_file():
-            return str(path)
-    raise ReadError(f"'{holder}' is of '{name}', which is not there: say where it is with {option}")

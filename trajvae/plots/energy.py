@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 from matplotlib.axes import Axes
 
-from trajvae.errors import OptionError, TrajvaeWarning
+from trajvae.errors import TrajvaeWarning
+from trajvae.free_energies.options import GAS_CONSTANT, check_bins, check_temperature
 from trajvae.plots import style
 from trajvae.plots.cells import Grid, Rings
 from trajvae.plots.charts import Chart
@@ -16,9 +17,6 @@ from trajvae.plots.spaces import chart_of
 from trajvae.plots.surfaces import draw_cells, is_line
 from trajvae.results import LatentPoints
 from trajvae.typing import Float64
-
-GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K, exact
-HOTTEST = 1e6  # K
 
 
 def free_energy(
@@ -61,7 +59,8 @@ def free_energy(
     OptionError
         No such part, or a temperature or a number of bins that is none.
     """
-    _check_temperature(temperature)
+    if temperature is not None:
+        check_temperature(temperature)
     part, inner = chart_of(points, chart)
     cells = part.cells(inner, check_bins(bins, len(inner), inner.shape[1]))
     found = convergence(points, part, inner, cells)
@@ -112,28 +111,9 @@ def of_counts(counts: Float64, volumes: Float64, temperature: float | None = Non
     temperature : float, optional
         K.
     """
-    _check_temperature(temperature)
+    if temperature is not None:
+        check_temperature(temperature)
     seen = counts > 0
     density = np.divide(counts, volumes, out=np.ones_like(volumes), where=seen)
     energies = np.where(seen, -np.log(density) * (1.0 if temperature is None else GAS_CONSTANT * temperature), np.nan)
     return np.asarray(energies - np.nanmin(energies)) if seen.any() else energies
-
-
-def _check_temperature(temperature: float | None) -> None:
-    if temperature is not None and not 0.0 < temperature <= HOTTEST:
-        raise OptionError(f"the temperature must be above 0 K, up to {HOTTEST:.0f} K, got {temperature}")
-
-
-def check_bins(bins: int | None, n: int, dim: int) -> int:
-    """Return the number of cells along an axis: that asked for, or one that suits n points.
-
-    Raises
-    ------
-    OptionError
-        Fewer than 2, or more than 500.
-    """
-    if bins is None:
-        return int(np.clip(np.sqrt(n / 6.0), 10, 60) if dim > 1 else np.clip(n / 60.0, 12, 90))
-    if not 2 <= bins <= 500:
-        raise OptionError(f"bins must be a number from 2 to 500, got {bins}")
-    return bins

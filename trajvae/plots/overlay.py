@@ -11,12 +11,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from trajvae.errors import OptionError, TrajvaeWarning
+from trajvae.free_energies.options import check_bins
 from trajvae.plots import style
 from trajvae.plots.cells import Grid, Rings
 from trajvae.plots.charts import Chart
 from trajvae.plots.colours import short_names
 from trajvae.plots.convergence import LEAST_A_CELL
-from trajvae.plots.energy import check_bins
 from trajvae.plots.spaces import chart_of, column_of, origin_of
 from trajvae.plots.surfaces import draw_cells, is_line
 from trajvae.results import LatentPoints

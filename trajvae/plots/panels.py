@@ -23,6 +23,7 @@ from trajvae.plots.conformations import (
     validity,
 )
 from trajvae.plots.evidence import bounds, evidence
+from trajvae.plots.free_energies import basins, energy_error, energy_map
 from trajvae.plots.history import curvature, divergence, history, reconstruction
 from trajvae.plots.latent import frame_jumps, latent, latent_path
 from trajvae.plots.latent_panels import (
@@ -38,7 +39,7 @@ from trajvae.plots.latent_panels import (
 from trajvae.plots.marginals import divergences, marginal, notable
 from trajvae.plots.overlay import check_alike, overlay
 from trajvae.plots.spaces import charts_of
-from trajvae.results import Comparison, Conformations, Embedding, Marginals, Result, TrainedModel
+from trajvae.results import Comparison, Conformations, Embedding, FreeEnergy, Marginals, Result, TrainedModel
 from trajvae.results.embedding import joined
 from trajvae.store import Quantity
 
@@ -60,7 +61,7 @@ def panels_of(results: Result | Sequence[Result], options: FigureOptions | None 
 
     Parameters
     ----------
-    results : Embedding, TrainedModel, Marginals, Conformations or Comparison, or a sequence of embeddings
+    results : Embedding, TrainedModel, Marginals, Conformations, Comparison or FreeEnergy, or a sequence of embeddings
         Of several embeddings, the trajectories are drawn on one map.
     options : FigureOptions, optional
 
@@ -108,6 +109,8 @@ def _panels_of_one(result: Result, options: FigureOptions) -> list[Panel]:
         names = options.observables or notable(result)
         each: list[Panel] = [("marginal", partial(marginal, result, name)) for name in names]
         return [*each, ("divergences", partial(divergences, result))]
+    if isinstance(result, FreeEnergy):
+        return _panels_of_free_energy(result)
     if isinstance(result, Comparison):
         return [("evidence", partial(evidence, result)), ("bounds", partial(bounds, result))]
     return _panels_of_conformations(result, options)
@@ -118,7 +121,7 @@ def _check_options(result: Result, options: FigureOptions) -> None:
     is_line = isinstance(result, Conformations) and _is_line(result)
     if options.over is not None and not (is_line or isinstance(result, Embedding)):
         raise OptionError("only embeddings, a path and an optimisation can be drawn over an embed.h5 or a model.h5")
-    if options.colours and (is_line or isinstance(result, Marginals | Comparison)):
+    if options.colours and (is_line or isinstance(result, Marginals | Comparison | FreeEnergy)):
         raise OptionError("--color is of the latent points of an embed.h5, a model.h5 or new conformations")
 
 
@@ -172,6 +175,17 @@ def _panels_of_model(model: TrainedModel, options: FigureOptions) -> list[Panel]
     if np.size(record.get("curvature", ())):
         out.append(("curvature", partial(curvature, record, list(figures.get("curvatures", ())))))
     return [*out, ("reconstruction", partial(reconstruction, figures))]
+
+
+def _panels_of_free_energy(found: FreeEnergy) -> list[Panel]:
+    """Return each map with its errors, the map of the basins first, and the basins."""
+    names = sorted(found.maps, key=lambda name: name != found.basins_of)[:MOST_CHARTS]
+    out: list[Panel] = []
+    for name in names:
+        out.append(("free_energy", partial(energy_map, found, name)))
+        if len(found.maps[name].edges) > 1:  # of one coordinate the errors stand in the same panel
+            out.append(("free_energy_error", partial(energy_error, found, name)))
+    return [*out, ("basins", partial(basins, found))]
 
 
 def _panels_of_conformations(conformations: Conformations[Figures], options: FigureOptions) -> list[Panel]:

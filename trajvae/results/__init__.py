@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from trajvae.results.conformations import Conformations
     from trajvae.results.embedding import Embedding
     from trajvae.results.files import LatentPoints, Result, load, load_latent_points
+    from trajvae.results.free_energy import FreeEnergy
+    from trajvae.results.free_energy_parts import Basins, FreeEnergyMap
     from trajvae.results.history import TrainingHistory
     from trajvae.results.marginals import Kind, Marginal, Marginals, Wide
     from trajvae.results.trained_model import TrainedModel
@@ -25,11 +27,14 @@ if TYPE_CHECKING:
 # the module of each name, which is imported when the name is first used
 _HOMES = {
     "Applied": "trajvae.results.applied",
+    "Basins": "trajvae.results.free_energy_parts",
     "Comparison": "trajvae.results.comparison",
     "Conformations": "trajvae.results.conformations",
     "Descent": "trajvae.results.conformation_tasks",
     "Embedding": "trajvae.results.embedding",
     "Entry": "trajvae.results.comparison",
+    "FreeEnergy": "trajvae.results.free_energy",
+    "FreeEnergyMap": "trajvae.results.free_energy_parts",
     "Kind": "trajvae.results.marginals",
     "LatentPoints": "trajvae.results.files",
     "Marginal": "trajvae.results.marginals",
@@ -45,11 +50,14 @@ _HOMES = {
 
 __all__ = [
     "Applied",
+    "Basins",
     "Comparison",
     "Conformations",
     "Descent",
     "Embedding",
     "Entry",
+    "FreeEnergy",
+    "FreeEnergyMap",
     "Kind",
     "LatentPoints",
     "Marginal",

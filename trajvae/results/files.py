@@ -10,15 +10,16 @@ from trajvae.figures import Figures
 from trajvae.results.comparison import Comparison
 from trajvae.results.conformations import Conformations
 from trajvae.results.embedding import Embedding
+from trajvae.results.free_energy import FreeEnergy
 from trajvae.results.marginals import Marginals
 from trajvae.results.trained_model import TrainedModel
 from trajvae.store import read_contents
 
 FrameLatents: TypeAlias = Embedding | TrainedModel  # latent points of simulated frames
 LatentPoints: TypeAlias = FrameLatents | Conformations[Figures]
-Result: TypeAlias = FrameLatents | Marginals | Conformations[Figures] | Comparison
-KINDS: dict[str, type[Embedding | Marginals | Conformations[Figures] | Comparison]] = {
-    kind.KIND: kind for kind in (Embedding, Marginals, Conformations, Comparison)
+Result: TypeAlias = FrameLatents | Marginals | Conformations[Figures] | Comparison | FreeEnergy
+KINDS: dict[str, type[Embedding | Marginals | Conformations[Figures] | Comparison | FreeEnergy]] = {
+    kind.KIND: kind for kind in (Embedding, Marginals, Conformations, Comparison, FreeEnergy)
 }
 _HEAVY = ("trajvae/weights", "trajvae/training/sample", "particles")  # what no figure is drawn of
 
@@ -32,7 +33,7 @@ def load(path: str | Path) -> Result:
 
     Returns
     -------
-    Embedding, TrainedModel, Marginals, Conformations or Comparison
+    Embedding, TrainedModel, Marginals, Conformations, Comparison or FreeEnergy
 
     Raises
     ------

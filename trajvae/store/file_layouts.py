@@ -122,6 +122,16 @@ LAYOUTS: Mapping[str, Mapping[str, Array]] = {
         **_columns("K", "text", *(f"kinds/{k}" for k in ("kind", "worst", "worst_atoms", "unit", "verdict"))),
         **_columns("K", "numbers", *(f"kinds/{k}" for k in ("count", "jsd", "noise_floor", "worst_jsd"))),
     },
+    "free_energy": {
+        **_ROWS,
+        **{f"free_energy/*/{name}": Array("reals") for name in ("edges_*", "value", "error", "volume", "smoothing")},
+        "basins/center": Array("reals", ("K", "C")),
+        **_columns("K", "reals", *(f"basins/{k}" for k in ("minimum", "population", "population_error"))),
+        **_columns("K", "reals", "basins/free_energy", "basins/error"),
+        **_columns("K", "integers", "basins/representative_frame", "basins/representative_row"),
+        "basins/representative_file": Array("text", ("K",)),
+        **{f"basins/{name}": Array("reals", ("K", "K")) for name in ("barrier", "barrier_error")},
+    },
 }
 
 
