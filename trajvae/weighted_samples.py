@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trajvae.typing import Float64, Int64
+from trajvae.typing import Float64, Floats, Int64
 
 
 def relative_weights(weights: Float64) -> Float64 | None:
@@ -34,7 +34,7 @@ def effective_size(weights: Float64) -> float:
     return float(scaled.sum() ** 2 / np.square(scaled).sum())
 
 
-def weighted_mean(values: Float64, weights: Float64 | None) -> Float64:
+def weighted_mean(values: Floats, weights: Float64 | None) -> Float64:
     """Return the mean over the first axis of values (n, ...) with weights (n,)."""
     if weights is None:
         return np.asarray(values.mean(axis=0))

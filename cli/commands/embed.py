@@ -14,6 +14,7 @@ from .train import CONTRACT, OF_TRAINING, train_model, unfinished
 
 if TYPE_CHECKING:
     from trajvae.figures import EmbeddingFigures
+    from trajvae.frame_weights import FrameWeights
     from trajvae.model import Model
     from trajvae.readers.data_set import Frames
     from trajvae.results.applied import Applied
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 )
 @options.trajectories
 @options.reading
+@options.weights
 @options.model
 @options.training
 @options.running
@@ -49,10 +51,15 @@ def embed(
     frames: Frames | FrameSource
     if existing or model is not None:
         trained, frames = _apply(model, names, choices)
+        weights = _weights(frames, choices)
     else:
         note = f"no model in this folder: training '{path}' first"
         trained, known = train_model(names, choices, path, force=False, note=note, go_on=begun)
-        frames = known if known is not None else trained.open(names, options.reading_of(choices))
+        if known is not None:
+            frames, weights = known, trained.record.frame_weights
+        else:
+            frames = trained.open(names, options.reading_of(choices))
+            weights = _weights(frames, choices)
     bar = report.bar("embedding", "frame")
     applied_to = _applied(trained, path, choices)
     embedded = embed_to(
@@ -65,10 +72,13 @@ def embed(
         force=force,
         record=trained.record,
         applied=applied_to,
+        weights=weights,
     )
     own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
     applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
     figures = {**own, **(applied if existing else {}), "in_support": embedded.in_support}
+    if embedded.effective_sample_size is not None:
+        figures["effective_sample_size"] = embedded.effective_sample_size
     figures |= {"model": str(path), "model_hash": applied_to.model_hash, "output": str(output)}
     lines = [] if existing else report.training_lines(trained.figures)
     lines += [
@@ -77,6 +87,16 @@ def embed(
         f"model: {path}   latent coordinates: {output}",
     ]
     report.result(figures, lines, as_json=as_json)
+
+
+def _weights(frames: Frames, choices: options.Choices) -> FrameWeights | None:
+    """The weights of frames that a model is applied to, after a line on what they are worth."""
+    from trajvae.frame_weights import read_weights
+
+    found = read_weights(options.weights_of(choices), frames, choices["temperature"])
+    if found is not None:
+        report.say(found.describe())
+    return found
 
 
 def _embedding_lines(f: EmbeddingFigures) -> list[str]:

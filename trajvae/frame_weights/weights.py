@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -11,6 +11,35 @@ from trajvae.display import Brief
 from trajvae.errors import ReadError
 from trajvae.typing import Bool, Float64, Int64, JSONObject
 from trajvae.weighted_samples import effective_size, equivalent_rows, relative_weights
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Hold where weights of frames came from, as files that were made with them say it.
+
+    Attributes
+    ----------
+    file, column : str
+        As of `FrameWeights`.
+    effective_sample_size : float
+        Number of frames of equal weight that the frames are worth.
+    """
+
+    file: str
+    column: str
+    effective_sample_size: float
+
+    def to_json(self) -> JSONObject:
+        """Return the source as files hold it, in the attribute `weights`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, held: Mapping[str, object]) -> WeightSource | None:
+        """Return what a file says of weights; None where it has none."""
+        size = held.get("effective_sample_size")
+        if not isinstance(size, int | float):
+            return None
+        return cls(str(held.get("file", "")), str(held.get("column", "")), float(size))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,9 +119,14 @@ class FrameWeights(Brief):
         """
         return FrameWeights(self.values[which], self.file, self.column)
 
+    @property
+    def source(self) -> WeightSource:
+        """Where they came from, and what the frames are worth."""
+        return WeightSource(self.file, self.column, self.effective_size)
+
     def to_json(self) -> JSONObject:
         """Return what files say of weights: file, column, and effective sample size."""
-        return {"file": self.file, "column": self.column, "effective_sample_size": self.effective_size}
+        return self.source.to_json()
 
     @classmethod
     def from_json(cls, values: Float64, held: Mapping[str, object]) -> FrameWeights:
@@ -111,6 +145,22 @@ def relative_of(
 ) -> Float64 | None:
     """Return `FrameWeights.relative`, or None without weights."""
     return None if weights is None else weights.relative(which, what)
+
+
+def equivalent_places(weights: FrameWeights | None, index: Int64, which: Bool | None = None) -> Int64:
+    """Return the places in a table of some frames that stand for these frames without weights.
+
+    Parameters
+    ----------
+    weights : FrameWeights, optional
+        Of all frames.
+    index : ndarray of int64, shape (S,)
+        The number of the frame at each place, ascending.
+    which : ndarray of bool, shape (S,), optional
+        The places that count; by default all.
+    """
+    numbers = index if which is None else index[which]
+    return np.asarray(np.searchsorted(index, equivalent_of(weights, numbers)), dtype=np.int64)
 
 
 def equivalent_of(weights: FrameWeights | None, which: Bool | Int64, size: int | None = None) -> Int64:
