@@ -164,7 +164,7 @@ def test_one_file_a_walker(tmp_path: Path):
     np.testing.assert_allclose(found.values, expected / expected.max(), rtol=1e-6)
     with pytest.raises(ReadError, match="both have times from 1 ps on"):
         read_weights(files[0], both, 300.0)
-    with pytest.raises(OptionError, match="one for each of the 2, got 3"):
+    with pytest.raises(OptionError, match=r"one for each \(2\), got 3"):
         read_weights([*files, files[0]], both, 300.0)
     np.testing.assert_allclose(read_weights(np.arange(1.0, 121.0), both).values, np.arange(1, 121) / 120)
 

@@ -58,7 +58,7 @@ def read_weights(source: object, frames: Frames, temperature: float | None = Non
     tables = _tables(source)
     if len(tables) not in (1, len(frames.files)):
         raise OptionError(
-            f"expected one file of weights for all trajectories, or one for each of the {len(frames.files)}, "
+            f"expected one file of weights for all trajectories, or one for each ({len(frames.files)}), "
             f"got {len(tables)}"
         )
     if len({table.is_bias for table in tables}) > 1:

@@ -30,7 +30,7 @@ class WeightSource:
     effective_sample_size: float
 
     def to_json(self) -> JSONObject:
-        """Return the source as files hold it, in the attribute `weights`."""
+        """Return the source as files hold it, as an attribute of their header."""
         return asdict(self)
 
     @classmethod
