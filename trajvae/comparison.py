@@ -133,7 +133,8 @@ def compare(
     kept = selection_of(source, reading.select)
     chosen = {name: dataclasses.replace(config, select=kept) for name, config in chosen.items()}
     frames = opened[0] if opened else open_source(source, reading)
-    chunk, own = frames.read(), read_weights(weights, frames, temperature)
+    own = read_weights(weights, frames, temperature)
+    chunk = frames.read()
     for name, model in models.items():
         check_frames(name, model.pipeline, model.record, chunk)
     trials = [examine(name, m.pipeline, m.record, chunk, plan, weights=own) for name, m in models.items()]

@@ -147,7 +147,8 @@ class ModelOutputs(ModelBase):
         positions, own = None, None
         if source is not None:
             frames = self.open(source, reading)
-            positions, own = frames.read().positions, read_weights(weights, frames, temperature)
+            own = read_weights(weights, frames, temperature)
+            positions = frames.read().positions
         return marginals(self.pipeline, self.record, positions, seed=seed, geometry=geometry, weights=own)
 
     def optimize(

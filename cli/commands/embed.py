@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from trajvae.readers.data_set import Frames
     from trajvae.results.applied import Applied
     from trajvae.training.frame_source import FrameSource
+
+
+class _ToEmbed(NamedTuple):
+    """A model, and the frames that it is applied to with their weights."""
+
+    model: Model
+    frames: Frames | FrameSource
+    weights: FrameWeights | None
 
 
 @click.command(
@@ -48,31 +56,24 @@ def embed(
     options.check_before_work([output], {**choices, "model": path}, names, force=force)
     begun = model is None and unfinished(path)
     existing = path.exists() and not begun
-    frames: Frames | FrameSource
     if existing or model is not None:
-        trained, frames = _apply(model, names, choices)
-        weights = _weights(frames, choices)
+        found = _apply(model, names, choices)
     else:
-        note = f"no model in this folder: training '{path}' first"
-        trained, known = train_model(names, choices, path, force=False, note=note, go_on=begun)
-        if known is not None:
-            frames, weights = known, trained.record.frame_weights
-        else:
-            frames = trained.open(names, options.reading_of(choices))
-            weights = _weights(frames, choices)
+        found = _train(path, names, choices, go_on=begun)
+    trained = found.model
     bar = report.bar("embedding", "frame")
     applied_to = _applied(trained, path, choices)
     embedded = embed_to(
         output,
         trained.pipeline,
-        frames,
+        found.frames,
         bar,
         command=options.command_line(),
         seed=choices["seed"],
         force=force,
         record=trained.record,
         applied=applied_to,
-        weights=weights,
+        weights=found.weights,
     )
     own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
     applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
@@ -119,7 +120,17 @@ def _applied(trained: Model, path: Path, choices: options.Choices) -> Applied:
     return Applied(hash_of(trained.pipeline), str(path), reading)
 
 
-def _apply(model: Path | None, names: list[str], choices: options.Choices) -> tuple[Model, Frames]:
+def _train(path: Path, names: list[str], choices: options.Choices, *, go_on: bool) -> _ToEmbed:
+    """The model that is trained first, and its frames, which are read once where it was trained on them now."""
+    note = f"no model in this folder: training '{path}' first"
+    trained, known = train_model(names, choices, path, force=False, note=note, go_on=go_on)
+    if known is not None:
+        return _ToEmbed(trained, known, trained.record.frame_weights)
+    frames = trained.open(names, options.reading_of(choices))
+    return _ToEmbed(trained, frames, _weights(frames, choices))
+
+
+def _apply(model: Path | None, names: list[str], choices: options.Choices) -> _ToEmbed:
     """The existing model, and the frames that it is applied to."""
     path = model or Path("model.h5")
     trained = options.load_model(path, choices["device"])
@@ -136,4 +147,4 @@ def _apply(model: Path | None, names: list[str], choices: options.Choices) -> tu
     if model is None:
         report.say(f"using the model '{path}' of this folder (trained by: {trained.command})")
     report.say(f"selected: {frames.selection} ({frames.topology.n_atoms} atoms, {frames.n_frames} frames)")
-    return trained, frames
+    return _ToEmbed(trained, frames, _weights(frames, choices))

@@ -256,3 +256,30 @@ def test_weights_of_some_frames():
         weights.relative(np.array([3]), "held-out")
     again = FrameWeights.from_json(weights.values, weights.to_json())
     assert (again.file, again.column, again.effective_size) == ("w.npy", "c", weights.effective_size)
+
+
+def test_times_of_trajectory_formats(examples: Path, tmp_path: Path):
+    """XTC and DCD have times, which single precision and units round; multi-model PDB files have none."""
+    import MDAnalysis as mda
+
+    source, topology = examples / "alanine_dipeptide.xtc", examples / "alanine_dipeptide.pdb"
+    universe = mda.Universe(str(topology), str(source))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in ("a.dcd", "a.pdb"):
+            universe.atoms.write(str(tmp_path / name), frames=universe.trajectory[:N])
+        universe.trajectory[0]
+    xtc = open_source(str(source), Reading(topology=topology, stop=N))
+    file, frame = xtc.origins()
+    times = xtc.times(file, frame)
+    w = np.random.default_rng(0).uniform(0.5, 1.0, N)
+    np.savetxt(tmp_path / "w.txt", np.column_stack([times, w]), fmt="%.3f")
+    np.testing.assert_allclose(read_weights(tmp_path / "w.txt", xtc).values, w / w.max(), atol=2e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dcd, pdb = (open_source(str(tmp_path / name), Reading(topology=topology)) for name in ("a.dcd", "a.pdb"))
+    assert xtc.timed(0) and dcd.timed(0) and not pdb.timed(0)
+    clock = dcd.times(*dcd.origins())
+    np.savetxt(tmp_path / "d.txt", np.column_stack([clock, w]), fmt="%.3f")
+    np.testing.assert_allclose(read_weights(tmp_path / "d.txt", dcd).values, w / w.max(), atol=2e-3)
+    np.testing.assert_allclose(read_weights(tmp_path / "d.txt", pdb).values, w / w.max(), atol=2e-3)

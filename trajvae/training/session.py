@@ -84,6 +84,7 @@ def prepare(
     reading = dataclasses.replace(reading, select=reading.select or config.select)
     config = dataclasses.replace(config, select=selection_of(source, reading.select))
     frames = open_source(source, reading)
+    own = read_weights(weights, frames, temperature)  # what is wrong with them is said before frames are read
     frame_source = open_frame_source(frames, config.features, parse_memory(memory))
     return prepare_frames(
         frame_source,
@@ -96,7 +97,7 @@ def prepare(
         reading=reading,
         command=command,
         inputs=None if inputs is None else open_source(inputs, reading).read().positions,
-        weights=read_weights(weights, frames, temperature),
+        weights=own,
     )
 
 
