@@ -99,7 +99,7 @@ def models() -> None:
     plain[:, 2, 0] += plain[:, 1, 0] - chain.biased_chain(6000, seed=1)[0][:, 1, 0]
     edges = np.linspace(1.5, 4.5, 31)
     exact = chain.exact(edges)
-    config = TrainConfig(latent_dim=2, likelihood="full", seed=0)
+    config = TrainConfig(latent_dim=2, likelihood="full", epochs=20, seed=0)
     for name, frames, weights in (("weighted", x, w), ("without weights", x, None), ("unbiased frames", plain, None)):
         model = Model.train(frames, config, weights=weights, device="cpu")
         drawn = model.generate(20_000, seed=0, sampler="aggregate").positions
