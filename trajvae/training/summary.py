@@ -8,7 +8,8 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from trajvae.alignment.align import frame_jump, mean_structure, pairwise_rmsd
+from trajvae.alignment.align import mean_structure
+from trajvae.alignment.distances import jumps
 from trajvae.errors import TrajvaeWarning
 from trajvae.figures.frame_findings import UnlikeBlock
 from trajvae.figures.training import TrainingFigures
@@ -274,13 +275,3 @@ def _figures(
         **latent._asdict(),
         **asdict(measures),
     )
-
-
-def jumps(aligned: Floats, has_predecessor: Bool) -> tuple[float | None, float | None]:
-    """Return the largest RMSD in Å between frames and their predecessors, as aligned and as optimally superposed."""
-    next_to = np.flatnonzero(has_predecessor)
-    if not len(next_to):
-        return None, None
-    jump = frame_jump(aligned)[next_to]
-    least = pairwise_rmsd(aligned[next_to], aligned[next_to - 1], np.ones(aligned.shape[1]))
-    return float(jump.max()), float(least.max())
