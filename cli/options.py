@@ -72,6 +72,15 @@ reading = stack(
            help="Format of the trajectories, as MDAnalysis or mdtraj name it.", default_text="by the suffix"),
 )  # fmt: skip
 
+weights = stack(
+    _input("--weights", type=PATH, multiple=True, metavar="FILE",
+           help="How much each frame counts: .npy, .npz, text with a column of weights or of time and weight, or a "
+           "COLVAR file of PLUMED with biases; given several times, one for each trajectory.",
+           default_text="all frames alike"),
+    _input("--temperature", type=Number(0.0, LONGEST, min_open=True), metavar="KELVIN",
+           help="Of the simulation, where --weights names a file of biases V: weights are exp(V / kT)."),
+)  # fmt: skip
+
 model = _model("-m", "--model", type=PATH, help="Model file.", default_text="model.h5 in this folder")
 
 input_option, output_option = _input, _output
@@ -137,6 +146,12 @@ running = stack(
 READING = ("topology", "select", "start", "stop", "step", "bonds", "format")
 
 
+def weights_of(options: Choices) -> Path | list[Path] | None:
+    """Return the files of weights: one, several, or None."""
+    files = list(options["weights"])
+    return files if len(files) > 1 else next(iter(files), None)
+
+
 def reading_of(options: Choices) -> Reading:
     """Return the reading options as `Reading`."""
     from trajvae.readers.reading import Reading
@@ -170,7 +185,11 @@ def check_before_work(
     from trajvae.store import hold_outputs
 
     inputs = [Path(found) for name in names for found in [name, *glob.glob(name)]]
-    inputs += [*options.get("topology", ()), *([options["model"]] if options.get("model") is not None else [])]
+    inputs += [
+        *options.get("topology", ()),
+        *options.get("weights", ()),
+        *([options["model"]] if options.get("model") is not None else []),
+    ]
     held = hold_outputs(outputs, force=force, inputs=inputs, going_on=going_on)
     click.get_current_context().with_resource(held)
 

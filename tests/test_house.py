@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors",
     "typing",
+    "weighted_samples",
     "arguments",
     "runtime",
     "_version",
@@ -34,6 +35,7 @@ ORDER = (
     "local_geometry",
     "periodic",
     "readers",
+    "frame_weights",
     "results",
     "features",
     "geometry",

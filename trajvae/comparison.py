@@ -10,6 +10,7 @@ from trajvae.arguments.keywords import spelled_out
 from trajvae.arguments.user_functions import importing, names_given
 from trajvae.config import CandidateOptions, TrainConfig
 from trajvae.errors import OptionError
+from trajvae.frame_weights import read_weights
 from trajvae.latents import LATENTS, latent_options, make_latent, resolve_settings
 from trajvae.model import Model
 from trajvae.outputs.compare import compare_trials
@@ -87,6 +88,8 @@ def compare(
     models: Mapping[str, Model] | None = None,
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
+    weights: object = None,
+    temperature: float | None = None,
 ) -> Comparison:
     """Train several latent spaces on the same frames and compare their held-out evidence.
 
@@ -105,6 +108,8 @@ def compare(
     device : {"auto", "cpu", "cuda"}
     progress : callable, optional
         Called with (models done, models in all).
+    weights, temperature : optional
+        Of the frames, as of `Model.train`: candidates are trained and judged with them.
 
     Raises
     ------
@@ -128,12 +133,20 @@ def compare(
     kept = selection_of(source, reading.select)
     chosen = {name: dataclasses.replace(config, select=kept) for name, config in chosen.items()}
     frames = opened[0] if opened else open_source(source, reading)
+    own = read_weights(weights, frames, temperature)
     chunk = frames.read()
     for name, model in models.items():
         check_frames(name, model.pipeline, model.record, chunk)
-    trials = [examine(name, m.pipeline, m.record, chunk, plan) for name, m in models.items()]
+    trials = [examine(name, m.pipeline, m.record, chunk, plan, weights=own) for name, m in models.items()]
     trials += train_all(
-        chunk, frames.topology, chosen, plan, precision=frames.precision, device=device, progress=progress
+        chunk,
+        frames.topology,
+        chosen,
+        plan,
+        precision=frames.precision,
+        device=device,
+        progress=progress,
+        weights=own,
     )
     found = compare_trials(trials)
     seed = next((c.seed for c in chosen.values()), 0)

@@ -39,6 +39,8 @@ class Model(ModelOutputs):
         *,
         reading: Reading | None = None,
         inputs: object = None,
+        weights: object = None,
+        temperature: float | None = None,
         device: str = "auto",
         regulariser: Regulariser | None = None,
         progress: Progress | None = None,
@@ -67,6 +69,11 @@ class Model(ModelOutputs):
         device : {"auto", "cpu", "cuda"}
         inputs : optional
             A source of as many frames of the same atoms that the encoder sees instead, such as noisy ones.
+        weights : array_like, str, Path or sequence of paths, optional
+            How much each frame counts, as for frames of a biased simulation: an array, or a file; see
+            `trajvae.frame_weights.read_weights`. Weights that are all equal change nothing.
+        temperature : float, optional
+            In K, where `weights` names a file with a bias in kJ/mol.
         regulariser : callable, optional
             (network, terms of the bound) to a scalar in nats a frame that is added to the loss.
         progress : callable, optional
@@ -88,7 +95,15 @@ class Model(ModelOutputs):
         config, reading = config_of(config, fields), reading_of(reading, fields)
         with training_progress(progress, verbose=verbose) as report:
             prepared = prepare(
-                source, config, reading=reading, inputs=inputs, device=device, memory=memory, command=command
+                source,
+                config,
+                reading=reading,
+                inputs=inputs,
+                weights=weights,
+                temperature=temperature,
+                device=device,
+                memory=memory,
+                command=command,
             )
             parts = prepared.run(
                 regulariser=regulariser,

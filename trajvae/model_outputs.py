@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from trajvae.arguments.keywords import spelled_out
+from trajvae.errors import OptionError
+from trajvae.frame_weights import read_weights
 from trajvae.model_base import ModelBase
 from trajvae.models.encoding import encode_all
 from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, DrawingKeywords
@@ -35,13 +37,18 @@ class ModelOutputs(ModelBase):
         progress: Callable[[int, int], None] | None = None,
         *,
         rmsd: bool = True,
+        weights: object = None,
+        temperature: float | None = None,
     ) -> Embedding:
         """Return latent coordinates of every frame of a source, which may be all that `Model.train` takes.
 
+        `weights` and `temperature` are those of `Model.train`; weights are kept, and means in `figures` are weighted.
         Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables
         and no flags of the support, and latents are the same, in less than half of the time from memory or DCD.
         """
-        return embed(self.pipeline, self.open(source, reading), progress, rmsd=rmsd, record=self.record)
+        frames = self.open(source, reading)
+        own = read_weights(weights, frames, temperature)
+        return embed(self.pipeline, frames, progress, rmsd=rmsd, record=self.record, weights=own)
 
     def encode_to(
         self,
@@ -52,6 +59,8 @@ class ModelOutputs(ModelBase):
         *,
         seed: int = 0,
         force: bool = False,
+        weights: object = None,
+        temperature: float | None = None,
     ) -> EmbeddingFigures:
         """Write latent coordinates of every frame of a source as they are computed, and return their figures.
 
@@ -69,6 +78,8 @@ class ModelOutputs(ModelBase):
         seed : int
             The seed that the file names; the encoding itself is deterministic.
         force : bool
+        weights, temperature : optional
+            As of `encode`.
 
         Returns
         -------
@@ -82,15 +93,17 @@ class ModelOutputs(ModelBase):
         ModelError
             The atoms differ from the model's.
         """
+        frames = self.open(source, reading)
         return embed_to(
             Path(path),
             self.pipeline,
-            self.open(source, reading),
+            frames,
             progress,
             command="Model.encode_to",
             seed=seed,
             force=force,
             record=self.record,
+            weights=read_weights(weights, frames, temperature),
         )
 
     def decode(self, latent: Floats) -> Float64:
@@ -108,16 +121,36 @@ class ModelOutputs(ModelBase):
         return ConformationStream(self.pipeline, self.record, n, **drawing)
 
     def marginals(
-        self, source: object = None, reading: Reading | None = None, *, seed: int = 0, geometry: str = "simulated"
+        self,
+        source: object = None,
+        reading: Reading | None = None,
+        *,
+        seed: int = 0,
+        geometry: str = "simulated",
+        weights: object = None,
+        temperature: float | None = None,
     ) -> Marginals:
         """Compare simulation and model, observable by observable; without a source, on the frames the model keeps.
 
-        With `geometry` "none" draws of Cartesian models keep their bonds and angles, as p(x|z) gives them.
+        With `geometry` "none" draws of Cartesian models keep their bonds and angles, as p(x|z) gives them. `weights`
+        and `temperature` are those of `Model.train`; without them frames of the training have the weights that they
+        had there.
+
+        Raises
+        ------
+        OptionError
+            Weights without a source: the frames that the model keeps have their own.
         """
         from trajvae.outputs.marginals import marginals
 
-        positions = None if source is None else self.open(source, reading).read().positions
-        return marginals(self.pipeline, self.record, positions, seed=seed, geometry=geometry)
+        if source is None and weights is not None:
+            raise OptionError("weights are those of trajectories, and none is given; the model's frames have their own")
+        positions, own = None, None
+        if source is not None:
+            frames = self.open(source, reading)
+            own = read_weights(weights, frames, temperature)
+            positions = frames.read().positions
+        return marginals(self.pipeline, self.record, positions, seed=seed, geometry=geometry, weights=own)
 
     def free_energy(
         self,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 )
 @options.trajectories
 @options.reading
+@options.weights
 @options.comparing
 @click.option("--with", "models", multiple=True, type=options.PATH, help="A model trained on these frames, too.")
 @click.option("--draws", type=int, default=500, show_default=True, help="Of a posterior, for the bound by importance.")
@@ -69,6 +70,8 @@ def compare(
         models={str(path): Model.load(path, choices["device"]) for path in models},
         device=choices["device"],
         progress=report.bar("comparing", "model"),
+        weights=options.weights_of(choices),
+        temperature=choices["temperature"],
     )
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
     report.result({**found.figures, "output": str(output)}, _lines(found, output), as_json=as_json)
@@ -82,6 +85,10 @@ def _lines(found: Comparison, output: Path) -> list[str]:
         f"{head} {'RMSD':>6s} {'PCA':>6s} {'time':>6s}",
         *(_row(name, entry.figures, best=name == found.best) for name, entry in found.entries.items()),
     ]
+    if found.weights is not None:
+        lines.append(
+            f"means are weighted: all frames are worth {found.weights.effective_sample_size:.1f} of equal weight"
+        )
     if len(found.entries) > 1:
         lines += _judgement(found)
     return [*lines, f"each frame's bounds: {output}"]

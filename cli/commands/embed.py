@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -14,10 +14,19 @@ from .train import CONTRACT, OF_TRAINING, train_model, unfinished
 
 if TYPE_CHECKING:
     from trajvae.figures import EmbeddingFigures
+    from trajvae.frame_weights import FrameWeights
     from trajvae.model import Model
     from trajvae.readers.data_set import Frames
     from trajvae.results.applied import Applied
     from trajvae.training.frame_source import FrameSource
+
+
+class _ToEmbed(NamedTuple):
+    """A model, and the frames that it is applied to with their weights."""
+
+    model: Model
+    frames: Frames | FrameSource
+    weights: FrameWeights | None
 
 
 @click.command(
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 )
 @options.trajectories
 @options.reading
+@options.weights
 @options.model
 @options.training
 @options.running
@@ -46,29 +56,30 @@ def embed(
     options.check_before_work([output], {**choices, "model": path}, names, force=force)
     begun = model is None and unfinished(path)
     existing = path.exists() and not begun
-    frames: Frames | FrameSource
     if existing or model is not None:
-        trained, frames = _apply(model, names, choices)
+        found = _apply(model, names, choices)
     else:
-        note = f"no model in this folder: training '{path}' first"
-        trained, known = train_model(names, choices, path, force=False, note=note, go_on=begun)
-        frames = known if known is not None else trained.open(names, options.reading_of(choices))
+        found = _train(path, names, choices, go_on=begun)
+    trained = found.model
     bar = report.bar("embedding", "frame")
     applied_to = _applied(trained, path, choices)
     embedded = embed_to(
         output,
         trained.pipeline,
-        frames,
+        found.frames,
         bar,
         command=options.command_line(),
         seed=choices["seed"],
         force=force,
         record=trained.record,
         applied=applied_to,
+        weights=found.weights,
     )
     own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
     applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
     figures = {**own, **(applied if existing else {}), "in_support": embedded.in_support}
+    if embedded.effective_sample_size is not None:
+        figures["effective_sample_size"] = embedded.effective_sample_size
     figures |= {"model": str(path), "model_hash": applied_to.model_hash, "output": str(output)}
     lines = [] if existing else report.training_lines(trained.figures)
     lines += [
@@ -77,6 +88,16 @@ def embed(
         f"model: {path}   latent coordinates: {output}",
     ]
     report.result(figures, lines, as_json=as_json)
+
+
+def _weights(frames: Frames, choices: options.Choices) -> FrameWeights | None:
+    """The weights of frames that a model is applied to, after a line on what they are worth."""
+    from trajvae.frame_weights import read_weights
+
+    found = read_weights(options.weights_of(choices), frames, choices["temperature"])
+    if found is not None:
+        report.say(found.describe())
+    return found
 
 
 def _embedding_lines(f: EmbeddingFigures) -> list[str]:
@@ -99,7 +120,17 @@ def _applied(trained: Model, path: Path, choices: options.Choices) -> Applied:
     return Applied(hash_of(trained.pipeline), str(path), reading)
 
 
-def _apply(model: Path | None, names: list[str], choices: options.Choices) -> tuple[Model, Frames]:
+def _train(path: Path, names: list[str], choices: options.Choices, *, go_on: bool) -> _ToEmbed:
+    """The model that is trained first, and its frames, which are read once where it was trained on them now."""
+    note = f"no model in this folder: training '{path}' first"
+    trained, known = train_model(names, choices, path, force=False, note=note, go_on=go_on)
+    if known is not None:
+        return _ToEmbed(trained, known, trained.record.frame_weights)
+    frames = trained.open(names, options.reading_of(choices))
+    return _ToEmbed(trained, frames, _weights(frames, choices))
+
+
+def _apply(model: Path | None, names: list[str], choices: options.Choices) -> _ToEmbed:
     """The existing model, and the frames that it is applied to."""
     path = model or Path("model.h5")
     trained = options.load_model(path, choices["device"])
@@ -116,4 +147,4 @@ def _apply(model: Path | None, names: list[str], choices: options.Choices) -> tu
     if model is None:
         report.say(f"using the model '{path}' of this folder (trained by: {trained.command})")
     report.say(f"selected: {frames.selection} ({frames.topology.n_atoms} atoms, {frames.n_frames} frames)")
-    return trained, frames
+    return _ToEmbed(trained, frames, _weights(frames, choices))

@@ -59,7 +59,7 @@ def _file(file: Path, as_json: bool) -> None:
     if isinstance(summary, dict):
         lines += [f"  {line}" for line in verdict_lines_of(summary)]
         summary = {name: value for name, value in summary.items() if name not in ("verdict", "reasons")}
-    for name in ("status", "config"):
+    for name in ("status", "weights", "config"):
         if name in attributes:
             lines += _indented(name, attributes[name])
     if summary is not None:

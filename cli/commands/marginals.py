@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.command(cls=options.GroupedCommand, epilog="Example: trajvae marginals traj.dcd -s top.psf")
 @options.optional_trajectories
 @options.reading
+@options.weights
 @options.geometry
 @options.model
 @options.output("marginals.h5")
@@ -38,7 +39,14 @@ def marginals(
     options.check_before_work([output], {**choices, "model": model or Path("model.h5")}, trajectories, force=force)
     trained = options.load_model(model, choices["device"])
     source = list(trajectories) or None
-    found = trained.marginals(source, options.reading_of(choices), seed=choices["seed"], geometry=choices["geometry"])
+    found = trained.marginals(
+        source,
+        options.reading_of(choices),
+        seed=choices["seed"],
+        geometry=choices["geometry"],
+        weights=options.weights_of(choices),
+        temperature=choices["temperature"],
+    )
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
     report.result(_json(found, output), _lines(found, output), as_json=as_json)
 
@@ -61,12 +69,23 @@ def _lines(found: Marginals, output: Path) -> list[str]:
 
     known = [kind.verdict for kind in found.kinds]
     return [
-        f"{found.n} conformations of the model against {found.n} frames; floor: those against {found.n} others",
+        _sizes(found),
         *_table(found.kinds),
         *(f"  {verdict}: {text}" for verdict, text in VERDICTS.items() if verdict in known),
         *_baseline_lines(found),
         f"histograms of {len(found.table)} observables: {output}",
     ]
+
+
+def _sizes(found: Marginals) -> str:
+    """Return how many frames and conformations are compared."""
+    n, f = found.n, found.figures
+    if f.draws is None or f.effective_sample_size is None:
+        return f"{n} conformations of the model against {n} frames; floor: those against {n} others"
+    return (
+        f"{f.draws} conformations of the model against {n} frames; floor: those against {n} others; with their weights "
+        f"all frames are worth {f.effective_sample_size:.1f}"
+    )
 
 
 def _table(kinds: Sequence[Kind]) -> list[str]:

@@ -96,6 +96,8 @@ def _prepared(names: list[str], choices: options.Choices, note: str | None) -> P
         names,
         TrainConfig(**options.options_given(choices), select=choices["select"], seed=choices["seed"]),
         reading=options.reading_of(choices),
+        weights=options.weights_of(choices),
+        temperature=choices["temperature"],
         device=choices["device"],
         memory=choices["memory"],
         command=options.command_line(),
@@ -115,6 +117,8 @@ def _prepared_to_resume(path: Path, names: list[str], choices: options.Choices) 
         names or None,
         options.reading_of(choices) if given else None,
         asked_for={**options.options_given(choices), **({"seed": choices["seed"]} if choices["seed"] else {})},
+        weights=options.weights_of(choices),
+        temperature=choices["temperature"],
         device=choices["device"],
         memory=choices["memory"],
     )
@@ -143,6 +147,7 @@ def _going_on(path: Path, heard: Callable[[], int]) -> Callable[[], bool]:
 )
 @options.trajectories
 @options.reading
+@options.weights
 @options.training
 @options.running
 @click.option(
@@ -168,6 +173,10 @@ def train(
     else:
         names = list(trajectories) if resume else options.need_trajectories(trajectories)
         model = train_model(names, choices, output, force=force, go_on=resume).model
-    figures = {key: model.figures[key] for key in (*CONTRACT, "feature_choice") if key in model.figures}
+    figures = {
+        key: model.figures[key]
+        for key in (*CONTRACT, "feature_choice", "effective_sample_size")
+        if key in model.figures
+    }
     lines = [*report.training_lines(model.figures), f"model: {output}"]
     report.result({**figures, "model": str(output)}, lines, as_json=as_json)

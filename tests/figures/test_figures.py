@@ -132,6 +132,8 @@ MARGINALS = MarginalFigures(
     nearest_held_out=0.25,
     coverage=0.125,
     coverage_train=1.0,
+    draws=80,
+    effective_sample_size=160.5,
 )
 EMBEDDING = EmbeddingFigures(frames=400, elbo=-8.0, rmsd=0.5, pca_rmsd=0.75, in_support=0.96875, judgement=VERDICT)
 WALK = SamplerFigures(sampler="metric", acceptance=0.75, effective_sample_size=5.0)
@@ -170,11 +172,13 @@ KEYS = {
     CandidateFigures: "elbo iwae behind elbo_behind elbo_se iwae_se behind_se elbo_behind_se latent_dim "
     "effective_draws few_effective rmsd pca_rmsd active_units kl bounds behind_interval correlation_time independent "
     "repeats epochs seconds",
-    ComparisonFigures: "backends best within_error different behind_over_frames training_variance few_blocks held_out",
+    ComparisonFigures: "backends best within_error different behind_over_frames training_variance few_blocks held_out "
+    "effective_sample_size",
     NoveltyFigures: "nearest nearest_held_out coverage coverage_train",
     MarginalFigures: "mean_jsd mean_noise_floor mean_random_floor mean_held_out_floor mean_jsd_train mean_jsd_held_out "
-    "mean_jsd_pca mean_jsd_resampled held_out sampler nearest nearest_held_out coverage coverage_train",
-    EmbeddingFigures: "frames elbo rmsd pca_rmsd in_support verdict reasons",
+    "mean_jsd_pca mean_jsd_resampled held_out sampler nearest nearest_held_out coverage coverage_train "
+    "draws effective_sample_size",
+    EmbeddingFigures: "frames elbo rmsd pca_rmsd in_support effective_sample_size verdict reasons",
     SamplerFigures: "sampler acceptance effective_sample_size",
     DivergenceFigures: "jsd w1 noise_floor",
     RepresentativeFigures: "file frame structure",
@@ -197,7 +201,9 @@ OPTIONAL = {
         "reasons",
     },
     OptimizationFigures: {"verdict", "reasons"},
-    EmbeddingFigures: {"elbo", "rmsd", "pca_rmsd", "in_support", "verdict", "reasons"},
+    EmbeddingFigures: {"elbo", "rmsd", "pca_rmsd", "in_support", "effective_sample_size", "verdict", "reasons"},
+    ComparisonFigures: {"effective_sample_size"},
+    MarginalFigures: {"draws", "effective_sample_size"},
     PathFigures: {"crossings"},
     SamplerFigures: {"acceptance", "effective_sample_size"},
     RepresentativeFigures: {"structure"},

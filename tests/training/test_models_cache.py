@@ -33,20 +33,20 @@ def test_every_row_once(n: int, size: int) -> None:
     data, _ = _data(n + 3, 3)
     batches = list(data.batches(size, torch.Generator().manual_seed(0)))
     assert len(batches) == -(-n // size)
-    seen = torch.cat([inputs[:, 0] for inputs, _ in batches])
+    seen = torch.cat([batch.inputs[:, 0] for batch in batches])
     assert torch.equal(seen.sort().values, torch.arange(n, dtype=torch.float32))
-    assert all(inputs.shape[1] == INPUTS and targets.shape[1] == FEATURES for inputs, targets in batches)
-    assert all(torch.equal(inputs[:, 0], targets[:, 0]) for inputs, targets in batches)
+    assert all(b.inputs.shape[1] == INPUTS and b.targets.shape[1] == FEATURES for b in batches)
+    assert all(torch.equal(b.inputs[:, 0], b.targets[:, 0]) for b in batches)
 
 
 def test_rows_are_shuffled() -> None:
     """Neighbours are no neighbours in an epoch, two epochs differ, one seed gives one order."""
     data, _ = _data(20_000, 100)
     generator = torch.Generator().manual_seed(0)
-    first, second = (torch.cat([x[:, 0] for x, _ in data.batches(64, generator)]) for _ in range(2))
+    first, second = (torch.cat([b.inputs[:, 0] for b in data.batches(64, generator)]) for _ in range(2))
     assert float((first.diff().abs() < 2).float().mean()) < 0.01
     assert not torch.equal(first, second)
-    again = torch.cat([x[:, 0] for x, _ in data.batches(64, torch.Generator().manual_seed(0))])
+    again = torch.cat([b.inputs[:, 0] for b in data.batches(64, torch.Generator().manual_seed(0))])
     assert torch.equal(first, again)
 
 
@@ -65,8 +65,21 @@ def test_pieces_come_in_their_order() -> None:
     data, rows = _data(2500, 400)
     for held, wanted in ((False, rows[:2100]), (True, rows[2100:])):
         pieces = list(data.chunks(512, validation=held))
-        assert torch.equal(torch.cat([x[:, 0] for x, _ in pieces]), wanted)
+        assert torch.equal(torch.cat([b.inputs[:, 0] for b in pieces]), wanted)
     assert (data.n_train, data.n_validation) == (2100, 400)
+
+
+def test_weights_stay_with_their_rows() -> None:
+    """Shuffled or in order, each row has its own weight."""
+    parts = Partition(np.where(np.arange(2900) < 2400, 0, 1).astype(np.int8))
+    rows = torch.arange(2900, dtype=torch.float32)[:, None]
+    weights = (2.0 * rows[:2400, 0] + 1.0, rows[2400:, 0] ** 2)
+    pairs = iter([(rows.repeat(1, INPUTS), rows.repeat(1, FEATURES))])
+    data = stream_batches(pairs, parts, (INPUTS, FEATURES), torch.device("cpu"), 1e4, weights)
+    for batch in (*data.batches(64, torch.Generator().manual_seed(1), 5), *data.chunks(512, validation=False)):
+        assert torch.equal(batch.weights, 2.0 * batch.inputs[:, 0] + 1.0)
+    for batch in data.chunks(300, validation=True):
+        assert torch.equal(batch.weights, batch.inputs[:, 0] ** 2)
 
 
 def test_a_sample_is_of_training_rows() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from trajvae import Model, TrainConfig
+from trajvae.alignment.distances import jumps
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.models.devices import choose_device
 from trajvae.models.partition import partition
@@ -21,7 +22,6 @@ from trajvae.readers.data_set import Chunk
 from trajvae.topology import Topology
 from trajvae.training.frame_source import InMemoryFrames
 from trajvae.training.prepared import prepare_frames
-from trajvae.training.summary import jumps
 from trajvae.typing import Floats
 
 QUICK = TrainConfig(epochs=3, hidden=(16,))

@@ -12,6 +12,7 @@ from trajvae.choices import ALIGNMENTS
 from trajvae.display import Brief
 from trajvae.errors import OptionError
 from trajvae.typing import Float64, Floats
+from trajvae.weighted_samples import weighted_mean
 
 __all__ = [
     "KINDS",
@@ -32,7 +33,9 @@ KINDS = ALIGNMENTS
 FLAT = 0.5
 
 
-def mean_structure(x: Floats, weights: Float64, tolerance: float = 1e-8, rounds: int = 100) -> Float64:
+def mean_structure(
+    x: Floats, weights: Float64, tolerance: float = 1e-8, rounds: int = 100, frame_weights: Float64 | None = None
+) -> Float64:
     """Return the structure that is the mean of all frames superposed on it, in its own principal axes.
 
     Parameters
@@ -43,6 +46,8 @@ def mean_structure(x: Floats, weights: Float64, tolerance: float = 1e-8, rounds:
         The iteration ends when the RMSD between two rounds is below this value.
     rounds : int
         Most rounds of the iteration.
+    frame_weights : ndarray, shape (T,), optional
+        How much each frame counts in the mean; by default all alike.
 
     Returns
     -------
@@ -53,13 +58,13 @@ def mean_structure(x: Floats, weights: Float64, tolerance: float = 1e-8, rounds:
     frames = center(x.astype(np.float64), weights)
     reference = frames[len(frames) // 2]
     for _ in range(rounds):
-        mean = superpose(frames, reference, weights).mean(axis=0)
+        mean = weighted_mean(superpose(frames, reference, weights), frame_weights)
         change = rmsd(mean, reference)
         reference = mean
         if change < tolerance:
             break
     thickness = np.sqrt(principal_frame(reference[None], weights)[1][0, -1])
-    typical = np.sqrt(principal_frame(frames, weights)[1][:, -1]).mean()
+    typical = float(weighted_mean(np.sqrt(principal_frame(frames, weights)[1][:, -1]), frame_weights))
     if thickness < FLAT * typical:
         reference = frames[np.argmin(rmsd(superpose(frames, reference, weights), reference, weights))]
     return _orient(np.asarray(principal_frame(reference[None], weights)[0][0], dtype=np.float64), weights)
@@ -110,7 +115,10 @@ class Alignment(Brief):
         return int(principal(x, self.reference, self.weights)[1].sum()) if self.kind == "principal" else 0
 
     @classmethod
-    def fit(cls, kind: str, x: Floats, weights: Float64) -> Alignment:
-        """Choose the reference from frames (T, N, D) and return the alignment with it."""
-        reference = x.astype(np.float64).mean(axis=0) if kind == "none" else mean_structure(x, weights)
+    def fit(cls, kind: str, x: Floats, weights: Float64, frame_weights: Float64 | None = None) -> Alignment:
+        """Choose the reference from frames (T, N, D), of weights (T,), and return the alignment with it."""
+        if kind == "none":
+            reference = weighted_mean(x.astype(np.float64), frame_weights)
+        else:
+            reference = mean_structure(x, weights, frame_weights=frame_weights)
         return cls(kind, reference, weights)

@@ -1,11 +1,11 @@
-"""Compute the RMSD between all frames of one set and all frames of another."""
+"""Compute the RMSD between all frames of one set and all frames of another, and between neighbours in time."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from trajvae.alignment.superposition import center
-from trajvae.typing import Float64, Floats
+from trajvae.alignment.superposition import center, frame_jump, pairwise_rmsd
+from trajvae.typing import Bool, Float64, Floats
 
 
 def rmsd_matrix(a: Floats, b: Floats) -> Float64:
@@ -64,3 +64,13 @@ def _largest_trace_3d(c: Float64) -> Float64:
     products = sum(np.square(m) for m in cofactors)
     others = (products - np.square(det / largest)) / np.square(largest) + 2.0 * det / largest
     return np.asarray(largest + np.sqrt(np.maximum(others, 0.0)))
+
+
+def jumps(aligned: Floats, has_predecessor: Bool) -> tuple[float | None, float | None]:
+    """Return the largest RMSD in Å between frames and their predecessors, as aligned and as optimally superposed."""
+    next_to = np.flatnonzero(has_predecessor)
+    if not len(next_to):
+        return None, None
+    jump = frame_jump(aligned)[next_to]
+    least = pairwise_rmsd(aligned[next_to], aligned[next_to - 1], np.ones(aligned.shape[1]))
+    return float(jump.max()), float(least.max())

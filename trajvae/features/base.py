@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from trajvae.alignment.align import Alignment
 from trajvae.topology import Topology
-from trajvae.typing import Floats
+from trajvae.typing import Float64, Floats
+from trajvae.weighted_samples import effective_size
 
 LEAST_FLOOR = 1e-3  # Å
 _MOST_INPUTS = 512
@@ -30,6 +32,8 @@ class FittingData:
         Resolution of the coordinates in Å.
     latent_dim : int
         Intrinsic dimension of the latent space: as many principal components are kept at least.
+    weights : ndarray, shape (T,), optional
+        How much each frame counts, of mean 1; None where all count alike.
     """
 
     alignment: Alignment
@@ -37,10 +41,21 @@ class FittingData:
     frames: Floats
     floor: float
     latent_dim: int
+    weights: Float64 | None = None
+
+    @property
+    def frame_weights(self) -> Tensor | None:
+        """The weights of the frames as a tensor of float64."""
+        return None if self.weights is None else torch.from_numpy(self.weights)
+
+    @property
+    def n_effective(self) -> int:
+        """Number of frames, or with weights of frames of equal weight that these are worth, rounded."""
+        return len(self.frames) if self.weights is None else max(1, round(effective_size(self.weights)))
 
     def inputs_of(self, size: int) -> int:
         """Return how many of `size` inputs to keep: at most one per four frames, lest few frames be memorised."""
-        return min(size, max(self.latent_dim, len(self.frames) // 4, 1), max(_MOST_INPUTS, self.latent_dim))
+        return min(size, max(self.latent_dim, self.n_effective // 4, 1), max(_MOST_INPUTS, self.latent_dim))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from torch import Tensor
 from trajvae.alignment.align import Alignment
 from trajvae.errors import ReadError
 from trajvae.features.base import Features, FeatureSizes, FittingData
+from trajvae.features.weighted_moments import freedom, weighted_mean
 from trajvae.typing import Float64
 
 SCALE_FLOOR = 0.1  # smallest scale of an input as a share of the largest: stiff directions are noise to a network
@@ -147,7 +148,7 @@ class ShapeSpace(Features):
         size = cls(a.reference, a.weights, a.kind, 1).size
         out = cls(a.reference, a.weights, a.kind, data.inputs_of(size))
         frames = torch.from_numpy(np.ascontiguousarray(data.frames, dtype=np.float64))
-        out.set_components(out.targets(frames), out.input_size, SCALE_FLOOR)
+        out.set_components(out.targets(frames), out.input_size, SCALE_FLOOR, data.frame_weights)
         return out
 
     @classmethod
@@ -198,7 +199,7 @@ class ShapeSpace(Features):
         """Return zeros (B,): shape space is an isometry of the frames."""
         return targets.new_zeros(len(targets))
 
-    def set_components(self, targets: Tensor, n_inputs: int, floor: float) -> Tensor:
+    def set_components(self, targets: Tensor, n_inputs: int, floor: float, weights: Tensor | None = None) -> Tensor:
         """Set mean, principal components and scales from training targets.
 
         Parameters
@@ -208,13 +209,15 @@ class ShapeSpace(Features):
             Components that are kept.
         floor : float
             Smallest scale as a share of the largest.
+        weights : Tensor, shape (T,), optional
+            How much each frame counts, of mean 1.
 
         Returns
         -------
         Tensor, shape (T, F)
             The same frames' targets, the principal components first.
         """
-        mean, axes, deviations = principal_components(targets.double(), n_inputs)
+        mean, axes, deviations = principal_components(targets.double(), n_inputs, weights)
         middle, along = self.positions(mean[None]).flatten(1), self.positions(axes.T).flatten(1)
         frames = self.positions(targets).flatten(1)
         self.shape = FeatureSizes(len(deviations))  # fewer than asked for where frames are few
@@ -224,24 +227,29 @@ class ShapeSpace(Features):
         return self._turned(frames)
 
 
-def principal_components(targets: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+def principal_components(targets: Tensor, k: int, weights: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Return mean (F,), principal axes (F, k) and standard deviations (k,) of targets (T, F), largest first.
+
+    Frames count by their weights (T,), of mean 1, where there are any.
 
     The thinner side of the data is diagonalised: the covariance for few features, the Gram matrix for few frames; where
     both are large, a randomised decomposition with four power iterations.
     """
-    mean = targets.mean(dim=0)
+    mean = weighted_mean(targets, weights)
     x = targets - mean
+    if weights is not None:
+        x = x * weights.to(x).sqrt()[:, None]
     frames, size = x.shape
+    free = freedom(frames, weights)
     if min(frames, size) > _EXACT:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             _, values, vectors = torch.svd_lowrank(x, q=min(k + 10, frames, size), niter=4)
-        return mean, vectors[:, :k].contiguous(), values[:k] / math.sqrt(frames - 1)
+        return mean, vectors[:, :k].contiguous(), values[:k] / math.sqrt(free)
     square = x.T @ x if size <= frames else x @ x.T
     values, vectors = torch.linalg.eigh(square)
     values, vectors = values.flip(0)[:k].clamp(min=0.0), vectors.flip(1)[:, :k]
     if size > frames:
         vectors = x.T @ vectors
         vectors = torch.linalg.qr(vectors).Q * torch.sign((torch.linalg.qr(vectors).R).diagonal())
-    return mean, vectors.contiguous(), (values / max(frames - 1, 1)).sqrt()
+    return mean, vectors.contiguous(), (values / max(free, 1.0)).sqrt()

@@ -22,6 +22,7 @@ from trajvae.features.base import LEAST_FLOOR, Features, FeatureSizes, FittingDa
 from trajvae.features.cartesian import SCALE_FLOOR, constraints, principal_components
 from trajvae.features.rebuild import Coordinates, RebuildPlan, log_volume, measure, rebuild
 from trajvae.features.tree import spanning_tree
+from trajvae.features.weighted_moments import weighted_deviation, weighted_mean
 
 STIFF = 0.45  # radians; circular standard deviation below which a torsion counts with the linear coordinates
 _STRAIGHT = 0.02  # sine of an angle that is straight in the median frame
@@ -114,23 +115,23 @@ class Internal(Features):
         coordinates = measure(x, RebuildPlan(references))
         turning = coordinates.torsions if x.shape[2] == 3 else coordinates.angles
         _refuse_lines(coordinates, x.shape[2])
-        flexible, centre = _flexible(turning)
+        flexible, centre = _flexible(turning, data.frame_weights)
         n_angular = int(flexible.sum())
         size = sum(c.shape[1] for c in coordinates)
         out = cls(data.alignment, FeatureSizes(data.inputs_of(size + n_angular), n_angular))
         out.references, out.flexible = torch.from_numpy(references), flexible
         out.centre = torch.where(flexible, 0.0, centre)
         out.plan = RebuildPlan(references)
-        out._scale_to(x, data.floor)
+        out._scale_to(x, data.floor, data.frame_weights)
         return out
 
-    def _scale_to(self, x: Tensor, floor: float) -> None:
+    def _scale_to(self, x: Tensor, floor: float, weights: Tensor | None) -> None:
         """Means, spreads and principal components of training frames."""
         targets = self.targets(x)
         linear = targets[:, : self.n_linear]
-        self.middle = linear.mean(dim=0)
-        self.spread = linear.std(dim=0).clamp(min=max(floor * _ROUNDING, LEAST_FLOOR))
-        self.mean, self.axes, deviations = principal_components(self._embedded(targets), self.shape.n_inputs)
+        self.middle = weighted_mean(linear, weights)
+        self.spread = weighted_deviation(linear, weights).clamp(min=max(floor * _ROUNDING, LEAST_FLOOR))
+        self.mean, self.axes, deviations = principal_components(self._embedded(targets), self.shape.n_inputs, weights)
         self.scale = deviations.clamp(min=max(float(deviations[0]) * SCALE_FLOOR, 1e-12))
 
     @classmethod
@@ -211,13 +212,13 @@ def _refuse_lines(coordinates: Coordinates, dimension: int) -> None:
         raise OptionError("atoms lie on one line, about which no torsion is defined: use --features cartesian")
 
 
-def _flexible(angles: Tensor) -> tuple[Tensor, Tensor]:
-    """Which angles (T, K) turn, and the circular mean of each.
+def _flexible(angles: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Which angles (T, K) turn, and the circular mean of each, over frames of weights (T,).
 
     References
     ----------
     K. V. Mardia, P. E. Jupp, Directional Statistics (2000), eq. 2.3.14: the circular standard deviation.
     """
-    c, s = angles.cos().mean(dim=0), angles.sin().mean(dim=0)
+    c, s = weighted_mean(angles.cos(), weights), weighted_mean(angles.sin(), weights)
     length = torch.sqrt(c.square() + s.square()).clamp(min=1e-12, max=1.0)
     return torch.sqrt(-2.0 * length.log()) >= STIFF, torch.atan2(s, c)

@@ -36,7 +36,7 @@ class PrincipalBaseline(nn.Module):
             return cls(features, shared=True)
         out = cls.empty(data.alignment, features, data.latent_dim)
         frames = torch.from_numpy(np.ascontiguousarray(data.frames, dtype=np.float64))
-        out.space.set_components(out.space.targets(frames), out.space.input_size, SCALE_FLOOR)
+        out.space.set_components(out.space.targets(frames), out.space.input_size, SCALE_FLOOR, data.frame_weights)
         return out
 
     @classmethod

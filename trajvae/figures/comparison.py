@@ -88,6 +88,8 @@ class ComparisonFigures(Figures):
         Whether the held-out frames are worth too few independent ones to tell candidates apart.
     held_out : int
         Number of held-out frames.
+    effective_sample_size : float, optional
+        Number of frames of equal weight that all frames are worth; None where they have no weights.
     """
 
     backends: dict[str, CandidateFigures]
@@ -98,3 +100,4 @@ class ComparisonFigures(Figures):
     training_variance: bool
     few_blocks: bool
     held_out: int
+    effective_sample_size: float | None = None

@@ -20,7 +20,10 @@ class EmbeddingFigures(JudgedFigures):
     rmsd, pca_rmsd : float, optional
         Å; of frames to their reconstruction, and to that of as many principal components.
     in_support : float, optional
-        Share of frames, from 0 to 1, that lie where training frames are.
+        Share of frames, from 0 to 1, that lie where training frames are; of all frames alike.
+    effective_sample_size : float, optional
+        Number of frames of equal weight that these are worth; None where they have no weights. With weights the other
+        means are weighted.
     judgement : Verdict or None
         Whether the model suits the frames; of frames that it was not trained on.
     """
@@ -30,3 +33,4 @@ class EmbeddingFigures(JudgedFigures):
     rmsd: float | None = None
     pca_rmsd: float | None = None
     in_support: float | None = None
+    effective_sample_size: float | None = None

@@ -65,6 +65,10 @@ class MarginalFigures(Figures):
         Where the model's latent points came from, such as "prior".
     nearest, nearest_held_out, coverage, coverage_train : float
         As `NoveltyFigures`.
+    draws : int, optional
+        Number of conformations of the model, where frames have weights: the effective number of frames in B.
+    effective_sample_size : float, optional
+        Number of frames of equal weight that the simulated frames are worth; None where they have no weights.
     """
 
     mean_jsd: float
@@ -81,3 +85,5 @@ class MarginalFigures(Figures):
     nearest_held_out: float
     coverage: float
     coverage_train: float
+    draws: int | None = None
+    effective_sample_size: float | None = None

@@ -11,6 +11,8 @@ from trajvae.figures.frame_findings import UnlikeBlock, unlike_blocks
 from trajvae.figures.json_checks import Check, number, numbers, numbers_by_name, or_none, reasons, text, truth, wrong
 from trajvae.verdict import Reason, Verdict
 
+_LEFT_OUT = ("feature_choice", "effective_sample_size")  # figures that are not in the JSON where they are None
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingFigures(Mapping[str, Any]):
@@ -101,6 +103,9 @@ class TrainingFigures(Mapping[str, Any]):
         between them: divergences of pair distances and of torsions, and the share of draws that stay invalid.
     copies : int
         Number of frames that equal an earlier one.
+    effective_sample_size : float or None
+        Number of frames of equal weight that all frames are worth; None where they have no weights. With weights, means
+        over frames are weighted.
     absent : frozenset of str
         Names of figures that the model's version did not have.
     further : mapping of str to JSON
@@ -155,12 +160,13 @@ class TrainingFigures(Mapping[str, Any]):
     likelihood: str = ""
     feature_choice: Mapping[str, float] | None = None
     copies: int | None = None
+    effective_sample_size: float | None = None
     absent: frozenset[str] = frozenset()
     further: Mapping[str, object] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[str]:
         for name in _checks():
-            if name not in self.absent and not (name == "feature_choice" and self.feature_choice is None):
+            if name not in self.absent and not (name in _LEFT_OUT and getattr(self, name) is None):
                 yield name
         yield from self.further
 

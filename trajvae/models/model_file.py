@@ -15,6 +15,7 @@ from trajvae.config import TrainConfig, check_types
 from trajvae.errors import ModelError
 from trajvae.features import PrincipalBaseline
 from trajvae.figures.training import TrainingFigures
+from trajvae.frame_weights.weights import FrameWeights
 from trajvae.local_geometry import LocalGeometry
 from trajvae.models.devices import choose_device
 from trajvae.models.draws.geometry_fit import walls_of
@@ -97,7 +98,7 @@ def config_of(pipeline: PipelineParts, selection: str) -> dict[str, object]:
 
 def pack(parts: ModelParts) -> ModelContents:
     """Return the contents of the file of a model."""
-    pipeline, record = parts.pipeline, parts.record
+    pipeline, record, weights = parts.pipeline, parts.record, parts.record.frame_weights
     training: Tree = {
         "latent": record.latent,
         "held_out": record.held_out,
@@ -108,6 +109,7 @@ def pack(parts: ModelParts) -> ModelContents:
         "sample": Quantity(record.sample, "Angstrom"),
         "sample_index": record.sample_index,
         "observables": record.frame_observables,
+        **({} if weights is None else {"weight": weights.values}),
     }
     geometry = record.local_geometry
     groups = {
@@ -119,7 +121,10 @@ def pack(parts: ModelParts) -> ModelContents:
     }
     config = {**config_of(pipeline, parts.selection), "elbo_of": pipeline.comparison_hash()}
     header = Header("model", parts.command, pipeline.config.seed)
-    return ModelContents(header, "complete", config, record.figures.to_json(), pipeline.alignment.reference, groups)
+    summary, reference = record.figures.to_json(), pipeline.alignment.reference
+    return ModelContents(
+        header, "complete", config, summary, reference, groups, {} if weights is None else weights.to_json()
+    )
 
 
 def unpack(stored: ModelContents, device: str, path: str) -> ModelParts:
@@ -162,12 +167,12 @@ def parts_in(stored: ModelContents, device: torch.device) -> PipelineParts:
 @torch.inference_mode(False)
 def _assembled(stored: ModelContents, device: torch.device) -> ModelParts:
     pipeline = Pipeline.of(parts_in(stored, device))
-    record = _record(stored.groups, TrainingFigures.from_json(stored.summary))
+    record = _record(stored.groups, TrainingFigures.from_json(stored.summary), stored.frame_weights)
     files = stored.groups["training"]["files"].tolist()
     return ModelParts(pipeline, record, files, str(stored.config["selection"]), stored.header.command)
 
 
-def _record(groups: Mapping[str, Any], figures: TrainingFigures) -> TrainingRecord:
+def _record(groups: Mapping[str, Any], figures: TrainingFigures, frame_weights: Mapping[str, object]) -> TrainingRecord:
     training, validity = groups["training"], Validity.from_arrays(groups["validity"])
     geometry = groups.get("local_geometry")  # files of earlier versions, and of internal coordinates, have none
     return TrainingRecord(
@@ -182,7 +187,32 @@ def _record(groups: Mapping[str, Any], figures: TrainingFigures) -> TrainingReco
         validity,
         figures,
         None if geometry is None else LocalGeometry.from_arrays(geometry, walls_of(validity)),
+        weights_in(training, frame_weights, len(training["held_out"])),
     )
+
+
+def weights_in(arrays: Mapping[str, AnyArray], held: Mapping[str, object], n_frames: int) -> FrameWeights | None:
+    """Return the weights that a file has for its frames; None where it has none.
+
+    Parameters
+    ----------
+    arrays : mapping
+        Which has them by the name `weight`.
+    held : mapping
+        What the file says of them.
+    n_frames : int
+
+    Raises
+    ------
+    ModelError
+        They are not as many as the frames.
+    """
+    values = arrays.get("weight")
+    if values is None:
+        return None
+    if np.shape(values) != (n_frames,):
+        raise ModelError(f"it has weights of shape {np.shape(values)} for {n_frames} frames")
+    return FrameWeights.from_json(values, held)
 
 
 def _part(training: Mapping[str, AnyArray]) -> Int8:

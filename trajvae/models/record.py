@@ -8,6 +8,7 @@ import numpy as np
 
 from trajvae.display import Brief
 from trajvae.figures.training import TrainingFigures
+from trajvae.frame_weights.weights import FrameWeights
 from trajvae.local_geometry import LocalGeometry
 from trajvae.models.partition import Partition
 from trajvae.molecule.validity import Validity
@@ -36,6 +37,8 @@ class TrainingRecord(Brief):
     figures : TrainingFigures
     local_geometry : LocalGeometry, optional
         What gives draws of a Cartesian model the simulation's bonds, angles and torsions.
+    frame_weights : FrameWeights, optional
+        How much each of the T frames counts.
     """
 
     latent: Float64
@@ -49,6 +52,7 @@ class TrainingRecord(Brief):
     validity: Validity
     figures: TrainingFigures
     local_geometry: LocalGeometry | None = None
+    frame_weights: FrameWeights | None = None
 
     @property
     def observables(self) -> dict[str, Float64]:

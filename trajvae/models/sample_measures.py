@@ -9,6 +9,7 @@ import torch
 
 from trajvae.alignment.align import pairwise_rmsd
 from trajvae.alignment.distances import rmsd_matrix
+from trajvae.frame_weights.weights import FrameWeights, equivalent_of, equivalent_places
 from trajvae.local_geometry import LocalGeometry
 from trajvae.models.aggregate import AggregatePosterior
 from trajvae.models.draws.nearby_residuals import NearbyResiduals, decode_draws, nearby_of
@@ -186,6 +187,7 @@ def measure(
     latent: Floats,
     gap: float,
     local_geometry: LocalGeometry | None = None,
+    weights: FrameWeights | None = None,
 ) -> SampleMeasures:
     """Measure the frames that a model keeps, and its draws.
 
@@ -205,12 +207,15 @@ def measure(
         Result of `prior_gap` in nats.
     local_geometry : LocalGeometry, optional
         What draws are given before they are tested.
+    weights : FrameWeights, optional
+        Of the T frames: draws are compared with frames that stand for them.
     """
-    training, held = parts.training[index], parts.held_out[index]
-    known = sample[training] if training.any() else sample
+    training, held = (equivalent_places(weights, index, use[index]) for use in (parts.training, parts.held_out))
+    known = sample[training] if len(training) else sample
     n = int(np.clip(_NUMBERS // sample[0].size, DRAWS, _SPECTRUM_DRAWS))
-    nearby = nearby_of(pipeline, local_geometry, known)
-    draws = draws_of(pipeline, known, latent[parts.validation], gap, n, nearby)
+    residuals = sample[parts.training[index]] if len(training) else sample  # of near frames, which need no weights
+    nearby = nearby_of(pipeline, local_geometry, residuals)
+    draws = draws_of(pipeline, known, latent[equivalent_of(weights, parts.validation)], gap, n, nearby)
     few = draws[:DRAWS]
     total, spectrum = spread_of(pipeline, draws, known)
     drift, crossings = drift_of(sample, file[index])
@@ -220,7 +225,7 @@ def measure(
         spread=total,
         spectrum=spectrum,
         novelty=novelty_of(few, sample[held], known),
-        mean_rmsd=mean_rmsd(sample[held] if held.any() else sample, known),
+        mean_rmsd=mean_rmsd(sample[held] if len(held) else sample, known),
         drift=drift,
         crossings=crossings,
         molecules=molecules,

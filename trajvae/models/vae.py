@@ -42,6 +42,22 @@ class Terms(NamedTuple):
     def _less(self, charge: Tensor, beta: float) -> Tensor:
         return torch.sub(self.log_likelihood, charge.sum(dim=-1), alpha=beta)
 
+    def weighted(self, weights: Tensor | None) -> Terms:
+        """Return terms whose means over frames are those with weights (B,) of mean 1; themselves without weights.
+
+        Residuals are multiplied by the roots of the weights: likelihoods take means of products of two residuals.
+        """
+        if weights is None:
+            return self
+        w = weights[:, None]
+        shape = (-1, *(1 for _ in self.residual.shape[1:]))
+        return Terms(
+            self.log_likelihood * weights,
+            self.kl * w,
+            self.residual * weights.sqrt().view(shape),
+            None if self.penalty is None else self.penalty * w,
+        )
+
     def loss(self, beta: float = 1.0, free_bits: float = 0.0) -> Tensor:
         """Return the loss of training: the mean of -objective, each part of the KL having its free nats.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from trajvae.errors import ModelError, OptionError
 from trajvae.figures import CandidateFigures
-from trajvae.outputs.judging.errors_of_means import mean_error, student
+from trajvae.outputs.judging.errors_of_means import influences, mean_error, student
 from trajvae.outputs.judging.trials import Trial
 from trajvae.results.comparison import Comparison, Entry
 from trajvae.typing import Float64, Int64
@@ -35,10 +35,11 @@ def compare_trials(trials: Sequence[Trial]) -> Comparison:
     _check(trials)
     names = list(dict.fromkeys(t.name for t in trials))
     groups = {name: [t for t in trials if t.name == name] for name in names}
-    best = max(names, key=lambda name: np.mean([t.found.iwae for t in groups[name]]))
+    best = max(names, key=lambda name: np.mean([influences(t.found.iwae, t.weights) for t in groups[name]]))
     entries = {name: _entry(groups[name], groups[best]) for name in names}
     ranked = sorted(names, key=lambda name: -entries[name].figures.iwae)
-    return Comparison({name: entries[name] for name in ranked}, trials[0].rows, trials[0].found.sizes)
+    first = trials[0]
+    return Comparison({name: entries[name] for name in ranked}, first.rows, first.found.sizes, weights=first.source)
 
 
 def _check(trials: Sequence[Trial]) -> None:
@@ -67,30 +68,37 @@ def _entry(group: list[Trial], best: list[Trial]) -> Entry:
 
 
 def _figures(group: list[Trial], best: list[Trial]) -> CandidateFigures:
-    rows, pairs = group[0].rows, list(zip(best, group, strict=False))
+    rows, weights, pairs = group[0].rows, group[0].weights, list(zip(best, group, strict=False))
     elbos, bounds = [t.found.elbo for t in group], [t.found.iwae for t in group]
     behind = [b.found.iwae - t.found.iwae for b, t in pairs]
     elbo_behind = [b.found.elbo - t.found.elbo for b, t in pairs]
-    behind_se, behind_interval = _error(behind, rows)
-    worth = mean_error(np.mean(behind if group[0].name != best[0].name else bounds, axis=0), rows)
+    behind_se, behind_interval = _error(behind, rows, weights)
+    worth = mean_error(np.mean(behind if group[0].name != best[0].name else bounds, axis=0), rows, weights)
+
+    def mean(columns: list[Float64]) -> float:
+        """Mean over trainings and frames, these with their weights."""
+        return float(np.mean([influences(column, weights) for column in columns]))
+
     effective = [t.found.effective for t in group]
     return CandidateFigures(
-        elbo=float(np.mean(elbos)),
-        iwae=float(np.mean(bounds)),
-        behind=float(np.mean(behind)),
-        elbo_behind=float(np.mean(elbo_behind)),
-        elbo_se=_error(elbos, rows)[0],
-        iwae_se=_error(bounds, rows)[0],
+        elbo=mean(elbos),
+        iwae=mean(bounds),
+        behind=mean(behind),
+        elbo_behind=mean(elbo_behind),
+        elbo_se=_error(elbos, rows, weights)[0],
+        iwae_se=_error(bounds, rows, weights)[0],
         behind_se=behind_se,
-        elbo_behind_se=_error(elbo_behind, rows)[0],
+        elbo_behind_se=_error(elbo_behind, rows, weights)[0],
         latent_dim=group[0].dim,
         effective_draws=float(np.median(effective)),
         few_effective=float((np.array(effective) < _FEW).mean()),
-        rmsd=float(np.mean([t.rmsd for t in group])),
-        pca_rmsd=float(np.mean([t.pca_rmsd for t in group])),
+        rmsd=mean([t.rmsd for t in group]),
+        pca_rmsd=mean([t.pca_rmsd for t in group]),
         active_units=float(np.mean([t.active for t in group])),
         kl={part: float(np.mean([t.kl[part] for t in group])) for part in group[0].kl},
-        bounds=tuple(np.mean([t.found.bounds for t in group], axis=(0, 1)).tolist()),
+        bounds=tuple(mean([t.found.bounds[:, k] for t in group]) for k in range(len(group[0].found.sizes)))
+        if weights is not None
+        else tuple(np.mean([t.found.bounds for t in group], axis=(0, 1)).tolist()),
         behind_interval=behind_interval,
         correlation_time=worth.correlation_time,
         independent=worth.independent,
@@ -100,13 +108,13 @@ def _figures(group: list[Trial], best: list[Trial]) -> CandidateFigures:
     )
 
 
-def _error(columns: list[Float64], rows: Int64) -> tuple[float, float]:
+def _error(columns: list[Float64], rows: Int64, weights: Float64 | None) -> tuple[float, float]:
     """Standard error of the mean over frames and trainings, and the half width of its 95 % interval.
 
     Frames that are correlated count by their autocovariance; trainings count where there are several.
     """
-    found = mean_error(np.mean(columns, axis=0), rows)
+    found = mean_error(np.mean(columns, axis=0), rows, weights)
     if len(columns) < 2:
         return found.value, found.half_width
-    trainings = float(np.std([c.mean() for c in columns], ddof=1)) / len(columns) ** 0.5
+    trainings = float(np.std([influences(c, weights).mean() for c in columns], ddof=1)) / len(columns) ** 0.5
     return float(np.hypot(found.value, trainings)), float(np.hypot(found.half_width, trainings * student(len(columns))))

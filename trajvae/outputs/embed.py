@@ -12,6 +12,7 @@ import torch
 
 from trajvae.alignment.align import frame_jump
 from trajvae.figures import EmbeddingFigures
+from trajvae.frame_weights.weights import FrameWeights, relative_of
 from trajvae.models.encoded import ColumnBuffer, Posterior
 from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
@@ -20,10 +21,11 @@ from trajvae.outputs.frame_measures import FrameMeasures, Measured
 from trajvae.outputs.judging.verdicts import judge_embedding
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.results.applied import Applied
-from trajvae.results.embedding import Embedding, embedding_file
-from trajvae.store import Header
+from trajvae.results.embedding import WEIGHT, Embedding, embedding_file
+from trajvae.store import Header, Quantity
 from trajvae.training.frame_source import FrameSource
 from trajvae.typing import Float64, Floats, Int64
+from trajvae.weighted_samples import weighted_mean
 
 _FIGURES = ("elbo", "rmsd", "pca_rmsd")  # of a reconstruction: their means are reported
 Progress = Callable[[int, int], None]
@@ -52,6 +54,7 @@ def embed(
     rmsd: bool = True,
     record: TrainingRecord | None = None,
     applied: Applied | None = None,
+    weights: FrameWeights | None = None,
 ) -> Embedding:
     """Encode all frames of a source, chunk by chunk; deterministic.
 
@@ -66,6 +69,8 @@ def embed(
     record : TrainingRecord, optional
         Of the model: its training frames decide which frames are in support.
     applied : Applied, optional
+    weights : FrameWeights, optional
+        Of the frames: they are kept, and the means of the figures are weighted.
     """
     columns, look = ColumnBuffer(frames.n_frames), FrameMeasures(pipeline, record if rmsd else None, observables=rmsd)
     for piece in _pieces(pipeline, frames, progress, rmsd=rmsd):
@@ -75,7 +80,7 @@ def embed(
     posterior = Posterior(columns["latent"], columns["scale"])
     origin = Origin(columns["file"], columns["frame"], columns["time"], frames.names)
     losses = {name: columns[name] for name in _FIGURES} if rmsd else {}
-    found = assemble(pipeline, posterior, origin, columns["jump"], losses)
+    found = assemble(pipeline, posterior, origin, columns["jump"], losses, weights)
     return _complete(found, look.gathered(), applied or Applied(hash_of(pipeline)))
 
 
@@ -90,22 +95,30 @@ def embed_to(
     force: bool = False,
     record: TrainingRecord | None = None,
     applied: Applied | None = None,
+    weights: FrameWeights | None = None,
 ) -> EmbeddingFigures:
     """Write what `embed` gives as it comes, so that memory does not grow with the number of frames; its figures."""
     sums, inside = dict.fromkeys(_FIGURES, 0.0), 0
     header, applied = Header(Embedding.KIND, command, seed), applied or Applied(hash_of(pipeline))
-    look = FrameMeasures(pipeline, record, observables=True)
-    with embedding_file(path, frames.n_frames, frames.names, header, applied, force=force) as out:
+    look, counts = FrameMeasures(pipeline, record, observables=True), relative_of(weights)
+    n, names = frames.n_frames, frames.names
+    with embedding_file(path, n, names, header, applied, force=force, weights=weights) as out:
         for piece in _pieces(pipeline, frames, progress, rmsd=True):
             chunk = piece.chunk
-            origin = Origin(chunk.file, chunk.frame, chunk.time, frames.names)
+            origin, rows = (
+                Origin(chunk.file, chunk.frame, chunk.time, names),
+                slice(out.n_done, out.n_done + len(piece.jump)),
+            )
             found = look.measure(piece.posterior, piece.aligned)
             made = assemble(pipeline, piece.posterior, origin, piece.jump, piece.losses)
-            made = replace(made, frame_observables=found.observables, in_support=found.in_support)
+            own = {} if weights is None else {WEIGHT: Quantity(weights.values[rows])}
+            made = replace(made, frame_observables={**found.observables, **own}, in_support=found.in_support)
             out.append(made)
-            sums = {name: total + float(piece.losses[name].sum()) for name, total in sums.items()}
+            losses = {k: v if counts is None else v * counts[rows] for k, v in piece.losses.items()}
+            sums = {name: total + float(losses[name].sum()) for name, total in sums.items()}
             inside += 0 if found.in_support is None else int(found.in_support.sum())
         figures = _figures(out.n_done, sums, None if record is None else inside, record)
+        figures = figures if weights is None else replace(figures, effective_sample_size=weights.effective_size)
         out.set_figures(figures)
     return figures
 
@@ -165,6 +178,7 @@ def assemble(
     origin: Origin,
     jump: Float64,
     losses: Mapping[str, Float64],
+    weights: FrameWeights | None = None,
 ) -> Embedding:
     """Make an embedding of encoded frames.
 
@@ -177,10 +191,12 @@ def assemble(
     losses : mapping of str to ndarray, shape (T,)
         `rmsd`, `pca_rmsd` and `elbo` of a `Reconstruction`, whose means are the figures; empty where nothing was
         decoded.
+    weights : FrameWeights, optional
     """
-    figures = EmbeddingFigures(frames=len(origin.file))
+    size, counts = None if weights is None else weights.effective_size, relative_of(weights)
+    figures = EmbeddingFigures(frames=len(origin.file), effective_sample_size=size)
     if losses:
-        elbo, rmsd, pca_rmsd = (float(losses[name].mean()) for name in _FIGURES)
+        elbo, rmsd, pca_rmsd = (float(weighted_mean(losses[name], counts)) for name in _FIGURES)
         figures = replace(figures, elbo=elbo, rmsd=rmsd, pca_rmsd=pca_rmsd)
     return Embedding(
         posterior.latent,
@@ -192,4 +208,5 @@ def assemble(
         pipeline.vae.latent.coordinates,
         figures=figures,
         geometry=pipeline.vae.latent.manifold.geometry(),
+        weights=weights,
     )

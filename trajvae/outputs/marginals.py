@@ -7,16 +7,21 @@ on equally many frames, so that a perfect model would reach the floor.
 Beside it stand, always of sets of equal size: two random halves; the held-out blocks and training frames; the model and
 each of those two; and what other models would give: PCA of the latent's dimension with an isotropic residual, and
 simulated frames drawn once more, which is learning by heart.
+
+With weights of frames the histograms of A, of B and of the random halves are weighted, and as many conformations are
+drawn as B has frames of equal weight. Held-out and training frames are then sets that stand for them without weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from trajvae.errors import ReadError
 from trajvae.figures import MarginalFigures, NoveltyFigures
+from trajvae.frame_weights.weights import FrameWeights, relative_of
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.histogram_divergence import bin_edges, histogram, histogram_divergence
@@ -31,6 +36,9 @@ from trajvae.results.marginals import Kind, Marginal, Marginals, Wide
 from trajvae.runtime.progress import count_items
 from trajvae.topology import Topology
 from trajvae.typing import AnyArray, Float64, Floats, Int64
+from trajvae.weighted_samples import effective_size
+
+Counts = Mapping[str, Float64 | None]  # weights by the name of a set; None where all frames count alike
 
 BLOCKS = 20  # of the simulation, every other one in A
 MOST = 20_000  # frames in A, and in B
@@ -43,6 +51,7 @@ COMPARED = {
     "jsd_resampled": ("resampled", "a"),
 }
 _FAR = 0.005  # share of the model and of PCA beyond the bins from which on others are drawn
+_FEWEST = 10  # conformations that are drawn, where frames of a few large weights are worth less
 _NOVEL = 1000  # conformations whose nearest frames are looked for, and frames that are looked at
 
 
@@ -75,6 +84,7 @@ def marginals(
     *,
     seed: int = 0,
     geometry: str = "simulated",
+    weights: FrameWeights | None = None,
 ) -> Marginals:
     """Compare simulated frames with as many drawn from the model.
 
@@ -89,26 +99,58 @@ def marginals(
     geometry : {"simulated", "none"}
         Give draws of Cartesian models the simulation's bonds, angles and torsions, as `generate` does; `none` judges
         p(x|z) itself.
+    weights : FrameWeights, optional
+        Of the simulated frames; by default those of the training, where these are its frames.
+
+    Raises
+    ------
+    ReadError
+        Fewer than 10 frames, or a half of them whose weights are all 0.
     """
     simulated = record.sample if positions is None else positions
     a, b = halves(len(simulated))
+    known = known_frames(pipeline, record, positions, weights)
+    weights = known.weights if known.positions is simulated else weights
+    counts = _weights_of_sets(weights, a, b, seed)
+    draws = len(a) if counts["b"] is None else max(_FEWEST, round(effective_size(counts["b"])))
     sampler = resolve_sampler(record, "auto")
-    drawn = draw_positions(pipeline, record, len(a), seed=seed, sampler=sampler, geometry=geometry)
-    known = known_frames(pipeline, record, positions)
-    held, train = known.positions[known.held_out], known.positions[known.training]
+    drawn = draw_positions(pipeline, record, draws, seed=seed, sampler=sampler, geometry=geometry)
+    held, train = known.standing_for(known.held_out), known.standing_for(known.training)
     sets = {"a": simulated[a], "b": simulated[b], "model": drawn}
     sets |= _further(pipeline, sets, simulated, evenly(held, MOST), train, seed)
     items = [*catalogue(pipeline.topology, pipeline.dimension), *pair_observables(pipeline.n_atoms)]
     told = count_items(sets.items(), "measuring", "set", len(sets))
     values = {name: evaluate_all(items, x) for name, x in told}
     each = count_items(items, "comparing histograms", "observable", len(items))
-    table = {o.name: _marginal(o, {name: v[o.name] for name, v in values.items()}) for o in each}
+    table = {o.name: _marginal(o, {name: v[o.name] for name, v in values.items()}, counts) for o in each}
     frames = np.concatenate([a, b])
-    kinds = _kinds(pipeline.topology, items, table, values, frames, _blocks(len(simulated))[frames], seed)
+    own = relative_of(weights, frames)
+    kinds = _kinds(pipeline.topology, items, table, values, frames, _blocks(len(simulated))[frames], seed, own)
     pairs = [m for name, m in table.items() if name.startswith(PAIR_PREFIX)]
     new = novelty(evenly(drawn, _NOVEL), evenly(held, _NOVEL), evenly(train, _NOVEL))
     figures = _figures(pairs, len(sets["held"]), sampler, new)
-    return Marginals(table, len(a), seed, f"Model.marginals(seed={seed})", figures, kinds)
+    source = None
+    if weights is not None:
+        source = weights.source
+        figures = replace(figures, draws=draws, effective_sample_size=source.effective_sample_size)
+    return Marginals(table, len(a), seed, f"Model.marginals(seed={seed})", figures, kinds, source)
+
+
+def _weights_of_sets(weights: FrameWeights | None, a: Int64, b: Int64, seed: int) -> Counts:
+    """Weights of the frames in A and B, and of the random halves; None where all frames count alike."""
+    if weights is None or weights.relative() is None:
+        return dict.fromkeys(("a", "b", "first", "second"))
+    for part, what in ((a, "even"), (b, "odd")):
+        weights.relative(part, f"(every {what} twentieth of the simulation) compared")
+    order = _order(len(weights), seed)
+    rows = {"a": a, "b": b, "first": order[: len(a)], "second": order[len(a) : 2 * len(a)]}
+    own = {name: weights.values[part] for name, part in rows.items()}
+    return {name: w if w.any() else None for name, w in own.items()}  # a random half may have none of the weight
+
+
+def _order(n: int, seed: int) -> Int64:
+    """Frames in a random order, of which random halves are the first."""
+    return np.random.default_rng(seed).permutation(n)
 
 
 def _figures(pairs: list[Marginal], held_out: int, sampler: str, new: NoveltyFigures) -> MarginalFigures:
@@ -140,14 +182,16 @@ def _kinds(
     frames: Int64,
     block: Int64,
     seed: int,
+    weights: Float64 | None,
 ) -> tuple[Kind, ...]:
-    """Judge every kind of observables by itself, from A and B together: the number and the block of each frame."""
+    """Judge every kind of observables by itself, from A and B together: number, block and weight of each frame."""
     order = np.argsort(frames)
     first = divisions(int(block.max()) + 1, seed)
     both = {o.name: np.concatenate([values["a"][o.name], values["b"][o.name]]) for o in items}
-    floor = {name: floors(v, block, table[name].edges, first) for name, v in both.items()}
+    floor = {name: floors(v, block, table[name].edges, first, weights) for name, v in both.items()}
     atoms = {o.name: atoms_of(o, topology) for o in items}
-    return judge(table, floor, atoms, lambda name: mean_error(both[name][order], frames[order]).independent)
+    own = None if weights is None else weights[order]
+    return judge(table, floor, atoms, lambda name: mean_error(both[name][order], frames[order], own).independent)
 
 
 def _further(
@@ -159,8 +203,8 @@ def _further(
     seed: int,
 ) -> dict[str, AnyArray]:
     """The sets that stand beside A, B and the model."""
-    n, order = len(sets["a"]), np.random.default_rng(seed).permutation(len(simulated))
-    few = min(len(held), len(train), n)
+    n, order = len(sets["a"]), _order(len(simulated), seed)
+    few = min(len(held), len(train), len(sets["model"]))
     return {
         "first": simulated[order[:n]],
         "second": simulated[order[n : 2 * n]],
@@ -172,24 +216,32 @@ def _further(
     }
 
 
-def _marginal(observable: Observable, values: dict[str, Float64]) -> Marginal:
-    """One observable in all sets."""
+def _marginal(observable: Observable, values: dict[str, Float64], counts: Counts) -> Marginal:
+    """One observable in all sets, of which some have weights."""
     period = observable.period
-    found = compare(values["a"], values["b"], values["model"], observable.unit, period)
+    found = compare(values["a"], values["b"], values["model"], observable.unit, period, (counts["a"], counts["b"]))
     others = {
-        name: histogram_divergence(values[p], values[q], period, found.edges) for name, (p, q) in COMPARED.items()
+        name: histogram_divergence(values[p], values[q], period, found.edges, (counts.get(p), counts.get(q)))
+        for name, (p, q) in COMPARED.items()
     }
-    second, pca = (histogram(values[name], found.edges) for name in ("b", "pca"))
+    second, pca = (histogram(values[name], found.edges, counts.get(name)) for name in ("b", "pca"))
     found = replace(found, others=others, second=second, pca=pca)
     far = max(outside(values[name], found.edges) for name in ("model", "pca"))
     if far < _FAR:
         return found
-    wide = _wide(values)
+    wide = _wide(values, counts)
     # bins that cover all values have the same edges, and add nothing
     return found if np.array_equal(wide.edges, found.edges) else replace(found, wide=wide)
 
 
-def _wide(values: dict[str, Float64]) -> Wide:
+def _wide(values: dict[str, Float64], counts: Counts) -> Wide:
     """Histograms in bins over the simulation and the model; what PCA has beyond them is left out."""
-    edges = bin_edges([np.concatenate([values["a"], values["b"]]), values["model"]])
-    return Wide(edges, *(np.histogram(values[k], edges)[0] / len(values[k]) for k in ("a", "model", "b", "pca")))
+    own = None if counts["a"] is None or counts["b"] is None else np.concatenate([counts["a"], counts["b"]])
+    edges = bin_edges([np.concatenate([values["a"], values["b"]]), values["model"]], 0.0, [own, None])
+    return Wide(edges, *(_shares(values[k], edges, counts.get(k)) for k in ("a", "model", "b", "pca")))
+
+
+def _shares(values: Float64, edges: Float64, weights: Float64 | None) -> Float64:
+    """Share of all values, or of their weight, in each bin."""
+    total = len(values) if weights is None else weights.sum()
+    return np.asarray(np.histogram(values, edges, weights=weights)[0] / total)

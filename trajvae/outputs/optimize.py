@@ -212,7 +212,7 @@ def _figures(judge: StructureJudge, found: _Found, simulated: Observed) -> Optim
     kept, record, period = found.ranked.kept, judge.record, judge.objective.period
     optimum, best = float(kept.value[0]), simulated.best(judge.goal)
     cost = judge.goal.cost(np.array([optimum, best.value]), 1.0)
-    low, high = quantiles(simulated.value, [0.01, 0.99], period)
+    low, high = quantiles(simulated.value, [0.01, 0.99], period, simulated.weights)
     figures = OptimizationFigures(
         objective=judge.objective.name,
         goal=judge.goal.text,

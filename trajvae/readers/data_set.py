@@ -151,6 +151,10 @@ class Frames(Brief):
             out[rows] = self.files[number].times(range(self.files[number].n_frames))[frame[rows]]
         return out
 
+    def timed(self, file: int) -> bool:
+        """Return whether a file has times; readers of users' own need not say that theirs have."""
+        return bool(getattr(self.files[file], "timed", True))
+
     def chunks(self, size: int | None = None) -> Iterator[Chunk]:
         """Yield all selected frames, some at a time.
 

@@ -142,6 +142,11 @@ class ArrayFrames(Unfiltered):
         """Number of atoms."""
         return int(self.positions.shape[1])
 
+    @property
+    def timed(self) -> bool:
+        """Whether there are times: the numbers of the frames, which libraries give where there are none, are none."""
+        return self.clock is not None and not np.array_equal(self.clock, np.arange(self.n_frames))
+
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""
         for piece in split_range(frames, size):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.figures import CandidateFigures, ComparisonFigures
+from trajvae.frame_weights.weights import WeightSource
 from trajvae.results.base import ResultFile, floats, floats_or_nan
 from trajvae.store import Contents, Header, Quantity, storable, write_table
 from trajvae.store.schema import Tree
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 FEWEST = 5.0  # independent frames below which a standard error is not to be trusted
+_BOUNDS = "mean_bounds"  # attribute with the weighted means of the columns of `bounds`
 _KL = "kl_"  # before the names of the parts of the KL divergence
 
 
@@ -59,6 +62,8 @@ class Comparison(ResultFile):
         The held-out frames.
     sizes : tuple of int
         Draws of each column of `bounds`.
+    weights : WeightSource, optional
+        Of the frames: means over them are weighted. What each frame has is its own.
     """
 
     KIND: ClassVar[str] = "compare"
@@ -68,6 +73,7 @@ class Comparison(ResultFile):
     sizes: tuple[int, ...]
     seed: int = 0
     command: str = ""
+    weights: WeightSource | None = None
 
     def _summary(self) -> Summary:
         found = [(name, e.figures) for name, e in self.entries.items()]
@@ -134,6 +140,7 @@ class Comparison(ResultFile):
             training_variance=self.training_variance,
             few_blocks=self.few_blocks,
             held_out=len(self.rows),
+            effective_sample_size=None if self.weights is None else self.weights.effective_sample_size,
         )
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
@@ -161,13 +168,15 @@ class Comparison(ResultFile):
             }
             marks = {k: v for k, v in e.figures.items() if not isinstance(v, dict | list)}
             marks |= {f"{_KL}{k}": v for k, v in e.figures.kl.items()}
+            marks |= {} if self.weights is None else {_BOUNDS: np.array(e.figures.bounds)}
             groups[f"compare/{storable(name).replace('/', '|')}"] = (tree, {**marks, "name": name})
+        told = {} if self.weights is None else {"weights": json.dumps(self.weights.to_json())}
         write_table(
             Path(path),
             Header(self.KIND, self.command or "compare", self.seed),
             groups=groups,
             extra={"frame": self.rows},
-            attributes={"best": self.best},
+            attributes={"best": self.best, **told},
             force=force,
         )
 
@@ -184,7 +193,8 @@ class Comparison(ResultFile):
         best_first = sorted(entries, key=lambda name: behind[name])
         rows = contents.group("trajvae").get("frame", np.empty(0))
         ranked = {name: entries[name] for name in best_first}
-        return cls(ranked, np.asarray(rows, dtype=np.int64), sizes, contents.seed, contents.command)
+        weights = WeightSource.from_json(contents.json("weights"))
+        return cls(ranked, np.asarray(rows, dtype=np.int64), sizes, contents.seed, contents.command, weights)
 
 
 def _entry(contents: Contents, group: str, marks: Mapping[str, Any]) -> Entry:
@@ -197,5 +207,6 @@ def _entry(contents: Contents, group: str, marks: Mapping[str, Any]) -> Entry:
         for field, name in names.items()
     }
     kl = {name.removeprefix(_KL): nats for name, nats in marks.items() if name.startswith(_KL)}
-    figures = CandidateFigures.from_json({**marks, "kl": kl, "bounds": bounds.mean(axis=0).tolist()})
+    means = np.asarray(marks.get(_BOUNDS, bounds.mean(axis=0)), dtype=np.float64)
+    figures = CandidateFigures.from_json({**marks, "kl": kl, "bounds": means.tolist()})
     return Entry(**columns, bounds=bounds, figures=figures)

@@ -14,6 +14,7 @@ import numpy as np
 from trajvae.dataframes import dataframe
 from trajvae.display import Summary, scalars
 from trajvae.figures import EmbeddingFigures
+from trajvae.frame_weights.weights import FrameWeights
 from trajvae.results.applied import Applied
 from trajvae.results.base import ResultFile, floats, floats_or_nan
 from trajvae.results.older_files import geometry_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from trajvae.readers.reading import Reading
 
+WEIGHT = "weight"  # name of the column of weights
 _MEANS = ("elbo", "rmsd", "pca_rmsd")  # figures that are means over the frames
 
 
@@ -66,6 +68,8 @@ class Embedding(ResultFile):
         fifth nearest than 99 % of these are.
     applied : Applied
         Which model was applied, and how the trajectories were opened.
+    weights : FrameWeights or None
+        How much each frame counts, in the means of `figures` too; None where no weights were given.
     path : str
         Name of the file that it was read from; empty where it was not.
     """
@@ -90,6 +94,7 @@ class Embedding(ResultFile):
     in_support: Bool | None = None
     applied: Applied = field(default_factory=Applied)
     path: str = ""
+    weights: FrameWeights | None = None
 
     @property
     def measured(self) -> Mapping[str, Float64]:
@@ -141,6 +146,8 @@ class Embedding(ResultFile):
         observables |= self.frame_observables
         if self.in_support is not None:
             observables["in_support"] = Quantity(self.in_support.astype(np.int8))
+        if self.weights is not None:
+            observables[WEIGHT] = Quantity(self.weights.values)
         return observables
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
@@ -158,7 +165,8 @@ class Embedding(ResultFile):
             The file exists and `force` is off, or the disk refused.
         """
         header = Header(self.KIND, self.command, self.seed)
-        with embedding_file(Path(path), len(self.frame), self.files, header, self.applied, force=force) as out:
+        n, w = len(self.frame), self.weights
+        with embedding_file(Path(path), n, self.files, header, self.applied, force=force, weights=w) as out:
             out.append(self)
             out.set_figures(self.figures)
 
@@ -167,7 +175,7 @@ class Embedding(ResultFile):
         columns = contents.columns("observables")
         latent = columns.pop("latent")
         tangent = floats(columns.pop("latent_tangent", latent))
-        inside = columns.pop("in_support", None)
+        inside, weight = columns.pop("in_support", None), columns.pop(WEIGHT, None)
         return cls(
             latent=floats(latent),
             latent_scale=floats_or_nan(columns.pop("latent_scale", None), tangent.shape),
@@ -187,6 +195,7 @@ class Embedding(ResultFile):
             in_support=None if inside is None else inside.value.astype(bool),
             applied=Applied.from_contents(contents),
             path=path,
+            weights=None if weight is None else FrameWeights.from_json(floats(weight), contents.json("weights")),
         )
 
 
@@ -214,9 +223,18 @@ class EmbeddingFile:
 
 @contextlib.contextmanager
 def embedding_file(
-    path: Path, n_frames: int, files: Sequence[str], header: Header, applied: Applied, *, force: bool = False
+    path: Path,
+    n_frames: int,
+    files: Sequence[str],
+    header: Header,
+    applied: Applied,
+    *,
+    force: bool = False,
+    weights: FrameWeights | None = None,
 ) -> Iterator[EmbeddingFile]:
     """Open a file for an embedding of as many frames; it appears when all of them are written.
+
+    It says where weights came from; the weights themselves are a column of what is appended.
 
     Raises
     ------
@@ -224,12 +242,16 @@ def embedding_file(
         The file exists and `force` is off, the disk refused, or fewer frames were appended.
     """
     extra = {"files": np.array(files)}
-    with table_file(path, n_frames, header, extra, applied.attributes(), force=force) as table:
+    told = {} if weights is None else {"weights": json.dumps(weights.to_json())}
+    with table_file(path, n_frames, header, extra, {**applied.attributes(), **told}, force=force) as table:
         yield EmbeddingFile(table)
 
 
 def joined(parts: Sequence[Embedding]) -> Embedding:
-    """Return the frames of several embeddings as those of one, with the observables that all of them hold."""
+    """Return the frames of several embeddings as those of one, with the observables that all of them hold.
+
+    Weights of several files have no common scale, and are left out.
+    """
     if len(parts) == 1:
         return parts[0]
     common = [k for k in parts[0].frame_observables if all(k in p.frame_observables for p in parts)]
@@ -250,4 +272,5 @@ def joined(parts: Sequence[Embedding]) -> Embedding:
         files=[name for p in parts for name in p.files],
         frame_observables=observables,
         in_support=np.concatenate(inside) if len(inside) == len(parts) else None,
+        weights=None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from trajvae.dataframes import dataframe
 from trajvae.display import Displayed, Summary, scalars
 from trajvae.figures import MarginalFigures
+from trajvae.frame_weights.weights import WeightSource
 from trajvae.results.base import ResultFile
 from trajvae.store import Contents, Header, Quantity, write_table
 from trajvae.store.contents import NestedArrays
@@ -131,6 +133,8 @@ class Marginals(ResultFile):
         Means over pair distances, and how new the draws are.
     kinds : tuple of Kind
         Judgement of each kind of observables, the worst first.
+    weights : WeightSource, optional
+        Of the simulated frames: their histograms are weighted.
     """
 
     KIND: ClassVar[str] = "marginals"
@@ -142,6 +146,7 @@ class Marginals(ResultFile):
     command: str = ""
     figures: MarginalFigures = field(default_factory=lambda: MarginalFigures.from_json({}))
     kinds: tuple[Kind, ...] = ()
+    weights: WeightSource | None = None
 
     def _summary(self) -> Summary:
         worst = sorted(self.table.items(), key=lambda item: item[1].noise_floor - item[1].jsd)
@@ -191,7 +196,8 @@ class Marginals(ResultFile):
             groups |= {f"baselines/{name}": (beside, {})} if beside else {}
         groups |= {"table": (_columns(self.table), {}), "kinds": (_rows([asdict(k) for k in self.kinds]), {})}
         header = Header(self.KIND, self.command or "Marginals.save", self.seed)
-        attributes = {"n": self.n, **self.figures.to_json()}
+        told = {} if self.weights is None else {"weights": json.dumps(self.weights.to_json())}
+        attributes = {"n": self.n, **self.figures.to_json(), **told}
         write_table(Path(path), header, groups=groups, attributes=attributes, force=force)
 
     @classmethod
@@ -199,7 +205,8 @@ class Marginals(ResultFile):
         table = _from_columns(contents.group("table")) if "table" in contents.tree else _from_groups(contents)
         figures = MarginalFigures.from_json(contents.attributes)
         n, kinds = int(contents.attributes.get("n", 0)), _kinds(contents.group("kinds"))
-        return cls(table, n, contents.seed, contents.command, figures, kinds)
+        weights = WeightSource.from_json(contents.json("weights"))
+        return cls(table, n, contents.seed, contents.command, figures, kinds, weights)
 
 
 def _columns(table: dict[str, Marginal]) -> Tree:

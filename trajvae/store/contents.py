@@ -16,7 +16,7 @@ from trajvae.store.opening import open_file, present
 from trajvae.store.schema import Quantity, read_tree
 from trajvae.typing import JSON, AnyArray, JSONObject
 
-_JSON = ("config", "summary", "reading")  # attributes of `/trajvae` that are written as JSON
+_JSON = ("config", "summary", "reading", "weights")  # attributes of `/trajvae` that are written as JSON
 NestedArrays: TypeAlias = "Mapping[str, AnyArray | NestedArrays]"
 QuantityTree: TypeAlias = "dict[str, Quantity | QuantityTree]"
 

@@ -17,7 +17,7 @@ from trajvae.store.opening import open_file
 from trajvae.store.schema import Header, plain_attribute, read_header
 from trajvae.typing import JSONObject
 
-_JSON = ("config", "summary")  # attributes that are written as JSON
+_JSON = ("config", "summary", "weights")  # attributes that are written as JSON
 
 
 @dataclass(frozen=True)

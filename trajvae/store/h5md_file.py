@@ -37,6 +37,8 @@ class H5MDParticles(NamedTuple):
         Vectors of the box as rows, in Å.
     order : ndarray of int64, shape (T, N) or (1, N), optional
         Index in the file of each atom, where atoms are sorted by identifier.
+    timed : bool
+        Whether the file has times, not the numbers of frames alone.
     """
 
     group: str
@@ -46,6 +48,7 @@ class H5MDParticles(NamedTuple):
     times: Float64
     edges: Float64 | None
     order: Int64 | None
+    timed: bool = True
 
 
 def is_h5md(path: Path) -> bool | None:
@@ -80,6 +83,7 @@ def describe_h5md(path: Path) -> H5MDParticles:
         return H5MDParticles(
             str(group.name), n_frames, n_atoms, unit, _clock(element, n_frames, path),
             _edges(group, n_frames, path, unit), _order(group, n_frames, n_atoms, path),
+            "time" in group["position"],
         )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from trajvae.store.schema import (
 )
 from trajvae.typing import Float64, JSONObject
 
+WEIGHTS = "weights"  # attribute of `/trajvae` that says where weights of frames came from
 # options that decide which latent point a frame has, and that no array of the model shows
 _HASHED_OPTIONS = ("backend", "latent_dim", "features", "align", "center")
 
@@ -50,6 +51,8 @@ class ModelContents:
         Nested arrays by name: `weights`, `topology` and `history`; of a complete model also `training` and `validity`,
         of another `optimiser`. Observables that were read (`training/observables`) are `Quantity`, with the units and
         periods of the file.
+    frame_weights : dict
+        Where the weights of the training frames came from, and their effective sample size; empty without weights.
     """
 
     header: Header
@@ -58,6 +61,7 @@ class ModelContents:
     summary: JSONObject
     reference: Float64
     groups: ArrayTree
+    frame_weights: JSONObject = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
@@ -110,6 +114,8 @@ def write_model(path: Path, record: ModelContents, *, force: bool = False) -> No
         group.attrs["status"] = record.status
         group.attrs["config"] = json.dumps(record.config)
         group.attrs["summary"] = json.dumps(record.summary)
+        if record.frame_weights:
+            group.attrs[WEIGHTS] = json.dumps(record.frame_weights)
         reference = group.create_dataset("reference", data=record.reference)
         reference.attrs["unit"] = "Angstrom"
         reference.attrs["sha256"] = reference_hash(record.reference)
@@ -156,6 +162,8 @@ def read_model(path: Path) -> ModelContents:
         if reference_hash(reference) != group["reference"].attrs["sha256"]:
             raise ModelError(f"'{path}': the reference structure does not match its hash; the file was altered")
         config, summary = parse_json(group.attrs["config"]), parse_json(group.attrs["summary"])
-        if not (isinstance(config, dict) and isinstance(summary, dict)):
-            raise ModelError(f"'{path}' is damaged: its config and summary must be JSON objects")
-        return ModelContents(read_header(file), str(group.attrs["status"]), config, summary, reference, tree)
+        frame_weights = parse_json(group.attrs.get(WEIGHTS, "{}"))
+        if not all(isinstance(found, dict) for found in (config, summary, frame_weights)):
+            raise ModelError(f"'{path}' is damaged: its config, summary and weights must be JSON objects")
+        status = str(group.attrs["status"])
+        return ModelContents(read_header(file), status, config, summary, reference, tree, frame_weights)

@@ -1,19 +1,34 @@
-"""Batches: inputs and targets of training and validation frames, as a training reads them."""
+"""Batches: inputs, targets and weights of training and validation frames, as a training reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-Pair = tuple[Tensor, Tensor]
+
+class Batch(NamedTuple):
+    """Hold what a training sees of some frames, in float32.
+
+    Attributes
+    ----------
+    inputs : Tensor, shape (B, I)
+    targets : Tensor, shape (B, F)
+    weights : Tensor, shape (B,), optional
+        How much each frame counts: of mean 1 over all training frames, and over all validation ones; None where all
+        count alike.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor | None = None
 
 
 class Batches(Protocol):
-    """Provide inputs (B, I) and targets (B, F) in float32 on a device, wherever they are stored."""
+    """Provide batches on a device, wherever they are stored."""
 
     @property
     def device(self) -> torch.device:
@@ -30,12 +45,12 @@ class Batches(Protocol):
         """Number of validation frames."""
         ...
 
-    def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
-        """Yield inputs and targets of all training frames in a random order, without the first `skip` batches."""
+    def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
+        """Yield all training frames in a random order, without the first `skip` batches."""
         ...
 
-    def chunks(self, rows: int, *, validation: bool) -> Iterator[Pair]:
-        """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
+    def chunks(self, rows: int, *, validation: bool) -> Iterator[Batch]:
+        """Yield all training frames, or all validation ones, in their order."""
         ...
 
     def sample(self) -> Tensor:
@@ -45,12 +60,14 @@ class Batches(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class InMemoryBatches:
-    """Hold all inputs and targets in the memory of the device."""
+    """Hold all inputs, targets and weights in the memory of the device."""
 
     train_inputs: Tensor
     train_targets: Tensor
     validation_inputs: Tensor
     validation_targets: Tensor
+    train_weights: Tensor | None = None
+    validation_weights: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -67,20 +84,22 @@ class InMemoryBatches:
         """Number of validation frames."""
         return len(self.validation_inputs)
 
-    def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
-        """Yield inputs and targets of all training frames in a random order, without the first `skip` batches."""
+    def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
+        """Yield all training frames in a random order, without the first `skip` batches."""
         order = torch.randperm(self.n_train, generator=generator).to(self.device)
         for rows in torch.split(order, size)[skip:]:
-            yield self.train_inputs.index_select(0, rows), self.train_targets.index_select(0, rows)
+            weights = None if self.train_weights is None else self.train_weights.index_select(0, rows)
+            yield Batch(self.train_inputs.index_select(0, rows), self.train_targets.index_select(0, rows), weights)
 
-    def chunks(self, rows: int, *, validation: bool) -> Iterator[Pair]:
-        """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
-        training, held_out = (
-            (self.train_inputs, self.train_targets),
-            (self.validation_inputs, self.validation_targets),
+    def chunks(self, rows: int, *, validation: bool) -> Iterator[Batch]:
+        """Yield all training frames, or all validation ones, in their order."""
+        training = self.train_inputs, self.train_targets, self.train_weights
+        inputs, targets, weights = (
+            (self.validation_inputs, self.validation_targets, self.validation_weights) if validation else training
         )
-        inputs, targets = held_out if validation else training
-        yield from zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True)
+        for first in range(0, len(inputs), rows):
+            some = slice(first, first + rows)
+            yield Batch(inputs[some], targets[some], None if weights is None else weights[some])
 
     def sample(self) -> Tensor:
         """Return the inputs of all training frames."""

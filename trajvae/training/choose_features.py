@@ -3,7 +3,8 @@
 In shape space the model is the training frames' mean and covariance, and its draws are given the simulation's local
 geometry, as `generate` does it; in internal coordinates it is the same of what is linear, and every flexible torsion is
 drawn anew from its own values. Draws are judged by pair distances, by torsions, and by how many are valid. A folded
-protein's internal coordinates fail by their levers, a short chain's Cartesian ones by what turns.
+protein's internal coordinates fail by their levers, a short chain's Cartesian ones by what turns. Weights of frames
+play no part: draws and simulation are compared as they are.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def _kinds(likelihood: str | None, data: FittingData) -> list[str]:
 def judgements(kinds: Sequence[str], data: FittingData) -> dict[str, Judgement]:
     """Judge draws of a quickly fitted model in each kind of features that suits the molecule."""
     step = max(1, -(-len(data.frames) // _FRAMES))
-    data = dataclasses.replace(data, frames=data.frames[::step])
+    data = dataclasses.replace(data, frames=data.frames[::step], weights=None)
     judge, out = Judge(data), dict[str, Judgement]()
     for kind in kinds:
         try:

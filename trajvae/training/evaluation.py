@@ -68,10 +68,10 @@ def evaluate(
     elbo, misfit, penalty = (torch.zeros((), dtype=torch.float64, device=data.device) for _ in range(3))
     kl = torch.zeros(len(vae.latent.parts), device=data.device)
     for _ in range(draws):
-        for piece, (x, y) in enumerate(data.chunks(vae.latent.rows_at_once, validation=True)):
+        for piece, (x, y, weights) in enumerate(data.chunks(vae.latent.rows_at_once, validation=True)):
             if piece == len(encoded):
                 encoded.append(vae.encode(x))
-            terms = vae.terms_at(encoded[piece], y, generator)
+            terms = vae.terms_at(encoded[piece], y, generator).weighted(weights)
             share = len(x) / (data.n_validation * draws)
             elbo = elbo + terms.elbo(beta).double().mean() * share
             kl = kl + terms.kl.mean(dim=0) * share
@@ -85,11 +85,14 @@ def evaluate(
 def mean_moment(
     vae: VAE, data: Batches, generator: torch.Generator, rows: int = 0, *, validation: bool = False
 ) -> Tensor:
-    """Return the mean of the residuals' moment over all training or validation frames; see `Likelihood.moment`."""
+    """Return the mean of the residuals' moment over all training or validation frames; see `Likelihood.moment`.
+
+    Means are those with the frames' weights, here and in `evaluate`.
+    """
     total: Tensor | float = 0.0
     number = data.n_validation if validation else data.n_train
-    for x, y in data.chunks(rows or vae.latent.rows_at_once, validation=validation):
-        residual = vae.terms(x, y, generator).residual
+    for x, y, weights in data.chunks(rows or vae.latent.rows_at_once, validation=validation):
+        residual = vae.terms(x, y, generator).weighted(weights).residual
         total = total + vae.likelihood.moment(residual) * (len(residual) / number)
     return torch.as_tensor(total)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from trajvae.config import TrainConfig
 from trajvae.errors import OptionError, ReadError
 from trajvae.features import LEAST_FLOOR, Features, FittingData, PrincipalBaseline, features_of
 from trajvae.figures.frame_findings import FrameFindings
+from trajvae.frame_weights.weights import FrameWeights, relative_of
 from trajvae.latents import resolve_settings
 from trajvae.likelihoods import default_likelihood, default_torsions
 from trajvae.models.devices import choose_device
@@ -23,7 +25,8 @@ from trajvae.training.choose_features import choose_features
 from trajvae.training.frame_source import FrameSource
 from trajvae.training.same_frames import fingerprints_of
 from trajvae.training.unlike_blocks import split
-from trajvae.typing import Floats, Int64
+from trajvae.typing import Bool, Float64, Floats, Int64
+from trajvae.weighted_samples import effective_size, relative_weights
 
 MANY_FRAMES = 50  # an input of the networks, from which on these need not keep to principal components
 REFERENCE_FRAMES = 5000  # frames that the mean structure is taken from, at most
@@ -47,6 +50,8 @@ class TrainingParts:
         The fingerprint of all frames, by which a resumed training knows them.
     began : float
         When the training began, by the monotonic clock.
+    weights : FrameWeights, optional
+        How much each frame counts.
     """
 
     model: PipelineParts
@@ -55,10 +60,17 @@ class TrainingParts:
     names: list[str]
     fingerprint: str
     began: float
+    weights: FrameWeights | None = None
 
 
 def fit_parts(
-    frame_source: FrameSource, topology: Topology, config: TrainConfig, *, precision: float = 0.0, device: str = "auto"
+    frame_source: FrameSource,
+    topology: Topology,
+    config: TrainConfig,
+    *,
+    precision: float = 0.0,
+    device: str = "auto",
+    weights: FrameWeights | None = None,
 ) -> TrainingParts:
     """Settle options, divide frames, fit alignment and features, and make fresh weights.
 
@@ -70,11 +82,14 @@ def fit_parts(
     precision : float
         Resolution of the coordinates in Å; the likelihood's noise is never finer.
     device : {"auto", "cpu", "cuda"}
+    weights : FrameWeights, optional
+        Of all frames: the reference, the features and all means count each frame by it. How many parameters are fitted
+        is decided by the effective number of training frames.
 
     Raises
     ------
     ReadError
-        Too few frames or atoms, or frames that are all equal.
+        Too few frames or atoms, or frames that are all equal; or all weights of one use are 0.
     OptionError
         An option that the data do not allow.
     """
@@ -85,17 +100,25 @@ def fit_parts(
     config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
     partition, copies = split(marks, frame_source.file, frame_source.frame, frame_source.names)
     train = partition.training[index]
-    alignment = _alignment(config, some, topology, np.flatnonzero(train))
-    data = FittingData(alignment, topology, alignment.apply(some)[train], precision, config.latent_dim)
+    _check_weights(
+        weights, {"training": index[train], "validation": partition.validation, "held-out": partition.held_out}
+    )
+    alignment = _alignment(
+        config, some, topology, np.flatnonzero(train), None if weights is None else weights.values[index]
+    )
+    own = relative_of(weights, index[train], "training")
+    data = FittingData(alignment, topology, alignment.apply(some)[train], precision, config.latent_dim, own)
     config, choice = choose_features(config, data)
     config = dataclasses.replace(config, hidden=config.widths)
     features = _learn_features(config, data)
     config = dataclasses.replace(config, torsions=config.torsions or default_torsions(features))
     baseline = PrincipalBaseline.fit(data, features)
-    sizes = _sizes(config, data, features, baseline, int(partition.training.sum()))
+    sizes = _sizes(config, data, features, baseline, _effective(weights, partition))
     vae = build_vae(config, alignment, sizes, features, topology)
     model = PipelineParts(config, sizes, topology, alignment, vae, baseline, choose_device(device))
-    return TrainingParts(model, partition, FrameFindings(copies, choice), frame_source.names, fingerprint, began)
+    return TrainingParts(
+        model, partition, FrameFindings(copies, choice), frame_source.names, fingerprint, began, weights
+    )
 
 
 def _check(positions: Floats) -> None:
@@ -112,11 +135,28 @@ def _check(positions: Floats) -> None:
         raise ReadError("all atoms of the first frame stand at one point")
 
 
-def _alignment(config: TrainConfig, positions: Floats, topology: Topology, train: Int64) -> Alignment:
+def _check_weights(weights: FrameWeights | None, uses: Mapping[str, Bool | Int64]) -> None:
+    """Refuse weights that are 0 for all frames of one use."""
+    for what, which in uses.items():
+        relative_of(weights, which, what)
+
+
+def _effective(weights: FrameWeights | None, partition: Partition) -> int:
+    """Number of training frames, or of frames of equal weight that these are worth."""
+    own = relative_of(weights, partition.training, "training")
+    return int(partition.training.sum()) if own is None else max(1, round(effective_size(own)))
+
+
+def _alignment(
+    config: TrainConfig, positions: Floats, topology: Topology, train: Int64, frame_weights: Float64 | None
+) -> Alignment:
     """The reference comes from training frames alone: held-out figures must not depend on what they are held from."""
-    step = max(1, -(-len(train) // REFERENCE_FRAMES))
+    if frame_weights is not None:
+        train = train[frame_weights[train] > 0.0]  # the mean of others is not defined, where every few are taken
+    train = train[:: max(1, -(-len(train) // REFERENCE_FRAMES))]
     weights = topology.masses if config.center == "mass" else (topology.masses > 0.0).astype(float)
-    return Alignment.fit(config.align, positions[train[::step]], weights)
+    own = None if frame_weights is None else relative_weights(frame_weights[train])
+    return Alignment.fit(config.align, positions[train], weights, own)
 
 
 def _check_dimension(config: TrainConfig, what: str, most: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +11,9 @@ from trajvae.arguments.keywords import check_keywords
 from trajvae.arguments.user_functions import importing, names_given
 from trajvae.config import TrainConfig
 from trajvae.display import Brief
+from trajvae.frame_weights.weights import FrameWeights
 from trajvae.models.model_file import ModelParts
 from trajvae.models.partition import FEWEST, partition
-from trajvae.models.record import TrainingRecord
 from trajvae.readers.reading import Reading
 from trajvae.runtime.memory import parse_memory
 from trajvae.store import hold_outputs
@@ -29,7 +28,6 @@ from trajvae.training.state import Snapshot
 from trajvae.training.trainer import Progress
 from trajvae.typing import Floats
 
-_LOGGER = logging.getLogger("trajvae")
 _SHUFFLED = 1 / 16  # of the memory that rows of a streamed training may take while they are shuffled
 
 
@@ -48,6 +46,8 @@ class TrainingDescription:
         Whether the training runs from a file of features, since all frames at once would take more than `memory`.
     memory : float
         Bytes that the frames may take.
+    weights : str
+        The frames' weights in words; empty without weights.
     """
 
     selection: str
@@ -56,10 +56,13 @@ class TrainingDescription:
     held_out: int
     streamed: bool
     memory: float
+    weights: str = ""
 
     def lines(self) -> list[str]:
         """Return what `trajvae train` prints before the training."""
         lines = [f"selected: {self.selection} ({self.atoms} atoms, {self.frames} frames)"]
+        if self.weights:
+            lines.append(self.weights)
         if self.streamed:
             most = f"{self.memory / 1e9:.3g} GB"
             lines.append(f"training from a file of features: all frames at once would take more than {most}")
@@ -112,6 +115,8 @@ class PreparedTraining(Brief):
         Functions of the user's own, as MODULE:FUNCTION, that were named in this call and may be imported.
     inputs : ndarray, shape (T, N, D), optional
         What the encoder sees in the place of each frame.
+    weights : FrameWeights, optional
+        How much each frame counts; a training that was stopped has its own.
     stopped : StoppedTraining, optional
         Where this training stood when it was stopped; such a training runs once.
     """
@@ -127,13 +132,20 @@ class PreparedTraining(Brief):
     command: str = "Model.train"
     functions: Sequence[str] = ()
     inputs: Floats | None = None
+    weights: FrameWeights | None = None
     stopped: StoppedTraining | None = None
 
     def describe(self) -> TrainingDescription:
         """Return what the training will be done on."""
-        source = self.frame_source
+        source, weights = self.frame_source, self.weights if self.stopped is None else self.stopped.parts.weights
         return TrainingDescription(
-            self.selection, self.topology.n_atoms, source.n_frames, self._held_out(), source.streamed, self.memory
+            self.selection,
+            self.topology.n_atoms,
+            source.n_frames,
+            self._held_out(),
+            source.streamed,
+            self.memory,
+            "" if weights is None else weights.describe(),
         )
 
     def _held_out(self) -> int:
@@ -208,12 +220,18 @@ class PreparedTraining(Brief):
                 progress=progress,
                 checkpoint=keep,
             )
-        _log(record)
         return ModelParts(pipeline, record, self.frame_source.names, self.selection, self.command)
 
     def _fitted(self) -> TrainingParts:
         """Alignment and features of these frames, with fresh weights."""
-        return fit_parts(self.frame_source, self.topology, self.config, precision=self.precision, device=self.device)
+        return fit_parts(
+            self.frame_source,
+            self.topology,
+            self.config,
+            precision=self.precision,
+            device=self.device,
+            weights=self.weights,
+        )
 
 
 def prepare_frames(
@@ -228,6 +246,7 @@ def prepare_frames(
     reading: Reading | None = None,
     command: str = "Model.train",
     inputs: Floats | None = None,
+    weights: FrameWeights | None = None,
 ) -> PreparedTraining:
     """Prepare a training on frames that are opened already; the parameters are those of `PreparedTraining`.
 
@@ -248,14 +267,5 @@ def prepare_frames(
         command=command,
         functions=names_given(config.settings),
         inputs=inputs,
-    )
-
-
-def _log(record: TrainingRecord) -> None:
-    """Log what training came to."""
-    f = record.figures
-    kept = "" if f.kept_epoch is None else f" and kept epoch {f.kept_epoch}"
-    _LOGGER.info(
-        "trained %d epochs%s, on %s features (likelihood %s); held-out frames: ELBO %.2f nats, RMSD %.3f Å",
-        *(f.epochs, kept, f.feature_kind, f.likelihood, f.elbo, f.rmsd),
+        weights=weights,
     )

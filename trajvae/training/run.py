@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from trajvae.errors import ReadError
+from trajvae.frame_weights.weights import FrameWeights, relative_of
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.pipeline_parts import PipelineParts
 from trajvae.models.record import TrainingRecord
-from trajvae.training.batches import Batches, InMemoryBatches, Pair
+from trajvae.training.batches import Batches, InMemoryBatches
 from trajvae.training.evaluation import Regulariser
 from trajvae.training.frame_source import FrameSource
 from trajvae.training.outcome import TrainingOutcome
@@ -24,6 +27,8 @@ from trajvae.training.streamed_batches import stream_batches
 from trajvae.training.summary import make_record
 from trajvae.training.trainer import Progress, Trainer
 from trajvae.typing import Floats
+
+_LOGGER = logging.getLogger("trajvae")
 
 Checkpoint = Callable[[TrainingParts, Callable[[], Snapshot]], None]
 
@@ -66,7 +71,7 @@ def train_parts(
         Inputs of another shape.
     """
     model = parts.model
-    data = _batches(model, frame_source, inputs, parts.partition, memory)
+    data = _batches(parts, frame_source, inputs, memory)
     schedule = schedule_of(model.config, model.vae.likelihood, data.n_train)
     trainer = Trainer(model.vae, data, schedule, regulariser)
     if at is not None:
@@ -76,10 +81,12 @@ def train_parts(
     del trainer, data
     trained = Pipeline.of(model)
     outcome = TrainingOutcome(history, kept_epoch, schedule.batch_size, parts.began, parts.found, parts.names)
-    return trained, make_record(trained, frame_source, parts.partition, outcome)
+    record = make_record(trained, frame_source, parts.partition, outcome, parts.weights)
+    _log(record)
+    return trained, record
 
 
-def _rows(model: PipelineParts, frame_source: FrameSource, inputs: Floats | None) -> Iterator[Pair]:
+def _rows(model: PipelineParts, frame_source: FrameSource, inputs: Floats | None) -> Iterator[tuple[Tensor, Tensor]]:
     """Inputs and targets of all frames, some at a time."""
     done = 0
     for chunk in frame_source.chunks(model.chunk):
@@ -91,21 +98,35 @@ def _rows(model: PipelineParts, frame_source: FrameSource, inputs: Floats | None
         yield model.vae.features.inputs(seen).float(), targets.float()
 
 
-def _batches(
-    model: PipelineParts,
-    frame_source: FrameSource,
-    inputs: Floats | None,
-    partition: Partition,
-    memory: float,
-) -> Batches:
+def _batches(parts: TrainingParts, frame_source: FrameSource, inputs: Floats | None, memory: float) -> Batches:
     """What is trained on, on the device or, where frames are streamed, in a mapped file."""
+    model, partition = parts.model, parts.partition
     if inputs is not None and (frame_source.streamed or inputs.shape != frame_source.fitting_frames()[1].shape):
         wanted = (len(partition.part), model.n_atoms, model.dimension)
         raise ReadError(f"inputs need the frames' shape {wanted}, in memory, got {inputs.shape}")
-    rows = _rows(model, frame_source, inputs)
+    rows, weights = _rows(model, frame_source, inputs), _weights(parts.weights, partition)
     if frame_source.streamed:
         features = model.vae.features
-        return stream_batches(rows, partition, (features.input_size, features.size), model.device, memory)
+        return stream_batches(rows, partition, (features.input_size, features.size), model.device, memory, weights)
     seen, targets = (torch.cat(column) for column in zip(*rows, strict=True))
     training, validation = (torch.from_numpy(m).to(targets.device) for m in (partition.training, partition.validation))
-    return InMemoryBatches(seen[training], targets[training], seen[validation], targets[validation])
+    on_device = (None if w is None else w.to(targets.device) for w in weights)
+    return InMemoryBatches(seen[training], targets[training], seen[validation], targets[validation], *on_device)
+
+
+def _weights(weights: FrameWeights | None, partition: Partition) -> tuple[Tensor | None, Tensor | None]:
+    """Weights of the training and of the validation frames, each of mean 1; None where all are equal."""
+    uses = {"training": partition.training, "validation": partition.validation}
+    found = [relative_of(weights, which, what) for what, which in uses.items()]
+    first, second = (None if w is None else torch.from_numpy(w).float() for w in found)
+    return first, second
+
+
+def _log(record: TrainingRecord) -> None:
+    """Log what training came to."""
+    f = record.figures
+    kept = "" if f.kept_epoch is None else f" and kept epoch {f.kept_epoch}"
+    _LOGGER.info(
+        "trained %d epochs%s, on %s features (likelihood %s); held-out frames: ELBO %.2f nats, RMSD %.3f Å",
+        *(f.epochs, kept, f.feature_kind, f.likelihood, f.elbo, f.rmsd),
+    )

@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from trajvae.features.weighted_moments import weighted_mean
 from trajvae.models.vae import VAE
 from trajvae.training.batches import Batches
 from trajvae.training.evaluation import Evaluation, mean_moment, weigh
 from trajvae.training.state import Weights, copy_weights
+from trajvae.weighted_samples import effective_size
 
 _SHARES = (0.8, 0.6, 0.4, 0.2, 0.0)  # of what networks add to the components, tried after all of it
 _ROUNDING = 1e-6  # Å
@@ -29,17 +32,24 @@ def excess_over_principal(vae: VAE, data: Batches) -> float:
 
     It is the mean difference of errors and two standard errors; 0 for a model that is principal components. A frame's
     error is the root mean square over its features, decoded from its posterior's mean or from as many principal
-    components of the inputs as the latent space has dimensions.
+    components of the inputs as the latent space has dimensions. With weights, mean and deviation are weighted, and the
+    standard error is that of the effective number of frames.
     """
-    found, carried = [], vae.encoder.carried
-    for inputs, targets in data.chunks(vae.latent.rows_at_once, validation=True):
+    found, counts, carried = [], list[Tensor](), vae.encoder.carried
+    for inputs, targets, weights in data.chunks(vae.latent.rows_at_once, validation=True):
         decoded = vae.likelihood.mean(vae.decode(vae.latent.mean(vae.encode(inputs))))
         components = torch.nn.functional.pad(inputs[:, :carried], (0, inputs.shape[1] - carried))
         off = torch.stack([targets - decoded, targets - vae.features.expand(components)])
         error, principal = off.double().square().mean(dim=-1).sqrt()
         found.append(error - principal)
-    difference = torch.cat(found)
-    excess = float(difference.mean() + 2.0 * difference.std(correction=0) / math.sqrt(len(difference)))
+        counts += [] if weights is None else [weights.double()]
+    difference, count = torch.cat(found), torch.cat(counts) if counts else None
+    mean = weighted_mean(difference, count)
+    if count is None:
+        spread, size = difference.std(correction=0), float(len(difference))
+    else:
+        spread, size = weighted_mean((difference - mean).square(), count).sqrt(), effective_size(count.cpu().numpy())
+    excess = float(mean + 2.0 * spread / math.sqrt(size))
     return 0.0 if abs(excess) < _ROUNDING else excess
 
 

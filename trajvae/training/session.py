@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from trajvae.arguments.keywords import check_keywords
 from trajvae.arguments.user_functions import names_given
 from trajvae.config import TrainConfig
-from trajvae.errors import ModelError, ReadError
+from trajvae.errors import ModelError, OptionError, ReadError
+from trajvae.frame_weights import FrameWeights, read_weights
 from trajvae.models.model_file import ModelParts
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, selection_of
@@ -33,6 +36,8 @@ def prepare(
     *,
     reading: Reading | None = None,
     inputs: object = None,
+    weights: object = None,
+    temperature: float | None = None,
     device: str = "auto",
     memory: str | float | None = None,
     command: str = "Model.train",
@@ -46,6 +51,10 @@ def prepare(
     config, reading : TrainConfig, Reading, optional
     inputs : optional
         A source of as many frames of the same atoms that the encoder sees instead, such as noisy ones.
+    weights : array_like, str, Path or sequence of paths, optional
+        How much each frame counts; see `trajvae.frame_weights.read_weights`.
+    temperature : float, optional
+        In K, where weights are read from a file of biases.
     device : {"auto", "cpu", "cuda"}
     memory : str or float, optional
         Such as "2GB": where the frames take more, they are streamed. By default half of the machine's.
@@ -75,6 +84,7 @@ def prepare(
     reading = dataclasses.replace(reading, select=reading.select or config.select)
     config = dataclasses.replace(config, select=selection_of(source, reading.select))
     frames = open_source(source, reading)
+    own = read_weights(weights, frames, temperature)  # what is wrong with them is said before frames are read
     frame_source = open_frame_source(frames, config.features, parse_memory(memory))
     return prepare_frames(
         frame_source,
@@ -87,6 +97,7 @@ def prepare(
         reading=reading,
         command=command,
         inputs=None if inputs is None else open_source(inputs, reading).read().positions,
+        weights=own,
     )
 
 
@@ -140,11 +151,14 @@ def prepare_to_resume(
     reading: Reading | None = None,
     *,
     asked_for: Mapping[str, object] | None = None,
+    weights: object = None,
+    temperature: float | None = None,
     device: str = "auto",
     memory: str | float | None = None,
 ) -> PreparedTraining:
     """Read the checkpoint of a training that stopped, and open its frames; parameters and errors are `resume`'s.
 
+    The training goes on with the weights of frames that it began with; `weights`, where they are given, must be those.
     Whoever calls this holds the file until the training has run: see `hold_outputs`.
     """
     settings = (asked_for or {}).get("settings")
@@ -159,6 +173,7 @@ def prepare_to_resume(
     allowed = origin.memory if memory is None else parse_memory(memory)
     frame_source = open_frame_source(frames, str(origin.asked["features"]), allowed)
     _check_frames(stopped, frame_source)
+    _check_weights(stopped, None if weights is None else read_weights(weights, frames, temperature))
     return PreparedTraining(
         frame_source,
         frames.topology,
@@ -193,4 +208,15 @@ def _check_frames(stopped: StoppedTraining, frame_source: FrameSource) -> None:
         raise ReadError(
             f"these are not the frames that the training of '{stopped.path}' began with ({began_with}), equal to the "
             "last bit and in the same precision: give the files that it began with, or begin anew with --force"
+        )
+
+
+def _check_weights(stopped: StoppedTraining, weights: FrameWeights | None) -> None:
+    """Refuse other weights than those that a training began with; none given are those."""
+    before = stopped.parts.weights
+    if weights is not None and (before is None or not np.array_equal(before.values, weights.values)):
+        began_with = "without weights" if before is None else f"with {before.describe()}"
+        raise OptionError(
+            f"the training of '{stopped.path}' began {began_with}; got other ones: leave out --weights, or begin anew "
+            "with --force"
         )

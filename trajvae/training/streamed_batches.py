@@ -17,7 +17,7 @@ from trajvae.errors import OutputError
 from trajvae.models.partition import Partition
 from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.runtime.system import refusal
-from trajvae.training.batches import Pair
+from trajvae.training.batches import Batch
 from trajvae.typing import Float32
 
 _ROWS_OF_BLOCK = 1024  # that are read together, before they are shuffled within a pool
@@ -100,12 +100,21 @@ class StreamedBatches:
     device : torch.device
     memory : float
         Bytes that a pool of rows may take.
+    weights : tuple of Tensor, optional
+        Of the training and of the validation frames, float32 of mean 1; None where all count alike.
     """
 
     def __init__(
-        self, train: MappedRows, validation: MappedRows, n_inputs: int, device: torch.device, memory: float
+        self,
+        train: MappedRows,
+        validation: MappedRows,
+        n_inputs: int,
+        device: torch.device,
+        memory: float,
+        weights: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> None:
         self.train, self.validation, self.n_inputs, self.device = train, validation, n_inputs, device
+        self._weights = weights
         self._pool = max(_ROWS_OF_BLOCK, int(memory / (4 * train.width)))
 
     @property
@@ -118,8 +127,8 @@ class StreamedBatches:
         """Number of validation frames."""
         return self.validation.rows
 
-    def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Pair]:
-        """Yield inputs and targets of all training frames in a random order, without the first `skip` batches.
+    def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
+        """Yield all training frames in a random order, without the first `skip` batches.
 
         Pools consist of whole batches, except for the one with the last block.
         """
@@ -130,34 +139,43 @@ class StreamedBatches:
             order = torch.randperm(sum(b - a for a, b in spans), generator=generator)
             parts = torch.split(order, size)
             if skip < len(parts):
-                yield from self._shuffled(self.train.read(spans), parts[skip:])
+                weights = None if self._weights[0] is None else torch.cat([self._weights[0][a:b] for a, b in spans])
+                yield from self._shuffled(self.train.read(spans), weights, parts[skip:])
             skip = max(0, skip - len(parts))
 
-    def _shuffled(self, pool: Tensor, parts: Sequence[Tensor]) -> Iterator[Pair]:
+    def _shuffled(self, pool: Tensor, weights: Tensor | None, parts: Sequence[Tensor]) -> Iterator[Batch]:
         """Yield the batches of a pool, whose memory is freed with the last batch, before the next pool is read."""
         for rows in parts:
-            yield self._pair(pool.index_select(0, rows))
+            yield self._batch(pool.index_select(0, rows), None if weights is None else weights.index_select(0, rows))
 
-    def chunks(self, rows: int, *, validation: bool) -> Iterator[Pair]:
-        """Yield inputs and targets of all training frames, or of all validation ones, in their order."""
-        table = self.validation if validation else self.train
+    def chunks(self, rows: int, *, validation: bool) -> Iterator[Batch]:
+        """Yield all training frames, or all validation ones, in their order."""
+        table, weights = (self.validation if validation else self.train), self._weights[int(validation)]
         for first in range(0, table.rows, rows):
-            yield self._pair(table.read([(first, min(first + rows, table.rows))]))
+            last = min(first + rows, table.rows)
+            yield self._batch(table.read([(first, last)]), None if weights is None else weights[first:last])
 
     def sample(self) -> Tensor:
         """Return inputs of evenly spread blocks of training frames."""
         count = min(-(-self.n_train // _ROWS_OF_BLOCK), max(1, _ROWS_OF_SAMPLE // _ROWS_OF_BLOCK))
         firsts = evenly_spaced(max(0, self.n_train - _ROWS_OF_BLOCK) + 1, count)
-        return self._pair(self.train.read([(a, min(a + _ROWS_OF_BLOCK, self.n_train)) for a in firsts.tolist()]))[0]
+        spans = [(a, min(a + _ROWS_OF_BLOCK, self.n_train)) for a in firsts.tolist()]
+        return self._batch(self.train.read(spans), None).inputs
 
-    def _pair(self, rows: Tensor) -> Pair:
-        """Return inputs and targets of rows, on the device."""
+    def _batch(self, rows: Tensor, weights: Tensor | None) -> Batch:
+        """Return inputs, targets and weights of rows, on the device."""
         rows = rows.to(self.device)
-        return rows[:, : self.n_inputs].contiguous(), rows[:, self.n_inputs :].contiguous()
+        weights = None if weights is None else weights.to(self.device)
+        return Batch(rows[:, : self.n_inputs].contiguous(), rows[:, self.n_inputs :].contiguous(), weights)
 
 
 def stream_batches(
-    rows: Iterator[Pair], parts: Partition, shape: tuple[int, int], device: torch.device, memory: float
+    rows: Iterator[tuple[Tensor, Tensor]],
+    parts: Partition,
+    shape: tuple[int, int],
+    device: torch.device,
+    memory: float,
+    weights: tuple[Tensor | None, Tensor | None] = (None, None),
 ) -> StreamedBatches:
     """Write inputs and targets to files as they come, and return batches that read them.
 
@@ -172,6 +190,8 @@ def stream_batches(
     device : torch.device
     memory : float
         Bytes that a training may hold in memory.
+    weights : tuple of Tensor, optional
+        Of the training and of the validation frames; they stay in memory.
     """
     folder, width, done = Path(tempfile.gettempdir()), sum(shape), 0
     masks = parts.training, parts.validation
@@ -181,4 +201,4 @@ def stream_batches(
         for table, mask in zip(tables, masks, strict=True):
             table.append(values[mask[done : done + len(values)]])
         done += len(values)
-    return StreamedBatches(tables[0], tables[1], shape[0], device, memory)
+    return StreamedBatches(tables[0], tables[1], shape[0], device, memory, weights)

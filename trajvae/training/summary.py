@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from trajvae.alignment.align import frame_jump, mean_structure, pairwise_rmsd
+from trajvae.alignment.align import mean_structure
+from trajvae.alignment.distances import jumps
 from trajvae.errors import TrajvaeWarning
 from trajvae.figures.frame_findings import UnlikeBlock
 from trajvae.figures.training import TrainingFigures
+from trajvae.frame_weights.weights import FrameWeights, equivalent_of, equivalent_places, relative_of
+from trajvae.local_geometry import LocalGeometry
 from trajvae.models.draws.geometry_fit import GeometryFrames, fit_local_geometry
 from trajvae.models.encoded import ColumnBuffer
-from trajvae.models.evidence import active_units, mutual_information, prior_gap
 from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training
+from trajvae.models.latent_figures import LatentFigures, latent_figures
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.plain_normal import warn_of_unsound_elbo
@@ -32,6 +34,7 @@ from trajvae.training.frame_source import FrameSource
 from trajvae.training.outcome import TrainingOutcome
 from trajvae.training.unlike_blocks import describe_unlike, unlike_blocks
 from trajvae.typing import AnyArray, Bool, Floats, Int64
+from trajvae.weighted_samples import weighted_mean
 
 SAMPLE_FRAMES, SAMPLE_BYTES = 2000, 64e6
 _MANY = 100_000  # frames that decide which latent dimensions are in use, at most
@@ -41,8 +44,9 @@ _SOME = 1000  # frames of which mutual information is estimated
 class _Summary:
     """Accumulates latents, observables and held-out quality over chunks of frames."""
 
-    def __init__(self, pipeline: Pipeline, validity: Validity, parts: Partition) -> None:
-        self.pipeline, self.validity, self.parts = pipeline, validity, parts
+    def __init__(self, pipeline: Pipeline, validity: Validity, parts: Partition, weights: FrameWeights | None) -> None:
+        self.pipeline, self.validity, self.parts, self.weights = pipeline, validity, parts, weights
+        self.held_weights = relative_of(weights, parts.held_out, "held-out")
         self.observables = built_in(pipeline.topology)
         self.held = held = parts.held_out
         per_frame = 4 * pipeline.alignment.reference.size
@@ -84,7 +88,11 @@ class _Summary:
     @property
     def held_out_elbo(self) -> float:
         """Mean ELBO of the held-out frames, in nats a frame."""
-        return float(self.frames["elbo"][self.held].mean())
+        return float(weighted_mean(self.frames["elbo"][self.held], self.held_weights))
+
+    def held_out_mean(self, name: str) -> float:
+        """Mean over the held-out frames of what is measured of these alone."""
+        return float(weighted_mean(self.judged[name], self.held_weights))
 
     def _jumps(self, aligned: Floats, has_predecessor: Bool) -> None:
         """Update the largest jumps; a chunk's first frame may follow the last one of the chunk before."""
@@ -97,12 +105,20 @@ class _Summary:
 
 
 def make_record(
-    pipeline: Pipeline, frame_source: FrameSource, parts: Partition, outcome: TrainingOutcome
+    pipeline: Pipeline,
+    frame_source: FrameSource,
+    parts: Partition,
+    outcome: TrainingOutcome,
+    weights: FrameWeights | None = None,
 ) -> TrainingRecord:
-    """Encode all frames of a trained pipeline, and measure how it fared on those it held out."""
+    """Encode all frames of a trained pipeline, and measure how it fared on those it held out.
+
+    Means over frames are weighted; what takes a set of frames takes one that stands for them with their weights. What
+    a molecule can look like (validity, drift, neighbours in time) is taken from all frames alike.
+    """
     (index, some), held = frame_source.fitting_frames(), parts.held_out
     validity = Validity.fit(pipeline.alignment.apply(some)[~held[index]], pipeline.topology)
-    summary = _Summary(pipeline, validity, parts)
+    summary = _Summary(pipeline, validity, parts, weights)
     for chunk in frame_source.chunks(pipeline.chunk):
         summary.add(chunk)
     if summary.degenerate:
@@ -112,14 +128,17 @@ def make_record(
             TrajvaeWarning,
             stacklevel=2,
         )
-    warn_of_unsound_elbo(summary.held_out_elbo, pipeline, some[parts.training[index]], some[held[index]])
-    shape, latent, sample = _shape_elbo(summary, index, some), _latent_figures(summary, some), summary.sample["sample"]
-    blocks = unlike_blocks(summary.frames["elbo"], ~parts.training, sample.astype(np.float64), summary.index)
-    known, points, gap = some[parts.training[index]], summary.frames["latent"], latent.prior_gap
-    kept = (sample[use[summary.index]] for use in (parts.training, parts.validation))
-    frames = GeometryFrames(pipeline.alignment.apply(known), *kept)
-    geometry = fit_local_geometry(pipeline, validity, frames, points[parts.validation], gap)
-    measures = measure(pipeline, validity, sample, summary.index, frame_source.file, parts, points, gap, geometry)
+    known, new = (some[equivalent_places(weights, index, use[index])] for use in (parts.training, held))
+    warn_of_unsound_elbo(summary.held_out_elbo, pipeline, known, new)
+    shape, latent = _shape_elbo(summary, known, new), _latent_figures(summary, index, some)
+    sample, points, gap = summary.sample["sample"], summary.frames["latent"], latent.prior_gap
+    blocks = []
+    if relative_of(weights) is None:  # with weights the ELBO of whole blocks is low since they count for little
+        blocks = unlike_blocks(summary.frames["elbo"], ~parts.training, sample.astype(np.float64), summary.index)
+    geometry = _local_geometry(summary, known, gap)
+    measures = measure(
+        pipeline, validity, sample, summary.index, frame_source.file, parts, points, gap, geometry, weights
+    )
     observables = _kept_observables(summary)
     unlike = describe_unlike(blocks, frame_source.file, frame_source.frame, outcome.names)
     return TrainingRecord(
@@ -134,7 +153,19 @@ def make_record(
         validity,
         _figures(summary, outcome, shape, latent, unlike, measures),
         geometry,
+        weights,
     )
+
+
+def _local_geometry(summary: _Summary, known: Floats, gap: float) -> LocalGeometry | None:
+    """What draws are given, fitted to frames that stand for the training frames, and judged by such of validation."""
+    weights, parts, sample = summary.weights, summary.parts, summary.sample["sample"]
+    places = equivalent_places(weights, summary.index, parts.validation[summary.index])
+    frames = GeometryFrames(
+        summary.pipeline.alignment.apply(known), sample[parts.training[summary.index]], sample[places]
+    )
+    judges = summary.frames["latent"][equivalent_of(weights, parts.validation)]
+    return fit_local_geometry(summary.pipeline, summary.validity, frames, judges, gap)
 
 
 def _kept_observables(summary: _Summary) -> dict[str, Quantity]:
@@ -155,12 +186,11 @@ def _kept_observables(summary: _Summary) -> dict[str, Quantity]:
     return out
 
 
-def _shape_elbo(summary: _Summary, index: Int64, some: Floats) -> tuple[float | None, str | None]:
+def _shape_elbo(summary: _Summary, training: Floats, held: Floats) -> tuple[float | None, str | None]:
     """The held-out ELBO as a density of shapes; None, with the reason, where it is not known."""
     pipeline = summary.pipeline
     if pipeline.alignment.kind == "superpose" or pipeline.config.features != "cartesian":
-        return summary.held_out_elbo - float(summary.judged["log_jacobian"].mean()), None
-    training, held = some[summary.parts.training[index]], some[summary.held[index]]
+        return summary.held_out_elbo - summary.held_out_mean("log_jacobian"), None
     if not len(training) or not len(held):
         return None, "none of the frames that are kept in memory is held out"
     bound = shape_bound(pipeline, training, held, mean_structure(training, pipeline.alignment.weights))
@@ -169,53 +199,27 @@ def _shape_elbo(summary: _Summary, index: Int64, some: Floats) -> tuple[float | 
     return float(bound.mean()), None
 
 
-class _LatentFigures(NamedTuple):
-    """Figures of the latent space; see `TrainingFigures`."""
-
-    kl: dict[str, float]
-    active_units: int
-    mutual_information: float
-    prior_gap: float
-    curvatures: dict[str, float]
-    geometry: str
-    diagnostics: dict[str, float]
-
-
-def _latent_figures(summary: _Summary, some: Floats) -> _LatentFigures:
-    """Figures of the latent space, with a warning where it has collapsed."""
-    pipeline, latent, kl = summary.pipeline, summary.pipeline.vae.latent, summary.frames["kl"]
-    step = -(-len(kl) // _MANY)
-    active = active_units(pipeline, summary.frames["latent"][::step], kl[::step])
-    kl = kl[summary.held]
-    if not active:
-        warnings.warn(
-            f"the latent space has collapsed: none of its {pipeline.config.latent_dim} dimensions says anything of a "
-            f"frame (KL {kl.sum(axis=1).mean():.3f} nats); --free-bits 4, --beta below 1, --likelihood "
-            "isotropic, --torsions independent, more epochs or more frames are ways out",
-            TrajvaeWarning,
-            stacklevel=2,
-        )
-    frames = some[evenly_spaced(len(some), _SOME)]
-    return _LatentFigures(
-        kl=dict(zip(latent.parts, kl.mean(axis=0).tolist(), strict=True)),
-        active_units=active,
-        mutual_information=mutual_information(pipeline, frames),
-        prior_gap=prior_gap(pipeline, frames),
-        curvatures=latent.curvatures(),
-        geometry=latent.manifold.geometry(),
-        diagnostics=latent.diagnostics(),  # before anything is drawn for the verdict, which some latents would count
-    )
+def _latent_figures(summary: _Summary, index: Int64, some: Floats) -> LatentFigures:
+    """Figures of the latent space, of frames that stand for all."""
+    frames, n = summary.frames, len(summary.held)
+    rows = equivalent_of(summary.weights, np.arange(n))
+    rows = rows[:: -(-len(rows) // _MANY)]
+    places = equivalent_places(summary.weights, index)
+    held = weighted_mean(frames["kl"][summary.held], summary.held_weights)
+    seen = some[places[evenly_spaced(len(places), _SOME)]]
+    return latent_figures(summary.pipeline, frames["latent"][rows], frames["kl"][rows], held, seen)
 
 
 def _evidence(
-    summary: _Summary, latent: _LatentFigures, unlike: tuple[UnlikeBlock, ...], measures: SampleMeasures
+    summary: _Summary, latent: LatentFigures, unlike: tuple[UnlikeBlock, ...], measures: SampleMeasures
 ) -> TrainingEvidence:
     """The figures that decide the verdict on the training."""
+    training = summary.parts.training
     return TrainingEvidence(
-        trained=int(summary.parts.training.sum()),
-        rmsd=float(summary.judged["rmsd"].mean()),
-        train_rmsd=float(summary.frames["rmsd"][summary.parts.training].mean()),
-        pca_rmsd=float(summary.judged["pca_rmsd"].mean()),
+        trained=summary.pipeline.sizes.n_train,
+        rmsd=summary.held_out_mean("rmsd"),
+        train_rmsd=float(weighted_mean(summary.frames["rmsd"][training], relative_of(summary.weights, training))),
+        pca_rmsd=summary.held_out_mean("pca_rmsd"),
         collapsed=latent.active_units == 0,
         unlike=len(unlike),
         jump=summary.jump,
@@ -230,7 +234,7 @@ def _figures(
     summary: _Summary,
     outcome: TrainingOutcome,
     shape: tuple[float | None, str | None],
-    latent: _LatentFigures,
+    latent: LatentFigures,
     unlike: tuple[UnlikeBlock, ...],
     measures: SampleMeasures,
 ) -> TrainingFigures:
@@ -239,7 +243,7 @@ def _figures(
     verdict = judge_training(evidence)
     return TrainingFigures(
         frames=len(summary.held),
-        trained=evidence.trained,
+        trained=int(summary.parts.training.sum()),
         validation=int(summary.parts.validation.sum()),
         held_out=int(summary.held.sum()),
         atoms=evidence.atoms,
@@ -265,18 +269,9 @@ def _figures(
         kept_epoch=outcome.kept_epoch,
         seconds=outcome.seconds(),
         batch_size=outcome.batch_size,
+        effective_sample_size=None if summary.weights is None else summary.weights.effective_size,
         likelihood=pipeline.sizes.likelihood,
         **vars(outcome.found),
         **latent._asdict(),
         **asdict(measures),
     )
-
-
-def jumps(aligned: Floats, has_predecessor: Bool) -> tuple[float | None, float | None]:
-    """Return the largest RMSD in Å between frames and their predecessors, as aligned and as optimally superposed."""
-    next_to = np.flatnonzero(has_predecessor)
-    if not len(next_to):
-        return None, None
-    jump = frame_jump(aligned)[next_to]
-    least = pairwise_rmsd(aligned[next_to], aligned[next_to - 1], np.ones(aligned.shape[1]))
-    return float(jump.max()), float(least.max())

@@ -20,7 +20,7 @@ from trajvae.latents import Context
 from trajvae.models.vae import VAE
 from trajvae.runtime.threads import small_work
 from trajvae.torch_types import LinAlgError
-from trajvae.training.batches import Batches
+from trajvae.training.batches import Batch, Batches
 from trajvae.training.evaluation import WEIGH_EVERY, Evaluation, Regulariser, evaluate, mean_moment, weigh
 from trajvae.training.optimiser import Optimiser
 from trajvae.training.schedule import Schedule, learning_rate_share
@@ -48,8 +48,9 @@ class Trainer:
     data : Batches
     schedule : Schedule
     regulariser : callable, optional
-        Returns a scalar in nats a frame for a VAE and its terms. It is added to the loss, and, computed without
-        gradients, subtracted from the score that decides which weights are kept, but not from the reported ELBO.
+        Returns a scalar in nats a frame for a VAE and its terms, which frames' weights have multiplied. It is added to
+        the loss, and, computed without gradients, subtracted from the score that decides which weights are kept, but
+        not from the reported ELBO.
     """
 
     def __init__(self, vae: VAE, data: Batches, schedule: Schedule, regulariser: Regulariser | None = None) -> None:
@@ -235,9 +236,9 @@ class Trainer:
         """Make the steps left in this epoch, and return the mean ELBO of the training frames (beta 1)."""
         self.shuffle.set_state(self.order)
         context = Context(self.generator, encode=self.vae.encode, progress=self.epoch / self.schedule.epochs)
-        for inputs, targets in self.data.batches(self.schedule.batch_size, self.shuffle, self.done):
+        for batch in self.data.batches(self.schedule.batch_size, self.shuffle, self.done):
             try:
-                self._step(inputs, targets, context)
+                self._step(batch, context)
             except LinAlgError as error:  # the covariance is not finite
                 raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
             self.done += 1
@@ -245,12 +246,12 @@ class Trainer:
                 checkpoint(self.snapshot)
         return float(self.sum) / self.data.n_train
 
-    def _step(self, inputs: Tensor, targets: Tensor, context: Context) -> None:
+    def _step(self, batch: Batch, context: Context) -> None:
         """Make one optimiser step with a batch."""
         schedule, latent = self.schedule, self.latent
         step = (self.epoch - 1) * self.batches + self.done
         beta = schedule.beta * min(1.0, (step + 1) / max(1, schedule.warmup))
-        terms = self.vae.terms(inputs, targets, self.generator)
+        terms = self.vae.terms(batch.inputs, batch.targets, self.generator).weighted(batch.weights)
         loss = terms.loss(beta, schedule.free_bits)
         if self.regulariser is not None:
             loss = loss + self.regulariser(self.vae, terms)

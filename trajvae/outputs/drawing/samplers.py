@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trajvae.arguments.lookup import check_choice
 from trajvae.figures import SamplerFigures
+from trajvae.frame_weights.weights import equivalent_of, equivalent_places
 from trajvae.geometry.monte_carlo import LogDensity, Walk, effective_sample_size
 from trajvae.models.aggregate import AggregatePosterior
 from trajvae.models.pipeline import Pipeline
@@ -69,14 +70,16 @@ class PriorSampler:
 class AggregateSampler:
     """Draw latent points from posteriors of training frames, taken at random from those that the model keeps.
 
-    On flat latent spaces posteriors that are narrow and few are widened; see `AggregatePosterior`.
+    On flat latent spaces posteriors that are narrow and few are widened; see `AggregatePosterior`. Of frames with
+    weights those are taken that stand for all, as many as the effective number.
     """
 
     def __init__(self, pipeline: Pipeline, record: TrainingRecord) -> None:
         # held-out frames judge what is drawn: none may be drawn from
         trained = record.parts.training[record.sample_index]
-        judges = record.latent[record.parts.validation]
-        self.posterior = AggregatePosterior(pipeline, record.sample[trained], judges)
+        kept = equivalent_places(record.frame_weights, record.sample_index, trained)
+        judges = record.latent[equivalent_of(record.frame_weights, record.parts.validation)]
+        self.posterior = AggregatePosterior(pipeline, record.sample[kept], judges)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n points, each from the posterior of a random training frame, (n, ambient)."""
@@ -101,7 +104,8 @@ class MetricSampler:
     """
 
     def __init__(self, pipeline: Pipeline, record: TrainingRecord) -> None:
-        self.known = torch.from_numpy(record.latent[record.parts.training]).to(pipeline.device)
+        known = record.latent[equivalent_of(record.frame_weights, record.parts.training)]
+        self.known = torch.from_numpy(known).to(pipeline.device)
         self.scale = 0.3 * self.known.var(dim=0).sqrt()
         self.log_density = _under_envelope(pipeline, record, self.known)
         self.walk: Walk | None = None

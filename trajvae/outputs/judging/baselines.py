@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from trajvae.frame_weights.weights import FrameWeights, equivalent_of
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.runtime.evenly_spaced import evenly_spaced
@@ -14,21 +15,40 @@ from trajvae.typing import Bool, Float64, Floats
 
 
 class Frames(NamedTuple):
-    """Hold simulated frames (T, N, D), and which of them the model held out and its networks learned from, (T,)."""
+    """Hold simulated frames (T, N, D), and which of them the model held out and its networks learned from, (T,).
+
+    Attributes
+    ----------
+    positions : ndarray, shape (T, N, D)
+    held_out, training : ndarray of bool, shape (T,)
+    weights : FrameWeights or None
+        Of the frames.
+    """
 
     positions: Floats
     held_out: Bool
     training: Bool
+    weights: FrameWeights | None = None
+
+    def standing_for(self, which: Bool) -> Floats:
+        """Return frames that stand for some of these without weights."""
+        return self.positions[equivalent_of(self.weights, which)]
 
 
-def known_frames(pipeline: Pipeline, record: TrainingRecord, positions: Floats | None) -> Frames:
-    """Return the given frames if the model was trained on them, else those that it keeps."""
-    parts, index = record.parts, record.sample_index
+def known_frames(
+    pipeline: Pipeline, record: TrainingRecord, positions: Floats | None, weights: FrameWeights | None = None
+) -> Frames:
+    """Return the given frames if the model was trained on them, else those that it keeps.
+
+    Where no weights are given for frames that the model was trained on, they are those of the training.
+    """
+    parts, index, own = record.parts, record.sample_index, record.frame_weights
     if positions is not None and len(positions) == len(parts.part):
         kept = pipeline.alignment.apply(positions[record.sample_index])
         if np.allclose(kept, record.sample, atol=1e-2):
-            return Frames(positions, parts.held_out, parts.training)
-    return Frames(record.sample, parts.held_out[index], parts.training[index])
+            return Frames(positions, parts.held_out, parts.training, own if weights is None else weights)
+    own = None if own is None else own.some(index)
+    return Frames(record.sample, parts.held_out[index], parts.training[index], own)
 
 
 def evenly(positions: Floats, n: int) -> Floats:

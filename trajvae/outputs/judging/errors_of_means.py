@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 
 from trajvae.typing import Float64, Int64
+from trajvae.weighted_samples import effective_size, weighted_mean
 
 
 class MeanError(NamedTuple):
@@ -39,7 +40,7 @@ def student(n: float) -> float:
     return float(scipy.stats.t.ppf(0.975, max(n - 1.0, 1.0)))
 
 
-def mean_error(values: Float64, rows: Int64) -> MeanError:
+def mean_error(values: Float64, rows: Int64, weights: Float64 | None = None) -> MeanError:
     """Return the standard error of a mean of correlated values at known frames.
 
     The variance of the mean is the sum of autocovariances over all pairs of frames / n^2. Lags count up to the first
@@ -50,12 +51,18 @@ def mean_error(values: Float64, rows: Int64) -> MeanError:
     values : ndarray, shape (n,)
     rows : ndarray of int64, shape (n,)
         The number of each frame, ascending; between them may be gaps.
+    weights : ndarray, shape (n,), optional
+        Of mean 1: then the error is that of the weighted mean, a ratio of two means, to first order; and values are
+        worth no more than their effective number.
 
     References
     ----------
     C. J. Geyer, Statist. Sci. 7, 473 (1992): initial positive sequences.
     H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989): the bias of the sample's own mean.
     """
+    if weights is not None:
+        found = mean_error(influences(values, weights), rows)
+        return found._replace(independent=min(found.independent, effective_size(weights)))
     n = len(values)
     if n < 2:
         return MeanError(float("nan"), float("nan"), float(n))
@@ -69,6 +76,19 @@ def mean_error(values: Float64, rows: Int64) -> MeanError:
     variance = max(variance, spread / (n - 1))
     independent = float(np.clip((spread + variance) / variance, 1.0, n))
     return MeanError(variance**0.5, _correlation_time(products, pairs, n), independent)
+
+
+def influences(values: Float64, weights: Float64 | None) -> Float64:
+    """Return values (n,) whose plain mean is the weighted mean, and has its standard error; weights are of mean 1.
+
+    References
+    ----------
+    W. G. Cochran, Sampling Techniques (1977), sec. 6.4: the linearised ratio.
+    """
+    if weights is None:
+        return values
+    mean = float(weighted_mean(values, weights))
+    return np.asarray(mean + weights * (values - mean))
 
 
 def _by_lag(off: Float64, rows: Int64) -> tuple[Float64, Float64]:

@@ -62,7 +62,7 @@ def divisions(blocks: int, seed: int = 0) -> Bool:
     return np.asarray(np.concatenate([order, turned]) < half)
 
 
-def floors(values: Float64, block: Int64, edges: Float64, first: Bool) -> Float64:
+def floors(values: Float64, block: Int64, edges: Float64, first: Bool, weights: Float64 | None = None) -> Float64:
     """Return divergences in bits between the halves of each division.
 
     Parameters
@@ -74,6 +74,7 @@ def floors(values: Float64, block: Int64, edges: Float64, first: Bool) -> Float6
     edges : ndarray
         Of equal bins; what lies beyond them counts in the outermost.
     first : ndarray, shape (divisions, blocks)
+    weights : ndarray, shape (T,), optional
 
     Returns
     -------
@@ -82,8 +83,10 @@ def floors(values: Float64, block: Int64, edges: Float64, first: Bool) -> Float6
     bins = len(edges) - 1
     place = (values - edges[0]) * (bins / (edges[-1] - edges[0]))
     cell = block * bins + np.clip(place, 0, bins - 1).astype(np.int64)
-    counts = np.bincount(cell, minlength=first.shape[1] * bins).reshape(-1, bins).astype(np.float64)
-    return jensen_shannon(first @ counts, ~first @ counts)
+    counts = np.bincount(cell, weights, minlength=first.shape[1] * bins).reshape(-1, bins).astype(np.float64)
+    halves = first @ counts, ~first @ counts
+    weighty = (halves[0].sum(axis=1) > 0.0) & (halves[1].sum(axis=1) > 0.0)  # a half may have no weight at all
+    return jensen_shannon(halves[0][weighty], halves[1][weighty])
 
 
 def judge(

@@ -14,6 +14,7 @@ import torch
 from trajvae.config import TrainConfig
 from trajvae.display import Brief
 from trajvae.errors import ModelError, OptionError
+from trajvae.frame_weights.weights import FrameWeights, WeightSource, relative_of
 from trajvae.models.evidence import Evidence, active_units, evidence
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
@@ -25,6 +26,7 @@ from trajvae.topology import Topology
 from trajvae.training.frame_source import InMemoryFrames
 from trajvae.training.prepared import prepare_frames
 from trajvae.typing import Float64, Int64
+from trajvae.weighted_samples import weighted_mean
 
 EPOCHS = 50
 _MOST = {"draws": 10**7, "frames": 10**9, "repeats": 10**4, "jobs": 10**4}
@@ -79,6 +81,10 @@ class Trial(Brief):
         Nats, by part of the latent space.
     epochs : int
     seconds : float
+    weights : ndarray, shape (n,), optional
+        Of the frames, of mean 1; None where all count alike.
+    source : WeightSource, optional
+        Where they came from.
     """
 
     name: str
@@ -93,6 +99,8 @@ class Trial(Brief):
     kl: dict[str, float]
     epochs: int
     seconds: float
+    weights: Float64 | None = None
+    source: WeightSource | None = None
 
 
 def check_frames(name: str, pipeline: Pipeline, record: TrainingRecord, chunk: Chunk) -> None:
@@ -114,9 +122,15 @@ def check_frames(name: str, pipeline: Pipeline, record: TrainingRecord, chunk: C
 
 
 def examine(
-    name: str, pipeline: Pipeline, record: TrainingRecord, chunk: Chunk, plan: ComparisonPlan, seed: int = 0
+    name: str,
+    pipeline: Pipeline,
+    record: TrainingRecord,
+    chunk: Chunk,
+    plan: ComparisonPlan,
+    seed: int = 0,
+    weights: FrameWeights | None = None,
 ) -> Trial:
-    """Return the evidence of a model on the frames that it held out of those it was trained on."""
+    """Return the evidence of a model on the frames that it held out of those it was trained on, with their weights."""
     held = np.flatnonzero(record.held_out)
     some = evenly_spaced(len(held), plan.frames, nearest=True)
     rows, block = held[some], np.concatenate([[0], np.cumsum(np.diff(held) > 1)])[some]
@@ -124,7 +138,9 @@ def examine(
     with small_work(3.0 * pipeline.vae.latent.rows_at_once * sum(p.numel() for p in pipeline.vae.parameters())):
         found = evidence(pipeline, positions, plan.draws, seed)
         posterior, reconstruction, _ = pipeline.reconstruct(positions)
-    kl = dict(zip(pipeline.vae.latent.parts, reconstruction.kl.mean(axis=0).tolist(), strict=True))
+    own = relative_of(weights, rows, "held-out")
+    mean_kl = weighted_mean(reconstruction.kl, own).tolist()
+    kl = dict(zip(pipeline.vae.latent.parts, mean_kl, strict=True))
     done = record.figures
     return Trial(
         name,
@@ -139,6 +155,8 @@ def examine(
         kl,
         int(done.epochs),
         float(done.seconds),
+        own,
+        None if weights is None else weights.source,
     )
 
 
@@ -154,15 +172,21 @@ class _Job:
     device: str
     plan: ComparisonPlan
     at_once: int
+    weights: FrameWeights | None
 
 
 def _work(job: _Job) -> Trial:
     with stage(f"training {job.name}", "epoch") as tell:
         training = prepare_frames(
-            InMemoryFrames(job.chunk), job.topology, job.config, precision=job.precision, device=job.device
+            InMemoryFrames(job.chunk),
+            job.topology,
+            job.config,
+            precision=job.precision,
+            device=job.device,
+            weights=job.weights,
         )
         trained = training.run(progress=lambda done, *_: tell(done))
-    return examine(job.name, trained.pipeline, trained.record, job.chunk, job.plan, job.config.seed)
+    return examine(job.name, trained.pipeline, trained.record, job.chunk, job.plan, job.config.seed, job.weights)
 
 
 def _alone(job: _Job) -> Trial:
@@ -187,6 +211,7 @@ def train_all(
     precision: float = 0.0,
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
+    weights: FrameWeights | None = None,
 ) -> list[Trial]:
     """Train and examine every candidate, as often as the plan says.
 
@@ -201,12 +226,14 @@ def train_all(
         As of `trajvae.training.prepared.PreparedTraining`.
     progress : callable, optional
         Called with (models done, models in all).
+    weights : FrameWeights, optional
+        Of the chunk's frames.
     """
     jobs, at_once = [], max(1, min(plan.jobs, plan.repeats * len(candidates)))
     for repeat in range(plan.repeats):
         for name, config in candidates.items():
             config = dataclasses.replace(config, epochs=config.epochs or EPOCHS, seed=config.seed + repeat)
-            jobs.append(_Job(name, config, chunk, topology, precision, device, plan, at_once))
+            jobs.append(_Job(name, config, chunk, topology, precision, device, plan, at_once, weights))
     done = []
     for trial in _trials(jobs, at_once):
         done.append(trial)

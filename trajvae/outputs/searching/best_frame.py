@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trajvae.frame_weights.weights import relative_of
 from trajvae.models.encoded import ColumnBuffer
 from trajvae.models.record import TrainingRecord
 from trajvae.molecule.observables import Observable, evaluate
@@ -46,6 +47,8 @@ class Observed:
     number, file, frame : ndarray of int64, shape (T,)
         Of the frame among all, of its file, and of the frame in that.
     files : list of str
+    weights : ndarray, shape (T,), optional
+        How much each frame counts in quantiles; None where all count alike.
     """
 
     value: Float64
@@ -53,6 +56,7 @@ class Observed:
     file: Int64
     frame: Int64
     files: list[str]
+    weights: Float64 | None = None
 
     @classmethod
     def of_record(cls, record: TrainingRecord, objective: Observable, files: list[str]) -> Observed:
@@ -60,7 +64,8 @@ class Observed:
         kept = record.observables.get(objective.key)
         number = record.sample_index if kept is None else np.arange(len(record.latent))
         value = evaluate(objective, record.sample) if kept is None else kept
-        return cls(value, number, record.file[number], record.frame[number], files)
+        weights = relative_of(record.frame_weights, number)
+        return cls(value, number, record.file[number], record.frame[number], files, weights)
 
     @classmethod
     def of_frames(cls, frames: Frames, objective: Observable) -> Observed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from trajvae.typing import Float64
+from trajvae.weighted_samples import weighted_mean, weighted_quantiles
 
 if TYPE_CHECKING:
     from torch import Tensor  # figures import this module, and wait for no torch
@@ -33,10 +34,11 @@ def mean(values: Tensor, period: float, dim: int) -> Tensor:
     return safe_atan2(turns.sin().mean(dim=dim), turns.cos().mean(dim=dim)) * (period / (2.0 * math.pi))
 
 
-def _deviations(values: Float64, period: float) -> tuple[float, Float64]:
+def _deviations(values: Float64, period: float, weights: Float64 | None = None) -> tuple[float, Float64]:
     """The mean direction, and how far each value is from it on the shorter way."""
     turns = values * (2.0 * np.pi / period)
-    centre = float(np.arctan2(np.sin(turns).mean(), np.cos(turns).mean())) * period / (2.0 * np.pi)
+    height, width = (float(weighted_mean(part, weights)) for part in (np.sin(turns), np.cos(turns)))
+    centre = float(np.arctan2(height, width)) * period / (2.0 * np.pi)
     return centre, wrapped(values - centre, period)
 
 
@@ -47,12 +49,14 @@ def spread(values: Float64, period: float) -> float:
     return float(np.sqrt(np.square(_deviations(values, period)[1]).mean()))
 
 
-def quantiles(values: Float64, shares: list[float], period: float) -> list[float]:
+def quantiles(values: Float64, shares: list[float], period: float, weights: Float64 | None = None) -> list[float]:
     """Return quantiles; with a period, those of the ways from the mean direction, each moved on to the circle.
+
+    Values count by their weights, where there are any.
 
     Of two quantiles the second may then be the smaller number: what lies between them runs through period / 2.
     """
     if not period:
-        return [float(q) for q in np.quantile(values, shares)]
-    centre, deviations = _deviations(values, period)
-    return [wrapped(centre + float(q), period) for q in np.quantile(deviations, shares)]
+        return [float(q) for q in weighted_quantiles(values, shares, weights)]
+    centre, deviations = _deviations(values, period, weights)
+    return [wrapped(centre + float(q), period) for q in weighted_quantiles(deviations, shares, weights)]

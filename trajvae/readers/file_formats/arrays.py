@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from trajvae.errors import ReadError
-from trajvae.readers.file_formats.npy import Header, NpyFrames, check_shape, read_header
+from trajvae.readers.file_formats.npy import Header, NpyFrames, check_shape, read_header, read_numbers
 from trajvae.readers.frame_file import ArrayFrames, FrameFile
 from trajvae.runtime.system import system_reason
 from trajvae.store import expansion_limit
@@ -74,8 +74,32 @@ def open_array(path: Path) -> FrameFile:
             frames.clock = _times(archive, members, frames.n_frames, path)
             return frames
     except _DAMAGED as error:
-        reason = f"it is not a complete {path.suffix} file of numpy, or holds Python objects, which are not opened"
-        raise ReadError(f"'{path}' cannot be read: {system_reason(error) or reason}") from error
+        raise _unreadable(path, error) from error
+
+
+def read_vectors(path: Path) -> dict[str, AnyArray]:
+    """Return the arrays of one axis in an `.npz` file by name, or the array of an `.npy` file under the name `array`.
+
+    Raises
+    ------
+    ReadError
+        The file is damaged, holds Python objects, or would unpack to more than the memory or disk holds.
+    """
+    try:
+        if path.suffix.lower() == ".npy":
+            return {"array": read_numbers(path)}
+        with _LimitedFile(path) as file, zipfile.ZipFile(file) as archive:
+            members = _members(archive, file, path)
+            vectors = {name: info for name, info in members.items() if len(_header(archive, info).shape) == 1}
+            return {name: _unpack(archive, info, path) for name, info in vectors.items()}
+    except _DAMAGED as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: BaseException) -> ReadError:
+    """The error for a file that is damaged, or holds what is not opened."""
+    reason = f"it is not a complete {path.suffix} file of numpy, or holds Python objects, which are not opened"
+    return ReadError(f"'{path}' cannot be read: {system_reason(error) or reason}")
 
 
 class _LimitedFile(io.FileIO):

@@ -44,6 +44,7 @@ class DCDFrames(Unfiltered):
             interval = max(file.header["nsavc"], 1)  # integration steps between frames
             self._step = float(convert(file.header["delta"], "AKMA", "ps")) * interval
             self._first = file.header["istart"] / interval
+            self.timed = self._step > 0.0
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""

@@ -25,6 +25,7 @@ class H5MDFrames(Unfiltered):
         with as_read_error(f"'{path}' cannot be read"):
             self._particles: H5MDParticles = describe_h5md(path)
         self.n_frames, self.n_atoms = self._particles.n_frames, self._particles.n_atoms
+        self.timed = self._particles.timed
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""

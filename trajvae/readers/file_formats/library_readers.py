@@ -38,6 +38,16 @@ class ReaderFrames(Unfiltered):
         self.n_frames = len(self._numbers)
         self._times = np.full(self.n_frames, np.nan)
 
+    @property
+    def timed(self) -> bool:
+        """Whether the format stores a time with every frame."""
+        with as_read_error(f"'{self.name}' cannot be read"):
+            return self.n_frames > 0 and ("time" in self._step(0).data or self._joined)
+
+    @property
+    def _joined(self) -> bool:
+        return type(self._reader).__name__ == "ChainReader"
+
     def reads(self, reader: TrajectoryReader) -> bool:
         """Return whether frames are read by a given reader, whose frame numbers are then those of `frame_numbers`."""
         return self._reader is reader
@@ -89,7 +99,7 @@ class ReaderFrames(Unfiltered):
     def _compute_times(self, frame: int) -> bool:
         """Compute the times of all frames if the format stores none, and return whether that is so."""
         step = self._step(frame)
-        if "time" in step.data or type(self._reader).__name__ == "ChainReader":
+        if "time" in step.data or self._joined:
             return False
         offset = float(step.data.get("time_offset", 0.0))
         self._times[:] = float(step.dt) * self._numbers + offset

@@ -55,6 +55,7 @@ class NetCDFFrames(Unfiltered):
             self.n_frames, self.n_atoms = int(reader.n_frames), int(reader.n_atoms)
             self._positions = _variable(reader, "coordinates", (self.n_frames, self.n_atoms, 3))
             self._time = _variable(reader, "time", (self.n_frames,)) if reader.has_time else None
+            self.timed = self._time is not None
             cell = ("cell_lengths", "cell_angles") if reader.periodic else ()
             self._cell = [_variable(reader, name, (self.n_frames, 3)) for name in cell]
             self._file = UnchangedFile(self.name, reader.trjfile.fp.fileno(), grows=True)

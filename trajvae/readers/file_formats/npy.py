@@ -112,6 +112,7 @@ class NpyFrames(Unfiltered):
 
     precision = 0.0
     seekable = True
+    timed = False
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)

@@ -15,7 +15,7 @@ from trajvae.config import TrainConfig, check_types
 from trajvae.errors import ModelError, OptionError
 from trajvae.figures.frame_findings import FrameFindings
 from trajvae.models.devices import choose_device
-from trajvae.models.model_file import config_of, groups_of, parts_in, split_baseline, with_baseline
+from trajvae.models.model_file import config_of, groups_of, parts_in, split_baseline, weights_in, with_baseline
 from trajvae.models.model_file_checks import damaged
 from trajvae.models.partition import Partition
 from trajvae.readers.reading import Reading
@@ -61,6 +61,8 @@ def to_checkpoint(parts: TrainingParts, at: Snapshot, origin: Origin) -> ModelCo
     tensors = {k: {n: t.cpu().numpy() for n, t in held.items()} for k, held in named.items()}
     state: dict[str, Mapping[str, AnyArray]] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
     groups = {**groups_of(model), "history": at.history, "optimiser": state, "part": parts.partition.part}
+    if parts.weights is not None:
+        groups["weight"] = parts.weights.values
     config = {
         **config_of(model, origin.selection),
         "origin": origin._asdict(),
@@ -70,7 +72,8 @@ def to_checkpoint(parts: TrainingParts, at: Snapshot, origin: Origin) -> ModelCo
     }
     summary = {"found": parts.found.to_json(), "seconds": time.monotonic() - parts.began}
     header = Header("model", origin.command, model.config.seed)
-    return ModelContents(header, "training", config, summary, model.alignment.reference, groups)
+    told = {} if parts.weights is None else parts.weights.to_json()
+    return ModelContents(header, "training", config, summary, model.alignment.reference, groups, told)
 
 
 def _arrays(numbers: dict[str, float]) -> dict[str, Float64]:
@@ -118,7 +121,9 @@ def _restored(stored: ModelContents, device: torch.device) -> tuple[TrainingPart
     ):
         raise ModelError("its frames are not divided into training, validation and held-out ones")
     names, mark = [str(name) for name in stored.config["names"]], str(stored.config["mark"])
-    parts = TrainingParts(model, partition, FrameFindings.from_json(stored.summary["found"]), names, mark, began)
+    weights = weights_in(stored.groups, stored.frame_weights, len(partition.part))
+    found = FrameFindings.from_json(stored.summary["found"])
+    parts = TrainingParts(model, partition, found, names, mark, began, weights)
     at = _snapshot(model.vae.state_dict(), state, stored.groups["history"])
     check_snapshot(at, model.vae, device)
     _check_origin(stored.config["origin"])
