@@ -44,6 +44,7 @@ ORDER = (
     "outputs",
     "testing",
     "model_base",
+    "export",
     "model_outputs",
     "model",
     "comparison",
