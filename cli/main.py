@@ -38,6 +38,9 @@ COMMANDS: dict[str, Choice[click.Command]] = {  # by the first words of their he
         "Compare latent spaces by held-out evidence, trained alike on the same frames.",
         "trajvae_cli.commands.compare:compare",
     ),
+    "export": Choice(
+        "Write the latent mean as a coordinate that engines load and bias.", "trajvae_cli.commands.export:export"
+    ),
     "plot": Choice("Draw a figure of what one of trajvae's files holds.", "trajvae_cli.commands.plot:plot"),
     "info": Choice(
         "Say what one of trajvae's files holds, or which settings a latent space has.", "trajvae_cli.commands.info:info"
@@ -146,6 +149,7 @@ def main() -> None:
       trajvae optimize --objective rg                        the most compact structure
       trajvae path --from 0 --to 97                          the way between two frames
       trajvae compare traj.dcd -s top.psf                    which latent space the data ask for
+      trajvae export --to plumed -s top.psf                  a coordinate to bias a simulation by
       trajvae plot embed.h5                                  a figure of any of these files
       trajvae info model.h5                                  what a file holds
     """

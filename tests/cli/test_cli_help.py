@@ -25,6 +25,7 @@ OPTIONS = {
     "optimize": (*COMMON, *READING, "--model", "--objective", "--goal", "--of"),
     "path": (*COMMON, *READING, "--model", "--from", "--to", "--metric", "--frames"),
     "compare": (*COMMON, *READING, *TRAINING, "--with", "--draws", "--held-out", "--repeats", "--jobs"),
+    "export": ("--to", "--topology", "--model", "--unit", "--dtype", "--output", "--force", "--json"),
     "plot": ("--output", "--force", "--json", "--temperature", "--bins", "--observable", "--only", "--over", "--dpi"),
     "info": ("--options", "--json"),
 }

@@ -15,8 +15,10 @@ from trajvae.errors import ReadError
 from trajvae.figures import (
     CandidateFigures,
     ComparisonFigures,
+    CoordinateFigures,
     DivergenceFigures,
     EmbeddingFigures,
+    ExportFigures,
     Figures,
     GenerationFigures,
     JudgedFigures,
@@ -133,9 +135,19 @@ MARGINALS = MarginalFigures(
 EMBEDDING = EmbeddingFigures(frames=400, elbo=-8.0, rmsd=0.5, pca_rmsd=0.75, in_support=0.96875, judgement=VERDICT)
 WALK = SamplerFigures(sampler="metric", acceptance=0.75, effective_sample_size=5.0)
 DIVERGENCE = DivergenceFigures(jsd=0.25, w1=0.5, noise_floor=0.125)
+COORDINATE = CoordinateFigures(name="z0", low=-1.5, high=2.25, mean=0.5, spread=0.75, width=0.125)
+EXPORT = ExportFigures(
+    engine="plumed",
+    unit="nm",
+    dtype="float32",
+    atoms=10,
+    outputs=(COORDINATE,),
+    files=("cv.pt", "cv.json"),
+    model_hash="ab12",
+)
 EVERY: list[Figures] = [
     *(GENERATION, OPTIMIZATION, REJECTION, PATH, CANDIDATE, COMPARISON, NOVELTY, MARGINALS, EMBEDDING, WALK),
-    DIVERGENCE,
+    *(DIVERGENCE, COORDINATE, EXPORT),
 ]
 # what `--json` prints of each, beside `output` and the like: section 4.1 of the design, and what was added since
 KEYS = {
@@ -145,6 +157,8 @@ KEYS = {
     "best_observed_frame best_observed_file best_observed_file_frame better_than_observed ratio quantiles in_support "
     "valid failure projected structures merged merge_radius better_rejected bonds simulated_bonds verdict reasons",
     RejectionFigures: "reason count best why",
+    CoordinateFigures: "name low high mean spread width",
+    ExportFigures: "to unit dtype atoms outputs files model_hash",
     PathFigures: "from to metric frames length straight_length energy length_angstrom straight_length_angstrom "
     "nearest_rmsd valid crossings",
     CandidateFigures: "elbo iwae behind elbo_behind elbo_se iwae_se behind_se elbo_behind_se latent_dim "

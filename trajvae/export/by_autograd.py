@@ -30,6 +30,7 @@ class ByAutograd(Stage):
             out = self.function(at)
 
         def pullback(gradient: Float64) -> Float64:
+            """Carry gradients back."""
             columns = torch.tensor(gradient, dtype=torch.float64)
             with torch.inference_mode(False), torch.enable_grad():
                 rows = [_backward(out, at, columns[:, k]) for k in range(columns.shape[1])]

@@ -61,6 +61,7 @@ class InternalCoordinates(Stage):
         n_plain = bonds.shape[1] + angles.shape[1]
 
         def pullback(gradient: Float64) -> Float64:
+            """Carry gradients back."""
             by_linear, by_cosine, by_sine = np.split(gradient, [linear.shape[1], linear.shape[1] + sine.shape[1]], -1)
             measured = np.empty((*gradient.shape[:2], n_plain + len(self.flexible)))
             by_linear = by_linear / self.spread

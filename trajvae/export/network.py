@@ -59,6 +59,7 @@ class Network(Stage):
             out = out + start @ self.past
 
         def pullback(gradient: Float64) -> Float64:
+            """Carry gradients back."""
             back = gradient
             for (weight, _), slope in zip(self.layers[:0:-1], slopes[::-1], strict=True):
                 back = (back @ weight.T) * slope[:, None]

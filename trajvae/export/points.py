@@ -25,6 +25,7 @@ class UnitVectors(Stage):
         z = x / length
 
         def pullback(gradient: Float64) -> Float64:
+            """Carry gradients back."""
             along = np.einsum("bmk,bk->bm", gradient, z)[..., None]
             return np.asarray((gradient - along * z[:, None]) / length[:, None])
 
@@ -90,6 +91,7 @@ class ProductPoints(Stage):
         ends = np.cumsum([z.shape[1] for z, _ in made])[:-1]
 
         def pullback(gradient: Float64) -> Float64:
+            """Carry gradients back."""
             pieces = np.split(gradient, ends, axis=2)
             return np.concatenate([back(piece) for (_, back), piece in zip(made, pieces, strict=True)], axis=2)
 
@@ -112,6 +114,7 @@ def _on_sphere(v: Float64, curvature: float) -> tuple[Float64, Pullback]:
     z = start / length
 
     def pullback(gradient: Float64) -> Float64:
+        """Carry gradients back."""
         along = np.einsum("bmk,bk->bm", gradient, z)[..., None]
         return np.asarray((gradient - along * (metric * z)[:, None]) / length[:, None])
 
@@ -128,6 +131,7 @@ def _hyperbolic(v: Float64, curvature: float) -> tuple[Float64, Pullback]:
     slope = np.where(near, 1.0 / 3.0 + square * (1.0 / 30.0 + square / 840.0), (c - ratio) / np.square(r))
 
     def pullback(gradient: Float64) -> Float64:
+        """Carry gradients back."""
         first, rest = gradient[..., :1], gradient[..., 1:]
         along = np.einsum("bmk,bk->bm", rest, v)[..., None]
         push = -curvature * (first * ratio[:, None] + along * slope[:, None])

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from trajvae.arguments.lookup import check_choice
+from trajvae.choices import PRECISIONS, UNITS
 from trajvae.export.latent_cv import stages_of
 from trajvae.export.stage import Stage
 from trajvae.model_base import ModelBase
 from trajvae.typing import Float64
 
-UNITS = {"nm": 10.0, "angstrom": 1.0}  # Å in one
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+_ANGSTROM = {"nm": 10.0, "angstrom": 1.0}  # Å in one
+_TYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 class LatentModule(nn.Module):
@@ -71,7 +72,7 @@ def torch_module(model: ModelBase, *, unit: str = "angstrom", dtype: str = "floa
     check_choice(unit, UNITS, "unit")
     check_choice(dtype, PRECISIONS, "dtype")
     with torch.inference_mode(False):
-        made = LatentModule(stages_of(model.pipeline), model.pipeline.n_atoms, UNITS[unit], PRECISIONS[dtype])
+        made = LatentModule(stages_of(model.pipeline), model.pipeline.n_atoms, _ANGSTROM[unit], _TYPES[dtype])
         return made.eval().requires_grad_(False)
 
 
@@ -114,7 +115,7 @@ def exported_program(module: LatentModule, example: Float64, dtype: str) -> byte
     file = io.BytesIO()
     with torch.inference_mode(False), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.export.export(module, (_input(module, example, PRECISIONS[dtype]),), strict=False)
+        program = torch.export.export(module, (_input(module, example, _TYPES[dtype]),), strict=False)
         torch.export.save(program, file)
     return file.getvalue()
 

@@ -62,6 +62,7 @@ class Superposed(Stage):
         placed = centred @ rotation
 
         def pullback(gradient: Float64) -> Float64:
+            """Carry gradients back."""
             g = gradient.reshape(len(x), -1, x.shape[1], 3)
             moments = placed.transpose(0, 2, 1)[:, None] @ g
             torque = np.stack([moments[..., a, b] - moments[..., b, a] for a, b in ((1, 2), (2, 0), (0, 1))], axis=-1)
@@ -94,7 +95,7 @@ class AsGiven(Stage):
 
 
 class _SuperposedModule(nn.Module):
-    """Superpose tensors in float64: at an optimal rotation, which is no variable, the first Newton step is."""
+    """Superpose tensors in float64: by an optimal rotation, a constant, and a Newton step that has its derivative."""
 
     share: Tensor
     weighted: Tensor

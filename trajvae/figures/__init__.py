@@ -7,6 +7,7 @@ from trajvae.figures.base import Figures, JudgedFigures
 from trajvae.figures.comparison import CandidateFigures, ComparisonFigures
 from trajvae.figures.conformations import conformation_figures
 from trajvae.figures.embedding import EmbeddingFigures
+from trajvae.figures.export import CoordinateFigures, ExportFigures
 from trajvae.figures.generation import GenerationFigures, SamplerFigures
 from trajvae.figures.marginals import DivergenceFigures, MarginalFigures, NoveltyFigures
 from trajvae.figures.optimization import OptimizationFigures, RejectionFigures
@@ -15,8 +16,10 @@ from trajvae.figures.path import PathFigures
 __all__ = [
     "CandidateFigures",
     "ComparisonFigures",
+    "CoordinateFigures",
     "DivergenceFigures",
     "EmbeddingFigures",
+    "ExportFigures",
     "Figures",
     "GenerationFigures",
     "JudgedFigures",
