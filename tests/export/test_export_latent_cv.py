@@ -16,10 +16,13 @@ from trajvae import Model
 from trajvae.alignment.align import Alignment
 from trajvae.errors import ModelError, OptionError, ReadError
 from trajvae.export import LatentCV
+from trajvae.export.by_autograd import ByAutograd
 from trajvae.export.latent_cv import stages_of
 from trajvae.export.network import Affine, Network
+from trajvae.export.orthonormal import OrthonormalRows
 from trajvae.export.points import ProductPoints, UnitVectors
 from trajvae.export.superposed import Superposed
+from trajvae.features import ShapeSpace
 from trajvae.typing import Float64
 
 Trained = Callable[..., Model]
@@ -101,16 +104,46 @@ def test_pickling_keeps_it(case: tuple[Model, LatentCV], moved: Float64) -> None
         np.testing.assert_array_equal(a, b)
 
 
-def test_all_but_embeddings_is_by_hand(trained: Trained) -> None:
-    """No step of the other backends is left to automatic differentiation, and narrow inputs keep their own matrix."""
+def test_every_backend_is_by_hand(trained: Trained) -> None:
+    """No step is left to automatic differentiation."""
     kinds = {
         "euclidean": [Superposed, Network],
         "hyperspherical": [Superposed, Network, UnitVectors],
         "product": [Superposed, Network, ProductPoints],
         "rhvae": [Superposed, Network],
+        "embedded": [Superposed, Network, OrthonormalRows, Affine],
     }
     for backend, wanted in kinds.items():
         assert [type(stage) for stage in stages_of(trained(backend).pipeline)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("settings", "by_hand"),
+    [
+        ({"manifold": "torus:2"}, True),
+        ({"manifold": "sphere:2", "posterior": "beta"}, True),
+        ({"manifold": "sphere:3"}, False),
+        ({"manifold": "torus:2", "group": False}, False),
+        ({"manifold": "circle", "posterior": "beta", "group": False}, False),
+    ],
+    ids=str,
+)
+def test_embeddings_of_all_kinds(
+    settings: dict[str, object], by_hand: bool, dipeptide: mda.Universe, moved: Float64
+) -> None:
+    """With isometries by hand, without them by PyTorch: the same numbers as `encode`, with their derivatives."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = Model.train(
+            dipeptide, backend="embedded", latent_dim=None, settings=settings, epochs=2, hidden=(16,), step=100,
+            device="cpu",
+        )  # fmt: skip
+    cv = LatentCV(model)
+    assert (OrthonormalRows in map(type, cv.stages)) == by_hand == (ByAutograd not in map(type, cv.stages))
+    np.testing.assert_allclose(cv(moved), model.pipeline.encode(moved)[0].latent, rtol=0, atol=1e-9)
+    wanted = differences(cv, moved[5])
+    assert np.abs(cv.value_and_gradient(moved[5])[1] - wanted).max() < 1e-5 * np.abs(wanted).max()
+    assert np.isfinite(cv.value_and_gradient(np.zeros((10, 3)))[1]).all()
 
 
 def test_wide_frames_keep_their_narrow_inputs(dipeptide: mda.Universe) -> None:
@@ -157,3 +190,25 @@ def test_wrong_frames_are_refused(trained: Trained, moved: Float64) -> None:
     with pytest.raises(ReadError, match="not finite"):
         cv(np.full((10, 3), np.nan))
     assert repr(cv) == "<LatentCV euclidean, 2 outputs of 10 atoms>"
+
+
+def test_features_of_a_user_s_own_go_by_autograd(trained: Trained, moved: Float64) -> None:
+    """Where inputs are not known to be affine in aligned frames, PyTorch differentiates them."""
+
+    class Own(ShapeSpace):
+        """Shape space that does not say so."""
+
+        def affine(self) -> None:
+            """Nothing is known."""
+
+    model = _with(trained(), trained().pipeline.alignment)
+    known = LatentCV(model)
+    features = model.pipeline.vae.features
+    try:
+        features.__class__ = Own
+        cv = LatentCV(model)
+    finally:
+        features.__class__ = ShapeSpace
+    assert ByAutograd in map(type, cv.stages)
+    for a, b in zip(cv.value_and_gradient(moved[:4]), known.value_and_gradient(moved[:4]), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-10)

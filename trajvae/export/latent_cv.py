@@ -13,11 +13,12 @@ from trajvae.errors import ModelError, OptionError
 from trajvae.export.by_autograd import ByAutograd, EncoderInputs, PosteriorMean
 from trajvae.export.internal import InternalCoordinates
 from trajvae.export.network import network_stages
+from trajvae.export.orthonormal import turned_point
 from trajvae.export.points import ProductPoints, UnitVectors
 from trajvae.export.stage import Stage, run
 from trajvae.export.superposed import AsGiven, Superposed
 from trajvae.features import Features, Internal
-from trajvae.latents import Euclidean, Latent, Product, RiemannianHamiltonian, Sphere
+from trajvae.latents import Embedded, Euclidean, Latent, Product, RiemannianHamiltonian, Sphere
 from trajvae.model_base import ModelBase
 from trajvae.models.pipeline import Pipeline
 from trajvae.networks import MLP
@@ -53,7 +54,8 @@ class LatentCV(Displayed):
     -----
     Superposition takes one singular value decomposition of a 3 x 3 matrix, and features and layers are matrix-vector
     products. Derivatives are written out, so that a frame costs a tenth of what automatic differentiation takes; those
-    of learned embeddings alone are left to PyTorch. Everything is computed in float64. Objects can be pickled.
+    of embeddings without isometries, of spheres of three and more dimensions, and of parts of a user's own alone are
+    left to PyTorch. Everything is computed in float64. Objects can be pickled.
 
     Examples
     --------
@@ -198,4 +200,7 @@ def _points(latent: Latent) -> tuple[list[str], list[Stage]]:
         return ["loc"], [UnitVectors()]
     if type(latent) is Product:
         return ["loc"], [ProductPoints.of(latent)]
+    turned = turned_point(latent) if isinstance(latent, Embedded) else None
+    if turned is not None:
+        return ["group"], turned
     return list(latent.param_sizes), [ByAutograd(PosteriorMean(latent))]
