@@ -45,7 +45,7 @@ class Export(Displayed):
     ----------
     figures : ExportFigures
     files : dict of bytes
-        Contents of each file by its name; the last one is `cv.json`.
+        Contents of each file by its name; the last one is cv.json.
     """
 
     figures: ExportFigures
@@ -76,7 +76,7 @@ class Export(Displayed):
         Raises
         ------
         ReadError
-            A file is missing, or `cv.json` is damaged.
+            A file is missing, or cv.json is damaged.
         """
         damaged = f"'{folder}' holds no export of trajvae, or a damaged one"
         try:

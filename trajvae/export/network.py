@@ -20,10 +20,14 @@ class Affine(Stage):
     """Subtract a centre (K,) and multiply by a matrix (K, L)."""
 
     def __init__(self, centre: Float64, matrix: Float64) -> None:
-        self.centre, self.matrix = centre, matrix
+        self.centre, self.matrix = centre, np.ascontiguousarray(matrix)
+        self._back = np.ascontiguousarray(matrix.T)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.centre, self.matrix)
 
     def apply(self, x: Float64) -> tuple[Float64, Pullback]:
-        return (x - self.centre) @ self.matrix, lambda gradient: gradient @ self.matrix.T
+        return (x - self.centre) @ self.matrix, lambda gradient: gradient @ self._back
 
     def module(self, dtype: torch.dtype) -> nn.Module:
         return _AffineModule(self.centre, self.matrix)
@@ -45,6 +49,11 @@ class Network(Stage):
     def __init__(self, centre: Float64, layers: Sequence[tuple[Float64, Float64]], past: Float64 | None = None) -> None:
         self.centre, self.past = centre, past
         self.layers = [(np.ascontiguousarray(w), np.ascontiguousarray(b)) for w, b in layers]
+        # few gradients times a matrix that lies the other way in memory would take four times as long
+        self._back = [np.ascontiguousarray(w.T) for w, _ in layers]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.centre, self.layers, self.past)
 
     def apply(self, x: Float64) -> tuple[Float64, Pullback]:
         start = x - self.centre
@@ -61,9 +70,9 @@ class Network(Stage):
         def pullback(gradient: Float64) -> Float64:
             """Carry gradients back."""
             back = gradient
-            for (weight, _), slope in zip(self.layers[:0:-1], slopes[::-1], strict=True):
-                back = (back @ weight.T) * slope[:, None]
-            back = back @ self.layers[0][0].T
+            for weight, slope in zip(self._back[:0:-1], slopes[::-1], strict=True):
+                back = (back @ weight) * slope[:, None]
+            back = back @ self._back[0]
             return back if self.past is None else back + gradient @ self.past.T
 
         return out, pullback

@@ -110,7 +110,7 @@ def latent_forces(
     Returns
     -------
     list of openmm.PythonForce
-        For `openmm.CustomCVForce.addCollectiveVariable`. Added to a system as it is, such a force pushes the
+        To be added to an OpenMM CustomCVForce as collective variables. Added to a system as it is, such a force pushes the
         coordinate down by 1 kJ/mol per unit.
 
     Raises
@@ -148,7 +148,7 @@ def bias_variables(
     widths: Sequence[float] | None = None,
     ranges: Sequence[tuple[float, float]] | None = None,
 ) -> list[OpenMMObject]:
-    """Return a variable for each component of the latent point, for `openmm.app.Metadynamics` and for openmm-opes.
+    """Return a variable for each component of the latent point, for metadynamics by OpenMM and for openmm-opes.
 
     Parameters
     ----------
