@@ -212,3 +212,13 @@ def test_features_of_a_user_s_own_go_by_autograd(trained: Trained, moved: Float6
     assert ByAutograd in map(type, cv.stages)
     for a, b in zip(cv.value_and_gradient(moved[:4]), known.value_and_gradient(moved[:4]), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-10)
+
+
+def test_masses_weigh_the_superposition(dipeptide: mda.Universe, moved: Float64) -> None:
+    """With `center="mass"` the centre and the rotation are those of the masses, in value and derivative."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = Model.train(dipeptide, center="mass", epochs=2, hidden=(16,), step=100, device="cpu")
+    cv = LatentCV(model)
+    np.testing.assert_allclose(cv(moved), model.pipeline.encode(moved)[0].latent, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(cv.value_and_gradient(moved[0])[1], differences(cv, moved[0]), rtol=1e-5, atol=1e-8)
