@@ -144,6 +144,7 @@ def test_embeddings_of_all_kinds(
     wanted = differences(cv, moved[5])
     assert np.abs(cv.value_and_gradient(moved[5])[1] - wanted).max() < 1e-5 * np.abs(wanted).max()
     assert np.isfinite(cv.value_and_gradient(np.zeros((10, 3)))[1]).all()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(cv))(moved[5]), cv(moved[5]))
 
 
 def test_wide_frames_keep_their_narrow_inputs(dipeptide: mda.Universe) -> None:

@@ -110,8 +110,8 @@ def latent_forces(
     Returns
     -------
     list of openmm.PythonForce
-        To be added to an OpenMM CustomCVForce as collective variables. Added to a system as it is, such a force pushes the
-        coordinate down by 1 kJ/mol per unit.
+        To be added to an OpenMM CustomCVForce as collective variables. Added to a system as it is, such a force pushes
+        the coordinate down by 1 kJ/mol per unit.
 
     Raises
     ------
