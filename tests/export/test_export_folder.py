@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from trajvae import Model
 from trajvae.errors import ModelError, OptionError, OutputError, ReadError
 from trajvae.export import Export, LatentCV, export
 from trajvae.export.coordinates import bias_range, coordinates_of
+from trajvae.export.description import CoordinateDescription
+from trajvae.export.engine_inputs import plumed_input
 from trajvae.export.folder import check_folder
 from trajvae.typing import Float64
 
@@ -100,10 +103,11 @@ def test_colvars_has_a_variable_for_each_component(trained: Trained, examples: P
     )
 
 
-def test_angstrom_for_plumed_is_its_unit_too(trained: Trained, examples: Path) -> None:
+def test_angstrom_for_plumed_is_its_unit_too(made: Export, trained: Trained) -> None:
     """A coordinate in Å comes with PLUMED's own word for it."""
-    made = export(trained(), "plumed", topology=examples / "alanine_dipeptide.pdb", unit="angstrom")
-    assert "UNITS LENGTH=A" in made.files["plumed.dat"].decode()
+    figures = dataclasses.replace(made.figures, unit="angstrom")
+    described = CoordinateDescription.of(trained(), figures, np.arange(1, 11))
+    assert "UNITS LENGTH=A" in plumed_input(described)
 
 
 def test_engines_need_the_topology_of_the_simulation(trained: Trained, adk: tuple[Path, Path]) -> None:

@@ -120,10 +120,8 @@ def test_every_backend_is_by_hand(trained: Trained) -> None:
 @pytest.mark.parametrize(
     ("settings", "by_hand"),
     [
-        ({"manifold": "torus:2"}, True),
         ({"manifold": "sphere:2", "posterior": "beta"}, True),
         ({"manifold": "sphere:3"}, False),
-        ({"manifold": "torus:2", "group": False}, False),
         ({"manifold": "circle", "posterior": "beta", "group": False}, False),
     ],
     ids=str,
