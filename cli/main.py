@@ -42,6 +42,9 @@ COMMANDS: dict[str, Choice[click.Command]] = {  # by the first words of their he
         "Estimate the free energy on the latent space with its errors, and find its basins.",
         "trajvae_cli.commands.free_energy:free_energy",
     ),
+    "export": Choice(
+        "Write the latent mean as a coordinate that engines load and bias.", "trajvae_cli.commands.export:export"
+    ),
     "plot": Choice("Draw a figure of what one of trajvae's files holds.", "trajvae_cli.commands.plot:plot"),
     "info": Choice(
         "Say what one of trajvae's files holds, or which settings a latent space has.", "trajvae_cli.commands.info:info"
@@ -151,6 +154,7 @@ def main() -> None:
       trajvae path --from 0 --to 97                          the way between two frames
       trajvae compare traj.dcd -s top.psf                    which latent space the data ask for
       trajvae free-energy embed.h5 --temperature 300         free energy with errors, and basins
+      trajvae export --to plumed -s top.psf                  a coordinate to bias a simulation by
       trajvae plot embed.h5                                  a figure of any of these files
       trajvae info model.h5                                  what a file holds
     """

@@ -47,6 +47,7 @@ ORDER = (
     "free_energies",
     "testing",
     "model_base",
+    "export",
     "model_outputs",
     "model",
     "comparison",

@@ -94,6 +94,9 @@ CENTERS = ("geometry", "mass")
 SAMPLERS = ("prior", "aggregate", "metric")
 GEOMETRIES = ("simulated", "none")  # of bonds and angles of Cartesian draws
 METRICS = ("density", "pullback", "learned", "posterior", "flat")
+ENGINES = ("torch", "plumed", "colvars")  # that coordinates are exported to
+UNITS = ("nm", "angstrom")  # of the positions that exported coordinates take
+PRECISIONS = ("float32", "float64")
 
 
 def any_of(names: Iterable[str]) -> str:

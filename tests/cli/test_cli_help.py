@@ -26,6 +26,7 @@ OPTIONS = {
     "path": (*COMMON, *READING, "--model", "--from", "--to", "--metric", "--frames"),
     "compare": (*COMMON, *READING, *TRAINING, "--with", "--draws", "--held-out", "--repeats", "--jobs"),
     "free-energy": ("--output", "--force", "--json", "--seed", "--temperature", "--pair", "--bins", "--resamples"),
+    "export": ("--to", "--topology", "--model", "--unit", "--dtype", "--output", "--force", "--json"),
     "plot": ("--output", "--force", "--json", "--temperature", "--bins", "--observable", "--only", "--over", "--dpi"),
     "info": ("--options", "--json"),
 }

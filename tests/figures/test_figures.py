@@ -16,8 +16,10 @@ from trajvae.figures import (
     BasinFigures,
     CandidateFigures,
     ComparisonFigures,
+    CoordinateFigures,
     DivergenceFigures,
     EmbeddingFigures,
+    ExportFigures,
     Figures,
     FreeEnergyFigures,
     GenerationFigures,
@@ -155,9 +157,19 @@ FREE_ENERGY = FreeEnergyFigures(
     basins=(BASIN,),
     barriers=((0.25,),),
 )
+COORDINATE = CoordinateFigures(name="z0", low=-1.5, high=2.25, mean=0.5, spread=0.75, width=0.125)
+EXPORT = ExportFigures(
+    engine="plumed",
+    unit="nm",
+    dtype="float32",
+    atoms=10,
+    outputs=(COORDINATE,),
+    files=("cv.pt", "cv.json"),
+    model_hash="ab12",
+)
 EVERY: list[Figures] = [
     *(GENERATION, OPTIMIZATION, REJECTION, PATH, CANDIDATE, COMPARISON, NOVELTY, MARGINALS, EMBEDDING, WALK),
-    *(DIVERGENCE, REPRESENTATIVE, BASIN, FREE_ENERGY),
+    *(DIVERGENCE, REPRESENTATIVE, BASIN, FREE_ENERGY, COORDINATE, EXPORT),
 ]
 # what `--json` prints of each, beside `output` and the like: section 4.1 of the design, and what was added since
 KEYS = {
@@ -167,6 +179,8 @@ KEYS = {
     "best_observed_frame best_observed_file best_observed_file_frame better_than_observed ratio quantiles in_support "
     "valid failure projected structures merged merge_radius better_rejected bonds simulated_bonds verdict reasons",
     RejectionFigures: "reason count best why",
+    CoordinateFigures: "name low high mean spread width",
+    ExportFigures: "to unit dtype atoms outputs files model_hash",
     PathFigures: "from to metric frames length straight_length energy length_angstrom straight_length_angstrom "
     "nearest_rmsd valid crossings",
     CandidateFigures: "elbo iwae behind elbo_behind elbo_se iwae_se behind_se elbo_behind_se latent_dim "

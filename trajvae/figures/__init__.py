@@ -7,6 +7,7 @@ from trajvae.figures.base import Figures, JudgedFigures
 from trajvae.figures.comparison import CandidateFigures, ComparisonFigures
 from trajvae.figures.conformations import conformation_figures
 from trajvae.figures.embedding import EmbeddingFigures
+from trajvae.figures.export import CoordinateFigures, ExportFigures
 from trajvae.figures.free_energy import BasinFigures, FreeEnergyFigures, RepresentativeFigures
 from trajvae.figures.generation import GenerationFigures, SamplerFigures
 from trajvae.figures.marginals import DivergenceFigures, MarginalFigures, NoveltyFigures
@@ -17,8 +18,10 @@ __all__ = [
     "BasinFigures",
     "CandidateFigures",
     "ComparisonFigures",
+    "CoordinateFigures",
     "DivergenceFigures",
     "EmbeddingFigures",
+    "ExportFigures",
     "Figures",
     "FreeEnergyFigures",
     "GenerationFigures",

@@ -66,7 +66,7 @@ def check_names(own: Topology, other: Topology, where: str) -> None:
     if (own.names != other.names).any():
         i = int(np.argmax(own.names != other.names))
         raise ModelError(f"{where}; its atom {i} is '{own.names[i]}', here it is '{other.names[i]}'")
-    a, b = _letters(own.resnames), _letters(other.resnames)
+    a, b = residue_letters(own.resnames), residue_letters(other.resnames)
     differ = (a != b) & (a != "") & (b != "")
     if not differ.any():
         return
@@ -80,8 +80,8 @@ def check_names(own: Topology, other: Topology, where: str) -> None:
     warnings.warn(f"some residues are not the model's: {what}; a mutant may be meant", TrajvaeWarning, stacklevel=4)
 
 
-def _letters(resnames: Text) -> Text:
-    """One letter for each amino acid whatever its protonation or place in the chain, empty for all else, (N,)."""
+def residue_letters(resnames: Text) -> Text:
+    """Return one letter for each amino acid whatever its protonation or place in the chain, (N,); empty for others."""
     names, place = np.unique(np.char.upper(resnames), return_inverse=True)
     return np.array([_letter(str(name)) for name in names], dtype=str)[place]
 

@@ -44,6 +44,11 @@ class Transported(NamedTuple):
     square: Tensor
 
 
+def _keep_sign_of(space: ConstantCurvature, _: object) -> None:
+    """Store the sign of a curvature that was loaded; a function of the module, so that spaces can be pickled."""
+    space._keep_sign()
+
+
 class ConstantCurvature(nn.Module, Manifold):
     """Describe the simply connected space of one dimension and one curvature.
 
@@ -72,7 +77,7 @@ class ConstantCurvature(nn.Module, Manifold):
             self.curvature = nn.Parameter(value)
         else:
             self.register_buffer("curvature", value)
-        self.register_load_state_dict_post_hook(lambda module, _: module._keep_sign())  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_keep_sign_of)  # type: ignore[no-untyped-call]
         self._keep_sign()
 
     def _keep_sign(self) -> None:
