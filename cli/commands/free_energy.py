@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "free-energy",
     cls=options.GroupedCommand,
     epilog="Examples: trajvae free-energy embed.h5 --temperature 300;  trajvae free-energy model.h5 --temperature 310 "
-    "-o training.h5;  trajvae free-energy embed.h5 --temperature 300 --pair z0-z1 --bins 40",
+    "-o training.h5;  trajvae free-energy embed.h5 --temperature 300 --weights COLVAR --pair z0-z1",
 )
 @click.argument("file", type=options.PATH, metavar="FILE")
 @options.option("--temperature", type=float, required=True, metavar="KELVIN", help="Of the simulation, in K.")
@@ -37,6 +37,16 @@ if TYPE_CHECKING:
 @options.option("--bins", type=int, help="Cells along a coordinate.", default_text="by the number of frames")
 @options.option(
     "--resamples", type=int, default=400, show_default=True, help="Bootstrap samples that errors are made of."
+)
+@options.input_option(
+    "--weights",
+    type=options.PATH,
+    multiple=True,
+    metavar="FILE",
+    group=grouped.INPUT,
+    help="How much each frame counts: .npy, .npz, text, or a COLVAR file of PLUMED with biases; given several times, "
+    "one for each trajectory.",
+    default_text="as FILE says, else all frames alike",
 )
 @options.input_option(
     "--trajectory",
@@ -69,6 +79,7 @@ def free_energy(
     pairs: tuple[str, ...],
     bins: int | None,
     resamples: int,
+    weights: tuple[Path, ...],
     trajectories: tuple[Path, ...],
     topologies: tuple[Path, ...],
     output: Path,
@@ -86,12 +97,13 @@ def free_energy(
     from trajvae.results import load_latent_points
 
     structures = {*structure_names(output.parent, 1), *output.parent.glob("basin_*.pdb")}
-    read = list(map(str, [file, *trajectories, *topologies]))
+    read = list(map(str, [file, *weights, *trajectories, *topologies]))
     options.check_before_work([*sorted(structures), output], {}, read, force=force)
     points = load_latent_points(file)
     found = estimate_free_energy(
         points,
         temperature=temperature,
+        weights=list(weights) or None,
         pairs=list(pairs) or None,
         bins=bins,
         resamples=resamples,

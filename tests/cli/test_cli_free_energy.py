@@ -150,3 +150,23 @@ def test_the_file_is_drawn_and_described(run: Run, folder: Path, said: dict) -> 
     assert json.loads(done.stdout)["panels"] == ["free_energy", "free_energy_error", "basins"]
     assert (folder / "free_energy.png").read_bytes().startswith(b"\x89PNG")
     assert "free_energy.h5: free_energy" in run(folder, "info", "free_energy.h5").stdout
+
+
+def test_weights_of_a_colvar_file_are_matched_by_time(folder: Path, run: Run) -> None:
+    """They are used, and the file says where they came from; a time without a row is named."""
+    with h5py.File(folder / "embed.h5") as file:
+        time = file["observables/latent/time"][:]
+    bias = 2.0 * np.sin(time) ** 2
+    rows = [f" {t:.4f} {v:.6f}\n" for t, v in zip(time, bias, strict=True)]
+    (folder / "COLVAR").write_text("#! FIELDS time metad.bias\n" + "".join(rows))
+    (folder / "SHORT").write_text("#! FIELDS time metad.bias\n" + "".join(rows[:-3]))
+    (folder / "weighted").mkdir()
+    arguments = ("free-energy", "embed.h5", "--temperature", "300", "-o", "weighted/free_energy.h5", "--weights")
+    wrong = run(folder, *arguments, "SHORT", code=1)
+    assert f"no row at {time[-3]:.10g} ps" in wrong.stderr
+    run(folder, *arguments, "COLVAR")
+    with h5py.File(folder / "weighted" / "free_energy.h5") as file:
+        told = json.loads(file["trajvae"].attrs["weights"])
+    w = np.exp(bias / (8.31446261815324e-3 * 300.0))
+    assert told["column"] == "metad.bias"
+    assert told["effective_sample_size"] == pytest.approx(w.sum() ** 2 / (w**2).sum(), rel=1e-3)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trajvae.free_energies.blocks import kish, make_blocks, statistical_inefficiency
+from trajvae.free_energies.blocks import make_blocks, statistical_inefficiency
+from trajvae.weighted_samples import effective_size
 
 
 def autoregressive(n: int, phi: float, seed: int = 0) -> np.ndarray:
@@ -63,5 +64,5 @@ def test_bootstrap_samples_have_all_blocks_in_the_mean() -> None:
 
 def test_weights_are_worth_fewer_frames() -> None:
     """Equal ones are worth their number, one large one is worth one."""
-    assert kish(np.full(7, 0.3)) == pytest.approx(7.0)
-    assert kish(np.array([1.0, 1e-9, 1e-9])) == pytest.approx(1.0)
+    assert effective_size(np.full(7, 0.3)) == pytest.approx(7.0)
+    assert effective_size(np.array([1.0, 1e-9, 1e-9])) == pytest.approx(1.0)

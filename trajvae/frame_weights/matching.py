@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,14 +16,42 @@ from trajvae.frame_weights.array_files import read_arrays
 from trajvae.frame_weights.table import WeightTable, weights_of
 from trajvae.frame_weights.text_files import read_text
 from trajvae.frame_weights.weights import FrameWeights
-from trajvae.readers.data_set import Frames
 from trajvae.typing import Float64, Int64
 
 _RESOLUTION = 2.5e-7  # of a time: most formats store it in float32, and some the step alone
 _FEW = 50.0  # effective frames below which there is a warning, where there are twice as many frames
 
 
-def read_weights(source: object, frames: Frames, temperature: float | None = None) -> FrameWeights | None:
+class NamedFile(Protocol):
+    """Describe a trajectory: its name and its number of frames."""
+
+    @property
+    def name(self) -> str:
+        """Name for messages."""
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+
+
+class TimedFrames(Protocol):
+    """Describe frames whose numbers, and times where they are known, decide which row is theirs."""
+
+    @property
+    def files(self) -> Sequence[NamedFile]:
+        """The trajectories."""
+
+    def origins(self) -> tuple[Int64, Int64]:
+        """Return the number of the file, and of the frame in it, of every frame, each (T,)."""
+
+    def timed(self, file: int) -> bool:
+        """Return whether a file has times."""
+
+    def times(self, file: Int64, frame: Int64) -> Float64:
+        """Return the times of some frames in ps."""
+
+
+def read_weights(source: object, frames: TimedFrames, temperature: float | None = None) -> FrameWeights | None:
     """Return the weight of every frame of a data set.
 
     Parameters
@@ -31,7 +60,7 @@ def read_weights(source: object, frames: Frames, temperature: float | None = Non
         An array has one weight a frame. A file is `.npy`, `.npz`, text with a column of weights or columns of time (ps)
         and weight, or a COLVAR file of PLUMED, whose columns of bias (kJ/mol) are added up. Several files are those of
         as many trajectories. None stands for no weights.
-    frames : Frames
+    frames : Frames, or others whose numbers and times are known
     temperature : float, optional
         In K, where a file holds a bias V: weights are then exp(V / kT).
 
@@ -98,7 +127,7 @@ def _read(path: Path) -> WeightTable:
     return read_arrays(path) if path.suffix.lower() in (".npy", ".npz") else read_text(path)
 
 
-def _partners(table: WeightTable, frames: Frames, files: Int64, file: Int64, frame: Int64) -> Int64:
+def _partners(table: WeightTable, frames: TimedFrames, files: Int64, file: Int64, frame: Int64) -> Int64:
     """The row of each frame, given by the numbers of its file and in that."""
     if table.time is not None and all(frames.files[k].n_frames and frames.timed(int(k)) for k in files):
         times = frames.times(file, frame)
@@ -107,7 +136,7 @@ def _partners(table: WeightTable, frames: Frames, files: Int64, file: Int64, fra
     return _by_number(table, frames, files, file, frame)
 
 
-def _by_number(table: WeightTable, frames: Frames, files: Int64, file: Int64, frame: Int64) -> Int64:
+def _by_number(table: WeightTable, frames: TimedFrames, files: Int64, file: Int64, frame: Int64) -> Int64:
     """A row for every frame of the files, or for every frame that is read."""
     n, lengths = len(table.values), [frames.files[k].n_frames for k in files]
     if n == sum(lengths):
@@ -121,7 +150,7 @@ def _by_number(table: WeightTable, frames: Frames, files: Int64, file: Int64, fr
     )
 
 
-def _check_overlap(table: WeightTable, frames: Frames, file: Int64, times: Float64) -> None:
+def _check_overlap(table: WeightTable, frames: TimedFrames, file: Int64, times: Float64) -> None:
     """Refuse one file of weights for trajectories that have the same times, as walkers have."""
     spans = sorted((times[file == k].min(), times[file == k].max(), int(k)) for k in np.unique(file))
     for (_, end, a), (start, _, b) in itertools.pairwise(spans):
@@ -132,7 +161,9 @@ def _check_overlap(table: WeightTable, frames: Frames, file: Int64, times: Float
             )
 
 
-def _by_time(table: WeightTable, clock: Float64, frames: Frames, file: Int64, frame: Int64, times: Float64) -> Int64:
+def _by_time(
+    table: WeightTable, clock: Float64, frames: TimedFrames, file: Int64, frame: Int64, times: Float64
+) -> Int64:
     """The row that is nearest in time, within half of the shorter step of rows and frames."""
     after = np.searchsorted(clock, times).clip(max=len(clock) - 1)
     before = (after - 1).clip(min=0)

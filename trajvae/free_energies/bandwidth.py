@@ -19,9 +19,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trajvae.free_energies.blocks import Blocks, kish
+from trajvae.free_energies.blocks import Blocks
 from trajvae.free_energies.maps import LatentMap
 from trajvae.typing import Float64, Int64
+from trajvae.weighted_samples import effective_size
 
 _MOST_FRAMES = 1200  # that are compared with each other
 _FACTORS = np.geomspace(0.03, 0.9, 8)  # of the spread, that are tried first
@@ -43,8 +44,8 @@ def choose_bandwidth(part: LatentMap, weights: Float64, blocks: Blocks) -> Float
     own = weights[rows]
     trial = _Trial(part, rows, own, blocks.of_frames(n)[rows])
     best = np.exp(_highest(trial.score, np.log(part.scale), np.log(np.minimum(part.widest, part.scale))))
-    seen = kish(own) / max(1.0, blocks.inefficiency * len(rows) / n)
-    all_frames = kish(weights) / blocks.inefficiency
+    seen = effective_size(own) / max(1.0, blocks.inefficiency * len(rows) / n)
+    all_frames = effective_size(weights) / blocks.inefficiency
     dimension = part.points.shape[1] if part.kind == "flat" else 2
     return np.asarray(best * min(1.0, seen / all_frames) ** (1.0 / (8.0 + dimension)))
 

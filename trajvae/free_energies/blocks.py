@@ -4,7 +4,6 @@ References
 ----------
 H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989): errors from blocks longer than the correlation time.
 B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap (1993), ch. 6 and 8.6: resampling of blocks.
-L. Kish, Survey Sampling (1965), sec. 11.2: the effective sample size of weights.
 """
 
 from __future__ import annotations
@@ -93,8 +92,3 @@ def statistical_inefficiency(vectors: Float64, file: Int64, frame: Int64) -> flo
     rows = frame - frame.min() + (file - file[0]) * 2 * span  # trajectories are further apart than any lag that counts
     times = [mean_error(np.ascontiguousarray(x), rows).correlation_time for x in vectors.T]
     return float(max(1.0, 2.0 * max(times)))
-
-
-def kish(weights: Float64) -> float:
-    """Return how many equal weights are worth as much as these: the square of their sum over the sum of squares."""
-    return float(weights.sum() ** 2 / np.square(weights).sum())

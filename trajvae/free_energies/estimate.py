@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from trajvae.arguments.lookup import check_choice
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
 from trajvae.free_energies.bandwidth import choose_bandwidth
 from trajvae.free_energies.basins import Partition, find_basins
-from trajvae.free_energies.blocks import Blocks, kish, make_blocks
+from trajvae.free_energies.blocks import Blocks, make_blocks
 from trajvae.free_energies.coordinates import LatentCoordinates
 from trajvae.free_energies.curved_maps import DiscMap, SphereMap
 from trajvae.free_energies.density import Density, estimate
@@ -21,10 +22,12 @@ from trajvae.free_energies.frames import LatentFrames
 from trajvae.free_energies.maps import FlatMap, LatentMap
 from trajvae.free_energies.options import GAS_CONSTANT, check_bins, check_temperature
 from trajvae.free_energies.populations import describe_basins
+from trajvae.free_energies.weighting import Weights, weights_of
 from trajvae.results import Embedding, TrainedModel, load_latent_points
 from trajvae.results.free_energy import FreeEnergy
 from trajvae.results.free_energy_parts import FreeEnergyMap
 from trajvae.typing import Float64, Floats
+from trajvae.weighted_samples import effective_size
 
 RESAMPLES = 400
 Progress = Callable[[int, int], None]
@@ -35,7 +38,7 @@ def free_energy(
     *,
     temperature: float,
     geometry: str = "",
-    weights: Floats | None = None,
+    weights: Weights | None = None,
     pairs: Sequence[str] | None = None,
     bins: int | None = None,
     resamples: int = RESAMPLES,
@@ -58,8 +61,10 @@ def free_energy(
         Of an array, the signature of its space: "e2" (the default, of as many dimensions as there are columns),
         "s1,s1" for the torus, with columns cos and sin of each angle, "s2" for unit vectors, "h2" for points of the
         hyperboloid.
-    weights : ndarray, shape (T,), optional
-        Of the frames, such as exp(V / kT) of a simulation that was biased by V. By default all are equal.
+    weights : ndarray, shape (T,), or str, Path, sequence of paths, or FrameWeights, optional
+        Of the frames, such as exp(V / kT) of a simulation that was biased by V; or a file of weights or, as COLVAR of
+        PLUMED, of biases, whose rows are matched to embedded frames by time or by number. By default those that the
+        points were embedded with, else all are equal.
     pairs : sequence of str, optional
         Names of the maps, such as `z0-z1`; by default each curved plane, and each pair of the other coordinates.
     bins : int, optional
@@ -98,7 +103,7 @@ def free_energy(
         raise OptionError(f"resamples must be a number from 20 to 100000, got {resamples}")
     found = load_latent_points(points) if isinstance(points, str | Path) else points
     frames = LatentFrames.of(found, geometry)
-    weighting = frames.weights(weights)
+    weighting, told = weights_of(found, frames, weights, temperature)
     maps = maps_of(frames.coordinates, pairs)
     blocks = make_blocks(vectors_of(frames.coordinates), frames.file, frames.frame)
     if blocks.short:
@@ -110,7 +115,8 @@ def free_energy(
         cells = part.cells(check_bins(bins, len(weighting), part.points.shape[1]))
         bandwidth = choose_bandwidth(part, weighting, blocks)
         densities.append(estimate(part, cells, weighting, blocks, bandwidth, counts, report))
-    return _result(frames, weighting, blocks, counts, list(zip(maps, densities, strict=True)), temperature, seed)
+    result = _result(frames, weighting, blocks, counts, list(zip(maps, densities, strict=True)), temperature, seed)
+    return replace(result, weights=told)
 
 
 def _of_one(progress: Progress, before: int, total: int) -> Callable[[int], None]:
@@ -182,7 +188,7 @@ def _result(
         basins_of=part.name,
         basin=back,
         temperature=float(temperature),
-        effective_samples=kish(weights) / blocks.inefficiency,
+        effective_samples=effective_size(weights) / blocks.inefficiency,
         correlation_time=0.5 * blocks.inefficiency * interval,
         correlation_unit=unit,
         seed=seed,

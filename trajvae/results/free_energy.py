@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from trajvae.dataframes import dataframe
 from trajvae.display import Summary
 from trajvae.figures.free_energy import BasinFigures, FreeEnergyFigures, RepresentativeFigures
+from trajvae.frame_weights.weights import WeightSource
 from trajvae.results.base import ResultFile
 from trajvae.results.free_energy_parts import Basins, FreeEnergyMap
 from trajvae.store import Contents, Header, Quantity, write_table
@@ -42,6 +44,8 @@ class FreeEnergy(ResultFile):
     correlation_time : float
         Integrated, in `correlation_unit`, of the slowest latent coordinate.
     correlation_unit : {"ps", "frame"}
+    weights : WeightSource or None
+        Where weights of the frames came from; None where none were read.
     structures : tuple of str
         Names of the PDB files of the representatives, where they were written.
     seed : int
@@ -59,6 +63,7 @@ class FreeEnergy(ResultFile):
     correlation_time: float
     correlation_unit: str = "frame"
     structures: tuple[str, ...] = ()
+    weights: WeightSource | None = None
     seed: int = 0
     command: str = "free_energy"
 
@@ -146,7 +151,7 @@ class FreeEnergy(ResultFile):
             observables={"basin": Quantity(self.basin)},
             groups=groups,
             extra={"structures": np.array(self.structures, dtype=str)} if self.structures else {},
-            attributes=common,
+            attributes=common if self.weights is None else {**common, "weights": json.dumps(self.weights.to_json())},
             force=force,
         )
 
@@ -166,6 +171,7 @@ class FreeEnergy(ResultFile):
             effective_samples=float(marks["effective_samples"]),
             correlation_time=float(marks["correlation_time"]),
             correlation_unit=contents.text("correlation_unit"),
+            weights=WeightSource.from_json(contents.json("weights")),
             structures=tuple(np.asarray(held).astype(str).tolist()),
             seed=contents.seed,
             command=contents.command,

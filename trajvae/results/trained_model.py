@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trajvae.display import Displayed, Summary, scalars
+from trajvae.frame_weights.weights import FrameWeights
 from trajvae.results.applied import default_reading
 from trajvae.results.base import report_damage
 from trajvae.results.history import TrainingHistory
@@ -47,6 +48,8 @@ class TrainedModel(Displayed):
         SHA-256 of what decides which latent point a frame has.
     reading : Reading
         The model's selection.
+    weights : FrameWeights or None
+        How much each frame counted in the training; None where all did alike.
     """
 
     history: TrainingHistory
@@ -60,6 +63,7 @@ class TrainedModel(Displayed):
     path: str = ""
     model_hash: str = ""
     reading: Reading = field(default_factory=default_reading)
+    weights: FrameWeights | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedModel:
@@ -83,6 +87,7 @@ class TrainedModel(Displayed):
     @classmethod
     def _unpack(cls, contents: ModelContents, path: str) -> TrainedModel:
         training, figures = contents.groups["training"], contents.summary
+        weight = training.get("weight")
         columns = {name: np.asarray(column, dtype=np.float64) for name, column in contents.groups["history"].items()}
         return cls(
             history=TrainingHistory(columns, list(figures.get("kl", ()))),
@@ -96,6 +101,7 @@ class TrainedModel(Displayed):
             path=path,
             model_hash=contents.hash,
             reading=default_reading(select=contents.config.get("select")),
+            weights=None if weight is None else FrameWeights.from_json(weight, contents.frame_weights),
         )
 
     @property
