@@ -194,10 +194,10 @@ def check_before_work(
     click.get_current_context().with_resource(held)
 
 
-def need_trajectories(names: tuple[str, ...]) -> list[str]:
+def need_trajectories(names: tuple[str, ...], command: str = "embed") -> list[str]:
     """Return the trajectories; refuse none."""
     if not names:
-        raise click.UsageError("wanted at least one trajectory, as in: trajvae embed traj.dcd -s top.psf")
+        raise click.UsageError(f"wanted at least one trajectory, as in: trajvae {command} traj.dcd -s top.psf")
     return list(names)
 
 

@@ -48,6 +48,7 @@ ORDER = (
     "testing",
     "model_base",
     "export",
+    "sensitivity",
     "model_outputs",
     "model",
     "comparison",

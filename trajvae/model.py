@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from trajvae.arguments.keywords import check_keywords, spelled_out
 from trajvae.config import TrainConfig
@@ -18,6 +18,9 @@ from trajvae.training.options import CONFIG_DEFAULTS, TrainOptions, config_of, r
 from trajvae.training.prepared import prepare_frames
 from trajvae.training.session import prepare, resume
 from trajvae.training.trainer import Progress
+
+if TYPE_CHECKING:
+    from trajvae.results.sensitivity import Sensitivity
 
 
 class Model(ModelOutputs):
@@ -209,3 +212,35 @@ class Model(ModelOutputs):
                 progress=report,
             )
         return cls(*parts)
+
+    def sensitivity(
+        self,
+        source: object,
+        reading: Reading | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Sensitivity:
+        """Measure how much each atom and each residue moves each latent coordinate, over a source's frames.
+
+        Parameters
+        ----------
+        source, reading : optional
+            As of `encode`.
+        progress : callable, optional
+            Called with (frames done, frames in all).
+
+        Returns
+        -------
+        Sensitivity
+            Of atom i and component k, the root mean square over aligned frames of the derivative of the latent mean by
+            the atom's position times the atom's distance from its mean position, in the unit of the latent coordinate.
+
+        Raises
+        ------
+        ModelError
+            The atoms differ from the model's; the model is of frames in the plane, or aligns by principal axes.
+        ReadError
+            There are fewer than two frames.
+        """
+        from trajvae.sensitivity import sensitivity  # when it is called, so that `from trajvae import Model` is fast
+
+        return sensitivity(self, self.open(source, reading), progress)

@@ -25,12 +25,15 @@ from trajvae.figures import (
     GenerationFigures,
     JudgedFigures,
     MarginalFigures,
+    MovedFigures,
+    MoverFigures,
     NoveltyFigures,
     OptimizationFigures,
     PathFigures,
     RejectionFigures,
     RepresentativeFigures,
     SamplerFigures,
+    SensitivityFigures,
     conformation_figures,
 )
 from trajvae.verdict import CARE, Reason, Verdict
@@ -167,9 +170,12 @@ EXPORT = ExportFigures(
     files=("cv.pt", "cv.json"),
     model_hash="ab12",
 )
+MOVER = MoverFigures(name="ALA2:CB", number=5, value=0.25)
+MOVED = MovedFigures(name="z0", spread=0.75, residues=(replace(MOVER, name="ALA2", number=1),), atoms=(MOVER,))
+SENSITIVITY = SensitivityFigures(frames=100, atoms=10, residues=3, coordinates=(MOVED,), model_hash="ab12")
 EVERY: list[Figures] = [
     *(GENERATION, OPTIMIZATION, REJECTION, PATH, CANDIDATE, COMPARISON, NOVELTY, MARGINALS, EMBEDDING, WALK),
-    *(DIVERGENCE, REPRESENTATIVE, BASIN, FREE_ENERGY, COORDINATE, EXPORT),
+    *(DIVERGENCE, REPRESENTATIVE, BASIN, FREE_ENERGY, COORDINATE, EXPORT, MOVER, MOVED, SENSITIVITY),
 ]
 # what `--json` prints of each, beside `output` and the like: section 4.1 of the design, and what was added since
 KEYS = {
@@ -199,6 +205,9 @@ KEYS = {
     BasinFigures: "population population_error free_energy error minimum representative",
     FreeEnergyFigures: "temperature effective_samples correlation_time correlation_unit frames pairs basins_of "
     "bandwidth smoothing basins barriers",
+    MoverFigures: "name number value",
+    MovedFigures: "name spread residues atoms",
+    SensitivityFigures: "frames atoms residues coordinates model_hash",
 }
 OPTIONAL = {
     GenerationFigures: {

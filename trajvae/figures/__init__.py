@@ -13,6 +13,7 @@ from trajvae.figures.generation import GenerationFigures, SamplerFigures
 from trajvae.figures.marginals import DivergenceFigures, MarginalFigures, NoveltyFigures
 from trajvae.figures.optimization import OptimizationFigures, RejectionFigures
 from trajvae.figures.path import PathFigures
+from trajvae.figures.sensitivity import MovedFigures, MoverFigures, SensitivityFigures
 
 __all__ = [
     "BasinFigures",
@@ -27,11 +28,14 @@ __all__ = [
     "GenerationFigures",
     "JudgedFigures",
     "MarginalFigures",
+    "MovedFigures",
+    "MoverFigures",
     "NoveltyFigures",
     "OptimizationFigures",
     "PathFigures",
     "RejectionFigures",
     "RepresentativeFigures",
     "SamplerFigures",
+    "SensitivityFigures",
     "conformation_figures",
 ]

@@ -12,7 +12,7 @@ import io
 import itertools
 import string
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +33,14 @@ _FALL = 5000  # where the residue number falls by more, MDAnalysis assumes that 
 _VIRTUAL = "VS"  # mdtraj's symbol of a virtual site; MDAnalysis has no such element
 
 
-def write_pdb(path: Path, topology: Topology, positions: Floats) -> None:
+def write_pdb(
+    path: Path,
+    topology: Topology,
+    positions: Floats,
+    *,
+    b_factors: Floats | None = None,
+    remarks: Sequence[str] = (),
+) -> None:
     """Write one frame as PDB, with CONECT records where bonds are known.
 
     Parameters
@@ -42,6 +49,10 @@ def write_pdb(path: Path, topology: Topology, positions: Floats) -> None:
     topology : Topology
     positions : ndarray, shape (N, D)
         In Å.
+    b_factors : ndarray, shape (N,), optional
+        From -99 to 999; two digits are kept.
+    remarks : sequence of str
+        Lines of at most 69 characters.
 
     Raises
     ------
@@ -62,9 +73,13 @@ def write_pdb(path: Path, topology: Topology, positions: Floats) -> None:
             atoms = to_universe(with_pdb_labels(topology), positions[None]).atoms
             virtual = (topology.masses == 0.0) & (topology.elements == "")
             atoms.elements = np.where(virtual, _VIRTUAL, topology.elements).astype(object)
+            if b_factors is not None:
+                atoms.universe.add_TopologyAttr("tempfactors", b_factors)
             stream = NamedStream(io.StringIO(), "atoms.pdb")
             atoms.write(stream, bonds="conect" if len(topology.bonds) else None)
-            path_for_writing(path).write_text(stream.stream.getvalue(), encoding="utf-8")
+            title, end, rest = stream.stream.getvalue().partition("\n")
+            said = "".join(f"REMARK   6 {line}\n" for line in remarks)
+            path_for_writing(path).write_text(title + end + said + rest, encoding="utf-8")
         except ValueError as error:
             raise TrajvaeError(f"the topology cannot be written as PDB: {error}") from error
 

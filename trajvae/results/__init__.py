@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trajvae.results.free_energy_parts import Basins, FreeEnergyMap
     from trajvae.results.history import TrainingHistory
     from trajvae.results.marginals import Kind, Marginal, Marginals, Wide
+    from trajvae.results.sensitivity import Sensitivity
     from trajvae.results.trained_model import TrainedModel
 
 # the module of each name, which is imported when the name is first used
@@ -41,6 +42,7 @@ _HOMES = {
     "Marginals": "trajvae.results.marginals",
     "Result": "trajvae.results.files",
     "ResultFile": "trajvae.results.base",
+    "Sensitivity": "trajvae.results.sensitivity",
     "TrainedModel": "trajvae.results.trained_model",
     "TrainingHistory": "trajvae.results.history",
     "Wide": "trajvae.results.marginals",
@@ -64,6 +66,7 @@ __all__ = [
     "Marginals",
     "Result",
     "ResultFile",
+    "Sensitivity",
     "TrainedModel",
     "TrainingHistory",
     "Wide",

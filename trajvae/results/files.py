@@ -12,14 +12,15 @@ from trajvae.results.conformations import Conformations
 from trajvae.results.embedding import Embedding
 from trajvae.results.free_energy import FreeEnergy
 from trajvae.results.marginals import Marginals
+from trajvae.results.sensitivity import Sensitivity
 from trajvae.results.trained_model import TrainedModel
 from trajvae.store import read_contents
 
 FrameLatents: TypeAlias = Embedding | TrainedModel  # latent points of simulated frames
 LatentPoints: TypeAlias = FrameLatents | Conformations[Figures]
-Result: TypeAlias = FrameLatents | Marginals | Conformations[Figures] | Comparison | FreeEnergy
-KINDS: dict[str, type[Embedding | Marginals | Conformations[Figures] | Comparison | FreeEnergy]] = {
-    kind.KIND: kind for kind in (Embedding, Marginals, Conformations, Comparison, FreeEnergy)
+Result: TypeAlias = FrameLatents | Marginals | Conformations[Figures] | Comparison | FreeEnergy | Sensitivity
+KINDS: dict[str, type[Embedding | Marginals | Conformations[Figures] | Comparison | FreeEnergy | Sensitivity]] = {
+    kind.KIND: kind for kind in (Embedding, Marginals, Conformations, Comparison, FreeEnergy, Sensitivity)
 }
 _HEAVY = ("trajvae/weights", "trajvae/training/sample", "particles")  # what no figure is drawn of
 
@@ -33,7 +34,7 @@ def load(path: str | Path) -> Result:
 
     Returns
     -------
-    Embedding, TrainedModel, Marginals, Conformations, Comparison or FreeEnergy
+    Embedding, TrainedModel, Marginals, Conformations, Comparison, FreeEnergy or Sensitivity
 
     Raises
     ------

@@ -132,6 +132,14 @@ LAYOUTS: Mapping[str, Mapping[str, Array]] = {
         "basins/representative_file": Array("text", ("K",)),
         **{f"basins/{name}": Array("reals", ("K", "K")) for name in ("barrier", "barrier_error")},
     },
+    "sensitivity": {
+        **{f"trajvae/{name}": array for name, array in _TOPOLOGY.items()},
+        "sensitivity/atoms": Array("reals", ("M", "N")),
+        "sensitivity/residues": Array("reals", ("M", "R")),
+        "sensitivity/spread": Array("reals", ("M",)),
+        "sensitivity/fluctuation": Array("reals", ("N",)),
+        "sensitivity/structure": Array("reals", ("N", 3)),
+    },
 }
 
 
