@@ -140,7 +140,7 @@ class Sensitivity(ResultFile):
         Parameters
         ----------
         path : str or Path
-            Such as "sensitivity.h5" for `sensitivity_0.pdb`, `sensitivity_1.pdb` and so on.
+            Such as "sensitivity.h5" for "sensitivity_0.pdb", "sensitivity_1.pdb" and so on.
         force : bool
             Replace existing files.
 
