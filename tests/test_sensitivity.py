@@ -148,6 +148,19 @@ def test_pieces_do_not_matter_and_progress_is_told(
     assert told[-1] == (20, 20) and whole.frames == 20
 
 
+def test_weights_are_numbers_of_copies(model: Model, frames: Float64) -> None:
+    """A frame of weight 3 is that frame three times; equal weights change no bit."""
+    some, copies = frames[:40], np.arange(40) % 4
+    weighted = model.sensitivity(some, weights=2.0 * copies)
+    repeated = model.sensitivity(np.repeat(some, copies, axis=0))
+    for name in ("atoms", "residues", "spread", "fluctuation", "structure"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-10, atol=1e-12)
+    assert weighted.figures.effective_sample_size == pytest.approx(copies.sum() ** 2 / (copies**2).sum())
+    equal, plain = model.sensitivity(some, weights=np.full(40, 3.0)), model.sensitivity(some)
+    assert np.array_equal(equal.atoms, plain.atoms) and plain.figures.effective_sample_size is None
+    assert np.abs(weighted.atoms / plain.atoms - 1.0).max() > 0.01
+
+
 def test_what_has_no_derivative_is_refused(model: Model, frames: Float64) -> None:
     """Principal axes, frames in the plane, and a single frame."""
     with pytest.raises(ModelError, match="this one aligns them by principal axes"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from trajvae.arguments.keywords import check_keywords, spelled_out
 from trajvae.config import TrainConfig
+from trajvae.frame_weights import read_weights
 from trajvae.model_outputs import ModelOutputs
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
@@ -218,6 +219,9 @@ class Model(ModelOutputs):
         source: object,
         reading: Reading | None = None,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        weights: object = None,
+        temperature: float | None = None,
     ) -> Sensitivity:
         """Measure how much each atom and each residue moves each latent coordinate, over a source's frames.
 
@@ -227,6 +231,8 @@ class Model(ModelOutputs):
             As of `encode`.
         progress : callable, optional
             Called with (frames done, frames in all).
+        weights, temperature : optional
+            As of `encode`: means are weighted.
 
         Returns
         -------
@@ -243,4 +249,5 @@ class Model(ModelOutputs):
         """
         from trajvae.sensitivity import sensitivity  # when it is called, so that `from trajvae import Model` is fast
 
-        return sensitivity(self, self.open(source, reading), progress)
+        frames = self.open(source, reading)
+        return sensitivity(self, frames, progress, read_weights(weights, frames, temperature))

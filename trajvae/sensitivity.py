@@ -5,10 +5,10 @@ In a frame x, aligned as the model aligns it, atom i changes component k of the 
     c_ik(x) = dz_k / dx_i . (x_i - m_i)
 
 to first order, where m is the mean of the aligned frames. The sensitivity is the root mean square of c_ik over the
-frames, in the unit of z_k; that of a residue is the root mean square of the sum of c_ik over its atoms. Where z is
-linear in aligned positions, the c_ik of a frame add up to the difference of z_k from its value at the mean. The
-derivative is that of the whole way from a frame as it comes, alignment included: moving or turning all atoms together
-changes nothing.
+frames, in the unit of z_k; that of a residue is the root mean square of the sum of c_ik over its atoms. With weights of
+frames all of these means are weighted. Where z is linear in aligned positions, the c_ik of a frame add up to the
+difference of z_k from its value at the mean. The derivative is that of the whole way from a frame as it comes,
+alignment included: moving or turning all atoms together changes nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 
 from trajvae.errors import ModelError, ReadError
 from trajvae.export.latent_cv import LatentCV
+from trajvae.frame_weights.weights import FrameWeights, relative_of
 from trajvae.model_base import ModelBase
 from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
@@ -62,20 +63,22 @@ class SensitivitySums:
 
     def __init__(self, cv: Differentiable, mean: Float64, first_of_residues: Int64) -> None:
         self._cv, self._mean, self._first = cv, mean, first_of_residues
-        self._n, self._rows = 0, max(1, _NUMBERS // (cv.n_outputs * mean.size))
+        self._n, self._rows = 0.0, max(1, _NUMBERS // (cv.n_outputs * mean.size))
         self._atoms = np.zeros((cv.n_outputs, len(mean)))
         self._residues = np.zeros((cv.n_outputs, len(first_of_residues)))
         self._square = np.zeros(len(mean))
         self._z = np.zeros((2, cv.n_outputs))  # sums of z, and of its square, from `_origin`
         self._origin = np.asarray(cv.value_and_gradient(mean[None])[0][0])
 
-    def add(self, aligned: Float64) -> None:
-        """Add aligned frames (B, N, 3) in Å."""
+    def add(self, aligned: Float64, weights: Float64 | None = None) -> None:
+        """Add aligned frames (B, N, 3) in Å with their weights (B,), of which None stands for 1."""
+        counts = np.ones(len(aligned)) if weights is None else weights
         for k in range(0, len(aligned), self._rows):
-            self._add_few(aligned[k : k + self._rows])
+            self._add_few(aligned[k : k + self._rows], counts[k : k + self._rows])
 
-    def _add_few(self, aligned: Float64) -> None:
-        away = aligned - self._mean
+    def _add_few(self, aligned: Float64, counts: Float64) -> None:
+        root = np.sqrt(counts)[:, None, None]  # what is squared has it as a factor
+        away = root * (aligned - self._mean)
         z, gradient = self._cv.value_and_gradient(aligned)
         change = np.einsum("bmnd,bnd->bmn", gradient, away)
         together = np.add.reduceat(change, self._first, axis=2)
@@ -83,8 +86,8 @@ class SensitivitySums:
         self._residues += np.einsum("bmn,bmn->mn", together, together)
         self._square += np.einsum("bnd,bnd->n", away, away)
         z = z - self._origin
-        self._z += np.stack([z.sum(axis=0), (z**2).sum(axis=0)])
-        self._n += len(aligned)
+        self._z += np.stack([counts @ z, counts @ z**2])
+        self._n += float(counts.sum())
 
     @property
     def atoms(self) -> Float64:
@@ -108,8 +111,13 @@ class SensitivitySums:
         return np.asarray(np.sqrt(np.maximum(second - first**2, 0.0)))
 
 
-def sensitivity(model: ModelBase, frames: Frames, progress: Callable[[int, int], None] | None = None) -> Sensitivity:
-    """Measure how much each atom and each residue moves each latent coordinate over some frames, all counted alike.
+def sensitivity(
+    model: ModelBase,
+    frames: Frames,
+    progress: Callable[[int, int], None] | None = None,
+    weights: FrameWeights | None = None,
+) -> Sensitivity:
+    """Measure how much each atom and each residue moves each latent coordinate over some frames.
 
     Frames are read twice, a few at a time: for their mean, and for the derivatives at each.
 
@@ -120,6 +128,8 @@ def sensitivity(model: ModelBase, frames: Frames, progress: Callable[[int, int],
     frames : Frames
     progress : callable, optional
         Called with (frames done, frames in all) on the second reading.
+    weights : FrameWeights, optional
+        Of the frames.
 
     Returns
     -------
@@ -133,11 +143,12 @@ def sensitivity(model: ModelBase, frames: Frames, progress: Callable[[int, int],
         There are fewer than two frames.
     """
     _check(model.pipeline, frames)
-    mean = _mean(model.pipeline, frames)
+    counts = relative_of(weights)
+    mean = _mean(model.pipeline, frames, counts)
     sums = SensitivitySums(LatentCV(model), mean, first_atoms(model.topology.residues))
     nearest, structure, origin, done = np.inf, mean, (0, 0), 0
     for chunk, aligned in _aligned(model.pipeline, frames.chunks()):
-        sums.add(aligned)
+        sums.add(aligned, None if counts is None else counts[done : done + len(aligned)])
         distance = ((aligned - mean) ** 2).sum(axis=(1, 2))
         row = int(distance.argmin())
         if distance[row] < nearest:
@@ -157,6 +168,7 @@ def sensitivity(model: ModelBase, frames: Frames, progress: Callable[[int, int],
         topology=model.topology,
         frames=done,
         model_hash=hash_of(model.pipeline),
+        weights=None if weights is None else weights.source,
     )
 
 
@@ -180,10 +192,12 @@ def _aligned(pipeline: Pipeline, chunks: Iterator[Chunk]) -> Iterator[tuple[Chun
         yield chunk, np.asarray(pipeline.alignment.apply(chunk.positions.astype(np.float64)), dtype=np.float64)
 
 
-def _mean(pipeline: Pipeline, frames: Frames) -> Float64:
+def _mean(pipeline: Pipeline, frames: Frames, counts: Float64 | None) -> Float64:
     """Return the mean of the aligned frames, (N, 3)."""
     chunks = count_rows(frames.chunks(), lambda c: c.file, "averaging", "frame", frames.n_frames)
-    total = np.zeros((pipeline.n_atoms, 3))
+    total, done = np.zeros((pipeline.n_atoms, 3)), 0
     for _, aligned in _aligned(pipeline, chunks):
-        total += aligned.sum(axis=0)
+        rows = slice(done, done + len(aligned))
+        total += aligned.sum(axis=0) if counts is None else np.tensordot(counts[rows], aligned, axes=1)
+        done = rows.stop
     return np.asarray(total / frames.n_frames)

@@ -24,6 +24,7 @@ _SHOWN = 5  # atoms and residues of each coordinate that are printed
 )
 @options.trajectories
 @options.reading
+@options.weights
 @options.model
 @options.output("sensitivity.h5")
 @options.as_json
@@ -45,7 +46,13 @@ def sensitivity(
     trained = options.load_model(path, "cpu")
     structures = structure_names(output, trained.pipeline.vae.latent.ambient_dim)
     options.check_before_work(structures, {**choices, "model": path}, names, force=force)
-    found = trained.sensitivity(names, options.reading_of(choices), report.bar("differentiating", "frame"))
+    found = trained.sensitivity(
+        names,
+        options.reading_of(choices),
+        report.bar("differentiating", "frame"),
+        weights=options.weights_of(choices),
+        temperature=choices["temperature"],
+    )
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
     found.save_structures(output, force=force)
     written = [str(name) for name in structures]
@@ -56,7 +63,8 @@ def sensitivity(
 
 def _lines(f: SensitivityFigures) -> list[str]:
     """Return a table for each latent coordinate."""
-    lines = [f"{f.frames} frames, {f.atoms} atoms in {f.residues} residues; values in units of each coordinate"]
+    worth = "" if f.effective_sample_size is None else f" worth {f.effective_sample_size:.1f} of equal weight"
+    lines = [f"{f.frames} frames{worth}, {f.atoms} atoms in {f.residues} residues; values in units of each coordinate"]
     for coordinate in f.coordinates:
         lines += _table(coordinate)
     return lines

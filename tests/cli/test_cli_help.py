@@ -36,7 +36,7 @@ OPTIONS = {
         "--resamples",
         "--weights",
     ),
-    "sensitivity": (*READING, "--model", "--output", "--force", "--json"),
+    "sensitivity": (*READING, "--weights", "--temperature", "--model", "--output", "--force", "--json"),
     "export": ("--to", "--topology", "--model", "--unit", "--dtype", "--output", "--force", "--json"),
     "plot": ("--output", "--force", "--json", "--temperature", "--bins", "--observable", "--only", "--over", "--dpi"),
     "info": ("--options", "--json"),

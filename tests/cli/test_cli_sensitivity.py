@@ -79,10 +79,21 @@ def test_for_people_it_is_a_table(folder: Path, said: dict, forked: Forked) -> N
     assert (folder / "people_1.pdb").exists()
 
 
+def test_frames_may_have_weights(folder: Path, said: dict, forked: Forked) -> None:
+    """Of a file; what they are worth is told, and stands in the file."""
+    np.save(folder / "weights.npy", np.tile([1.0, 0.0], 250))
+    done = forked(folder, *ARGUMENTS, "--weights", "weights.npy", "-o", "weighted.h5")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("500 frames worth 250.0 of equal weight, 10 atoms")
+    held = Sensitivity.load(folder / "weighted.h5")
+    assert held.weights is not None and (held.weights.file, held.weights.effective_sample_size) == ("weights.npy", 250)
+
+
 @pytest.mark.parametrize(
     ("more", "code", "words"),
     [
         ([], 1, "'sensitivity.h5' exists"),
+        (["--weights", "none.npy", "-o", "new.h5"], 1, "none.npy"),
         (["-o", "other.h5"], 1, "'other_1.pdb' exists"),
         (["-m", "none.h5", "-o", "new.h5"], 1, "no model 'none.h5'"),
         (["--stop", "1", "-o", "new.h5"], 1, "at least 2 frames"),

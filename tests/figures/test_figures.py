@@ -172,7 +172,9 @@ EXPORT = ExportFigures(
 )
 MOVER = MoverFigures(name="ALA2:CB", number=5, value=0.25)
 MOVED = MovedFigures(name="z0", spread=0.75, residues=(replace(MOVER, name="ALA2", number=1),), atoms=(MOVER,))
-SENSITIVITY = SensitivityFigures(frames=100, atoms=10, residues=3, coordinates=(MOVED,), model_hash="ab12")
+SENSITIVITY = SensitivityFigures(
+    frames=100, atoms=10, residues=3, coordinates=(MOVED,), model_hash="ab12", effective_sample_size=8.5
+)
 EVERY: list[Figures] = [
     *(GENERATION, OPTIMIZATION, REJECTION, PATH, CANDIDATE, COMPARISON, NOVELTY, MARGINALS, EMBEDDING, WALK),
     *(DIVERGENCE, REPRESENTATIVE, BASIN, FREE_ENERGY, COORDINATE, EXPORT, MOVER, MOVED, SENSITIVITY),
@@ -207,7 +209,7 @@ KEYS = {
     "bandwidth smoothing basins barriers",
     MoverFigures: "name number value",
     MovedFigures: "name spread residues atoms",
-    SensitivityFigures: "frames atoms residues coordinates model_hash",
+    SensitivityFigures: "frames atoms residues coordinates model_hash effective_sample_size",
 }
 OPTIONAL = {
     GenerationFigures: {
@@ -230,6 +232,7 @@ OPTIONAL = {
     PathFigures: {"crossings"},
     SamplerFigures: {"acceptance", "effective_sample_size"},
     RepresentativeFigures: {"structure"},
+    SensitivityFigures: {"effective_sample_size"},
 }
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from trajvae.errors import OutputError, ReadError
 from trajvae.figures import SensitivityFigures
+from trajvae.frame_weights import WeightSource
 from trajvae.plots import panels_of
 from trajvae.results import Sensitivity, load
 from trajvae.topology import Topology
@@ -43,6 +44,7 @@ def found() -> Sensitivity:
         frames=100,
         model_hash="ab12",
         command="trajvae sensitivity traj.xtc",
+        weights=WeightSource("COLVAR", "metad.bias", 40.5),
     )
 
 
@@ -71,7 +73,8 @@ def test_it_is_read_as_it_was_written(found: Sensitivity, tmp_path: Path) -> Non
 def test_figures_name_the_largest_first(found: Sensitivity) -> None:
     """And are read back from their JSON."""
     said = json.loads(json.dumps(found.figures.to_json()))
-    assert SensitivityFigures.from_json(said).to_json() == said
+    assert SensitivityFigures.from_json(said).to_json() == said and said["effective_sample_size"] == 40.5
+    assert "effective_sample_size" not in replace(found, weights=None).figures.to_json()
     first = said["coordinates"][0]
     assert [a["name"] for a in first["atoms"]] == ["GLY4:CA", "ALA5:N", "GLY4:N", "ALA5:CA"]
     assert first["residues"][0] == {"name": "GLY4", "number": 0, "value": 0.3}

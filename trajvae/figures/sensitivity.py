@@ -57,6 +57,8 @@ class SensitivityFigures(Figures):
     coordinates : tuple of MovedFigures
     model_hash : str
         SHA-256 of all that decides which latent point a frame has.
+    effective_sample_size : float or None
+        Number of frames of equal weight that weighted frames are worth.
     """
 
     frames: int
@@ -64,3 +66,4 @@ class SensitivityFigures(Figures):
     residues: int
     coordinates: tuple[MovedFigures, ...]
     model_hash: str
+    effective_sample_size: float | None = None

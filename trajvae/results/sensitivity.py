@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from trajvae.dataframes import dataframe
 from trajvae.display import Summary
 from trajvae.figures.sensitivity import MovedFigures, MoverFigures, SensitivityFigures
+from trajvae.frame_weights.weights import WeightSource
 from trajvae.results.base import ResultFile, floats
 from trajvae.store import Contents, Header, Quantity, whole_files, write_table
 from trajvae.topology import Topology
@@ -51,6 +53,8 @@ class Sensitivity(ResultFile):
     model_hash : str
         SHA-256 of all that decides which latent point a frame has.
     command : str
+    weights : WeightSource or None
+        Of the frames, where they do not count alike: all means are weighted.
     """
 
     KIND: ClassVar[str] = "sensitivity"
@@ -66,6 +70,7 @@ class Sensitivity(ResultFile):
     frames: int
     model_hash: str = ""
     command: str = "Model.sensitivity"
+    weights: WeightSource | None = None
 
     @property
     def figures(self) -> SensitivityFigures:
@@ -85,6 +90,7 @@ class Sensitivity(ResultFile):
                 for k in range(len(self.spread))
             ),
             model_hash=self.model_hash,
+            effective_sample_size=None if self.weights is None else self.weights.effective_sample_size,
         )
 
     def _summary(self) -> Summary:
@@ -122,13 +128,14 @@ class Sensitivity(ResultFile):
         """
         held = {name: Quantity(getattr(self, name)) for name in ("atoms", "residues", "spread")}
         held |= {name: Quantity(getattr(self, name), "Angstrom") for name in ("fluctuation", "structure")}
+        told = {} if self.weights is None else {"weights": json.dumps(self.weights.to_json())}
         marks = {"structure_file": self.structure_file, "structure_frame": self.structure_frame}
         write_table(
             Path(path),
             Header(self.KIND, self.command, 0),
             groups={"sensitivity": (held, {"frames": self.frames, **marks})},
             extra={"topology": self.topology.to_arrays()},
-            attributes={"model_hash": self.model_hash},
+            attributes={"model_hash": self.model_hash, **told},
             force=force,
         )
 
@@ -189,6 +196,7 @@ class Sensitivity(ResultFile):
             frames=int(marks["frames"]),
             model_hash=contents.text("model_hash"),
             command=contents.command,
+            weights=WeightSource.from_json(contents.json("weights")),
         )
 
 
