@@ -25,6 +25,11 @@ def test_mean_moment_does_not_depend_on_the_chunk() -> None:
             self.residual = targets
             return self
 
+        def weighted(self, weights: torch.Tensor | None) -> Stub:
+            """All frames count alike."""
+            assert weights is None
+            return self
+
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for chunk in (7, 50, 1000):
         found = mean_moment(Stub(), InMemoryBatches(x, x, x, x), torch.Generator(), chunk)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,30 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trajvae import Embed, Model, plots
-from trajvae.errors import OptionError
+from trajvae import Embed, Model, free_energy, plots
+from trajvae.errors import OptionError, TrajvaeWarning
+from trajvae.results import Embedding
 from trajvae.typing import Float32
+
+
+def _of_energy(draw: Callable[..., Axes]) -> Callable[..., Axes]:
+    """A function that draws the free energy of an embedding."""
+
+    def drawn(points: Embedding, ax: Axes | None = None) -> Axes:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrajvaeWarning)  # so few frames
+            return draw(free_energy(points, temperature=300.0, resamples=20), ax=ax)
+
+    return drawn
+
 
 FUNCTIONS: dict[str, tuple[str, Callable[..., Axes], str, str]] = {
     # name: what it is of, the call, a part of the label of x, a part of that of y
     "latent": ("embed.h5", plots.latent, "z0 (prior widths)", "z1 (prior widths)"),
     "free_energy": ("embed.h5", plots.free_energy, "z0 (prior widths)", "z1 (prior widths)"),
+    "energy_map": ("embed.h5", _of_energy(plots.energy_map), "z0 (prior widths)", "z1 (prior widths)"),
+    "energy_error": ("embed.h5", _of_energy(plots.energy_error), "z0 (prior widths)", "z1 (prior widths)"),
+    "basins": ("embed.h5", _of_energy(plots.basins), "basin", "free energy (kJ/mol)"),
     "overlay": (
         "embed.h5",
         lambda e, **k: plots.overlay({"a": e}, over=e, **k),
