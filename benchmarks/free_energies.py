@@ -15,13 +15,13 @@ import numpy as np
 
 import trajvae
 from trajvae.errors import TrajvaeWarning
+from trajvae.frame_weights.table import GAS_CONSTANT
 from trajvae.free_energies.bandwidth import choose_bandwidth
 from trajvae.free_energies.basins import find_basins
 from trajvae.free_energies.blocks import make_blocks
 from trajvae.free_energies.coordinates import coordinates_of
 from trajvae.free_energies.density import estimate
 from trajvae.free_energies.estimate import maps_of, vectors_of
-from trajvae.free_energies.options import GAS_CONSTANT
 from trajvae.typing import Float64
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -13,9 +13,9 @@ from MDAnalysis.analysis.dihedrals import Dihedral
 
 import trajvae
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
+from trajvae.frame_weights.table import GAS_CONSTANT
 from trajvae.free_energies.basins import spanning_edges
 from trajvae.free_energies.maps import grid_neighbours
-from trajvae.free_energies.options import GAS_CONSTANT
 from trajvae.results import FreeEnergy
 from trajvae.typing import Float64
 

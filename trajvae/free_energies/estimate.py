@@ -12,6 +12,7 @@ import numpy as np
 
 from trajvae.arguments.lookup import check_choice
 from trajvae.errors import OptionError, ReadError, TrajvaeWarning
+from trajvae.frame_weights.table import GAS_CONSTANT
 from trajvae.free_energies.bandwidth import choose_bandwidth
 from trajvae.free_energies.basins import Partition, find_basins
 from trajvae.free_energies.blocks import Blocks, make_blocks
@@ -20,7 +21,7 @@ from trajvae.free_energies.curved_maps import DiscMap, SphereMap
 from trajvae.free_energies.density import Density, estimate
 from trajvae.free_energies.frames import LatentFrames
 from trajvae.free_energies.maps import FlatMap, LatentMap
-from trajvae.free_energies.options import GAS_CONSTANT, check_bins, check_temperature
+from trajvae.free_energies.options import check_bins, check_temperature
 from trajvae.free_energies.populations import describe_basins
 from trajvae.free_energies.weighting import Weights, weights_of
 from trajvae.results import Embedding, TrainedModel, load_latent_points

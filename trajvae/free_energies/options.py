@@ -6,7 +6,6 @@ import numpy as np
 
 from trajvae.errors import OptionError
 
-GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K, exact
 HOTTEST = 1e6  # K
 
 

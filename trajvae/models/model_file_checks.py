@@ -21,6 +21,7 @@ from trajvae.typing import AnyArray, JSONObject
 
 _Arguments = tuple[Any, ...]  # of any of torch's functions
 _SMALL = 2**20  # numbers that any model may have beside its weights
+_MOST_NEIGHBOURS = 1000  # frames whose residuals a draw combines
 _TERMS = ("bonds", "angles", "centres", "omega", "planes", "fours", "rings")
 _INDICES = (
     *("topology/bonds", *(f"validity/{term}" for term in _TERMS)),
@@ -119,6 +120,9 @@ def check_values(groups: Tree) -> None:
     _within("training/sample_index", arrays["training/sample_index"], len(arrays["training/latent"]))
     _within("training/file", arrays["training/file"], len(arrays["training/files"]))
     _check_validity(arrays)
+    neighbours = arrays.get("local_geometry/neighbours", np.zeros(1))  # files of earlier versions have none
+    if neighbours.shape != (1,) or not 0 <= neighbours[0] < _MOST_NEIGHBOURS:
+        raise ModelError(f"'local_geometry/neighbours' must be one number from 0 on, has {neighbours}")
 
 
 def _check_validity(arrays: Mapping[str, AnyArray]) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from trajvae.errors import TrajvaeWarning
-from trajvae.free_energies.options import GAS_CONSTANT, check_bins, check_temperature
+from trajvae.frame_weights.table import GAS_CONSTANT
+from trajvae.free_energies.options import check_bins, check_temperature
 from trajvae.plots import style
 from trajvae.plots.cells import Grid, Rings
 from trajvae.plots.charts import Chart

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from trajvae import Model, TrainConfig
+from trajvae.errors import ModelError
 from trajvae.models.draws.draw_judge import DrawJudge
 from trajvae.models.draws.nearby_residuals import NEIGHBOURS, NearbyResiduals
 from trajvae.molecule.validity import Validity
@@ -84,6 +85,13 @@ def test_the_choice_is_kept_in_the_file(model: Model, tmp_path: Path) -> None:
     model.save(path)
     again = Model.load(path)
     np.testing.assert_array_equal(again.generate(20, seed=4).positions, model.generate(20, seed=4).positions)
+    for wrong in ([-3], [10**6], [3, 4]):
+        model.save(tmp_path / "wrong.h5", force=True)
+        with edited(tmp_path / "wrong.h5") as file:
+            del file["trajvae/local_geometry/neighbours"]
+            file["trajvae/local_geometry/neighbours"] = wrong
+        with pytest.raises(ModelError, match="'local_geometry/neighbours' must be one number"):
+            Model.load(tmp_path / "wrong.h5")
     with edited(path) as file:
         del file["trajvae/local_geometry/neighbours"]
     old = Model.load(path)

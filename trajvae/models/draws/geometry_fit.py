@@ -85,6 +85,7 @@ def fit_local_geometry(
     simulated, walls = frames.training[evenly_spaced(len(frames.training), n)], walls_of(validity)
 
     def fitted(drawn: Floats) -> LocalGeometry:
+        """Return what maps drawn conformations (n, N, D) to simulated ones."""
         return LocalGeometry.fit(validity.bonds, simulated, drawn, walls)
 
     drawn = draws_of(pipeline, simulated, judges, gap, n)

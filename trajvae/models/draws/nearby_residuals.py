@@ -97,6 +97,6 @@ def decode_draws(
 
 def nearby_of(pipeline: Pipeline, geometry: LocalGeometry | None, frames: Floats) -> NearbyResiduals | None:
     """Return the residuals of frames (M, N, D) where a local geometry asks for them, else None."""
-    if geometry is None or not geometry.neighbours:
+    if geometry is None or not geometry.neighbours or len(frames) < 2:
         return None
     return NearbyResiduals.of(pipeline, frames, geometry.neighbours)
