@@ -35,6 +35,7 @@ ORDER = (
     "local_geometry",
     "periodic",
     "readers",
+    "lagged_pairs",
     "frame_weights",
     "results",
     "features",
