@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
 
 
 CASES = {
-    "generate": (("generate", "-n", "100000", "--project"), ("generating",)),
+    "generate": (("generate", "-n", "25000", "--project"), ("generating",)),
     "optimize": (("optimize", "--objective", "rg"), ()),
     "path": (("path", "--from", "0", "--to", "300"), ("bending",)),
     "train": (("train", "{examples}/chain2d.npz", "--epochs", "12", "-o", "own.h5"), ("training",)),

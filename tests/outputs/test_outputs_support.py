@@ -79,11 +79,11 @@ def test_every_space_is_measured_against_all_points(backend: str, dim: int, sett
     own = torch.cat(
         [
             latent.manifold.pairwise_distance(part, points).topk(6, largest=False).values[:, -1]
-            for part in points.split(500)
+            for part in points[:2500].split(500)
         ]
     )
     share = float((own <= support.radius).double().mean())
-    assert share == pytest.approx(QUANTILE, abs=0.006)  # of 5000 that are measured: four standard errors
+    assert share == pytest.approx(QUANTILE, abs=0.009)  # of 2500 beside 5000 that are measured: four standard errors
     twin = latent.manifold.pairwise_distance(new, points).topk(5, largest=False).values[:, -1]
     assert np.array_equal(support.inside(new.numpy()), (twin <= support.radius).numpy())
     torch.testing.assert_close(support.distance(new), twin, rtol=1e-6, atol=1e-7)

@@ -12,7 +12,7 @@ import torch
 from trajvae import Model, TrainConfig
 from trajvae.errors import ModelError
 from trajvae.models.draws.draw_judge import DrawJudge
-from trajvae.models.draws.nearby_residuals import NEIGHBOURS, NearbyResiduals
+from trajvae.models.draws.nearby_residuals import NUMBERS, NearbyResiduals
 from trajvae.molecule.validity import Validity
 from trajvae.topology import Topology
 
@@ -51,7 +51,7 @@ def test_draws_have_mean_and_covariance_of_near_residuals(model: Model) -> None:
     nearby = NearbyResiduals.of(pipeline, model.record.sample)
     mean = nearby.means[:1]
     weight, rows = nearby._near(mean)
-    assert weight.shape == (1, NEIGHBOURS) and float(weight.sum()) == pytest.approx(1.0)
+    assert weight.shape == (1, NUMBERS[0]) and float(weight.sum()) == pytest.approx(1.0)
     distance = (nearby.means[rows[0]] - mean).norm(dim=1)
     assert (distance.diff() >= 0.0).all() and (weight[0].diff() <= 0.0).all() and float(distance[0]) == 0.0
     targets = nearby._draw(mean.expand(20_000, -1), torch.Generator().manual_seed(1))
@@ -67,7 +67,7 @@ def test_draws_have_mean_and_covariance_of_near_residuals(model: Model) -> None:
 def test_a_mixture_of_a_stiff_and_a_loose_state_is_drawn_with_them(model: Model, frames: np.ndarray) -> None:
     """Of p(x|z) with one covariance no draw is as stiff as half of the frames are; of near residuals half are again."""
     assert model.record.local_geometry is not None
-    assert model.record.local_geometry.neighbours == NEIGHBOURS
+    assert model.record.local_geometry.neighbours in NUMBERS
     first, last = frames[:, 0], frames[:, -1]
     simulated = np.linalg.norm(last - first, axis=1)
     stiff = np.median(simulated[simulated > 9.4])

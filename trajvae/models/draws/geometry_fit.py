@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from trajvae.local_geometry import WALL, LocalGeometry, Walls
 from trajvae.models.draws.draw_judge import DrawJudge
-from trajvae.models.draws.nearby_residuals import NEIGHBOURS, NearbyResiduals
+from trajvae.models.draws.nearby_residuals import NUMBERS, NearbyResiduals
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.sample_measures import draws_of
 from trajvae.molecule.nonbonded_pairs import NonbondedPairs
@@ -18,11 +19,13 @@ from trajvae.molecule.validity import CONTACT, Validity
 from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.typing import Float64, Floats, Int64
 
+_logger = logging.getLogger("trajvae")
 _DRAWS, _NUMBERS = 4000, 1e7  # pilot draws and training frames, and coordinates in all of either, at most
 _FEWEST = 200  # pilot draws at least
 _FEWEST_JUDGES = 10  # validation frames that decide where residuals of draws come from
 _JUDGED = 400  # draws that they decide by
-_CLEARLY = 0.02  # bits by which residuals of near frames must be better: p(x|z) is what the model was trained for
+_CLEARLY = 0.004  # bits by which fewer near frames must be better: 400 draws are judged to about 0.001 bits
+_SHARE = 0.8  # of what is wrong beyond the frames' own noise, which may be left at most
 
 
 def walls_of(validity: Validity) -> Walls | None:
@@ -88,16 +91,20 @@ def fit_local_geometry(
         """Return what maps drawn conformations (n, N, D) to simulated ones."""
         return LocalGeometry.fit(validity.bonds, simulated, drawn, walls)
 
-    drawn = draws_of(pipeline, simulated, judges, gap, n)
-    if len(frames.validation) < _FEWEST_JUDGES or len(frames.kept) <= NEIGHBOURS:
-        return fitted(drawn)
-    nearby = NearbyResiduals.of(pipeline, frames.kept)
-    combined = draws_of(pipeline, simulated, judges, gap, n, nearby)
+    if len(frames.validation) < _FEWEST_JUDGES or len(frames.kept) <= NUMBERS[-1]:
+        return fitted(draws_of(pipeline, simulated, judges, gap, n))
     judge = DrawJudge(frames.validation, pipeline.topology, validity)
-    found = [(fitted(x), x[:_JUDGED]) for x in (drawn, combined)]
-    wrong = [judge.judge(geometry.restore(x)) for geometry, x in found]
-    told = "residuals of draws: from p(x|z) %s; of near training frames %s"
-    logging.getLogger("trajvae").info(told, *wrong)
-    if wrong[0].total <= wrong[1].total + _CLEARLY:
-        return found[0][0]
-    return dataclasses.replace(found[1][0], neighbours=nearby.number)
+    noise = judge.judge(simulated[evenly_spaced(len(simulated), _JUDGED)]).total
+    best, least = None, math.inf
+    nearest = NearbyResiduals.of(pipeline, frames.kept)
+    for number in (0, *(k for k in NUMBERS if k < len(frames.kept))):
+        nearby = dataclasses.replace(nearest, number=number) if number else None
+        drawn = draws_of(pipeline, simulated, judges, gap, n, nearby)
+        geometry = dataclasses.replace(fitted(drawn), neighbours=number)
+        found = judge.judge(geometry.restore(drawn[:_JUDGED]))
+        _logger.info("draws with residuals %s: %s", f"of {number} near frames" if number else "from p(x|z)", found)
+        wrong = found.total - noise
+        if best is not None and wrong > min(least - _CLEARLY, _SHARE * least):
+            break
+        best, least = geometry, wrong
+    return best

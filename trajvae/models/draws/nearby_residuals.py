@@ -18,7 +18,7 @@ from trajvae.local_geometry import LocalGeometry
 from trajvae.models.pipeline import Pipeline
 from trajvae.typing import Float64, Floats
 
-NEIGHBOURS = 10  # near frames whose residuals a draw combines
+NUMBERS = (100, 30, 10)  # of near frames whose residuals a draw may combine
 _LEAST_WEIGHT = 1e-3  # of the furthest of the nearest, over that of a frame at the same mean
 _NUMBERS_AT_ONCE = 20_000_000
 
@@ -44,7 +44,7 @@ class NearbyResiduals:
     number: int
 
     @classmethod
-    def of(cls, pipeline: Pipeline, frames: Floats, number: int = NEIGHBOURS) -> NearbyResiduals:
+    def of(cls, pipeline: Pipeline, frames: Floats, number: int = NUMBERS[0]) -> NearbyResiduals:
         """Return the residuals of frames (M, N, D), each about the mean at a draw from its posterior."""
         generator = torch.Generator(pipeline.device).manual_seed(0)
         means, residuals = [], []
@@ -58,18 +58,19 @@ class NearbyResiduals:
     @torch.no_grad()
     def place(self, params: dict[str, Tensor], generator: torch.Generator) -> Float64:
         """Return a draw for each row of the parameters of p(x|z), in Å, (n, N, D)."""
-        rows = max(1, _NUMBERS_AT_ONCE // (self.number * self.means.shape[1]))
+        rows = max(1, _NUMBERS_AT_ONCE // len(self.means))
         drawn = [self._draw(part, generator) for part in torch.split(params["loc"].double(), rows)]
         return np.asarray(self.pipeline.vae.features.positions(torch.cat(drawn)).cpu().numpy(), dtype=np.float64)
 
     def _draw(self, means: Tensor, generator: torch.Generator) -> Tensor:
         """Return targets (n, F) from normal distributions with mean and covariance of near residuals."""
         weight, rows = self._near(means)
-        found = self.residuals[rows]
-        middle = (weight[:, :, None] * found).sum(dim=1)
         noise = torch.randn(weight.shape, generator=generator, dtype=weight.dtype, device=weight.device)
         spread = (weight / (1.0 - weight.square().sum(dim=1, keepdim=True))).sqrt()  # covariance of a weighted sample
-        return means + middle + ((noise * spread)[:, :, None] * (found - middle[:, None])).sum(dim=1)
+        about = noise * spread  # shares of residuals less their weighted mean, whose own share follows
+        share = about + weight * (1.0 - about.sum(dim=1, keepdim=True))
+        shares = torch.zeros(len(means), len(self.residuals), dtype=share.dtype, device=share.device)
+        return means + shares.scatter_(1, rows, share) @ self.residuals
 
     def _near(self, means: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights (n, K), which sum to one, of the nearest frames, and which these are, (n, K).
