@@ -31,15 +31,15 @@ def _started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def test_several_batches_reach_the_disk(folder: Path, tiny_model: Model) -> None:
     """More than are drawn at once: rows, JSON and the file's summary are those of Python."""
-    running = _started(folder, "-n", "20000", "--seed", "4", "--json")
+    running = _started(folder, "-n", "9000", "--seed", "4", "--json")
     out, err = running.communicate(timeout=300)
     assert running.returncode == 0 and err == "", err
-    made, said = tiny_model.generate(20000, seed=4), json.loads(out)
+    made, said = tiny_model.generate(9000, seed=4), json.loads(out)
     assert said == {**made.figures, "output": "generate.h5md"}
     positions, rows, attributes = read_conformations(folder / "generate.h5md")
     np.testing.assert_allclose(positions, made.positions, atol=1e-5)
     assert np.array_equal(rows["valid"], made.valid) and json.loads(attributes["summary"]) == made.figures
-    assert attributes["command"].startswith("trajvae generate -n 20000")
+    assert attributes["command"].startswith("trajvae generate -n 9000")
 
 
 def test_what_is_interrupted_leaves_nothing(folder: Path) -> None:

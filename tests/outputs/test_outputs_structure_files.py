@@ -130,7 +130,7 @@ def test_coordinates_beyond_the_columns_are_an_error(tmp_path: Path) -> None:
 
 def test_many_models_are_read(tmp_path: Path, tiny_model: Model) -> None:
     """More than 9999 models, whose numbers begin anew."""
-    tiny_model.drawing(10_003, redraws=0).save(tmp_path / "many.pdb")
+    tiny_model.drawing(10_003, redraws=0, geometry="none").save(tmp_path / "many.pdb")
     assert len(_quietly(lambda: mda.Universe(str(tmp_path / "many.pdb"))).trajectory) == 10_003
 
 

@@ -22,7 +22,8 @@ from trajvae.typing import AnyArray, Float64, Floats, Int64
 _SHARE = 0.2  # of a term's simulated standard deviation: how far it may be from its target
 _SMALLEST = (0.003, 0.01, 0.02)  # Å, radians, radians: the same of bonds, angles and torsions, at least
 _TAIL = 0.1  # probability beyond which a term of a mean structure is not usual
-_TOGETHER = 64  # conformations whose derivatives fit a cache
+_ATOMS_TOGETHER = 12_800  # in conformations worked on at once: their derivatives fit a cache
+_TOGETHER = (64, 1024)  # conformations worked on at once, at least and at most
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,7 +99,8 @@ class LocalGeometry(Brief):
         ndarray, shape (n, N, D)
             Each depends on its own draw only, not on the others.
         """
-        parts = [positions[i : i + _TOGETHER] for i in range(0, len(positions), _TOGETHER)]
+        together = int(np.clip(_ATOMS_TOGETHER // positions.shape[1], *_TOGETHER))
+        parts = [positions[i : i + together] for i in range(0, len(positions), together)]
         done = map_in_order(lambda part: self._restore(part, mean), parts, workers)
         told = count_rows(done, lambda part: part, "restoring bonds and angles", "conformation", len(positions))
         return np.concatenate([np.empty((0, *positions.shape[1:])), *told])
