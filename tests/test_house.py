@@ -46,6 +46,7 @@ ORDER = (
     "training",
     "outputs",
     "free_energies",
+    "kinetics",
     "testing",
     "model_base",
     "export",
