@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trajvae.kinetics.deeptime_library import LaggedPairs
+from trajvae.kinetic_analysis.deeptime_library import LaggedPairs
 from trajvae.typing import Float64, Int64
 
 

@@ -16,7 +16,7 @@ import torch
 from trajvae.errors import OptionError
 from trajvae.geometry.manifolds.base import Manifold
 from trajvae.geometry.manifolds.named import manifold_of
-from trajvae.kinetics.deeptime_library import k_means
+from trajvae.kinetic_analysis.deeptime_library import k_means
 from trajvae.typing import Float64, Int64
 
 FEWEST, MOST = 2, 2000

@@ -28,7 +28,7 @@ class BlockedPairs:
     first, second : ndarray of int64, shape (P,)
         Indices of the frames.
     block : ndarray of int64, shape (P,)
-        Number of the block of the first frame, from 0 without gaps.
+        Number of the block of the first frame.
     inside : ndarray of bool, shape (P,)
         Whether the second frame is of the same block.
     n_blocks : int
@@ -47,9 +47,8 @@ class BlockedPairs:
         """Return the pairs of a lag, none of which reaches over a gap or from one trajectory into another."""
         first, second = times.pairs(lag)
         of_frame = blocks.of_frames(len(times.file))
-        numbers, block = np.unique(of_frame[first], return_inverse=True)
-        inside = of_frame[first] == of_frame[second]
-        return cls(first, second, block.astype(np.int64), inside, len(numbers), times.frames_of(lag))
+        block = of_frame[first]
+        return cls(first, second, block, block == of_frame[second], len(blocks.starts), times.frames_of(lag))
 
     def resampled(self, n: int, generator: np.random.Generator) -> Float64:
         """Return weights of the blocks in n samples of the Bayesian bootstrap, (n, blocks), of mean 1 each.
@@ -109,8 +108,9 @@ def check_lag(times: FrameTimes, lag: Lag) -> None:
         raise ReadError(f"kinetics needs trajectories of many frames, and the longest of {n} has {longest}")
     if n < FEWEST_FRAMES:
         raise ReadError(f"kinetics needs at least {FEWEST_FRAMES} frames, got {n}")
-    frames = times.frames_of(lag)
-    if _fits(times, frames):
+    interval = times.interval()  # trajectories of other intervals are refused here
+    times.frames_of(lag)
+    if is_long_enough(times, lag):
         return
     allowed = _longest_lag(times)
     if allowed < 1:
@@ -118,7 +118,6 @@ def check_lag(times: FrameTimes, lag: Lag) -> None:
             f"kinetics needs pairs of frames that follow each other, at least {_INDEPENDENT} of them, and the {n} "
             "frames have fewer: give longer trajectories, or all of their frames"
         )
-    interval = times.interval()
     would_do = f"{allowed} frames" + ("" if interval is None else f" ({allowed * interval:.6g}ps)")
     raise OptionError(
         f"a lag of {lag} is too long for these trajectories: it must fit into them {_INDEPENDENT} times, and pairs do "
@@ -126,10 +125,10 @@ def check_lag(times: FrameTimes, lag: Lag) -> None:
     )
 
 
-def _fits(times: FrameTimes, frames: int) -> bool:
-    """Whether the pairs of a lag are worth twenty independent ones."""
+def is_long_enough(times: FrameTimes, lag: Lag) -> bool:
+    """Return whether trajectories have as many pairs of frames a lag apart as twenty times the lag has frames."""
     try:
-        return len(times.pairs(Lag(float(frames), True))[0]) >= _INDEPENDENT * frames
+        return len(times.pairs(lag)[0]) >= _INDEPENDENT * times.frames_of(lag)
     except ReadError:
         return False
 
@@ -139,5 +138,5 @@ def _longest_lag(times: FrameTimes) -> int:
     low, high = 0, len(times.file) // _INDEPENDENT + 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _fits(times, middle) else (low, middle)
+        low, high = (middle, high) if is_long_enough(times, Lag(float(middle), True)) else (low, middle)
     return low

@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 
 from trajvae.free_energies.blocks import Blocks
-from trajvae.kinetics.blocks import BlockedPairs, check_lag, make_blocks
-from trajvae.kinetics.deeptime_library import LaggedPairs, Tica
-from trajvae.kinetics.moments import BlockMoments
+from trajvae.kinetic_analysis.blocks import BlockedPairs, check_lag, make_blocks
+from trajvae.kinetic_analysis.deeptime_library import LaggedPairs, Tica
+from trajvae.kinetic_analysis.moments import BlockMoments
 from trajvae.lagged_pairs import FrameTimes, Lag
 from trajvae.results.kinetics_parts import VampScore
 from trajvae.typing import Float64, Floats, Int64
@@ -65,7 +65,7 @@ def score(
     Raises
     ------
     OptionError, ReadError
-        As `trajvae.kinetics.blocks.check_lag`.
+        As `trajvae.kinetic_analysis.blocks.check_lag`.
     """
     check_lag(times, lag)
     values = np.asarray(coordinates, dtype=np.float64)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from trajvae.errors import ReadError
-from trajvae.kinetics.blocks import BlockedPairs, check_lag, make_blocks
-from trajvae.kinetics.deeptime_library import ReversibleModel, largest_connected, reversible_model
-from trajvae.kinetics.states import States, choose_number, find_states
+from trajvae.kinetic_analysis.blocks import BlockedPairs, check_lag, make_blocks
+from trajvae.kinetic_analysis.deeptime_library import ReversibleModel, largest_connected, reversible_model
+from trajvae.kinetic_analysis.states import States, choose_number, find_states
 from trajvae.lagged_pairs import FrameTimes, Lag
 from trajvae.results.kinetics_parts import MarkovModel
 from trajvae.typing import Bool, Float64, Int64
@@ -36,6 +36,14 @@ class Transitions:
     ----------
     connected : ndarray of int64, shape (C,)
         Numbers of the states of the largest set that is connected both ways; counts are between these.
+    n : int
+        Number of these states, C.
+    number : ndarray of int64, shape (S,)
+        Number of each state among these; -1 for others.
+    first, second : ndarray of int64, shape (P,)
+        States, by these numbers, of the frames of each pair whose both frames are in one of them.
+    weight : ndarray, shape (P,)
+    block : ndarray of int64, shape (P,)
     """
 
     def __init__(self, states: States, pairs: BlockedPairs, weights: Float64 | None = None) -> None:
@@ -43,22 +51,19 @@ class Transitions:
         weights = np.ones(len(states.states)) if weights is None else weights
         first, second = states.states[pairs.first], states.states[pairs.second]
         own = weights[pairs.first]
-        counts = np.bincount(first * n + second, own, minlength=n * n).astype(np.float64)
-        self.connected = largest_connected(counts.reshape(n, n))
+        self.connected = largest_connected(count_pairs(first, second, own, n))
         number = np.full(n, -1, dtype=np.int64)
         number[self.connected] = np.arange(len(self.connected))
         kept: Bool = (number[first] >= 0) & (number[second] >= 0)
         self.n = len(self.connected)
         self.number, self.pairs = number, pairs
-        self._place = number[first[kept]] * self.n + number[second[kept]]
-        self._weight, self._block = own[kept], pairs.block[kept]
+        self.first, self.second = number[first[kept]], number[second[kept]]
+        self.weight, self.block = own[kept], pairs.block[kept]
 
     def counts(self, of_blocks: Float64 | None = None) -> Float64:
         """Return the counts between connected states (C, C), of blocks with weights (B,)."""
-        weight = self._weight if of_blocks is None else self._weight * of_blocks[self._block]
-        return np.asarray(np.bincount(self._place, weight, minlength=self.n**2), dtype=np.float64).reshape(
-            self.n, self.n
-        )
+        weight = self.weight if of_blocks is None else self.weight * of_blocks[self.block]
+        return count_pairs(self.first, self.second, weight, self.n)
 
     def model(self, of_blocks: Float64 | None = None) -> ReversibleModel:
         """Return the most likely reversible model of blocks with weights (B,)."""
@@ -69,6 +74,12 @@ class Transitions:
     def eigenvalues(self, k: int, of_blocks: Float64 | None = None) -> Float64:
         """Return the k largest eigenvalues below 1 of that model, (k,); NaN where there are fewer states."""
         return eigenvalues_of(self.model(of_blocks), k)
+
+
+def count_pairs(first: Int64, second: Int64, weight: Float64, n: int) -> Float64:
+    """Return the sums of weights of pairs by their first and second state, (n, n)."""
+    found = np.bincount(first * n + second, weight, minlength=n * n)
+    return np.asarray(found, dtype=np.float64).reshape(n, n)
 
 
 def eigenvalues_of(model: ReversibleModel, k: int) -> Float64:
@@ -108,7 +119,7 @@ def estimate_markov_model(
     Raises
     ------
     OptionError, ReadError
-        As `trajvae.kinetics.blocks.check_lag`; a number of states out of its range.
+        As `trajvae.kinetic_analysis.blocks.check_lag`; a number of states out of its range.
     """
     check_lag(times, lag)
     states = find_states(latent, geometry, choose_number(len(latent), n_states), seed)

@@ -17,16 +17,16 @@ from typing import NamedTuple
 import numpy as np
 
 from trajvae.free_energies.blocks import Blocks
-from trajvae.kinetics.blocks import BlockedPairs, check_lag, make_blocks
-from trajvae.kinetics.deeptime_library import LaggedPairs, Tica
-from trajvae.kinetics.markov import RESAMPLES, Transitions
-from trajvae.kinetics.moments import BlockMoments
-from trajvae.kinetics.states import States
+from trajvae.kinetic_analysis.blocks import BlockedPairs, check_lag, make_blocks
+from trajvae.kinetic_analysis.deeptime_library import LaggedPairs, Tica
+from trajvae.kinetic_analysis.markov import RESAMPLES, Transitions
+from trajvae.kinetic_analysis.moments import BlockMoments
+from trajvae.kinetic_analysis.states import States
 from trajvae.lagged_pairs import FrameTimes, Lag
 from trajvae.results.kinetics_parts import TimeScales
 from trajvae.typing import Float64, Floats
 
-Progress = Callable[[], None]
+Progress = Callable[[int], None]
 
 
 class Eigenvalues(NamedTuple):
@@ -69,12 +69,12 @@ def tica_timescales(
     seed : int
         Of the bootstrap over blocks that errors are made of.
     progress : callable, optional
-        Called after each lag.
+        Called after each lag with the number of those done.
 
     Raises
     ------
     OptionError, ReadError
-        As `trajvae.kinetics.blocks.check_lag`.
+        As `trajvae.kinetic_analysis.blocks.check_lag`.
     """
     values = np.asarray(coordinates, dtype=np.float64)
     dim = values.shape[1] if dim is None else min(dim, values.shape[1])
@@ -121,7 +121,7 @@ def markov_timescales(
     Raises
     ------
     OptionError, ReadError
-        As `trajvae.kinetics.blocks.check_lag`.
+        As `trajvae.kinetic_analysis.blocks.check_lag`.
     """
     lags, blocks = _checked(states.centers[states.states], times, lags, blocks)
 
@@ -157,11 +157,11 @@ def _time_scales(
     """Return the time scales at each lag, with errors of first order."""
     interval = times.interval()
     rows = []
-    for lag in lags:
+    for done, lag in enumerate(lags, start=1):
         length = times.frames_of(lag) * (1.0 if interval is None else interval)
         rows.append((length, *time_scales_of(at(lag), length)))
         if progress is not None:
-            progress()
+            progress(done)
     lag_times, values, errors = zip(*rows, strict=True)
     return TimeScales(np.array(lag_times), np.stack(values), np.stack(errors))
 
