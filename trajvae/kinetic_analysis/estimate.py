@@ -21,7 +21,7 @@ from trajvae.kinetic_analysis.timescales import markov_timescales, tica_timescal
 from trajvae.kinetic_analysis.validation import chapman_kolmogorov, slow_processes
 from trajvae.lagged_pairs import Lag
 from trajvae.results.kinetics import Kinetics
-from trajvae.results.kinetics_parts import TimeScales
+from trajvae.results.kinetics_parts import ChapmanKolmogorov, TimeScales
 from trajvae.runtime.progress import stage
 from trajvae.typing import Float64, Floats
 
@@ -122,20 +122,7 @@ def _estimated(source: KineticSource, lags: list[Lag], n_states: int, seed: int)
     transitions = Transitions(states, BlockedPairs.of(times, lag, blocks), weights)
     model = markov_model(states, transitions, times, lag)
     slow = slow_processes(transitions, seed)
-    many = [Lag(float(k * model.lag_frames), True) for k in _MULTIPLES]
-    many = [later for later in many if is_long_enough(times, later)] or [Lag(float(model.lag_frames), True)]
-    with stage("testing the Markov model", "sample", RESAMPLES) as report:
-        test = chapman_kolmogorov(
-            states,
-            transitions,
-            times,
-            many,
-            blocks,
-            n_sets=slow.number + 1,
-            seed=seed,
-            weights=weights,
-            progress=report,
-        )
+    test = _tested(source, states, transitions, blocks, slow.number + 1, seed)
     scores = [
         score(name, c, times, lag, dim=source.dim, weights=weights, blocks=blocks, seed=seed)
         for name, c in sets.items()
@@ -210,6 +197,27 @@ def _levelled_off(found: TimeScales, lags: list[Lag]) -> Lag:
         if np.isfinite(value[k]) and not grown.any():
             return lag
     return lags[-1]
+
+
+def _tested(
+    source: KineticSource, states: States, transitions: Transitions, blocks: Blocks, n_sets: int, seed: int
+) -> ChapmanKolmogorov:
+    """Test the model at those multiples of its lag that fit into the trajectories; at the lag itself if none does."""
+    own = transitions.pairs.lag_frames
+    lags = [Lag(float(k * own), True) for k in _MULTIPLES]
+    lags = [lag for lag in lags if is_long_enough(source.times, lag)] or [Lag(float(own), True)]
+    with stage("testing the Markov model", "sample", RESAMPLES) as report:
+        return chapman_kolmogorov(
+            states,
+            transitions,
+            source.times,
+            lags,
+            blocks,
+            n_sets=n_sets,
+            seed=seed,
+            weights=source.weights,
+            progress=report,
+        )
 
 
 def _few(blocks: Blocks, n: int) -> str:

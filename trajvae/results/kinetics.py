@@ -101,7 +101,7 @@ class Kinetics(ResultFile):
         shown = ", ".join(f"{s.name} {s.vamp2:.2f} ± {s.error:.2f}" for s in self.scores)
         plural = "" if self.processes == 1 else "es"
         title = (
-            f"Kinetics of {len(self.latent)} frames at a lag of {self.lag:g} {_plural(self.lag_unit)}: VAMP-2 {shown}; "
+            f"Kinetics of {len(self.latent)} frames at a lag of {_length(self.lag, self.lag_unit)}: VAMP-2 {shown}; "
             f"{self.processes} slow process{plural} of {self.markov.n_states} states"
         )
         rows = [(name, *row) for name, t in self.timescales.items() for row in _slowest(t)]
@@ -197,6 +197,10 @@ class Kinetics(ResultFile):
 
 def _plural(unit: str) -> str:
     return "frames" if unit == "frame" else unit
+
+
+def _length(value: float, unit: str) -> str:
+    return f"{value:g} {unit if value == 1.0 else _plural(unit)}"
 
 
 def _figures(found: TimeScales) -> TimeScaleFigures:
