@@ -43,7 +43,7 @@ COMMANDS: dict[str, Choice[click.Command]] = {  # by the first words of their he
         "trajvae_cli.commands.free_energy:free_energy",
     ),
     "kinetics": Choice(
-        "Measure how slow the latent coordinates are, beside TICA and PCA; Markov model.",
+        "Measure how slow the latent coordinates are, beside TICA and PCA; estimate a Markov model.",
         "trajvae_cli.commands.kinetics:kinetics",
     ),
     "sensitivity": Choice(

@@ -50,7 +50,7 @@ def kinetics(
     seed: int,
     **choices: Any,
 ) -> None:
-    """Measure how slow the latent coordinates are, beside TICA and PCA, and estimate a Markov model on them.
+    """Measure how slow the latent coordinates are, beside TICA and PCA; estimate a Markov model.
 
     Given trajectories, a model (model.h5 in this folder unless -m names one) encodes them. Given an embed.h5, its
     latent points are taken, and the trajectories and the model that it names are read again for TICA and PCA of the
@@ -76,14 +76,15 @@ def kinetics(
 
 
 def _is_result(names: list[str]) -> bool:
-    """Whether what is named is a file of latent points, and no trajectory (mdtraj writes .h5 too)."""
+    """Whether what is named is a file of trajvae's, and no trajectory (mdtraj writes .h5 too)."""
     from trajvae.errors import TrajvaeError
     from trajvae.store import describe_file
 
-    if len(names) != 1 or Path(names[0]).suffix != ".h5":
+    path = Path(names[0])
+    if len(names) != 1 or path.suffix != ".h5":
         return False
     try:
-        return describe_file(Path(names[0])).header.kind in ("embedding", "model")
+        return not path.exists() or bool(describe_file(path).header.kind)
     except TrajvaeError:
         return False
 

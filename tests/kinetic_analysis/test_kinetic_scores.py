@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 import numpy as np
@@ -147,7 +148,10 @@ def test_trajectories_of_other_strides_are_refused() -> None:
 
 
 def test_without_deeptime_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line."""
-    monkeypatch.setitem(sys.modules, "deeptime.covariance", None)
+    """One line, before any work."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"pip install 'trajvae\[kinetics\]'"):
         check_deeptime()
+    monkeypatch.setitem(sys.modules, "deeptime.covariance", None)  # what Python leaves where an import has failed
+    with pytest.raises(MissingPackageError, match=r"pip install 'trajvae\[kinetics\]'"):
+        Tica.fit(LaggedPairs(places(chain(60, 0), 0), places(chain(60, 0), 0)))

@@ -11,7 +11,7 @@ S. Roeblitz, M. Weber, Adv. Data Anal. Classif. 7, 147 (2013): metastable sets, 
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -26,6 +26,9 @@ _LARGEST_SEED = 2**31 - 1
 _MOST_POINTS = 50_000  # that centres of clusters are found by
 
 
+_MISSING = "kinetics needs the package deeptime, which is not installed: pip install 'trajvae[kinetics]'"
+
+
 def _deeptime(module: str) -> DeeptimeObject:
     """Import a module of deeptime.
 
@@ -36,19 +39,18 @@ def _deeptime(module: str) -> DeeptimeObject:
     try:
         return importlib.import_module(f"deeptime.{module}")
     except ImportError as error:
-        raise MissingPackageError(
-            "kinetics needs the package deeptime, which is not installed: pip install 'trajvae[kinetics]'"
-        ) from error
+        raise MissingPackageError(_MISSING) from error
 
 
 def check_deeptime() -> None:
-    """Refuse to begin without deeptime.
+    """Refuse to begin without deeptime, which is not imported here: that takes seconds.
 
     Raises
     ------
     MissingPackageError
     """
-    _deeptime("covariance")
+    if importlib.util.find_spec("deeptime") is None:
+        raise MissingPackageError(_MISSING)
 
 
 class LaggedPairs(NamedTuple):
