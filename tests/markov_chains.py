@@ -28,6 +28,25 @@ def places(states: Int64, seed: int, spread: float = 0.3) -> Float64:
     return PLACES[states] + spread * np.random.default_rng(seed + 10_000).normal(size=(len(states), 2))
 
 
+def latent_points(states: Int64, geometry: str, seed: int) -> Float64:
+    """Return points (T, ambient) about three places of a latent space: the plane, a circle, a sphere, and others.
+
+    On the circle they lie on both sides of where its angle is cut.
+    """
+    noise = np.random.default_rng(seed + 10_000).normal(size=(len(states), 3))
+    if geometry == "e2":
+        return PLACES[states] + 0.3 * noise[:, :2]
+    if geometry == "s2":
+        ball = np.eye(3)[states] + 0.1 * noise
+        return np.asarray(ball / np.linalg.norm(ball, axis=1, keepdims=True))
+    if geometry == "h2":
+        flat = 2.0 * PLACES[states] + 0.1 * noise[:, :2]
+        return np.concatenate([np.sqrt(1.0 + (flat**2).sum(axis=1, keepdims=True)), flat], axis=1)
+    angle = np.array([-0.3, 2.9, 5.0])[states] + 0.1 * noise[:, 0]
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return circle if geometry == "s1" else np.concatenate([circle, 0.2 * noise[:, 1:2]], axis=1)
+
+
 def frame_times(*lengths: int, interval: float | None = 2.0) -> FrameTimes:
     """Return the times of trajectories of some lengths, every so many ps."""
     file = np.repeat(np.arange(len(lengths)), lengths)

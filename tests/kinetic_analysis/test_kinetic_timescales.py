@@ -12,7 +12,7 @@ from trajvae.kinetic_analysis.states import States, find_states
 from trajvae.kinetic_analysis.timescales import Eigenvalues, markov_timescales, tica_timescales, time_scales_of
 from trajvae.lagged_pairs import FrameTimes, Lag
 
-from markov_chains import PLACES, TIME_SCALES, TRANSITION, chain, frame_times, places
+from markov_chains import PLACES, TIME_SCALES, TRANSITION, chain, frame_times, latent_points, places
 
 pytest.importorskip("deeptime", reason="deeptime has no wheel for this machine; trajvae[kinetics] installs it")
 LAGS = [Lag.parse("2"), Lag.parse("5")]
@@ -77,17 +77,7 @@ def test_the_model_of_states_is_the_chain() -> None:
 def test_states_of_curved_spaces_are_told_apart_by_their_distances(geometry: str) -> None:
     """Three places in each space, on both sides of a circle's seam too: the same time scales as in the plane."""
     states = chain(4000, 6)
-    noise = np.random.default_rng(6).normal(size=(4000, 3))
-    angle = np.array([-0.3, 2.9, 5.0])[states] + 0.1 * noise[:, 0]
-    circle = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    ball = np.eye(3)[states] + 0.1 * noise
-    flat = 2.0 * PLACES[states] + 0.1 * noise[:, :2]
-    latent = {
-        "s1": circle,
-        "s2": ball / np.linalg.norm(ball, axis=1, keepdims=True),
-        "h2": np.concatenate([np.sqrt(1.0 + (flat**2).sum(axis=1, keepdims=True)), flat], axis=1),
-        "s1,e1": np.concatenate([circle, 0.2 * noise[:, 1:2]], axis=1),
-    }[geometry]
+    latent = latent_points(states, geometry, 6)
     found = find_states(latent, geometry, 12, 0)
     assert len(found.centers) == 12 and all((found.states == k).any() for k in range(12))
     times = frame_times(4000)

@@ -16,7 +16,8 @@ _INDEPENDENT = 20  # lags that fit into the trajectory, one after another
 _LENGTH = 10.0  # statistical inefficiencies in a block
 _SHORTEST = 3.0  # below which errors are not to be trusted
 _LAGS = 5.0  # in a block: less than a fifth of the pairs reach out of it
-_MOST, _FEWEST = 400, 10  # blocks
+_MOST, _FEWEST = 400, 20  # blocks: errors of fewer are not known well themselves
+_FEWEST_OF_LAGS = 10  # blocks, where it is the lag that makes them long
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +82,8 @@ def make_blocks(coordinates: Float64, times: FrameTimes, lag_frames: int) -> Blo
     """
     inefficiency = statistical_inefficiency(coordinates, times.file, times.frame)
     n = len(coordinates)
-    wanted = max(_LENGTH * inefficiency, _LAGS * lag_frames, n / _MOST)
-    length = max(1.0, min(wanted, n / _FEWEST))
+    of_frames = min(max(_LENGTH * inefficiency, n / _MOST), n / _FEWEST)
+    length = max(1.0, of_frames, min(_LAGS * lag_frames, n / _FEWEST_OF_LAGS))
     firsts = np.flatnonzero(np.diff(times.file, prepend=times.file[0] - 1))
     starts = [
         first + (np.arange(count) * size) // count
