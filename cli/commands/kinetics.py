@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,5 +151,8 @@ def _row(name: str, cells: list[str]) -> str:
 
 
 def _with_error(value: float, error: float) -> str:
-    """Return a time scale and its error as they are printed; a dash where there is none."""
-    return f"{value:.4g} ± {error:.2g}" if value == value else "-"
+    """Return a time scale and its error, to two digits of the error; a dash where there is none."""
+    if not (math.isfinite(value) and error > 0.0):
+        return "-" if math.isnan(value) else f"{value:.4g}"
+    digits = min(max(0, 1 - math.floor(math.log10(error))), 6)
+    return f"{value:.{digits}f} ± {error:.{digits}f}"

@@ -77,7 +77,7 @@ def source_of(
         frames, features = LatentFrames.of(found.frames, purpose="kinetics"), found.features
     else:
         frames = LatentFrames.of(found, geometry, purpose="kinetics")
-    if isinstance(found, Embedding) and features is None:
+    if isinstance(found, Embedding | TrainedModel) and features is None:
         features = _features_or_none(found)
     if features is not None and (features.ndim != 2 or len(features) != len(frames.latent)):
         raise OptionError(f"features are an array ({len(frames.latent)}, F), got one of shape {features.shape}")
@@ -94,10 +94,12 @@ def source_of(
     )
 
 
-def _features_or_none(embedding: Embedding) -> Floats | None:
+def _features_or_none(points: Embedding | TrainedModel) -> Floats | None:
     """Features of embedded frames; where they cannot be had, a warning that says why."""
     try:
-        return features_of(embedding)
+        if isinstance(points, TrainedModel):
+            raise ReadError("a model keeps the latent points of its training frames, not their features")
+        return features_of(points)
     except TrajvaeError as error:
         warnings.warn(reason_of(error), TrajvaeWarning, stacklevel=4)
         return None
