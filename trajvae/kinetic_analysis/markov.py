@@ -106,7 +106,7 @@ def estimate_markov_model(
     ----------
     latent : ndarray, shape (T, ambient)
     geometry : str
-        Signature of the latent space, such as `e2` or `s2`: states are clusters by its distances.
+        Signature of the latent space, as of `trajvae.free_energy`: states are clusters by its distances.
     times : FrameTimes
     lag : Lag
     n_states : int, optional
@@ -118,8 +118,11 @@ def estimate_markov_model(
 
     Raises
     ------
-    OptionError, ReadError
-        As `trajvae.kinetic_analysis.blocks.check_lag`; a number of states out of its range.
+    OptionError
+        A lag that fits into the trajectories fewer than twenty times, or no multiple of the time between frames; or a
+        number of states that is out of its range.
+    ReadError
+        Too few frames, a lag in ps of frames without times, or trajectories with other times between frames.
     """
     check_lag(times, lag)
     states = find_states(latent, geometry, choose_number(len(latent), n_states), seed)

@@ -64,8 +64,10 @@ def score(
 
     Raises
     ------
-    OptionError, ReadError
-        As `trajvae.kinetic_analysis.blocks.check_lag`.
+    OptionError
+        A lag that fits into the trajectories fewer than twenty times, or no multiple of the time between frames.
+    ReadError
+        Too few frames, a lag in ps of frames without times, or trajectories with other times between frames.
     """
     check_lag(times, lag)
     values = np.asarray(coordinates, dtype=np.float64)

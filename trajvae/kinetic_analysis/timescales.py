@@ -73,8 +73,10 @@ def tica_timescales(
 
     Raises
     ------
-    OptionError, ReadError
-        As `trajvae.kinetic_analysis.blocks.check_lag`.
+    OptionError
+        A lag that fits into the trajectories fewer than twenty times, or no multiple of the time between frames.
+    ReadError
+        Too few frames, a lag in ps of frames without times, or trajectories with other times between frames.
     """
     values = np.asarray(coordinates, dtype=np.float64)
     dim = values.shape[1] if dim is None else min(dim, values.shape[1])
@@ -120,8 +122,10 @@ def markov_timescales(
 
     Raises
     ------
-    OptionError, ReadError
-        As `trajvae.kinetic_analysis.blocks.check_lag`.
+    OptionError
+        A lag that fits into the trajectories fewer than twenty times, or no multiple of the time between frames.
+    ReadError
+        Too few frames, a lag in ps of frames without times, or trajectories with other times between frames.
     """
     lags, blocks = _checked(states.centers[states.states], times, lags, blocks)
 
