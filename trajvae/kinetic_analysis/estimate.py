@@ -167,7 +167,7 @@ def _blocks(source: KineticSource, sets: dict[str, Float64], lag: Lag) -> Blocks
     slow = [Tica.fit(LaggedPairs(c[first], c[second])).apply(c, source.dim) for c in sets.values()]
     found = make_blocks(np.concatenate([source.coordinates, *slow], axis=1), source.times, source.times.frames_of(lag))
     if found.short:
-        warnings.warn(_few(found, len(first)), TrajvaeWarning, stacklevel=4)
+        warnings.warn(_few(found, len(source.coordinates)), TrajvaeWarning, stacklevel=4)
     return found
 
 
