@@ -85,8 +85,9 @@ class ModelEstimates(ModelOutputs):
             Weights without a source: the frames that the model keeps have their own. Others as `trajvae.kinetics`.
         """
         from trajvae.free_energies.frames import LatentFrames
-        from trajvae.kinetic_analysis.estimate import kinetics
-        from trajvae.kinetic_analysis.features import encode_frames
+        from trajvae.kinetic_analysis.blocks import check_lags
+        from trajvae.kinetic_analysis.estimate import kinetics, parse_lags
+        from trajvae.kinetic_analysis.features import encode_frames, times_of
 
         kept, space = self.record, self.pipeline.vae.latent.manifold
         if source is None:
@@ -97,5 +98,6 @@ class ModelEstimates(ModelOutputs):
                 points, lags=lags, states=states, weights=kept.frame_weights, temperature=temperature, seed=seed
             )
         frames = self.open(source, reading)
+        check_lags(times_of(frames), parse_lags(lags))  # before all of them are read
         own = read_weights(weights, frames, temperature)
         return kinetics(encode_frames(self.pipeline, frames), lags=lags, states=states, weights=own, seed=seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,6 +125,17 @@ def check_lag(times: FrameTimes, lag: Lag) -> None:
         f"a lag of {lag} is too long for these trajectories: it must fit into them {_INDEPENDENT} times, and pairs do "
         f"not reach over gaps or from one file into another; up to {would_do} would do"
     )
+
+
+def check_lags(times: FrameTimes, lags: Sequence[Lag]) -> None:
+    """Refuse lags of which one is refused by `check_lag`.
+
+    Raises
+    ------
+    OptionError, ReadError
+    """
+    for lag in lags:
+        check_lag(times, lag)
 
 
 def is_long_enough(times: FrameTimes, lag: Lag) -> bool:

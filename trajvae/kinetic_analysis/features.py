@@ -12,6 +12,7 @@ from torch import Tensor
 from trajvae.errors import ReadError, TrajvaeError
 from trajvae.free_energies.frames import LatentFrames
 from trajvae.free_energies.structures import open_embedded
+from trajvae.lagged_pairs import FrameTimes
 from trajvae.models.encoded import ColumnBuffer
 from trajvae.models.model_file import hash_of, unpack
 from trajvae.models.pipeline import Pipeline
@@ -50,16 +51,25 @@ def encode_frames(pipeline: Pipeline, frames: Frames) -> EncodedFrames:
         seen = _features(pipeline, pipeline.targets(aligned))
         origin = {"file": chunk.file, "frame": chunk.frame, "time": chunk.time}
         columns.add({"latent": posterior.latent, "features": seen.cpu().float().numpy(), **origin})
-    timed = all(frames.timed(k) for k, found in enumerate(frames.ranges) if len(found))
     latent = LatentFrames(
         columns["latent"],
         pipeline.vae.latent.manifold.geometry(),
         columns["file"],
         columns["frame"],
         frames.names,
-        time=columns["time"] if timed else None,
+        time=columns["time"] if _timed(frames) else None,
     )
     return EncodedFrames(latent, columns["features"], pipeline.vae.latent.dim)
+
+
+def times_of(frames: Frames) -> FrameTimes:
+    """Return the times of frames before they are read."""
+    file, frame = frames.origins()
+    return FrameTimes(file, frame, frames.times(file, frame) if _timed(frames) else None, frames.names)
+
+
+def _timed(frames: Frames) -> bool:
+    return all(frames.timed(k) for k, chosen in enumerate(frames.ranges) if len(chosen))
 
 
 @torch.no_grad()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,7 +26,8 @@ Points: TypeAlias = Floats | Embedding | TrainedModel | LatentFrames | EncodedFr
 _EQUAL = 1e-6  # share by which weights of one trajectory may differ
 
 
-class KineticSource(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class KineticSource:
     """Hold what kinetics are of, in the order of trajectories and frames.
 
     Attributes
@@ -34,8 +38,6 @@ class KineticSource(NamedTuple):
         Of the latent points, without a seam.
     dim : int
         Intrinsic dimension of the latent space.
-    features : ndarray, shape (T, F), optional
-        Of the same frames.
     weights : ndarray, shape (T,), optional
         Of the pairs that begin with a frame; None where all count alike.
     told : WeightSource, optional
@@ -46,9 +48,25 @@ class KineticSource(NamedTuple):
     times: FrameTimes
     coordinates: Float64
     dim: int
-    features: Floats | None
     weights: Float64 | None
     told: WeightSource | None
+    _read_features: Callable[[], Floats | None]
+
+    @cached_property
+    def features(self) -> Floats | None:
+        """Features (T, F) of the same frames, for which trajectories may be read again; None where there are none.
+
+        Raises
+        ------
+        OptionError
+            They are of another number of frames.
+        """
+        found = self._read_features()
+        if found is None:
+            return None
+        if found.ndim != 2 or len(found) != len(self.frames.latent):
+            raise OptionError(f"features are an array ({len(self.frames.latent)}, F), got one of shape {found.shape}")
+        return found[self.frames.order]
 
 
 def source_of(
@@ -70,17 +88,13 @@ def source_of(
     ReadError
         Points that are not finite, of too few frames, or that cannot be read.
     OptionError
-        Points, features or weights of other shapes than there are frames; weights that change within a trajectory.
+        Points or weights of other shapes than there are frames; weights that change within a trajectory.
     """
     found = load_latent_points(points) if isinstance(points, str | Path) else points
     if isinstance(found, EncodedFrames):
         frames, features = LatentFrames.of(found.frames, purpose="kinetics"), found.features
     else:
         frames = LatentFrames.of(found, geometry, purpose="kinetics")
-    if isinstance(found, Embedding | TrainedModel) and features is None:
-        features = _features_or_none(found)
-    if features is not None and (features.ndim != 2 or len(features) != len(frames.latent)):
-        raise OptionError(f"features are an array ({len(frames.latent)}, F), got one of shape {features.shape}")
     own, told = _pair_weights(found, frames, weights, temperature)
     timed = not isinstance(found, Embedding) or EmbeddedFrames(found).timed(0)
     return KineticSource(
@@ -88,20 +102,20 @@ def source_of(
         FrameTimes(frames.file, frames.frame, frames.time if timed else None, frames.files),
         _without_seam(frames),
         _dimension(frames),
-        None if features is None else features[frames.order],
         own,
         told,
+        partial(_features_or_none, found) if features is None else lambda: features,
     )
 
 
-def _features_or_none(points: Embedding | TrainedModel) -> Floats | None:
+def _features_or_none(points: object) -> Floats | None:
     """Features of embedded frames; where they cannot be had, a warning that says why."""
     try:
         if isinstance(points, TrainedModel):
             raise ReadError("a model keeps the latent points of its training frames, not their features")
-        return features_of(points)
+        return features_of(points) if isinstance(points, Embedding) else None
     except TrajvaeError as error:
-        warnings.warn(reason_of(error), TrajvaeWarning, stacklevel=4)
+        warnings.warn(reason_of(error), TrajvaeWarning, stacklevel=6)
         return None
 
 
