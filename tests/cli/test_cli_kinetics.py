@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import MDAnalysis as mda
 import numpy as np
 import pytest
 
@@ -47,7 +48,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, examples: Path, run: Run) -
     for name in ("alanine_dipeptide.xtc", "alanine_dipeptide.pdb"):
         shutil.copy(examples / name, path / name)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TrajvaeWarning)
+        warnings.simplefilter("ignore")
+        every_other = mda.Universe(str(path / "alanine_dipeptide.pdb"), str(path / "alanine_dipeptide.xtc"))
+        every_other.atoms.write(str(path / "sparse.xtc"), frames=every_other.trajectory[:200:2])
         reading = Reading(str(path / "alanine_dipeptide.pdb"), step=10)
         config = TrainConfig(epochs=2, hidden=(32,))
         model = Model.train(str(path / "alanine_dipeptide.xtc"), config, reading=reading, device="cpu")
@@ -138,7 +141,8 @@ def test_python_does_the_same(folder: Path, said: dict, monkeypatch: pytest.Monk
         (["embed.h5", "--lag", "40ps", "--states", "1"], 2, "from 2 to 100"),
         (["embed.h5", "--lag", "40ps", "-m", "model.h5"], 2, "--model would need trajectories"),
         (["nothing.h5", "--lag", "20ps"], 1, "no file 'nothing.h5'"),
-        (["alanine_dipeptide.pdb", "--lag", "1"], 1, "at least 20 frames"),
+        (["alanine_dipeptide.pdb", "--lag", "1"], 1, "many frames, and the longest has 1"),
+        (["sparse.xtc", *TRAJECTORY[:3], "--lag", "2"], 1, "needs trajectories with the same time between frames"),
         ([*TRAJECTORY, "--stop", "300", "--lag", "1"], 1, "at least 50 frames, got 30"),
         ([*TRAJECTORY, "--lag", "1", "--temperature", "300"], 2, "no weights are given"),
         ([*TRAJECTORY, "--lag", "1", "--weights", "weights.npy"], 2, "one weight a trajectory"),

@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_refused() -> None:
     """Features of other frames, no lag, points that are none."""
     points = np.zeros((N, 2))
     with pytest.raises(OptionError, match=r"features are an array \(6000, F\), got one of shape \(3, 2\)"):
-        source_of(points, features=np.zeros((3, 2)))
+        _ = source_of(points, features=np.zeros((3, 2))).features
     with pytest.raises(OptionError, match="a lag time at least"):
         trajvae.kinetics(points, lags=[])
     with pytest.raises(ReadError, match="kinetics needs at least 20 frames, got 10"):

@@ -125,7 +125,7 @@ def test_pairs_stay_within_trajectories_gaps_and_blocks() -> None:
         (frame_times(200, interval=None), "10ps", ReadError, "needs frames with times, and the trajectories have none"),
         (frame_times(200), "3ps", OptionError, "must be a multiple of the time between frames"),
         (frame_times(30), "1", ReadError, "at least 50 frames, got 30"),
-        (frame_times(*[1] * 60), "1", ReadError, "the longest of 60 has 1"),
+        (frame_times(*[1] * 60), "1", ReadError, "many frames, and the longest has 1"),
         (frame_times(*[2] * 15, *[1] * 30), "1", ReadError, "pairs of frames that follow each other"),
     ],
 )

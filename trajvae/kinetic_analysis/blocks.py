@@ -107,7 +107,7 @@ def check_lag(times: FrameTimes, lag: Lag) -> None:
     """
     n, longest = len(times.file), int(np.bincount(times.file - times.file.min()).max(initial=0))
     if longest < 2:
-        raise ReadError(f"kinetics needs trajectories of many frames, and the longest of {n} has {longest}")
+        raise ReadError(f"kinetics needs trajectories of many frames, and the longest has {longest}")
     if n < FEWEST_FRAMES:
         raise ReadError(f"kinetics needs at least {FEWEST_FRAMES} frames, got {n}")
     interval = times.interval()  # trajectories of other intervals are refused here
