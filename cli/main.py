@@ -42,6 +42,10 @@ COMMANDS: dict[str, Choice[click.Command]] = {  # by the first words of their he
         "Estimate the free energy on the latent space with its errors, and find its basins.",
         "trajvae_cli.commands.free_energy:free_energy",
     ),
+    "kinetics": Choice(
+        "Measure how slow the latent coordinates are, beside TICA and PCA; estimate a Markov model.",
+        "trajvae_cli.commands.kinetics:kinetics",
+    ),
     "sensitivity": Choice(
         "Measure how much each atom and residue moves each latent coordinate.",
         "trajvae_cli.commands.sensitivity:sensitivity",
@@ -158,6 +162,7 @@ def main() -> None:
       trajvae path --from 0 --to 97                          the way between two frames
       trajvae compare traj.dcd -s top.psf                    which latent space the data ask for
       trajvae free-energy embed.h5 --temperature 300         free energy with errors, and basins
+      trajvae kinetics embed.h5 --lag 1ps,2ps,5ps            how slow the coordinates are, and a Markov model
       trajvae sensitivity traj.dcd -s top.psf                which atoms move the coordinates
       trajvae export --to plumed -s top.psf                  a coordinate to bias a simulation by
       trajvae plot embed.h5                                  a figure of any of these files

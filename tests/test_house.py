@@ -46,11 +46,13 @@ ORDER = (
     "training",
     "outputs",
     "free_energies",
+    "kinetic_analysis",
     "testing",
     "model_base",
     "export",
     "sensitivity",
     "model_outputs",
+    "model_estimates",
     "model",
     "comparison",
     "analysis_base",
@@ -98,6 +100,7 @@ def rooms_of(modules: list[str]) -> set[str]:
         "Embed": "analysis",
         "compare": "comparison",
         "free_energy": "free_energies",
+        "kinetics": "kinetic_analysis",
         "TrainConfig": "config",
     }
     home |= {"TrajvaeError": "errors", "Conformations": "results", "Reading": "readers", "__version__": "_version"}

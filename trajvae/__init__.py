@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trajvae.config import TrainConfig
     from trajvae.errors import TrajvaeError
     from trajvae.free_energies.estimate import free_energy
+    from trajvae.kinetic_analysis.estimate import kinetics
     from trajvae.model import Model
     from trajvae.readers.reading import Reading
     from trajvae.results.conformations import Conformations
@@ -27,6 +28,7 @@ _HOMES = {
     "Model": "trajvae.model",
     "compare": "trajvae.comparison",
     "free_energy": "trajvae.free_energies.estimate",
+    "kinetics": "trajvae.kinetic_analysis.estimate",
     "TrainConfig": "trajvae.config",
     "TrajvaeError": "trajvae.errors",
     "Conformations": "trajvae.results.conformations",
@@ -44,6 +46,7 @@ __all__ = [
     "__version__",
     "compare",
     "free_energy",
+    "kinetics",
 ]
 
 install()

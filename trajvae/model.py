@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 from trajvae.arguments.keywords import check_keywords, spelled_out
 from trajvae.config import TrainConfig
 from trajvae.frame_weights import read_weights
-from trajvae.model_outputs import ModelOutputs
+from trajvae.model_estimates import ModelEstimates
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
 from trajvae.training.checkpoints.writer import CHECKPOINT_SECONDS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trajvae.results.sensitivity import Sensitivity
 
 
-class Model(ModelOutputs):
+class Model(ModelEstimates):
     """Use a trained model; `Model.train`, `Model.load` and `Model.resume` return one.
 
     Examples

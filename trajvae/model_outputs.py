@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from trajvae.outputs.optimize import Search
     from trajvae.outputs.searching.objectives import Objective
     from trajvae.results import Conformations, Embedding, Marginals
-    from trajvae.results.free_energy import FreeEnergy
 
 
 class ModelOutputs(ModelBase):
@@ -151,42 +150,6 @@ class ModelOutputs(ModelBase):
             own = read_weights(weights, frames, temperature)
             positions = frames.read().positions
         return marginals(self.pipeline, self.record, positions, seed=seed, geometry=geometry, weights=own)
-
-    def free_energy(
-        self,
-        source: object = None,
-        reading: Reading | None = None,
-        *,
-        temperature: float,
-        weights: Floats | None = None,
-        pairs: Sequence[str] | None = None,
-        bins: int | None = None,
-        seed: int = 0,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> FreeEnergy:
-        """Estimate the free energy of a source's frames on the latent space; without one, of the training frames.
-
-        Parameters
-        ----------
-        source, reading : optional
-            As of `encode`.
-        temperature : float
-            K, of the simulation.
-        weights, pairs, bins, seed, progress : optional
-            See `trajvae.free_energy`.
-        """
-        from trajvae.free_energies.estimate import free_energy
-        from trajvae.free_energies.frames import LatentFrames
-
-        kept, space = self.record, self.pipeline.vae.latent.manifold
-        frames = (
-            LatentFrames(kept.latent, space.geometry(), kept.file, kept.frame, self.files)
-            if source is None
-            else self.encode(source, reading, rmsd=False)
-        )
-        return free_energy(
-            frames, temperature=temperature, weights=weights, pairs=pairs, bins=bins, seed=seed, progress=progress
-        )
 
     def optimize(
         self,

@@ -36,6 +36,10 @@ OPTIONS = {
         "--resamples",
         "--weights",
     ),
+    "kinetics": (
+        *READING,
+        *("--lag", "--states", "--weights", "--temperature", "--model", "--output", "--force", "--seed", "--json"),
+    ),
     "sensitivity": (*READING, "--weights", "--temperature", "--model", "--output", "--force", "--json"),
     "export": ("--to", "--topology", "--model", "--unit", "--dtype", "--output", "--force", "--json"),
     "plot": ("--output", "--force", "--json", "--temperature", "--bins", "--observable", "--only", "--over", "--dpi"),

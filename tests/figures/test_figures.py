@@ -24,6 +24,7 @@ from trajvae.figures import (
     FreeEnergyFigures,
     GenerationFigures,
     JudgedFigures,
+    KineticsFigures,
     MarginalFigures,
     MovedFigures,
     MoverFigures,
@@ -34,6 +35,7 @@ from trajvae.figures import (
     RepresentativeFigures,
     SamplerFigures,
     SensitivityFigures,
+    TimeScaleFigures,
     conformation_figures,
 )
 from trajvae.verdict import CARE, Reason, Verdict
@@ -175,9 +177,24 @@ MOVED = MovedFigures(name="z0", spread=0.75, residues=(replace(MOVER, name="ALA2
 SENSITIVITY = SensitivityFigures(
     frames=100, atoms=10, residues=3, coordinates=(MOVED,), model_hash="ab12", effective_sample_size=8.5
 )
+TIME_SCALES = TimeScaleFigures(lag=(4.0, 8.0), value=((20.0, 5.0), (24.0, 6.0)), error=((2.0, 0.5), (2.5, 0.75)))
+KINETICS = KineticsFigures(
+    lag=8.0,
+    lag_unit="ps",
+    vamp2={"latent": 1.75, "tica": 2.0, "pca": 1.25},
+    vamp2_error={"latent": 0.125, "tica": 0.25, "pca": 0.0625},
+    timescales={"markov": TIME_SCALES, "latent": TIME_SCALES},
+    processes=2,
+    noise=0.125,
+    deviation=1.5,
+    states=50,
+    connected=0.75,
+    frames=1000,
+)
 EVERY: list[Figures] = [
     *(GENERATION, OPTIMIZATION, REJECTION, PATH, CANDIDATE, COMPARISON, NOVELTY, MARGINALS, EMBEDDING, WALK),
     *(DIVERGENCE, REPRESENTATIVE, BASIN, FREE_ENERGY, COORDINATE, EXPORT, MOVER, MOVED, SENSITIVITY),
+    *(TIME_SCALES, KINETICS),
 ]
 # what `--json` prints of each, beside `output` and the like: section 4.1 of the design, and what was added since
 KEYS = {
@@ -210,6 +227,8 @@ KEYS = {
     MoverFigures: "name number value",
     MovedFigures: "name spread residues atoms",
     SensitivityFigures: "frames atoms residues coordinates model_hash effective_sample_size",
+    TimeScaleFigures: "lag value error",
+    KineticsFigures: "lag lag_unit vamp2 vamp2_error timescales processes noise deviation states connected frames",
 }
 OPTIONAL = {
     GenerationFigures: {

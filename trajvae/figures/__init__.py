@@ -10,6 +10,7 @@ from trajvae.figures.embedding import EmbeddingFigures
 from trajvae.figures.export import CoordinateFigures, ExportFigures
 from trajvae.figures.free_energy import BasinFigures, FreeEnergyFigures, RepresentativeFigures
 from trajvae.figures.generation import GenerationFigures, SamplerFigures
+from trajvae.figures.kinetics import KineticsFigures, TimeScaleFigures
 from trajvae.figures.marginals import DivergenceFigures, MarginalFigures, NoveltyFigures
 from trajvae.figures.optimization import OptimizationFigures, RejectionFigures
 from trajvae.figures.path import PathFigures
@@ -27,6 +28,7 @@ __all__ = [
     "FreeEnergyFigures",
     "GenerationFigures",
     "JudgedFigures",
+    "KineticsFigures",
     "MarginalFigures",
     "MovedFigures",
     "MoverFigures",
@@ -37,5 +39,6 @@ __all__ = [
     "RepresentativeFigures",
     "SamplerFigures",
     "SensitivityFigures",
+    "TimeScaleFigures",
     "conformation_figures",
 ]

@@ -45,8 +45,15 @@ class LatentFrames:
     order: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
-    def of(cls, points: Floats | Embedding | TrainedModel | LatentFrames, geometry: str = "") -> LatentFrames:
+    def of(
+        cls,
+        points: Floats | Embedding | TrainedModel | LatentFrames,
+        geometry: str = "",
+        purpose: str = "a free energy",
+    ) -> LatentFrames:
         """Return the frames of an array (T, ambient) in order of time, of an embedding, or of a model's training.
+
+        Messages say that the frames are for this purpose.
 
         Raises
         ------
@@ -56,11 +63,9 @@ class LatentFrames:
             Fewer than twenty frames, or points that are not finite.
         """
         if isinstance(points, Conformations):
-            raise OptionError(
-                "a free energy is one of simulated frames: an embed.h5, a model.h5 or an array (T, ambient)"
-            )
+            raise OptionError(f"{purpose} is one of simulated frames: an embed.h5, a model.h5 or an array (T, ambient)")
         if isinstance(points, LatentFrames):
-            return points._sorted()
+            return points._sorted(purpose)
         if isinstance(points, Embedding | TrainedModel):
             if geometry:
                 raise OptionError(f"the points say their own geometry, '{points.geometry}': leave it out")
@@ -80,12 +85,12 @@ class LatentFrames:
                 raise OptionError(f"latent points are an array (T, ambient), got one of shape {latent.shape}")
             rows = np.arange(len(latent), dtype=np.int64)
             found = cls(latent, geometry or f"e{latent.shape[1]}", np.zeros_like(rows), rows)
-        return found._sorted()
+        return found._sorted(purpose)
 
-    def _sorted(self) -> LatentFrames:
+    def _sorted(self, purpose: str) -> LatentFrames:
         n = len(self.latent)
         if n < FEWEST:
-            raise ReadError(f"a free energy needs at least {FEWEST} frames, got {n}")
+            raise ReadError(f"{purpose} needs at least {FEWEST} frames, got {n}")
         if not np.isfinite(self.latent).all():
             row = int(np.argmax(~np.isfinite(self.latent).all(axis=1)))
             raise ReadError(f"the latent point of frame {row} is not finite: {self.latent[row]}")

@@ -61,7 +61,7 @@ def write_representatives(
     OutputError
         A file exists and `force` is off, or cannot be written.
     """
-    frames = _opened(points, trajectories, topologies)
+    frames = open_embedded(points, trajectories, topologies)
     positions = [_frame(frames, points, int(row)) for row in found.basins.representative_row]
     names = structure_names(Path(folder), len(positions))
     with whole_files(*names, force=force) as parts:
@@ -70,8 +70,16 @@ def write_representatives(
     return found.with_structures(tuple(str(name) for name in names))
 
 
-def _opened(points: Embedding | TrainedModel, trajectories: Sequence[str], topologies: Sequence[str]) -> Frames:
-    """Open the trajectories that points are of, with their selection."""
+def open_embedded(
+    points: Embedding | TrainedModel, trajectories: Sequence[str] = (), topologies: Sequence[str] = ()
+) -> Frames:
+    """Open the trajectories that points are of, all of their frames, with their selection.
+
+    Raises
+    ------
+    ReadError
+        A trajectory is not there, or there are fewer than the points are of.
+    """
     beside, reading = Path(points.path).parent, points.reading
     files = list(trajectories) or [find_named_file(name, beside, points.path) for name in points.files]
     known = [str(name) for name in reading.topologies]

@@ -65,7 +65,7 @@ class EmbeddedFrames:
 
 
 def weights_of(
-    points: object, frames: LatentFrames, given: Weights | None, temperature: float
+    points: object, frames: LatentFrames, given: Weights | None, temperature: float | None
 ) -> tuple[Float64, WeightSource | None]:
     """Return weights (T,) of mean 1 in the order of `frames`, and where they came from.
 
@@ -76,7 +76,7 @@ def weights_of(
     frames : LatentFrames
     given : array_like, str, Path, sequence of paths, or FrameWeights, optional
         As `trajvae.frame_weights.read_weights` takes them.
-    temperature : float
+    temperature : float, optional
         In K, by which a bias becomes weights.
 
     Raises

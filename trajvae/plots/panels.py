@@ -41,6 +41,7 @@ from trajvae.plots.overlay import check_alike, overlay
 from trajvae.plots.spaces import charts_of
 from trajvae.results import Comparison, Conformations, Embedding, FreeEnergy, Marginals, Result, TrainedModel
 from trajvae.results.embedding import joined
+from trajvae.results.kinetics import Kinetics
 from trajvae.results.sensitivity import Sensitivity
 from trajvae.store import Quantity
 
@@ -114,6 +115,8 @@ def _panels_of_one(result: Result, options: FigureOptions) -> list[Panel]:
         return _panels_of_free_energy(result)
     if isinstance(result, Sensitivity):
         raise ReadError("a sensitivity has no figure: colour the PDB files beside it by B-factor in PyMOL or VMD")
+    if isinstance(result, Kinetics):
+        raise ReadError("kinetics have no figure")
     if isinstance(result, Comparison):
         return [("evidence", partial(evidence, result)), ("bounds", partial(bounds, result))]
     return _panels_of_conformations(result, options)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from trajvae.results.free_energy import FreeEnergy
     from trajvae.results.free_energy_parts import Basins, FreeEnergyMap
     from trajvae.results.history import TrainingHistory
+    from trajvae.results.kinetics import Kinetics
+    from trajvae.results.kinetics_parts import ChapmanKolmogorov, MarkovModel, TimeScales, VampScore
     from trajvae.results.marginals import Kind, Marginal, Marginals, Wide
     from trajvae.results.sensitivity import Sensitivity
     from trajvae.results.trained_model import TrainedModel
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Applied": "trajvae.results.applied",
     "Basins": "trajvae.results.free_energy_parts",
+    "ChapmanKolmogorov": "trajvae.results.kinetics_parts",
     "Comparison": "trajvae.results.comparison",
     "Conformations": "trajvae.results.conformations",
     "Descent": "trajvae.results.conformation_tasks",
@@ -37,14 +40,18 @@ _HOMES = {
     "FreeEnergy": "trajvae.results.free_energy",
     "FreeEnergyMap": "trajvae.results.free_energy_parts",
     "Kind": "trajvae.results.marginals",
+    "Kinetics": "trajvae.results.kinetics",
     "LatentPoints": "trajvae.results.files",
     "Marginal": "trajvae.results.marginals",
     "Marginals": "trajvae.results.marginals",
+    "MarkovModel": "trajvae.results.kinetics_parts",
     "Result": "trajvae.results.files",
     "ResultFile": "trajvae.results.base",
     "Sensitivity": "trajvae.results.sensitivity",
+    "TimeScales": "trajvae.results.kinetics_parts",
     "TrainedModel": "trajvae.results.trained_model",
     "TrainingHistory": "trajvae.results.history",
+    "VampScore": "trajvae.results.kinetics_parts",
     "Wide": "trajvae.results.marginals",
     "load": "trajvae.results.files",
     "load_latent_points": "trajvae.results.files",
@@ -53,6 +60,7 @@ _HOMES = {
 __all__ = [
     "Applied",
     "Basins",
+    "ChapmanKolmogorov",
     "Comparison",
     "Conformations",
     "Descent",
@@ -61,14 +69,18 @@ __all__ = [
     "FreeEnergy",
     "FreeEnergyMap",
     "Kind",
+    "Kinetics",
     "LatentPoints",
     "Marginal",
     "Marginals",
+    "MarkovModel",
     "Result",
     "ResultFile",
     "Sensitivity",
+    "TimeScales",
     "TrainedModel",
     "TrainingHistory",
+    "VampScore",
     "Wide",
     "load",
     "load_latent_points",

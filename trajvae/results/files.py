@@ -11,6 +11,7 @@ from trajvae.results.comparison import Comparison
 from trajvae.results.conformations import Conformations
 from trajvae.results.embedding import Embedding
 from trajvae.results.free_energy import FreeEnergy
+from trajvae.results.kinetics import Kinetics
 from trajvae.results.marginals import Marginals
 from trajvae.results.sensitivity import Sensitivity
 from trajvae.results.trained_model import TrainedModel
@@ -18,10 +19,10 @@ from trajvae.store import read_contents
 
 FrameLatents: TypeAlias = Embedding | TrainedModel  # latent points of simulated frames
 LatentPoints: TypeAlias = FrameLatents | Conformations[Figures]
-Result: TypeAlias = FrameLatents | Marginals | Conformations[Figures] | Comparison | FreeEnergy | Sensitivity
-KINDS: dict[str, type[Embedding | Marginals | Conformations[Figures] | Comparison | FreeEnergy | Sensitivity]] = {
-    kind.KIND: kind for kind in (Embedding, Marginals, Conformations, Comparison, FreeEnergy, Sensitivity)
-}
+Result: TypeAlias = FrameLatents | Marginals | Conformations[Figures] | Comparison | FreeEnergy | Sensitivity | Kinetics
+KINDS: dict[
+    str, type[Embedding | Marginals | Conformations[Figures] | Comparison | FreeEnergy | Sensitivity | Kinetics]
+] = {kind.KIND: kind for kind in (Embedding, Marginals, Conformations, Comparison, FreeEnergy, Sensitivity, Kinetics)}
 _HEAVY = ("trajvae/weights", "trajvae/training/sample", "particles")  # what no figure is drawn of
 
 
@@ -34,7 +35,7 @@ def load(path: str | Path) -> Result:
 
     Returns
     -------
-    Embedding, TrainedModel, Marginals, Conformations, Comparison, FreeEnergy or Sensitivity
+    Embedding, TrainedModel, Marginals, Conformations, Comparison, FreeEnergy, Sensitivity or Kinetics
 
     Raises
     ------

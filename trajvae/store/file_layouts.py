@@ -140,6 +140,21 @@ LAYOUTS: Mapping[str, Mapping[str, Array]] = {
         "sensitivity/fluctuation": Array("reals", ("N",)),
         "sensitivity/structure": Array("reals", ("N", 3)),
     },
+    "kinetics": {
+        **_ROWS,
+        "observables/latent/value": Array("reals", ("T", "A")),
+        "observables/state/value": Array("integers", ("T",)),
+        "scores/name": Array("text", ("C",)),
+        **_columns("C", "reals", "scores/vamp2", "scores/error"),
+        **{f"timescales/*/{name}": Array("reals") for name in ("lag", "value", "error")},
+        "markov/transition": Array("reals", ("S", "S")),
+        "markov/stationary": Array("reals", ("S",)),
+        "markov/centers": Array("reals", ("S", "A")),
+        "chapman_kolmogorov/sets": Array("integers", ("S",)),
+        "chapman_kolmogorov/population": Array("reals", ("M",)),
+        "chapman_kolmogorov/lag": Array("reals", ("K",)),
+        **{f"chapman_kolmogorov/{name}": Array("reals", ("K", "M")) for name in ("predicted", "estimated", "error")},
+    },
 }
 
 
