@@ -62,7 +62,7 @@ def write_representatives(
         A file exists and `force` is off, or cannot be written.
     """
     frames = open_embedded(points, trajectories, topologies)
-    positions = [_frame(frames, points, int(row)) for row in found.basins.representative_row]
+    positions = [read_frame(frames, points, int(row)) for row in found.basins.representative_row]
     names = structure_names(Path(folder), len(positions))
     with whole_files(*names, force=force) as parts:
         for part, x in zip(parts, positions, strict=True):
@@ -93,8 +93,14 @@ def open_embedded(
     return frames
 
 
-def _frame(frames: Frames, points: Embedding | TrainedModel, row: int) -> Float64:
-    """Positions (N, 3) in Å of one of the points' frames."""
+def read_frame(frames: Frames, points: Embedding | TrainedModel, row: int) -> Float64:
+    """Return the positions (N, 3) in Å of one of the points' frames.
+
+    Raises
+    ------
+    ReadError
+        The trajectory is another one than the points were made from.
+    """
     file, frame = int(points.file[row]), int(points.frame[row])
     source = frames.files[file]
     if frame >= source.n_frames:
