@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from trajvae.free_energies.coordinates import coordinates_of
-from trajvae.kinetics.committor import find_committor
-from trajvae.kinetics.regions import RegionReader
+from trajvae.kinetic_analysis.committor import find_committor
+from trajvae.kinetic_analysis.regions import RegionReader
 from trajvae.lagged_pairs import FrameTimes, Lag
 from trajvae.results import ChapmanKolmogorov, Committor, Kinetics, MarkovModel, TimeScales, VampScore
 from trajvae.typing import Float64, Int64

@@ -85,6 +85,14 @@ class Kinetics(ResultFile):
         return self.markov.lag
 
     @property
+    def columns(self) -> Mapping[str, Quantity]:
+        """Quantities with a row a frame, by name."""
+        held = self._observables()
+        if self.committor is not None:
+            held["committor"] = Quantity(self.committor.value)
+        return held
+
+    @property
     def figures(self) -> KineticsFigures:
         """Figures that `kinetics --json` prints."""
         return KineticsFigures(

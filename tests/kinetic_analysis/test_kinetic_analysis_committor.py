@@ -12,8 +12,8 @@ from made_kinetics import CHAIN, committor_of, made_kinetics, one_run, walk
 
 from trajvae.errors import OptionError, ReadError
 from trajvae.figures import CommittorFigures
-from trajvae.kinetics.committor import find_committor
-from trajvae.kinetics.regions import Region
+from trajvae.kinetic_analysis.committor import find_committor
+from trajvae.kinetic_analysis.regions import Region
 from trajvae.lagged_pairs import FrameTimes, Lag
 from trajvae.results import Kinetics
 from trajvae.typing import Int64

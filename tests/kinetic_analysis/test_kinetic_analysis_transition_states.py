@@ -13,7 +13,7 @@ from made_kinetics import committor_of, walk
 
 from trajvae import Model
 from trajvae.errors import OutputError, ReadError
-from trajvae.kinetics.transition_states import MOST, write_transition_states, written_rows
+from trajvae.kinetic_analysis.transition_states import MOST, write_transition_states, written_rows
 from trajvae.results import Committor, Embedding
 from trajvae.typing import Float32
 

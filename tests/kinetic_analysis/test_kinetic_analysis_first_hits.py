@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trajvae.kinetics.first_hits import first_hits, runs_of
+from trajvae.kinetic_analysis.first_hits import first_hits, runs_of
 from trajvae.lagged_pairs import FrameTimes
 
 

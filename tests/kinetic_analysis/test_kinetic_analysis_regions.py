@@ -11,7 +11,7 @@ from known_densities import KNOWN
 import trajvae
 from trajvae.errors import OptionError, ReadError
 from trajvae.free_energies.coordinates import coordinates_of
-from trajvae.kinetics.regions import Region, RegionReader, check_apart
+from trajvae.kinetic_analysis.regions import Region, RegionReader, check_apart
 from trajvae.typing import Float64
 
 PLANE = np.random.default_rng(0).normal(size=(500, 2))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from made_kinetics import one_run, walk
-from test_kinetics_committor_equations import birth_death
+from test_kinetic_analysis_committor_equations import birth_death
 
-from trajvae.kinetics.committor_equations import StoppedPairs
-from trajvae.kinetics.first_hits import first_hits
-from trajvae.kinetics.outcomes import BLOCKS, FOLDS, Outcomes
+from trajvae.kinetic_analysis.committor_equations import StoppedPairs
+from trajvae.kinetic_analysis.first_hits import first_hits
+from trajvae.kinetic_analysis.outcomes import BLOCKS, FOLDS, Outcomes
 from trajvae.lagged_pairs import Lag
 from trajvae.typing import Float64, Int64
 

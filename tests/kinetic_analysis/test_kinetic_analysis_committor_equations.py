@@ -7,8 +7,13 @@ import pytest
 from made_kinetics import CENTERS, CHAIN, one_run, positions_of, walk
 
 from trajvae.errors import OptionError
-from trajvae.kinetics.committor_equations import StoppedPairs, committor_of_pairs, committor_of_states, leading_to
-from trajvae.kinetics.first_hits import first_hits
+from trajvae.kinetic_analysis.committor_equations import (
+    StoppedPairs,
+    committor_of_pairs,
+    committor_of_states,
+    leading_to,
+)
+from trajvae.kinetic_analysis.first_hits import first_hits
 from trajvae.lagged_pairs import FrameTimes, Lag
 from trajvae.typing import Float64
 
