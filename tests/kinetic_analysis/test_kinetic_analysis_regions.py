@@ -61,6 +61,17 @@ def test_frames(tmp_path: Path) -> None:
         assert np.array_equal(reader().read(written).inside, wanted)
 
 
+def test_frames_in_another_order(tmp_path: Path) -> None:
+    """Numbers, truth values and basins are those of the source's frames."""
+    order = np.random.default_rng(1).permutation(500)
+    trajvae.free_energy(PLANE, temperature=300.0, resamples=20).save(tmp_path / "free_energy.h5")
+    path = tmp_path / "free_energy.h5"
+    turned = RegionReader(coordinates_of(PLANE[order], "e2"), 500, path, order)
+    for written in (np.array([3, 7]), PLANE[:, 0] > 1.0, 0, "z0=1.."):
+        expected = reader(free_energy=path).read(written).inside
+        assert np.array_equal(turned.read(written).inside, expected[order])
+
+
 @pytest.mark.parametrize("name", ["plane", "circle", "sphere", "Poincaré disc"])
 def test_basins_are_cores(name: str, tmp_path: Path) -> None:
     """Frames of the basin whose cells are no more than kT above its minimum: the most probable ones."""

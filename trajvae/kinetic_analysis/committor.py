@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from trajvae.kinetic_analysis.committor_equations import StoppedPairs, committor
 from trajvae.kinetic_analysis.first_hits import FirstHits, first_hits
 from trajvae.kinetic_analysis.outcomes import Outcomes
 from trajvae.kinetic_analysis.regions import Region, check_apart
+from trajvae.kinetic_analysis.states import find_states
 from trajvae.lagged_pairs import FrameTimes, Lag
 from trajvae.results.committor import Committor
-from trajvae.typing import Int64
+from trajvae.results.kinetics import Kinetics
+from trajvae.typing import Float64, Int64
 
 LATENT = "latent"
 
@@ -95,3 +98,36 @@ def _check_linked(hits: FirstHits, source: Region, target: Region) -> None:
                 f"'{source.name}' and '{target.name}' are disconnected: no trajectory enters '{region.name}' from "
                 "frames outside both; a longer simulation, or other regions, would do"
             )
+
+
+def with_committor(
+    found: Kinetics,
+    times: FrameTimes,
+    regions: tuple[Region, Region],
+    others: Mapping[str, Float64] | None = None,
+    seed: int = 0,
+) -> Kinetics:
+    """Return kinetics with the committor between two regions.
+
+    Parameters
+    ----------
+    found : Kinetics
+    times : FrameTimes
+        Of its frames.
+    regions : tuple of two Region
+    others : mapping of str to ndarray, shape (T, k), optional
+        Coordinates whose states the latent space's are compared with, as many as these.
+    seed : int
+        Of these states.
+
+    Raises
+    ------
+    OptionError, ReadError
+        As `find_committor`.
+    """
+    model, (source, target) = found.markov, regions
+    clusters = {
+        name: find_states(c, f"e{c.shape[1]}", model.n_states, seed).states for name, c in (others or {}).items()
+    }
+    lag = Lag(float(model.lag_frames), True)
+    return replace(found, committor=find_committor(model.states, times, lag, source, target, others=clusters))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.free_energies.blocks import Blocks
 from trajvae.free_energies.weighting import Weights
 from trajvae.kinetic_analysis.blocks import BlockedPairs, check_lag, is_long_enough, make_blocks
+from trajvae.kinetic_analysis.committor import with_committor
 from trajvae.kinetic_analysis.deeptime_library import LaggedPairs, Tica, check_deeptime
 from trajvae.kinetic_analysis.features import fewer
 from trajvae.kinetic_analysis.markov import RESAMPLES, Transitions, markov_model
+from trajvae.kinetic_analysis.regions import Written, regions_between
 from trajvae.kinetic_analysis.scores import score
 from trajvae.kinetic_analysis.sources import KineticSource, Points, source_of
 from trajvae.kinetic_analysis.states import States, choose_number, find_states
@@ -40,6 +43,8 @@ def kinetics(
     features: Floats | None = None,
     weights: Weights | None = None,
     temperature: float | None = None,
+    between: tuple[Written, Written] | None = None,
+    basins: str | Path = "free_energy.h5",
     seed: int = 0,
 ) -> Kinetics:
     """Measure how slow latent coordinates are, beside TICA and PCA, and estimate a Markov model on them.
@@ -61,6 +66,11 @@ def kinetics(
         Of the same frames, for TICA and PCA of the dimension of the latent space.
     weights, temperature : optional
         As of `trajvae.free_energy`. They must be the same for all frames of a trajectory.
+    between : tuple of two, optional
+        Regions from the first to the second of which the committor is computed. A region is the number of a basin, a
+        box such as "z0=-1.2..-0.5,z1=..0", a file or an array of numbers of frames, or a truth value for each frame.
+    basins : str or Path
+        The free_energy.h5 of the same frames that basins are read from.
     seed : int
         Of the states, and of the bootstrap over blocks of frames that errors are made of.
 
@@ -72,9 +82,10 @@ def kinetics(
     ------
     OptionError
         A lag that is too long for the trajectories (the message says how long would do), or no multiple of the time
-        between frames; weights that change within a trajectory.
+        between frames; weights that change within a trajectory; regions that overlap or have no frames.
     ReadError
-        Fewer than fifty frames, a lag in ps of frames without times, or trajectories with other times between frames.
+        Fewer than fifty frames, a lag in ps of frames without times, or trajectories with other times between frames;
+        regions that no trajectory links.
     MissingPackageError
         deeptime is not installed.
 
@@ -95,7 +106,9 @@ def kinetics(
     for lag in wanted:
         check_lag(source.times, lag)
     wanted = sorted({source.times.frames_of(lag): lag for lag in wanted}.values(), key=source.times.frames_of)
-    return _estimated(source, wanted, choose_number(len(source.frames.latent), states), seed)
+    regions = None if between is None else regions_between(source.frames, between, basins)
+    found = _estimated(source, wanted, choose_number(len(source.frames.latent), states), seed)
+    return found if regions is None else with_committor(found, source.times, regions, _slow_others(source, found), seed)
 
 
 def parse_lags(lags: Lags) -> list[Lag]:
@@ -152,6 +165,16 @@ def _coordinate_sets(source: KineticSource) -> dict[str, Float64]:
         return {"latent": source.coordinates}
     kept = np.asarray(fewer(source.features, len(source.features), source.dim), dtype=np.float64)
     return {"latent": source.coordinates, "tica": kept, "pca": principal(kept, source.dim)}
+
+
+def _slow_others(source: KineticSource, found: Kinetics) -> dict[str, Float64]:
+    """Return TICA and PCA of the features, as many functions as the latent space has dimensions."""
+    sets = {name: c for name, c in _coordinate_sets(source).items() if name != "latent"}
+    if "tica" in sets:
+        first, second = source.times.pairs(Lag(float(found.markov.lag_frames), True))
+        c = sets["tica"]
+        sets["tica"] = Tica.fit(LaggedPairs(c[first], c[second])).apply(c, source.dim)
+    return sets
 
 
 def principal(features: Float64, dim: int) -> Float64:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from trajvae.errors import OptionError, ReadError
 from trajvae.frame_weights.table import GAS_CONSTANT
 from trajvae.free_energies.coordinates import LatentCoordinates
 from trajvae.free_energies.estimate import maps_of
+from trajvae.free_energies.frames import LatentFrames
 from trajvae.free_energies.maps import Cells
 from trajvae.results.free_energy import FreeEnergy
 from trajvae.typing import Bool, Float64, Int64
 
 _SIDE = re.compile(r"\s*(?P<name>\w+)\s*=\s*(?P<low>.*?)\s*\.\.\s*(?P<high>.*?)\s*")
+Written: TypeAlias = str | int | Path | Int64 | Bool  # a region, as `RegionReader.read` takes it
 _AS = "a region is written as the number of a basin ('2'), a box ('z0=-1.2..-0.5,z1=..0') or a file of frame numbers"
 
 
@@ -49,13 +52,16 @@ class RegionReader:
         T.
     free_energy : Path
         Where basins are read from.
+    order : ndarray of int64, shape (T,), optional
+        The number that each frame has in `free_energy` and in files and arrays of frames; by default its own.
     """
 
     coordinates: LatentCoordinates
     frames: int
     free_energy: Path = Path("free_energy.h5")
+    order: Int64 | None = None
 
-    def read(self, written: str | int | Path | Int64 | Bool) -> Region:
+    def read(self, written: Written) -> Region:
         """Return a region.
 
         Parameters
@@ -96,7 +102,7 @@ class RegionReader:
         if not 0 <= number < len(basins.minimum):
             raise OptionError(f"'{self.free_energy}' has basins 0 to {len(basins.minimum) - 1}, got {number}")
         highest = basins.minimum[number] + GAS_CONSTANT * found.temperature
-        return np.asarray((found.basin == number) & (self._energy <= highest))
+        return np.asarray(self._sorted(found.basin == number) & (self._energy <= highest))
 
     @cached_property
     def _basins(self) -> FreeEnergy:
@@ -167,14 +173,18 @@ class RegionReader:
     def _of_frames(self, numbers: Int64 | Bool | Float64, name: str) -> Bool:
         """Truth values from numbers of frames, or as they are."""
         if numbers.dtype == bool and numbers.shape == (self.frames,):
-            return np.asarray(numbers)
+            return self._sorted(numbers.astype(bool))
         whole = numbers.ravel().astype(np.float64)
         wrong = (whole != np.round(whole)) | (whole < 0) | (whole >= self.frames)
         if wrong.any():
             raise ReadError(f"frames are numbered from 0 to {self.frames - 1}, got {whole[wrong][0]:g} in {name}")
         inside = np.zeros(self.frames, dtype=bool)
         inside[whole.astype(np.int64)] = True
-        return inside
+        return self._sorted(inside)
+
+    def _sorted(self, inside: Bool) -> Bool:
+        """Truth values in the order of the frames."""
+        return inside if self.order is None else inside[self.order]
 
 
 def _bound(text: str, default: float, side: str) -> float:
@@ -197,3 +207,27 @@ def check_apart(source: Region, target: Region) -> None:
             f"the regions --from '{source.name}' and --to '{target.name}' must not overlap, and {shared} frames lie in "
             "both"
         )
+
+
+def regions_between(
+    frames: LatentFrames, between: tuple[Written, Written], free_energy: str | Path = "free_energy.h5"
+) -> tuple[Region, Region]:
+    """Return the two regions between which a committor is wanted.
+
+    Parameters
+    ----------
+    frames : LatentFrames
+    between : tuple of two
+        See `RegionReader.read`.
+    free_energy : str or Path
+        Where basins are read from.
+
+    Raises
+    ------
+    OptionError, ReadError
+        As `RegionReader.read`; the regions overlap.
+    """
+    reader = RegionReader(frames.coordinates, len(frames.latent), Path(free_energy), frames.order)
+    source, target = (reader.read(written) for written in between)
+    check_apart(source, target)
+    return source, target

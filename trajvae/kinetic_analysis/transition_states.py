@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from trajvae.free_energies.structures import open_embedded, read_frame
+from trajvae.free_energies.structures import read_frame
 from trajvae.molecule.structure_files import structure_file
-from trajvae.results import Embedding, TrainedModel
+from trajvae.readers.data_set import Frames
 from trajvae.results.committor import Committor
+from trajvae.results.kinetics import Kinetics
 from trajvae.store import whole_files
 from trajvae.typing import Int64
 
@@ -27,47 +28,40 @@ def written_rows(committor: Committor) -> Int64:
 
 
 def write_transition_states(
-    committor: Committor,
-    points: Embedding | TrainedModel,
-    order: Int64,
-    folder: str | Path = ".",
-    *,
-    trajectories: Sequence[str] = (),
-    topologies: Sequence[str] = (),
-    force: bool = False,
-) -> Committor:
+    found: Kinetics, frames: Frames, folder: str | Path = ".", *, told_by: str = "", force: bool = False
+) -> Kinetics:
     """Write transition states as "transition_states.pdb", a model each: the selected atoms as they were simulated.
 
     Parameters
     ----------
-    committor : Committor
-    points : Embedding or TrainedModel
-        Whose frames they are.
-    order : ndarray of int64, shape (T,)
-        Number that each frame of the committor has among the points.
+    found : Kinetics
+        With a committor.
+    frames : Frames
+        The trajectories that the frames are of.
     folder : str or Path
-    trajectories, topologies : sequence of str
-        Where the frames are read; by default what the points name, as it was typed or beside their file.
+    told_by : str
+        Name of the file that says the times of the frames, for messages.
     force : bool
         Replace an existing file.
 
     Returns
     -------
-    Committor
-        With the name of the file; as it was where there are no transition states.
+    Kinetics
+        With the name of the file; as they were where there are no transition states.
 
     Raises
     ------
     ReadError
-        A trajectory is not there, or is another one.
+        The trajectories are others than the frames are of.
     OutputError
         The file exists and `force` is off, or cannot be written.
     """
-    rows, path = written_rows(committor), Path(folder) / NAME
-    if not len(rows):
-        return committor
-    frames = open_embedded(points, trajectories, topologies)
-    positions = np.stack([read_frame(frames, points, int(row)) for row in order[rows]])
+    committor, path = found.committor, Path(folder) / NAME
+    if committor is None or not len(committor.transition_states):
+        return found
+    rows, timed = written_rows(committor), found.lag_unit == "ps"
+    places = zip(found.file[rows].tolist(), found.frame[rows].tolist(), found.time[rows].tolist(), strict=True)
+    positions = [read_frame(frames, file, frame, time if timed else None, told_by) for file, frame, time in places]
     with whole_files(path, force=force) as (part,), structure_file(part, frames.topology, len(rows)) as write:
-        write(positions)
-    return committor.with_structures(str(path))
+        write(np.stack(positions))
+    return replace(found, committor=committor.with_structures(str(path)))

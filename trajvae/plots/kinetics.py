@@ -41,7 +41,8 @@ def timescales(found: Kinetics, name: str = MARKOV, *, ax: Axes | None = None) -
     """
     check_choice(name, list(found.timescales), "time scale")
     ax, scales = style.own_axes(ax), found.timescales[name]
-    shown = [k for k in range(scales.value.shape[1]) if np.isfinite(scales.value[:, k]).any()][:_MOST]
+    few = min(max(found.processes + 2, 3), _MOST)  # those that are slow, and some of the others
+    shown = [k for k in range(scales.value.shape[1]) if np.isfinite(scales.value[:, k]).any()][:few]
     for k in shown:
         _draw_scale(ax, scales, k, k, f"process {k + 1}")
     _finish_scales(ax, found, scales.lag, f"time scale, {_NAMES.get(name, name)}")
@@ -89,7 +90,7 @@ def scores(found: Kinetics, *, ax: Axes | None = None) -> Axes:
     ax.errorbar(place, value, yerr=error, fmt="none", ecolor="black", elinewidth=1.0, capsize=3)
     top = float(np.nanmax(value + error))
     for x, (v, e) in enumerate(zip(value, error, strict=True)):
-        ax.annotate(f"{v:.2f} ± {e:.2f}", (x, v + e), (0, 3), textcoords="offset points", ha="center", fontsize=7)
+        ax.annotate(f"{v:.3f} ± {e:.3f}", (x, v + e), (0, 3), textcoords="offset points", ha="center", fontsize=7)
     ax.set_xticks(place, labels=[style.plain(_NAMES.get(s.name, s.name)) for s in found.scores])
     low = min(1.0, float(np.nanmin(value - error)))
     ax.set(ylabel=f"VAMP-2 at a lag of {_lag(found)}", xlim=(-0.6, len(value) - 0.4))
@@ -143,7 +144,7 @@ def committor(found: Kinetics, *, chart: int = 0, ax: Axes | None = None) -> Axe
         There is no committor, or no such part.
     """
     known, ax = _committor_of(found), style.own_axes(ax)
-    label = f"committor from {known.source} to {known.target}"
+    label = _between(known)
     latent(found, chart=chart, colour=known.value, label=label, cmap=_DIVERGING, ax=ax)
     part, inner = chart_of(found, chart)
     shown, rows = part.shown(inner), known.transition_states
@@ -178,12 +179,22 @@ def outcomes(found: Kinetics, *, ax: Axes | None = None) -> Axes:
     error = np.nan_to_num(made.error)
     ax.errorbar(made.committor, made.outcome, yerr=error, fmt="o", color=style.BLUE, capsize=2.5, zorder=3)
     for q, share, n in zip(made.committor, made.outcome, made.frames, strict=True):
-        low = share > 0.5
-        place, align = ((6, -9), "left") if low else ((6, 5), "left")
-        ax.annotate(f"{n}", (q, share), place, textcoords="offset points", ha=align, fontsize=6, color=style.LINE)
-    ax.set(xlabel=f"committor from {known.source} to {known.target}", ylabel=f"share that enters {known.target} first")
+        place = (-3, 7) if share >= q else (3, -7)  # on the side away from the line
+        across, up = ("right", "bottom") if share >= q else ("left", "top")
+        ax.annotate(
+            f"{n}", (q, share), place, textcoords="offset points", ha=across, va=up, fontsize=6, color=style.LINE
+        )
+    ax.set(xlabel=_between(known), ylabel=f"share that enters {_region(known.target)} first")
     ax.set(xlim=(-0.04, 1.08), ylim=(-0.06, 1.06))
     return ax
+
+
+def _region(name: str) -> str:
+    return style.plain(f"basin {name}" if name.isdigit() else name)
+
+
+def _between(known: Committor) -> str:
+    return f"committor from {_region(known.source)} to {_region(known.target)}"
 
 
 def _committor_of(found: Kinetics) -> Committor:
