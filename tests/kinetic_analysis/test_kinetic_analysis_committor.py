@@ -8,8 +8,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from made_kinetics import CHAIN, committor_of, made_kinetics, one_run, walk
+from made_kinetics import CHAIN, committor_of, made_kinetics, one_run, positions_of, walk
 
+import trajvae
 from trajvae.errors import OptionError, ReadError
 from trajvae.figures import CommittorFigures
 from trajvae.kinetic_analysis.committor import find_committor
@@ -33,6 +34,42 @@ def test_a_chain_of_three_states() -> None:
     assert found.figures["from"] == "z0=..-0.5" and found.figures.frames == found.outside.sum()
     assert abs(found.explained["latent"][0]) < 0.02  # one state: no more than the mean outcome
     assert len(found.calibration.frames) == 1 and found.calibration.outcome[0] == pytest.approx(0.6, abs=0.03)
+
+
+def test_a_chain_of_three_states_from_its_positions() -> None:
+    """By `trajvae.kinetics` alone: states by k-means, whatever the lag that it takes, beside other coordinates."""
+    states = walk(CHAIN, 30_000, 1)
+    points = positions_of(states)
+    features = np.stack([points[:, 0], np.random.default_rng(5).normal(size=len(points))], axis=1)
+    found = trajvae.kinetics(
+        points, lags=[1, 3, 6], states=20, between=("z0=..-0.5", "z0=0.5.."), features=features
+    ).committor
+    assert found is not None
+    assert np.abs(found.value[states == 1] - 0.6).mean() < 0.03
+    assert np.abs(np.median(found.value[states == 1]) - 0.6) < 0.03
+    assert set(found.explained) == {"latent", "tica", "pca"}
+    assert all(abs(value) < 4.0 * error + 0.01 for value, error in found.explained.values())
+
+
+def test_coordinates_without_the_slow_direction_explain_less() -> None:
+    """A walk along a line of nine sites; the latent space sees it, or noise alone, and the features see it."""
+    transition = np.diag(np.full(8, 0.3), 1) + np.diag(np.full(8, 0.3), -1)
+    states = walk(transition + np.diag(1.0 - transition.sum(axis=1)), 20_000, 3)
+    random = np.random.default_rng(0)
+    line = np.stack([states + 0.1 * random.normal(size=len(states)), random.normal(size=len(states))], axis=1)
+    ends = (states == 0, states == 8)
+    shares = {}
+    for name, latent in (("line", line[:, :1]), ("noise", line[:, 1:])):
+        found = trajvae.kinetics(latent, lags=2, states=20, between=ends, features=line)
+        assert found.committor is not None
+        shares[name] = found.committor.explained
+    q = states / 8.0
+    known = (states > 0) & (states < 8)
+    expected = q[known].var() / (q[known].mean() * (1.0 - q[known].mean()))
+    value, error = shares["line"]["latent"]
+    assert abs(value - expected) < 4.0 * error
+    value, error = shares["noise"]["latent"]
+    assert value < 4.0 * error and shares["noise"]["tica"][0] > expected - 0.1
 
 
 def test_transition_states() -> None:

@@ -61,8 +61,7 @@ def find_committor(
     """
     check_apart(source, target)
     a, b = source.inside, target.inside
-    hits = first_hits(a, b, times)
-    _check_linked(hits, source, target)
+    hits = check_linked(times, source, target)
     pairs = StoppedPairs.of(times, lag, hits)
     of_state = committor_of_pairs(states, pairs, a, b)
     outcomes = Outcomes.of(hits, pairs, a, b)
@@ -84,8 +83,15 @@ def find_committor(
     )
 
 
-def _check_linked(hits: FirstHits, source: Region, target: Region) -> None:
-    """Refuse regions between which trajectories say nothing."""
+def check_linked(times: FrameTimes, source: Region, target: Region) -> FirstHits:
+    """Return the first visits to two regions, which trajectories must enter from frames outside both.
+
+    Raises
+    ------
+    ReadError
+        No trajectory does.
+    """
+    hits = first_hits(source.inside, target.inside, times)
     outcome = hits.outcome[hits.outside]
     if not len(outcome):
         raise ReadError(
@@ -98,6 +104,7 @@ def _check_linked(hits: FirstHits, source: Region, target: Region) -> None:
                 f"'{source.name}' and '{target.name}' are disconnected: no trajectory enters '{region.name}' from "
                 "frames outside both; a longer simulation, or other regions, would do"
             )
+    return hits
 
 
 def with_committor(

@@ -10,19 +10,21 @@ import numpy as np
 
 from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.free_energies.blocks import Blocks
+from trajvae.free_energies.frames import LatentFrames
 from trajvae.free_energies.weighting import Weights
 from trajvae.kinetic_analysis.blocks import BlockedPairs, check_lag, is_long_enough, make_blocks
-from trajvae.kinetic_analysis.committor import with_committor
+from trajvae.kinetic_analysis.committor import check_linked, with_committor
 from trajvae.kinetic_analysis.deeptime_library import LaggedPairs, Tica, check_deeptime
-from trajvae.kinetic_analysis.features import fewer
+from trajvae.kinetic_analysis.features import EncodedFrames, fewer
 from trajvae.kinetic_analysis.markov import RESAMPLES, Transitions, markov_model
-from trajvae.kinetic_analysis.regions import Written, regions_between
+from trajvae.kinetic_analysis.regions import Region, Written, regions_between
 from trajvae.kinetic_analysis.scores import score
 from trajvae.kinetic_analysis.sources import KineticSource, Points, source_of
 from trajvae.kinetic_analysis.states import States, choose_number, find_states
 from trajvae.kinetic_analysis.timescales import markov_timescales, tica_timescales
 from trajvae.kinetic_analysis.validation import chapman_kolmogorov, slow_processes
 from trajvae.lagged_pairs import Lag
+from trajvae.results import Embedding, TrainedModel, load_latent_points
 from trajvae.results.kinetics import Kinetics
 from trajvae.results.kinetics_parts import ChapmanKolmogorov, TimeScales
 from trajvae.runtime.progress import stage
@@ -102,13 +104,27 @@ def kinetics(
     """
     check_deeptime()
     wanted = parse_lags(lags)
-    source = source_of(points, geometry, features, weights, temperature)
+    found = load_latent_points(points) if isinstance(points, str | Path) else points
+    regions = None if between is None else _regions(found, geometry, between, basins)  # before anything is read again
+    source = source_of(found, geometry, features, weights, temperature)
     for lag in wanted:
         check_lag(source.times, lag)
     wanted = sorted({source.times.frames_of(lag): lag for lag in wanted}.values(), key=source.times.frames_of)
-    regions = None if between is None else regions_between(source.frames, between, basins)
-    found = _estimated(source, wanted, choose_number(len(source.frames.latent), states), seed)
-    return found if regions is None else with_committor(found, source.times, regions, _slow_others(source, found), seed)
+    if regions is not None:
+        check_linked(source.times, *regions)
+    made = _estimated(source, wanted, choose_number(len(source.frames.latent), states), seed)
+    return made if regions is None else with_committor(made, source.times, regions, _slow_others(source, made), seed)
+
+
+def _regions(
+    points: Floats | Embedding | TrainedModel | LatentFrames | EncodedFrames,
+    geometry: str,
+    between: tuple[Written, Written],
+    basins: str | Path,
+) -> tuple[Region, Region]:
+    """Return the regions of a committor."""
+    own = points.frames if isinstance(points, EncodedFrames) else points
+    return regions_between(LatentFrames.of(own, geometry, purpose="kinetics"), between, basins)
 
 
 def parse_lags(lags: Lags) -> list[Lag]:
