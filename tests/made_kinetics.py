@@ -6,9 +6,10 @@ import numpy as np
 
 from trajvae.free_energies.coordinates import coordinates_of
 from trajvae.kinetic_analysis.committor import find_committor
+from trajvae.kinetic_analysis.first_hits import first_hits
 from trajvae.kinetic_analysis.regions import RegionReader
 from trajvae.lagged_pairs import FrameTimes, Lag
-from trajvae.results import ChapmanKolmogorov, Committor, Kinetics, MarkovModel, TimeScales, VampScore
+from trajvae.results import Calibration, ChapmanKolmogorov, Committor, Kinetics, MarkovModel, TimeScales, VampScore
 from trajvae.typing import Float64, Int64
 
 CHAIN = np.array([[0.97, 0.03, 0.0], [0.12, 0.7, 0.18], [0.0, 0.02, 0.98]])  # the middle state has 0.18 / 0.3 = 0.6
@@ -44,6 +45,28 @@ def committor_of(states: Int64, source: str = "z0=..-0.5", target: str = "z0=0.5
     )
 
 
+def made_committor(states: Int64, q: float = 0.5) -> Committor:
+    """A committor of the middle state that is known, with a calibration that is made up."""
+    times = one_run(len(states))
+    hits = first_hits(states == 0, states == 2, times)
+    shares, counts = np.array([0.05, 0.5, 0.9]), np.array([10, 200, 30])
+    return Committor(
+        value=np.array([0.0, q, 1.0])[states],
+        step=times.frame,
+        time=np.arange(float(len(states))),
+        source="0",
+        target="z0=0.5..",
+        inside=states - 1,
+        outcome=hits.outcome,
+        states=np.array([np.nan, q, np.nan]),
+        lag_frames=2,
+        excursions=int(hits.excursion.max()) + 1,
+        passages=hits.passages(),
+        explained={"latent": (0.3, 0.02), "tica": (0.35, 0.03)},
+        calibration=Calibration(shares, np.array([0.02, 0.6, 0.85]), np.full(3, 0.04), counts, counts // 2),
+    )
+
+
 def made_kinetics(n: int = 2000, *, committor: bool = True) -> Kinetics:
     """All parts of kinetics, with the exact numbers of the chain where there are any."""
     states, times = walk(CHAIN, n, 1), one_run(n)
@@ -69,5 +92,5 @@ def made_kinetics(n: int = 2000, *, committor: bool = True) -> Kinetics:
         frame=times.frame,
         time=np.arange(float(n)),
         files=["traj.xtc"],
-        committor=committor_of(states) if committor else None,
+        committor=made_committor(states) if committor else None,
     )

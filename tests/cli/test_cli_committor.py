@@ -20,6 +20,7 @@ from trajvae.readers.reading import Reading
 
 from processes import Forked
 
+pytest.importorskip("deeptime", reason="deeptime has no wheel for this machine; trajvae[kinetics] installs it")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 LEFT, RIGHT = "z0=..-0.7", "z0=0.7.."  # whatever the latent space of so short a training is like
 

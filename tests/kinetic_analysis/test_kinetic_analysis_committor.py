@@ -19,6 +19,8 @@ from trajvae.lagged_pairs import FrameTimes, Lag
 from trajvae.results import Kinetics
 from trajvae.typing import Int64
 
+pytest.importorskip("deeptime", reason="deeptime has no wheel for this machine; trajvae[kinetics] installs it")
+
 
 def test_a_chain_of_three_states() -> None:
     """Every frame has its state's committor, 0 and 1 in the regions; outcomes and passages are those of the walk."""
@@ -97,10 +99,10 @@ def test_the_file_holds_it(tmp_path: Path, *, committor: bool) -> None:
     for name, array in vars(made.committor.calibration).items():
         np.testing.assert_array_equal(getattr(again.committor.calibration, name), array)
     assert again.committor.explained == made.committor.explained
-    assert CommittorFigures.from_json(made.figures.to_json()["committor"]).source == "z0=..-0.5"
+    assert CommittorFigures.from_json(made.figures.to_json()["committor"]).source == "0"
     with h5py.File(tmp_path / "kinetics.h5") as file:
         assert {"value", "step", "time"} <= set(file["committor"])
-        assert dict(file["committor"].attrs)["from"] == "z0=..-0.5"
+        assert dict(file["committor"].attrs)["from"] == "0"
         assert file["transition_states/row"][:].tolist() == made.committor.transition_states.tolist()
 
 

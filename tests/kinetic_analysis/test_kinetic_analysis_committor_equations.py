@@ -17,6 +17,8 @@ from trajvae.kinetic_analysis.first_hits import first_hits
 from trajvae.lagged_pairs import FrameTimes, Lag
 from trajvae.typing import Float64
 
+pytest.importorskip("deeptime", reason="deeptime has no wheel for this machine; trajvae[kinetics] installs it")
+
 
 def birth_death(n: int, seed: int) -> tuple[Float64, Float64]:
     """A chain that steps to neighbours alone, and its committor from the first state to the last.

@@ -13,6 +13,8 @@ from trajvae.kinetic_analysis.outcomes import BLOCKS, FOLDS, Outcomes
 from trajvae.lagged_pairs import Lag
 from trajvae.typing import Float64, Int64
 
+pytest.importorskip("deeptime", reason="deeptime has no wheel for this machine; trajvae[kinetics] installs it")
+
 
 def outcomes_of(states: Int64, lag: int = 1) -> Outcomes:
     """Between the first and the last state."""

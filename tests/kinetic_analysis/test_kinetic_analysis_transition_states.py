@@ -9,7 +9,7 @@ from pathlib import Path
 import MDAnalysis
 import numpy as np
 import pytest
-from made_kinetics import committor_of, made_kinetics, walk
+from made_kinetics import made_kinetics
 
 from trajvae.errors import OutputError, ReadError
 from trajvae.kinetic_analysis.transition_states import MOST, write_transition_states, written_rows
@@ -18,13 +18,11 @@ from trajvae.readers.sources import open_source
 from trajvae.results import Kinetics
 from trajvae.typing import Float32
 
-EVEN = np.array([[0.9, 0.1, 0.0], [0.15, 0.7, 0.15], [0.0, 0.1, 0.9]])
-
 
 @pytest.fixture(scope="module")
 def found() -> Kinetics:
     """A walk with a transition state."""
-    return replace(made_kinetics(), committor=committor_of(walk(EVEN, 2000, 4)), lag_unit="frame")
+    return replace(made_kinetics(), lag_unit="frame")
 
 
 def test_no_more_than_a_hundred_are_written(found: Kinetics) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_kinetics import committor_of, made_kinetics, walk
+from made_kinetics import made_kinetics
 from matplotlib.axes import Axes
 
 from trajvae import plots
@@ -15,13 +15,11 @@ from trajvae.errors import OptionError
 from trajvae.results import Kinetics
 from trajvae.typing import Float64
 
-EVEN = np.array([[0.9, 0.1, 0.0], [0.15, 0.7, 0.15], [0.0, 0.1, 0.9]])
-
 
 @pytest.fixture(scope="module")
 def found() -> Kinetics:
     """Two wells with a transition state between them."""
-    return replace(made_kinetics(), committor=committor_of(walk(EVEN, 2000, 1)))
+    return made_kinetics()
 
 
 def lines_of(ax: Axes) -> dict[str, Float64]:
@@ -100,7 +98,7 @@ def test_outcomes(found: Kinetics) -> None:
     points = next(np.asarray(line.get_xydata()) for line in ax.lines if line.get_marker() == "o")
     np.testing.assert_allclose(points, np.stack([made.committor, made.outcome], axis=1))
     assert [t.get_text() for t in ax.texts] == [str(n) for n in made.frames]
-    assert ax.get_xlabel() == "committor from z0=..-0.5 to z0=0.5.."
+    assert ax.get_xlabel() == "committor from basin 0 to z0=0.5.."
 
 
 def test_without_a_committor_the_way_to_one_is_named(found: Kinetics) -> None:
