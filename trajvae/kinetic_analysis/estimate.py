@@ -229,13 +229,17 @@ def _time_scales(
 
 
 def _levelled_off(found: TimeScales, lags: list[Lag]) -> Lag:
-    """Return the shortest lag from which on the slowest time scale grows no more, the longest where it always does."""
+    """Return the shortest lag from which on the slowest time scale grows no more, the longest where it always does.
+
+    Time scales that are shorter than their lag grow with it whatever the process, and say nothing.
+    """
     value, error = found.value[:, 0], found.error[:, 0]
+    resolved = value > found.lag
     for k, lag in enumerate(lags):
         grown = value[k + 1 :] - value[k] > np.maximum(_LEVEL * value[k], error[k + 1 :])
-        if np.isfinite(value[k]) and not grown.any():
+        if resolved[k] and not (grown & resolved[k + 1 :]).any():
             return lag
-    return lags[-1]
+    return lags[int(np.flatnonzero(resolved)[-1])] if resolved.any() else lags[0]
 
 
 def _tested(

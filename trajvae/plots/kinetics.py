@@ -185,7 +185,7 @@ def outcomes(found: Kinetics, *, ax: Axes | None = None) -> Axes:
             f"{n}", (q, share), place, textcoords="offset points", ha=across, va=up, fontsize=6, color=style.LINE
         )
     ax.set(xlabel=_between(known), ylabel=f"share that enters {_region(known.target)} first")
-    ax.set(xlim=(-0.04, 1.08), ylim=(-0.06, 1.06))
+    ax.set(xlim=(-0.12, 1.08), ylim=(-0.08, 1.08))
     return ax
 
 
