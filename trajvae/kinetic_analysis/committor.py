@@ -44,7 +44,7 @@ def find_committor(
         Of the Markov model.
     source, target : Region
     others : mapping of str to ndarray, optional
-        States of the same frames in other coordinates, such as `tica`, that the latent space is compared with.
+        States of the same frames in other coordinates, such as those of TICA, that the latent space is compared with.
 
     Returns
     -------

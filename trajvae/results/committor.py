@@ -133,7 +133,7 @@ class Committor(Brief):
         return replace(self, structures=name)
 
     def groups(self) -> dict[str, tuple[Tree, Mapping[str, object]]]:
-        """Return the groups of `kinetics.h5` that hold it, with their attributes."""
+        """Return the groups of the file that hold it, with their attributes."""
         rows = {"value": Quantity(self.value), "step": Quantity(self.step), "time": Quantity(self.time, "ps")}
         rows |= {name: Quantity(getattr(self, name)) for name in ("inside", "outcome", "states")}
         marks: dict[str, object] = {"from": self.source, "to": self.target, "lag_frames": self.lag_frames}
