@@ -46,10 +46,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, examples: Path, run: Run) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)
         config = TrainConfig(epochs=2, hidden=(32,))
-        reading = Reading(str(path / "alanine_dipeptide.pdb"), stop=2000)
+        reading = Reading(str(path / "alanine_dipeptide.pdb"), stop=1000)
         model = Model.train(str(path / "alanine_dipeptide.xtc"), config, reading=reading, device="cpu")
     model.save(path / "model.h5")
-    run(path, "embed", "alanine_dipeptide.xtc", "-s", "alanine_dipeptide.pdb", "--stop", "2000", "-m", "model.h5")
+    run(path, "embed", "alanine_dipeptide.xtc", "-s", "alanine_dipeptide.pdb", "--stop", "1000", "-m", "model.h5")
     return path
 
 
@@ -93,7 +93,7 @@ def test_transition_states_are_frames(folder: Path, said: dict) -> None:
 
 def test_the_trajectory_itself(run: Run, folder: Path, said: dict, tmp_path: Path) -> None:
     """Read with the model: the same committors, and the text says them."""
-    typed = ("kinetics", "alanine_dipeptide.xtc", "-s", "alanine_dipeptide.pdb", "--stop", "2000", "--lag", "4ps")
+    typed = ("kinetics", "alanine_dipeptide.xtc", "-s", "alanine_dipeptide.pdb", "--stop", "1000", "--lag", "4ps")
     done = run(folder, *typed, "--from", LEFT, "--to", RIGHT, "-o", str(tmp_path / "kinetics.h5"))
     assert f"committor from {LEFT}" in done.stdout and "transition states (committor 0.45 to 0.55)" in done.stdout
     assert (tmp_path / "transition_states.pdb").is_file()

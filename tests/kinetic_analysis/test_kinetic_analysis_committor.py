@@ -44,7 +44,7 @@ def test_a_chain_of_three_states_from_its_positions() -> None:
     points = positions_of(states)
     features = np.stack([points[:, 0], np.random.default_rng(5).normal(size=len(points))], axis=1)
     found = trajvae.kinetics(
-        points, lags=[1, 3, 6], states=20, between=("z0=..-0.5", "z0=0.5.."), features=features
+        points, lags=[1, 3], states=10, between=("z0=..-0.5", "z0=0.5.."), features=features
     ).committor
     assert found is not None
     assert np.abs(found.value[states == 1] - 0.6).mean() < 0.03
@@ -62,7 +62,7 @@ def test_coordinates_without_the_slow_direction_explain_less() -> None:
     ends = (states == 0, states == 8)
     shares = {}
     for name, latent in (("line", line[:, :1]), ("noise", line[:, 1:])):
-        found = trajvae.kinetics(latent, lags=2, states=20, between=ends, features=line)
+        found = trajvae.kinetics(latent, lags=2, states=12, between=ends, features=line)
         assert found.committor is not None
         shares[name] = found.committor.explained
     q = states / 8.0
