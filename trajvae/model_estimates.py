@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trajvae.errors import OptionError
@@ -14,6 +15,7 @@ from trajvae.typing import Floats
 if TYPE_CHECKING:
     from trajvae.free_energies.weighting import Weights
     from trajvae.kinetic_analysis.estimate import Lags
+    from trajvae.kinetic_analysis.regions import Written
     from trajvae.results.free_energy import FreeEnergy
     from trajvae.results.kinetics import Kinetics
 
@@ -68,6 +70,8 @@ class ModelEstimates(ModelOutputs):
         states: int | None = None,
         weights: Weights | None = None,
         temperature: float | None = None,
+        between: tuple[Written, Written] | None = None,
+        basins: str | Path = "free_energy.h5",
         seed: int = 0,
     ) -> Kinetics:
         """Measure how slow the latent coordinates of a source's frames are, beside TICA and PCA of its features.
@@ -76,7 +80,7 @@ class ModelEstimates(ModelOutputs):
         ----------
         source, reading : optional
             As of `encode`; without a source the latent points of the training frames are taken, without TICA and PCA.
-        lags, states, weights, temperature, seed : optional
+        lags, states, weights, temperature, between, basins, seed : optional
             See `trajvae.kinetics`.
 
         Raises
@@ -95,9 +99,17 @@ class ModelEstimates(ModelOutputs):
                 raise OptionError(_NO_SOURCE)
             points = LatentFrames(kept.latent, space.geometry(), kept.file, kept.frame, self.files)
             return kinetics(
-                points, lags=lags, states=states, weights=kept.frame_weights, temperature=temperature, seed=seed
+                points,
+                lags=lags,
+                states=states,
+                weights=kept.frame_weights,
+                temperature=temperature,
+                between=between,
+                basins=basins,
+                seed=seed,
             )
         frames = self.open(source, reading)
         check_lags(times_of(frames), parse_lags(lags))  # before all of them are read
         own = read_weights(weights, frames, temperature)
-        return kinetics(encode_frames(self.pipeline, frames), lags=lags, states=states, weights=own, seed=seed)
+        encoded = encode_frames(self.pipeline, frames)
+        return kinetics(encoded, lags=lags, states=states, weights=own, between=between, basins=basins, seed=seed)

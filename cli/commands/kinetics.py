@@ -5,15 +5,28 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from .. import options, report
+from ..committor_output import committor_lines, regions_typed, with_structures
 
 if TYPE_CHECKING:
     from trajvae.figures import KineticsFigures
     from trajvae.results import Kinetics
+
+
+class _Asked(NamedTuple):
+    """Hold what is to be computed."""
+
+    lags: list[str]
+    states: int | None
+    between: tuple[str, str] | None
+    basins: Path
+    seed: int
+    choices: options.Choices
+
 
 _NAMES = {"latent": "latent", "tica": "TICA", "pca": "PCA", "markov": "Markov model"}
 
@@ -21,7 +34,9 @@ _NAMES = {"latent": "latent", "tica": "TICA", "pca": "PCA", "markov": "Markov mo
 @click.command(
     cls=options.GroupedCommand,
     epilog="Examples: trajvae kinetics traj.dcd -s top.psf --lag 10ps;  trajvae kinetics traj.dcd -s top.psf "
-    "-m model.h5 --lag 1ps,2ps,5ps,10ps,20ps;  trajvae kinetics embed.h5 --lag 5,10,20 --states 100",
+    "-m model.h5 --lag 1ps,2ps,5ps,10ps,20ps;  trajvae kinetics embed.h5 --lag 5,10,20 --states 100;  "
+    "trajvae kinetics embed.h5 --lag 10ps --from 0 --to 2;  trajvae kinetics embed.h5 --lag 10ps --from z0=..-1 --to "
+    "z0=1..,z1=-0.5..0.5",
 )
 @click.argument("sources", nargs=-1, metavar="TRAJ...|FILE", type=str)
 @options.option(
@@ -32,6 +47,22 @@ _NAMES = {"latent": "latent", "tica": "TICA", "pca": "PCA", "markov": "Markov mo
 )
 @options.option(
     "--states", type=int, help="Of the Markov model.", default_text="half the root of the number of frames, 5 to 200"
+)
+@options.option(
+    "--from",
+    "source",
+    metavar="BASIN",
+    help="Compute the committor from here: the number of a basin, a box such as 'z0=-1.2..-0.5,z1=..0', or a file of "
+    "frame numbers.",
+    default_text="no committor",
+)
+@options.option("--to", "target", metavar="BASIN", help="The region that trajectories then enter first, or not.")
+@options.option(
+    "--basins",
+    type=options.PATH,
+    metavar="FILE",
+    help="The free_energy.h5 of the same frames, where basins are numbered.",
+    default_text="free_energy.h5 beside what is read",
 )
 @options.reading
 @options.weights
@@ -44,6 +75,9 @@ def kinetics(
     sources: tuple[str, ...],
     lag: str,
     states: int | None,
+    source: str | None,
+    target: str | None,
+    basins: Path | None,
     model: Path | None,
     output: Path,
     force: bool,
@@ -57,20 +91,32 @@ def kinetics(
     latent points are taken, and the trajectories and the model that it names are read again for TICA and PCA of the
     model's features. Scores and the Markov model are at the shortest lag from which on the slowest time scale has
     levelled off; their errors come from blocks of frames.
+
+    With --from and --to, the committor of each frame is the probability that the trajectory enters --to before --from.
+    Frames with a committor from 0.45 to 0.55 are written as transition_states.pdb beside the output.
     """
     from trajvae.kinetic_analysis.deeptime_library import check_deeptime
 
     names = options.need_trajectories(sources, "kinetics")
     check_deeptime()
-    lags = [part for part in lag.split(",") if part.strip()]
+    beside = Path(names[0]).parent if _is_result(names) else Path()
+    asked = _Asked(
+        lags=[part for part in lag.split(",") if part.strip()],
+        states=states,
+        between=regions_typed(source, target),
+        basins=basins or beside / "free_energy.h5",
+        seed=seed,
+        choices=choices,
+    )
+    outputs = [output] if asked.between is None else [output.parent / "transition_states.pdb", output]
     if _is_result(names):
         _refuse_reading(model, choices)
-        options.check_before_work([output], choices, names, force=force)
-        found = _of_file(names[0], lags, states, seed, choices)
+        options.check_before_work(outputs, choices, [*names, str(asked.basins)], force=force)
+        found = _of_file(names[0], asked, output.parent)
     else:
         path = model or Path("model.h5")
-        options.check_before_work([output], {**choices, "model": path}, names, force=force)
-        found = _of_trajectories(path, names, lags, states, seed, choices)
+        options.check_before_work(outputs, {**choices, "model": path}, [*names, str(asked.basins)], force=force)
+        found = _of_trajectories(path, names, asked, output.parent)
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
     figures = {**found.figures.to_json(), "output": str(output)}
     report.result(figures, _lines(found.figures, output), as_json=as_json)
@@ -98,32 +144,39 @@ def _refuse_reading(model: Path | None, choices: options.Choices) -> None:
         raise click.UsageError(f"{', '.join(given)} would need trajectories: give these instead of a file of points")
 
 
-def _of_file(name: str, lags: list[str], states: int | None, seed: int, choices: options.Choices) -> Kinetics:
+def _of_file(name: str, asked: _Asked, folder: Path) -> Kinetics:
+    from trajvae.free_energies.structures import open_embedded
     from trajvae.kinetic_analysis.estimate import kinetics as estimate_kinetics
+    from trajvae.results import load_latent_points
 
-    return estimate_kinetics(
-        name,
-        lags=lags,
-        states=states,
-        weights=options.weights_of(choices),
-        temperature=choices["temperature"],
-        seed=seed,
+    points = load_latent_points(name)
+    found = estimate_kinetics(
+        points,
+        lags=asked.lags,
+        states=asked.states,
+        weights=options.weights_of(asked.choices),
+        temperature=asked.choices["temperature"],
+        between=asked.between,
+        basins=asked.basins,
+        seed=asked.seed,
     )
+    return with_structures(found, lambda: open_embedded(points), folder, name)
 
 
-def _of_trajectories(
-    path: Path, names: list[str], lags: list[str], states: int | None, seed: int, choices: options.Choices
-) -> Kinetics:
-    trained = options.load_model(path, "cpu")
-    return trained.kinetics(
+def _of_trajectories(path: Path, names: list[str], asked: _Asked, folder: Path) -> Kinetics:
+    trained, reading = options.load_model(path, "cpu"), options.reading_of(asked.choices)
+    found = trained.kinetics(
         names,
-        options.reading_of(choices),
-        lags=lags,
-        states=states,
-        weights=options.weights_of(choices),
-        temperature=choices["temperature"],
-        seed=seed,
+        reading,
+        lags=asked.lags,
+        states=asked.states,
+        weights=options.weights_of(asked.choices),
+        temperature=asked.choices["temperature"],
+        between=asked.between,
+        basins=asked.basins,
+        seed=asked.seed,
     )
+    return with_structures(found, lambda: trained.open(names, reading), folder, ", ".join(names))
 
 
 def _lines(f: KineticsFigures, output: Path) -> list[str]:
@@ -142,6 +195,7 @@ def _lines(f: KineticsFigures, output: Path) -> list[str]:
         f"{slow} slower than the lag and above the noise; Markov model of {f.states} states with "
         f"{100.0 * f.connected:.1f} % of the frames; Chapman-Kolmogorov test off by {f.deviation:.1f} standard errors "
         "at most",
+        *([] if f.committor is None else committor_lines(f.committor)),
         f"kinetics: {output}",
     ]
 

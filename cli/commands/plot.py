@@ -107,9 +107,10 @@ def plot(
 ) -> None:
     """Draw a figure of what one of trajvae's files holds.
 
-    Latent coordinates in time and their free energy, of embed.h5; how a training went, of model.h5; simulation against
-    model, of marginals.h5; conformations, optimisations, paths and comparisons, of theirs. Several embed.h5 are laid
-    over one map, each trajectory in its colour. Every panel is a function of trajvae.plots.
+    Latent coordinates in time and their free energy, of embed.h5; how a training went, of model.h5; simulation
+    against model, of marginals.h5; time scales, scores and committors, of kinetics.h5; conformations,
+    optimisations, paths and comparisons, of theirs. Several embed.h5 are laid over one map, each trajectory in its
+    colour. Every panel is a function of trajvae.plots.
     """
     with undisturbed():
         from trajvae import plots

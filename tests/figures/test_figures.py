@@ -15,6 +15,7 @@ from trajvae.errors import ReadError
 from trajvae.figures import (
     BasinFigures,
     CandidateFigures,
+    CommittorFigures,
     ComparisonFigures,
     CoordinateFigures,
     DivergenceFigures,
@@ -178,6 +179,19 @@ SENSITIVITY = SensitivityFigures(
     frames=100, atoms=10, residues=3, coordinates=(MOVED,), model_hash="ab12", effective_sample_size=8.5
 )
 TIME_SCALES = TimeScaleFigures(lag=(4.0, 8.0), value=((20.0, 5.0), (24.0, 6.0)), error=((2.0, 0.5), (2.5, 0.75)))
+COMMITTOR = CommittorFigures(
+    source="0",
+    target="z0=1..",
+    source_frames=300,
+    target_frames=200,
+    frames=450,
+    excursions=120,
+    passages=(12, 11),
+    transition_states=7,
+    explained={"latent": 0.5, "tica": 0.25},
+    explained_error={"latent": 0.0625, "tica": 0.125},
+    structures="transition_states.pdb",
+)
 KINETICS = KineticsFigures(
     lag=8.0,
     lag_unit="ps",
@@ -190,11 +204,12 @@ KINETICS = KineticsFigures(
     states=50,
     connected=0.75,
     frames=1000,
+    committor=COMMITTOR,
 )
 EVERY: list[Figures] = [
     *(GENERATION, OPTIMIZATION, REJECTION, PATH, CANDIDATE, COMPARISON, NOVELTY, MARGINALS, EMBEDDING, WALK),
     *(DIVERGENCE, REPRESENTATIVE, BASIN, FREE_ENERGY, COORDINATE, EXPORT, MOVER, MOVED, SENSITIVITY),
-    *(TIME_SCALES, KINETICS),
+    *(TIME_SCALES, KINETICS, COMMITTOR),
 ]
 # what `--json` prints of each, beside `output` and the like: section 4.1 of the design, and what was added since
 KEYS = {
@@ -228,7 +243,10 @@ KEYS = {
     MovedFigures: "name spread residues atoms",
     SensitivityFigures: "frames atoms residues coordinates model_hash effective_sample_size",
     TimeScaleFigures: "lag value error",
-    KineticsFigures: "lag lag_unit vamp2 vamp2_error timescales processes noise deviation states connected frames",
+    KineticsFigures: "lag lag_unit vamp2 vamp2_error timescales processes noise deviation states connected frames "
+    "committor",
+    CommittorFigures: "from to source_frames target_frames frames excursions passages transition_states explained "
+    "explained_error structures",
 }
 OPTIONAL = {
     GenerationFigures: {
@@ -252,6 +270,8 @@ OPTIONAL = {
     SamplerFigures: {"acceptance", "effective_sample_size"},
     RepresentativeFigures: {"structure"},
     SensitivityFigures: {"effective_sample_size"},
+    KineticsFigures: {"committor"},
+    CommittorFigures: {"structures"},
 }
 
 

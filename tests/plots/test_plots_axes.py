@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+from made_kinetics import made_kinetics
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -33,6 +34,11 @@ def _of_energy(draw: Callable[..., Axes]) -> Callable[..., Axes]:
     return drawn
 
 
+def _of_kinetics(draw: Callable[..., Axes]) -> Callable[..., Axes]:
+    """A function that draws kinetics, whatever it is given."""
+    return lambda _, ax=None: draw(made_kinetics(), ax=ax)
+
+
 FUNCTIONS: dict[str, tuple[str, Callable[..., Axes], str, str]] = {
     # name: what it is of, the call, a part of the label of x, a part of that of y
     "latent": ("embed.h5", plots.latent, "z0 (prior widths)", "z1 (prior widths)"),
@@ -40,6 +46,12 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Axes], str, str]] = {
     "energy_map": ("embed.h5", _of_energy(plots.energy_map), "z0 (prior widths)", "z1 (prior widths)"),
     "energy_error": ("embed.h5", _of_energy(plots.energy_error), "z0 (prior widths)", "z1 (prior widths)"),
     "basins": ("embed.h5", _of_energy(plots.basins), "basin", "free energy (kJ/mol)"),
+    "timescales": ("embed.h5", _of_kinetics(plots.timescales), "lag (ps)", "time scale, Markov model (ps)"),
+    "slowest_timescales": ("embed.h5", _of_kinetics(plots.slowest_timescales), "lag (ps)", "slowest time scale (ps)"),
+    "scores": ("embed.h5", _of_kinetics(plots.scores), "", "VAMP-2 at a lag of 2 ps"),
+    "chapman_kolmogorov": ("embed.h5", _of_kinetics(plots.chapman_kolmogorov), "lag (ps)", "probability"),
+    "committor": ("embed.h5", _of_kinetics(plots.committor), "z0 (prior widths)", "z1 (prior widths)"),
+    "outcomes": ("embed.h5", _of_kinetics(plots.outcomes), "committor from", "enters z0=0.5.. first"),
     "overlay": (
         "embed.h5",
         lambda e, **k: plots.overlay({"a": e}, over=e, **k),

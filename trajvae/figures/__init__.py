@@ -4,6 +4,7 @@ An attribute is a figure; `to_json` gives all of them as `--json` prints and fil
 """
 
 from trajvae.figures.base import Figures, JudgedFigures
+from trajvae.figures.committor import CommittorFigures
 from trajvae.figures.comparison import CandidateFigures, ComparisonFigures
 from trajvae.figures.conformations import conformation_figures
 from trajvae.figures.embedding import EmbeddingFigures
@@ -19,6 +20,7 @@ from trajvae.figures.sensitivity import MovedFigures, MoverFigures, SensitivityF
 __all__ = [
     "BasinFigures",
     "CandidateFigures",
+    "CommittorFigures",
     "ComparisonFigures",
     "CoordinateFigures",
     "DivergenceFigures",

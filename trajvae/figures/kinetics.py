@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trajvae.figures.base import Figures
+from trajvae.figures.committor import CommittorFigures
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -52,6 +53,8 @@ class KineticsFigures(Figures):
     connected : float
         Share of the frames that are in these states.
     frames : int
+    committor : CommittorFigures or None
+        Where two regions were named.
     """
 
     lag: float
@@ -65,3 +68,4 @@ class KineticsFigures(Figures):
     states: int
     connected: float
     frames: int
+    committor: CommittorFigures | None = None

@@ -95,16 +95,37 @@ def open_embedded(
 
 def _frame(frames: Frames, points: Embedding | TrainedModel, row: int) -> Float64:
     """Positions (N, 3) in Å of one of the points' frames."""
-    file, frame = int(points.file[row]), int(points.frame[row])
+    time = float(points.time[row]) if isinstance(points, Embedding) else None
+    return read_frame(frames, int(points.file[row]), int(points.frame[row]), time, points.path)
+
+
+def read_frame(frames: Frames, file: int, frame: int, time: float | None = None, told_by: str = "") -> Float64:
+    """Return the positions (N, 3) in Å of a frame of a data set.
+
+    Parameters
+    ----------
+    frames : Frames
+    file, frame : int
+        Number of the trajectory, and of the frame in it.
+    time : float, optional
+        ps, as a file says.
+    told_by : str
+        Name of that file.
+
+    Raises
+    ------
+    ReadError
+        The trajectory has no such frame, or one at another time.
+    """
     source = frames.files[file]
     if frame >= source.n_frames:
         raise ReadError(f"frame {frame} of '{source.name}' is wanted, which has {source.n_frames} frames")
     ranges = [range(frame, frame + 1) if k == file else range(0) for k in range(len(frames.files))]
     chunk = next(c for c in replace(frames, ranges=ranges).chunks() if len(c.positions))
-    told, time = points.time[row] if isinstance(points, Embedding) else chunk.time[0], chunk.time[0]
-    if abs(time - told) > _LATE * max(1.0, abs(time)):
+    found = float(chunk.time[0])
+    if time is not None and abs(found - time) > _LATE * max(1.0, abs(found)):
         raise ReadError(
-            f"frame {frame} of '{source.name}' is at {time:g} ps, in '{points.path}' at {told:g} ps: this is another "
+            f"frame {frame} of '{source.name}' is at {found:g} ps, in '{told_by}' at {time:g} ps: this is another "
             "trajectory than the embedded one"
         )
     out = np.zeros((chunk.positions.shape[1], 3))

@@ -1,4 +1,4 @@
-"""What deeptime computes: TICA, VAMP scores, Markov models, metastable sets and k-means; the only importer of it.
+"""What deeptime computes, of which this is the only importer: TICA, VAMP scores, Markov models, committors and k-means.
 
 References
 ----------
@@ -172,3 +172,9 @@ def k_means(points: Float64, n: int, seed: int) -> Float64:
     own = int(random.integers(_LARGEST_SEED))
     estimator = _deeptime("clustering").KMeans(n, max_iter=200, fixed_seed=own, n_jobs=1)
     return np.asarray(estimator.fit(np.ascontiguousarray(some)).fetch_model().cluster_centers, dtype=np.float64)
+
+
+def forward_committor(transition: Float64, source: Int64, target: Int64) -> Float64:
+    """Return the probability of each state (S,) to enter the target's states before the source's."""
+    found = _deeptime("markov.tools.analysis").committor(np.asarray(transition, dtype=np.float64), source, target)
+    return np.asarray(found, dtype=np.float64)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.free_energies.blocks import Blocks
+from trajvae.free_energies.frames import LatentFrames
 from trajvae.free_energies.weighting import Weights
 from trajvae.kinetic_analysis.blocks import BlockedPairs, check_lag, is_long_enough, make_blocks
+from trajvae.kinetic_analysis.committor import check_linked, with_committor
 from trajvae.kinetic_analysis.deeptime_library import LaggedPairs, Tica, check_deeptime
-from trajvae.kinetic_analysis.features import fewer
+from trajvae.kinetic_analysis.features import EncodedFrames, fewer
 from trajvae.kinetic_analysis.markov import RESAMPLES, Transitions, markov_model
+from trajvae.kinetic_analysis.regions import Region, Written, regions_between
 from trajvae.kinetic_analysis.scores import score
 from trajvae.kinetic_analysis.sources import KineticSource, Points, source_of
 from trajvae.kinetic_analysis.states import States, choose_number, find_states
 from trajvae.kinetic_analysis.timescales import markov_timescales, tica_timescales
 from trajvae.kinetic_analysis.validation import chapman_kolmogorov, slow_processes
 from trajvae.lagged_pairs import Lag
+from trajvae.results import Embedding, TrainedModel, load_latent_points
 from trajvae.results.kinetics import Kinetics
 from trajvae.results.kinetics_parts import ChapmanKolmogorov, TimeScales
 from trajvae.runtime.progress import stage
@@ -40,6 +45,8 @@ def kinetics(
     features: Floats | None = None,
     weights: Weights | None = None,
     temperature: float | None = None,
+    between: tuple[Written, Written] | None = None,
+    basins: str | Path = "free_energy.h5",
     seed: int = 0,
 ) -> Kinetics:
     """Measure how slow latent coordinates are, beside TICA and PCA, and estimate a Markov model on them.
@@ -61,6 +68,11 @@ def kinetics(
         Of the same frames, for TICA and PCA of the dimension of the latent space.
     weights, temperature : optional
         As of `trajvae.free_energy`. They must be the same for all frames of a trajectory.
+    between : tuple of two, optional
+        Regions from the first to the second of which the committor is computed. A region is the number of a basin, a
+        box such as "z0=-1.2..-0.5,z1=..0", a file or an array of numbers of frames, or a truth value for each frame.
+    basins : str or Path
+        The free_energy.h5 of the same frames that basins are read from.
     seed : int
         Of the states, and of the bootstrap over blocks of frames that errors are made of.
 
@@ -72,9 +84,10 @@ def kinetics(
     ------
     OptionError
         A lag that is too long for the trajectories (the message says how long would do), or no multiple of the time
-        between frames; weights that change within a trajectory.
+        between frames; weights that change within a trajectory; regions that overlap or have no frames.
     ReadError
-        Fewer than fifty frames, a lag in ps of frames without times, or trajectories with other times between frames.
+        Fewer than fifty frames, a lag in ps of frames without times, or trajectories with other times between frames;
+        regions that no trajectory links.
     MissingPackageError
         deeptime is not installed.
 
@@ -91,11 +104,27 @@ def kinetics(
     """
     check_deeptime()
     wanted = parse_lags(lags)
-    source = source_of(points, geometry, features, weights, temperature)
+    found = load_latent_points(points) if isinstance(points, str | Path) else points
+    regions = None if between is None else _regions(found, geometry, between, basins)  # before anything is read again
+    source = source_of(found, geometry, features, weights, temperature)
     for lag in wanted:
         check_lag(source.times, lag)
     wanted = sorted({source.times.frames_of(lag): lag for lag in wanted}.values(), key=source.times.frames_of)
-    return _estimated(source, wanted, choose_number(len(source.frames.latent), states), seed)
+    if regions is not None:
+        check_linked(source.times, *regions)
+    made = _estimated(source, wanted, choose_number(len(source.frames.latent), states), seed)
+    return made if regions is None else with_committor(made, source.times, regions, _slow_others(source, made), seed)
+
+
+def _regions(
+    points: Floats | Embedding | TrainedModel | LatentFrames | EncodedFrames,
+    geometry: str,
+    between: tuple[Written, Written],
+    basins: str | Path,
+) -> tuple[Region, Region]:
+    """Return the regions of a committor."""
+    own = points.frames if isinstance(points, EncodedFrames) else points
+    return regions_between(LatentFrames.of(own, geometry, purpose="kinetics"), between, basins)
 
 
 def parse_lags(lags: Lags) -> list[Lag]:
@@ -154,6 +183,16 @@ def _coordinate_sets(source: KineticSource) -> dict[str, Float64]:
     return {"latent": source.coordinates, "tica": kept, "pca": principal(kept, source.dim)}
 
 
+def _slow_others(source: KineticSource, found: Kinetics) -> dict[str, Float64]:
+    """Return TICA and PCA of the features, as many functions as the latent space has dimensions."""
+    sets = {name: c for name, c in _coordinate_sets(source).items() if name != "latent"}
+    if "tica" in sets:
+        first, second = source.times.pairs(Lag(float(found.markov.lag_frames), True))
+        c = sets["tica"]
+        sets["tica"] = Tica.fit(LaggedPairs(c[first], c[second])).apply(c, source.dim)
+    return sets
+
+
 def principal(features: Float64, dim: int) -> Float64:
     """Return the first principal components of features (T, F), (T, dim)."""
     off = features - features.mean(axis=0)
@@ -190,13 +229,17 @@ def _time_scales(
 
 
 def _levelled_off(found: TimeScales, lags: list[Lag]) -> Lag:
-    """Return the shortest lag from which on the slowest time scale grows no more, the longest where it always does."""
+    """Return the shortest lag from which on the slowest time scale grows no more, the longest where it always does.
+
+    Time scales that are shorter than their lag grow with it whatever the process, and say nothing.
+    """
     value, error = found.value[:, 0], found.error[:, 0]
+    resolved = value > found.lag
     for k, lag in enumerate(lags):
         grown = value[k + 1 :] - value[k] > np.maximum(_LEVEL * value[k], error[k + 1 :])
-        if np.isfinite(value[k]) and not grown.any():
+        if resolved[k] and not (grown & resolved[k + 1 :]).any():
             return lag
-    return lags[-1]
+    return lags[int(np.flatnonzero(resolved)[-1])] if resolved.any() else lags[0]
 
 
 def _tested(

@@ -22,6 +22,7 @@ from trajvae.plots.evidence import bounds, evidence
 from trajvae.plots.figures import check_format, draw, save
 from trajvae.plots.free_energies import basins, energy_error, energy_map
 from trajvae.plots.history import curvature, divergence, history, reconstruction
+from trajvae.plots.kinetics import chapman_kolmogorov, committor, outcomes, scores, slowest_timescales, timescales
 from trajvae.plots.latent import frame_jumps, latent, latent_path
 from trajvae.plots.latent_panels import FigureOptions
 from trajvae.plots.marginals import divergences, marginal
@@ -40,9 +41,11 @@ __all__ = [
     "Trajectory",
     "basins",
     "bounds",
+    "chapman_kolmogorov",
     "charts_of",
     "check_format",
     "colour_of",
+    "committor",
     "curvature",
     "distribution",
     "divergence",
@@ -59,6 +62,7 @@ __all__ = [
     "marginal",
     "observable_along_path",
     "optimisation",
+    "outcomes",
     "overlay",
     "panels_of",
     "path_distance",
@@ -67,6 +71,9 @@ __all__ = [
     "read_points",
     "reconstruction",
     "save",
+    "scores",
     "select_panels",
+    "slowest_timescales",
+    "timescales",
     "validity",
 ]

@@ -16,7 +16,7 @@ from trajvae.plots.columns import NumberTable, read_columns, split_name
 from trajvae.plots.latent import clock
 from trajvae.plots.spaces import origin_of
 from trajvae.readers.named_files import find_named_file
-from trajvae.results import Conformations, LatentPoints
+from trajvae.results import Conformations, Kinetics, LatentPoints
 from trajvae.typing import Float64
 
 _MEASURES = ("distance", "angle", "dihedral")
@@ -146,7 +146,7 @@ def _by_time(points: LatentPoints, table: NumberTable, values: Float64) -> Float
 
 
 def _measured(points: LatentPoints, text: str, trajectory: Trajectory) -> Colour:
-    if isinstance(points, Conformations):
+    if isinstance(points, Conformations | Kinetics):
         raise OptionError(f"'{text}' is measured in the frames of an embed.h5 or a model.h5")
     beside, reading = Path(points.path).parent, points.reading
     files = list(trajectory.files) or [find_named_file(name, beside, points.path) for name in points.files]

@@ -25,6 +25,7 @@ from trajvae.plots.conformations import (
 from trajvae.plots.evidence import bounds, evidence
 from trajvae.plots.free_energies import basins, energy_error, energy_map
 from trajvae.plots.history import curvature, divergence, history, reconstruction
+from trajvae.plots.kinetics_panels import panels_of_kinetics
 from trajvae.plots.latent import frame_jumps, latent, latent_path
 from trajvae.plots.latent_panels import (
     MOST_CHARTS,
@@ -39,9 +40,8 @@ from trajvae.plots.latent_panels import (
 from trajvae.plots.marginals import divergences, marginal, notable
 from trajvae.plots.overlay import check_alike, overlay
 from trajvae.plots.spaces import charts_of
-from trajvae.results import Comparison, Conformations, Embedding, FreeEnergy, Marginals, Result, TrainedModel
+from trajvae.results import Comparison, Conformations, Embedding, FreeEnergy, Kinetics, Marginals, Result, TrainedModel
 from trajvae.results.embedding import joined
-from trajvae.results.kinetics import Kinetics
 from trajvae.results.sensitivity import Sensitivity
 from trajvae.store import Quantity
 
@@ -63,7 +63,7 @@ def panels_of(results: Result | Sequence[Result], options: FigureOptions | None 
 
     Parameters
     ----------
-    results : Embedding, TrainedModel, Marginals, Conformations, Comparison or FreeEnergy, or a sequence of embeddings
+    results : Embedding, TrainedModel, Marginals, Conformations, Comparison, FreeEnergy or Kinetics, or embeddings
         Of several embeddings, the trajectories are drawn on one map.
     options : FigureOptions, optional
 
@@ -113,10 +113,10 @@ def _panels_of_one(result: Result, options: FigureOptions) -> list[Panel]:
         return [*each, ("divergences", partial(divergences, result))]
     if isinstance(result, FreeEnergy):
         return _panels_of_free_energy(result)
+    if isinstance(result, Kinetics):
+        return panels_of_kinetics(result, options)
     if isinstance(result, Sensitivity):
         raise ReadError("a sensitivity has no figure: colour the PDB files beside it by B-factor in PyMOL or VMD")
-    if isinstance(result, Kinetics):
-        raise ReadError("kinetics have no figure")
     if isinstance(result, Comparison):
         return [("evidence", partial(evidence, result)), ("bounds", partial(bounds, result))]
     return _panels_of_conformations(result, options)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trajvae.results.applied import Applied
     from trajvae.results.base import ResultFile
+    from trajvae.results.committor import Calibration, Committor
     from trajvae.results.comparison import Comparison, Entry
     from trajvae.results.conformation_tasks import Descent
     from trajvae.results.conformations import Conformations
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "Applied": "trajvae.results.applied",
     "Basins": "trajvae.results.free_energy_parts",
+    "Calibration": "trajvae.results.committor",
     "ChapmanKolmogorov": "trajvae.results.kinetics_parts",
+    "Committor": "trajvae.results.committor",
     "Comparison": "trajvae.results.comparison",
     "Conformations": "trajvae.results.conformations",
     "Descent": "trajvae.results.conformation_tasks",
@@ -60,7 +63,9 @@ _HOMES = {
 __all__ = [
     "Applied",
     "Basins",
+    "Calibration",
     "ChapmanKolmogorov",
+    "Committor",
     "Comparison",
     "Conformations",
     "Descent",

@@ -18,7 +18,7 @@ from trajvae.results.trained_model import TrainedModel
 from trajvae.store import read_contents
 
 FrameLatents: TypeAlias = Embedding | TrainedModel  # latent points of simulated frames
-LatentPoints: TypeAlias = FrameLatents | Conformations[Figures]
+LatentPoints: TypeAlias = FrameLatents | Conformations[Figures] | Kinetics
 Result: TypeAlias = FrameLatents | Marginals | Conformations[Figures] | Comparison | FreeEnergy | Sensitivity | Kinetics
 KINDS: dict[
     str, type[Embedding | Marginals | Conformations[Figures] | Comparison | FreeEnergy | Sensitivity | Kinetics]

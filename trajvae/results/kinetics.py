@@ -15,6 +15,7 @@ from trajvae.display import Summary
 from trajvae.figures.kinetics import KineticsFigures, TimeScaleFigures
 from trajvae.frame_weights.weights import WeightSource
 from trajvae.results.base import ResultFile, floats
+from trajvae.results.committor import Committor
 from trajvae.results.kinetics_parts import ChapmanKolmogorov, MarkovModel, TimeScales, VampScore
 from trajvae.store import Contents, Header, Quantity, write_table
 from trajvae.store.schema import Tree
@@ -52,6 +53,8 @@ class Kinetics(ResultFile):
     lag_unit : {"ps", "frame"}
     weights : WeightSource or None
         Where weights of the frames came from; None where none were read.
+    committor : Committor or None
+        Between two regions; None where none were named.
     seed : int
     command : str
     """
@@ -72,6 +75,7 @@ class Kinetics(ResultFile):
     files: list[str]
     lag_unit: str = "ps"
     weights: WeightSource | None = None
+    committor: Committor | None = None
     seed: int = 0
     command: str = "kinetics"
 
@@ -79,6 +83,14 @@ class Kinetics(ResultFile):
     def lag(self) -> float:
         """Lag of the scores and of the Markov model, in `lag_unit`."""
         return self.markov.lag
+
+    @property
+    def columns(self) -> Mapping[str, Quantity]:
+        """Quantities with a row a frame, by name."""
+        held = self._observables()
+        if self.committor is not None:
+            held["committor"] = Quantity(self.committor.value)
+        return held
 
     @property
     def figures(self) -> KineticsFigures:
@@ -95,6 +107,7 @@ class Kinetics(ResultFile):
             states=self.markov.n_states,
             connected=float((self.markov.states >= 0).mean()),
             frames=len(self.latent),
+            committor=None if self.committor is None else self.committor.figures,
         )
 
     def _summary(self) -> Summary:
@@ -147,6 +160,7 @@ class Kinetics(ResultFile):
             **{f"timescales/{name}": (t.arrays(self.lag_unit), {}) for name, t in self.timescales.items()},
             "markov": (self.markov.arrays(), {**marks, "lag_frames": self.markov.lag_frames}),
             "chapman_kolmogorov": (self.test.arrays(self.lag_unit), marks),
+            **({} if self.committor is None else self.committor.groups()),
         }
         told = {} if self.weights is None else {"weights": json.dumps(self.weights.to_json())}
         found = {"states": self.markov.n_states, "processes": self.processes, "noise": self.noise}
@@ -190,6 +204,7 @@ class Kinetics(ResultFile):
             files=contents.array("trajvae/files").astype(str).tolist(),
             lag_unit=contents.text("lag_unit"),
             weights=WeightSource.from_json(contents.json("weights")),
+            committor=Committor.from_contents(contents),
             seed=contents.seed,
             command=contents.command,
         )

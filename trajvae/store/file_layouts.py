@@ -154,6 +154,15 @@ LAYOUTS: Mapping[str, Mapping[str, Array]] = {
         "chapman_kolmogorov/population": Array("reals", ("M",)),
         "chapman_kolmogorov/lag": Array("reals", ("K",)),
         **{f"chapman_kolmogorov/{name}": Array("reals", ("K", "M")) for name in ("predicted", "estimated", "error")},
+        **_columns("T", "reals", *(f"committor/{name}" for name in ("value", "time", "outcome"))),
+        **_columns("T", "integers", "committor/step", "committor/inside"),
+        "committor/states": Array("reals"),
+        **_columns("B", "reals", *(f"committor_calibration/{name}" for name in ("committor", "outcome", "error"))),
+        **_columns("B", "integers", "committor_calibration/frames", "committor_calibration/excursions"),
+        "committor_explained/name": Array("text", ("X",)),
+        **_columns("X", "reals", "committor_explained/value", "committor_explained/error"),
+        **_columns("Q", "integers", "transition_states/row", "transition_states/step"),
+        "transition_states/committor": Array("reals", ("Q",)),
     },
 }
 
