@@ -140,7 +140,7 @@ class Model(ModelEstimates):
     ) -> Self:
         """Train on frames that were read already; the options are those of `Model.train`."""
         prepared = prepare_frames(
-            InMemoryFrames(chunk, frames.names),
+            InMemoryFrames.of(frames, chunk),
             frames.topology,
             config,
             selection=frames.selection,
