@@ -19,7 +19,7 @@ SMALL = {"epochs": 2, "hidden": (8,), "align": "none", "device": "cpu", "likelih
 
 @pytest.fixture(scope="module")
 def frames():
-    return double_well(600, seed=1).positions
+    return double_well(300, seed=1).positions
 
 
 def trained(frames, **options) -> Model:
@@ -78,7 +78,7 @@ def test_a_training_that_stopped_goes_on_to_the_same_bits(frames, tmp_path):
     with warnings.catch_warnings(), pytest.raises(StoppedError):
         warnings.simplefilter("ignore", TrajvaeWarning)
         Model.train(
-            str(tmp_path / "traj.npy"), checkpoint=tmp_path / "m.h5", asked=lambda: next(steps) == 30, **options
+            str(tmp_path / "traj.npy"), checkpoint=tmp_path / "m.h5", asked=lambda: next(steps) == 20, **options
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrajvaeWarning)
@@ -108,9 +108,9 @@ def test_in_python_by_analysis_class(frames):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"lag": 700}, ReadError, "a lag of 700 frames leaves no pair of frames: the longest trajectory has 600"),
+        ({"lag": 700}, ReadError, "a lag of 700 frames leaves no pair of frames: the longest trajectory has 300"),
         ({"lag": "10ps"}, ReadError, "a lag of 10 ps needs frames with times, and the trajectories have none"),
-        ({"lag": 80}, OptionError, "needs 10 pairs of validation frames or more, got 0"),
+        ({"lag": 40}, OptionError, "needs 10 pairs of validation frames or more, got 0"),
         ({"slowness": 3.0}, OptionError, "none is given .slowness 3.0.: give --lag TIME"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The reversible VAMP-2 score of latent points and of those that follow them, with its gradient."""
+"""The reversible VAMP-2 score of pairs of latent points, with its gradient."""
 
 from __future__ import annotations
 

@@ -11,11 +11,12 @@ from trajvae.training.batches import Batches
 from trajvae.training.lagged.pairs import LaggedPairs, PairBatches
 from trajvae.training.lagged.score import RIDGE, lagged_coordinates, reversible_moments, slowest_combinations, vamp2
 from trajvae.training.optimiser import Optimiser
+from trajvae.training.state import copy_weights
 
 SLOWNESS = 10.0  # nats a frame
-_FIRST_STEPS, _FIRST_RATE = 300, 2e-3  # of the encoder alone
+_FIRST_STEPS, _FIRST_RATE, _FIRST_LOOKS = 300, 2e-3, 50  # of the encoder alone; steps between looks at validation
 _FIRST_BATCHES, _MOST_INPUTS, _FIRST_RIDGE = 40, 256, 0.05  # that the first combinations of inputs are found by
-NOISE = 0.5  # added to the inputs of training pairs, in their standard deviations
+_NOISE, _MOST_NOISE = 0.1, 2.0  # added to inputs of training pairs, in their deviations: times the root of their number
 BATCH, A_COORDINATE = 256, 32  # pairs of a step, and for each coordinate at least: fewer fit each batch's own noise
 
 
@@ -72,16 +73,21 @@ class Slowness:
 
         A score that is quadratic in the correlations of pairs does not lead away from coordinates that are
         uncorrelated in time, such as principal components may be. Networks that would start as these start as the
-        slowest combinations of inputs instead, where the latent space is flat.
+        slowest combinations of inputs instead, where the latent space is flat. The weights of the highest validation
+        score are kept.
         """
         if self.weight == 0.0 or not self._fresh:
             return
         if vae.latent.starts_as_pca:
             vae.encoder.start_linear("loc", vae.latent.dim, self._slowest_inputs(vae.latent.dim))
+        best, kept = self.validation_score(vae), copy_weights(vae.encoder.state_dict())
         optimiser = Optimiser(list(vae.encoder.parameters()), [], 0.0)
-        for step in range(_FIRST_STEPS):
-            optimiser.step(-self.gain(vae, -1 - step) / self.weight, _FIRST_RATE, 0.0)
+        for step in range(1, _FIRST_STEPS + 1):
+            optimiser.step(-self.gain(vae, -step) / self.weight, _FIRST_RATE, 0.0)
+            if step % _FIRST_LOOKS == 0 and (score := self.validation_score(vae)) > best:
+                best, kept = score, copy_weights(vae.encoder.state_dict())
         optimiser.release()
+        vae.encoder.load_state_dict(kept)
         for p in vae.latent.parameters():
             p.grad = None
 
@@ -111,7 +117,8 @@ class Slowness:
         batch = self._batches.batch(step)
         inputs = torch.cat([batch.first, batch.second])
         noise = torch.randn(inputs.shape, generator=self._batches.generator(step, 2))
-        means = self._means(vae, inputs + NOISE * noise.to(inputs))
+        size = min(_MOST_NOISE, _NOISE * inputs.shape[1] ** 0.5)
+        means = self._means(vae, inputs + size * noise.to(inputs))
         n = len(batch.first)
         return self.weight * vamp2(means[:n], means[n:], batch.weights, RIDGE)
 
