@@ -171,7 +171,7 @@ class TrainConfig:
     slowness: float | None = _option(
         None,
         "nats a frame that a VAMP-2 score of 1 at the lag time is worth against the ELBO",
-        "10 with a lag time",
+        "25 with a lag time",
         training=True,
     )
     epochs: int | None = _option(

@@ -210,7 +210,7 @@ KEYS = {
     "nearest_rmsd valid crossings",
     CandidateFigures: "elbo iwae behind elbo_behind elbo_se iwae_se behind_se elbo_behind_se latent_dim "
     "effective_draws few_effective rmsd pca_rmsd active_units kl bounds behind_interval correlation_time independent "
-    "repeats epochs seconds",
+    "repeats epochs seconds vamp2",
     ComparisonFigures: "backends best within_error different behind_over_frames training_variance few_blocks held_out "
     "effective_sample_size",
     NoveltyFigures: "nearest nearest_held_out coverage coverage_train",

@@ -13,7 +13,7 @@ from trajvae.training.lagged.score import RIDGE, lagged_coordinates, reversible_
 from trajvae.training.optimiser import Optimiser
 from trajvae.training.state import copy_weights
 
-SLOWNESS = 10.0  # nats a frame
+SLOWNESS = 25.0  # nats a frame
 _FIRST_STEPS, _FIRST_RATE, _FIRST_LOOKS = 300, 2e-3, 50  # of the encoder alone; steps between looks at validation
 _FIRST_BATCHES, _MOST_INPUTS, _FIRST_RIDGE = 40, 256, 0.05  # that the first combinations of inputs are found by
 _NOISE, _MOST_NOISE = 0.1, 2.0  # added to inputs of training pairs, in their deviations: times the root of their number
