@@ -112,6 +112,7 @@ CANDIDATE = CandidateFigures(
     repeats=1,
     epochs=50.0,
     seconds=3.0,
+    vamp2=1.9,
 )
 COMPARISON = ComparisonFigures(
     backends={"euclidean": CANDIDATE, "mine": replace(CANDIDATE, behind=0.5)},
@@ -231,6 +232,7 @@ KEYS = {
     KineticsFigures: "lag lag_unit vamp2 vamp2_error timescales processes noise deviation states connected frames",
 }
 OPTIONAL = {
+    CandidateFigures: {"vamp2"},
     GenerationFigures: {
         *(
             "moved",
