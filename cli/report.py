@@ -130,6 +130,10 @@ def _latent_lines(f: TrainingFigures) -> list[str]:
         f"KL {sum(f.kl.values()):.2f} nats ({parts}), "
         f"mutual information {f.mutual_information:.2f} nats" + (": COLLAPSED" if f.collapsed else "")
     ]
+    if f.vamp2 is not None:
+        lag = f"{f.lag_frames} frames" if f.lag is None else f"{f.lag:.6g} ps"
+        worth = "" if f.slowness is None else f"; a score of 1 was worth {f.slowness:.3g} nats"
+        lines.append(f"held-out frames at a lag of {lag}: VAMP-2 score {f.vamp2:.3f}{worth}")
     if f.spectrum and f.spread is not None:
         lines.append(
             f"draws over training frames: total variance {f.spread:.2f}, largest {len(f.spectrum)} motions "

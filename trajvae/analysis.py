@@ -48,7 +48,8 @@ class TrajVAE(Collect):
         Called with (epoch, epochs, held-out ELBO).
     verbose : bool
         Progress bars: MDAnalysis' over the frames that are read, and one of the training.
-    signature, features, likelihood, torsions, free_bits, align, center, beta, epochs, batch_size, hidden, settings
+    signature, features, likelihood, torsions, free_bits, align, center, beta, lag, slowness, epochs,\
+    batch_size, hidden, settings
         The other fields of `TrainConfig`.
 
     Attributes

@@ -18,6 +18,7 @@ from trajvae.outputs.judging.trials import ComparisonPlan, check_frames, examine
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source, selection_of
 from trajvae.results.comparison import Comparison
+from trajvae.training.frame_source import untimed_files
 from trajvae.training.options import CONFIG_DEFAULTS
 
 
@@ -38,7 +39,8 @@ def candidates(
         Each with every backend; names then end in `:DIM` where there are several.
     settings : mapping, optional
         Options of latent spaces: KEY for all that know it, or BACKEND.KEY.
-    signature, features, likelihood, torsions, free_bits, align, center, beta, epochs, batch_size, hidden, select, seed
+    signature, features, likelihood, torsions, free_bits, align, center, beta, lag, slowness, epochs,\
+        batch_size, hidden, select, seed
         The fields of `TrainConfig`, alike for all. A signature is for the product alone.
 
     Raises
@@ -147,6 +149,7 @@ def compare(
         device=device,
         progress=progress,
         weights=own,
+        untimed=untimed_files(frames),
     )
     found = compare_trials(trials)
     seed = next((c.seed for c in chosen.values()), 0)

@@ -10,6 +10,7 @@ from trajvae.arguments.lookup import check_choice
 from trajvae.arguments.user_functions import FileSettings
 from trajvae.choices import ALIGNMENTS, AUTO, CENTERS, FEATURES, LATENTS, LIKELIHOODS, TORSIONS, any_of
 from trajvae.errors import OptionError
+from trajvae.lagged_pairs import Lag
 from trajvae.signature import parse_manifold, parse_signature
 
 WIDTHS: dict[str, tuple[int, ...]] = {"internal": (128, 128)}
@@ -89,6 +90,8 @@ class AlikeOptions(TypedDict, total=False):
     align: str
     center: str
     beta: float
+    lag: str | None
+    slowness: float | None
     epochs: int | None
     batch_size: int | None
     hidden: tuple[int, ...] | None
@@ -159,6 +162,18 @@ class TrainConfig:
     )
     center: str = _option("geometry", "weights of the centre and of the superposition", choices=lambda: CENTERS)
     beta: float = _option(1.0, "weight of the KL divergence after its warm-up", training=True)
+    lag: str | None = _option(
+        None,
+        "time between frames of which the latent space shall follow what is slow, such as 10ps, 2ns or 5 (frames)",
+        "none: the latent space follows what is large",
+        training=True,
+    )
+    slowness: float | None = _option(
+        None,
+        "nats a frame that a VAMP-2 score of 1 at the lag time is worth against the ELBO",
+        "25 with a lag time",
+        training=True,
+    )
     epochs: int | None = _option(
         None, "at most; early stopping may end before", "about 8000 optimiser steps", training=True
     )
@@ -192,13 +207,25 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 1 <= value <= _MOST[name]:
                 raise OptionError(f"{name} must be 1 or more, up to {_MOST[name]}, got {value}")
-        for name in ("beta", "free_bits"):
+        for name in ("beta", "free_bits", "slowness"):
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= MOST_WEIGHT:
                 raise OptionError(f"{name} must be a number from 0 to {MOST_WEIGHT:.0f}, got {value}")
+        self._check_lag()
         check_choice(self.center, CENTERS, "center")
         if not 0 <= self.seed < 2**63 - 1:
             raise OptionError(f"the seed must be a number from 0 on, got {self.seed}")
+
+    def _check_lag(self) -> None:
+        """A lag is kept as it is written; without one there is nothing that slowness could weigh."""
+        if self.lag is not None:
+            Lag.parse(self.lag)
+            object.__setattr__(self, "lag", str(self.lag))
+        elif self.slowness is not None:
+            raise OptionError(
+                f"slowness weighs the VAMP-2 score at a lag time, and none is given (slowness {self.slowness}): give "
+                "--lag TIME, such as --lag 10ps"
+            )
 
     def _settle_dimension(self) -> None:
         """Once made, a configuration has a dimension; a signature excludes another one."""

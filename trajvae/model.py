@@ -65,8 +65,8 @@ class Model(ModelEstimates):
             Paths may be globs; arrays are (T, N, D) in Å.
         config, reading : TrainConfig, Reading, optional
             Options in one object; those given by name beside it replace its own.
-        backend, latent_dim, signature, features, likelihood, torsions, free_bits, align, center, beta, epochs,\
-        batch_size, hidden, select, seed, settings : optional
+        backend, latent_dim, signature, features, likelihood, torsions, free_bits, align, center, beta, lag, slowness,\
+        epochs, batch_size, hidden, select, seed, settings : optional
             The fields of `TrainConfig`; `latent` is another name of `backend`.
         topology, start, stop, step, bonds, format : optional
             The fields of `Reading`.
@@ -140,7 +140,7 @@ class Model(ModelEstimates):
     ) -> Self:
         """Train on frames that were read already; the options are those of `Model.train`."""
         prepared = prepare_frames(
-            InMemoryFrames(chunk, frames.names),
+            InMemoryFrames.of(frames, chunk),
             frames.topology,
             config,
             selection=frames.selection,

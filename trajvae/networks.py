@@ -110,7 +110,7 @@ class MLP(nn.Module):
         return slice(first, first + self.sizes[head])
 
     @torch.no_grad()
-    def start_linear(self, head: str, n: int) -> None:
+    def start_linear(self, head: str, n: int, combinations: Tensor | None = None) -> None:
         """Set initial weights so that the first n outputs of a head are the first n inputs, plus random contributions.
 
         Two units of each layer carry a number, since silu(x) - silu(-x) = x: the map is exact, other units keep their
@@ -120,6 +120,8 @@ class MLP(nn.Module):
         ----------
         head : str
         n : int
+        combinations : Tensor, shape (n, I), optional
+            Take these combinations of inputs instead of the first inputs.
         """
         *trunk, last = (weight for weight, _ in self._layers)
         n = min(n, min(len(weight) for weight in trunk) // 4)
@@ -127,7 +129,9 @@ class MLP(nn.Module):
         for weight in trunk:
             carried = eye if weight is trunk[0] else torch.kron(eye, pair[None])  # numbers, or differences of two units
             weight[: 2 * n] = 0.0
-            weight[: 2 * n, : carried.shape[1]] = torch.kron(carried, pair[:, None])
+            if weight is trunk[0] and combinations is not None:
+                carried = combinations[:n].to(weight).cpu().contiguous()
+            weight[: 2 * n, : carried.shape[1]] = torch.kron(carried, pair[:, None]).to(weight)
         first = self.rows(head).start
         last[first : first + n, : 2 * n] = torch.kron(eye, pair[None])
 

@@ -79,10 +79,11 @@ def compare(
 
 def _lines(found: Comparison, output: Path) -> list[str]:
     head = f"  {'':20s} {'dim':>3s} {'ELBO':>9s} {'IWAE':>9s} {'behind':>16s} {'KL':>6s} {'active':>6s} {'draws':>6s}"
+    slow = f" {'VAMP-2':>6s}" if any(e.figures.vamp2 is not None for e in found.entries.values()) else ""
     lines = [
         f"{len(found.rows)} held-out frames; nats a frame, importance-weighted bound of {found.sizes[-1]} draws; "
         "RMSD in Å",
-        f"{head} {'RMSD':>6s} {'PCA':>6s} {'time':>6s}",
+        f"{head} {'RMSD':>6s} {'PCA':>6s} {'time':>6s}{slow}",
         *(_row(name, entry.figures, best=name == found.best) for name, entry in found.entries.items()),
     ]
     if found.weights is not None:
@@ -99,7 +100,7 @@ def _row(name: str, f: CandidateFigures, *, best: bool) -> str:
     return (
         f"  {name:20s} {f.latent_dim:3d} {f.elbo:9.3f} {f.iwae:9.3f} {behind:>16s} "
         f"{sum(f.kl.values()):6.2f} {f.active_units:6.1f} {f.effective_draws:6.0f} "
-        f"{f.rmsd:6.3f} {f.pca_rmsd:6.3f} {f.seconds:5.0f}s"
+        f"{f.rmsd:6.3f} {f.pca_rmsd:6.3f} {f.seconds:5.0f}s" + ("" if f.vamp2 is None else f" {f.vamp2:6.3f}")
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from .. import options, report
-from .train import CONTRACT, OF_TRAINING, train_model, unfinished
+from .train import CONTRACT, LAGGED, OF_TRAINING, train_model, unfinished
 
 if TYPE_CHECKING:
     from trajvae.figures import EmbeddingFigures
@@ -78,6 +78,7 @@ def embed(
     own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
     applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
     figures = {**own, **(applied if existing else {}), "in_support": embedded.in_support}
+    figures |= {} if existing else {key: trained.figures[key] for key in LAGGED if key in trained.figures}
     if embedded.effective_sample_size is not None:
         figures["effective_sample_size"] = embedded.effective_sample_size
     figures |= {"model": str(path), "model_hash": applied_to.model_hash, "output": str(output)}

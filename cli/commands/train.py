@@ -21,6 +21,8 @@ CONTRACT = (
     "pca_rmsd", "epochs", "seconds", "kl", "active_units", "collapsed", "mutual_information", "prior_gap", "copies",
     "unlike_blocks", "trained", "validation", "kept_epoch", "verdict", "reasons",
 )  # fmt: skip
+LAGGED = ("lag", "lag_frames", "slowness", "vamp2")  # of a training with a lag time
+FURTHER = ("feature_choice", "effective_sample_size", *LAGGED)  # of some trainings
 OF_TRAINING = ("elbo_shape", "copies", "unlike_blocks")  # says nothing of frames that a model is applied to
 
 
@@ -173,10 +175,6 @@ def train(
     else:
         names = list(trajectories) if resume else options.need_trajectories(trajectories)
         model = train_model(names, choices, output, force=force, go_on=resume).model
-    figures = {
-        key: model.figures[key]
-        for key in (*CONTRACT, "feature_choice", "effective_sample_size")
-        if key in model.figures
-    }
+    figures = {key: model.figures[key] for key in (*CONTRACT, *FURTHER) if key in model.figures}
     lines = [*report.training_lines(model.figures), f"model: {output}"]
     report.result({**figures, "model": str(output)}, lines, as_json=as_json)

@@ -113,6 +113,7 @@ CANDIDATE = CandidateFigures(
     repeats=1,
     epochs=50.0,
     seconds=3.0,
+    vamp2=1.9,
 )
 COMPARISON = ComparisonFigures(
     backends={"euclidean": CANDIDATE, "mine": replace(CANDIDATE, behind=0.5)},
@@ -225,7 +226,7 @@ KEYS = {
     "nearest_rmsd valid crossings",
     CandidateFigures: "elbo iwae behind elbo_behind elbo_se iwae_se behind_se elbo_behind_se latent_dim "
     "effective_draws few_effective rmsd pca_rmsd active_units kl bounds behind_interval correlation_time independent "
-    "repeats epochs seconds",
+    "repeats epochs seconds vamp2",
     ComparisonFigures: "backends best within_error different behind_over_frames training_variance few_blocks held_out "
     "effective_sample_size",
     NoveltyFigures: "nearest nearest_held_out coverage coverage_train",
@@ -249,6 +250,7 @@ KEYS = {
     "explained_error structures",
 }
 OPTIONAL = {
+    CandidateFigures: {"vamp2"},
     GenerationFigures: {
         *(
             "moved",

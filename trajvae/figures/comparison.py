@@ -43,6 +43,8 @@ class CandidateFigures(Figures):
     epochs : float
     seconds : float
         Of all trainings.
+    vamp2 : float, optional
+        VAMP-2 score of the held-out frames' latent points, where it was trained with a lag time.
     """
 
     elbo: float
@@ -67,6 +69,7 @@ class CandidateFigures(Figures):
     repeats: int
     epochs: float
     seconds: float
+    vamp2: float | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -11,7 +11,12 @@ from trajvae.figures.frame_findings import UnlikeBlock, unlike_blocks
 from trajvae.figures.json_checks import Check, number, numbers, numbers_by_name, or_none, reasons, text, truth, wrong
 from trajvae.verdict import Reason, Verdict
 
-_LEFT_OUT = ("feature_choice", "effective_sample_size")  # figures that are not in the JSON where they are None
+_LAGGED = ("lag", "lag_frames", "slowness", "vamp2")  # figures of a training with a lag time
+_LEFT_OUT = (
+    "feature_choice",
+    "effective_sample_size",
+    *_LAGGED,
+)  # figures that are not in the JSON where they are None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,6 +111,15 @@ class TrainingFigures(Mapping[str, Any]):
     effective_sample_size : float or None
         Number of frames of equal weight that all frames are worth; None where they have no weights. With weights, means
         over frames are weighted.
+    lag : float or None
+        Lag time in ps; None without one, or where the frames have no times.
+    lag_frames : int or None
+        The same in frames as they are read.
+    slowness : float or None
+        Nats a frame that a VAMP-2 score of 1 was worth in training.
+    vamp2 : float or None
+        VAMP-2 score of the posteriors' means of held-out frames at the lag time, with the constant: 1 where nothing of
+        a frame is left in its successor, 1 more for each coordinate that does not change.
     absent : frozenset of str
         Names of figures that the model's version did not have.
     further : mapping of str to JSON
@@ -161,6 +175,10 @@ class TrainingFigures(Mapping[str, Any]):
     feature_choice: Mapping[str, float] | None = None
     copies: int | None = None
     effective_sample_size: float | None = None
+    lag: float | None = None
+    lag_frames: int | None = None
+    slowness: float | None = None
+    vamp2: float | None = None
     absent: frozenset[str] = frozenset()
     further: Mapping[str, object] = field(default_factory=dict)
 

@@ -17,6 +17,8 @@ _BLOCK = 3  # frames of a block, at least, where there are enough of them
 _MOST = 20  # blocks of each kind
 _NO_GAP = 30  # frames below which none can be spared for gaps
 _GAPS = 0.03  # of all frames may lie in gaps, where a gap is more than one frame
+_LAGGED_SHARE = 0.12  # of the frames, as _SHARES, of a training with a lag time, which needs pairs within the blocks
+_LAGS = 3  # lag times that such a block is long, where there are enough frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ class Partition:
         return np.asarray(self.part == HELD_OUT)
 
 
-def partition(n: int) -> Partition:
+def partition(n: int, lag: int = 0) -> Partition:
     """Divide a trajectory into training, validation and held-out frames.
 
     Validation and held-out frames are blocks of neighbours, spread evenly over the trajectory: random ones would leak,
@@ -60,6 +62,8 @@ def partition(n: int) -> Partition:
     ----------
     n : int
         Number of frames; the blocks are short against files, whose boundaries are not looked at.
+    lag : int
+        Lag time of the training in frames: blocks are then longer, and fewer.
 
     Returns
     -------
@@ -72,8 +76,8 @@ def partition(n: int) -> Partition:
     """
     if n < FEWEST:
         raise ReadError(f"training needs at least {FEWEST} frames, got {n}")
-    wanted = max(1, round(n * _SHARES[n >= _FEW]))
-    pairs = int(np.clip(wanted // _BLOCK, 1, _MOST))
+    wanted = max(1, round(n * (_LAGGED_SHARE if lag else _SHARES[n >= _FEW])))
+    pairs = int(np.clip(wanted // max(_BLOCK, _LAGS * lag), 1, _MOST))
     gap = 0 if n < _NO_GAP else max(1, round(_GAPS * n / (3 * pairs)))
     part = np.zeros(n, dtype=np.int8)
     for k in range(pairs):

@@ -105,6 +105,7 @@ def _figures(group: list[Trial], best: list[Trial]) -> CandidateFigures:
         repeats=len(group),
         epochs=float(np.mean([t.epochs for t in group])),
         seconds=float(np.sum([t.seconds for t in group])),
+        vamp2=float(np.mean(slow)) if (slow := [t.vamp2 for t in group if t.vamp2 is not None]) else None,
     )
 
 

@@ -45,8 +45,17 @@ class Batches(Protocol):
         """Number of validation frames."""
         ...
 
+    @property
+    def n_at_once(self) -> int:
+        """Number of training frames that may be held in memory at once."""
+        ...
+
     def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
         """Yield all training frames in a random order, without the first `skip` batches."""
+        ...
+
+    def training_inputs(self, rows: Tensor) -> Tensor:
+        """Return the inputs of some training frames, by their places among these."""
         ...
 
     def chunks(self, rows: int, *, validation: bool) -> Iterator[Batch]:
@@ -83,6 +92,15 @@ class InMemoryBatches:
     def n_validation(self) -> int:
         """Number of validation frames."""
         return len(self.validation_inputs)
+
+    @property
+    def n_at_once(self) -> int:
+        """Number of training frames that may be held in memory at once: all."""
+        return len(self.train_inputs)
+
+    def training_inputs(self, rows: Tensor) -> Tensor:
+        """Return the inputs of some training frames, by their places among these."""
+        return self.train_inputs.index_select(0, rows.to(self.device))
 
     def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
         """Yield all training frames in a random order, without the first `skip` batches."""

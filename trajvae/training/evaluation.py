@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from trajvae.training.batches import Batches
 
 Regulariser = Callable[[VAE, Terms], Tensor]
 WEIGH_EVERY = 4  # evaluations at which validation frames decide anew how far a covariance is shrunk
+_LEAST_GAIN = 0.2  # nats a frame that an inflation of the covariance must gain
 _DRAWS = 400  # of posteriors, over all validation frames, that the ELBO is estimated with
 
 
@@ -79,6 +81,21 @@ def evaluate(
             if regulariser is not None:
                 penalty = penalty + regulariser(vae, terms) * share
     return Evaluation(float(elbo), kl, float(misfit), float(penalty))
+
+
+def useful_inflation(size: int, factor: float) -> float:
+    """Return the inflation of a covariance if validation residuals exceed training residuals by a factor.
+
+    It is 1 if the ELBO would gain little, as with many frames: an inflation would only widen draws.
+
+    Parameters
+    ----------
+    size : int
+        Number of features.
+    factor : float
+    """
+    gain = 0.5 * size * (factor - 1.0 - math.log(factor)) if factor > 1.0 else 0.0
+    return factor if gain > _LEAST_GAIN else 1.0
 
 
 @torch.no_grad()

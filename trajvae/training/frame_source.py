@@ -9,9 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
+from trajvae.lagged_pairs import FrameTimes
 from trajvae.readers.data_set import Chunk, Frames, join_chunks
 from trajvae.runtime.progress import count_rows
-from trajvae.typing import Floats, Int64
+from trajvae.typing import Float64, Floats, Int64
 
 _BYTES = {"cartesian": 50, "internal": 110, "auto": 110}  # a coordinate that training in memory takes
 _MOST = 50_000  # frames that a streamed training's alignment and features are fitted to
@@ -48,6 +49,10 @@ class FrameSource(Protocol):
         """Number of each frame in its file, (T,)."""
         ...
 
+    def times(self) -> FrameTimes:
+        """Return the trajectory, the number and the time of each frame."""
+        ...
+
     def fitting_frames(self) -> tuple[Int64, Floats]:
         """Return the indices and the frames that alignment and features are fitted to: all, or evenly spread ones."""
         ...
@@ -70,6 +75,17 @@ def _with_progress(chunks: Iterator[Chunk], total: int) -> Iterator[Chunk]:
     return count_rows(chunks, lambda c: c.file, "going through the frames", "frame", total)
 
 
+def untimed_files(frames: Frames) -> frozenset[int]:
+    """Return the numbers of the files of a data set whose times are not known."""
+    return frozenset(k for k in range(len(frames.files)) if not frames.timed(k))
+
+
+def _times(file: Int64, frame: Int64, time: Float64, untimed: frozenset[int], names: Sequence[str]) -> FrameTimes:
+    """Times of frames, which are not numbers throughout files that have none."""
+    known = ~np.isin(file, list(untimed))
+    return FrameTimes(file, frame, np.where(known, time, np.nan) if known.any() else None, names)
+
+
 @dataclass(frozen=True, eq=False)
 class InMemoryFrames:
     """Provide frames that were read already.
@@ -82,18 +98,27 @@ class InMemoryFrames:
         Names of the files.
     lengths : sequence of int
         Lengths of the chunks in which they were read; all in one by default.
+    untimed : frozenset of int
+        Numbers of the files whose times are not known.
     """
 
     chunk: Chunk
     names: list[str] = field(default_factory=list)
     lengths: Sequence[int] = ()
+    untimed: frozenset[int] = frozenset()
     streamed = False
+
+    @classmethod
+    def of(cls, frames: Frames, chunk: Chunk) -> InMemoryFrames:
+        """Return frames of a data set that were read already."""
+        return cls(chunk, frames.names, untimed=untimed_files(frames))
 
     @classmethod
     def read(cls, frames: Frames) -> InMemoryFrames:
         """Read all frames of a data set."""
         pieces = list(count_rows(frames.chunks(), lambda c: c.file, "reading", "frame", frames.n_frames))
-        return cls(join_chunks(pieces), frames.names, [len(piece.file) for piece in pieces])
+        lengths = [len(piece.file) for piece in pieces]
+        return cls(join_chunks(pieces), frames.names, lengths, untimed_files(frames))
 
     @property
     def n_frames(self) -> int:
@@ -109,6 +134,10 @@ class InMemoryFrames:
     def frame(self) -> Int64:
         """Number of each frame in its file."""
         return self.chunk.frame
+
+    def times(self) -> FrameTimes:
+        """Return the trajectory, the number and the time of each frame."""
+        return _times(self.file, self.frame, self.chunk.time, self.untimed, self.names)
 
     def fitting_frames(self) -> tuple[Int64, Floats]:
         """Return the indices of all frames, and the frames."""
@@ -141,6 +170,11 @@ class StreamedFrames:
         self.names, self.n_frames = frames.names, frames.n_frames
         self.file, self.frame = frames.origins()
         self._some: Floats | None = None
+
+    def times(self) -> FrameTimes:
+        """Return the trajectory, the number and the time of each frame."""
+        frames = self.frames
+        return _times(self.file, self.frame, frames.times(self.file, self.frame), untimed_files(frames), self.names)
 
     def fitting_frames(self) -> tuple[Int64, Floats]:
         """Return the indices of evenly spread frames, and the frames.

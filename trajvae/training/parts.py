@@ -23,6 +23,8 @@ from trajvae.models.pipeline_parts import ModelSizes, PipelineParts, build_vae
 from trajvae.topology import Topology
 from trajvae.training.choose_features import choose_features
 from trajvae.training.frame_source import FrameSource
+from trajvae.training.lagged.pairs import lag_in_frames, pairs_of
+from trajvae.training.lagged.slowness import settled_slowness
 from trajvae.training.same_frames import fingerprints_of
 from trajvae.training.unlike_blocks import split
 from trajvae.typing import Bool, Float64, Floats, Int64
@@ -94,11 +96,13 @@ def fit_parts(
         An option that the data do not allow.
     """
     began = time.monotonic()
+    lag = lag_in_frames(frame_source, config)
     index, some = frame_source.fitting_frames()
     _check(some)
     marks, fingerprint = fingerprints_of(frame_source)
     config = dataclasses.replace(config, settings=resolve_settings(config.backend, config.settings))
-    partition, copies = split(marks, frame_source.file, frame_source.frame, frame_source.names)
+    partition, copies = split(marks, frame_source.file, frame_source.frame, frame_source.names, lag)
+    pairs_of(frame_source, config, partition)  # refuses a lag that the blocks are too short for
     train = partition.training[index]
     _check_weights(
         weights, {"training": index[train], "validation": partition.validation, "held-out": partition.held_out}
@@ -112,6 +116,7 @@ def fit_parts(
     config = dataclasses.replace(config, hidden=config.widths)
     features = _learn_features(config, data)
     config = dataclasses.replace(config, torsions=config.torsions or default_torsions(features))
+    config = dataclasses.replace(config, slowness=settled_slowness(config))
     baseline = PrincipalBaseline.fit(data, features)
     sizes = _sizes(config, data, features, baseline, _effective(weights, partition))
     vae = build_vae(config, alignment, sizes, features, topology)
@@ -181,6 +186,6 @@ def _sizes(
     likelihood = config.likelihood or default_likelihood(features, n_train, data.topology.backbone_bonds())
     shape = features.shape
     floor = max(data.floor, LEAST_FLOOR)
-    few = features.linear and n_train < MANY_FRAMES * features.input_size
+    few = features.linear and config.lag is None and n_train < MANY_FRAMES * features.input_size
     carried = min(config.latent_dim, features.input_size) if few else 0
     return ModelSizes(shape.n_inputs, likelihood, floor, n_train, shape.n_angular, baseline.size, carried)

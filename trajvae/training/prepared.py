@@ -22,6 +22,7 @@ from trajvae.training.checkpoints.file import Origin
 from trajvae.training.checkpoints.writer import CHECKPOINT_SECONDS, Checkpointer
 from trajvae.training.evaluation import Regulariser
 from trajvae.training.frame_source import FrameSource
+from trajvae.training.lagged.pairs import describe_lag, lag_in_frames
 from trajvae.training.parts import TrainingParts, fit_parts
 from trajvae.training.run import train_parts
 from trajvae.training.state import Snapshot
@@ -48,6 +49,8 @@ class TrainingDescription:
         Bytes that the frames may take.
     weights : str
         The frames' weights in words; empty without weights.
+    lag : str
+        The lag time in words; empty without one.
     """
 
     selection: str
@@ -57,12 +60,12 @@ class TrainingDescription:
     streamed: bool
     memory: float
     weights: str = ""
+    lag: str = ""
 
     def lines(self) -> list[str]:
         """Return what `trajvae train` prints before the training."""
         lines = [f"selected: {self.selection} ({self.atoms} atoms, {self.frames} frames)"]
-        if self.weights:
-            lines.append(self.weights)
+        lines += [line for line in (self.weights, self.lag) if line]
         if self.streamed:
             most = f"{self.memory / 1e9:.3g} GB"
             lines.append(f"training from a file of features: all frames at once would take more than {most}")
@@ -146,14 +149,15 @@ class PreparedTraining(Brief):
             source.streamed,
             self.memory,
             "" if weights is None else weights.describe(),
+            describe_lag(source, self.config),
         )
 
     def _held_out(self) -> int:
         """Number of held-out frames; none of so few frames that the training will refuse them."""
         if self.stopped is not None:
             return int(self.stopped.parts.partition.held_out.sum())
-        frames = self.frame_source.n_frames
-        return int(partition(frames).held_out.sum()) if frames >= FEWEST else 0
+        frames, lag = self.frame_source.n_frames, lag_in_frames(self.frame_source, self.config)
+        return int(partition(frames, lag).held_out.sum()) if frames >= FEWEST else 0
 
     @property
     def origin(self) -> Origin:

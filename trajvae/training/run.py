@@ -19,6 +19,8 @@ from trajvae.models.record import TrainingRecord
 from trajvae.training.batches import Batches, InMemoryBatches
 from trajvae.training.evaluation import Regulariser
 from trajvae.training.frame_source import FrameSource
+from trajvae.training.lagged.pairs import pairs_of
+from trajvae.training.lagged.slowness import A_COORDINATE, BATCH, Slowness, settled_slowness
 from trajvae.training.outcome import TrainingOutcome
 from trajvae.training.parts import TrainingParts
 from trajvae.training.schedule import schedule_of
@@ -73,7 +75,8 @@ def train_parts(
     model = parts.model
     data = _batches(parts, frame_source, inputs, memory)
     schedule = schedule_of(model.config, model.vae.likelihood, data.n_train)
-    trainer = Trainer(model.vae, data, schedule, regulariser)
+    slowness = _slowness(parts, frame_source, data, schedule.warmup, fresh=at is None)
+    trainer = Trainer(model.vae, data, schedule, regulariser, slowness)
     if at is not None:
         trainer.restore(at)
     report = None if checkpoint is None else partial(checkpoint, parts)
@@ -122,6 +125,19 @@ def _weights(weights: FrameWeights | None, partition: Partition) -> tuple[Tensor
     return first, second
 
 
+def _slowness(
+    parts: TrainingParts, frame_source: FrameSource, data: Batches, warmup: int, *, fresh: bool
+) -> Slowness | None:
+    """The score of pairs of frames; None without a lag time."""
+    config = parts.model.config
+    pairs, weight = pairs_of(frame_source, config, parts.partition), settled_slowness(config)
+    if pairs is None or weight is None:
+        return None
+    vae, weights = parts.model.vae, _weights(parts.weights, parts.partition)
+    size = max(BATCH, A_COORDINATE * vae.latent.ambient_dim)
+    return Slowness(weight, data, pairs, weights, config.seed, size, warmup, fresh=fresh)
+
+
 def _log(record: TrainingRecord) -> None:
     """Log what training came to."""
     f = record.figures
@@ -130,3 +146,5 @@ def _log(record: TrainingRecord) -> None:
         "trained %d epochs%s, on %s features (likelihood %s); held-out frames: ELBO %.2f nats, RMSD %.3f Å",
         *(f.epochs, kept, f.feature_kind, f.likelihood, f.elbo, f.rmsd),
     )
+    if f.vamp2 is not None:
+        _LOGGER.info("held-out frames at the lag time: VAMP-2 score %.3f, KL %.2f nats", f.vamp2, sum(f.kl.values()))

@@ -12,6 +12,7 @@ from trajvae.likelihoods.base import Likelihood
 
 WARMUP, PATIENCE = 1600, 1600  # optimiser steps
 LEAST_PATIENCE = 400  # optimiser steps
+_EVALUATIONS = 200  # of the validation frames in a training, about
 _SHARE = 0.2  # of a training that warm-up and patience take at most, if it is short
 _PATIENCE_EPOCHS = 4  # without a better ELBO, at least, if an epoch has many steps
 
@@ -53,6 +54,16 @@ class Schedule:
     weight_decay: float = 1e-2
     patience: int = PATIENCE
     seed: int = 0
+
+    def due(self, epoch: int) -> bool:
+        """Return whether to evaluate the model after an epoch: about 200 times in all, and more often at first."""
+        every = max(1, self.epochs // _EVALUATIONS)
+        return epoch < every or epoch % every == 0 or epoch == self.epochs
+
+    def structure_at(self, epoch: int) -> float:
+        """Return how far the covariance has changed from spherical (0) to its own structure (1)."""
+        first, last = self.structure
+        return min(1.0, max(0.0, (epoch / self.epochs - first) / (last - first)))
 
 
 def learning_rate_share(step: int, steps: int) -> float:

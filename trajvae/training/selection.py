@@ -91,6 +91,8 @@ class Selection:
     generator : torch.Generator
     seed : int
         Of the draws of validation frames by which a covariance's shrinkage is decided.
+    principal : bool
+        Whether a model must reconstruct as well as principal components do; not one that follows what is slow.
     """
 
     def __init__(
@@ -101,10 +103,12 @@ class Selection:
         inflation: Callable[[float], float],
         generator: torch.Generator,
         seed: int,
+        *,
+        principal: bool = True,
     ) -> None:
         self.vae, self.data, self.generator, self.seed = vae, data, generator, seed
         self.evaluate, self.inflation = evaluate, inflation
-        self.carried = vae.encoder.carried > 0
+        self.carried, self.principal = vae.encoder.carried > 0, principal
 
     def run(self) -> None:
         """Leave the best candidate in the VAE.
@@ -120,6 +124,7 @@ class Selection:
         best = max(found, key=_score)
         least = best.score - _MOST_LOSS * self.vae.likelihood.size
         near = [candidate for candidate in found if candidate.excess <= 0.0 and candidate.score >= least]
+        near = near if self.principal else [best]
         self.vae.load_state_dict(max(near, key=_score, default=best).weights)
 
     def _scale(self, weights: Weights, share: float) -> None:

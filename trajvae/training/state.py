@@ -10,6 +10,7 @@ from torch import Tensor
 from trajvae.typing import AnyArray
 
 Weights = dict[str, Tensor]
+OF_A_LAG = ("vamp2",)  # columns of the history that only a training with a lag time has
 
 
 @dataclass
@@ -28,6 +29,8 @@ class History:
     learning_rate : list of float
     inflation : list of float
         Factor of the covariance over that of the training frames' residuals.
+    vamp2 : list of float
+        VAMP-2 score of validation frames; empty in a training without a lag time.
     """
 
     epoch: list[int] = field(default_factory=list)
@@ -37,10 +40,11 @@ class History:
     curvature: list[list[float]] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
     inflation: list[float] = field(default_factory=list)
+    vamp2: list[float] = field(default_factory=list)
 
     def arrays(self) -> dict[str, AnyArray]:
-        """Return all columns as arrays."""
-        return {name: np.asarray(column) for name, column in vars(self).items()}
+        """Return all columns as arrays; without a lag time there is none of scores."""
+        return {name: np.asarray(column) for name, column in vars(self).items() if column or name not in OF_A_LAG}
 
 
 @dataclass(frozen=True, eq=False)

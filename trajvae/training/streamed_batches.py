@@ -18,7 +18,7 @@ from trajvae.models.partition import Partition
 from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.runtime.system import refusal
 from trajvae.training.batches import Batch
-from trajvae.typing import Float32
+from trajvae.typing import Float32, Int64
 
 _ROWS_OF_BLOCK = 1024  # that are read together, before they are shuffled within a pool
 _ROWS_OF_SAMPLE = 20_000  # that a latent space is prepared with
@@ -70,6 +70,12 @@ class MappedRows:
             done += b - a
             self._release_pages()
         return torch.from_numpy(out)
+
+    def take(self, rows: Int64, columns: int) -> Tensor:
+        """Return the first columns of some rows, in memory; rows that follow each other are read fast."""
+        out = torch.from_numpy(self._view()[rows, :columns])
+        self._release_pages()
+        return out
 
     def _view(self) -> Float32:
         """Return the file as an array (rows, width)."""
@@ -126,6 +132,15 @@ class StreamedBatches:
     def n_validation(self) -> int:
         """Number of validation frames."""
         return self.validation.rows
+
+    @property
+    def n_at_once(self) -> int:
+        """Number of training frames that may be held in memory at once."""
+        return self._pool
+
+    def training_inputs(self, rows: Tensor) -> Tensor:
+        """Return the inputs of some training frames, by their places among these."""
+        return self.train.take(rows.numpy(), self.n_inputs).to(self.device)
 
     def batches(self, size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
         """Yield all training frames in a random order, without the first `skip` batches.

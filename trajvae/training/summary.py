@@ -31,6 +31,7 @@ from trajvae.readers.data_set import Chunk
 from trajvae.runtime.evenly_spaced import evenly_spaced
 from trajvae.store import Quantity
 from trajvae.training.frame_source import FrameSource
+from trajvae.training.lagged.held_out import LaggedFigures, lagged_figures
 from trajvae.training.outcome import TrainingOutcome
 from trajvae.training.unlike_blocks import describe_unlike, unlike_blocks
 from trajvae.typing import AnyArray, Bool, Floats, Int64
@@ -132,6 +133,7 @@ def make_record(
     warn_of_unsound_elbo(summary.held_out_elbo, pipeline, known, new)
     shape, latent = _shape_elbo(summary, known, new), _latent_figures(summary, index, some)
     sample, points, gap = summary.sample["sample"], summary.frames["latent"], latent.prior_gap
+    lagged = lagged_figures(pipeline, frame_source, parts, points, weights)
     blocks = []
     if relative_of(weights) is None:  # with weights the ELBO of whole blocks is low since they count for little
         blocks = unlike_blocks(summary.frames["elbo"], ~parts.training, sample.astype(np.float64), summary.index)
@@ -139,19 +141,18 @@ def make_record(
     measures = measure(
         pipeline, validity, sample, summary.index, frame_source.file, parts, points, gap, geometry, weights
     )
-    observables = _kept_observables(summary)
     unlike = describe_unlike(blocks, frame_source.file, frame_source.frame, outcome.names)
     return TrainingRecord(
         summary.frames["latent"],
         parts.part,
         frame_source.file,
         frame_source.frame,
-        observables,
+        _kept_observables(summary),
         sample,
         summary.index,
         outcome.history,
         validity,
-        _figures(summary, outcome, shape, latent, unlike, measures),
+        _figures(summary, outcome, shape, latent, unlike, measures, lagged),
         geometry,
         weights,
     )
@@ -237,6 +238,7 @@ def _figures(
     latent: LatentFigures,
     unlike: tuple[UnlikeBlock, ...],
     measures: SampleMeasures,
+    lagged: LaggedFigures,
 ) -> TrainingFigures:
     """The figures of a training, with the verdict that they decide."""
     pipeline, evidence = summary.pipeline, _evidence(summary, latent, unlike, measures)
@@ -274,4 +276,5 @@ def _figures(
         **vars(outcome.found),
         **latent._asdict(),
         **asdict(measures),
+        **asdict(lagged),
     )

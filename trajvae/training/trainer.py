@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,16 +22,23 @@ from trajvae.models.vae import VAE
 from trajvae.runtime.threads import small_work
 from trajvae.torch_types import LinAlgError
 from trajvae.training.batches import Batch, Batches
-from trajvae.training.evaluation import WEIGH_EVERY, Evaluation, Regulariser, evaluate, mean_moment, weigh
+from trajvae.training.evaluation import (
+    WEIGH_EVERY,
+    Evaluation,
+    Regulariser,
+    evaluate,
+    mean_moment,
+    useful_inflation,
+    weigh,
+)
+from trajvae.training.lagged.slowness import Slowness
 from trajvae.training.optimiser import Optimiser
 from trajvae.training.schedule import Schedule, learning_rate_share
 from trajvae.training.selection import Selection
 from trajvae.training.state import History, Snapshot, copy_weights
 
 _MOMENT_DECAY, _MOMENT_EVERY = 0.98, 5  # in a step of the residuals' moment; steps between updates of the covariance
-_EVALUATIONS = 200  # of the validation frames in a training, about
 _LEAST_INFLATION = 1e-3  # over one; a smaller inflation is dropped
-_LEAST_GAIN = 0.2  # nats a frame that an inflation of the covariance must gain
 _INFLATION_STEPS = 100.0  # optimiser steps that the inflation of the covariance is averaged over
 _WARMUP_MARGIN = 2.0  # nats a frame by which weights must be better to be kept while the KL's weight rises
 _FAILED = "training failed at epoch {}: the ELBO is {}; check the frames"
@@ -51,12 +59,24 @@ class Trainer:
         Returns a scalar in nats a frame for a VAE and its terms, which frames' weights have multiplied. It is added to
         the loss, and, computed without gradients, subtracted from the score that decides which weights are kept, but
         not from the reported ELBO.
+    slowness : Slowness, optional
+        What the score of pairs of frames adds to the ELBO, in the loss and in the score that decides.
     """
 
-    def __init__(self, vae: VAE, data: Batches, schedule: Schedule, regulariser: Regulariser | None = None) -> None:
+    def __init__(
+        self,
+        vae: VAE,
+        data: Batches,
+        schedule: Schedule,
+        regulariser: Regulariser | None = None,
+        slowness: Slowness | None = None,
+    ) -> None:
         self.vae, self.data, self.schedule, self.regulariser = vae, data, schedule, regulariser
+        self.slowness, self.vamp2 = slowness, math.nan
         self.latent, self.likelihood = vae.latent, vae.likelihood  # looking up an attribute of a module is slow
         vae.latent.prepare(data.sample(), schedule.seed)
+        if slowness is not None:
+            slowness.begin(vae)
         self.generator = torch.Generator(data.device).manual_seed(schedule.seed)
         self.shuffle = torch.Generator().manual_seed(schedule.seed + 1)
         self.batches = max(1, -(-data.n_train // schedule.batch_size))
@@ -67,7 +87,7 @@ class Trainer:
         self.epoch, self.done, self.sum = 1, 0, torch.zeros((), device=data.device)
         self.order = self.shuffle.get_state()
         self.best, self.best_epoch, self.best_weights = -math.inf, 0, copy_weights(vae.state_dict())
-        self.inflation = 1.0
+        self.inflation, self._useful_inflation = 1.0, partial(useful_inflation, vae.likelihood.size)
         self.moment = mean_moment(vae, data, self.generator)
         try:
             vae.likelihood.set_moment(self.moment, 0.0)
@@ -135,7 +155,8 @@ class Trainer:
             with torch.no_grad():
                 self.latent.finish(Context(self.generator, encode=self.vae.encode))
             Selection(
-                self.vae, self.data, self._evaluate, self._useful_inflation, self.generator, self.schedule.seed
+                *(self.vae, self.data, self._evaluate, self._useful_inflation, self.generator, self.schedule.seed),
+                principal=self.slowness is None,
             ).run()
         return self.history
 
@@ -149,21 +170,18 @@ class Trainer:
         since = max(self.best_epoch * self.batches, final * self.total, schedule.warmup)
         return bool(self.best_epoch) and (self.epoch - 1) * self.batches - since > schedule.patience
 
-    def _due(self) -> bool:
-        """Return whether to evaluate the model after this epoch: about 200 times in all, and more often at first."""
-        every = max(1, self.schedule.epochs // _EVALUATIONS)
-        return self.epoch < every or self.epoch % every == 0 or self.epoch == self.schedule.epochs
-
     def _evaluate_if_due(self, train: float) -> None:
         """Evaluate the averaged weights on the validation frames if that is due, and keep them if they are the best."""
-        if not self._due():
+        if not self.schedule.due(self.epoch):
             return
         before = self.history.epoch[-1] if self.history.epoch else 0
         with self.optimiser.averaged():
             try:
-                if self.likelihood.shrinks and len(self.history.epoch) % WEIGH_EVERY == 0 < self._structure():
+                if self.likelihood.shrinks and len(self.history.epoch) % WEIGH_EVERY == 0 < self.schedule.structure_at(
+                    self.epoch
+                ):
                     weigh(self.vae, self.data, self.moment, self.schedule.seed)
-                    self.likelihood.set_moment(self.moment * self.inflation, self._structure())
+                    self.likelihood.set_moment(self.moment * self.inflation, self.schedule.structure_at(self.epoch))
                 evaluation, misfit = self._calibrate()
             except LinAlgError as error:
                 raise TrajvaeError(_FAILED.format(self.epoch, "not finite")) from error
@@ -192,30 +210,21 @@ class Trainer:
         inflation = self._useful_inflation(factor) if math.isfinite(factor) else 1.0
         if not math.isfinite(factor) or inflation == 1.0 == self.inflation:
             return first, first.misfit
-        self.likelihood.set_moment(self.moment * inflation, self._structure())
+        self.likelihood.set_moment(self.moment * inflation, self.schedule.structure_at(self.epoch))
         second = self._evaluate()
         if second.score >= first.score:
             return second, first.misfit
-        self.likelihood.set_moment(self.moment * self.inflation, self._structure())
+        self.likelihood.set_moment(self.moment * self.inflation, self.schedule.structure_at(self.epoch))
         return first, first.misfit
 
-    def _useful_inflation(self, factor: float) -> float:
-        """Return the inflation of the covariance if validation residuals exceed training residuals by a factor.
-
-        It is 1 if the ELBO would gain little, as with many frames: an inflation would only widen draws.
-        """
-        gain = 0.5 * self.likelihood.size * (factor - 1.0 - math.log(factor)) if factor > 1.0 else 0.0
-        return factor if gain > _LEAST_GAIN else 1.0
-
-    def _structure(self) -> float:
-        """Return how far the covariance has changed from spherical (0) to its own structure (1)."""
-        first, last = self.schedule.structure
-        return min(1.0, max(0.0, (self.epoch / self.schedule.epochs - first) / (last - first)))
-
     def _evaluate(self) -> Evaluation:
-        """Evaluate the VAE on the validation frames."""
+        """Evaluate the VAE on the validation frames; what their VAMP-2 score is worth counts as a negative penalty."""
         schedule = self.schedule
-        return evaluate(self.vae, self.data, schedule.seed, beta=schedule.beta, regulariser=self.regulariser)
+        found = evaluate(self.vae, self.data, schedule.seed, beta=schedule.beta, regulariser=self.regulariser)
+        if self.slowness is None:
+            return found
+        self.vamp2 = self.slowness.validation_score(self.vae)
+        return found._replace(penalty=found.penalty - self.slowness.weight * self.vamp2)
 
     def _record(self, train: float, evaluation: Evaluation) -> None:
         """Add an evaluation to the history; raise an error if it is not finite."""
@@ -231,6 +240,8 @@ class Trainer:
             self.schedule.learning_rate * learning_rate_share(self.epoch * self.batches, self.total)
         )
         history.inflation.append(self.inflation)
+        if self.slowness is not None:
+            history.vamp2.append(self.vamp2)
 
     def _epoch(self, checkpoint: Checkpoint | None = None) -> float:
         """Make the steps left in this epoch, and return the mean ELBO of the training frames (beta 1)."""
@@ -255,6 +266,8 @@ class Trainer:
         loss = terms.loss(beta, schedule.free_bits)
         if self.regulariser is not None:
             loss = loss + self.regulariser(self.vae, terms)
+        if self.slowness is not None:
+            loss = self.slowness.loss(self.vae, loss, step)
         rate = schedule.learning_rate * learning_rate_share(step, self.total)
         own_rate = rate * latent.learning_rate_factor if step >= latent.burn_in * self.total else 0.0
         self.optimiser.step(loss / self.likelihood.size, rate, own_rate)
@@ -267,4 +280,4 @@ class Trainer:
         """Average the moment of the residuals, and update the covariance, which takes long, now and then."""
         self.moment = torch.lerp(self.moment, self.likelihood.moment(residual), 1.0 - _MOMENT_DECAY)
         if ((self.epoch - 1) * self.batches + self.done) % max(_MOMENT_EVERY, self.likelihood.size // 20) == 0:
-            self.likelihood.set_moment(self.moment * self.inflation, self._structure())
+            self.likelihood.set_moment(self.moment * self.inflation, self.schedule.structure_at(self.epoch))

@@ -58,7 +58,7 @@ def first_of_kind(marks: UInt64) -> Int64:
     return np.asarray(first[kind], dtype=np.int64)
 
 
-def split(marks: UInt64, file: Int64, frame: Int64, names: Sequence[str] = ()) -> tuple[Partition, int]:
+def split(marks: UInt64, file: Int64, frame: Int64, names: Sequence[str] = (), lag: int = 0) -> tuple[Partition, int]:
     """Divide frames into parts; copies of held-out and validation frames are not trained on.
 
     Parameters
@@ -69,6 +69,8 @@ def split(marks: UInt64, file: Int64, frame: Int64, names: Sequence[str] = ()) -
         Numbers of the file and of the frame in it.
     names : sequence of str
         Of the files.
+    lag : int
+        As of `partition`.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def split(marks: UInt64, file: Int64, frame: Int64, names: Sequence[str] = ()) -
     ReadError
         Fewer than 5 different frames.
     """
-    parts, ordered = partition(len(file)), np.sort(marks)
+    parts, ordered = partition(len(file), lag), np.sort(marks)
     if (ordered[1:] != ordered[:-1]).all():
         return parts, 0
     first = first_of_kind(marks)

@@ -85,6 +85,8 @@ class Trial(Brief):
         Of the frames, of mean 1; None where all count alike.
     source : WeightSource, optional
         Where they came from.
+    vamp2 : float, optional
+        VAMP-2 score of the held-out frames' latent points, where it was trained with a lag time.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Trial(Brief):
     seconds: float
     weights: Float64 | None = None
     source: WeightSource | None = None
+    vamp2: float | None = None
 
 
 def check_frames(name: str, pipeline: Pipeline, record: TrainingRecord, chunk: Chunk) -> None:
@@ -157,6 +160,7 @@ def examine(
         float(done.seconds),
         own,
         None if weights is None else weights.source,
+        done.vamp2,
     )
 
 
@@ -173,12 +177,13 @@ class _Job:
     plan: ComparisonPlan
     at_once: int
     weights: FrameWeights | None
+    untimed: frozenset[int]
 
 
 def _work(job: _Job) -> Trial:
     with stage(f"training {job.name}", "epoch") as tell:
         training = prepare_frames(
-            InMemoryFrames(job.chunk),
+            InMemoryFrames(job.chunk, untimed=job.untimed),
             job.topology,
             job.config,
             precision=job.precision,
@@ -212,6 +217,7 @@ def train_all(
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
     weights: FrameWeights | None = None,
+    untimed: frozenset[int] = frozenset(),
 ) -> list[Trial]:
     """Train and examine every candidate, as often as the plan says.
 
@@ -228,12 +234,14 @@ def train_all(
         Called with (models done, models in all).
     weights : FrameWeights, optional
         Of the chunk's frames.
+    untimed : frozenset of int
+        Numbers of the files whose times are not known.
     """
     jobs, at_once = [], max(1, min(plan.jobs, plan.repeats * len(candidates)))
     for repeat in range(plan.repeats):
         for name, config in candidates.items():
             config = dataclasses.replace(config, epochs=config.epochs or EPOCHS, seed=config.seed + repeat)
-            jobs.append(_Job(name, config, chunk, topology, precision, device, plan, at_once, weights))
+            jobs.append(_Job(name, config, chunk, topology, precision, device, plan, at_once, weights, untimed))
     done = []
     for trial in _trials(jobs, at_once):
         done.append(trial)

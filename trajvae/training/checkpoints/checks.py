@@ -12,7 +12,7 @@ from torch import Tensor
 from trajvae.errors import ModelError
 from trajvae.models.vae import VAE
 from trajvae.training.optimiser import aligned_size
-from trajvae.training.state import History, Snapshot
+from trajvae.training.state import OF_A_LAG, History, Snapshot
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _MOST = 1e15  # epochs and steps: whole numbers that a float holds
@@ -37,7 +37,7 @@ def check_snapshot(at: Snapshot, vae: VAE, device: torch.device) -> None:
     if at.latent.keys() != vae.latent.extra_state().keys():  # they become attributes
         raise ModelError(f"'latent' holds {_words(at.latent)}, wanted: {_words(vae.latent.extra_state())}")
     lengths = {name: len(column) for name, column in at.history.items() if column.ndim}
-    if lengths.keys() != {f.name for f in fields(History)} or len(set(lengths.values())) > 1:
+    if lengths.keys() | set(OF_A_LAG) != {f.name for f in fields(History)} or len(set(lengths.values())) > 1:
         raise ModelError("the columns of its history are not those of a training, or not of one length")
 
 
