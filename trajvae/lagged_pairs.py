@@ -60,7 +60,12 @@ class Lag:
 
     def __str__(self) -> str:
         """Return it as it is written."""
-        return f"{self.value:.0f} frames" if self.in_frames else f"{self.value:.6g} ps"
+        return frames_text(int(self.value)) if self.in_frames else f"{self.value:.6g} ps"
+
+
+def frames_text(count: int) -> str:
+    """Return a number of frames as it is written: `1 frame`, `5 frames`."""
+    return f"{count} frame{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trajvae.config import TrainConfig
 from trajvae.errors import OptionError
-from trajvae.lagged_pairs import FrameTimes, Lag
+from trajvae.lagged_pairs import FrameTimes, Lag, frames_text
 from trajvae.models.partition import Partition
 from trajvae.training.batches import Batches
 from trajvae.training.frame_source import FrameSource
@@ -104,7 +104,7 @@ def describe_lag(frame_source: FrameSource, config: TrainConfig) -> str:
         return ""
     times, lag = frame_source.times(), Lag.parse(config.lag)
     known = "" if (ps := times.in_ps(lag)) is None else f" ({ps:.6g} ps)"
-    return f"lag time: {times.frames_of(lag)} frames{known}, {len(times.pairs(lag)[0])} pairs of frames"
+    return f"lag time: {frames_text(times.frames_of(lag))}{known}, {len(times.pairs(lag)[0])} pairs of frames"
 
 
 def pairs_of(frame_source: FrameSource, config: TrainConfig, partition: Partition) -> LaggedPairs | None:
