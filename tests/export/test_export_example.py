@@ -39,14 +39,18 @@ def test_it_runs(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """20 frames with a model that is there already; a trajectory, a COLVAR without the filling, a surface, a model."""
+    """20 frames with a model that is there already: a trajectory, a COLVAR without the filling, and a surface.
+
+    The new model, which both examples train alike, is left to the first.
+    """
     column, package = EXAMPLES[name]
     pytest.importorskip(package)
     trained().save(tmp_path / "model.h5")
+    script, alanine = example(name), example("alanine_simulation")
     monkeypatch.setattr(sys, "argv", [name, "--time", "0.02", "--output", str(tmp_path)])
-    script = example(name)
-    alanine = sys.modules["alanine_simulation"]
     monkeypatch.setitem(alanine.TRAINING, "epochs", 2)
+    if name == "opes":
+        monkeypatch.setattr(alanine, "train_again", lambda *_: None)
     with warnings.catch_warnings():
         alanine.main("", name, script.simulate)
     assert "biased: 0.02 ns at 500 K" in capsys.readouterr().out
@@ -56,8 +60,9 @@ def test_it_runs(
         assert arrays["free_energy"].shape == (len(arrays["z1"]), len(arrays["z0"]))
         assert arrays["free_energy"].min() == 0.0
     assert (tmp_path / "biased.xtc").stat().st_size > 0
-    weights = Model.load(tmp_path / "again.h5").record.frame_weights
-    assert weights is not None and weights.column == column and len(weights) == 16
+    if name == "metadynamics":
+        weights = Model.load(tmp_path / "again.h5").record.frame_weights
+        assert weights is not None and weights.column == column and len(weights) == 16
 
 
 def test_the_bias_is_that_of_the_free_energy(example: Callable[[str], ModuleType]) -> None:

@@ -23,13 +23,8 @@ from trajvae.typing import Float64
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:DeprecationWarning")
 
-# a flat space, unit vectors, a product, and a group; both features
-IN_SINGLE = [
-    ("euclidean", "internal"),
-    ("hyperspherical", "cartesian"),
-    ("product", "internal"),
-    ("embedded", "cartesian"),
-]
+# a flat space, unit vectors, and a group; both features
+IN_SINGLE = [("euclidean", "internal"), ("hyperspherical", "cartesian"), ("embedded", "internal")]
 Trained = Callable[..., Model]
 Call = Callable[[torch.Tensor], torch.Tensor]
 
