@@ -65,6 +65,8 @@ def _file(file: Path, as_json: bool) -> None:
             lines += _indented(name, attributes[name])
     if summary is not None:
         lines += _indented("summary", summary)
+    if header.kind == "model" and "/trajvae/local_geometry/neighbours" in found.datasets and not as_json:
+        lines.append(_residuals(file))
     if header.kind == "marginals":
         lines += _mean_divergences(attributes)
     if "/sensitivity/atoms" in found.datasets and not as_json:
@@ -78,6 +80,15 @@ def _mean_divergences(attributes: Mapping[str, object]) -> list[str]:
     if not (isinstance(jsd, float) and isinstance(floor, float)):
         return []
     return [f"  mean JSD of pair distances {jsd:.4f} bits, noise floor {floor:.4f}"]
+
+
+def _residuals(file: Path) -> str:
+    """Return where a model's draws have their residuals from."""
+    from trajvae.results.trained_model import near_frames
+
+    number = near_frames(file)
+    near = f"of the {number} training frames that decode nearest to it, combined"
+    return f"  draws about a decoded mean: residuals {near if number else 'from p(x|z)'}"
 
 
 def _movers(file: Path) -> list[str]:

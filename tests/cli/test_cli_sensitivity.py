@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -135,3 +136,16 @@ def test_an_embedding_keeps_it(folder: Path, said: dict, forked: Forked) -> None
     assert "/sensitivity/atoms  (2, 10)" in info
     assert forked(folder, "embed", *ARGUMENTS[1:], "-m", "model.h5", "-o", "plain.h5").returncode == 0
     assert Embedding.load(folder / "plain.h5").sensitivity is None
+
+
+@pytest.mark.parametrize("number", [0, 10])
+def test_info_says_what_draws_combine(folder: Path, tmp_path: Path, forked: Forked, number: int) -> None:
+    """Residuals of near training frames, or those of p(x|z)."""
+    model = Model.load(folder / "model.h5", "cpu")
+    assert model.record.local_geometry is not None
+    geometry = dataclasses.replace(model.record.local_geometry, neighbours=number)
+    model.record = dataclasses.replace(model.record, local_geometry=geometry)
+    model.save(tmp_path / "model.h5")
+    done = forked(tmp_path, "info", "model.h5")
+    wanted = "of the 10 training frames" if number else "from p(x|z)"
+    assert done.returncode == 0 and f"draws about a decoded mean: residuals {wanted}" in done.stdout, done.stderr
