@@ -214,7 +214,7 @@ def sensitivity_of(path: str | Path) -> Sensitivity:
     ReadError
         The file holds none, or is damaged.
     """
-    return Sensitivity.from_contents(read_contents(Path(path), tables=("sensitivity",)), path)
+    return Sensitivity.from_contents(read_contents(Path(path), skip=("observables",)), path)
 
 
 def structure_names(path: str | Path, n: int) -> list[Path]:
