@@ -137,7 +137,7 @@ class Embed(Collect):
     verbose : bool
         MDAnalysis' progress bar over the frames that are read.
     weights, temperature : optional
-        As `TrajVAE`'s: they are kept, and means in `embedding.figures` are weighted.
+        As `TrajVAE`'s: they are kept, and the means of the embedding's figures are weighted.
 
     Attributes
     ----------
