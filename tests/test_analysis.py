@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from MDAnalysisTests.datafiles import GRO, XTC
 
-from trajvae import Embed, Model, Reading, TrainConfig, TrajVAE
+from trajvae import Embed, Model, Reading, TrajVAE
 from trajvae.errors import ModelError, OptionError, ReadError, SelectionError, TrajvaeWarning
-from trajvae.readers.sources import open_source
 
 SHORT = {"latent_dim": 2, "epochs": 3, "hidden": (16,)}
 NAMES = ("latent", "latent_scale", "rmsd", "frame_jump")
@@ -250,12 +249,3 @@ def test_frames_may_have_weights(chain, tmp_path):
     assert Embed(chain, whole).run(stop=9).embedding.weights is None
     with pytest.raises(OptionError, match="no weights are given"):
         Embed(chain, whole, temperature=300.0).run(stop=9)
-
-
-@anonymous
-def test_a_training_on_frames_that_were_read_takes_weights(chain):
-    """`Model.fit`: weights of the frames of its chunk."""
-    frames = open_source(chain)
-    config, weights = TrainConfig(epochs=2, hidden=(8,)), np.linspace(0.1, 1.0, len(chain))
-    model = Model.fit(frames, frames.read(), config, weights=weights, device="cpu")
-    np.testing.assert_array_equal(model.record.frame_weights.values, weights)
