@@ -1,232 +1,56 @@
 """Metadynamics of alanine dipeptide along the latent coordinates of a model: `python examples/metadynamics.py`.
 
-A model is trained on the trajectory of this folder, which was simulated at 700 K. Then the molecule is simulated at
-500 K, in the same force field, with a bias along both latent coordinates. Reweighted frames give the free-energy
-difference between both sides of phi, and the bias gives the free energy of the latent space. At last a new model is
-trained on the biased frames with their weights. `--unbiased 20` simulates 20 ns without a bias instead, for comparison.
-OpenMM is all that is needed beside trajvae.
+A model is trained, both its coordinates are biased at 500 K, and a new model is trained on the biased frames with their
+weights; alanine_simulation.py says how. OpenMM is all that is needed beside trajvae.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
-import warnings
-from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
-
-import mdtraj
+import alanine_simulation as alanine
 import numpy as np
 import openmm
-from numpy.typing import NDArray
 from openmm import app, unit
 from scipy.interpolate import RegularGridInterpolator
 
-from trajvae import Model
-from trajvae.export import LatentCV
-from trajvae.export.openmm import bias_variables
-
-STEM = Path(__file__).parent / "trajectories" / "alanine_dipeptide"
-TEMPERATURE = 500.0  # K
-TIME_STEP = 0.002  # ps
-STRIDE = 500  # steps between frames, and between hills: 1 ps
 HEIGHT, BIAS_FACTOR = 1.0, 6.0  # kJ/mol; of the first hills
-FILLING = 0.2  # share of the run in which the bias still grows, and which is left out
-BLOCKS = 10  # for standard errors
-KT = 8.31446e-3 * TEMPERATURE  # kJ/mol
-SIDES = ((0.0, 130.0), (-150.0, -30.0))  # degrees of phi: cores of both sides
-
-Floats = NDArray[np.floating]
 
 
-class Difference(NamedTuple):
-    """Hold a free energy of phi > 0 less that of phi < 0, and its standard error, in kJ/mol."""
-
-    value: float
-    error: float
-
-
-def train(path: Path) -> Model:
-    """Return the model of a file; it is trained and written first where there is none.
+def simulate(
+    system: openmm.System, variables: list[app.BiasVariable], pdb: app.PDBFile, frames: int, seed: int
+) -> alanine.Biased:
+    """Simulate with hills, and weight all frames by the bias at the end.
 
     Parameters
     ----------
-    path : Path
+    system : openmm.System
+    variables : list of openmm.app.BiasVariable
+    pdb : openmm.app.PDBFile
+    frames, seed : int
 
     Returns
     -------
-    Model
+    alanine_simulation.Biased
     """
-    if path.exists():
-        return Model.load(path)
-    model = Model.train(f"{STEM}.xtc", topology=f"{STEM}.pdb", hidden=(64, 64), step=4, seed=0, device="cpu")
-    model.save(path)
-    return model
+    meta = app.Metadynamics(system, variables, alanine.TEMPERATURE, BIAS_FACTOR, HEIGHT, alanine.STRIDE)
+    simulation = alanine.start(pdb, system, seed)
+    points: list[tuple[float, ...]] = []
 
+    def advance(steps: int) -> None:
+        meta.step(simulation, steps)
+        points.append(meta.getCollectiveVariables(simulation))
 
-def make_system(pdb: app.PDBFile) -> openmm.System:
-    """Return the molecule in implicit solvent: ff99SB and OBC, bonds with hydrogens constrained."""
-    field = app.ForceField("amber99sb.xml", "amber99_obc.xml")
-    return field.createSystem(pdb.topology, nonbondedMethod=app.NoCutoff, constraints=app.HBonds)
-
-
-def start(pdb: app.PDBFile, system: openmm.System, seed: int) -> app.Simulation:
-    """Return a simulation that is minimised and has velocities."""
-    integrator = openmm.LangevinMiddleIntegrator(TEMPERATURE, 2.0, TIME_STEP)
-    integrator.setRandomNumberSeed(seed)
-    # for so few atoms the Reference platform is the fastest
-    simulation = app.Simulation(pdb.topology, system, integrator, openmm.Platform.getPlatform("Reference"))
-    simulation.context.setPositions(pdb.positions)
-    simulation.minimizeEnergy()
-    simulation.context.setVelocitiesToTemperature(TEMPERATURE, seed)
-    return simulation
-
-
-def run(simulation: app.Simulation, advance: Callable[[int], None], frames: int) -> mdtraj.Trajectory:
-    """Simulate, and return a frame a ps.
-
-    Parameters
-    ----------
-    simulation : openmm.app.Simulation
-    advance : callable
-        Takes the steps to make.
-    frames : int
-
-    Returns
-    -------
-    mdtraj.Trajectory
-    """
-    positions = np.empty((frames, simulation.topology.getNumAtoms(), 3), dtype=np.float32)
-    for k in range(frames):
-        advance(STRIDE)
-        positions[k] = simulation.context.getState(positions=True).getPositions(asNumpy=True)._value
-    trajectory = mdtraj.Trajectory(positions, mdtraj.load(f"{STEM}.pdb").topology)
-    trajectory.time = np.arange(1, frames + 1) * STRIDE * TIME_STEP
-    return trajectory
-
-
-def phi_of(trajectory: mdtraj.Trajectory) -> Floats:
-    """Return phi in degrees, (T,)."""
-    return np.degrees(mdtraj.compute_phi(trajectory)[1][:, 0])
-
-
-def crossings(phi: Floats) -> int:
-    """Count how often phi changes between the cores of its two sides."""
-    right, left = ((phi > low) & (phi < high) for low, high in SIDES)
-    sides = right[right | left]
-    return int(np.count_nonzero(sides[1:] != sides[:-1]))
-
-
-def difference(phi: Floats, weights: Floats) -> Difference:
-    """Return the free-energy difference of weighted frames, with the standard error between blocks.
-
-    Parameters
-    ----------
-    phi, weights : ndarray, shape (T,)
-
-    Returns
-    -------
-    Difference
-    """
-    above = np.array([w[p > 0.0].sum() for p, w in zip(*_blocks(phi, weights), strict=True)])
-    below = np.array([w[p <= 0.0].sum() for p, w in zip(*_blocks(phi, weights), strict=True)])
-    value = -KT * np.log(above.sum() / below.sum())
-    left = [-KT * np.log((above.sum() - a) / (below.sum() - b)) for a, b in zip(above, below, strict=True)]
-    return Difference(float(value), float(np.sqrt((BLOCKS - 1) * np.var(left))))  # jackknife
-
-
-def _blocks(*columns: Floats) -> list[list[Floats]]:
-    return [np.array_split(column, BLOCKS) for column in columns]
-
-
-def bias_of(meta: app.Metadynamics, z: Floats) -> Floats:
-    """Return the bias at the end of the run, in kJ/mol, at latent points (T, 2)."""
+    trajectory = alanine.run(simulation, advance, frames)
+    z = np.array(points)
     free_energy = meta.getFreeEnergy().value_in_unit(unit.kilojoule_per_mole)
+    return alanine.Biased(trajectory, z, bias_at(z, free_energy, variables), "metad.bias", free_energy)
+
+
+def bias_at(z: alanine.Floats, free_energy: alanine.Floats, variables: list[app.BiasVariable]) -> alanine.Floats:
+    """Return the bias that left this free energy, in kJ/mol, at latent points (T, 2); 0 outside the grid."""
     bias = -free_energy * (BIAS_FACTOR - 1.0) / BIAS_FACTOR
-    axes = [np.linspace(v.minValue, v.maxValue, v.gridWidth) for v in reversed(meta.variables)]
+    axes = [np.linspace(v.minValue, v.maxValue, v.gridWidth) for v in reversed(variables)]
     return RegularGridInterpolator(axes, bias, bounds_error=False, fill_value=0.0)(z[:, ::-1])
 
 
-def metadynamics(model: Model, pdb: app.PDBFile, nanoseconds: float, seed: int, folder: Path) -> None:
-    """Simulate with the bias, reweight, and write what was found.
-
-    Parameters
-    ----------
-    model : Model
-    pdb : openmm.app.PDBFile
-    nanoseconds : float
-    seed : int
-    folder : Path
-    """
-    system = make_system(pdb)
-    meta = app.Metadynamics(system, bias_variables(model, pdb.topology), TEMPERATURE, BIAS_FACTOR, HEIGHT, STRIDE)
-    simulation = start(pdb, system, seed)
-    frames = round(1000.0 * nanoseconds / (STRIDE * TIME_STEP))
-    trajectory = run(simulation, lambda steps: meta.step(simulation, steps), frames)
-    heavy = trajectory.topology.select("element != H")
-    z = LatentCV(model)(10.0 * trajectory.xyz[:, heavy].astype(np.float64))
-    bias = bias_of(meta, z)
-    settled = slice(round(FILLING * frames), None)
-    phi, weights = phi_of(trajectory), np.exp((bias - bias.max()) / KT)
-    report("biased", phi, difference(phi[settled], weights[settled]))
-    trajectory.save_xtc(str(folder / "biased.xtc"))
-    np.savetxt(
-        folder / "COLVAR",
-        np.column_stack([trajectory.time, z, bias])[settled],
-        fmt="%.6f",
-        header="! FIELDS time z0 z1 metad.bias",
-        comments="#",
-    )
-    train_again(folder, settled.start)
-    surface = meta.getFreeEnergy().value_in_unit(unit.kilojoule_per_mole)
-    edges = {v.force.getName(): np.linspace(v.minValue, v.maxValue, v.gridWidth) for v in meta.variables}
-    np.savez(folder / "free_energy.npz", free_energy=surface - surface.min(), **edges)
-
-
-def train_again(folder: Path, start: int) -> None:
-    """Train a model on biased frames from `start` on, with the weights of their COLVAR file, and write it."""
-    again = Model.train(
-        str(folder / "biased.xtc"),
-        topology=f"{STEM}.pdb",
-        weights=str(folder / "COLVAR"),
-        temperature=TEMPERATURE,
-        start=start,
-        hidden=(64, 64),
-        seed=0,
-        device="cpu",
-    )
-    again.save(folder / "again.h5", force=True)
-    print(f"  trained again on {again.figures.frames} frames, worth {again.figures.effective_sample_size:.0f}")
-
-
-def report(name: str, phi: Floats, found: Difference) -> None:
-    """Print the figures of a run."""
-    print(f"{name}: {len(phi) * STRIDE * TIME_STEP / 1000:g} ns at {TEMPERATURE:g} K")
-    print(f"  crossings between both sides of phi: {crossings(phi)}")
-    print(f"  free energy of phi > 0 less that of phi < 0: {found.value:.2f} +- {found.error:.2f} kJ/mol")
-
-
-def main() -> None:
-    """Train, simulate, and print what came of it."""
-    parser = argparse.ArgumentParser(description="Metadynamics of alanine dipeptide along latent coordinates.")
-    parser.add_argument("--time", type=float, default=5.0, metavar="NS", help="nanoseconds with a bias")
-    parser.add_argument("--unbiased", type=float, default=0.0, metavar="NS", help="nanoseconds without, instead")
-    parser.add_argument("--seed", type=int, default=1, help="positive")
-    parser.add_argument("--output", type=Path, default=Path("metadynamics"), help="folder for the files")
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    since, pdb = time.monotonic(), app.PDBFile(f"{STEM}.pdb")
-    if arguments.unbiased:
-        simulation = start(pdb, make_system(pdb), arguments.seed)
-        phi = phi_of(run(simulation, simulation.step, round(1000.0 * arguments.unbiased / (STRIDE * TIME_STEP))))
-        report("unbiased", phi, difference(phi, np.ones_like(phi)))
-    else:
-        model = train(arguments.output / "model.h5")
-        metadynamics(model, pdb, arguments.time, arguments.seed, arguments.output)
-    print(f"  {time.monotonic() - since:.0f} s")
-
-
 if __name__ == "__main__":
-    main()
+    alanine.main("Metadynamics of alanine dipeptide along latent coordinates.", "metadynamics", simulate)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from MDAnalysisTests.datafiles import GRO, XTC
 
-from trajvae import Embed, Model, TrajVAE
+from trajvae import Embed, Model, Reading, TrajVAE
 from trajvae.errors import ModelError, OptionError, ReadError, SelectionError, TrajvaeWarning
 
 SHORT = {"latent_dim": 2, "epochs": 3, "hidden": (16,)}
@@ -225,3 +225,27 @@ def test_an_atomgroup_is_meant_whole(universe):
     run = TrajVAE(group, **SHORT).run(step=20)
     assert run.model.topology.n_atoms == len(group)
     assert_same(Embed(universe, run.model).run(step=20).results, run.results)
+
+
+@anonymous
+def test_frames_may_have_weights(chain, tmp_path):
+    """Of all frames or of those that are read, by time where a file has it: the same as `Model.train` and `encode`."""
+    weights = np.linspace(0.1, 1.0, len(chain))
+    short = {"epochs": 2, "hidden": (8,), "device": "cpu"}
+    run = TrajVAE(chain, weights=weights, **short).run(step=4)
+    whole = Model.train(chain, step=4, weights=weights, **short)
+    np.testing.assert_array_equal(run.model.record.frame_weights.values, whole.record.frame_weights.values)
+    np.testing.assert_array_equal(run.results.latent, whole.encode(chain, Reading(step=4)).latent)
+    assert run.embedding.figures.effective_sample_size == whole.figures.effective_sample_size < len(chain) / 4
+    np.testing.assert_array_equal(run.embedding.weights.values, weights[::4] / weights[::4].max())
+
+    np.savetxt(tmp_path / "weights.dat", weights)
+    some = Embed(chain, whole, weights=str(tmp_path / "weights.dat")).run(start=3, stop=90).embedding
+    listed = Embed(chain, whole, weights=weights[3:90]).run(start=3, stop=90).embedding
+    wanted = whole.encode(chain, Reading(start=3, stop=90), weights=weights)
+    for found in (some, listed):
+        np.testing.assert_allclose(found.weights.values, wanted.weights.values, rtol=1e-12)
+        assert found.figures.rmsd == pytest.approx(wanted.figures.rmsd, rel=1e-6)
+    assert Embed(chain, whole).run(stop=9).embedding.weights is None
+    with pytest.raises(OptionError, match="no weights are given"):
+        Embed(chain, whole, temperature=300.0).run(stop=9)

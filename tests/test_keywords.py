@@ -19,13 +19,14 @@ READING = {f.name for f in dataclasses.fields(Reading)}
 RUN = {"device", "inputs", "regulariser", "progress", "verbose", "checkpoint", "every", "asked", "memory", "force"}
 SPELLED = {
     Model.train: TRAINING | READING | RUN | {"latent", "reading"},
-    Model.fit: RUN - {"inputs"},
+    Model.fit: RUN - {"inputs"} | {"weights", "temperature"},
     Model.resume: {"source", "reading", "asked_for"} | RUN - {"inputs", "checkpoint", "force"},
     Model.generate: {f.name for f in dataclasses.fields(RepairOptions)}
     | {"seed", "mean", "sampler", "novelty", "at", "progress"},
     Model.drawing: {f.name for f in dataclasses.fields(RepairOptions)}
     | {"seed", "mean", "sampler", "novelty", "at", "progress"},
-    TrajVAE: TRAINING - {"backend"} | {"latent", "device", "progress", "verbose"},
+    TrajVAE: TRAINING - {"backend"} | {"latent", "device", "progress", "verbose", "weights", "temperature"},
+    Embed: {"weights", "temperature", "verbose"},
     ConformationStream: {f.name for f in dataclasses.fields(RepairOptions)}
     | {"seed", "mean", "sampler", "novelty", "at", "progress"},
     prepare: {"config", "reading", "inputs", "device", "memory", "command"},

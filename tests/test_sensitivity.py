@@ -13,6 +13,8 @@ from scipy.stats import special_ortho_group
 from trajvae import Model, TrainConfig, sensitivity
 from trajvae.errors import ModelError, ReadError
 from trajvae.readers.reading import Reading
+from trajvae.results import Embedding
+from trajvae.results.sensitivity import sensitivity_of
 from trajvae.sensitivity import SensitivitySums
 from trajvae.typing import Float64
 
@@ -114,6 +116,20 @@ def test_it_is_what_finite_differences_of_encode_give(model: Model, frames: Floa
     nearest = int((away**2).sum(axis=(1, 2)).argmin())
     assert (found.frames, found.structure_frame) == (50, nearest)
     np.testing.assert_allclose(found.structure, aligned[nearest], atol=1e-12)
+
+
+def test_an_embedding_keeps_it(model: Model, frames: Float64, tmp_path: Path) -> None:
+    """Where it is asked for, whole or written as frames come; with the weights of the frames."""
+    weights = np.linspace(0.1, 1.0, len(frames))
+    found = model.sensitivity(frames, weights=weights)
+    model.encode(frames, weights=weights, sensitivity=True).save(tmp_path / "whole.h5")
+    model.encode_to(tmp_path / "pieces.h5", frames, weights=weights, sensitivity=True)
+    for name in ("whole.h5", "pieces.h5"):
+        held = Embedding.load(tmp_path / name).sensitivity
+        assert held is not None and held.figures.effective_sample_size == found.figures.effective_sample_size
+        np.testing.assert_array_equal(held.atoms, found.atoms)
+        assert sensitivity_of(tmp_path / name).frames == len(frames)
+    assert model.encode(frames).sensitivity is None
 
 
 def test_turning_and_shifting_frames_changes_nothing(model: Model, frames: Float64) -> None:

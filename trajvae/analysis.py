@@ -17,6 +17,7 @@ from trajvae.analysis_base import Collect
 from trajvae.arguments.keywords import spelled_out
 from trajvae.config import NetworkOptions
 from trajvae.errors import OptionError
+from trajvae.frame_weights import ChosenFrames, FrameWeights, read_weights
 from trajvae.model import Model
 from trajvae.models.encoding import reconstruct_all
 from trajvae.outputs.embed import Origin, assemble
@@ -48,6 +49,11 @@ class TrajVAE(Collect):
         Called with (epoch, epochs, held-out ELBO).
     verbose : bool
         Progress bars: MDAnalysis' over the frames that are read, and one of the training.
+    weights : array_like, str, Path or sequence of paths, optional
+        How much each frame counts: see `Model.train`. Of an array, a number for each frame of the trajectory, or for
+        each that `run` reads.
+    temperature : float, optional
+        In K, where `weights` names a file with a bias in kJ/mol.
     signature, features, likelihood, torsions, free_bits, align, center, beta, lag, slowness, epochs,\
     batch_size, hidden, settings
         The other fields of `TrainConfig`.
@@ -87,6 +93,8 @@ class TrajVAE(Collect):
         device: str = "auto",
         progress: Progress | None = None,
         verbose: bool = False,
+        weights: object = None,
+        temperature: float | None = None,
         **network: Unpack[NetworkOptions],
     ) -> None:
         kept = selection_of(universe_or_atomgroup, select)
@@ -94,6 +102,7 @@ class TrajVAE(Collect):
             None, {**network, "backend": latent, "latent_dim": latent_dim, "select": kept, "seed": seed}
         )
         self._device, self._progress = device, progress
+        self._weights, self._temperature = weights, temperature
         frames = open_source(universe_or_atomgroup, Reading(select=select))
         super().__init__(universe_or_atomgroup, frames, verbose=verbose)
 
@@ -104,12 +113,14 @@ class TrajVAE(Collect):
             self._plan,
             chunk,
             self.config,
+            weights=self._weights,
+            temperature=self._temperature,
             device=self._device,
             progress=self._progress,
             verbose=self._bars,
             command=command,
         )
-        self.embedding = _embedding(self.model, chunk, self._plan)
+        self.embedding = _embedding(self.model, chunk, self._plan, self.model.record.frame_weights)
         _fill(self.results, self.embedding)
         self.results.history = self.model.history
 
@@ -125,6 +136,8 @@ class Embed(Collect):
         A model, or the file of one.
     verbose : bool
         MDAnalysis' progress bar over the frames that are read.
+    weights, temperature : optional
+        As `TrajVAE`'s: they are kept, and the means of the embedding's figures are weighted.
 
     Attributes
     ----------
@@ -143,7 +156,15 @@ class Embed(Collect):
     >>> Embed(universe, Model.load("model.h5")).run(backend="multiprocessing", n_workers=2)   # doctest: +SKIP
     """
 
-    def __init__(self, universe_or_atomgroup: object, model: Model | str | Path, *, verbose: bool = False) -> None:
+    def __init__(
+        self,
+        universe_or_atomgroup: object,
+        model: Model | str | Path,
+        *,
+        verbose: bool = False,
+        weights: object = None,
+        temperature: float | None = None,
+    ) -> None:
         if isinstance(model, str | Path):
             model = Model.load(model)
         if not isinstance(model, Model):
@@ -151,18 +172,20 @@ class Embed(Collect):
         frames = model.open(universe_or_atomgroup)
         super().__init__(universe_or_atomgroup, frames, verbose=verbose)
         self.model = model
+        self._weights, self._temperature = weights, temperature
 
     def _conclude(self) -> None:
         chunk = self._collected()
-        self.embedding = _embedding(self.model, chunk, self._plan)
+        weights = read_weights(self._weights, ChosenFrames(self._plan, chunk), self._temperature)
+        self.embedding = _embedding(self.model, chunk, self._plan, weights)
         _fill(self.results, self.embedding)
 
 
-def _embedding(model: Model, chunk: Chunk, frames: Frames) -> Embedding:
+def _embedding(model: Model, chunk: Chunk, frames: Frames, weights: FrameWeights | None) -> Embedding:
     posterior, reconstruction = reconstruct_all(model.pipeline, chunk.positions)
     jump = np.where(chunk.has_predecessor, frame_jump(model.pipeline.alignment.apply(chunk.positions)), np.nan)
     origin = Origin(chunk.file, chunk.frame, chunk.time, frames.names)
-    return assemble(model.pipeline, posterior, origin, jump, reconstruction._asdict())
+    return assemble(model.pipeline, posterior, origin, jump, reconstruction._asdict(), weights)
 
 
 def _fill(results: MutableMapping[str, object], embedding: Embedding) -> None:

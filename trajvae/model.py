@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from trajvae.arguments.keywords import check_keywords, spelled_out
 from trajvae.config import TrainConfig
-from trajvae.frame_weights import read_weights
+from trajvae.frame_weights import ChosenFrames, read_weights
 from trajvae.model_estimates import ModelEstimates
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.reading import Reading
@@ -127,6 +127,8 @@ class Model(ModelEstimates):
         chunk: Chunk,
         config: TrainConfig,
         *,
+        weights: object = None,
+        temperature: float | None = None,
         device: str = "auto",
         regulariser: Regulariser | None = None,
         progress: Progress | None = None,
@@ -148,6 +150,7 @@ class Model(ModelEstimates):
             device=device,
             memory=memory,
             command=command,
+            weights=read_weights(weights, ChosenFrames(frames, chunk), temperature),
         )
         with training_progress(progress, verbose=verbose) as report:
             parts = prepared.run(

@@ -20,10 +20,12 @@ from trajvae.typing import Float64, Floats
 # marginals, optimize and path are imported by the methods that need them, so that `from trajvae import Model` is fast
 if TYPE_CHECKING:
     from trajvae.figures import EmbeddingFigures, GenerationFigures, OptimizationFigures, PathFigures
+    from trajvae.frame_weights import FrameWeights
     from trajvae.geometry.geodesic import GeodesicOptions
     from trajvae.outputs.optimize import Search
     from trajvae.outputs.searching.objectives import Objective
-    from trajvae.results import Conformations, Embedding, Marginals
+    from trajvae.readers.data_set import Frames
+    from trajvae.results import Conformations, Embedding, Marginals, Sensitivity
 
 
 class ModelOutputs(ModelBase):
@@ -38,16 +40,25 @@ class ModelOutputs(ModelBase):
         rmsd: bool = True,
         weights: object = None,
         temperature: float | None = None,
+        sensitivity: bool = False,
     ) -> Embedding:
         """Return latent coordinates of every frame of a source, which may be all that `Model.train` takes.
 
         `weights` and `temperature` are those of `Model.train`; weights are kept, and means in `figures` are weighted.
         Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables
         and no flags of the support, and latents are the same, in less than half of the time from memory or DCD.
+        With `sensitivity` the frames are read three times, and `Embedding.sensitivity` is what `Model.sensitivity`
+        gives of them.
         """
         frames = self.open(source, reading)
         own = read_weights(weights, frames, temperature)
-        return embed(self.pipeline, frames, progress, rmsd=rmsd, record=self.record, weights=own)
+        moved = self._moved(frames, own) if sensitivity else None
+        return embed(self.pipeline, frames, progress, rmsd=rmsd, record=self.record, weights=own, moved=moved)
+
+    def _moved(self, frames: Frames, weights: FrameWeights | None) -> Sensitivity:
+        from trajvae.sensitivity import sensitivity
+
+        return sensitivity(self, frames, None, weights)
 
     def encode_to(
         self,
@@ -60,6 +71,7 @@ class ModelOutputs(ModelBase):
         force: bool = False,
         weights: object = None,
         temperature: float | None = None,
+        sensitivity: bool = False,
     ) -> EmbeddingFigures:
         """Write latent coordinates of every frame of a source as they are computed, and return their figures.
 
@@ -77,7 +89,7 @@ class ModelOutputs(ModelBase):
         seed : int
             The seed that the file names; the encoding itself is deterministic.
         force : bool
-        weights, temperature : optional
+        weights, temperature, sensitivity : optional
             As of `encode`.
 
         Returns
@@ -93,6 +105,7 @@ class ModelOutputs(ModelBase):
             The atoms differ from the model's.
         """
         frames = self.open(source, reading)
+        own = read_weights(weights, frames, temperature)
         return embed_to(
             Path(path),
             self.pipeline,
@@ -102,7 +115,8 @@ class ModelOutputs(ModelBase):
             seed=seed,
             force=force,
             record=self.record,
-            weights=read_weights(weights, frames, temperature),
+            weights=own,
+            moved=self._moved(frames, own) if sensitivity else None,
         )
 
     def decode(self, latent: Floats) -> Float64:

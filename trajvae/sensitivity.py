@@ -28,6 +28,7 @@ from trajvae.molecule.to_libraries import first_atoms
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.results.sensitivity import Sensitivity
 from trajvae.runtime.progress import count_rows
+from trajvae.training.frame_source import FrameSource
 from trajvae.typing import Float64, Floats, Int64
 
 _NUMBERS = 2**21  # components of gradients that are held at once
@@ -113,7 +114,7 @@ class SensitivitySums:
 
 def sensitivity(
     model: ModelBase,
-    frames: Frames,
+    frames: Frames | FrameSource,
     progress: Callable[[int, int], None] | None = None,
     weights: FrameWeights | None = None,
 ) -> Sensitivity:
@@ -125,7 +126,7 @@ def sensitivity(
     ----------
     model : ModelBase
         Of frames in space, aligned by superposition or not at all.
-    frames : Frames
+    frames : Frames or FrameSource
     progress : callable, optional
         Called with (frames done, frames in all) on the second reading.
     weights : FrameWeights, optional
@@ -172,7 +173,7 @@ def sensitivity(
     )
 
 
-def _check(pipeline: Pipeline, frames: Frames) -> None:
+def _check(pipeline: Pipeline, frames: Frames | FrameSource) -> None:
     if pipeline.dimension != 3 or pipeline.alignment.kind == "principal":
         found = "aligns them by principal axes" if pipeline.dimension == 3 else "is of frames in the plane"
         raise ModelError(
@@ -192,7 +193,7 @@ def _aligned(pipeline: Pipeline, chunks: Iterator[Chunk]) -> Iterator[tuple[Chun
         yield chunk, np.asarray(pipeline.alignment.apply(chunk.positions.astype(np.float64)), dtype=np.float64)
 
 
-def _mean(pipeline: Pipeline, frames: Frames, counts: Float64 | None) -> Float64:
+def _mean(pipeline: Pipeline, frames: Frames | FrameSource, counts: Float64 | None) -> Float64:
     """Return the mean of the aligned frames, (N, 3)."""
     chunks = count_rows(frames.chunks(), lambda c: c.file, "averaging", "frame", frames.n_frames)
     total, done = np.zeros((pipeline.n_atoms, 3)), 0

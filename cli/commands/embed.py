@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from .. import options, report
+from .sensitivity import sensitivity_lines
 from .train import CONTRACT, LAGGED, OF_TRAINING, train_model, unfinished
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trajvae.model import Model
     from trajvae.readers.data_set import Frames
     from trajvae.results.applied import Applied
+    from trajvae.results.sensitivity import Sensitivity
     from trajvae.training.frame_source import FrameSource
 
 
@@ -39,9 +41,21 @@ class _ToEmbed(NamedTuple):
 @options.training
 @options.running
 @options.output("embed.h5")
+@click.option(
+    "--sensitivity",
+    is_flag=True,
+    help="Also measure and store how much each atom and residue moves each "
+    "latent coordinate; frames are read twice more.",
+)
 @options.common
 def embed(
-    trajectories: tuple[str, ...], model: Path | None, output: Path, force: bool, as_json: bool, **choices: Any
+    trajectories: tuple[str, ...],
+    model: Path | None,
+    output: Path,
+    force: bool,
+    sensitivity: bool,
+    as_json: bool,
+    **choices: Any,
 ) -> None:
     """Write latent coordinates of every frame.
 
@@ -61,34 +75,56 @@ def embed(
     else:
         found = _train(path, names, choices, go_on=begun)
     trained = found.model
-    bar = report.bar("embedding", "frame")
     applied_to = _applied(trained, path, choices)
+    moved = _moved(found) if sensitivity else None
     embedded = embed_to(
         output,
         trained.pipeline,
         found.frames,
-        bar,
+        report.bar("embedding", "frame"),
         command=options.command_line(),
         seed=choices["seed"],
         force=force,
         record=trained.record,
         applied=applied_to,
         weights=found.weights,
+        moved=moved,
     )
-    own = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
     applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
-    figures = {**own, **(applied if existing else {}), "in_support": embedded.in_support}
-    figures |= {} if existing else {key: trained.figures[key] for key in LAGGED if key in trained.figures}
-    if embedded.effective_sample_size is not None:
-        figures["effective_sample_size"] = embedded.effective_sample_size
+    figures = {**_of_training(trained, existing=existing), **(applied if existing else {})}
+    figures |= _beside(embedded, moved)
     figures |= {"model": str(path), "model_hash": applied_to.model_hash, "output": str(output)}
     lines = [] if existing else report.training_lines(trained.figures)
     lines += [
         *_embedding_lines(embedded),
         *(embedded.verdict_lines() if existing else []),
+        *([] if moved is None else sensitivity_lines(moved.figures)),
         f"model: {path}   latent coordinates: {output}",
     ]
     report.result(figures, lines, as_json=as_json)
+
+
+def _of_training(trained: Model, *, existing: bool) -> dict[str, object]:
+    """The figures of the training; of a model that existed, without those that stand for other frames."""
+    figures = {key: trained.figures.get(key) for key in CONTRACT if not (existing and key in OF_TRAINING)}
+    return figures | ({} if existing else {key: trained.figures[key] for key in LAGGED if key in trained.figures})
+
+
+def _beside(embedded: EmbeddingFigures, moved: Sensitivity | None) -> dict[str, object]:
+    """Figures of the embedding that training has none of; without those that were not asked for."""
+    figures: dict[str, object] = {"in_support": embedded.in_support}
+    if embedded.effective_sample_size is not None:
+        figures["effective_sample_size"] = embedded.effective_sample_size
+    if moved is not None:
+        figures["sensitivity"] = moved.figures.to_json()
+    return figures
+
+
+def _moved(found: _ToEmbed) -> Sensitivity:
+    """How much each atom and residue moves each latent coordinate over the frames."""
+    from trajvae.sensitivity import sensitivity
+
+    return sensitivity(found.model, found.frames, report.bar("differentiating", "frame"), found.weights)
 
 
 def _weights(frames: Frames, choices: options.Choices) -> FrameWeights | None:

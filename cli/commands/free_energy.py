@@ -93,12 +93,13 @@ def free_energy(
     the frame that represents it, read again from the trajectory that FILE names.
     """
     from trajvae.free_energies.estimate import free_energy as estimate_free_energy
-    from trajvae.free_energies.structures import structure_names
+    from trajvae.free_energies.structures import remove_others, structure_names, written_before
     from trajvae.results import load_latent_points
 
     structures = {*structure_names(output.parent, 1), *output.parent.glob("basin_*.pdb")}
     read = list(map(str, [file, *weights, *trajectories, *topologies]))
     options.check_before_work([*sorted(structures), output], {}, read, force=force)
+    before = written_before(output)
     points = load_latent_points(file)
     found = estimate_free_energy(
         points,
@@ -112,6 +113,7 @@ def free_energy(
     )
     found = _with_structures(found, points, output, list(map(str, trajectories)), list(map(str, topologies)))
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
+    remove_others(before, found)
     figures = {**found.figures.to_json(), "output": str(output)}
     report.result(figures, _lines(found.figures, output), as_json=as_json)
 

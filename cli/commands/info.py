@@ -11,6 +11,7 @@ import click
 from trajvae.verdict import verdict_lines_of
 
 from .. import options, report
+from .sensitivity import sensitivity_lines
 
 if TYPE_CHECKING:
     from trajvae.store import FileDescription
@@ -64,8 +65,12 @@ def _file(file: Path, as_json: bool) -> None:
             lines += _indented(name, attributes[name])
     if summary is not None:
         lines += _indented("summary", summary)
+    if header.kind == "model" and "/trajvae/local_geometry/neighbours" in found.datasets and not as_json:
+        lines.append(_residuals(file))
     if header.kind == "marginals":
         lines += _mean_divergences(attributes)
+    if "/sensitivity/atoms" in found.datasets and not as_json:
+        lines += _movers(file)
     report.result(found.to_json(), [*lines, *_datasets(found)], as_json=as_json)
 
 
@@ -75,6 +80,22 @@ def _mean_divergences(attributes: Mapping[str, object]) -> list[str]:
     if not (isinstance(jsd, float) and isinstance(floor, float)):
         return []
     return [f"  mean JSD of pair distances {jsd:.4f} bits, noise floor {floor:.4f}"]
+
+
+def _residuals(file: Path) -> str:
+    """Return where a model's draws have their residuals from."""
+    from trajvae.results.trained_model import near_frames
+
+    number = near_frames(file)
+    near = f"of the {number} training frames that decode nearest to it, combined"
+    return f"  draws about a decoded mean: residuals {near if number else 'from p(x|z)'}"
+
+
+def _movers(file: Path) -> list[str]:
+    """Return which atoms and residues move the latent coordinates, of a file that says so."""
+    from trajvae.results.sensitivity import sensitivity_of
+
+    return [f"  {line}" for line in sensitivity_lines(sensitivity_of(file).figures)]
 
 
 def _datasets(found: FileDescription) -> list[str]:

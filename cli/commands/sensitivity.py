@@ -57,11 +57,12 @@ def sensitivity(
     found.save_structures(output, force=force)
     written = [str(name) for name in structures]
     figures = {**found.figures.to_json(), "structures": written, "output": str(output)}
-    report.result(figures, [*_lines(found.figures), f"B-factors: {', '.join(written)}   all values: {output}"],
-                  as_json=as_json)  # fmt: skip
+    lines = sensitivity_lines(found.figures)
+    lines.append(f"B-factors: {', '.join(written)}   all values: {output}")
+    report.result(figures, lines, as_json=as_json)
 
 
-def _lines(f: SensitivityFigures) -> list[str]:
+def sensitivity_lines(f: SensitivityFigures) -> list[str]:
     """Return a table for each latent coordinate."""
     worth = "" if f.effective_sample_size is None else f" worth {f.effective_sample_size:.1f} of equal weight"
     lines = [f"{f.frames} frames{worth}, {f.atoms} atoms in {f.residues} residues; values in units of each coordinate"]

@@ -18,7 +18,7 @@ import pytest
 from trajvae import Model, TrainConfig
 from trajvae.errors import TrajvaeWarning
 from trajvae.readers.reading import Reading
-from trajvae.results import Embedding
+from trajvae.results import Embedding, FreeEnergy
 
 from processes import Forked
 
@@ -117,6 +117,23 @@ def test_a_trajectory_that_has_gone_is_told(run: Run, folder: Path, tmp_path: Pa
     where = ("--trajectory", str(folder / "alanine_dipeptide.xtc"), "-s", str(folder / "alanine_dipeptide.pdb"))
     assert json.loads(run(tmp_path, *typed, "-f", *where).stdout)["basins"][0]["representative"]["structure"]
     run(tmp_path, *typed, "-f", "--trajectory", "nowhere.xtc", code=1)
+
+
+def test_force_removes_what_an_earlier_run_wrote(run: Run, folder: Path, said: dict, tmp_path: Path) -> None:
+    """Basins that are no more, as the file that is replaced names them; no others, and nothing in other folders."""
+    here, n = tmp_path / "here", len(said["basins"])
+    here.mkdir()
+    shutil.copy(folder / "embed.h5", here / "embed.h5")
+    earlier = (*(f"basin_{k}.pdb" for k in range(n + 2)), "../mine.pdb", "mine.pdb")
+    held = FreeEnergy.load(folder / "free_energy.h5").with_structures(earlier)
+    held.save(here / "free_energy.h5")
+    for name in (*earlier, "basin_99.pdb"):
+        (here / name).write_text("old")
+    where = ("--trajectory", str(folder / "alanine_dipeptide.xtc"), "-s", str(folder / "alanine_dipeptide.pdb"))
+    run(here, "free-energy", "embed.h5", "--temperature", "300", "-f", *where)
+    kept = {path.name for path in here.glob("*.pdb")}
+    assert kept == {*(f"basin_{k}.pdb" for k in range(n)), "basin_99.pdb", "mine.pdb"}
+    assert (tmp_path / "mine.pdb").read_text() == "old"
 
 
 def test_what_exists_is_kept(run: Run, folder: Path, said: dict) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from trajvae import Model, TrainConfig
 from trajvae.errors import TrajvaeWarning
 from trajvae.readers.reading import Reading
-from trajvae.results import Sensitivity
+from trajvae.results import Embedding, Sensitivity
 
 from processes import Forked
 
@@ -116,3 +117,35 @@ def test_force_replaces(folder: Path, said: dict, forked: Forked) -> None:
     assert (folder / "sensitivity_0.pdb").stat().st_mtime_ns > before
     done = forked(folder, "sensitivity")
     assert done.returncode == 2 and "as in: trajvae sensitivity traj.dcd" in done.stderr
+
+
+def test_an_embedding_keeps_it(folder: Path, said: dict, forked: Forked) -> None:
+    """With `--sensitivity`, the same numbers; `info` shows them, and without the option there are none."""
+    done = forked(folder, "embed", *ARGUMENTS[1:], "-m", "model.h5", "--sensitivity", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sensitivity"] == {
+        k: v for k, v in said.items() if k not in ("structures", "output")
+    }
+    held = Embedding.load(folder / "embed.h5").sensitivity
+    alone = Sensitivity.load(folder / "sensitivity.h5")
+    assert held is not None and held.figures.to_json() == alone.figures.to_json()
+    for name in ("atoms", "residues", "spread", "fluctuation", "structure"):
+        np.testing.assert_array_equal(getattr(held, name), getattr(alone, name))
+    info = forked(folder, "info", "embed.h5").stdout
+    assert "z0, standard deviation" in info and said["coordinates"][0]["atoms"][0]["name"] in info
+    assert "/sensitivity/atoms  (2, 10)" in info
+    assert forked(folder, "embed", *ARGUMENTS[1:], "-m", "model.h5", "-o", "plain.h5").returncode == 0
+    assert Embedding.load(folder / "plain.h5").sensitivity is None
+
+
+@pytest.mark.parametrize("number", [0, 10])
+def test_info_says_what_draws_combine(folder: Path, tmp_path: Path, forked: Forked, number: int) -> None:
+    """Residuals of near training frames, or those of p(x|z)."""
+    model = Model.load(folder / "model.h5", "cpu")
+    assert model.record.local_geometry is not None
+    geometry = dataclasses.replace(model.record.local_geometry, neighbours=number)
+    model.record = dataclasses.replace(model.record, local_geometry=geometry)
+    model.save(tmp_path / "model.h5")
+    done = forked(tmp_path, "info", "model.h5")
+    wanted = "of the 10 training frames" if number else "from p(x|z)"
+    assert done.returncode == 0 and f"draws about a decoded mean: residuals {wanted}" in done.stdout, done.stderr

@@ -117,7 +117,7 @@ def test_variables_have_the_widths_of_the_data(trained: Trained, molecule: app.P
     assert 0.0 < first.biasWidth <= 0.3 * spread[1] and first.minValue < model.record.latent[:, 1].min()
     assert not last.periodic
     given = latent.bias_variables(model, molecule.topology, outputs=[0], widths=[0.5], ranges=[(-2.0, 2.0)])
-    assert (given[0].biasWidth, given[0].minValue, given[0].maxValue, given[0].gridWidth) == (0.5, -2.0, 2.0, 42)
+    assert (given[0].biasWidth, given[0].minValue, given[0].maxValue, given[0].gridWidth) == (0.5, -2.0, 2.0, 26)
     three = latent.bias_variables(model, molecule.topology, outputs=[0, 1, 2], widths=[1e-4] * 3)
     assert np.prod([v.gridWidth for v in three]) <= 250_000
 

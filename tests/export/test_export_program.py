@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 from export_models import CASES
 
+import trajvae
 from trajvae import Model
 from trajvae.errors import OptionError
 from trajvae.export import LatentCV, exported_program, torch_module, torchscript
@@ -21,6 +23,7 @@ from trajvae.typing import Float64
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:DeprecationWarning")
 
+IN_SINGLE = [("euclidean", "cartesian"), ("embedded", "internal")]  # a flat space and a curved one; both features
 Trained = Callable[..., Model]
 Call = Callable[[torch.Tensor], torch.Tensor]
 
@@ -81,19 +84,50 @@ def test_torchscript_gives_the_same(case: tuple[str, str], dtype: str, trained: 
         assert np.abs(gradient - its).max() < {"float32": 1e-4, "float64": 1e-10}[dtype] * size
 
 
+def graph(model: Model, dtype: str) -> Call:
+    """The graph of torch.export of a model, in nm, as it is read from its file."""
+    module = torch_module(model, unit="nm", dtype=dtype)
+    made = exported_program(module, model.pipeline.alignment.reference, dtype)
+    return torch.export.load(io.BytesIO(made)).module()
+
+
 @pytest.mark.parametrize("case", CASES, ids="-".join)
 def test_the_exported_graph_gives_the_same(case: tuple[str, str], trained: Trained, moved: Float64) -> None:
-    """In nm and float64: 1e-9, gradients too, finite for zeros."""
+    """100 frames in nm and float64: 1e-9, gradients too, finite for zeros."""
     model = trained(*case)
-    cv, reference = LatentCV(model), model.pipeline.alignment.reference
-    module = torch_module(model, unit="nm", dtype="float64")
-    program = torch.export.load(io.BytesIO(exported_program(module, reference, "float64"))).module()
+    cv, program = LatentCV(model), graph(model, "float64")
     wanted = model.pipeline.encode(moved)[0].latent
-    for x, z in zip(moved[::10], wanted[::10], strict=True):
+    for x, z in zip(moved, wanted, strict=True):
         assert np.abs(program(torch.tensor(x.reshape(1, -1) / 10.0)).numpy()[0] - z).max() < 1e-9
-    for x in (moved[5], 0.0 * reference):
+    for x in (moved[5], np.zeros((10, 3))):
         found, exact = numbers(program, x, torch.float64, 10.0), cv.value_and_gradient(x)
         np.testing.assert_allclose(found[1], exact[1], atol=1e-10 * np.abs(exact[1]).max() + 1e-12)
+
+
+@pytest.mark.parametrize("case", IN_SINGLE, ids="-".join)
+def test_the_exported_graph_in_single_precision(case: tuple[str, str], trained: Trained, moved: Float64) -> None:
+    """100 frames in nm and float32 as `encode` has them: 1e-5 of the largest number; gradients of LatentCV."""
+    model = trained(*case)
+    program = graph(model, "float32")
+    frames = (moved / 10.0).astype(np.float32)
+    wanted = model.pipeline.encode(10.0 * frames.astype(np.float64))[0].latent
+    scale = max(1.0, float(np.abs(wanted).max()))
+    for x, z in zip(frames, wanted, strict=True):
+        assert np.abs(program(torch.from_numpy(x.reshape(1, -1))).numpy()[0] - z).max() < 1e-5 * scale
+    found, exact = numbers(program, moved[5], torch.float32, 10.0), LatentCV(model).value_and_gradient(moved[5])
+    assert np.abs(found[1] - exact[1]).max() < 1e-4 * (np.abs(exact[1]).max() + np.abs(exact[0]).max())
+
+
+def test_programs_keep_no_paths(trained: Trained) -> None:
+    """Neither of this machine's folders nor of any source file, in any record of the archives."""
+    model = trained()
+    module, reference = torch_module(model), model.pipeline.alignment.reference
+    folder = str(Path(trajvae.__file__).parents[1]).encode()
+    for program in (torchscript(module, reference), exported_program(module, reference, "float32")):
+        with zipfile.ZipFile(io.BytesIO(program)) as archive:
+            for name in archive.namelist():
+                record = archive.read(name)
+                assert folder not in record and b".py" not in record, name
 
 
 def test_engines_load_it_without_trajvae(trained: Trained, moved: Float64, tmp_path: Path) -> None:

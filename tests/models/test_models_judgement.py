@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from trajvae.alignment.align import Alignment
-from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training
+from trajvae.models.judgement import SampleMeasures, TrainingEvidence, judge_training, warn_of_spread
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.sample_measures import drift_of, mean_rmsd, molecules_of, novelty_of, order_of, spread_of
 from trajvae.topology import Topology
@@ -66,6 +67,17 @@ def test_each_reason_is_found_alone(name: str, severity: str, changes: dict[str,
     assert [(r.name, r.severity) for r in found.reasons] == [(name, severity)]
     assert found.verdict == severity
     assert all(r.text and r.step and "nats" not in r.text for r in found.reasons)
+
+
+@pytest.mark.parametrize(("spread", "word"), [(0.6, "less"), (0.79, "less"), (1.3, "more"), (0.85, ""), (1.2, "")])
+def test_a_wrong_spread_is_a_warning(spread: float, word: str) -> None:
+    """Beyond a fifth, which is where the verdict has a reason; in one line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_spread(spread)
+    texts = [str(w.message) for w in caught]
+    assert len(texts) == bool(word) == bool(judge_training(changed(spread=spread)).reasons)
+    assert all(f"{spread:.2f} times as much" in t and f"are {word} spread" in t and "\n" not in t for t in texts)
 
 
 @pytest.mark.parametrize("jump", [None, 0.6])

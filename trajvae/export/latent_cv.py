@@ -70,6 +70,7 @@ class LatentCV(Displayed):
         self.stages = stages_of(pipeline)
         self.n_atoms, self.n_outputs = pipeline.n_atoms, pipeline.vae.latent.ambient_dim
         self.backend = pipeline.config.backend
+        self._unit = np.eye(self.n_outputs)
         width = max(pipeline.config.widths) * (len(pipeline.config.widths) + 1) + 3 * self.n_atoms * self.n_outputs
         self._rows = max(1, _NUMBERS // width)
 
@@ -128,7 +129,7 @@ class LatentCV(Displayed):
 
     def _differentiate(self, frames: Float64) -> tuple[Float64, Float64]:
         z, pullbacks = run(self.stages, frames)
-        gradient = np.broadcast_to(np.eye(self.n_outputs), (len(frames), self.n_outputs, self.n_outputs))
+        gradient = np.ones((len(frames), 1, 1)) * self._unit
         for pullback in reversed(pullbacks):
             gradient = pullback(gradient)
         return z, gradient

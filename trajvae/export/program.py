@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+import zipfile
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +18,7 @@ from trajvae.model_base import ModelBase
 from trajvae.typing import Float64
 
 _ANGSTROM = {"nm": 10.0, "angstrom": 1.0}  # Å in one
+_SOURCES = ".debug_pkl"  # how the names of records of a TorchScript file end that say where its code came from
 _TYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -95,7 +97,7 @@ def torchscript(module: LatentModule, example: Float64) -> bytes:
         coordinates = _input(module, example, torch.float32).requires_grad_()
         traced = torch.jit.trace(module, coordinates, check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(torch.jit.freeze(traced.eval()), file)
-    return file.getvalue()
+    return _without_sources(file.getvalue())
 
 
 def exported_program(module: LatentModule, example: Float64, dtype: str) -> bytes:
@@ -116,8 +118,20 @@ def exported_program(module: LatentModule, example: Float64, dtype: str) -> byte
     with torch.inference_mode(False), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.export(module, (_input(module, example, _TYPES[dtype]),), strict=False)
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # paths of the machine on which it was exported
         torch.export.save(program, file)
     return file.getvalue()
+
+
+def _without_sources(program: bytes) -> bytes:
+    """Return a TorchScript file without its debug information: paths of the machine on which it was made."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(program)) as given, zipfile.ZipFile(out, "w") as kept:
+        for record in given.infolist():
+            if not record.filename.endswith(_SOURCES):
+                kept.writestr(zipfile.ZipInfo(record.filename), given.read(record), record.compress_type)
+    return out.getvalue()
 
 
 def _input(module: LatentModule, example: Float64, dtype: torch.dtype) -> Tensor:

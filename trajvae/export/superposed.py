@@ -12,8 +12,11 @@ W. Kabsch, Acta Cryst. A 34, 827 (1978).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
+from scipy.linalg.lapack import dgesdd
 from torch import Tensor, nn
 
 from trajvae.errors import ReadError
@@ -23,6 +26,9 @@ from trajvae.typing import Float64
 _BITS = 60.0  # of a whole number that stand for a covariance: more than float64 has
 _SMALLEST = 1e-200  # Å^2, of a covariance whose size is taken
 _LEAST = 1e-12  # share of the covariance below which an eigenvalue of K is rounding: the rotation is not unique
+_SUMS_OF_TWO = 1.0 - np.eye(3)
+# the vector (3,) that a matrix (9,) times this is has the differences of elements across the diagonal
+_ANTISYMMETRIC = np.array([[(a - b) * (b - c) * (c - a) / 2.0 for c in range(3)] for a in range(3) for b in range(3)])
 
 
 class Superposed(Stage):
@@ -41,7 +47,7 @@ class Superposed(Stage):
         cross = np.zeros((3, len(weights), 3))  # w r x a = a @ cross
         for k, (i, j) in enumerate(((1, 2), (2, 0), (0, 1))):
             cross[j, :, k], cross[i, :, k] = self.weighted[:, i], -self.weighted[:, j]
-        self._cross = cross.reshape(3, -1)
+        self._cross, self._ones = cross.reshape(3, -1), np.ones(len(weights))
 
     def apply(self, x: Float64) -> tuple[Float64, Pullback]:
         """Return superposed frames (B, 3N) of frames (B, N, 3), and the pullback.
@@ -52,23 +58,18 @@ class Superposed(Stage):
             Positions are not finite numbers.
         """
         centred = x - (self.share @ x)[:, None]
-        try:
-            u, s, vt = np.linalg.svd(centred.transpose(0, 2, 1) @ self.weighted)
-        except np.linalg.LinAlgError as error:
-            raise ReadError("the positions are not finite numbers: the frame is damaged, or its simulation") from error
-        flip = np.ones_like(s)
-        flip[:, 2] = np.sign(np.linalg.det(u @ vt))
-        rotation = (u * flip[:, None]) @ vt
+        u, s, vt = _decomposed(centred.transpose(0, 2, 1) @ self.weighted)
+        rotation = u @ vt
         placed = centred @ rotation
 
         def pullback(gradient: Float64) -> Float64:
             """Carry gradients back."""
             g = gradient.reshape(len(x), -1, x.shape[1], 3)
             moments = placed.transpose(0, 2, 1)[:, None] @ g
-            torque = np.stack([moments[..., a, b] - moments[..., b, a] for a, b in ((1, 2), (2, 0), (0, 1))], axis=-1)
-            turn = ((torque @ vt.transpose(0, 2, 1)) * _inverse(s * flip, s)[:, None]) @ vt
+            torque = moments.reshape(*moments.shape[:2], 9) @ _ANTISYMMETRIC
+            turn = ((torque @ vt.transpose(0, 2, 1)) * _inverse(s)[:, None]) @ vt
             g = (g + (turn @ self._cross).reshape(g.shape)) @ rotation.transpose(0, 2, 1)[:, None]
-            g = g - self.share[:, None] * g.sum(axis=2, keepdims=True)
+            g -= self.share[:, None] * (self._ones @ g)[..., None, :]
             return np.asarray(g.reshape(gradient.shape))
 
         return placed.reshape(len(x), -1), pullback
@@ -77,11 +78,38 @@ class Superposed(Stage):
         return _SuperposedModule(self.share, self.weighted)
 
 
-def _inverse(signed: Float64, size: Float64) -> Float64:
+def _decomposed(covariance: Float64) -> tuple[Float64, Float64, Float64]:
+    """Return u, s and v^T of matrices (B, 3, 3), the last column of u and the last value with the sign of det u v^T.
+
+    Then u v^T is a proper rotation. A simulation asks for one frame a step, for which LAPACK itself takes a sixth of
+    the time of numpy's function. It may hang where numbers are not finite.
+    """
+    if not math.isfinite(float(covariance.sum())):
+        raise ReadError("the positions are not finite numbers: the frame is damaged, or its simulation")
+    if len(covariance) == 1:
+        one = dgesdd(covariance[0])
+        u, s, vt = (np.asarray(part, dtype=np.float64)[None] for part in one[:3])
+        sign = np.array([_determinant(u[0] @ vt[0])])
+    else:
+        u, s, vt = np.linalg.svd(covariance)
+        sign = np.linalg.det(u @ vt)
+    sign = np.sign(sign)
+    u[:, :, 2] *= sign[:, None]
+    s[:, 2] *= sign
+    return u, s, vt
+
+
+def _determinant(matrix: Float64) -> float:
+    """Return the determinant of a 3 x 3 matrix."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    return float(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
+
+
+def _inverse(signed: Float64) -> Float64:
     """Return the inverse eigenvalues (B, 3) of K from singular values with the sign of the determinant; 0 for none."""
-    moments = signed.sum(axis=1, keepdims=True) - signed
-    unique = moments > _LEAST * size.sum(axis=1, keepdims=True)
-    return np.asarray(np.where(unique, 1.0 / np.where(unique, moments, 1.0), 0.0))
+    moments = signed @ _SUMS_OF_TWO
+    unique = moments > _LEAST * signed[:, :1]
+    return np.asarray(unique / np.where(unique, moments, 1.0))
 
 
 class AsGiven(Stage):

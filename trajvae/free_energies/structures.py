@@ -27,6 +27,37 @@ def structure_names(folder: Path, n: int) -> list[Path]:
     return [folder / f"basin_{k}.pdb" for k in range(n)]
 
 
+def written_before(output: str | Path) -> list[Path]:
+    """Return the PDB files of basins beside an output that this output says were written with it.
+
+    Parameters
+    ----------
+    output : str or Path
+        Of an earlier run. Where it is missing, damaged or of another kind, there are none.
+
+    Returns
+    -------
+    list of Path
+        Only names such as "basin_3.pdb" in the folder of the output, whatever paths the file holds.
+    """
+    path = Path(output)
+    if not path.exists():
+        return []
+    try:
+        names = {Path(name).name for name in FreeEnergy.load(path).structures}
+    except ReadError:
+        return []
+    return [name for name in structure_names(path.parent, len(names)) if name.name in names]
+
+
+def remove_others(before: Sequence[Path], found: FreeEnergy) -> None:
+    """Remove files of an earlier run that `found` has not written anew, as those of more basins than there are now."""
+    now = {Path(name).name for name in found.structures}
+    for path in before:
+        if path.name not in now:
+            path.unlink(missing_ok=True)
+
+
 def write_representatives(
     found: FreeEnergy,
     points: Embedding | TrainedModel,

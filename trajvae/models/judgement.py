@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
+from trajvae.errors import TrajvaeWarning
 from trajvae.verdict import CARE, UNUSABLE, Reason, Verdict, judged
 
 FEWEST, FEW, ENOUGH = 30, 200, 1000  # frames: not usable below, care below, and how many would do
@@ -200,6 +202,29 @@ def _spread(m: SampleMeasures) -> Reason | None:
         return None
     text = f"draws fluctuate {m.spread:.2f} times as much as the simulation (mean square)"
     return Reason("spread_wrong", CARE, text, "generate --sampler aggregate, which draws where the frames are")
+
+
+def warn_of_spread(spread: float) -> None:
+    """Warn where draws fluctuate by a fifth less or more than the simulation: whoever draws need not read a verdict.
+
+    Parameters
+    ----------
+    spread : float
+        Ratio of total variances; see `SampleMeasures`.
+
+    Warns
+    -----
+    TrajvaeWarning
+    """
+    if abs(spread - 1.0) > SPREAD:
+        less = "less" if spread < 1.0 else "more"
+        warnings.warn(
+            f"draws fluctuate {spread:.2f} times as much as the simulation (mean square): ensembles of them are "
+            f"{less} spread than it; 'trajvae marginals' tells which observables are wrong, and --sampler aggregate, "
+            "more epochs or more frames are ways out",
+            TrajvaeWarning,
+            stacklevel=2,
+        )
 
 
 def _copies(m: SampleMeasures) -> Reason | None:

@@ -13,7 +13,7 @@ from trajvae.frame_weights.weights import FrameWeights, equivalent_of, equivalen
 from trajvae.local_geometry import LocalGeometry
 from trajvae.models.aggregate import AggregatePosterior
 from trajvae.models.draws.nearby_residuals import NearbyResiduals, decode_draws, nearby_of
-from trajvae.models.judgement import SampleMeasures
+from trajvae.models.judgement import SampleMeasures, warn_of_spread
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
 from trajvae.molecule.validity import Validity
@@ -209,6 +209,11 @@ def measure(
         What draws are given before they are tested.
     weights : FrameWeights, optional
         Of the T frames: draws are compared with frames that stand for them.
+
+    Warns
+    -----
+    TrajvaeWarning
+        Draws fluctuate by a fifth less or more than the frames.
     """
     training, held = (equivalent_places(weights, index, use[index]) for use in (parts.training, parts.held_out))
     known = sample[training] if len(training) else sample
@@ -218,6 +223,7 @@ def measure(
     draws = draws_of(pipeline, known, latent[equivalent_of(weights, parts.validation)], gap, n, nearby)
     few = draws[:DRAWS]
     total, spectrum = spread_of(pipeline, draws, known)
+    warn_of_spread(total)
     drift, crossings = drift_of(sample, file[index])
     molecules, apart, within = molecules_of(sample, pipeline.topology)
     return SampleMeasures(

@@ -22,6 +22,7 @@ from trajvae.outputs.judging.verdicts import judge_embedding
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.results.applied import Applied
 from trajvae.results.embedding import WEIGHT, Embedding, embedding_file
+from trajvae.results.sensitivity import Sensitivity
 from trajvae.store import Header, Quantity
 from trajvae.training.frame_source import FrameSource
 from trajvae.typing import Float64, Floats, Int64
@@ -55,6 +56,7 @@ def embed(
     record: TrainingRecord | None = None,
     applied: Applied | None = None,
     weights: FrameWeights | None = None,
+    moved: Sensitivity | None = None,
 ) -> Embedding:
     """Encode all frames of a source, chunk by chunk; deterministic.
 
@@ -71,6 +73,8 @@ def embed(
     applied : Applied, optional
     weights : FrameWeights, optional
         Of the frames: they are kept, and the means of the figures are weighted.
+    moved : Sensitivity, optional
+        How much atoms and residues move the latent coordinates over these frames; it is kept.
     """
     columns, look = ColumnBuffer(frames.n_frames), FrameMeasures(pipeline, record if rmsd else None, observables=rmsd)
     for piece in _pieces(pipeline, frames, progress, rmsd=rmsd):
@@ -81,7 +85,7 @@ def embed(
     origin = Origin(columns["file"], columns["frame"], columns["time"], frames.names)
     losses = {name: columns[name] for name in _FIGURES} if rmsd else {}
     found = assemble(pipeline, posterior, origin, columns["jump"], losses, weights)
-    return _complete(found, look.gathered(), applied or Applied(hash_of(pipeline)))
+    return replace(_complete(found, look.gathered(), applied or Applied(hash_of(pipeline))), sensitivity=moved)
 
 
 def embed_to(
@@ -96,13 +100,14 @@ def embed_to(
     record: TrainingRecord | None = None,
     applied: Applied | None = None,
     weights: FrameWeights | None = None,
+    moved: Sensitivity | None = None,
 ) -> EmbeddingFigures:
     """Write what `embed` gives as it comes, so that memory does not grow with the number of frames; its figures."""
     sums, inside = dict.fromkeys(_FIGURES, 0.0), 0
     header, applied = Header(Embedding.KIND, command, seed), applied or Applied(hash_of(pipeline))
     look, counts = FrameMeasures(pipeline, record, observables=True), relative_of(weights)
     n, names = frames.n_frames, frames.names
-    with embedding_file(path, n, names, header, applied, force=force, weights=weights) as out:
+    with embedding_file(path, n, names, header, applied, force=force, weights=weights, moved=moved) as out:
         for piece in _pieces(pipeline, frames, progress, rmsd=True):
             chunk = piece.chunk
             origin, rows = (

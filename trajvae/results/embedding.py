@@ -18,7 +18,9 @@ from trajvae.frame_weights.weights import FrameWeights
 from trajvae.results.applied import Applied
 from trajvae.results.base import ResultFile, floats, floats_or_nan
 from trajvae.results.older_files import geometry_of
+from trajvae.results.sensitivity import Sensitivity
 from trajvae.store import Contents, Header, Quantity, table_file
+from trajvae.store.schema import Tree
 from trajvae.store.tables import TableFile
 from trajvae.typing import Bool, Float64, Int64
 
@@ -70,6 +72,9 @@ class Embedding(ResultFile):
         Which model was applied, and how the trajectories were opened.
     weights : FrameWeights or None
         How much each frame counts, in the means of `figures` too; None where no weights were given.
+    sensitivity : Sensitivity or None
+        How much each atom and residue moves each latent coordinate over these frames; None where that was not asked
+        for.
     path : str
         Name of the file that it was read from; empty where it was not.
     """
@@ -95,6 +100,7 @@ class Embedding(ResultFile):
     applied: Applied = field(default_factory=Applied)
     path: str = ""
     weights: FrameWeights | None = None
+    sensitivity: Sensitivity | None = None
 
     @property
     def measured(self) -> Mapping[str, Float64]:
@@ -165,8 +171,8 @@ class Embedding(ResultFile):
             The file exists and `force` is off, or the disk refused.
         """
         header = Header(self.KIND, self.command, self.seed)
-        n, w = len(self.frame), self.weights
-        with embedding_file(Path(path), n, self.files, header, self.applied, force=force, weights=w) as out:
+        n, w, s = len(self.frame), self.weights, self.sensitivity
+        with embedding_file(Path(path), n, self.files, header, self.applied, force=force, weights=w, moved=s) as out:
             out.append(self)
             out.set_figures(self.figures)
 
@@ -196,6 +202,7 @@ class Embedding(ResultFile):
             applied=Applied.from_contents(contents),
             path=path,
             weights=None if weight is None else FrameWeights.from_json(floats(weight), contents.json("weights")),
+            sensitivity=Sensitivity.from_contents(contents, path) if contents.group("sensitivity") else None,
         )
 
 
@@ -231,26 +238,30 @@ def embedding_file(
     *,
     force: bool = False,
     weights: FrameWeights | None = None,
+    moved: Sensitivity | None = None,
 ) -> Iterator[EmbeddingFile]:
     """Open a file for an embedding of as many frames; it appears when all of them are written.
 
-    It says where weights came from; the weights themselves are a column of what is appended.
+    It says where weights came from; the weights themselves are a column of what is appended. What moves the latent
+    coordinates is written first, with the names of the atoms.
 
     Raises
     ------
     OutputError
         The file exists and `force` is off, the disk refused, or fewer frames were appended.
     """
-    extra = {"files": np.array(files)}
+    extra: Tree = {"files": np.array(files)}
+    extra = extra if moved is None else {**extra, "topology": moved.topology.to_arrays()}
     told = {} if weights is None else {"weights": json.dumps(weights.to_json())}
-    with table_file(path, n_frames, header, extra, {**applied.attributes(), **told}, force=force) as table:
+    attributes, groups = {**applied.attributes(), **told}, None if moved is None else moved.groups
+    with table_file(path, n_frames, header, extra, attributes, groups=groups, force=force) as table:
         yield EmbeddingFile(table)
 
 
 def joined(parts: Sequence[Embedding]) -> Embedding:
     """Return the frames of several embeddings as those of one, with the observables that all of them hold.
 
-    Weights of several files have no common scale, and are left out.
+    Weights of several files have no common scale, and are left out, as sensitivities are.
     """
     if len(parts) == 1:
         return parts[0]
@@ -273,4 +284,5 @@ def joined(parts: Sequence[Embedding]) -> Embedding:
         frame_observables=observables,
         in_support=np.concatenate(inside) if len(inside) == len(parts) else None,
         weights=None,
+        sensitivity=None,
     )

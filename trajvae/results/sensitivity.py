@@ -15,7 +15,8 @@ from trajvae.display import Summary
 from trajvae.figures.sensitivity import MovedFigures, MoverFigures, SensitivityFigures
 from trajvae.frame_weights.weights import WeightSource
 from trajvae.results.base import ResultFile, floats
-from trajvae.store import Contents, Header, Quantity, whole_files, write_table
+from trajvae.store import Contents, Header, Quantity, read_contents, whole_files, write_table
+from trajvae.store.tables import Groups
 from trajvae.topology import Topology
 from trajvae.typing import Float64
 
@@ -93,6 +94,14 @@ class Sensitivity(ResultFile):
             effective_sample_size=None if self.weights is None else self.weights.effective_sample_size,
         )
 
+    @property
+    def groups(self) -> Groups:
+        """The group `/sensitivity` of a file, with its attributes."""
+        held = {name: Quantity(getattr(self, name)) for name in ("atoms", "residues", "spread")}
+        held |= {name: Quantity(getattr(self, name), "Angstrom") for name in ("fluctuation", "structure")}
+        marks = {"structure_file": self.structure_file, "structure_frame": self.structure_frame}
+        return {"sensitivity": (held, {"frames": self.frames, **marks})}
+
     def _summary(self) -> Summary:
         f = self.figures
         title = f"Sensitivity of {len(self.spread)} latent coordinates to {f.atoms} atoms over {f.frames} frames"
@@ -126,14 +135,11 @@ class Sensitivity(ResultFile):
         OutputError
             The file exists and `force` is off, or the disk refused.
         """
-        held = {name: Quantity(getattr(self, name)) for name in ("atoms", "residues", "spread")}
-        held |= {name: Quantity(getattr(self, name), "Angstrom") for name in ("fluctuation", "structure")}
         told = {} if self.weights is None else {"weights": json.dumps(self.weights.to_json())}
-        marks = {"structure_file": self.structure_file, "structure_frame": self.structure_frame}
         write_table(
             Path(path),
             Header(self.KIND, self.command, 0),
-            groups={"sensitivity": (held, {"frames": self.frames, **marks})},
+            groups=self.groups,
             extra={"topology": self.topology.to_arrays()},
             attributes={"model_hash": self.model_hash, **told},
             force=force,
@@ -198,6 +204,17 @@ class Sensitivity(ResultFile):
             command=contents.command,
             weights=WeightSource.from_json(contents.json("weights")),
         )
+
+
+def sensitivity_of(path: str | Path) -> Sensitivity:
+    """Return the sensitivity that a file of any kind holds, such as one of an embedding.
+
+    Raises
+    ------
+    ReadError
+        The file holds none, or is damaged.
+    """
+    return Sensitivity.from_contents(read_contents(Path(path), skip=("observables",)), path)
 
 
 def structure_names(path: str | Path, n: int) -> list[Path]:

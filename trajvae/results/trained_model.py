@@ -15,11 +15,13 @@ from trajvae.results.applied import default_reading
 from trajvae.results.base import report_damage
 from trajvae.results.history import TrainingHistory
 from trajvae.results.older_files import geometry_of_model
-from trajvae.store import ModelContents, Quantity, read_model
+from trajvae.store import ModelContents, Quantity, read_contents, read_model
 from trajvae.typing import Float64, Int64, JSONObject
 
 if TYPE_CHECKING:
     from trajvae.readers.reading import Reading
+
+_NOT_OF_DRAWS = tuple(f"trajvae/{name}" for name in ("weights", "optimiser", "training", "validity", "history"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,3 +115,17 @@ class TrainedModel(Displayed):
         backend, dim = self.figures.get("backend", "unknown"), self.figures.get("latent_dim", "unknown")
         title = f"TrainedModel: {backend} latent space of dimension {dim}, trained on {len(self.latent)} frames"
         return Summary(title, scalars(self.figures))
+
+
+def near_frames(path: str | Path) -> int:
+    """Return of how many near training frames a model's draws combine the residuals; 0 where they are from p(x|z).
+
+    Raises
+    ------
+    ReadError
+        The file is missing, damaged or no model file.
+    """
+    contents = read_contents(Path(path), "model", skip=_NOT_OF_DRAWS)
+    with report_damage(path):
+        found = contents.group("trajvae/local_geometry").get("neighbours")
+        return 0 if found is None else int(np.asarray(found).reshape(1)[0])

@@ -101,6 +101,14 @@ _ROWS = {
     **_columns("R", "numbers", "observables/*/step", "observables/*/time"),
 }
 _SHARES = ("simulation", "model", "second", "pca")
+_SENSITIVITY = {
+    **{f"trajvae/{name}": array for name, array in _TOPOLOGY.items()},
+    "sensitivity/atoms": Array("reals", ("M", "N")),
+    "sensitivity/residues": Array("reals", ("M", "residues")),
+    "sensitivity/spread": Array("reals", ("M",)),
+    "sensitivity/fluctuation": Array("reals", ("N",)),
+    "sensitivity/structure": Array("reals", ("N", 3)),
+}
 _PLACE = "particles/trajectory/position"
 LAYOUTS: Mapping[str, Mapping[str, Array]] = {
     "model": {f"trajvae/{name}": array for name, array in _MODEL.items()},
@@ -108,6 +116,7 @@ LAYOUTS: Mapping[str, Mapping[str, Array]] = {
         **_ROWS,
         **_columns("R", "integers", "trajvae/file", "trajvae/frame"),
         "trajvae/files": Array("text", ("F",)),
+        **_SENSITIVITY,
     },
     "conformations": {
         **_ROWS,
@@ -132,14 +141,7 @@ LAYOUTS: Mapping[str, Mapping[str, Array]] = {
         "basins/representative_file": Array("text", ("K",)),
         **{f"basins/{name}": Array("reals", ("K", "K")) for name in ("barrier", "barrier_error")},
     },
-    "sensitivity": {
-        **{f"trajvae/{name}": array for name, array in _TOPOLOGY.items()},
-        "sensitivity/atoms": Array("reals", ("M", "N")),
-        "sensitivity/residues": Array("reals", ("M", "R")),
-        "sensitivity/spread": Array("reals", ("M",)),
-        "sensitivity/fluctuation": Array("reals", ("N",)),
-        "sensitivity/structure": Array("reals", ("N", 3)),
-    },
+    "sensitivity": _SENSITIVITY,
     "kinetics": {
         **_ROWS,
         "observables/latent/value": Array("reals", ("T", "A")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import h5py
 import numpy as np
@@ -24,6 +25,8 @@ from trajvae.store.schema import (
     write_tree,
 )
 from trajvae.typing import AnyArray, Float64, Int64, JSONObject
+
+Groups: TypeAlias = Mapping[str, tuple[Tree, Mapping[str, object]]]  # arrays and attributes, by full names
 
 
 class TableFile:
@@ -79,6 +82,7 @@ def table_file(
     extra: Tree | None = None,
     attributes: Mapping[str, object] | None = None,
     *,
+    groups: Groups | None = None,
     force: bool = False,
 ) -> Iterator[TableFile]:
     """Create a table whose rows are appended as long as the context lasts; nothing is left if that fails.
@@ -92,6 +96,8 @@ def table_file(
         Arrays below `/trajvae` that have no rows.
     attributes : mapping, optional
         Further attributes of `/trajvae`.
+    groups : mapping of str to (arrays, attributes), optional
+        Any other group by its full name.
     force : bool
 
     Raises
@@ -103,6 +109,7 @@ def table_file(
         group = write_header(file, header)
         set_attributes(group, attributes or {})
         write_tree(group, extra or {}, sums)
+        _write_groups(file, groups or {}, sums)
         out = TableFile(file, rows, sums)
         yield out
         if out.done != rows:
@@ -116,7 +123,7 @@ def write_table(
     observables: Mapping[str, Quantity] | None = None,
     steps: Int64 | None = None,
     times: Float64 | None = None,
-    groups: Mapping[str, tuple[Tree, Mapping[str, object]]] | None = None,
+    groups: Groups | None = None,
     extra: Tree | None = None,
     attributes: Mapping[str, object] | None = None,
     force: bool = False,
@@ -152,10 +159,14 @@ def write_table(
             TableFile(file, rows, sums).append(
                 observables, steps, steps.astype(np.float64) if times is None else times, {}
             )
-        for name, (tree, marks) in (groups or {}).items():
-            made = file.create_group(name)
-            set_attributes(made, marks)
-            write_tree(made, tree, sums)
+        _write_groups(file, groups or {}, sums)
+
+
+def _write_groups(file: h5py.File, groups: Groups, sums: ChecksumWriter) -> None:
+    for name, (tree, marks) in groups.items():
+        made = file.create_group(name)
+        set_attributes(made, marks)
+        write_tree(made, tree, sums)
 
 
 def read_table(path: Path, kind: str) -> JSONObject:
