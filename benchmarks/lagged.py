@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from MDAnalysis.lib.distances import calc_dihedrals
 
-from trajvae import Model
+from trajvae import Model, Reading
 from trajvae.lagged_pairs import FrameTimes, Lag
 from trajvae.models.partition import Partition
 from trajvae.training.lagged.pairs import LaggedPairs, PairRows
@@ -95,7 +95,7 @@ def backbone(name: str) -> Float64:
 
 def cartesian(model: Model, name: str) -> Float64:
     """Aligned positions of the model's atoms, (T, 3 N)."""
-    frames = model.open(str(TRAJECTORIES / f"{name}.xtc"))
+    frames = model.open(str(TRAJECTORIES / f"{name}.xtc"), Reading(str(TRAJECTORIES / f"{name}.pdb")))
     x = model.pipeline.alignment.apply(frames.read().positions)
     return np.asarray(x.reshape(len(x), -1), dtype=np.float64)
 

@@ -91,5 +91,5 @@ def test_what_cannot_be_paired_is_refused(lag, times, error, words):
 
 def test_files_of_one_frame_are_refused():
     file, frame = np.arange(3), np.zeros(3, dtype=np.int64)
-    with pytest.raises(ReadError, match="the longest trajectory has 1 frames"):
+    with pytest.raises(ReadError, match="the longest trajectory has 1 frame,"):
         FrameTimes(file, frame, np.zeros(3), ["a", "b", "c"]).pairs(Lag.parse("1"))

@@ -182,7 +182,7 @@ class FrameTimes:
         if not kept.any():
             longest = int(max(np.bincount(self.file - self.file.min()), default=1)) if len(self.file) else 0
             raise ReadError(
-                f"a lag of {lag} leaves no pair of frames: the longest trajectory has {longest} frames"
+                f"a lag of {lag} leaves no pair of frames: the longest trajectory has {frames_text(longest)}"
                 + ("" if interval is None else f" ({(longest - 1) * interval:.6g} ps)")
                 + ", and pairs do not reach over gaps or from one file into another; give a shorter lag"
             )

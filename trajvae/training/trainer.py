@@ -98,6 +98,8 @@ class Trainer:
         """Return the state of the training, between two steps."""
         numbers: dict[str, float] = {"epoch": self.epoch, "done": self.done, "best_epoch": self.best_epoch}
         numbers["inflation"] = self.inflation
+        if self.slowness is not None:
+            numbers["pair_noise"] = self.slowness.noise
         if self.best_epoch:
             numbers["best"] = self.best
         return Snapshot(
@@ -123,6 +125,8 @@ class Trainer:
         self.epoch, self.done = int(at.numbers["epoch"]), int(at.numbers["done"])
         self.best, self.best_epoch = float(at.numbers.get("best", -math.inf)), int(at.numbers["best_epoch"])
         self.inflation = float(at.numbers["inflation"])
+        if self.slowness is not None:
+            self.slowness.noise = float(at.numbers.get("pair_noise", self.slowness.noise))
         self.latent.load_extra_state(at.latent)
         self.history = History(**{name: column.tolist() for name, column in at.history.items()})
 

@@ -127,7 +127,7 @@ def test_one_frame_and_other_strides(tmp_path):
     np.savez(tmp_path / "one.npz", positions=x[:1], time=[3.0])
     with pytest.raises(ReadError, match=r"the same time between frames, got 2 ps in .*a.npz' and 5 ps in .*b.npz'"):
         trained([str(tmp_path / "a.npz"), str(tmp_path / "b.npz")], lag="10ps")
-    with pytest.raises(ReadError, match="a lag of 1 frames leaves no pair of frames: the longest trajectory has 1"):
+    with pytest.raises(ReadError, match="a lag of 1 frame leaves no pair of frames: the longest trajectory has 1"):
         trained(str(tmp_path / "one.npz"), lag=1)
 
 

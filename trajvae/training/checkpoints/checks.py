@@ -83,5 +83,7 @@ def _check_numbers(at: Snapshot) -> None:
         value = at.numbers[name]
         if not 0 <= value < _MOST or value != int(value):
             raise ModelError(f"'{name}' must be a number of epochs or steps, got {value}")
+    if not 0.0 <= (noise := at.numbers.get("pair_noise", 0.0)) < _MOST:
+        raise ModelError(f"'pair_noise' must be 0 or more, got {noise}")
     if not all(math.isfinite(value) for value in at.latent.values()):
         raise ModelError("numbers of its latent space are not finite")
