@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +20,11 @@ SLOWNESS = 25.0  # nats a frame
 _FIRST_STEPS, _FIRST_RATE, _FIRST_LOOKS = 300, 2e-3, 50  # of the encoder alone; steps between looks at validation
 _FIRST_BATCHES, _MOST_INPUTS, _FIRST_RIDGE = 40, 256, 0.05  # that the first combinations of inputs are found by
 _NOISES, _MOST_NOISE = (0.1, 0.03, 0.0), 2.0  # of inputs of pairs, in their deviations: times the root of their number
+_SEEN, _CLEARLY, _MEASURED = (
+    0.9,
+    0.02,
+    20,
+)  # of the score left with noise, of scores; and batches that it is measured on
 BATCH, A_COORDINATE = 256, 32  # pairs of a step, and for each coordinate at least: fewer fit each batch's own noise
 
 
@@ -25,12 +33,31 @@ def settled_slowness(config: TrainConfig) -> float | None:
     return SLOWNESS if config.lag is not None and config.slowness is None else config.slowness
 
 
+class _Beginning(NamedTuple):
+    """Hold an encoder that was trained by the score alone.
+
+    Attributes
+    ----------
+    noise : float
+    score : float
+        Of validation pairs.
+    seen : float
+        Share of the training pairs' score that is left with noise.
+    weights : dict of Tensor
+    """
+
+    noise: float
+    score: float
+    seen: float
+    weights: Weights
+
+
 class Slowness:
     """Score the posteriors' means of pairs of frames, while a model trains.
 
     The encoder may see the training pairs with noise: without it a network can learn by heart which frames follow each
     other, and training pairs of alanine dipeptide scored 2.77 where others scored 2.21. Noise also hides slow motions
-    that are small. The validation pairs choose how much there is.
+    that are small: it is lowered while it hides a tenth of the score, unless validation pairs score less without it.
 
     Parameters
     ----------
@@ -87,18 +114,23 @@ class Slowness:
             return
         if vae.latent.starts_as_pca:
             vae.encoder.start_linear("loc", vae.latent.dim, self._slowest_inputs(vae.latent.dim))
-        start, best, kept = copy_weights(vae.encoder.state_dict()), -1.0, {}
+        start, found = copy_weights(vae.encoder.state_dict()), None
         for noise in _NOISES:
             vae.encoder.load_state_dict(start)
-            score, weights = self._first_steps(vae, noise)
-            if score > best:
-                best, kept, self.noise = score, weights, noise
-        vae.encoder.load_state_dict(kept)
+            tried = self._first_steps(vae, noise)
+            if found is not None and tried.score < found.score - _CLEARLY:
+                break  # without so much noise pairs are learned by heart
+            found = tried
+            if tried.seen >= _SEEN:
+                break
+        assert found is not None
+        self.noise = found.noise
+        vae.encoder.load_state_dict(found.weights)
         for p in vae.latent.parameters():
             p.grad = None
 
-    def _first_steps(self, vae: VAE, noise: float) -> tuple[float, Weights]:
-        """Train the encoder by the score alone; return the highest validation score, and the weights that have it."""
+    def _first_steps(self, vae: VAE, noise: float) -> _Beginning:
+        """Train the encoder by the score alone, and keep the weights with the highest validation score."""
         self.noise = noise
         best, kept = self.validation_score(vae), copy_weights(vae.encoder.state_dict())
         optimiser = Optimiser(list(vae.encoder.parameters()), [], 0.0)
@@ -107,7 +139,17 @@ class Slowness:
             if step % _FIRST_LOOKS == 0 and (score := self.validation_score(vae)) > best:
                 best, kept = score, copy_weights(vae.encoder.state_dict())
         optimiser.release()
-        return best, kept
+        vae.encoder.load_state_dict(kept)
+        noisy = self._mean_score(vae)
+        self.noise = 0.0
+        return _Beginning(noise, best, noisy / max(self._mean_score(vae), 1e-9), kept)
+
+    @torch.no_grad()
+    def _mean_score(self, vae: VAE) -> float:
+        """Score of training pairs with their noise, beyond that of the constant."""
+        return float(
+            np.mean([float(self.gain(vae, -_FIRST_STEPS - i)) / self.weight - 1.0 for i in range(1, _MEASURED)])
+        )
 
     @torch.no_grad()
     def _slowest_inputs(self, n: int) -> Tensor:
