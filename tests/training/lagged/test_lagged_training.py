@@ -149,3 +149,16 @@ def test_options_are_stored(tmp_path):
     )
     older = {k: v for k, v in TrainConfig().to_dict().items() if k not in ("lag", "slowness")}
     assert TrainConfig.from_dict(older) == TrainConfig()
+
+
+def test_noise_that_hides_what_is_slow_is_lowered(monkeypatch):
+    """The slow direction of the well is a tenth of the fast one: noise of the usual size hides a third of its score."""
+    begin, noises = slowness.Slowness.begin, []
+
+    def watched(self, vae):
+        begin(self, vae)
+        noises.append(self.noise)
+
+    monkeypatch.setattr(slowness.Slowness, "begin", watched)
+    trained(double_well(2000, seed=0).positions, latent_dim=1, lag=5, epochs=1, hidden=(32,))
+    assert noises[0] < slowness._NOISES[0]
