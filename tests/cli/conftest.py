@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,18 @@ def forked() -> Iterator[Forked]:
     """Runs commands in children of one process that has imported everything."""
     with fork_server() as run:
         yield run
+
+
+@pytest.fixture(scope="session")
+def run(forked: Forked) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs trajvae in a folder, and looks at its exit status."""
+
+    def once(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = forked(folder, *arguments)
+        assert done.returncode == code, done.stderr
+        return done
+
+    return once
 
 
 @pytest.fixture

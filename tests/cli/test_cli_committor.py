@@ -18,23 +18,9 @@ from trajvae import Model, TrainConfig
 from trajvae.errors import TrajvaeWarning
 from trajvae.readers.reading import Reading
 
-from processes import Forked
-
 pytest.importorskip("deeptime", reason="deeptime has no wheel for this machine; trajvae[kinetics] installs it")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 LEFT, RIGHT = "z0=..-0.7", "z0=0.7.."  # whatever the latent space of so short a training is like
-
-
-@pytest.fixture(scope="module")
-def run(forked: Forked) -> Run:
-    """Runs trajvae in a folder, and looks at its exit status."""
-
-    def once(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = forked(folder, *arguments)
-        assert done.returncode == code, done.stderr
-        return done
-
-    return once
 
 
 @pytest.fixture(scope="module")

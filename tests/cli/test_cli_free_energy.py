@@ -20,21 +20,7 @@ from trajvae.errors import TrajvaeWarning
 from trajvae.readers.reading import Reading
 from trajvae.results import Embedding, FreeEnergy
 
-from processes import Forked
-
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="module")
-def run(forked: Forked) -> Run:
-    """Runs trajvae in a folder, and looks at its exit status."""
-
-    def once(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = forked(folder, *arguments)
-        assert done.returncode == code, done.stderr
-        return done
-
-    return once
 
 
 @pytest.fixture(scope="module")

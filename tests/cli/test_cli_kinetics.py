@@ -21,24 +21,10 @@ from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.readers.reading import Reading
 from trajvae.results import Kinetics
 
-from processes import Forked
-
 pytest.importorskip("deeptime", reason="deeptime has no wheel for this machine; trajvae[kinetics] installs it")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 TRAJECTORY = ("alanine_dipeptide.xtc", "-s", "alanine_dipeptide.pdb", "--step", "10")
 LAGS = ("--lag", "40ps,80ps")
-
-
-@pytest.fixture(scope="module")
-def run(forked: Forked) -> Run:
-    """Runs trajvae in a folder, and looks at its exit status."""
-
-    def once(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = forked(folder, *arguments)
-        assert done.returncode == code, done.stderr
-        return done
-
-    return once
 
 
 @pytest.fixture(scope="module")
