@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trajvae.display import Brief
+from trajvae.local_geometry.angle_coupling import AngleCoupling
 from trajvae.local_geometry.bonded import BondedTerms
 from trajvae.local_geometry.least_squares import solve
 from trajvae.local_geometry.quantile_tables import QuantileTables
@@ -34,6 +35,8 @@ class LocalGeometry(Brief):
     ----------
     terms : BondedTerms
     tables : QuantileTables
+    coupling : AngleCoupling
+        Applied to what the tables give.
     walls : Walls or None
         Pairs of atoms that must not be near each other.
     neighbours : int
@@ -42,6 +45,7 @@ class LocalGeometry(Brief):
 
     terms: BondedTerms
     tables: QuantileTables
+    coupling: AngleCoupling
     walls: Walls | None
     neighbours: int = 0
 
@@ -57,20 +61,24 @@ class LocalGeometry(Brief):
         walls : Walls, optional
         """
         terms = BondedTerms.of(bonds, simulated.shape[1], simulated.shape[2])
-        tables = QuantileTables.fit(_measured(terms, drawn), _measured(terms, simulated), len(terms.torsions))
-        return cls(terms, tables, walls)
+        ours, theirs = _measured(terms, drawn), _measured(terms, simulated)
+        tables = QuantileTables.fit(ours, theirs, len(terms.torsions))
+        matched = tables.matched(torch.from_numpy(ours.T)).T.numpy()
+        return cls(terms, tables, AngleCoupling.fit(terms, matched, theirs), walls)
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Return the tables and the atoms of the terms by name; walls follow from the test of validity."""
         atoms = {"bonds": self.terms.bonds, "angles": self.terms.angles, "torsions": self.terms.torsions}
-        return {**atoms, **self.tables.to_arrays(), "neighbours": np.array([self.neighbours])}
+        others = {"coupling": self.coupling.coefficients, "neighbours": np.array([self.neighbours])}
+        return {**atoms, **self.tables.to_arrays(), **others}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray], walls: Walls | None) -> LocalGeometry:
         """Return the local geometry with the fields of `to_arrays`."""
         terms = BondedTerms(*(np.asarray(arrays[k], dtype=np.int64) for k in ("bonds", "angles", "torsions")))
-        neighbours = arrays.get("neighbours", np.zeros(1))  # files of earlier versions have none
-        return cls(terms, QuantileTables.from_arrays(arrays), walls, int(neighbours[0]))
+        neighbours = arrays.get("neighbours", np.zeros(1))  # files of earlier versions have neither
+        coupling = AngleCoupling.of(terms, arrays.get("coupling"))
+        return cls(terms, QuantileTables.from_arrays(arrays), coupling, walls, int(neighbours[0]))
 
     @cached_property
     def width(self) -> Float64:
@@ -82,7 +90,8 @@ class LocalGeometry(Brief):
         """Return the conformations nearest to drawn ones that have the simulation's bonds, angles and torsions.
 
         Every term takes the simulated value with the rank that its drawn value has among the model's draws, so that
-        terms are distributed as simulated and stay correlated as drawn. Atoms move as little as that needs.
+        terms are distributed as simulated and stay correlated as drawn, but for angles and their bonds, which are
+        correlated as simulated. Atoms move as little as that needs.
 
         Parameters
         ----------
@@ -105,12 +114,16 @@ class LocalGeometry(Brief):
         told = count_rows(done, lambda part: part, "restoring bonds and angles", "conformation", len(positions))
         return np.concatenate([np.empty((0, *positions.shape[1:])), *told])
 
+    def matched(self, values: Tensor) -> Tensor:
+        """Return the simulated values of terms (K, B) that drawn values are mapped to, (K, B)."""
+        return self.coupling.apply(self.tables.matched(values))
+
     @torch.no_grad()
     def _restore(self, positions: Floats, mean: bool) -> Float64:
         middle = positions.mean(axis=1, keepdims=True, dtype=np.float64)  # single precision suffices near the origin
         x = _conformations_last(positions - middle)
         values = self.terms.values(x.double())
-        targets = self.tables.nearest_usual(values, _TAIL) if mean else self.tables.matched(values)
+        targets = self.tables.nearest_usual(values, _TAIL) if mean else self.matched(values)
         width = torch.from_numpy(self.width[:, None]).to(x)
         moved = solve(self.terms, targets.to(x), width, x, self.walls)
         return np.asarray(moved.permute(2, 0, 1).double().numpy() + middle, dtype=np.float64)

@@ -82,6 +82,7 @@ _LOCAL_GEOMETRY = {
     "local_geometry/simulated": Array("numbers", ("terms", "Q")),
     "local_geometry/start": Array("numbers", ("torsions",)),
     "local_geometry/deviation": Array("numbers", ("terms",)),
+    "local_geometry/coupling": Array("numbers", ("angles", 4)),
 }
 _MODEL = {
     "reference": Array("numbers", ("N", "D")),
