@@ -83,7 +83,9 @@ def export(
 def _lines(f: ExportFigures, output: Path) -> list[str]:
     """Return what was written, and the range of each component."""
     ranges = [
-        f"  {c.name}: {c.low:.4g} to {c.high:.4g} over the training frames, width {c.width:.3g}" for c in f.outputs
+        f"  {c.name}: {c.low:.4g} to {c.high:.4g} over the training frames, width {c.width:.3g}; "
+        f"changes by {c.slope:.2g} per Å in the median, by {c.steepest:.2g} at most"
+        for c in f.outputs
     ]
     unit = "Å" if f.unit == "angstrom" else f.unit
     return [

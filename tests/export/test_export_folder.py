@@ -16,7 +16,7 @@ import torch
 from trajvae import Model
 from trajvae.errors import ModelError, OptionError, OutputError, ReadError
 from trajvae.export import Export, LatentCV, export
-from trajvae.export.coordinates import bias_range, coordinates_of
+from trajvae.export.coordinates import bias_range, coordinates_of, with_slopes
 from trajvae.export.description import CoordinateDescription
 from trajvae.export.engine_inputs import plumed_input
 from trajvae.export.folder import check_folder
@@ -158,3 +158,15 @@ def test_ranges_hold_the_training_frames(trained: Trained) -> None:
         assert low <= column.min() - 0.25 * np.ptp(column) and high >= column.max() + 0.25 * np.ptp(column)
         assert c.width >= 0.02 * np.ptp(column)
     assert LatentCV(model).n_outputs == len(coordinates_of(model))
+
+
+@pytest.mark.parametrize("backend", ["euclidean", "hyperspherical"])
+def test_slopes_are_those_of_finite_differences(trained: Trained, backend: str) -> None:
+    """The median and the largest length of gradients, by moving every atom along each axis."""
+    model = trained(backend)
+    x, cv, step = model.record.sample[:40].astype(float), LatentCV(model), 1e-4
+    found = with_slopes(coordinates_of(model), cv, x)
+    moves = step * np.eye(x[0].size).reshape(-1, *x[0].shape)
+    lengths = [np.linalg.norm((cv(frame + moves) - cv(frame - moves)) / (2 * step), axis=0) for frame in x]
+    np.testing.assert_allclose([c.slope for c in found], np.median(lengths, axis=0), rtol=1e-4)
+    np.testing.assert_allclose([c.steepest for c in found], np.max(lengths, axis=0), rtol=1e-4)

@@ -220,7 +220,7 @@ KEYS = {
     "best_observed_frame best_observed_file best_observed_file_frame better_than_observed ratio quantiles in_support "
     "valid failure projected structures merged merge_radius better_rejected bonds simulated_bonds verdict reasons",
     RejectionFigures: "reason count best why",
-    CoordinateFigures: "name low high mean spread width",
+    CoordinateFigures: "name low high mean spread width slope steepest",
     ExportFigures: "to unit dtype atoms outputs files model_hash",
     PathFigures: "from to metric frames length straight_length energy length_angstrom straight_length_angstrom "
     "nearest_rmsd valid crossings",
@@ -250,6 +250,7 @@ KEYS = {
     "explained_error structures",
 }
 OPTIONAL = {
+    CoordinateFigures: {"slope", "steepest"},
     CandidateFigures: {"vamp2"},
     GenerationFigures: {
         *(

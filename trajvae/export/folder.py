@@ -15,9 +15,10 @@ from trajvae.choices import ENGINES
 from trajvae.display import Displayed, Summary
 from trajvae.errors import DAMAGED, OutputError, ReadError
 from trajvae.export.atoms import match_atoms, open_whole
-from trajvae.export.coordinates import coordinates_of
+from trajvae.export.coordinates import coordinates_of, with_slopes
 from trajvae.export.description import CoordinateDescription
 from trajvae.export.engine_inputs import colvars_input, plumed_input, readable_text
+from trajvae.export.latent_cv import LatentCV
 from trajvae.export.program import exported_program, torch_module, torchscript
 from trajvae.figures import ExportFigures
 from trajvae.model_base import ModelBase
@@ -137,7 +138,7 @@ def export(
         unit=unit,
         dtype=dtype,
         atoms=model.pipeline.n_atoms,
-        outputs=coordinates_of(model),
+        outputs=with_slopes(coordinates_of(model), LatentCV(model), model.record.sample),
         files=names,
         model_hash=hash_of(model.pipeline),
     )

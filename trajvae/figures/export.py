@@ -24,6 +24,8 @@ class CoordinateFigures(Figures):
     width : float
         A width for the Gaussians of metadynamics: a fifth of the standard deviation, or of what the quartiles say of
         it where that is less.
+    slope, steepest : float or None
+        Length of the gradient by all positions, per Å: median and largest. None of exports by earlier versions.
     """
 
     name: str
@@ -32,6 +34,8 @@ class CoordinateFigures(Figures):
     mean: float
     spread: float
     width: float
+    slope: float | None = None
+    steepest: float | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
