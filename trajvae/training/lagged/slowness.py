@@ -20,11 +20,9 @@ SLOWNESS = 25.0  # nats a frame
 _FIRST_STEPS, _FIRST_RATE, _FIRST_LOOKS = 300, 2e-3, 50  # of the encoder alone; steps between looks at validation
 _FIRST_BATCHES, _MOST_INPUTS, _FIRST_RIDGE = 40, 256, 0.05  # that the first combinations of inputs are found by
 _NOISES, _MOST_NOISE = (0.1, 0.03, 0.0), 2.0  # of inputs of pairs, in their deviations: times the root of their number
-_SEEN, _CLEARLY, _MEASURED = (
-    0.9,
-    0.02,
-    20,
-)  # of the score left with noise, of scores; and batches that it is measured on
+_SEEN = 0.9  # share of the training pairs' score that is left with the noise, at least
+_CLEARLY = 0.02  # of validation scores: by how much less noise may be worse
+_MEASURED = 20  # batches that the share is measured on
 BATCH, A_COORDINATE = 256, 32  # pairs of a step, and for each coordinate at least: fewer fit each batch's own noise
 
 
@@ -56,8 +54,8 @@ class Slowness:
     """Score the posteriors' means of pairs of frames, while a model trains.
 
     The encoder may see the training pairs with noise: without it a network can learn by heart which frames follow each
-    other, and training pairs of alanine dipeptide scored 2.77 where others scored 2.21. Noise also hides slow motions
-    that are small: it is lowered while it hides a tenth of the score, unless validation pairs score less without it.
+    other, and then pairs of other frames score less. Noise also hides slow motions that are small: it is lowered while
+    it hides a tenth of the score, unless validation pairs score less without it.
 
     Parameters
     ----------
