@@ -135,6 +135,11 @@ def _silent() -> Iterator[None]:
         sys.unraisablehook = before
 
 
+def first_signal() -> int:
+    """Return the number of the first signal that this command has heard; 0 before one."""
+    return _heard.first
+
+
 def own_process() -> None:
     """Say that this process is the command and nothing else: signals after it have their default action."""
     _heard.own = True

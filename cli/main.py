@@ -18,6 +18,7 @@ from trajvae.runtime.system import system_reason
 from . import bars
 from .interrupts import own_process, sigterm_as_interrupt
 from .streams import open_streams
+from .together import only_first_speaks, refuse_several
 
 COMMANDS: dict[str, Choice[click.Command]] = {  # by the first words of their help
     "train": Choice("Read, align and train; write a model.", "trajvae_cli.commands.train:train"),
@@ -82,6 +83,7 @@ class Commands(click.Group):
         """Run the program; without `args`, those of the command line, and then the process is nothing else."""
         if args is None:
             own_process()
+            only_first_speaks()
         return super().main(args, *more, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -118,6 +120,7 @@ class Commands(click.Group):
             meant = " or ".join(f"'{other}'" for other in like)
             way = f"Did you mean {meant}?" if like else f"There are {', '.join(COMMANDS)}."
             ctx.fail(f"No such command '{name}'. {way}")
+        refuse_several(name)
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -67,5 +67,9 @@ class StoppedError(TrajvaeError):
     """Report that a training stopped because it was asked to; the message says how to continue it."""
 
 
+class LostProcessError(TrajvaeError):
+    """Report that one of several processes that work together has ended before its time."""
+
+
 class TrajvaeWarning(UserWarning):
     """Warn of something that a user should know and that does not stop the work."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,9 +11,11 @@ import click
 
 from .. import options, report
 from ..interrupts import Stopped, stoppable
+from ..together import help_first, together
 
 if TYPE_CHECKING:
     from trajvae.model import Model
+    from trajvae.runtime.ranks import Ranks
     from trajvae.training.frame_source import FrameSource
     from trajvae.training.prepared import PreparedTraining
 
@@ -48,11 +51,24 @@ class Trained(NamedTuple):
 
 
 def train_model(
-    names: list[str], choices: options.Choices, path: Path, *, force: bool, note: str | None = None, go_on: bool = False
+    names: list[str],
+    choices: options.Choices,
+    path: Path,
+    *,
+    force: bool,
+    note: str | None = None,
+    go_on: bool = False,
+    ranks: Ranks | None = None,
 ) -> Trained:
-    """Read, align, train and save; `go_on` continues the training that `path` holds."""
+    """Read, align, train and save; `go_on` continues the training that `path` holds.
+
+    With `ranks`, other processes, which call `help_first`, train with this one.
+    """
     from trajvae.errors import StoppedError
     from trajvae.model import Model
+    from trajvae.runtime.ranks import ALONE
+
+    ranks = ranks or ALONE
 
     options.check_before_work([path], choices, names, force=force, going_on=go_on)
     if go_on and not unfinished(path):  # another command has completed it since we looked
@@ -61,21 +77,37 @@ def train_model(
     with stoppable() as heard:
         try:
             prepared = _prepared_to_resume(path, names, choices) if go_on else _prepared(names, choices, note)
+            for line in _process_lines(prepared, ranks.size):
+                report.say(line)
             parts = prepared.run(
                 progress=report.bar("training", "epoch"),
                 checkpoint=path,
                 every=choices["checkpoint"],
                 asked=_going_on(path, heard) if go_on else lambda: bool(heard()),
                 force=force,
+                ranks=ranks,
             )
-        except StoppedError as error:
-            raise Stopped(str(error), heard()) from error
+        except StoppedError as error:  # perhaps since another process has heard a signal
+            raise Stopped(str(error), heard() or signal.SIGTERM) from error
         model = Model(*parts)
         heard()  # the model is whole: it is written first
         _save(model, path, force=force)
         if heard():
             raise Stopped(f"stopped; the training of '{path}' is complete", heard())
     return Trained(model, None if go_on else prepared.frame_source)
+
+
+def _process_lines(prepared: PreparedTraining, size: int) -> list[str]:
+    """What there is to say of the number of processes."""
+    stopped = prepared.stopped
+    before = size if stopped is None else stopped.processes
+    lines = [f"training in {size} processes"] if size > 1 else []
+    if before != size:
+        lines.append(
+            f"note: the training began in {before} process{'es' if before > 1 else ''}, and goes on in {size}: the "
+            "weights are not bit-identical to those of one that was not stopped"
+        )
+    return lines
 
 
 def _save(model: Model, path: Path, *, force: bool) -> None:
@@ -143,6 +175,17 @@ def _going_on(path: Path, heard: Callable[[], int]) -> Callable[[], bool]:
     return asked
 
 
+def _trained(
+    trajectories: list[str], choices: options.Choices, output: Path, ranks: Ranks, *, resume: bool, force: bool
+) -> Model:
+    """The model that the output holds, or will hold."""
+    if resume and not unfinished(output):
+        report.say(f"the training of '{output}' is complete")
+        return options.load_model(output, choices["device"])
+    names = trajectories if resume else options.need_trajectories(tuple(trajectories))
+    return train_model(names, choices, output, force=force, go_on=resume, ranks=ranks).model
+
+
 @click.command(
     cls=options.GroupedCommand,
     epilog='Example: trajvae train "run*.xtc" -s top.gro --select "name CA" --latent-dim 3 -o ca.h5',
@@ -168,13 +211,11 @@ def train(
     figures in docs/benchmarks.md. What was reached is kept every minute: after Ctrl-C, a crash or the end of
     a job the same command with --resume goes on, where TRAJ and all options may also be left out.
     """
-    resume = resume and output.exists()
-    if resume and not unfinished(output):
-        model = options.load_model(output, choices["device"])
-        report.say(f"the training of '{output}' is complete")
-    else:
-        names = list(trajectories) if resume else options.need_trajectories(trajectories)
-        model = train_model(names, choices, output, force=force, go_on=resume).model
+    with together(output, choices["device"]) as ranks:
+        if not ranks.first:
+            help_first(ranks, choices["device"], list((choices["settings"] or {}).values()))
+            return
+        model = _trained(list(trajectories), choices, output, ranks, resume=resume and output.exists(), force=force)
     figures = {key: model.figures[key] for key in (*CONTRACT, *FURTHER) if key in model.figures}
     lines = [*report.training_lines(model.figures), f"model: {output}"]
     report.result({**figures, "model": str(output)}, lines, as_json=as_json)

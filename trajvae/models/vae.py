@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,11 @@ from trajvae.features import Features
 from trajvae.latents import Context, Latent, Params
 from trajvae.likelihoods.base import Likelihood
 from trajvae.networks import MLP
+
+
+def mean_of_batch(values: Tensor) -> Tensor:
+    """Return the mean over the frames of a batch, (B, parts) to (parts,)."""
+    return values.mean(dim=0)
 
 
 class Terms(NamedTuple):
@@ -58,8 +64,16 @@ class Terms(NamedTuple):
             None if self.penalty is None else self.penalty * w,
         )
 
-    def loss(self, beta: float = 1.0, free_bits: float = 0.0) -> Tensor:
+    def loss(
+        self, beta: float = 1.0, free_bits: float = 0.0, mean: Callable[[Tensor], Tensor] = mean_of_batch
+    ) -> Tensor:
         """Return the loss of training: the mean of -objective, each part of the KL having its free nats.
+
+        Parameters
+        ----------
+        beta, free_bits : float
+        mean : callable
+            Means of the KL's parts over the batch, (B, parts) to (parts,), which decide whether a part is free.
 
         References
         ----------
@@ -68,7 +82,7 @@ class Terms(NamedTuple):
         if not free_bits:
             return -self.objective(beta).mean()
         penalty = self.kl if self.penalty is None else self.penalty
-        charged = penalty.mean(dim=0).clamp(min=free_bits / penalty.shape[1])
+        charged = mean(penalty).clamp(min=free_bits / penalty.shape[1])
         return beta * charged.sum() - self.log_likelihood.mean()
 
 

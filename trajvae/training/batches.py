@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from trajvae.runtime.ranks import ALONE, Ranks
+
 
 class Batch(NamedTuple):
     """Hold what a training sees of some frames, in float32.
@@ -29,6 +31,11 @@ class Batch(NamedTuple):
 
 class Batches(Protocol):
     """Provide batches on a device, wherever they are stored."""
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that have the frames together: sums over frames are sums over these, too."""
+        ...
 
     @property
     def device(self) -> torch.device:
@@ -77,6 +84,7 @@ class InMemoryBatches:
     validation_targets: Tensor
     train_weights: Tensor | None = None
     validation_weights: Tensor | None = None
+    ranks: Ranks = ALONE
 
     @property
     def device(self) -> torch.device:

@@ -66,7 +66,7 @@ def evaluate(
     regulariser : callable, optional
     """
     draws = draws or min(4, -(-_DRAWS // data.n_validation))
-    generator, encoded = torch.Generator(data.device).manual_seed(seed), list[Params]()
+    generator, encoded = torch.Generator(data.device).manual_seed(data.ranks.seed(seed)), list[Params]()
     elbo, misfit, penalty = (torch.zeros((), dtype=torch.float64, device=data.device) for _ in range(3))
     kl = torch.zeros(len(vae.latent.parts), device=data.device)
     for _ in range(draws):
@@ -80,6 +80,7 @@ def evaluate(
             misfit = misfit + vae.likelihood.misfit(terms.residual) * share
             if regulariser is not None:
                 penalty = penalty + regulariser(vae, terms) * share
+    elbo, kl, misfit, penalty = map(data.ranks.sum, (elbo, kl, misfit, torch.as_tensor(penalty)))
     return Evaluation(float(elbo), kl, float(misfit), float(penalty))
 
 
@@ -111,11 +112,11 @@ def mean_moment(
     for x, y, weights in data.chunks(rows or vae.latent.rows_at_once, validation=validation):
         residual = vae.terms(x, y, generator).weighted(weights).residual
         total = total + vae.likelihood.moment(residual) * (len(residual) / number)
-    return torch.as_tensor(total)
+    return data.ranks.sum(torch.as_tensor(total))
 
 
 def weigh(vae: VAE, data: Batches, moment: Tensor, seed: int) -> None:
     """Let validation frames decide how far the covariance is shrunk, of training residuals with a mean moment."""
     if vae.likelihood.shrinks:
-        generator = torch.Generator(data.device).manual_seed(seed)
+        generator = torch.Generator(data.device).manual_seed(data.ranks.seed(seed))
         vae.likelihood.weigh(moment, mean_moment(vae, data, generator, validation=True))

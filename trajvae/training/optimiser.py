@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from trajvae.runtime.ranks import ALONE, Ranks
+
 _LONGEST_GRADIENT = 5.0
 _ALIGNMENT = 16  # numbers, which are 64 bytes
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
@@ -40,6 +42,8 @@ class Optimiser:
     weight_decay : float
     total : float
         Steps of the whole training, which determine the steps that weights are averaged over.
+    ranks : Ranks
+        The processes over which gradients are averaged.
 
     Notes
     -----
@@ -52,6 +56,7 @@ class Optimiser:
         own: Sequence[nn.Parameter],
         weight_decay: float,
         total: float = math.inf,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.networks, self.own = list(networks), list(own)
         offsets = list(itertools.accumulate((aligned_size(p) for p in self.networks), initial=0))
@@ -61,7 +66,7 @@ class Optimiser:
             rows = slice(offset, offset + p.numel())
             self.weights[rows] = p.detach().flatten()
             p.data, p.grad = self.weights[rows].view_as(p), self.gradient[rows].view_as(p)
-        self.decay = weight_decay
+        self.decay, self._ranks = weight_decay, ranks
         self.average, self.steps = self.weights.clone(), 0
         self._share = min(1.0, _UPDATE_EVERY / min(_LONGEST_AVERAGE, total / _PART_AVERAGED))
         self.moments: dict[int, dict[str, Tensor]] = {}
@@ -73,6 +78,8 @@ class Optimiser:
             p.grad = None
         torch.autograd.backward(loss)
         slopes = {i: p.grad for i, p in enumerate(self.own, 1) if p.grad is not None}
+        for slope in (self.gradient, *slopes.values()):
+            self._ranks.average(slope)
         norm = torch.linalg.vector_norm(self.gradient)
         if slopes:
             norm = torch.linalg.vector_norm(torch.stack([norm, *map(torch.linalg.vector_norm, slopes.values())]))
@@ -85,6 +92,10 @@ class Optimiser:
         self.steps += 1
         if self.steps % _UPDATE_EVERY == 0:
             self.average.lerp_(self.weights, max(_UPDATE_EVERY / self.steps, self._share))
+
+    def copy_first(self) -> None:
+        """Take the weights of the first process: processors of other kinds round otherwise, and would drift apart."""
+        self._ranks.copy_first((self.weights, self.average, *(p.data for p in self.own)))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -16,20 +16,23 @@ from trajvae.models.model_file import ModelParts
 from trajvae.models.partition import FEWEST, partition
 from trajvae.readers.reading import Reading
 from trajvae.runtime.memory import parse_memory
+from trajvae.runtime.ranks import ALONE, Ranks
 from trajvae.store import hold_outputs
 from trajvae.topology import Topology
-from trajvae.training.checkpoints.file import Origin
+from trajvae.training.checkpoints.file import Origin, to_checkpoint
 from trajvae.training.checkpoints.writer import CHECKPOINT_SECONDS, Checkpointer
 from trajvae.training.evaluation import Regulariser
 from trajvae.training.frame_source import FrameSource
 from trajvae.training.lagged.pairs import describe_lag, lag_in_frames
 from trajvae.training.parts import TrainingParts, fit_parts
 from trajvae.training.run import train_parts
+from trajvae.training.shares.hand_over import to_bytes
+from trajvae.training.shares.states import ranks_of
 from trajvae.training.state import Snapshot
 from trajvae.training.trainer import Progress
 from trajvae.typing import Floats
 
-_SHUFFLED = 1 / 16  # of the memory that rows of a streamed training may take while they are shuffled
+SHUFFLED = 1 / 16  # of the memory that rows of a streamed training may take while they are shuffled
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ class StoppedTraining:
     origin: Origin
     parts: TrainingParts
     at: Snapshot
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that it was trained in."""
+        return ranks_of(self.at)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -177,6 +185,7 @@ class PreparedTraining(Brief):
         every: float = CHECKPOINT_SECONDS,
         asked: Callable[[], bool] | None = None,
         force: bool = False,
+        ranks: Ranks = ALONE,
     ) -> ModelParts:
         """Fit alignment and features, train, and measure what came of it.
 
@@ -194,6 +203,8 @@ class PreparedTraining(Brief):
             Called after every step: whether to stop, with a checkpoint.
         force : bool
             Whether a file that stands there, and is not this training's own, may be replaced.
+        ranks : Ranks
+            The processes that train together, of which this is the first; the others call `follow`.
 
         Raises
         ------
@@ -212,19 +223,30 @@ class PreparedTraining(Brief):
         keep, outputs = None, list[Path]()
         if path is not None:
             outputs = [Path(path)]
-            keep = Checkpointer(Path(path), self.origin, every, asked, written=going_on, force=force)
+            keep = Checkpointer(Path(path), self.origin, every, asked, written=going_on, force=force, ranks=ranks)
         with hold_outputs(outputs, force=force, going_on=going_on), importing(self.functions):
+            parts, at = (self._fitted(), None) if stopped is None else (stopped.parts, stopped.at)
+            self._hand_on(parts, at, ranks)
             pipeline, record = train_parts(
-                self._fitted() if stopped is None else stopped.parts,
+                parts,
                 self.frame_source,
-                at=None if stopped is None else stopped.at,
+                at=at,
                 inputs=self.inputs,
                 regulariser=regulariser,
-                memory=self.memory * _SHUFFLED,
+                memory=self.memory * SHUFFLED,
                 progress=progress,
                 checkpoint=keep,
+                ranks=ranks,
             )
         return ModelParts(pipeline, record, self.frame_source.names, self.selection, self.command)
+
+    def _hand_on(self, parts: TrainingParts, at: Snapshot | None, ranks: Ranks) -> None:
+        """Give the other processes what they train; they read the files that this one has read."""
+        if ranks.size > 1:
+            here = self.origin._replace(
+                files=self.frame_source.names, reading=self.reading.to_dict(), memory=self.memory
+            )
+            ranks.hand_on(to_bytes(to_checkpoint(parts, at, here)))
 
     def _fitted(self) -> TrainingParts:
         """Alignment and features of these frames, with fresh weights."""

@@ -43,7 +43,8 @@ def excess_over_principal(vae: VAE, data: Batches) -> float:
         error, principal = off.double().square().mean(dim=-1).sqrt()
         found.append(error - principal)
         counts += [] if weights is None else [weights.double()]
-    difference, count = torch.cat(found), torch.cat(counts) if counts else None
+    difference = data.ranks.join(torch.cat(found))
+    count = data.ranks.join(torch.cat(counts)) if counts else None
     mean = weighted_mean(difference, count)
     if count is None:
         spread, size = difference.std(correction=0), float(len(difference))

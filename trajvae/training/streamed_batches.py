@@ -16,6 +16,7 @@ from torch import Tensor
 from trajvae.errors import OutputError
 from trajvae.models.partition import Partition
 from trajvae.runtime.evenly_spaced import evenly_spaced
+from trajvae.runtime.ranks import ALONE, Ranks
 from trajvae.runtime.system import refusal
 from trajvae.training.batches import Batch
 from trajvae.typing import Float32, Int64
@@ -109,6 +110,8 @@ class StreamedBatches:
     weights : tuple of Tensor, optional
         Of the training and of the validation frames, float32 of mean 1; None where all count alike.
     """
+
+    ranks: Ranks = ALONE
 
     def __init__(
         self,

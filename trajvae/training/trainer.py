@@ -35,6 +35,8 @@ from trajvae.training.lagged.slowness import Slowness
 from trajvae.training.optimiser import Optimiser
 from trajvae.training.schedule import Schedule, learning_rate_share
 from trajvae.training.selection import Selection
+from trajvae.training.shares.states import RANKS, OwnState, gathered, own_state
+from trajvae.training.shares.sums import copy_vae, mean_of_all, mean_state
 from trajvae.training.state import History, Snapshot, copy_weights
 
 _MOMENT_DECAY, _MOMENT_EVERY = 0.98, 5  # in a step of the residuals' moment; steps between updates of the covariance
@@ -72,17 +74,20 @@ class Trainer:
         slowness: Slowness | None = None,
     ) -> None:
         self.vae, self.data, self.schedule, self.regulariser = vae, data, schedule, regulariser
+        self.ranks = data.ranks
         self.slowness, self.vamp2 = slowness, math.nan
         self.latent, self.likelihood = vae.latent, vae.likelihood  # looking up an attribute of a module is slow
         vae.latent.prepare(data.sample(), schedule.seed)
+        copy_vae(vae, self.ranks)
         if slowness is not None:
             slowness.begin(vae)
-        self.generator = torch.Generator(data.device).manual_seed(schedule.seed)
-        self.shuffle = torch.Generator().manual_seed(schedule.seed + 1)
+        self.generator = torch.Generator(data.device).manual_seed(self.ranks.seed(schedule.seed))
+        self.shuffle = torch.Generator().manual_seed(self.ranks.seed(schedule.seed + 1))
         self.batches = max(1, -(-data.n_train // schedule.batch_size))
         self.total = schedule.epochs * self.batches
         networks = [p for name, p in vae.named_parameters() if not name.startswith("latent.")]
-        self.optimiser = Optimiser(networks, list(vae.latent.parameters()), schedule.weight_decay, self.total)
+        own = list(vae.latent.parameters())
+        self.optimiser = Optimiser(networks, own, schedule.weight_decay, self.total, self.ranks)
         self.history = History()
         self.epoch, self.done, self.sum = 1, 0, torch.zeros((), device=data.device)
         self.order = self.shuffle.get_state()
@@ -95,19 +100,22 @@ class Trainer:
             raise TrajvaeError(_FAILED.format(0, "not finite")) from error
 
     def snapshot(self) -> Snapshot:
-        """Return the state of the training, between two steps."""
+        """Return the state of the training, between two steps; all processes call this after the same one."""
         numbers: dict[str, float] = {"epoch": self.epoch, "done": self.done, "best_epoch": self.best_epoch}
         numbers["inflation"] = self.inflation
         if self.slowness is not None:
             numbers["pair_noise"] = self.slowness.noise
         if self.best_epoch:
             numbers["best"] = self.best
+        if self.ranks.size > 1:
+            numbers[RANKS] = self.ranks.size
+        random, sums = gathered(OwnState(self.generator.get_state(), self.order, self.moment, self.sum), self.ranks)
         return Snapshot(
             copy_weights(self.vae.state_dict()),
             copy_weights(self.best_weights),
             copy_weights(self.optimiser.state()),
-            {"noise": self.generator.get_state(), "order": self.order.clone()},
-            {"moment": self.moment.clone(), "elbo": self.sum.clone()},
+            copy_weights(random),
+            copy_weights(sums),
             numbers,
             self.latent.extra_state(),
             self.history.arrays(),
@@ -119,9 +127,8 @@ class Trainer:
         self.vae.load_state_dict(at.weights)
         self.best_weights = {name: value.to(device) for name, value in at.best.items()}
         self.optimiser.load(at.optimiser)
-        self.generator.set_state(at.random["noise"].cpu())
-        self.order = at.random["order"].cpu()
-        self.moment, self.sum = at.sums["moment"].to(device), at.sums["elbo"].to(device)
+        noise, self.order, self.moment, self.sum = own_state(at, self.ranks, self.schedule.seed, device)
+        self.generator.set_state(noise)
         self.epoch, self.done = int(at.numbers["epoch"]), int(at.numbers["done"])
         self.best, self.best_epoch = float(at.numbers.get("best", -math.inf)), int(at.numbers["best_epoch"])
         self.inflation = float(at.numbers["inflation"])
@@ -179,6 +186,8 @@ class Trainer:
         if not self.schedule.due(self.epoch):
             return
         before = self.history.epoch[-1] if self.history.epoch else 0
+        self.moment = self.ranks.mean(self.moment)
+        self.optimiser.copy_first()
         with self.optimiser.averaged():
             try:
                 if self.likelihood.shrinks and len(self.history.epoch) % WEIGH_EVERY == 0 < self.schedule.structure_at(
@@ -259,7 +268,7 @@ class Trainer:
             self.done += 1
             if checkpoint is not None:
                 checkpoint(self.snapshot)
-        return float(self.sum) / self.data.n_train
+        return float(self.ranks.sum(self.sum)) / self.data.n_train
 
     def _step(self, batch: Batch, context: Context) -> None:
         """Make one optimiser step with a batch."""
@@ -267,7 +276,7 @@ class Trainer:
         step = (self.epoch - 1) * self.batches + self.done
         beta = schedule.beta * min(1.0, (step + 1) / max(1, schedule.warmup))
         terms = self.vae.terms(batch.inputs, batch.targets, self.generator).weighted(batch.weights)
-        loss = terms.loss(beta, schedule.free_bits)
+        loss = terms.loss(beta, schedule.free_bits, mean_of_all(self.ranks))
         if self.regulariser is not None:
             loss = loss + self.regulariser(self.vae, terms)
         if self.slowness is not None:
@@ -277,6 +286,7 @@ class Trainer:
         self.optimiser.step(loss / self.likelihood.size, rate, own_rate)
         with torch.no_grad():
             self.sum += terms.log_likelihood.sum() - terms.kl.sum()
+            mean_state(latent, self.ranks)
             latent.update(context)
             self._track(terms.residual)
 
@@ -284,4 +294,5 @@ class Trainer:
         """Average the moment of the residuals, and update the covariance, which takes long, now and then."""
         self.moment = torch.lerp(self.moment, self.likelihood.moment(residual), 1.0 - _MOMENT_DECAY)
         if ((self.epoch - 1) * self.batches + self.done) % max(_MOMENT_EVERY, self.likelihood.size // 20) == 0:
+            self.moment = self.ranks.mean(self.moment)
             self.likelihood.set_moment(self.moment * self.inflation, self.schedule.structure_at(self.epoch))

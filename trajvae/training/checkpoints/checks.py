@@ -12,10 +12,12 @@ from torch import Tensor
 from trajvae.errors import ModelError
 from trajvae.models.vae import VAE
 from trajvae.training.optimiser import aligned_size
+from trajvae.training.shares.states import RANKS, name_of, ranks_of
 from trajvae.training.state import OF_A_LAG, History, Snapshot
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _MOST = 1e15  # epochs and steps: whole numbers that a float holds
+_MOST_RANKS = 1e6  # processes of a training
 
 
 def check_snapshot(at: Snapshot, vae: VAE, device: torch.device) -> None:
@@ -27,13 +29,10 @@ def check_snapshot(at: Snapshot, vae: VAE, device: torch.device) -> None:
         Something is missing, or of another shape or type; or random numbers of another kind of device.
     """
     _alike("best", at.best, vae.state_dict())
-    states = {"noise": torch.Generator(device).get_state(), "order": torch.Generator().get_state()}
-    _alike("random", at.random, states)
-    for name, kind in (("noise", device), ("order", torch.device("cpu"))):
-        torch.Generator(kind).set_state(at.random[name].cpu())  # an error where it is none
-    _check_optimiser(at.optimiser, vae)
-    _check_sums(at.sums)
     _check_numbers(at)
+    _check_random(at, device)
+    _check_optimiser(at.optimiser, vae)
+    _check_sums(at)
     if at.latent.keys() != vae.latent.extra_state().keys():  # they become attributes
         raise ModelError(f"'latent' holds {_words(at.latent)}, wanted: {_words(vae.latent.extra_state())}")
     lengths = {name: len(column) for name, column in at.history.items() if column.ndim}
@@ -70,8 +69,28 @@ def _check_optimiser(state: Mapping[str, Tensor], vae: VAE) -> None:
             _alike("optimiser", own, wanted)
 
 
-def _check_sums(sums: Mapping[str, Tensor]) -> None:
-    if sums.keys() != {"moment", "elbo"} or not all(t.is_floating_point() for t in sums.values()) or sums["elbo"].ndim:
+def _check_random(at: Snapshot, device: torch.device) -> None:
+    """States of the random generators of each process."""
+    kinds = {name_of(name, k): kind for k in range(ranks_of(at)) for name, kind in _generators(device).items()}
+    _alike("random", at.random, {name: torch.Generator(kind).get_state() for name, kind in kinds.items()})
+    for name, kind in kinds.items():
+        torch.Generator(kind).set_state(at.random[name].cpu())  # an error where it is none
+
+
+def _generators(device: torch.device) -> dict[str, torch.device]:
+    return {"noise": device, "order": torch.device("cpu")}
+
+
+def _check_sums(at: Snapshot) -> None:
+    """Sums of each process, which are added up where another number of processes goes on."""
+    wanted = {name_of(name, k) for k in range(ranks_of(at)) for name in ("moment", "elbo")}
+    sums = at.sums
+    if (
+        sums.keys() != wanted
+        or not all(t.is_floating_point() for t in sums.values())
+        or any(t.shape != sums["moment" if name.startswith("moment") else "elbo"].shape for name, t in sums.items())
+        or sums["elbo"].ndim
+    ):
         raise ModelError("its sums must be the residuals' moment and the ELBO")
 
 
@@ -83,6 +102,8 @@ def _check_numbers(at: Snapshot) -> None:
         value = at.numbers[name]
         if not 0 <= value < _MOST or value != int(value):
             raise ModelError(f"'{name}' must be a number of epochs or steps, got {value}")
+    if not 1 <= (ranks := at.numbers.get(RANKS, 1)) < _MOST_RANKS or ranks != int(ranks):
+        raise ModelError(f"'{RANKS}' must be a number of processes, got {ranks}")
     if not 0.0 <= (noise := at.numbers.get("pair_noise", 0.0)) < _MOST:
         raise ModelError(f"'pair_noise' must be 0 or more, got {noise}")
     if not all(math.isfinite(value) for value in at.latent.values()):

@@ -18,8 +18,10 @@ from trajvae.models.devices import choose_device
 from trajvae.models.model_file import config_of, groups_of, parts_in, split_baseline, weights_in, with_baseline
 from trajvae.models.model_file_checks import damaged
 from trajvae.models.partition import Partition
+from trajvae.models.pipeline_parts import PipelineParts
 from trajvae.readers.reading import Reading
 from trajvae.store import Header, ModelContents
+from trajvae.store.schema import Tree
 from trajvae.training.checkpoints.checks import check_snapshot
 from trajvae.training.checkpoints.ownership import sign_origin
 from trajvae.training.parts import TrainingParts
@@ -54,13 +56,10 @@ class Origin(NamedTuple):
     memory: float
 
 
-def to_checkpoint(parts: TrainingParts, at: Snapshot, origin: Origin) -> ModelContents:
-    """Return what is written of a training that is not complete."""
+def to_checkpoint(parts: TrainingParts, at: Snapshot | None, origin: Origin) -> ModelContents:
+    """Return what is written of a training that is not complete; without a snapshot, of one that has not begun."""
     model = parts.model
-    named = {**{k: getattr(at, k) for k in _TENSORS}, "best": with_baseline(at.best, model)}
-    tensors = {k: {n: t.cpu().numpy() for n, t in held.items()} for k, held in named.items()}
-    state: dict[str, Mapping[str, AnyArray]] = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
-    groups = {**groups_of(model), "history": at.history, "optimiser": state, "part": parts.partition.part}
+    groups = {**groups_of(model), **({} if at is None else _state(model, at)), "part": parts.partition.part}
     if parts.weights is not None:
         groups["weight"] = parts.weights.values
     config = {
@@ -74,6 +73,14 @@ def to_checkpoint(parts: TrainingParts, at: Snapshot, origin: Origin) -> ModelCo
     header = Header("model", origin.command, model.config.seed)
     told = {} if parts.weights is None else parts.weights.to_json()
     return ModelContents(header, "training", config, summary, model.alignment.reference, groups, told)
+
+
+def _state(model: PipelineParts, at: Snapshot) -> dict[str, Tree]:
+    """What a snapshot has, beside the present weights, which are in the model."""
+    named = {**{k: getattr(at, k) for k in _TENSORS}, "best": with_baseline(at.best, model)}
+    tensors = {k: {n: t.cpu().numpy() for n, t in held.items()} for k, held in named.items()}
+    state: Tree = {**tensors, "latent": _arrays(at.latent), "numbers": _arrays(at.numbers)}
+    return {"history": at.history, "optimiser": state}
 
 
 def _arrays(numbers: dict[str, float]) -> dict[str, Float64]:
@@ -113,7 +120,22 @@ def from_checkpoint(stored: ModelContents, device: str, path: str) -> tuple[Trai
 
 @torch.inference_mode(False)
 def _restored(stored: ModelContents, device: torch.device) -> tuple[TrainingParts, Snapshot, Origin]:
-    model, state = parts_in(stored, device), stored.groups["optimiser"]
+    parts = training_parts_in(stored, device)
+    at = _snapshot(parts.model.vae.state_dict(), stored.groups["optimiser"], stored.groups["history"])
+    check_snapshot(at, parts.model.vae, device)
+    return parts, at, origin_in(stored)
+
+
+@torch.inference_mode(False)
+def training_parts_in(stored: ModelContents, device: torch.device) -> TrainingParts:
+    """Return what a training works on, as the contents of a checkpoint have it.
+
+    Raises
+    ------
+    ModelError
+        Its frames are not divided.
+    """
+    model = parts_in(stored, device)
     began = time.monotonic() - float(stored.summary["seconds"])
     partition = Partition(np.asarray(stored.groups["part"]).astype(np.int8))
     if partition.part.ndim != 1 or not all(
@@ -123,16 +145,18 @@ def _restored(stored: ModelContents, device: torch.device) -> tuple[TrainingPart
     names, mark = [str(name) for name in stored.config["names"]], str(stored.config["mark"])
     weights = weights_in(stored.groups, stored.frame_weights, len(partition.part))
     found = FrameFindings.from_json(stored.summary["found"])
-    parts = TrainingParts(model, partition, found, names, mark, began, weights)
-    at = _snapshot(model.vae.state_dict(), state, stored.groups["history"])
-    check_snapshot(at, model.vae, device)
-    _check_origin(stored.config["origin"])
-    return parts, at, Origin(**stored.config["origin"])
+    return TrainingParts(model, partition, found, names, mark, began, weights)
 
 
-def _check_origin(values: JSONObject) -> None:
-    """Types of what JSON says of where a training came from."""
-    origin = Origin(**values)
+def origin_in(stored: ModelContents) -> Origin:
+    """Return where a training came from, whose types are checked.
+
+    Raises
+    ------
+    ModelError
+        Something is missing, or of another type.
+    """
+    origin = Origin(**stored.config["origin"])
     listed = isinstance(origin.files, list) and all(isinstance(name, str) for name in origin.files)
     plain = isinstance(origin.memory, int | float) and 0.0 < origin.memory < math.inf
     if not (listed and plain and isinstance(origin.selection, str) and isinstance(origin.command, str)):
@@ -143,3 +167,4 @@ def _check_origin(values: JSONObject) -> None:
         raise ModelError("its topologies must be names of files")
     if "features" not in origin.asked or "select" not in origin.reading:
         raise ModelError("its origin lacks the features or the selection that were asked for")
+    return origin

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trajvae.errors import OutputError, StoppedError, TrajvaeWarning
+from trajvae.runtime.ranks import ALONE, Ranks
 from trajvae.store import ModelContents, write_model
 from trajvae.training.checkpoints.file import Origin, to_checkpoint
 from trajvae.training.parts import TrainingParts
@@ -16,6 +17,7 @@ from trajvae.training.state import Snapshot
 CHECKPOINT_SECONDS = 60.0
 _FIRST = 5.0  # seconds until the first checkpoint, at most
 _SHARE = 0.05  # of the time may be spent on checkpoints
+_DUE, _STOP = 1, 2  # what processes tell each other after a step
 
 
 class Checkpointer:
@@ -33,6 +35,9 @@ class Checkpointer:
         Whether the file holds a checkpoint of this training already.
     force : bool
         Whether a file that stands there, and is not of this training, may be replaced.
+    ranks : Ranks
+        The processes that train together: all take the snapshot, and the first one writes it; all stop where one is
+        asked to.
 
     Raises
     ------
@@ -54,18 +59,20 @@ class Checkpointer:
         *,
         written: bool = False,
         force: bool = False,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.force = force
+        self.force, self._ranks = force, ranks
         self.path, self.origin, self.every, self.asked = path, origin, every, asked
         self.due, self.written, self.warned = time.monotonic() + min(every, _FIRST), written, False
 
     def __call__(self, parts: TrainingParts, take: Callable[[], Snapshot]) -> None:
         """Write a checkpoint if one is due; called after every step."""
-        begins, stop = time.monotonic(), self.asked is not None and self.asked()
-        if not stop and begins < self.due:
+        begins = time.monotonic()
+        wanted = self._ranks.highest(self._wanted(begins))
+        if not wanted:
             return
-        at = take()
-        refused = self._write(to_checkpoint(parts, at, self.origin))
+        at, stop = take(), wanted == _STOP
+        refused = self._write(to_checkpoint(parts, at, self.origin)) if self._ranks.first else ""
         ends = time.monotonic()
         self.due = ends + max(self.every, (ends - begins) / _SHARE)
         if stop:
@@ -73,6 +80,12 @@ class Checkpointer:
         if refused and not self.warned:
             self.warned = True
             warnings.warn(f"no checkpoint: {refused}; the training goes on", TrajvaeWarning, stacklevel=2)
+
+    def _wanted(self, now: float) -> int:
+        """What this process wants: a checkpoint, whose time the first one keeps, and an end; 0 for neither."""
+        if self.asked is not None and self.asked():
+            return _STOP
+        return _DUE if self._ranks.first and now >= self.due else 0
 
     def _write(self, record: ModelContents) -> str:
         """Write a checkpoint; return why it could not be written, or an empty text."""
