@@ -1,4 +1,4 @@
-"""One command in several processes, as torchrun starts them: the first one speaks, and an error is told once."""
+"""One command in several processes, as torchrun starts them: the first one speaks, and an error is said once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def refuse_several(command: str) -> None:
 
 
 def only_first_speaks() -> None:
-    """Let the other processes print nothing; what went wrong in one of them is told on `sys.__stderr__`."""
+    """Let the other processes print nothing, except errors of their own on `sys.__stderr__`."""
     if launched().rank:
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # until the process ends
 
@@ -76,7 +76,7 @@ def together(path: Path, device: str) -> Iterator[Ranks]:
             yield ranks
         return
     try:
-        with joined(place, device) as ranks, _told_once(ranks, path):
+        with joined(place, device) as ranks, _said_once(ranks, path):
             yield ranks
             if ranks.first:
                 ranks.finish()
@@ -87,14 +87,14 @@ def together(path: Path, device: str) -> Iterator[Ranks]:
 
 
 @contextlib.contextmanager
-def _told_once(ranks: Ranks, path: Path) -> Iterator[None]:
+def _said_once(ranks: Ranks, path: Path) -> Iterator[None]:
     """Let one process say why the work ended: the one whose error it is, or else the first to see that one was lost."""
     from trajvae.errors import LostProcessError, StoppedError, TrajvaeError
 
     try:
         yield
     except LostProcessError as error:
-        if not ranks.tells():
+        if not ranks.speaks():
             raise Silent from error
         line = f"one of the {ranks.size} processes has ended before its time; {_kept(path)}"
         number = first_signal()  # torchrun sends one to all that are left
@@ -103,14 +103,15 @@ def _told_once(ranks: Ranks, path: Path) -> Iterator[None]:
     except (Silent, Stopped, StoppedError):
         raise
     except (TrajvaeError, click.ClickException, OSError, MemoryError) as error:
-        if not ranks.tells():
+        if not ranks.speaks():
             raise Silent from error
-        told = error if isinstance(error, click.ClickException) else click.ClickException(str(error))
         if ranks.first:
             raise
-        raise _spoken(told, ranks) from error
+        raise _spoken(
+            error if isinstance(error, click.ClickException) else click.ClickException(str(error)), ranks
+        ) from error
     except Exception:  # a defect, whose traceback must be seen whatever process it struck
-        ranks.tells()
+        ranks.speaks()
         sys.stderr = sys.__stderr__
         raise
 

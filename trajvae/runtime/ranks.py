@@ -18,7 +18,7 @@ from trajvae.runtime.launched import Launched
 
 _LOOKS = 0.05  # seconds between two looks at what the other processes have written into the store
 _PATIENCE = timedelta(minutes=30)  # that a process waits for the others within one step
-_READY, _DONE, _TOLD = "ready", "done", "told"  # names in the store
+_READY, _DONE, _ENDED = "ready", "done", "ended"  # names in the store
 
 
 class Store(Protocol):
@@ -156,12 +156,12 @@ class Ranks:
             with _translated():
                 self._store.set(_DONE, "1")
 
-    def tells(self) -> bool:
-        """Return whether this process is the first to tell why the work ended, so that it is told once."""
+    def speaks(self) -> bool:
+        """Return whether this process is the first to ask, so that one alone says why the work ended."""
         if self._store is None:
             return True
         try:
-            return self._store.add(_TOLD, 1) == 1
+            return self._store.add(_ENDED, 1) == 1
         except RuntimeError:  # the store has ended with its process
             return True
 
@@ -175,7 +175,7 @@ class Ranks:
                     return True
                 if self._store.check([_DONE]):
                     return False
-                if self._store.check([_TOLD]):
+                if self._store.check([_ENDED]):
                     raise LostProcessError("another process of this work has ended")
             time.sleep(_LOOKS)
 

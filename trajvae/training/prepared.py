@@ -11,6 +11,7 @@ from trajvae.arguments.keywords import check_keywords
 from trajvae.arguments.user_functions import importing, names_given
 from trajvae.config import TrainConfig
 from trajvae.display import Brief
+from trajvae.errors import OptionError
 from trajvae.frame_weights.weights import FrameWeights
 from trajvae.models.model_file import ModelParts
 from trajvae.models.partition import FEWEST, partition
@@ -20,6 +21,7 @@ from trajvae.runtime.ranks import ALONE, Ranks
 from trajvae.store import hold_outputs
 from trajvae.topology import Topology
 from trajvae.training.checkpoints.file import Origin, to_checkpoint
+from trajvae.training.checkpoints.stopped import StoppedTraining
 from trajvae.training.checkpoints.writer import CHECKPOINT_SECONDS, Checkpointer
 from trajvae.training.evaluation import Regulariser
 from trajvae.training.frame_source import FrameSource
@@ -27,7 +29,6 @@ from trajvae.training.lagged.pairs import describe_lag, lag_in_frames
 from trajvae.training.parts import TrainingParts, fit_parts
 from trajvae.training.run import train_parts
 from trajvae.training.shares.hand_over import to_bytes
-from trajvae.training.shares.states import ranks_of
 from trajvae.training.state import Snapshot
 from trajvae.training.trainer import Progress
 from trajvae.typing import Floats
@@ -73,30 +74,6 @@ class TrainingDescription:
             most = f"{self.memory / 1e9:.3g} GB"
             lines.append(f"training from a file of features: all frames at once would take more than {most}")
         return lines
-
-
-@dataclass(frozen=True, eq=False)
-class StoppedTraining:
-    """Hold a training that stopped, as its checkpoint has it.
-
-    Attributes
-    ----------
-    path : Path
-        The file of the checkpoint; further ones replace it.
-    origin : Origin
-    parts : TrainingParts
-    at : Snapshot
-    """
-
-    path: Path
-    origin: Origin
-    parts: TrainingParts
-    at: Snapshot
-
-    @property
-    def processes(self) -> int:
-        """Number of processes that it was trained in."""
-        return ranks_of(self.at)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -204,7 +181,7 @@ class PreparedTraining(Brief):
         force : bool
             Whether a file that stands there, and is not this training's own, may be replaced.
         ranks : Ranks
-            The processes that train together, of which this is the first; the others call `follow`.
+            The processes that train together, of which this is the first.
 
         Raises
         ------
@@ -215,11 +192,14 @@ class PreparedTraining(Brief):
         ReadError
             Too few frames or atoms, or frames that are all equal.
         OptionError
-            An option that the data do not allow, or a device that there is not.
+            An option that the data do not allow, or a device that there is not; several processes without a
+            checkpoint.
         """
         stopped = self.stopped
         going_on = stopped is not None
         path, force = (checkpoint, force) if stopped is None else (stopped.path, False)
+        if path is None and ranks.size > 1:  # after each step they agree on a checkpoint, and on an end
+            raise OptionError("training in several processes needs a file for checkpoints")
         keep, outputs = None, list[Path]()
         if path is not None:
             outputs = [Path(path)]

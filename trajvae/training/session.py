@@ -21,10 +21,11 @@ from trajvae.store import hold_outputs, read_model
 from trajvae.training.checkpoints.file import from_checkpoint
 from trajvae.training.checkpoints.ownership import is_own
 from trajvae.training.checkpoints.resuming import check_asked, check_function, check_names
+from trajvae.training.checkpoints.stopped import StoppedTraining
 from trajvae.training.checkpoints.writer import CHECKPOINT_SECONDS
 from trajvae.training.evaluation import Regulariser
 from trajvae.training.frame_source import FrameSource, open_frame_source
-from trajvae.training.prepared import PreparedTraining, StoppedTraining, prepare_frames
+from trajvae.training.prepared import PreparedTraining, prepare_frames
 from trajvae.training.same_frames import are_frames_of
 from trajvae.training.trainer import Progress
 

@@ -42,6 +42,29 @@ class History:
     inflation: list[float] = field(default_factory=list)
     vamp2: list[float] = field(default_factory=list)
 
+    def add(
+        self,
+        epoch: int,
+        *,
+        train_elbo: float,
+        held_out_elbo: float,
+        kl: list[float],
+        curvature: list[float],
+        learning_rate: float,
+        inflation: float,
+        vamp2: float | None,
+    ) -> None:
+        """Add an evaluation after an epoch; the score is None in a training without a lag time."""
+        self.epoch.append(epoch)
+        self.train_elbo.append(train_elbo)
+        self.held_out_elbo.append(held_out_elbo)
+        self.kl.append(kl)
+        self.curvature.append(curvature)
+        self.learning_rate.append(learning_rate)
+        self.inflation.append(inflation)
+        if vamp2 is not None:
+            self.vamp2.append(vamp2)
+
     def arrays(self) -> dict[str, AnyArray]:
         """Return all columns as arrays; without a lag time there is none of scores."""
         return {name: np.asarray(column) for name, column in vars(self).items() if column or name not in OF_A_LAG}

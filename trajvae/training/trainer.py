@@ -35,7 +35,7 @@ from trajvae.training.lagged.slowness import Slowness
 from trajvae.training.optimiser import Optimiser
 from trajvae.training.schedule import Schedule, learning_rate_share
 from trajvae.training.selection import Selection
-from trajvae.training.shares.states import RANKS, OwnState, gathered, own_state
+from trajvae.training.shares.states import OwnState, gathered, numbers_of, own_state
 from trajvae.training.shares.sums import copy_vae, mean_of_all, mean_state
 from trajvae.training.state import History, Snapshot, copy_weights
 
@@ -107,8 +107,7 @@ class Trainer:
             numbers["pair_noise"] = self.slowness.noise
         if self.best_epoch:
             numbers["best"] = self.best
-        if self.ranks.size > 1:
-            numbers[RANKS] = self.ranks.size
+        numbers |= numbers_of(self.ranks)
         random, sums = gathered(OwnState(self.generator.get_state(), self.order, self.moment, self.sum), self.ranks)
         return Snapshot(
             copy_weights(self.vae.state_dict()),
@@ -243,18 +242,16 @@ class Trainer:
         """Add an evaluation to the history; raise an error if it is not finite."""
         if not (math.isfinite(evaluation.elbo) and math.isfinite(evaluation.misfit)):
             raise TrajvaeError(_FAILED.format(self.epoch, evaluation.elbo))
-        history = self.history
-        history.epoch.append(self.epoch)
-        history.train_elbo.append(train)
-        history.held_out_elbo.append(evaluation.elbo)
-        history.kl.append(evaluation.kl.tolist())
-        history.curvature.append(list(self.latent.curvatures().values()))
-        history.learning_rate.append(
-            self.schedule.learning_rate * learning_rate_share(self.epoch * self.batches, self.total)
+        self.history.add(
+            self.epoch,
+            train_elbo=train,
+            held_out_elbo=evaluation.elbo,
+            kl=evaluation.kl.tolist(),
+            curvature=list(self.latent.curvatures().values()),
+            learning_rate=self.schedule.learning_rate * learning_rate_share(self.epoch * self.batches, self.total),
+            inflation=self.inflation,
+            vamp2=None if self.slowness is None else self.vamp2,
         )
-        history.inflation.append(self.inflation)
-        if self.slowness is not None:
-            history.vamp2.append(self.vamp2)
 
     def _epoch(self, checkpoint: Checkpoint | None = None) -> float:
         """Make the steps left in this epoch, and return the mean ELBO of the training frames (beta 1)."""

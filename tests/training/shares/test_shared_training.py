@@ -25,12 +25,13 @@ from trajvae.training.schedule import Schedule
 from trajvae.training.selection import excess_over_principal
 from trajvae.training.shares.share import share_of
 from trajvae.training.shares.shared_batches import SharedBatches
+from trajvae.training.shares.sums import mean_state
 from trajvae.training.state import Snapshot
 from trajvae.training.trainer import Trainer
 
 N, HELD, SIZE = 96, 25, 16
-SCHEDULE = Schedule(6, SIZE, patience=1.0)
-STEPS = 6 * 6
+EPOCHS = 4
+SCHEDULE = Schedule(EPOCHS, SIZE, patience=1.0)
 
 
 @dataclass(frozen=True)
@@ -156,15 +157,26 @@ def _stopped(case: Case, ranks: Ranks, after: int) -> Snapshot:
     return found[0]
 
 
-@pytest.mark.parametrize("after", [1, 15])
-def test_as_many_processes_go_on_to_the_same_bits(case: Case, after: int) -> None:
+def test_a_latent_space_goes_by_the_draws_of_all() -> None:
+    """What it counts of its draws is the mean of all processes' counts."""
+
+    def counted(ranks: Ranks) -> dict[str, float]:
+        latent = _vae(CASES[2])[0].latent
+        latent.load_extra_state({name: 0.1 * ranks.rank for name in latent.extra_state()})
+        mean_state(latent, ranks)
+        return latent.extra_state()
+
+    assert all(value == pytest.approx(0.1) for found in in_threads(3, counted) for value in found.values())
+
+
+def test_as_many_processes_go_on_to_the_same_bits(case: Case) -> None:
     """Weights and history of two processes that were stopped equal those of two that were not."""
 
     def both(ranks: Ranks) -> None:
         vae, trainer = _trainer(case, ranks)
         history = trainer.run()
         other, again = _trainer(case, ranks)
-        again.restore(_stopped(case, ranks, after))
+        again.restore(_stopped(case, ranks, 15))
         found = again.run()
         assert all(torch.equal(a, other.state_dict()[name]) for name, a in vae.state_dict().items())
         assert {k: v.tolist() for k, v in found.arrays().items()} == {
@@ -190,7 +202,7 @@ def test_another_number_of_processes_goes_on(before: int, after: int) -> None:
         assert torch.allclose(ranks.mean(trainer.moment), moments.mean(dim=0))
         elbo = sum(float(at.sums[name]) for name in at.sums if name.startswith("elbo"))
         assert float(ranks.sum(trainer.sum)) == pytest.approx(elbo, rel=1e-5)
-        assert trainer.run().epoch == list(range(1, 7))
+        assert trainer.run().epoch == list(range(1, EPOCHS + 1))
 
     if after > 1:
         in_threads(after, gone_on)

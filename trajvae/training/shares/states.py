@@ -40,6 +40,11 @@ def ranks_of(at: Snapshot) -> int:
     return int(at.numbers.get(RANKS, 1))
 
 
+def numbers_of(ranks: Ranks) -> dict[str, float]:
+    """Return what a snapshot says of the processes; nothing of one alone."""
+    return {RANKS: ranks.size} if ranks.size > 1 else {}
+
+
 def gathered(own: OwnState, ranks: Ranks) -> tuple[Weights, Weights]:
     """Return the states of random generators, and the sums, of all processes by name."""
     found = {name: ranks.gather(value) for name, value in own._asdict().items()}

@@ -1,0 +1,157 @@
+"""Training in two processes beside one: `python benchmarks/ranks.py [elbo] [memory]`, both by default.
+
+`elbo` trains 1500 atoms (4500 features) in one process at batch 512, and in two at 256 each, in turns: time a frame
+(the median over turns) and held-out ELBO, whose difference is compared with its standard error over seeds. Each process
+has one thread: the machine must have two idle cores. `--seeds 5 --epochs 40 --frames 6000` say how much is trained.
+
+`memory` trains 12 beads in two processes with `--memory 1GB`, and shows the peak memory of each for 10^5 and for 10^6
+frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mdtraj.formats import DCDTrajectoryFile
+
+from trajvae.config import TrainConfig
+from trajvae.runtime.launched import launched
+from trajvae.runtime.ranks import Ranks, joined
+from trajvae.training.session import prepare
+from trajvae.training.shares.follower import follow
+
+ATOMS, MODES, BATCH, WIDTHS = 1500, 20, 512, (256, 256, 256)
+TIME_BOUND, ERRORS = 0.6, 2.0  # of one process's time a frame; standard errors
+LONG, MEMORY = (100_000, 1_000_000), "1GB"
+
+
+def write_frames(path: Path, frames: int, atoms: int) -> None:
+    """Write a chain that moves along some slow modes, with noise."""
+    random = np.random.default_rng(0)
+    mean = np.cumsum(random.normal(scale=1.5, size=(atoms, 3)), axis=0)
+    modes = np.cumsum(random.normal(scale=3.0 / math.sqrt(atoms), size=(MODES, atoms, 3)), axis=1)
+    with DCDTrajectoryFile(str(path), "w") as file:
+        for first in range(0, frames, 10_000):
+            angles = (
+                np.arange(first, min(first + 10_000, frames))[:, None] * 2.0 * np.pi / (37.0 * (1.0 + np.arange(MODES)))
+            )
+            moved = np.tensordot(np.sin(angles) / (1.0 + np.arange(MODES)), modes, axes=1)
+            noise = random.normal(scale=0.3, size=(len(angles), atoms, 3))
+            file.write((mean + moved + noise).astype(np.float32))
+
+
+class Clock:
+    """Take the time of epochs; the first ones warm up."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def __call__(self, done: int, total: int, figure: float) -> None:
+        """Note the end of an epoch."""
+        self.times.append(time.perf_counter())
+
+    def epoch(self) -> float:
+        """Return the median seconds of an epoch."""
+        return statistics.median(np.diff(self.times[1:]).tolist())
+
+
+def work(options: argparse.Namespace, ranks: Ranks) -> None:
+    """Train in one of the processes, and print what came of it."""
+    clock, found = Clock(), dict[str, Any]()
+    if ranks.first:
+        config = TrainConfig(
+            features="cartesian", epochs=options.epochs, batch_size=BATCH, hidden=WIDTHS, seed=options.seed
+        )
+        prepared = prepare(options.worker, config, device="cpu", memory=options.memory)
+        kept = Path(options.worker).with_suffix(".h5")
+        parts = prepared.run(progress=clock, checkpoint=kept, every=math.inf, force=True, ranks=ranks)
+        figures = parts.record.figures
+        found = {"epoch": clock.epoch(), "trained": figures.trained, "elbo": figures.elbo}
+        ranks.finish()
+    else:
+        follow(ranks, "cpu")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({**found, "rank": ranks.rank, "peak": peak}), flush=True)
+
+
+def run(path: Path, processes: int, epochs: int, seed: int = 0, memory: str = "8GB") -> list[dict[str, Any]]:
+    """Train in some processes; return what each has printed, by rank."""
+    start = [sys.executable]
+    if processes > 1:
+        start += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    arguments = ["--worker", str(path), "--epochs", str(epochs), "--seed", str(seed), "--memory", memory]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*start, __file__, *arguments], capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return sorted(found, key=lambda one: int(one["rank"]))
+
+
+def compare(folder: Path, options: argparse.Namespace) -> None:
+    """Print time and ELBO of two processes beside one."""
+    path = folder / "chain.dcd"
+    write_frames(path, options.frames, ATOMS)
+    times: dict[int, list[float]] = {1: [], 2: []}
+    elbo: dict[int, list[float]] = {1: [], 2: []}
+    for seed in range(options.seeds):
+        for processes in (1, 2) if seed % 2 == 0 else (2, 1):
+            found = run(path, processes, options.epochs, seed)[0]
+            times[processes].append(found["epoch"] / found["trained"])
+            elbo[processes].append(found["elbo"])
+            print(
+                f"seed {seed}, {processes}: {1e6 * times[processes][-1]:.1f} us a frame, ELBO {elbo[processes][-1]:.2f}"
+            )
+    ratio = statistics.median(times[2]) / statistics.median(times[1])
+    difference = statistics.mean(elbo[2]) - statistics.mean(elbo[1])
+    error = math.sqrt(sum(statistics.variance(e) / len(e) for e in elbo.values())) if options.seeds > 1 else math.nan
+    print(f"time a frame, two processes over one: {ratio:.2f} (bound {TIME_BOUND})")
+    print(f"held-out ELBO, two less one: {difference:+.2f} +- {error:.2f} nats (bound {ERRORS:g} standard errors)")
+
+
+def peaks(folder: Path) -> None:
+    """Print the peak memory of each of two processes for few and for many frames."""
+    for frames in LONG:
+        path = folder / "beads.dcd"
+        write_frames(path, frames, 12)
+        found = run(path, 2, 3, memory=MEMORY)
+        told = ", ".join(f"process {one['rank']} {one['peak'] / 1e9:.2f} GB" for one in found)
+        print(f"{frames} frames, --memory {MEMORY}: {told}")
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", default=["elbo", "memory"])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--frames", type=int, default=6000)
+    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", default="8GB", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        with joined(launched(), "cpu") as ranks:
+            work(options, ranks)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if "elbo" in options.what:
+            compare(Path(folder), options)
+        if "memory" in options.what:
+            peaks(Path(folder))
+
+
+if __name__ == "__main__":
+    main()
