@@ -133,12 +133,21 @@ def _prepared(names: list[str], choices: options.Choices, note: str | None) -> P
         weights=options.weights_of(choices),
         temperature=choices["temperature"],
         device=choices["device"],
-        memory=choices["memory"],
+        memory=_memory(choices),
         command=options.command_line(),
     )
     for line in [*([note] if note is not None else []), *prepared.describe().lines()]:
         report.say(line)
     return prepared
+
+
+def _memory(choices: options.Choices) -> str | float | None:
+    """The memory of this process: by default the processes on this machine share half of it."""
+    from trajvae.runtime.launched import launched
+    from trajvae.runtime.memory import parse_memory
+
+    shared = launched().local_size
+    return parse_memory(None) / shared if choices["memory"] is None and shared > 1 else choices["memory"]
 
 
 def _prepared_to_resume(path: Path, names: list[str], choices: options.Choices) -> PreparedTraining:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+from typing import cast
+
 import numpy as np
 import pytest
 
-from trajvae.errors import OptionError
+from trajvae.errors import OptionError, TrajvaeWarning
 from trajvae.models.partition import Partition, partition
+from trajvae.periodic.unwrapper import Unwrapper
+from trajvae.readers.sources import open_source
 from trajvae.runtime.launched import Launched, launched
 from trajvae.runtime.ranks import ALONE, Ranks
 from trajvae.store import Header, ModelContents
 from trajvae.training.shares.hand_over import from_bytes, to_bytes
-from trajvae.training.shares.share import share_of
+from trajvae.training.shares.share import frames_of_share, share_of
 
 VARIABLES = {"RANK": "1", "WORLD_SIZE": "3", "MASTER_ADDR": "host", "MASTER_PORT": "1", "LOCAL_RANK": "0"}
 
@@ -42,6 +48,25 @@ def test_one_process_has_all_frames() -> None:
     whole = partition(50)
     share = share_of(whole, ALONE)
     assert share.partition is whole and (share.first, share.last) == (0, 50)
+
+
+def test_a_process_reads_its_frames_alone(tmp_path: Path) -> None:
+    """Across files; where molecules are made whole, all frames before them, too."""
+    positions = np.random.default_rng(0).normal(size=(100, 4, 3)).cumsum(axis=1)
+    for name, some in (("a.npy", positions[:60]), ("b.npy", positions[60:])):
+        np.save(tmp_path / name, some)
+    with pytest.warns(TrajvaeWarning, match="no topology"):
+        frames = open_source([tmp_path / "a.npy", tmp_path / "b.npy"])
+    whole = partition(100)
+    for rank in range(3):
+        share = share_of(whole, Ranks(rank, 3))
+        own, same = frames_of_share(frames, share)
+        assert same is share
+        assert np.allclose(own.read().positions, positions[share.first : share.last])
+    plans = [dataclasses.replace(plan, unwrapper=cast(Unwrapper, object())) for plan in frames.plans]
+    own, longer = frames_of_share(dataclasses.replace(frames, plans=plans), share)
+    assert own.n_frames == share.last and longer.first == 0
+    assert np.array_equal(np.flatnonzero(longer.partition.training), np.flatnonzero(whole.training)[share.training])
 
 
 def test_more_processes_than_frames_are_refused() -> None:

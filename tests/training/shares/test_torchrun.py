@@ -58,17 +58,19 @@ def files(folder: Path) -> set[str]:
 
 def test_two_processes_write_one_model(beads: Path) -> None:
     """Everything is said once, nothing else is written, and the model is as good as that of one process."""
-    process = begun(beads, 2, "train", "traj.npy", "--epochs", "10", "--hidden", "32", "--memory", "10MB")
+    np.save(beads / "weights.npy", np.linspace(0.5, 1.5, 600))
+    arguments = ("traj.npy", "--epochs", "10", "--hidden", "32", "--weights", "weights.npy")
+    process = begun(beads, 2, "train", *arguments)
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, err
-    assert files(beads) == {"traj.npy", "model.h5"}
+    assert files(beads) == {"traj.npy", "weights.npy", "model.h5"}
     assert out.count("trained on 396 of 600 frames, 72 decided when to stop, 72 held out") == 1
     assert [line for line in said(err) if not line.startswith("warning")] == [
         "selected: all atoms (12 atoms, 600 frames)",
         "training in 2 processes",
     ]
     assert len(set(said(err))) == len(said(err))
-    alone = json_of(beads, "train", "traj.npy", "--epochs", "10", "--hidden", "32", "-o", "alone.h5")
+    alone = json_of(beads, "train", *arguments, "-o", "alone.h5")
     figures = Model.load(beads / "model.h5").figures
     assert figures.epochs == alone["epochs"] and figures.batch_size == 16
     assert figures.elbo == pytest.approx(alone["elbo"], abs=0.5)
