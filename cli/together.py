@@ -8,12 +8,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from trajvae.runtime.launched import launched
 
+from . import bars
 from .interrupts import Stopped, first_signal, stoppable
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 SEVERAL = "train"  # the command that runs in several processes
 
 
-class Silent(click.ClickException):
-    """Report an end of which another process has said why."""
+class Silent(Stopped):
+    """Report an end of which the reason is said already."""
 
     def __init__(self, code: int = 1) -> None:
-        super().__init__("")
+        super().__init__("", 0)
         self.exit_code = code  # type: ignore[misc]  # click has it on the class
 
-    def show(self, file: object = None) -> None:
+    def show(self, file: IO[Any] | None = None) -> None:
         """Print nothing."""
 
 
@@ -75,54 +76,55 @@ def together(path: Path, device: str) -> Iterator[Ranks]:
         with joined(place, device) as ranks:
             yield ranks
         return
-    try:
-        with joined(place, device) as ranks, _said_once(ranks, path):
-            yield ranks
-            if ranks.first:
-                ranks.finish()
-    except KeyboardInterrupt:
-        if place.rank:
-            raise Silent(128 + signal.SIGTERM) from None
-        raise
+    with joined(place, device) as ranks, _said_once(ranks, path):
+        yield ranks
+        if ranks.first:
+            ranks.finish()
 
 
 @contextlib.contextmanager
 def _said_once(ranks: Ranks, path: Path) -> Iterator[None]:
     """Let one process say why the work ended: the one whose error it is, or else the first to see that one was lost."""
-    from trajvae.errors import LostProcessError, StoppedError, TrajvaeError
+    from trajvae.errors import TrajvaeError
 
     try:
         yield
-    except LostProcessError as error:
-        if not ranks.speaks():
-            raise Silent from error
-        line = f"one of the {ranks.size} processes has ended before its time; {_kept(path)}"
-        number = first_signal()  # torchrun sends one to all that are left
-        lost = Stopped(f"Error: {line}", number) if number and ranks.first else click.ClickException(line)
-        raise _spoken(lost, ranks) from error
-    except (Silent, Stopped, StoppedError):
+    except Stopped:  # the first process says so
         raise
+    except KeyboardInterrupt as error:
+        _say(f"stopped; {_kept(path)}", ranks)
+        raise Silent(128 + (first_signal() or signal.SIGTERM)) from error
     except (TrajvaeError, click.ClickException, OSError, MemoryError) as error:
+        if not ranks.first:
+            text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+            _say(f"Error: process {ranks.rank}: {text}", ranks)
+            raise Silent from error
         if not ranks.speaks():
             raise Silent from error
-        if ranks.first:
-            raise
-        raise _spoken(
-            error if isinstance(error, click.ClickException) else click.ClickException(str(error)), ranks
-        ) from error
+        raise
     except Exception:  # a defect, whose traceback must be seen whatever process it struck
         ranks.speaks()
         sys.stderr = sys.__stderr__
         raise
 
 
-def _spoken(error: click.ClickException, ranks: Ranks) -> click.ClickException:
-    """Say what went wrong, if this process is one that prints nothing else."""
-    if ranks.first:
-        return error
-    with contextlib.suppress(OSError):
-        click.echo(f"Error: process {ranks.rank}: {error.format_message()}", file=sys.__stderr__)
-    return Silent()
+@contextlib.contextmanager
+def lost_is_said(ranks: Ranks, path: Path) -> Iterator[None]:
+    """Let one process say that another one was lost; torchrun sends signals then, for which the work must still ask."""
+    from trajvae.errors import LostProcessError
+
+    try:
+        yield
+    except LostProcessError as error:
+        _say(f"Error: one of the {ranks.size} processes has ended before its time; {_kept(path)}", ranks)
+        raise Silent from error
+
+
+def _say(line: str, ranks: Ranks) -> None:
+    """Print a line, also where this process prints nothing else, unless another one has said why the work ended."""
+    if ranks.speaks():
+        with bars.aside(), contextlib.suppress(OSError):
+            click.echo(line, file=sys.__stderr__)
 
 
 def _kept(path: Path) -> str:
@@ -136,12 +138,12 @@ def _kept(path: Path) -> str:
     return "there is no checkpoint yet"
 
 
-def help_first(ranks: Ranks, device: str, functions: list[str]) -> None:
+def help_first(ranks: Ranks, path: Path, device: str, functions: list[str]) -> None:
     """Train with a share of the frames until the first process has written the model, or until a signal comes."""
     from trajvae.errors import StoppedError
     from trajvae.training.shares.follower import follow
 
-    with stoppable() as heard:
+    with stoppable() as heard, lost_is_said(ranks, path):
         try:
             follow(ranks, device, functions=functions, asked=_asked(heard))
         except StoppedError as error:

@@ -11,7 +11,7 @@ import click
 
 from .. import options, report
 from ..interrupts import Stopped, stoppable
-from ..together import help_first, together
+from ..together import help_first, lost_is_said, together
 
 if TYPE_CHECKING:
     from trajvae.model import Model
@@ -74,7 +74,7 @@ def train_model(
     if go_on and not unfinished(path):  # another command has completed it since we looked
         report.say(f"the training of '{path}' is complete")
         return Trained(options.load_model(path, choices["device"]), None)
-    with stoppable() as heard:
+    with stoppable() as heard, lost_is_said(ranks, path):
         try:
             prepared = _prepared_to_resume(path, names, choices) if go_on else _prepared(names, choices, note)
             for line in _process_lines(prepared, ranks.size):
@@ -222,7 +222,7 @@ def train(
     """
     with together(output, choices["device"]) as ranks:
         if not ranks.first:
-            help_first(ranks, choices["device"], list((choices["settings"] or {}).values()))
+            help_first(ranks, output, choices["device"], list((choices["settings"] or {}).values()))
             return
         model = _trained(list(trajectories), choices, output, ranks, resume=resume and output.exists(), force=force)
     figures = {key: model.figures[key] for key in (*CONTRACT, *FURTHER) if key in model.figures}

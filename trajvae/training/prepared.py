@@ -198,8 +198,8 @@ class PreparedTraining(Brief):
         stopped = self.stopped
         going_on = stopped is not None
         path, force = (checkpoint, force) if stopped is None else (stopped.path, False)
-        if path is None and ranks.size > 1:  # after each step they agree on a checkpoint, and on an end
-            raise OptionError("training in several processes needs a file for checkpoints")
+        if ranks.size > 1:
+            self._check_several(path)
         keep, outputs = None, list[Path]()
         if path is not None:
             outputs = [Path(path)]
@@ -219,6 +219,13 @@ class PreparedTraining(Brief):
                 ranks=ranks,
             )
         return ModelParts(pipeline, record, self.frame_source.names, self.selection, self.command)
+
+    def _check_several(self, path: str | Path | None) -> None:
+        """Refuse what several processes cannot do: after each step they agree on a checkpoint, and on an end."""
+        if path is None:
+            raise OptionError("training in several processes needs a file for checkpoints")
+        if self.config.lag is not None:  # the score is of all pairs together
+            raise OptionError("a training with a lag time runs in one process: start it without torchrun")
 
     def _hand_on(self, parts: TrainingParts, at: Snapshot | None, ranks: Ranks) -> None:
         """Give the other processes what they train; they read the files that this one has read."""

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from trajvae.errors import OptionError, ReadError
+from trajvae.errors import ReadError
 from trajvae.frame_weights.weights import FrameWeights, relative_of
 from trajvae.models.partition import Partition
 from trajvae.models.pipeline import Pipeline
@@ -210,8 +210,6 @@ def _slowness(
     pairs, weight = pairs_of(frame_source, config, parts.partition), settled_slowness(config)
     if pairs is None or weight is None:
         return None
-    if data.ranks.size > 1:
-        raise OptionError("a training with a lag time runs in one process: start it without torchrun")
     vae, weights = parts.model.vae, _weights(parts.weights, parts.partition, share_of(parts.partition, ALONE))
     size = max(BATCH, A_COORDINATE * vae.latent.ambient_dim)
     return Slowness(weight, data, pairs, weights, config.seed, size, warmup, fresh=fresh)

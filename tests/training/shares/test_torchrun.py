@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from trajvae import Model
+from trajvae.errors import TrajvaeWarning
 from trajvae.store import read_model
 
-from processes import LIMIT, json_of, wait_for
+from processes import LIMIT, wait_for
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 OWN = re.compile(r"^(Error|note|warning|selected|training|going on|stopped|Usage|trained on|verdict)\b.*", re.MULTILINE)
 ENDS = 10.0  # seconds that all processes have to end
 
@@ -27,13 +30,15 @@ ENDS = 10.0  # seconds that all processes have to end
 def beads(tmp_path: Path, examples: Path) -> Path:
     """A folder with a trajectory of beads."""
     with np.load(examples / "chain2d.npz") as arrays:
-        np.save(tmp_path / "traj.npy", arrays["positions"][:600])
+        np.save(tmp_path / "traj.npy", arrays["positions"][:300])
     return tmp_path
 
 
-def begun(folder: Path, size: int, *arguments: str) -> subprocess.Popen[str]:
+def begun(
+    folder: Path, size: int, *arguments: str, machines: tuple[str, ...] = ("--standalone",)
+) -> subprocess.Popen[str]:
     """Start `trajvae ARGUMENTS` in several processes."""
-    command = [*TORCHRUN, "--nproc-per-node", str(size), "-m", "trajvae_cli", *arguments]
+    command = [*TORCHRUN, *machines, "--nproc-per-node", str(size), "-m", "trajvae_cli", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -56,24 +61,36 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_two_processes_write_one_model(beads: Path) -> None:
-    """Everything is said once, nothing else is written, and the model is as good as that of one process."""
-    np.save(beads / "weights.npy", np.linspace(0.5, 1.5, 600))
+def free_port() -> int:
+    """Number of a port that nobody listens to."""
+    with socket.socket() as listening:
+        listening.bind(("localhost", 0))
+        return int(listening.getsockname()[1])
+
+
+def test_two_machines_write_one_model(beads: Path) -> None:
+    """As two torchruns on this one: all is said once, nothing else is written, and it is as good as one process's."""
+    endpoint = f"localhost:{free_port()}"
+    machines = ("--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint, "--rdzv-id", "1")
+    np.save(beads / "weights.npy", np.linspace(0.5, 1.5, 300))
     arguments = ("traj.npy", "--epochs", "10", "--hidden", "32", "--weights", "weights.npy")
-    process = begun(beads, 2, "train", *arguments)
-    out, err = process.communicate(timeout=LIMIT)
-    assert process.returncode == 0, err
+    both = [begun(beads, 1, "train", *arguments, machines=machines) for _ in range(2)]
+    ended = [process.communicate(timeout=LIMIT) for process in both]
+    out, err = ("".join(texts) for texts in zip(*ended, strict=True))
+    assert [process.returncode for process in both] == [0, 0], err
     assert files(beads) == {"traj.npy", "weights.npy", "model.h5"}
-    assert out.count("trained on 396 of 600 frames, 72 decided when to stop, 72 held out") == 1
+    assert len(re.findall(r"trained on \d+ of 300 frames", out)) == 1
     assert [line for line in said(err) if not line.startswith("warning")] == [
-        "selected: all atoms (12 atoms, 600 frames)",
+        "selected: all atoms (12 atoms, 300 frames)",
         "training in 2 processes",
     ]
     assert len(set(said(err))) == len(said(err))
-    alone = json_of(beads, "train", *arguments, "-o", "alone.h5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrajvaeWarning)
+        alone = Model.train(str(beads / "traj.npy"), epochs=10, hidden=(32,), weights=beads / "weights.npy").figures
     figures = Model.load(beads / "model.h5").figures
-    assert figures.epochs == alone["epochs"] and figures.batch_size == 16
-    assert figures.elbo == pytest.approx(alone["elbo"], abs=0.5)
+    assert (figures.epochs, figures.batch_size) == (alone.epochs, alone.batch_size)
+    assert figures.elbo == pytest.approx(alone.elbo, abs=0.5)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -87,11 +104,12 @@ def test_all_end_where_one_is_killed(beads: Path, rank: int) -> None:
     assert time.monotonic() - since < ENDS
     assert process.returncode != 0 and out == ""
     assert not any(Path(f"/proc/{number}").exists() for number in workers)
-    (line,) = [line for line in said(err) if line.startswith("Error")]
-    assert line.endswith(
-        "one of the 2 processes has ended before its time; 'model.h5' holds a checkpoint: the same command with "
-        "--resume goes on"
-    )
+    (line,) = [line for line in said(err) if line.startswith(("Error", "stopped"))]
+    kept = "'model.h5' holds a checkpoint: the same command with --resume goes on"
+    # a process that is busy for long may hear of torchrun's signal before it sees that the other one is lost
+    assert line in (f"Error: one of the 2 processes has ended before its time; {kept}", f"stopped; {kept}")
+    if rank:
+        return
     going_on = subprocess.Popen(
         [sys.executable, "-m", "trajvae_cli", "train", "--resume"],
         cwd=beads,
@@ -108,7 +126,7 @@ def test_all_end_where_one_is_killed(beads: Path, rank: int) -> None:
 
 def test_a_signal_ends_all_with_a_checkpoint(beads: Path) -> None:
     """SIGTERM to torchrun: one line, and both processes go on from there, to the bits of a training never stopped."""
-    arguments = ("train", "traj.npy", "--epochs", "30", "--hidden", "32", "--checkpoint", "0")
+    arguments = ("train", "traj.npy", "--epochs", "15", "--hidden", "32", "--checkpoint", "0")
     process = begun(beads, 2, *arguments)
     wait_for(beads / "model.h5", process)
     workers, since = children(process), time.monotonic()
@@ -134,19 +152,17 @@ def test_a_signal_ends_all_with_a_checkpoint(beads: Path) -> None:
     [
         (("info", "model.h5"), "Error: 'trajvae info' runs in one process, and 2 were started: leave out torchrun"),
         (("train", "none.dcd"), "Error: "),
-        (("train", "traj.npy", "--backend", "flat"), "Error: "),
+        (("train", "traj.npy", "--lag", "1"), "Error: a training with a lag time runs in one process"),
     ],
 )
 def test_what_is_refused_is_said_once(beads: Path, arguments: tuple[str, ...], line: str) -> None:
     """By the first process; no other waits for it."""
-    since = time.monotonic()
     process = begun(beads, 2, *arguments)
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode != 0
     errors = [found for found in said(err) if found.startswith("Error")]
     assert len(errors) == 1 and errors[0].startswith(line), err
     assert files(beads) == {"traj.npy"}
-    assert time.monotonic() - since < 60.0
 
 
 def test_one_process_of_torchrun_is_one_process(beads: Path) -> None:

@@ -17,7 +17,6 @@ from trajvae.training.state import OF_A_LAG, History, Snapshot
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _MOST = 1e15  # epochs and steps: whole numbers that a float holds
-_MOST_RANKS = 1e6  # processes of a training
 
 
 def check_snapshot(at: Snapshot, vae: VAE, device: torch.device) -> None:
@@ -71,6 +70,8 @@ def _check_optimiser(state: Mapping[str, Tensor], vae: VAE) -> None:
 
 def _check_random(at: Snapshot, device: torch.device) -> None:
     """States of the random generators of each process."""
+    if len(at.random) != ranks_of(at) * len(_generators(device)):
+        raise ModelError(f"'random' holds {len(at.random)} states, wanted: two for each of {ranks_of(at)} processes")
     kinds = {name_of(name, k): kind for k in range(ranks_of(at)) for name, kind in _generators(device).items()}
     _alike("random", at.random, {name: torch.Generator(kind).get_state() for name, kind in kinds.items()})
     for name, kind in kinds.items():
@@ -102,7 +103,7 @@ def _check_numbers(at: Snapshot) -> None:
         value = at.numbers[name]
         if not 0 <= value < _MOST or value != int(value):
             raise ModelError(f"'{name}' must be a number of epochs or steps, got {value}")
-    if not 1 <= (ranks := at.numbers.get(RANKS, 1)) < _MOST_RANKS or ranks != int(ranks):
+    if not 1 <= (ranks := at.numbers.get(RANKS, 1)) < _MOST or ranks != int(ranks):
         raise ModelError(f"'{RANKS}' must be a number of processes, got {ranks}")
     if not 0.0 <= (noise := at.numbers.get("pair_noise", 0.0)) < _MOST:
         raise ModelError(f"'pair_noise' must be 0 or more, got {noise}")
