@@ -28,11 +28,12 @@ def mean_of_all(ranks: Ranks) -> Callable[[Tensor], Tensor]:
     if ranks.size == 1:
         return mean_of_batch
 
-    def mean(values: Tensor) -> Tensor:
+    def mean_with_own_gradient(values: Tensor) -> Tensor:
+        """Return the mean over all processes, with the gradient of this one's part."""
         own = values.mean(dim=0)
         return own + (ranks.mean(own.detach()) - own.detach())
 
-    return mean
+    return mean_with_own_gradient
 
 
 def mean_state(latent: Latent, ranks: Ranks) -> None:
