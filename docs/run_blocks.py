@@ -28,7 +28,7 @@ BLOCK = re.compile(r"^(?P<notes>(?:<!--(?:(?!-->).)*-->\n)*)```(?P<language>\S*)
 NOTE = re.compile(r"<!-- (before|in tests):\s*(.*?)\s*-->", re.S)
 PICTURE = re.compile(r"!\[[^\]]+\]\(figures/(?P<name>\w+\.png)\)")
 NUMBER = re.compile(r"-?\d[\d.,]*(e[+-]?\d+)?")
-# a row of divergences: which observable is worst, and whether it is close, goes by numbers that processors round otherwise
+# in a row of divergences, which observable is worst and how close it is go by numbers that processors round otherwise
 WORST = re.compile(r"\b(?:agrees|close|differs) (# # #(?: [^\s\w]| Å)?) (?:\S+: .+|\w+)$")
 SHELLS = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 
