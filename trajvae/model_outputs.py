@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from trajvae.arguments.keywords import spelled_out
+from trajvae.cluster import WorkPlace
+from trajvae.cluster.frame_ranges import reader_at
 from trajvae.errors import OptionError
 from trajvae.frame_weights import read_weights
 from trajvae.model_base import ModelBase
@@ -41,6 +43,7 @@ class ModelOutputs(ModelBase):
         weights: object = None,
         temperature: float | None = None,
         sensitivity: bool = False,
+        cluster: WorkPlace | None = None,
     ) -> Embedding:
         """Return latent coordinates of every frame of a source, which may be all that `Model.train` takes.
 
@@ -49,11 +52,23 @@ class ModelOutputs(ModelBase):
         and no flags of the support, and latents are the same, in less than half of the time from memory or DCD.
         With `sensitivity` the frames are read three times, and `Embedding.sensitivity` is what `Model.sensitivity`
         gives of them.
+        With `cluster`, such as a `trajvae.cluster.DaskCluster`, ranges of frames are read and encoded there, with the
+        same result.
         """
         frames = self.open(source, reading)
         own = read_weights(weights, frames, temperature)
         moved = self._moved(frames, own) if sensitivity else None
-        return embed(self.pipeline, frames, progress, rmsd=rmsd, record=self.record, weights=own, moved=moved)
+        return embed(
+            self.pipeline,
+            frames,
+            progress,
+            rmsd=rmsd,
+            record=self.record,
+            weights=own,
+            moved=moved,
+            place=cluster,
+            reader=reader_at(cluster, frames, source, reading),
+        )
 
     def _moved(self, frames: Frames, weights: FrameWeights | None) -> Sensitivity:
         from trajvae.sensitivity import sensitivity
@@ -72,6 +87,7 @@ class ModelOutputs(ModelBase):
         weights: object = None,
         temperature: float | None = None,
         sensitivity: bool = False,
+        cluster: WorkPlace | None = None,
     ) -> EmbeddingFigures:
         """Write latent coordinates of every frame of a source as they are computed, and return their figures.
 
@@ -89,7 +105,7 @@ class ModelOutputs(ModelBase):
         seed : int
             The seed that the file names; the encoding itself is deterministic.
         force : bool
-        weights, temperature, sensitivity : optional
+        weights, temperature, sensitivity, cluster : optional
             As of `encode`.
 
         Returns
@@ -117,6 +133,8 @@ class ModelOutputs(ModelBase):
             record=self.record,
             weights=own,
             moved=self._moved(frames, own) if sensitivity else None,
+            place=cluster,
+            reader=reader_at(cluster, frames, source, reading),
         )
 
     def decode(self, latent: Floats) -> Float64:

@@ -20,6 +20,7 @@ from trajvae.models.sample_measures import GAP
 from trajvae.outputs.drawing.local_geometry import GeometryRestorer
 from trajvae.outputs.searching.latent_metrics import posterior_metric
 from trajvae.runtime.progress import count_items
+from trajvae.runtime.seeds import seed_of_batch
 from trajvae.typing import Float64
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
@@ -209,7 +210,7 @@ class LatentStream:
 
     def next(self, n: int) -> tuple[Float64, torch.Generator]:
         """Draw the next n points (n, ambient), and return them with the generator in its present state."""
-        generator = torch.Generator(self.device).manual_seed(_seed(self.seed, self.batches))
+        generator = torch.Generator(self.device).manual_seed(seed_of_batch(self.seed, self.batches))
         self.batches += 1
         with torch.no_grad():
             drawn = self.sampler.draw(n, generator)
@@ -237,10 +238,3 @@ def draw_positions(
         z, generator = points.next(min(pipeline.chunk, n - first))
         positions.append(restore(restore.decode(z, generator), workers=torch.get_num_threads()))
     return np.concatenate(positions)
-
-
-def _seed(seed: int, batch: int) -> int:
-    """Of a batch: the first takes the seed itself, the others numbers that no seed near it leads to."""
-    if not batch:
-        return seed
-    return int(np.random.SeedSequence((seed % 2**64, batch)).generate_state(1, np.uint64)[0] >> np.uint64(1))
