@@ -223,9 +223,9 @@ def load_model(path: Path | None, device: str) -> Model:
     return Model.load(found, device)
 
 
-def cluster_of(choices: Choices) -> DaskCluster | None:
+def cluster_of(address: str | None) -> DaskCluster | None:
     """Return the cluster of --scheduler, connected until the command ends; None without it."""
-    if choices["scheduler"] is None:
+    if address is None:
         return None
     from trajvae.cluster import DaskCluster
 
@@ -234,7 +234,7 @@ def cluster_of(choices: Choices) -> DaskCluster | None:
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised, and told in one line
-    return click.get_current_context().with_resource(DaskCluster.connect(choices["scheduler"]))
+    return click.get_current_context().with_resource(DaskCluster.connect(address))
 
 
 def command_line() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from trajvae.arguments.keywords import spelled_out
 from trajvae.cluster import WorkPlace
-from trajvae.cluster.frame_ranges import reader_at
+from trajvae.cluster.frame_ranges import read_all, reader_at
 from trajvae.errors import OptionError
 from trajvae.frame_weights import read_weights
 from trajvae.model_base import ModelBase
@@ -51,9 +51,7 @@ class ModelOutputs(ModelBase):
         Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables
         and no flags of the support, and latents are the same, in less than half of the time from memory or DCD.
         With `sensitivity` the frames are read three times, and `Embedding.sensitivity` is what `Model.sensitivity`
-        gives of them.
-        With `cluster`, such as a `trajvae.cluster.DaskCluster`, ranges of frames are read and encoded there, with the
-        same result.
+        gives of them. With `cluster`, a `trajvae.cluster.DaskCluster`, ranges of frames are encoded there, alike.
         """
         frames = self.open(source, reading)
         own = read_weights(weights, frames, temperature)
@@ -160,12 +158,13 @@ class ModelOutputs(ModelBase):
         geometry: str = "simulated",
         weights: object = None,
         temperature: float | None = None,
+        cluster: WorkPlace | None = None,
     ) -> Marginals:
         """Compare simulation and model, observable by observable; without a source, on the frames the model keeps.
 
         With `geometry` "none" draws of Cartesian models keep their bonds and angles, as p(x|z) gives them. `weights`
         and `temperature` are those of `Model.train`; without them frames of the training have the weights that they
-        had there.
+        had there. With `cluster` frames are read and conformations are drawn there.
 
         Raises
         ------
@@ -180,8 +179,9 @@ class ModelOutputs(ModelBase):
         if source is not None:
             frames = self.open(source, reading)
             own = read_weights(weights, frames, temperature)
-            positions = frames.read().positions
-        return marginals(self.pipeline, self.record, positions, seed=seed, geometry=geometry, weights=own)
+            positions = read_all(frames, cluster, reader_at(cluster, frames, source, reading)).positions
+        compared = self.pipeline, self.record, positions
+        return marginals(*compared, seed=seed, geometry=geometry, weights=own, cluster=cluster)
 
     def optimize(
         self,

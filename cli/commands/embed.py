@@ -70,7 +70,7 @@ def embed(
     names = options.need_trajectories(trajectories)
     path = model or Path("model.h5")
     options.check_before_work([output], {**choices, "model": path}, names, force=force)
-    cluster = options.cluster_of(choices)
+    cluster = options.cluster_of(choices["scheduler"])
     begun = model is None and unfinished(path)
     existing = path.exists() and not begun
     if existing or model is not None:

@@ -87,6 +87,21 @@ def test_a_worker_is_killed_in_the_middle(folder: Path, cluster: Cluster) -> Non
         assert np.array_equal(file["trajvae/frame"][()], np.arange(alone["frames"]))
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("generate -n 9000 --seed 3", "drawn.h5md"), ("marginals short.npy --seed 3", "compared.h5")],
+    ids=["generate", "marginals"],
+)
+def test_draws_are_those_of_one_process(folder: Path, cluster: Cluster, command: str, name: str) -> None:
+    """Several batches, drawn by workers, are those that threads of one process draw."""
+    arguments = (*command.split(), "-m", "model.h5", "--json", "-o")
+    alone = json.loads(finished(folder, *arguments, f"one-{name}").stdout)
+    said = json.loads(finished(folder, *arguments, f"two-{name}", "--scheduler", cluster.address).stdout)
+    assert {**said, "output": alone["output"]} == alone
+    one, two = contents(folder / f"one-{name}"), contents(folder / f"two-{name}")
+    assert [key for key in one if one[key] != two.get(key)] == [] and len(one) == len(two) > 10
+
+
 def test_ctrl_c_ends_it(folder: Path, cluster: Cluster) -> None:
     """One line, no file, and no range is left on the cluster."""
     arguments = ["embed", "long.npy", "-m", "model.h5", "-o", "stopped.h5", "--scheduler", cluster.address]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import threading
@@ -15,10 +16,11 @@ import numpy as np
 from trajvae.cluster.places import WorkPlace
 from trajvae.errors import ClusterError, TrajvaeError, TrajvaeWarning
 from trajvae.readers.consecutive_frames import ConsecutiveFrames
-from trajvae.readers.data_set import _CHUNK_NUMBERS, AtomPlan, Chunk, Frames, ReadingPass
+from trajvae.readers.data_set import _CHUNK_NUMBERS, AtomPlan, Chunk, Frames, ReadingPass, join_chunks
 from trajvae.readers.frame_file import FrameFile, split_range
 from trajvae.readers.opening import open_any
 from trajvae.readers.reading import Reading
+from trajvae.runtime.progress import count_rows
 from trajvae.typing import Bool, Float64, Int64
 
 _LONGEST = 2000  # frames in a range, as in a chunk
@@ -123,6 +125,43 @@ class RangeReader:
                 found = f"has {file.n_frames} frames of {file.n_atoms} atoms, expected {n_frames} of {n_atoms}"
                 raise ClusterError(f"on a worker '{file.name}' {found}; {needed}")
         return files
+
+
+class RangesInOrder:
+    """Find what joins ranges that were read each by itself.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of the files.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self._consecutive = ConsecutiveFrames(names)
+
+    def has_predecessor(self, file: Int64, frame: Int64, time: Float64, said: Sequence[str]) -> Bool:
+        """Return which frames of the next range follow the one before them, as `Chunk` has it; repeat its warnings."""
+        for text in said:
+            warnings.warn(text, TrajvaeWarning, stacklevel=2)
+        return self._consecutive.has_predecessor(int(file[0]), frame, time)
+
+
+def read_all(frames: Frames, place: WorkPlace | None, reader: RangeReader | None) -> Chunk:
+    """Return all frames of a data set in one chunk, decoded where they are read; see `reader_at`.
+
+    Raises
+    ------
+    ReadError
+        See `Frames.chunks`.
+    """
+    if place is None or reader is None:
+        return frames.read()
+    in_order, parts = RangesInOrder(frames.names), []
+    with contextlib.closing(place.map(reader.read, reader.ranges())) as found:
+        for chunk, said in count_rows(found, lambda r: r.chunk.file, "reading", "frame", frames.n_frames):
+            follows = in_order.has_predecessor(chunk.file, chunk.frame, chunk.time, said)
+            parts.append(dataclasses.replace(chunk, has_predecessor=follows))
+    return join_chunks(parts)
 
 
 def reader_at(place: WorkPlace | None, frames: object, source: object, reading: Reading | None) -> RangeReader | None:

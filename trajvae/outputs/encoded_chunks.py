@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
@@ -13,13 +12,11 @@ import torch
 
 from trajvae.alignment.align import frame_jump
 from trajvae.cluster import ThisProcess, WorkPlace
-from trajvae.cluster.frame_ranges import FrameRange, RangeReader, ReadRange
-from trajvae.errors import TrajvaeWarning
+from trajvae.cluster.frame_ranges import FrameRange, RangeReader, RangesInOrder, ReadRange
 from trajvae.models.encoded import Posterior
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.frame_measures import FrameMeasures, Measured
-from trajvae.readers.consecutive_frames import ConsecutiveFrames
 from trajvae.readers.data_set import Chunk, Frames
 from trajvae.runtime.seeds import seed_of_batch
 from trajvae.runtime.threads import small_work
@@ -163,16 +160,14 @@ class _Join:
     """
 
     def __init__(self, names: list[str], *, apart: bool) -> None:
-        self._consecutive = ConsecutiveFrames(names) if apart else None
+        self._in_order = RangesInOrder(names) if apart else None
         self._last: Floats | None = None
 
     def __call__(self, found: EncodedChunk) -> EncodedChunk:
         """Return the next chunk with jumps from one frame to the next in time, and NaN elsewhere."""
-        for text in found.warnings:
-            warnings.warn(text, TrajvaeWarning, stacklevel=2)
         follows = found.has_predecessor
-        if self._consecutive is not None:
-            follows = self._consecutive.has_predecessor(int(found.file[0]), found.frame, found.time)
+        if self._in_order is not None:
+            follows = self._in_order.has_predecessor(found.file, found.frame, found.time, found.warnings)
         jump = np.where(follows, found.jump, np.nan)
         if self._last is not None and follows[0]:
             jump[:1] = frame_jump(np.concatenate([self._last, found.first]))[1:]
