@@ -15,7 +15,7 @@ import pytest
 from trajvae import Model
 
 from dask_clusters import Cluster, dask_cluster, until
-from processes import finished, started
+from processes import Forked, finished, started
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -114,9 +114,8 @@ def test_ctrl_c_ends_it(folder: Path, cluster: Cluster) -> None:
     when(cluster, lambda numbers: not numbers)
 
 
-def test_what_workers_cannot_find_is_one_line(folder: Path, cluster: Cluster, tmp_path: Path) -> None:
-    """No such scheduler file: exit 1, and nothing is begun."""
-    running = started(folder, "embed", "short.npy", "-m", "model.h5", "-o", "x.h5", "--scheduler", "none.json")
-    _, err = running.communicate(timeout=60)
-    assert running.returncode == 1 and "no scheduler file 'none.json'" in err.splitlines()[-1]
-    assert not (folder / "x.h5").exists()
+def test_a_file_that_is_no_scheduler_s_is_one_line(folder: Path, forked: Forked) -> None:
+    """Exit 1 before anything is begun."""
+    done = forked(folder, "embed", "short.npy", "-m", "model.h5", "-o", "x.h5", "--scheduler", "short.npy")
+    assert done.returncode == 1 and "'short.npy' is no file of a Dask scheduler" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not (folder / "x.h5").exists()

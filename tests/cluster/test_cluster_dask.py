@@ -119,7 +119,7 @@ def test_schedulers_that_do_not_answer(tmp_path: Path) -> None:
         pass
     (tmp_path / "s.json").write_text("[]")
     for name, text in (("s.json", "is no file of a Dask scheduler"), ("t.json", "no scheduler file '.*t.json'")):
-        with pytest.raises(ClusterError, match=text), DaskCluster.connect(tmp_path / name):
+        with pytest.raises(ClusterError, match=text), DaskCluster.connect(tmp_path / name, timeout=0.5):
             pass
 
 

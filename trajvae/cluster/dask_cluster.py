@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 _CONNECTING = 15.0  # seconds
 _PATIENCE = 60.0  # seconds that a cluster may be without a worker
 _LOOK = 2.0  # seconds between two looks at the workers while a range is waited for
+_GLANCE = 0.1  # seconds between two looks for a first worker, or for the scheduler's file
 _AHEAD = 2  # ranges in flight for each thread of the workers
 _ATTEMPTS = 3  # to send a function to workers of which one is lost just then
 _FEWEST = 4  # ranges in flight, of a small cluster
@@ -62,7 +63,7 @@ class DaskCluster:
         address : str or Path
             Such as `tcp://10.0.0.1:8786`, or the file that `dask scheduler --scheduler-file` writes.
         timeout : float
-            Seconds that the scheduler may take to answer.
+            Seconds that the scheduler, and its file, may take to be there.
         patience : float
             Seconds that the cluster may be without a worker, now and later.
 
@@ -179,7 +180,7 @@ class DaskCluster:
                     f"the scheduler '{self.address}' has had no worker for {self.patience:g} s: start some with "
                     f"'dask worker {self.address}'"
                 )
-            time.sleep(0.1)
+            time.sleep(_GLANCE)
 
     def _result(self, future: DaskObject) -> DaskObject:
         """Wait for the result of an item, as long as there are workers."""
@@ -216,7 +217,7 @@ def _client(address: str, timeout: float) -> DaskObject:
         raise MissingPackageError(
             "a scheduler needs the package dask.distributed, which is not installed: pip install 'trajvae[dask]'"
         ) from error
-    found = address if "://" in address else _address_in(Path(address))
+    found = address if "://" in address else _address_in(Path(address), timeout)
     try:
         return client_of(found, timeout=timeout, set_as_default=False)
     except (OSError, ValueError, TypeError, TimeoutError) as error:
@@ -227,11 +228,14 @@ def _client(address: str, timeout: float) -> DaskObject:
         ) from error
 
 
-def _address_in(path: Path) -> str:
-    """Return the address that a scheduler's file names."""
+def _address_in(path: Path, timeout: float) -> str:
+    """Return the address that a scheduler's file names, which a scheduler that was just started has yet to write."""
     wanted = "wanted an address such as tcp://10.0.0.1:8786, or the file that 'dask scheduler --scheduler-file' writes"
+    end = time.monotonic() + timeout
+    while not path.is_file() and time.monotonic() < end:
+        time.sleep(_GLANCE)
     if not path.is_file():
-        raise ClusterError(f"no scheduler file '{path}': {wanted}")
+        raise ClusterError(f"no scheduler file '{path}' within {timeout:g} s: {wanted}")
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["address"])
     except (OSError, ValueError, LookupError, TypeError) as error:
