@@ -7,6 +7,7 @@ import pickle
 import warnings
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 from MDAnalysisTests.datafiles import GRO, XTC
@@ -16,9 +17,11 @@ from trajvae.cluster import ThisProcess
 from trajvae.cluster.frame_ranges import RangeReader, reader_at
 from trajvae.errors import ClusterError, TrajvaeWarning
 from trajvae.outputs.embed import embed
-from trajvae.readers.data_set import Frames
+from trajvae.outputs.encoded_chunks import ChunkEncoder
+from trajvae.readers.data_set import Chunk, Frames
 from trajvae.readers.sources import open_source
 from trajvae.results import Embedding
+from trajvae.runtime.threads import small_work
 from trajvae.typing import Floats
 
 pytestmark = pytest.mark.filterwarnings("ignore:no topology")
@@ -119,6 +122,24 @@ def test_threads_do_not_show(tiny_model: Model, two_files: list[Path]) -> None:
     frames, p, record = tiny_model.open(two_files), tiny_model.pipeline, tiny_model.record
     one, three = (embed(p, frames, record=record, place=ThisProcess(n)) for n in (1, 3))
     check_equal(three, one)
+
+
+@pytest.mark.parametrize("backend", ["rhvae", "embedded"])
+def test_threads_and_processes_do_not_show_where_encoders_differentiate(chain: Floats, backend: str) -> None:
+    """An encoder gives the same for a chunk in several threads at once, and where it was sent, to the bit."""
+    model = Model.train(chain.copy(), backend=backend, epochs=1, hidden=(8,), device="cpu")
+    encoder = ChunkEncoder.of(model.pipeline, model.record, rmsd=True, reader=None)
+    chunks = [Chunk.of_run(chain[k : k + 25]) for k in range(0, 200, 25)]
+    sent = cloudpickle.loads(cloudpickle.dumps(encoder))
+    with small_work(0.0):
+        one, three = (list(ThisProcess(n).map(encoder, enumerate(chunks))) for n in (1, 3))
+        there = [sent((k, chunk)) for k, chunk in reversed(list(enumerate(chunks)))][::-1]
+    for a, b, c in zip(one, three, there, strict=True):
+        for other in (b, c):
+            assert np.array_equal(a.posterior.latent, other.posterior.latent)
+            assert np.array_equal(a.posterior.scale, other.posterior.scale)
+            assert all(np.array_equal(a.losses[name], other.losses[name]) for name in ("elbo", "rmsd", "pca_rmsd"))
+            assert np.array_equal(a.measured.in_support, other.measured.in_support)
 
 
 def test_warnings_come_back(tiny_model: Model, two_files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
