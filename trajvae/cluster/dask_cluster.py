@@ -70,7 +70,7 @@ class DaskCluster:
         Raises
         ------
         MissingPackageError
-            `dask.distributed` is not installed.
+            Dask is not installed.
         ClusterError
             The scheduler does not answer, or has no worker.
         """
