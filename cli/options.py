@@ -133,8 +133,8 @@ seed = _running("--seed", type=click.IntRange(0, 2**63 - 2), default=0, metavar=
 scheduler = _running(
     "--scheduler",
     metavar="ADDRESS",
-    help="Work on ranges of frames by the workers of this Dask scheduler: tcp://HOST:PORT, or the file of 'dask "
-    "scheduler --scheduler-file'.",
+    help="Compute by the workers of this Dask scheduler, range by range of the frames: tcp://HOST:PORT, or the file of "
+    "'dask scheduler --scheduler-file'.",
     default_text="none: this process",
 )
 common = stack(
