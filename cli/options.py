@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
+import logging
 import shlex
 import sys
 from collections.abc import Callable
@@ -24,6 +26,7 @@ from .training_options import training as training
 from .verbosity import verbose
 
 if TYPE_CHECKING:
+    from trajvae.cluster import DaskCluster
     from trajvae.model import Model
     from trajvae.readers.reading import Reading
 
@@ -127,6 +130,13 @@ no_verify = _running("--no-verify", is_flag=True, expose_value=False, callback=_
                      help="Read models and results whatever their checksums say.")  # fmt: skip
 seed = _running("--seed", type=click.IntRange(0, 2**63 - 2), default=0, metavar="INTEGER", help="Of all randomness.",
                 default_text="0")  # fmt: skip
+scheduler = _running(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Compute by the workers of this Dask scheduler, range by range of the frames: tcp://HOST:PORT, or the file of "
+    "'dask scheduler --scheduler-file'.",
+    default_text="none: this process",
+)
 common = stack(
     as_json,
     no_verify,
@@ -211,6 +221,20 @@ def load_model(path: Path | None, device: str) -> Model:
     if not is_readable(found):
         raise ReadError(f"no model '{found}': make one with 'trajvae embed TRAJ...' or 'trajvae train TRAJ...'")
     return Model.load(found, device)
+
+
+def cluster_of(address: str | None) -> DaskCluster | None:
+    """Return the cluster of --scheduler, connected until the command ends; None without it."""
+    if address is None:
+        return None
+    from trajvae.cluster import DaskCluster
+
+    with contextlib.suppress(ImportError):
+        import distributed  # noqa: F401  # which sets the levels of its loggers
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised, and told in one line
+    return click.get_current_context().with_resource(DaskCluster.connect(address))
 
 
 def command_line() -> str:

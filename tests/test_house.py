@@ -36,6 +36,7 @@ ORDER = (
     "local_geometry",
     "periodic",
     "readers",
+    "cluster",
     "frame_weights",
     "results",
     "features",

@@ -71,5 +71,9 @@ class LostProcessError(TrajvaeError):
     """Report that one of several processes that work together has ended before its time."""
 
 
+class ClusterError(TrajvaeError):
+    """Report a cluster that does not answer, has no workers, or whose workers cannot do what they are asked for."""
+
+
 class TrajvaeWarning(UserWarning):
     """Warn of something that a user should know and that does not stop the work."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from trajvae.arguments.keywords import spelled_out
+from trajvae.cluster import WorkPlace
+from trajvae.cluster.frame_ranges import read_all, reader_at
 from trajvae.errors import OptionError
 from trajvae.frame_weights import read_weights
 from trajvae.model_base import ModelBase
@@ -41,6 +43,7 @@ class ModelOutputs(ModelBase):
         weights: object = None,
         temperature: float | None = None,
         sensitivity: bool = False,
+        cluster: WorkPlace | None = None,
     ) -> Embedding:
         """Return latent coordinates of every frame of a source, which may be all that `Model.train` takes.
 
@@ -48,12 +51,22 @@ class ModelOutputs(ModelBase):
         Without `rmsd` nothing is decoded or measured: RMSDs are NaN, `figures` has no ELBO, there are no observables
         and no flags of the support, and latents are the same, in less than half of the time from memory or DCD.
         With `sensitivity` the frames are read three times, and `Embedding.sensitivity` is what `Model.sensitivity`
-        gives of them.
+        gives of them. With `cluster`, a `trajvae.cluster.DaskCluster`, ranges of frames are encoded there, alike.
         """
         frames = self.open(source, reading)
         own = read_weights(weights, frames, temperature)
         moved = self._moved(frames, own) if sensitivity else None
-        return embed(self.pipeline, frames, progress, rmsd=rmsd, record=self.record, weights=own, moved=moved)
+        return embed(
+            self.pipeline,
+            frames,
+            progress,
+            rmsd=rmsd,
+            record=self.record,
+            weights=own,
+            moved=moved,
+            place=cluster,
+            reader=reader_at(cluster, frames, source, reading),
+        )
 
     def _moved(self, frames: Frames, weights: FrameWeights | None) -> Sensitivity:
         from trajvae.sensitivity import sensitivity
@@ -72,6 +85,7 @@ class ModelOutputs(ModelBase):
         weights: object = None,
         temperature: float | None = None,
         sensitivity: bool = False,
+        cluster: WorkPlace | None = None,
     ) -> EmbeddingFigures:
         """Write latent coordinates of every frame of a source as they are computed, and return their figures.
 
@@ -89,7 +103,7 @@ class ModelOutputs(ModelBase):
         seed : int
             The seed that the file names; the encoding itself is deterministic.
         force : bool
-        weights, temperature, sensitivity : optional
+        weights, temperature, sensitivity, cluster : optional
             As of `encode`.
 
         Returns
@@ -117,6 +131,8 @@ class ModelOutputs(ModelBase):
             record=self.record,
             weights=own,
             moved=self._moved(frames, own) if sensitivity else None,
+            place=cluster,
+            reader=reader_at(cluster, frames, source, reading),
         )
 
     def decode(self, latent: Floats) -> Float64:
@@ -142,12 +158,13 @@ class ModelOutputs(ModelBase):
         geometry: str = "simulated",
         weights: object = None,
         temperature: float | None = None,
+        cluster: WorkPlace | None = None,
     ) -> Marginals:
         """Compare simulation and model, observable by observable; without a source, on the frames the model keeps.
 
         With `geometry` "none" draws of Cartesian models keep their bonds and angles, as p(x|z) gives them. `weights`
         and `temperature` are those of `Model.train`; without them frames of the training have the weights that they
-        had there.
+        had there. With `cluster` frames are read and conformations are drawn there.
 
         Raises
         ------
@@ -162,8 +179,9 @@ class ModelOutputs(ModelBase):
         if source is not None:
             frames = self.open(source, reading)
             own = read_weights(weights, frames, temperature)
-            positions = frames.read().positions
-        return marginals(self.pipeline, self.record, positions, seed=seed, geometry=geometry, weights=own)
+            positions = read_all(frames, cluster, reader_at(cluster, frames, source, reading)).positions
+        compared = self.pipeline, self.record, positions
+        return marginals(*compared, seed=seed, geometry=geometry, weights=own, cluster=cluster)
 
     def optimize(
         self,

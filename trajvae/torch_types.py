@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -18,6 +19,9 @@ Density = TypeVar("Density", bound=Callable[..., Tensor])
 # raised where a matrix is singular, not positive definite or not finite
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 
+# held while derivatives are computed by forward-mode differentiation: torch counts its levels for all threads together
+FORWARD_MODE = threading.RLock()
+
 
 class AutogradFunction(Function):
     """Describe an operation of tensors with a derivative of its own; `apply` is torch's, with a type."""
@@ -33,7 +37,8 @@ def directional_derivative(
     function: Callable[[Tensor], Tensor], at: Tensor, direction: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return a function's value at a point and its derivative along a direction, by forward-mode differentiation."""
-    pair = torch.func.jvp(function, (at,), (direction,))
+    with FORWARD_MODE:
+        pair = torch.func.jvp(function, (at,), (direction,))
     return pair[0], pair[1]
 
 

@@ -47,6 +47,7 @@ class _ToEmbed(NamedTuple):
     help="Also measure and store how much each atom and residue moves each "
     "latent coordinate; frames are read twice more.",
 )
+@options.scheduler
 @options.common
 def embed(
     trajectories: tuple[str, ...],
@@ -62,12 +63,14 @@ def embed(
     With -m that model is applied, otherwise model.h5 in this folder. If there is none, one is trained first; if its
     training was stopped, it is resumed.
     """
+    from trajvae.cluster.frame_ranges import reader_at
     from trajvae.outputs.embed import embed_to
 
     since = time.monotonic()
     names = options.need_trajectories(trajectories)
     path = model or Path("model.h5")
     options.check_before_work([output], {**choices, "model": path}, names, force=force)
+    cluster = options.cluster_of(choices["scheduler"])
     begun = model is None and unfinished(path)
     existing = path.exists() and not begun
     if existing or model is not None:
@@ -89,19 +92,26 @@ def embed(
         applied=applied_to,
         weights=found.weights,
         moved=moved,
+        place=cluster,
+        reader=reader_at(cluster, found.frames, names, options.reading_of(choices)),
     )
     applied = {**embedded, "held_out": 0, "epochs": 0, "seconds": round(time.monotonic() - since, 2)}
     figures = {**_of_training(trained, existing=existing), **(applied if existing else {})}
     figures |= _beside(embedded, moved)
     figures |= {"model": str(path), "model_hash": applied_to.model_hash, "output": str(output)}
-    lines = [] if existing else report.training_lines(trained.figures)
-    lines += [
+    lines = _lines(trained, embedded, moved, existing=existing)
+    lines.append(f"model: {path}   latent coordinates: {output}")
+    report.result(figures, lines, as_json=as_json)
+
+
+def _lines(trained: Model, embedded: EmbeddingFigures, moved: Sensitivity | None, *, existing: bool) -> list[str]:
+    """What is printed: of the training, where it was done now, and of the frames."""
+    return [
+        *([] if existing else report.training_lines(trained.figures)),
         *_embedding_lines(embedded),
         *(embedded.verdict_lines() if existing else []),
         *([] if moved is None else sensitivity_lines(moved.figures)),
-        f"model: {path}   latent coordinates: {output}",
     ]
-    report.result(figures, lines, as_json=as_json)
 
 
 def _of_training(trained: Model, *, existing: bool) -> dict[str, object]:
@@ -161,9 +171,11 @@ def _train(path: Path, names: list[str], choices: options.Choices, *, go_on: boo
     """The model that is trained first, and its frames, which are read once where it was trained on them now."""
     note = f"no model in this folder: training '{path}' first"
     trained, known = train_model(names, choices, path, force=False, note=note, go_on=go_on)
-    if known is not None:
+    if known is not None and choices["scheduler"] is None:
         return _ToEmbed(trained, known, trained.record.frame_weights)
     frames = trained.open(names, options.reading_of(choices))
+    if known is not None:
+        return _ToEmbed(trained, frames, trained.record.frame_weights)
     return _ToEmbed(trained, frames, _weights(frames, choices))
 
 

@@ -65,6 +65,7 @@ _MANY = 0.98  # of draws that are valid as drawn
 @options.geometry
 @options.model
 @options.structures("generate.h5md")
+@options.scheduler
 @options.common
 def generate(
     number: int,
@@ -84,6 +85,7 @@ def generate(
     budget: int,
     relax: bool,
     geometry: str,
+    scheduler: str | None,
 ) -> None:
     """Draw new conformations from the model."""
     from trajvae.errors import OptionError
@@ -109,6 +111,7 @@ def generate(
         budget=budget,
         relax=relax,
         geometry=geometry,
+        cluster=options.cluster_of(scheduler),
     )
     found = drawing.save(output, force=force, command=options.command_line())
     lines = [

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @options.geometry
 @options.model
 @options.output("marginals.h5")
+@options.scheduler
 @options.common
 def marginals(
     trajectories: tuple[str, ...], model: Path | None, output: Path, force: bool, as_json: bool, **choices: Any
@@ -46,6 +47,7 @@ def marginals(
         geometry=choices["geometry"],
         weights=options.weights_of(choices),
         temperature=choices["temperature"],
+        cluster=options.cluster_of(choices["scheduler"]),
     )
     dataclasses.replace(found, command=options.command_line()).save(output, force=force)
     report.result(_json(found, output), _lines(found, output), as_json=as_json)

@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from trajvae.errors import TrajvaeError
 from trajvae.torch_types import (
+    FORWARD_MODE,
     AutogradContext,
     AutogradFunction,
     Gradients,
@@ -61,7 +62,8 @@ class Pullback:
 
     def tensor(self, z: Tensor) -> Tensor:
         """Return G(z) of points (B, ambient), (B, ambient, ambient)."""
-        jacobian: Tensor = torch.func.vmap(torch.func.jacfwd(lambda x: self.decode(x[None])[0]))(z)
+        with FORWARD_MODE:
+            jacobian: Tensor = torch.func.vmap(torch.func.jacfwd(lambda x: self.decode(x[None])[0]))(z)
         return jacobian.transpose(-1, -2) @ jacobian
 
 

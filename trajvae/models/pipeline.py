@@ -63,6 +63,10 @@ class Pipeline(PipelineParts):
         p = parts
         return cls(p.config, p.sizes, p.topology, p.alignment, p.vae, p.baseline, p.device)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what another process needs; what is derived from the weights is made anew there."""
+        return {**self.__dict__, "_double": None, "_entrance": None}
+
     def comparison_hash(self) -> str:
         """Return the SHA-256 of features, alignment, reference and weights: ELBOs compare where it is equal."""
         seal = hashlib.sha256(f"{self.config.features} {self.alignment.kind}".encode())

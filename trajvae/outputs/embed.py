@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from trajvae.alignment.align import frame_jump
+from trajvae.cluster import WorkPlace
+from trajvae.cluster.frame_ranges import RangeReader
 from trajvae.figures import EmbeddingFigures
 from trajvae.frame_weights.weights import FrameWeights, relative_of
 from trajvae.models.encoded import ColumnBuffer, Posterior
 from trajvae.models.model_file import hash_of
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
-from trajvae.outputs.frame_measures import FrameMeasures, Measured
+from trajvae.outputs.encoded_chunks import LOSSES, ChunkEncoder, EncodedChunk, Progress, encoded_chunks
+from trajvae.outputs.frame_measures import Measured, join_measures
 from trajvae.outputs.judging.verdicts import judge_embedding
-from trajvae.readers.data_set import Chunk, Frames
+from trajvae.readers.data_set import Frames
 from trajvae.results.applied import Applied
 from trajvae.results.embedding import WEIGHT, Embedding, embedding_file
 from trajvae.results.sensitivity import Sensitivity
 from trajvae.store import Header, Quantity
 from trajvae.training.frame_source import FrameSource
-from trajvae.typing import Float64, Floats, Int64
+from trajvae.typing import Float64, Int64
 from trajvae.weighted_samples import weighted_mean
-
-_FIGURES = ("elbo", "rmsd", "pca_rmsd")  # of a reconstruction: their means are reported
-Progress = Callable[[int, int], None]
 
 
 class Origin(NamedTuple):
@@ -57,6 +56,8 @@ def embed(
     applied: Applied | None = None,
     weights: FrameWeights | None = None,
     moved: Sensitivity | None = None,
+    place: WorkPlace | None = None,
+    reader: RangeReader | None = None,
 ) -> Embedding:
     """Encode all frames of a source, chunk by chunk; deterministic.
 
@@ -75,17 +76,23 @@ def embed(
         Of the frames: they are kept, and the means of the figures are weighted.
     moved : Sensitivity, optional
         How much atoms and residues move the latent coordinates over these frames; it is kept.
+    place : WorkPlace, optional
+        Where chunks are encoded; see `encoded_chunks`.
+    reader : RangeReader, optional
+        Reads the same frames there.
     """
-    columns, look = ColumnBuffer(frames.n_frames), FrameMeasures(pipeline, record if rmsd else None, observables=rmsd)
-    for piece in _pieces(pipeline, frames, progress, rmsd=rmsd):
-        chunk, own = piece.chunk, {"jump": piece.jump, **piece.posterior._asdict(), **piece.losses}
-        columns.add({**own, "file": chunk.file, "frame": chunk.frame, "time": chunk.time})
-        look.add(piece.posterior, piece.aligned)
+    columns, parts = ColumnBuffer(frames.n_frames), []
+    encoder = ChunkEncoder.of(pipeline, record, rmsd=rmsd, reader=reader)
+    with contextlib.closing(encoded_chunks(encoder, frames, progress, place)) as chunks:
+        for found in chunks:
+            own = {"jump": found.jump, **found.posterior._asdict(), **found.losses}
+            columns.add({**own, "file": found.file, "frame": found.frame, "time": found.time})
+            parts.append(found.measured)
     posterior = Posterior(columns["latent"], columns["scale"])
     origin = Origin(columns["file"], columns["frame"], columns["time"], frames.names)
-    losses = {name: columns[name] for name in _FIGURES} if rmsd else {}
-    found = assemble(pipeline, posterior, origin, columns["jump"], losses, weights)
-    return replace(_complete(found, look.gathered(), applied or Applied(hash_of(pipeline))), sensitivity=moved)
+    losses = {name: columns[name] for name in LOSSES} if rmsd else {}
+    made = assemble(pipeline, posterior, origin, columns["jump"], losses, weights)
+    return replace(_complete(made, join_measures(parts), applied or Applied(hash_of(pipeline))), sensitivity=moved)
 
 
 def embed_to(
@@ -101,36 +108,42 @@ def embed_to(
     applied: Applied | None = None,
     weights: FrameWeights | None = None,
     moved: Sensitivity | None = None,
+    place: WorkPlace | None = None,
+    reader: RangeReader | None = None,
 ) -> EmbeddingFigures:
     """Write what `embed` gives as it comes, so that memory does not grow with the number of frames; its figures."""
-    sums, inside = dict.fromkeys(_FIGURES, 0.0), 0
+    sums, inside = dict.fromkeys(LOSSES, 0.0), 0
     header, applied = Header(Embedding.KIND, command, seed), applied or Applied(hash_of(pipeline))
-    look, counts = FrameMeasures(pipeline, record, observables=True), relative_of(weights)
+    encoder, counts = ChunkEncoder.of(pipeline, record, rmsd=True, reader=reader), relative_of(weights)
     n, names = frames.n_frames, frames.names
-    with embedding_file(path, n, names, header, applied, force=force, weights=weights, moved=moved) as out:
-        for piece in _pieces(pipeline, frames, progress, rmsd=True):
-            chunk = piece.chunk
-            origin, rows = (
-                Origin(chunk.file, chunk.frame, chunk.time, names),
-                slice(out.n_done, out.n_done + len(piece.jump)),
-            )
-            found = look.measure(piece.posterior, piece.aligned)
-            made = assemble(pipeline, piece.posterior, origin, piece.jump, piece.losses)
+    with (
+        embedding_file(path, n, names, header, applied, force=force, weights=weights, moved=moved) as out,
+        contextlib.closing(encoded_chunks(encoder, frames, progress, place)) as chunks,
+    ):
+        for found in chunks:
+            rows, inside_now = slice(out.n_done, out.n_done + len(found.jump)), found.measured.in_support
             own = {} if weights is None else {WEIGHT: Quantity(weights.values[rows])}
-            made = replace(made, frame_observables={**found.observables, **own}, in_support=found.in_support)
-            out.append(made)
-            losses = {k: v if counts is None else v * counts[rows] for k, v in piece.losses.items()}
+            out.append(_assembled(pipeline, found, names, own))
+            losses = {k: v if counts is None else v * counts[rows] for k, v in found.losses.items()}
             sums = {name: total + float(losses[name].sum()) for name, total in sums.items()}
-            inside += 0 if found.in_support is None else int(found.in_support.sum())
+            inside += 0 if inside_now is None else int(inside_now.sum())
         figures = _figures(out.n_done, sums, None if record is None else inside, record)
         figures = figures if weights is None else replace(figures, effective_sample_size=weights.effective_size)
         out.set_figures(figures)
     return figures
 
 
+def _assembled(pipeline: Pipeline, found: EncodedChunk, names: list[str], own: Mapping[str, Quantity]) -> Embedding:
+    """The embedding of the frames of one chunk, with further numbers of each frame."""
+    origin = Origin(found.file, found.frame, found.time, names)
+    made = assemble(pipeline, found.posterior, origin, found.jump, found.losses)
+    observables = {**found.measured.observables, **own}
+    return replace(made, frame_observables=observables, in_support=found.measured.in_support)
+
+
 def _figures(n: int, sums: Mapping[str, float], inside: int | None, record: TrainingRecord | None) -> EmbeddingFigures:
     """Return means over n frames, and the verdict on them where the training is known."""
-    elbo, rmsd, pca_rmsd = (sums[name] / n for name in _FIGURES)
+    elbo, rmsd, pca_rmsd = (sums[name] / n for name in LOSSES)
     figures = EmbeddingFigures(frames=n, elbo=elbo, rmsd=rmsd, pca_rmsd=pca_rmsd)
     if record is None or inside is None:
         return figures
@@ -143,38 +156,6 @@ def _complete(embedding: Embedding, found: Measured, applied: Applied) -> Embedd
     if inside is not None:
         figures = replace(figures, in_support=float(inside.mean()))
     return replace(embedding, frame_observables=found.observables, in_support=inside, applied=applied, figures=figures)
-
-
-class _Piece(NamedTuple):
-    """Hold a chunk of frames and what the model returns for them; no `losses` where nothing was decoded."""
-
-    chunk: Chunk
-    posterior: Posterior
-    losses: Mapping[str, Float64]
-    aligned: Floats
-    jump: Float64
-
-
-def _pieces(
-    pipeline: Pipeline, frames: Frames | FrameSource, progress: Progress | None, *, rmsd: bool
-) -> Iterator[_Piece]:
-    """Encode chunk after chunk, and measure the jump to each frame from the one that it follows."""
-    generator, done = torch.Generator(pipeline.device).manual_seed(0), 0
-    last: Floats | None = None
-    for chunk in frames.chunks():
-        losses: dict[str, Float64] = {}
-        if rmsd:
-            posterior, reconstruction, aligned = pipeline.reconstruct(chunk.positions, generator)
-            losses = {name: getattr(reconstruction, name) for name in _FIGURES}
-        else:
-            posterior, aligned = pipeline.encode(chunk.positions)
-        jump = np.where(chunk.has_predecessor, frame_jump(aligned), np.nan)
-        if last is not None and chunk.has_predecessor[0]:
-            jump[:1] = frame_jump(np.concatenate([last, aligned[:1]]))[1:]
-        last, done = aligned[-1:], done + len(aligned)
-        yield _Piece(chunk, posterior, losses, aligned, jump)
-        if progress is not None:
-            progress(done, frames.n_frames)
 
 
 def assemble(
@@ -201,7 +182,7 @@ def assemble(
     size, counts = None if weights is None else weights.effective_size, relative_of(weights)
     figures = EmbeddingFigures(frames=len(origin.file), effective_sample_size=size)
     if losses:
-        elbo, rmsd, pca_rmsd = (float(weighted_mean(losses[name], counts)) for name in _FIGURES)
+        elbo, rmsd, pca_rmsd = (float(weighted_mean(losses[name], counts)) for name in LOSSES)
         figures = replace(figures, elbo=elbo, rmsd=rmsd, pca_rmsd=pca_rmsd)
     return Embedding(
         posterior.latent,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,14 +33,13 @@ class Measured(NamedTuple):
 
 
 class FrameMeasures:
-    """Measure frames as they come, beside what the encoder returns for them."""
+    """Measure frames chunk by chunk, beside what the encoder returns for them."""
 
     def __init__(self, pipeline: Pipeline, record: TrainingRecord | None, *, observables: bool) -> None:
         self._wanted = list(built_in(pipeline.topology).values()) if observables else []
         self._support: Support | None = None
         if record is not None:
             self._support = Support.of(pipeline, record)
-        self._parts: list[Measured] = []
 
     def measure(self, posterior: Posterior, aligned: Floats) -> Measured:
         """Return the built-in observables of some frames, and whether they are in support."""
@@ -47,15 +47,13 @@ class FrameMeasures:
         values = evaluate_all(self._wanted, aligned) if self._wanted else {}
         return Measured({o.name: o.quantity(values[o.name]) for o in self._wanted}, inside)
 
-    def add(self, posterior: Posterior, aligned: Floats) -> None:
-        """Measure the next frames, and keep what is found."""
-        self._parts.append(self.measure(posterior, aligned))
 
-    def gathered(self) -> Measured:
-        """Return the measures of all frames that were added."""
-        values = {
-            o.name: o.quantity(np.concatenate([part.observables[o.name].value for part in self._parts]))
-            for o in self._wanted
-        }
-        found = [part.in_support for part in self._parts if part.in_support is not None]
-        return Measured(values, np.concatenate(found) if found else None)
+def join_measures(parts: Sequence[Measured]) -> Measured:
+    """Return the measures of all frames of some chunks."""
+    first = parts[0]
+    values = {
+        name: replace(q, value=np.concatenate([part.observables[name].value for part in parts]))
+        for name, q in first.observables.items()
+    }
+    found = [part.in_support for part in parts if part.in_support is not None]
+    return Measured(values, np.concatenate(found) if found else None)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Unpack
 
 import numpy as np
-import torch
 
 from trajvae.arguments.keywords import spelled_out
+from trajvae.cluster import WorkPlace
 from trajvae.display import Displayed, Summary
 from trajvae.errors import OptionError
 from trajvae.figures import GenerationFigures
@@ -20,21 +20,20 @@ from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.outputs.drawing.given_points import GivenPoints, points_on
 from trajvae.outputs.drawing.judged import BatchJudge, JudgedBatch
+from trajvae.outputs.drawing.positions import threads_for
 from trajvae.outputs.drawing.relax import Relaxation
 from trajvae.outputs.drawing.repair import DRAWING_DEFAULTS, Batch, DrawingKeywords, RepairOptions
-from trajvae.outputs.drawing.samplers import LatentStream, resolve_sampler
+from trajvae.outputs.drawing.samplers import LatentBatch, LatentStream, resolve_sampler
 from trajvae.outputs.drawing.tally import DrawingTally
 from trajvae.outputs.judging.verdicts import judge_generation
 from trajvae.outputs.provenance import Provenance
 from trajvae.results.conformation_pieces import Piece, gather
 from trajvae.results.conformations import Conformations, save_pieces
-from trajvae.runtime.threads import map_in_order, small_work
+from trajvae.runtime.threads import small_work
 from trajvae.store import Header, Quantity
-from trajvae.typing import Float64, Floats
+from trajvae.typing import Floats
 
 Progress = Callable[[int, int], None]
-
-_WORKERS = 4  # threads at most: each holds a batch
 
 
 class ConformationStream(Displayed):
@@ -58,6 +57,8 @@ class ConformationStream(Displayed):
         Latent points, as `embed` gives them: n conformations are drawn at each, instead of at points of a sampler.
     progress : callable, optional
         Called with (done, n) after every batch, and after every conformation that is relaxed.
+    cluster : WorkPlace, optional
+        Such as a `trajvae.cluster.DaskCluster`, on which batches are drawn; they are relaxed and written here.
     redraws, project, valid_only, budget, relax, geometry : optional
         What is done about draws that are not valid, see `RepairOptions`: by default x is drawn again, twice at most.
 
@@ -69,9 +70,9 @@ class ConformationStream(Displayed):
 
     Notes
     -----
-    Iterating draws pieces of some thousand conformations, in order, in up to four threads. The result depends on seed
-    and n, not on the number of threads. All pieces but the last are the same for every n, unless only valid
-    ones are wanted.
+    Iterating draws pieces of some thousand conformations, in order, in up to four threads or on a cluster. The result
+    depends on seed and n, not on where they are drawn. All pieces but the last are the same for every n, unless only
+    valid ones are wanted.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class ConformationStream(Displayed):
         novelty: bool = False,
         at: Floats | None = None,
         progress: Progress | None = None,
+        cluster: WorkPlace | None = None,
         redraws: int = RepairOptions.redraws,
         project: bool = RepairOptions.project,
         valid_only: bool = RepairOptions.valid_only,
@@ -102,9 +104,9 @@ class ConformationStream(Displayed):
         self.each, n = n, n if self.at is None else n * len(self.at)
         self.pipeline, self.record, self.n, self.seed, self.mean = pipeline, record, n, seed, mean
         self.progress = progress or (lambda done, of: None)
-        self.workers = min(torch.get_num_threads(), _WORKERS) if pipeline.device.type == "cpu" else 1
-        each = max(1, min(torch.get_num_threads(), _WORKERS) // max(1, min(self.workers, -(-n // pipeline.chunk))))
-        self.judge = BatchJudge(pipeline, record, self.repair, mean=mean, novelty=novelty, workers=each)
+        threads = threads_for(pipeline, -(-n // pipeline.chunk))
+        self.place: WorkPlace = cluster or threads.place
+        self.judge = BatchJudge(pipeline, record, self.repair, mean=mean, novelty=novelty, workers=threads.each)
         self.sampler = resolve_sampler(record, sampler) if self.at is None else "given"
         self.command = f"Model.generate({self.each}, seed={seed}, mean={mean}, sampler='{self.sampler}')"
         self._start()
@@ -140,7 +142,7 @@ class ConformationStream(Displayed):
         with small_work(0.0):  # a thread a batch
             while self.n_done < self.n:
                 batches = self._batches(self._draws_needed())
-                with contextlib.closing(map_in_order(self.judge, batches, self.workers)) as found:
+                with contextlib.closing(self.place.map(self.judge, batches)) as found:
                     for looked in found:
                         self.tally.draws.add(looked.counts)
                         if len(looked.kept.latent):
@@ -161,8 +163,8 @@ class ConformationStream(Displayed):
         share = max(have / total, 0.02) if total else 1.0
         return int(np.clip(1.1 * (self.n - have) / share + 1, 1, most - total))
 
-    def _batches(self, n: int) -> Iterator[tuple[Float64, torch.Generator]]:
-        """Latent points for n draws, each with the generator that goes on."""
+    def _batches(self, n: int) -> Iterator[LatentBatch]:
+        """Latent points for n draws, each batch with the generator that goes on."""
         chunk = self.pipeline.chunk
         for first in range(0, n, chunk):
             yield self.points.next(min(chunk, n - first))

@@ -19,6 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from trajvae.cluster import WorkPlace
 from trajvae.errors import ReadError
 from trajvae.figures import MarginalFigures, NoveltyFigures
 from trajvae.frame_weights.weights import FrameWeights, relative_of
@@ -27,7 +28,8 @@ from trajvae.models.record import TrainingRecord
 from trajvae.molecule.histogram_divergence import bin_edges, histogram, histogram_divergence
 from trajvae.molecule.observables import PAIR_PREFIX, Observable, catalogue, evaluate_all, pair_observables
 from trajvae.outputs.drawing.novelty import novelty
-from trajvae.outputs.drawing.samplers import draw_positions, resolve_sampler
+from trajvae.outputs.drawing.positions import draw_positions
+from trajvae.outputs.drawing.samplers import resolve_sampler
 from trajvae.outputs.judging.baselines import evenly, known_frames, principal_draws, resampled
 from trajvae.outputs.judging.errors_of_means import mean_error
 from trajvae.outputs.judging.histograms import compare, outside
@@ -85,6 +87,7 @@ def marginals(
     seed: int = 0,
     geometry: str = "simulated",
     weights: FrameWeights | None = None,
+    cluster: WorkPlace | None = None,
 ) -> Marginals:
     """Compare simulated frames with as many drawn from the model.
 
@@ -101,6 +104,8 @@ def marginals(
         p(x|z) itself.
     weights : FrameWeights, optional
         Of the simulated frames; by default those of the training, where these are its frames.
+    cluster : WorkPlace, optional
+        Where conformations are drawn.
 
     Raises
     ------
@@ -114,7 +119,7 @@ def marginals(
     counts = _weights_of_sets(weights, a, b, seed)
     draws = len(a) if counts["b"] is None else max(_FEWEST, round(effective_size(counts["b"])))
     sampler = resolve_sampler(record, "auto")
-    drawn = draw_positions(pipeline, record, draws, seed=seed, sampler=sampler, geometry=geometry)
+    drawn = draw_positions(pipeline, record, draws, seed=seed, sampler=sampler, geometry=geometry, cluster=cluster)
     held, train = known.standing_for(known.held_out), known.standing_for(known.training)
     sets = {"a": simulated[a], "b": simulated[b], "model": drawn}
     sets |= _further(pipeline, sets, simulated, evenly(held, MOST), train, seed)

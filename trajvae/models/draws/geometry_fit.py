@@ -28,18 +28,27 @@ _CLEARLY = 0.004  # bits by which fewer near frames must be better: 400 draws ar
 _SHARE = 0.8  # of what is wrong beyond the frames' own noise, which may be left at most
 
 
-def walls_of(validity: Validity) -> Walls | None:
-    """Return walls where the validity test's contacts are nearly too near; None without pairs that can be."""
-    n, pairs_of = len(validity.kinds), NonbondedPairs(validity.bonds, len(validity.kinds))
-    highest = max(float(validity.contact.max(initial=0.0)), float(validity.contact_14.max(initial=0.0)))
+@dataclasses.dataclass(frozen=True, eq=False)
+class _ContactWalls:
+    """Give the walls of pairs, where the validity test's contacts are nearly too near."""
 
-    def wall_of(pairs: Int64) -> Float64:
+    validity: Validity
+    pairs: NonbondedPairs
+
+    def __call__(self, pairs: Int64) -> Float64:
         """Return the walls of pairs (P, 2) in Å; 0 for pairs that are one or two bonds apart."""
-        excluded, three_apart = pairs_of.bonded
-        number, (a, b) = pairs[:, 0] * n + pairs[:, 1], validity.kinds[pairs].T
-        wall = np.where(np.isin(number, three_apart), validity.contact_14[a, b], validity.contact[a, b])
+        v, n = self.validity, len(self.validity.kinds)
+        excluded, three_apart = self.pairs.bonded
+        number, (a, b) = pairs[:, 0] * n + pairs[:, 1], v.kinds[pairs].T
+        wall = np.where(np.isin(number, three_apart), v.contact_14[a, b], v.contact[a, b])
         return np.asarray(np.where(np.isin(number, excluded), 0.0, WALL / CONTACT * wall), dtype=np.float64)
 
+
+def walls_of(validity: Validity) -> Walls | None:
+    """Return walls where the validity test's contacts are nearly too near; None without pairs that can be."""
+    n = len(validity.kinds)
+    highest = max(float(validity.contact.max(initial=0.0)), float(validity.contact_14.max(initial=0.0)))
+    wall_of = _ContactWalls(validity, NonbondedPairs(validity.bonds, n))
     return Walls(n, wall_of, WALL / CONTACT * highest) if highest > 0.0 else None
 
 

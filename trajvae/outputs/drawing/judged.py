@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
@@ -13,9 +12,10 @@ from trajvae.molecule.observables import built_in, evaluate_all
 from trajvae.molecule.validity import REASONS
 from trajvae.outputs.drawing.novelty import nearest
 from trajvae.outputs.drawing.repair import Batch, DrawCounts, Drawer, RepairOptions
+from trajvae.outputs.drawing.samplers import LatentBatch
 from trajvae.outputs.searching.support import Support
 from trajvae.store import Quantity
-from trajvae.typing import Bool, Float64
+from trajvae.typing import Bool
 
 
 class JudgedBatch(NamedTuple):
@@ -68,10 +68,9 @@ class BatchJudge:
         self.support = Support.of(pipeline, record)
         self.built_in = built_in(pipeline.topology)
 
-    def __call__(self, batch: tuple[Float64, torch.Generator]) -> JudgedBatch:
-        """Draw and judge conformations at latent points (n, ambient), with the generator of their batch."""
-        z, generator = batch
-        made = self.draw(z, None if self.mean else generator)
+    def __call__(self, batch: LatentBatch) -> JudgedBatch:
+        """Draw and judge the conformations of a batch."""
+        made = self.draw(batch.points, None if self.mean else batch.generator(self.pipeline.device))
         kept = made.take(made.reasons == 0) if self.repair.valid_only else made
         measured = self.measure(kept) if not self.repair.relax else {}
         return JudgedBatch(made.counts(), kept, self.support.inside(kept.latent), measured)

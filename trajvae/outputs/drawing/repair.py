@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trajvae.arguments.lookup import check_choice
 from trajvae.choices import GEOMETRIES
+from trajvae.cluster import WorkPlace
 from trajvae.errors import OptionError
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
@@ -74,6 +75,7 @@ class DrawingKeywords(RepairKeywords, total=False):
     novelty: bool
     at: Floats | None
     progress: Callable[[int, int], None] | None
+    cluster: WorkPlace | None
 
 
 REPAIR_DEFAULTS: dict[str, object] = {f.name: f.default for f in fields(RepairOptions)}

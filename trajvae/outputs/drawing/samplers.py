@@ -17,10 +17,9 @@ from trajvae.models.aggregate import AggregatePosterior
 from trajvae.models.pipeline import Pipeline
 from trajvae.models.record import TrainingRecord
 from trajvae.models.sample_measures import GAP
-from trajvae.outputs.drawing.local_geometry import GeometryRestorer
 from trajvae.outputs.searching.latent_metrics import posterior_metric
-from trajvae.runtime.progress import count_items
-from trajvae.typing import Float64
+from trajvae.runtime.seeds import seed_of_batch
+from trajvae.typing import AnyArray, Float64
 
 _CHAINS, _ITERATIONS = 100, 10  # at most, and at least: autocorrelations want some length
 _BURN_IN, _LEAPS = 200, 15
@@ -173,6 +172,26 @@ def resolve_sampler(record: TrainingRecord, name: str) -> str:
     return "aggregate" if (record.figures.prior_gap or 0.0) > GAP else "prior"
 
 
+class LatentBatch(NamedTuple):
+    """Hold latent points, and what goes on to draw x at them; another process can use it.
+
+    Attributes
+    ----------
+    points : ndarray, shape (n, ambient)
+    state : ndarray of uint8
+        Of the generator that the points were drawn by.
+    """
+
+    points: Float64
+    state: AnyArray
+
+    def generator(self, device: torch.device) -> torch.Generator:
+        """Return a generator in that state."""
+        generator = torch.Generator(device)
+        generator.set_state(torch.from_numpy(self.state))
+        return generator
+
+
 class LatentStream:
     """Draw latent points in batches that a seed decides.
 
@@ -207,13 +226,14 @@ class LatentStream:
         with torch.no_grad():
             self.sampler = SAMPLERS[name](pipeline, record) if points is None else points
 
-    def next(self, n: int) -> tuple[Float64, torch.Generator]:
-        """Draw the next n points (n, ambient), and return them with the generator in its present state."""
-        generator = torch.Generator(self.device).manual_seed(_seed(self.seed, self.batches))
+    def next(self, n: int) -> LatentBatch:
+        """Draw the next n points, and return them with the generator's present state."""
+        generator = torch.Generator(self.device).manual_seed(seed_of_batch(self.seed, self.batches))
         self.batches += 1
         with torch.no_grad():
             drawn = self.sampler.draw(n, generator)
-        return np.asarray(drawn.double().cpu().numpy(), dtype=np.float64), generator
+        points = np.asarray(drawn.double().cpu().numpy(), dtype=np.float64)
+        return LatentBatch(points, generator.get_state().numpy())
 
     def figures(self, n: int) -> SamplerFigures:
         """Return the sampler's name and its figures after n points."""
@@ -221,26 +241,3 @@ class LatentStream:
         if walk is None:
             return SamplerFigures(sampler=self.name)
         return SamplerFigures(sampler=self.name, acceptance=walk.acceptance, effective_sample_size=walk.effective)
-
-
-def draw_positions(
-    pipeline: Pipeline, record: TrainingRecord, n: int, *, seed: int, sampler: str, geometry: str = "none"
-) -> Float64:
-    """Return conformations (n, N, D) in Å as they are drawn from p(x|z), neither judged nor repaired.
-
-    With `geometry` "simulated" those of Cartesian models are given the simulation's bonds, angles and torsions.
-    """
-    restore = GeometryRestorer(pipeline, record, geometry)
-    points, positions = LatentStream(pipeline, record, sampler, seed), []
-    starts = range(0, n, pipeline.chunk)
-    for first in count_items(starts, "drawing", "batch", len(starts)):
-        z, generator = points.next(min(pipeline.chunk, n - first))
-        positions.append(restore(restore.decode(z, generator), workers=torch.get_num_threads()))
-    return np.concatenate(positions)
-
-
-def _seed(seed: int, batch: int) -> int:
-    """Of a batch: the first takes the seed itself, the others numbers that no seed near it leads to."""
-    if not batch:
-        return seed
-    return int(np.random.SeedSequence((seed % 2**64, batch)).generate_state(1, np.uint64)[0] >> np.uint64(1))
