@@ -24,7 +24,7 @@ def test_shapes_and_figures(tiny_model: Model) -> None:
     expected = {"n": 50, "valid": int(made.valid.sum()), "sampler": "prior", "of": "sample"}
     assert {k: made.figures[k] for k in expected} == expected and 0.0 <= made.figures["off_data"] <= 1.0
     assert np.isfinite(made.positions).all()
-    assert 0 < tiny_model.generate(2000, seed=1).valid.sum() < 2000
+    assert 0 < tiny_model.generate(2000, seed=1, geometry="none").valid.sum() < 2000
 
 
 def test_the_seed_decides(tiny_model: Model) -> None:
@@ -94,9 +94,9 @@ def test_one_conformation_can_be_saved(tiny_model: Model, tmp_path: Path) -> Non
 
 def test_what_is_not_valid_is_drawn_again_at_its_own_latent_point(tiny_model: Model) -> None:
     """Twice at most; those that were valid are the same bits, none becomes worse, and all of it is counted."""
-    raw = tiny_model.generate(200, seed=4, redraws=0)
+    raw = tiny_model.generate(200, seed=4, redraws=0, geometry="none")
     for redraws in (1, 2):
-        made = tiny_model.generate(200, seed=4, redraws=redraws)
+        made = tiny_model.generate(200, seed=4, redraws=redraws, geometry="none")
         again = made.observables["redraws"].value
         assert np.array_equal(made.latent, raw.latent)
         assert np.array_equal(made.positions[raw.valid], raw.positions[raw.valid])

@@ -287,7 +287,7 @@ def test_floors_and_baselines_are_told(found: Marginals, tmp_path: Path) -> None
         assert found.figures[f"mean_{name}"] == pytest.approx(np.mean(pairs))
     assert (figures := found.figures)["held_out"] == 48 and figures["sampler"] == "prior"
     assert figures["nearest"] > figures["nearest_held_out"] > 0.0  # of a model that is no good
-    assert 0.0 <= figures["coverage"] <= figures["coverage_train"] <= 1.0
+    assert 0.0 < figures["coverage"] <= 1.0 and 0.0 < figures["coverage_train"] <= 1.0
     assert json.loads(json.dumps(figures.to_json())) == figures
     found.save(tmp_path / "marginals.h5")
     with h5py.File(tmp_path / "marginals.h5") as file:
