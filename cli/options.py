@@ -70,6 +70,9 @@ reading = stack(
            default_text="bonds of the topology, completed by distance in residues whose atoms are not connected"),
     _input("--format", "format", metavar="NAME",
            help="Format of the trajectories, as MDAnalysis or mdtraj name it.", default_text="by the suffix"),
+    _input("--jobs", type=click.IntRange(1), metavar="N",
+           help="Most processes that read XTC, TRR, DCD and NetCDF files, this one included; small files are read by "
+           "one. The frames are the same, bit for bit.", default_text="the number of cores"),
 )  # fmt: skip
 
 weights = stack(
@@ -157,7 +160,7 @@ def reading_of(options: Choices) -> Reading:
     from trajvae.readers.reading import Reading
 
     chosen = {name: options[name] for name in READING if name != "topology"}
-    return Reading(topology=options["topology"] or None, **chosen)
+    return Reading(topology=options["topology"] or None, jobs=options["jobs"], **chosen)
 
 
 def check_before_work(

@@ -156,29 +156,31 @@ class Cells:
         """Return the number of frames."""
         return len(self.vectors)
 
-    def may_be_shortened(self, x: Floats) -> tuple[Int64, Int64]:
-        """Return the vectors, of those given for each frame, that may have a shorter image.
+    def may_be_shortened(self, x: Floats, start: int = 0) -> tuple[Int64, Int64]:
+        """Return the vectors, of those given for some frames, that may have a shorter image.
 
         Vectors with all components below `radius` / sqrt(3) are shorter than `radius`; this test needs no
         multiplication.
 
         Parameters
         ----------
-        x : ndarray, shape (T, P, 3)
+        x : ndarray, shape (t, P, 3)
             Overwritten.
+        start : int
+            Number of the first of these frames.
 
         Returns
         -------
         frame, column : ndarray of int64, shape (K,)
-            Places of such vectors in the first and second axis.
+            Numbers of the frames of such vectors, and their places in the second axis.
         """
-        bound = (self.radius / np.sqrt(3.0)).astype(x.dtype)
+        bound = (self.radius[start : start + len(x)] / np.sqrt(3.0)).astype(x.dtype)
         np.abs(x, out=x)
         row = np.flatnonzero(x.reshape(len(x), -1) > bound[:, None]) // 3
         first = np.ones(len(row), dtype=np.bool_)
         first[1:] = row[1:] != row[:-1]
         frame, column = np.divmod(row[first], max(x.shape[1], 1))
-        return frame, column
+        return frame + start, column
 
     def nearest(self, x: Float64, frame: Int64) -> Float64:
         """Return the images of vectors that are shortest: whole numbers of cell vectors to add to each.

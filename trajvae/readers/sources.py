@@ -15,6 +15,8 @@ from trajvae.molecule.selection import atom_groups, has_names, selection_of
 from trajvae.readers.data_set import AtomPlan, Chunk, Frames, check_same_atoms
 from trajvae.readers.frame_file import FrameFile
 from trajvae.readers.opening import OpenedTrajectory, open_any
+from trajvae.readers.parallel.jobs import checked_jobs
+from trajvae.readers.parallel.processes import start_processes
 from trajvae.readers.planning import SelectedAtoms, plan_reading, select_from
 from trajvae.readers.reading import Reading
 
@@ -54,6 +56,7 @@ def open_source(source: object, reading: Reading | None = None) -> Frames:
     files = [item.file for item in opened]
     ranges = _ranges([f.n_frames for f in files], reading, [f.name for f in files])
     groups = atom_groups(source) is not None
+    processes = start_processes(files, ranges, checked_jobs(reading.jobs))
     selected = []
     for rows in _by_topology(opened):
         atoms = opened[rows[0]].atoms
@@ -63,7 +66,7 @@ def open_source(source: object, reading: Reading | None = None) -> Frames:
     warn_of_masses(selected[0][1].atoms)
     if not has_names(selected[0][1].atoms):
         warnings.warn("no topology: all atoms have unit mass and no name (-s/--topology gives one)", TrajvaeWarning, 2)
-    frames = _assemble(files, ranges, selected)
+    frames = replace(_assemble(files, ranges, selected), processes=processes)
     _LOGGER.info(
         "selected %d of %d atoms (%s), %d of %d frames of %d files",
         *(frames.topology.n_atoms, files[0].n_atoms, frames.selection),

@@ -17,6 +17,7 @@ from trajvae.readers.file_formats.xtc import ascii_path
 from trajvae.readers.frame_file import FrameBlock, Unfiltered, range_to_array, split_range
 from trajvae.typing import Float64, Int64
 
+_PER_BYTE = 3e-10  # s that reading takes, about
 _CONTROL = 84  # bytes of the first record
 
 
@@ -25,6 +26,7 @@ class DCDFrames(Unfiltered):
 
     precision = 0.0
     seekable = True
+    library = "MDAnalysis.lib.formats.libdcd"  # which other processes import before they read
 
     def __init__(self, path: Path) -> None:
         from MDAnalysis.lib.formats.libdcd import DCDFile
@@ -45,6 +47,11 @@ class DCDFrames(Unfiltered):
             self._step = float(convert(file.header["delta"], "AKMA", "ps")) * interval
             self._first = file.header["istart"] / interval
             self.timed = self._step > 0.0
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """About how long it takes to read a frame."""
+        return _PER_BYTE * self._file.size / max(self.n_frames, 1)
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""

@@ -19,6 +19,7 @@ from trajvae.readers.file_formats.unchanged_file import UnchangedFile
 from trajvae.readers.frame_file import FrameBlock, Unfiltered, range_to_array, split_range
 from trajvae.typing import Float64, Floats, Int64, TrajectoryReader
 
+_PER_BYTE = 1e-9  # s that reading takes, about
 _DENSE = 0.5  # where a variable has at least this fraction of the bytes from frame to frame, all bytes are read at once
 
 
@@ -60,6 +61,11 @@ class NetCDFFrames(Unfiltered):
             self._cell = [_variable(reader, name, (self.n_frames, 3)) for name in cell]
             self._file = UnchangedFile(self.name, reader.trjfile.fp.fileno(), grows=True)
             reader.close()
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """About how long it takes to read a frame."""
+        return _PER_BYTE * self._file.size / max(self.n_frames, 1)
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""

@@ -24,6 +24,7 @@ _HEAD = struct.Struct(
 )  # magic number, two lengths of a text, the text, ten sizes, number of atoms, step, nre
 _START = struct.pack(">3i12s", 1993, 13, 12, b"GMX_trn_file")
 _MOST_BYTES = 2**26  # most bytes that are read at once
+_PER_BYTE = 8e-10  # s that reading takes, about
 _COMPARED = 2**17  # bytes in which headers of small frames are compared at once
 
 
@@ -62,6 +63,11 @@ class TRRFrames:
             if not self.n_frames:
                 raise ReadError(f"no frame of '{path}' has positions ({n_all} frames)")
             warnings.warn(text, TrajvaeWarning, stacklevel=2)
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """About how long it takes to read a frame."""
+        return _PER_BYTE * self._file.size / max(self.n_frames, 1)
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""

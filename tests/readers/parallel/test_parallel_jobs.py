@@ -1,0 +1,66 @@
+"""How many processes read."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from trajvae.errors import OptionError
+from trajvae.readers.parallel import jobs
+from trajvae.readers.reading import Reading
+from trajvae.readers.sources import open_source
+from trajvae.training.options import reading_of
+from trajvae_cli.main import main
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True])
+def test_a_number_below_one(chain, wrong):
+    """Is an error that says what was expected and found."""
+    with pytest.raises(OptionError, match="jobs must be the number of processes that read, 1 or more, got"):
+        open_source(chain, Reading(jobs=wrong))
+
+
+def test_on_the_command_line():
+    """As for other numbers, it is wrong usage."""
+    found = CliRunner().invoke(main, ["embed", "traj.xtc", "--jobs", "0"])
+    assert found.exit_code == 2
+    assert "'--jobs': 0 is not in the range x>=1" in found.output
+
+
+def test_the_cores_that_there_are(monkeypatch):
+    """Of this process, shared with the others that torchrun starts; one in a worker of another program."""
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
+    assert jobs.checked_jobs(None) == 12
+    for ranks, expected in (("4", 3), ("24", 1), ("0", 12), ("many", 12)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
+        assert jobs.checked_jobs(None) == expected
+    assert jobs.checked_jobs(7) == 7
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
+    assert jobs.checked_jobs(None) == jobs.checked_jobs(7) == 1
+
+
+def test_no_more_than_pay():
+    """Small files are read by one process, and each further one needs some seconds of work."""
+    assert jobs.jobs_worth(8, 0.5) == 1
+    assert jobs.jobs_worth(8, 1.3) == 2
+    assert jobs.jobs_worth(8, 100.0) == 8
+    assert jobs.jobs_worth(1, 100.0) == 1
+
+
+def test_a_small_file_or_array(adk, chain):
+    """Starts no process."""
+    topology, trajectory = adk
+    assert open_source(str(trajectory), Reading(topology=topology, jobs=8)).processes is None
+    with pytest.warns(UserWarning, match="no topology"):
+        assert open_source(chain, Reading(jobs=8)).processes is None
+
+
+def test_results_do_not_store_it():
+    """What is read does not depend on it."""
+    assert Reading("top.pdb", jobs=3).to_dict() == Reading("top.pdb").to_dict()
+    assert "jobs" not in Reading().to_dict()
+    assert reading_of(Reading("top.pdb"), {"jobs": 3}) == Reading("top.pdb", jobs=3)
