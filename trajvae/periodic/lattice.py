@@ -215,7 +215,9 @@ class Cells:
             return np.asarray(images * np.diagonal(self.vectors, axis1=1, axis2=2)[frame])
         if len(self) == 1:
             return np.asarray(images @ self.vectors[0])
-        return np.asarray((images[:, None, :] @ self.vectors[frame])[:, 0])
+        run = _first_of_runs(images, frame)  # the atoms of a molecule are shifted alike
+        shifts = (images[run, None, :] @ self.vectors[frame[run]])[:, 0]
+        return np.asarray(np.repeat(shifts, np.diff(run, append=len(frame)), axis=0))
 
     def _nearest_in_oblique_cell(self, x: Float64, frame: Int64) -> Float64:
         """Return the nearest images (P, 3) of vectors (P, 3) in cells of any shape.
@@ -244,3 +246,12 @@ class Cells:
             left = left[crossed]
             images[left] -= steps[crossed, None] * self.coefficients[at[crossed], worst[crossed]]
         return images
+
+
+def _first_of_runs(images: Float64, frame: Int64) -> Int64:
+    """Return the first rows of runs of equal images (P, 3) in one frame."""
+    new = np.ones(len(frame), dtype=np.bool_)
+    np.not_equal(frame[1:], frame[:-1], out=new[1:])
+    for k in range(3):
+        new[1:] |= images[1:, k] != images[:-1, k]
+    return np.flatnonzero(new)

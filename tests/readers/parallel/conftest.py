@@ -74,13 +74,12 @@ def opened(slow: None) -> Callable[..., Frames]:
 
 @pytest.fixture
 def by_others(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of the parts that other processes have read."""
+    """The numbers of the parts that other processes have read; -1 for those that they could not read."""
     numbers: list[int] = []
     take = in_order.SharedReading._take
 
     def counted(self: in_order.SharedReading, part: in_order.Part, answer: object) -> None:
-        if isinstance(answer, Done):
-            numbers.append(part.number)
+        numbers.append(part.number if isinstance(answer, Done) else -1)
         take(self, part, answer)
 
     monkeypatch.setattr(in_order.SharedReading, "_take", counted)

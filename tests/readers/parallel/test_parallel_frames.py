@@ -43,6 +43,7 @@ def test_the_same_bits(trajectories, opened, by_others, name):
         by_others.clear()
         assert all_same(alone.every(step).chunks(size), shared.every(step).chunks(size))
         assert len(by_others) >= 2
+        assert -1 not in by_others
     wanted = [in_order.FileToRead(alone.files[0], alone.ranges[0], np.arange(9), 50)]
     blocks = zip(in_order.read_in_order(wanted, None), in_order.read_in_order(wanted, shared.processes), strict=True)
     for (_, _, a), (_, _, b) in blocks:
@@ -58,6 +59,7 @@ def test_several_files_are_one_run_after_another(trajectories, opened, by_others
     assert all_same(alone.chunks(), shared.chunks())
     assert all_same(alone.every(3).chunks(), shared.every(3).chunks())
     assert len(by_others) > 50
+    assert -1 not in by_others
 
 
 def test_a_thousand_files(trajectories, opened, tmp_path):

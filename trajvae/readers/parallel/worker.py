@@ -58,7 +58,7 @@ class Worker:
 
     def __init__(self, connection: Connection, memory: SharedFrames, parent: int) -> None:
         self._connection, self._memory, self._parent = connection, memory, parent
-        self._parts: deque[Part] = deque()
+        self._waiting: deque[Source | Part] = deque()  # in the order in which they came
         self._source: Source | None = None
         self._resting = True
 
@@ -72,12 +72,16 @@ class Worker:
         """
         self._connection.send(Ready())
         while self._take_messages():
-            self._read(self._parts.popleft())
+            first = self._waiting.popleft()
+            if isinstance(first, Source):
+                self._source = first
+            else:
+                self._read(first)
 
     def _take_messages(self) -> bool:
-        """Take all messages that have come, and wait for a part; return whether there is one."""
-        while not self._parts or self._connection.poll():
-            if not self._parts and not self._is_asked():
+        """Take all messages that have come, and wait for something to do; return whether there is."""
+        while not self._waiting or self._connection.poll():
+            if not self._waiting and not self._is_asked():
                 return False
             self._take(self._connection.recv())
         return True
@@ -92,16 +96,14 @@ class Worker:
         return True
 
     def _take(self, message: object) -> None:
-        """Do what a message asks for."""
+        """Do what a message asks for, or let it wait for those before it."""
         self._resting = isinstance(message, Rest)
-        if isinstance(message, Part):
-            self._parts.append(message)
-        elif isinstance(message, Source):
-            self._source = message
+        if isinstance(message, Source | Part):
+            self._waiting.append(message)
         elif isinstance(message, Room):
             self._memory.map(message)
         elif isinstance(message, Stop):
-            self._parts.clear()
+            self._waiting.clear()
             self._connection.send(Stopped())
 
     def _read(self, part: Part) -> None:
