@@ -32,7 +32,7 @@ from trajvae.typing import Float64, Int64
 _PART = 0.015  # s that a part takes; to hand it over takes about 2e-4 s
 _SHORTEST_PIECE = 1e-3  # s; shorter ones are read faster than they are handed over
 _FEWEST_PARTS = 4  # in a pass that is shared
-_AHEAD = 32  # parts that each process may be ahead, at most
+_AHEAD = 12  # parts that each process may be ahead, at most: a fifth of a second
 _MEMORY, _SLOT = 2**26, 2**22  # bytes: about what all parts ahead take together, and what a part takes
 
 
