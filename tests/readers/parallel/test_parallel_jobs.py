@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from trajvae.errors import OptionError
+from trajvae.readers.file_formats.xtc import XTCFrames
 from trajvae.readers.parallel import jobs
 from trajvae.readers.reading import Reading
 from trajvae.readers.sources import open_source
@@ -57,6 +58,15 @@ def test_a_small_file_or_array(adk, chain):
     assert open_source(str(trajectory), Reading(topology=topology, jobs=8)).processes is None
     with pytest.warns(UserWarning, match="no topology"):
         assert open_source(chain, Reading(jobs=8)).processes is None
+
+
+def test_a_reader_in_a_script(trajectories, slow):
+    """Other processes cannot import it."""
+    file = XTCFrames(trajectories["xtc"])
+    own = type("Own", (XTCFrames,), {"__module__": "__main__"})(trajectories["xtc"])
+    assert jobs.seconds_to_read([file], [range(10)]) == pytest.approx(0.05)
+    assert jobs.seconds_to_read([file, own], [range(10), range(1)]) == 0.0
+    assert jobs.seconds_to_read([file, own], [range(10), range(0)]) == pytest.approx(0.05)
 
 
 def test_results_do_not_store_it():

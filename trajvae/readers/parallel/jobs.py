@@ -58,7 +58,12 @@ def seconds_to_read(files: Sequence[FrameFile], ranges: Sequence[range]) -> floa
 
 
 def seconds_per_frame(file: FrameFile) -> float:
-    """Return about how long a frame of a file takes, as its class says; 0 where other processes cannot read it."""
+    """Return about how long a frame of a file takes, as its class says; 0 where other processes cannot read it.
+
+    They cannot import the class of a reader that a user has written in a script or notebook.
+    """
+    if type(file).__module__ == "__main__":
+        return 0.0
     return float(getattr(file, "seconds_per_frame", 0.0))
 
 
