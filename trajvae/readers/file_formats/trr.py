@@ -23,8 +23,8 @@ _HEAD = struct.Struct(
     ">3i12s13i"
 )  # magic number, two lengths of a text, the text, ten sizes, number of atoms, step, nre
 _START = struct.pack(">3i12s", 1993, 13, 12, b"GMX_trn_file")
-_MOST_BYTES = 2**26  # most bytes that are read at once
-_PER_BYTE = 8e-10  # s that reading takes, about
+_MOST_BYTES = 2**21  # bytes that are read at once, or one frame: as many as stay in the processor's cache
+_PER_BYTE = 4e-10  # s that reading takes, about
 _COMPARED = 2**17  # bytes in which headers of small frames are compared at once
 
 
