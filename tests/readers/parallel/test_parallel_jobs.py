@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import warnings
+from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from trajvae.errors import OptionError
+from trajvae.errors import OptionError, ReadError, TrajvaeWarning
+from trajvae.readers import sources
 from trajvae.readers.file_formats.xtc import XTCFrames
 from trajvae.readers.parallel import jobs
 from trajvae.readers.reading import Reading
@@ -67,6 +72,44 @@ def test_a_reader_in_a_script(trajectories, slow):
     assert jobs.seconds_to_read([file], [range(10)]) == pytest.approx(0.05)
     assert jobs.seconds_to_read([file, own], [range(10), range(1)]) == 0.0
     assert jobs.seconds_to_read([file, own], [range(10), range(0)]) == pytest.approx(0.05)
+
+
+def test_processes_start_while_the_topology_is_read(trajectories, monkeypatch):
+    """Those of large files, of which all frames are read; they end where something is wrong with the topology."""
+    monkeypatch.setattr(XTCFrames, "seconds_per_byte", 1.0)
+    started, start = [], sources.start_for_files
+
+    def noted(*arguments: object) -> object:
+        started.append(arguments[3])
+        return start(*arguments)
+
+    monkeypatch.setattr(sources, "start_for_files", noted)
+    xtc, both = str(trajectories["xtc"]), [str(trajectories["xtc"]), str(trajectories["dcd"])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrajvaeWarning)
+        frames = open_source(xtc, Reading(jobs=2))
+        assert started[-1] is frames.processes is not None
+        assert len(open_source([xtc, xtc], Reading(jobs=2, stop=9)).processes.pids()) == 1
+        assert started[-1] is None
+    (pid,) = frames.processes.pids()
+    del frames
+    started.clear()
+    assert not Path(f"/proc/{pid}").exists()
+    assert sources.expected_reading(xtc)[0] == trajectories["xtc"].stat().st_size
+    assert sources.expected_reading(xtc)[1] == ["mdtraj.formats", "trajvae.readers.file_formats.xtc"]
+    assert "MDAnalysis.lib.formats.libdcd" in sources.expected_reading(both)[1]
+    for other in ([xtc, str(trajectories["nc"])], ["missing.xtc"], np.zeros((3, 4, 3)), [], [np.zeros(3)]):
+        assert sources.expected_reading(other)[0] == 0.0
+    before = children()
+    with pytest.raises(ReadError, match="no topology file"):
+        open_source(xtc, Reading("missing.pdb", jobs=2))
+    gc.collect()
+    assert children() == before
+
+
+def children() -> set[str]:
+    """The numbers of the processes that this one has started."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
 def test_results_do_not_store_it():

@@ -17,7 +17,6 @@ from trajvae.readers.file_formats.xtc import ascii_path
 from trajvae.readers.frame_file import FrameBlock, Unfiltered, range_to_array, split_range
 from trajvae.typing import Float64, Int64
 
-_PER_BYTE = 3e-10  # s that reading takes, about
 _CONTROL = 84  # bytes of the first record
 
 
@@ -26,6 +25,7 @@ class DCDFrames(Unfiltered):
 
     precision = 0.0
     seekable = True
+    seconds_per_byte = 3e-10  # about
     library = "MDAnalysis.lib.formats.libdcd"  # which other processes import before they read
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class DCDFrames(Unfiltered):
     @property
     def seconds_per_frame(self) -> float:
         """About how long it takes to read a frame."""
-        return _PER_BYTE * self._file.size / max(self.n_frames, 1)
+        return self.seconds_per_byte * self._file.size / max(self.n_frames, 1)
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""

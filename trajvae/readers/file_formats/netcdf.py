@@ -19,7 +19,6 @@ from trajvae.readers.file_formats.unchanged_file import UnchangedFile
 from trajvae.readers.frame_file import FrameBlock, Unfiltered, range_to_array, split_range
 from trajvae.typing import Float64, Floats, Int64, TrajectoryReader
 
-_PER_BYTE = 4e-10  # s that reading takes, about
 _DENSE = 0.5  # where a variable has at least this fraction of the bytes from frame to frame, all bytes are read at once
 _MOST_BYTES = 2**21  # bytes that are read at once, or one frame: as many as stay in the processor's cache
 
@@ -50,6 +49,7 @@ class NetCDFFrames(Unfiltered):
 
     precision = 0.0
     seekable = True
+    seconds_per_byte = 4e-10  # about
 
     def __init__(self, reader: TrajectoryReader, path: Path) -> None:
         self.name = str(path)
@@ -66,7 +66,7 @@ class NetCDFFrames(Unfiltered):
     @property
     def seconds_per_frame(self) -> float:
         """About how long it takes to read a frame."""
-        return _PER_BYTE * self._file.size / max(self.n_frames, 1)
+        return self.seconds_per_byte * self._file.size / max(self.n_frames, 1)
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""

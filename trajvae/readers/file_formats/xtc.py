@@ -22,7 +22,6 @@ from trajvae.typing import Float64, Floats, Int64, MdtrajFile, UInt8
 _NM = 10.0  # nm to Å
 # seconds to jump to a frame, to pass over a frame in a strided read, and to pass over a byte
 _JUMP, _PASSED, _PASSED_BYTE = 40e-6, 1e-6, 5e-9
-_PER_BYTE = 8e-9  # s that reading takes, about
 _MAGIC, _WIDE = 1995, 2023  # the second has 64-bit sizes, for more than 300 million atoms
 _HEAD = 56  # bytes before the coordinates: magic number, atoms, step, time, box, atoms
 _PLAIN = 9  # most atoms for which coordinates are stored as floating-point numbers
@@ -33,6 +32,7 @@ class XTCFrames(Unfiltered):
     """Read an XTC file, decompressed by mdtraj's C library with one call for each chunk."""
 
     seekable = True
+    seconds_per_byte = 8e-9  # about
     library = "mdtraj.formats"  # which other processes import before they read
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class XTCFrames(Unfiltered):
     @property
     def seconds_per_frame(self) -> float:
         """About how long it takes to read a frame."""
-        return _PER_BYTE * self._file.size / max(self.n_frames, 1)
+        return self.seconds_per_byte * self._file.size / max(self.n_frames, 1)
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""

@@ -103,8 +103,32 @@ class ReaderProcesses:
             process.send(Rest())
 
 
-def start_processes(files: Sequence[FrameFile], ranges: Sequence[range], jobs: int) -> ReaderProcesses | None:
-    """Start processes that read some frames of files, or none where this process reads them as fast alone.
+def start_processes(seconds: float, libraries: Sequence[str], jobs: int) -> ReaderProcesses | None:
+    """Start processes that read, or none where this process reads as fast alone.
+
+    Parameters
+    ----------
+    seconds : float
+        What one process takes, about.
+    libraries : sequence of str
+        Modules that decode the frames.
+    jobs : int
+        Most processes, this one included.
+    """
+    count = jobs_worth(jobs, seconds) - 1
+    if count < 1:
+        return None
+    try:
+        return ReaderProcesses(count, libraries)
+    except OSError as error:
+        _LOGGER.info("one process reads: %s", error)
+        return None
+
+
+def start_for_files(
+    files: Sequence[FrameFile], ranges: Sequence[range], jobs: int, started: ReaderProcesses | None = None
+) -> ReaderProcesses | None:
+    """Start processes for some frames of files, or take those that were started before the files were opened.
 
     Parameters
     ----------
@@ -113,15 +137,13 @@ def start_processes(files: Sequence[FrameFile], ranges: Sequence[range], jobs: i
         Frames of each file that will be read.
     jobs : int
         Most processes, this one included.
+    started : ReaderProcesses, optional
+        They end where this process reads the frames as fast alone.
     """
-    count = jobs_worth(jobs, seconds_to_read(files, ranges)) - 1
-    if count < 1:
-        return None
-    try:
-        return ReaderProcesses(count, sorted({name for file in files for name in _libraries(file)}))
-    except OSError as error:
-        _LOGGER.info("one process reads: %s", error)
-        return None
+    seconds = seconds_to_read(files, ranges)
+    if started is None:
+        return start_processes(seconds, sorted({name for file in files for name in _libraries(file)}), jobs)
+    return started if jobs_worth(jobs, seconds) > 1 else None
 
 
 def _libraries(file: FrameFile) -> list[str]:
