@@ -69,7 +69,8 @@ of runs that overlap. Frames of a TRR file without positions are left out and co
 XTC, TRR, DCD and NetCDF files that take a second or more to read are read by several processes, as many as there are
 cores (`--jobs N`, `Reading(jobs=N)` or `jobs=N` in Python). Each decodes ranges of frames with a reader of its own;
 frames are found once, handed over in memory and put together in order. They are those of one process, bit for bit, and
-no result depends on N. `python benchmarks/reading_jobs.py` measures it. A process takes 80 MB, and frames that are read
+no result depends on N (`compare` reads so, too; its own `--jobs` is the number of trainings at once).
+`python benchmarks/reading_jobs.py` measures it. A process takes 80 MB, and frames that are read
 ahead take 64 MB, or four frames where these are larger. With `--jobs 1`, in workers of Dask and of `multiprocessing`,
 and for all other formats one process reads. Processes that torchrun starts on a machine share its cores.
 

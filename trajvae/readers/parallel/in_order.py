@@ -1,9 +1,8 @@
 """Read frames of files in order, by this process alone or together with others: the same frames, bit for bit.
 
-What is read at once is a piece: so many frames as a chunk holds. With several processes a piece is divided into parts,
-which take some hundredths of a second each. Every process reads parts ahead of what is needed, this one too where it
-would otherwise wait, and they are put together in order. A part that another process cannot read, or that it leaves
-behind when it is ended, is read by this process, so errors are those of one process.
+What is read at once is a piece: so many frames as a chunk holds. With several processes a piece is divided into parts
+of some hundredths of a second each, which all processes read ahead of what is needed. A part that another process cannot
+read, or leaves behind when it is ended, is read by this process, so errors are those of one process.
 """
 
 from __future__ import annotations
