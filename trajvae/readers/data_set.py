@@ -14,7 +14,8 @@ from trajvae.periodic.image_history import ImageHistory
 from trajvae.periodic.unwrapper import Unwrapper
 from trajvae.readers.consecutive_frames import ConsecutiveFrames
 from trajvae.readers.frame_file import FrameBlock, FrameFile
-from trajvae.readers.parallel.in_order import FileToRead, read_in_order
+from trajvae.readers.parallel.in_order import read_in_order
+from trajvae.readers.parallel.pieces import FileToRead
 from trajvae.readers.parallel.processes import ReaderProcesses
 from trajvae.readers.plausibility import FARTHEST, check_spread, usable_boxes
 from trajvae.runtime.progress import count_rows

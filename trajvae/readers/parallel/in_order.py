@@ -1,8 +1,8 @@
 """Read frames of files in order, by this process alone or together with others: the same frames, bit for bit.
 
 What is read at once is a piece: so many frames as a chunk holds. With several processes a piece is divided into parts
-of some hundredths of a second each, which all processes read ahead of what is needed. A part that another process cannot
-read, or leaves behind when it is ended, is read by this process, so errors are those of one process.
+of some hundredths of a second each, which all processes read ahead of what is needed. A part that another process
+cannot read, or leaves behind when it is ended, is read by this process, so errors are those of one process.
 """
 
 from __future__ import annotations
@@ -11,45 +11,25 @@ import heapq
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
-from typing import NamedTuple
 
 import numpy as np
 
 from trajvae.errors import TrajvaeError, TrajvaeWarning
-from trajvae.readers.file_formats.unit_cells import lengths_angles
-from trajvae.readers.frame_file import FrameBlock, FrameFile, range_to_array, split_range
+from trajvae.readers.frame_file import FrameBlock, range_to_array, split_range
 from trajvae.readers.parallel.jobs import seconds_per_frame
 from trajvae.readers.parallel.messages import Done, Failed, Part, Room, Source
+from trajvae.readers.parallel.pieces import PART, FileToRead, FramesRead, Piece, joined_boxes, part_length
 from trajvae.readers.parallel.process import ReaderProcess
 from trajvae.readers.parallel.processes import ReaderProcesses
 from trajvae.readers.parallel.shared_frames import SharedFrames
-from trajvae.typing import Float64, Int64
+from trajvae.typing import Float64
 
-_PART = 0.015  # s that a part takes; to hand it over takes about 2e-4 s
 _SHORTEST_PIECE = 1e-3  # s; shorter ones are read faster than they are handed over
 _FEWEST_PARTS = 4  # in a pass that is shared
 _AHEAD = 12  # parts that each process may be ahead, at most: a fifth of a second
-_MEMORY, _SLOT = 2**26, 2**22  # bytes: about what all parts ahead take together, and what a part takes
-
-
-class FileToRead(NamedTuple):
-    """Hold which frames and atoms of a file are read, and how many frames at once."""
-
-    file: FrameFile
-    frames: range
-    atoms: Int64
-    size: int
-
-
-class FramesRead(NamedTuple):
-    """Hold frames that were read: the number of their file, their numbers in it, and what was read."""
-
-    file: int
-    frames: Int64
-    block: FrameBlock
+_MEMORY = 2**26  # bytes: about what all parts ahead take together
 
 
 def read_in_order(wanted: Sequence[FileToRead], processes: ReaderProcesses | None) -> Iterator[FramesRead]:
@@ -84,7 +64,7 @@ def _is_worth_sharing(wanted: Sequence[FileToRead]) -> bool:
     costs = [(seconds_per_frame(item.file), len(item.frames), item.size) for item in wanted if len(item.frames)]
     pieces = sum(-(-count // size) for _, count, size in costs)
     total = sum(cost * count for cost, count, _ in costs)
-    return all(cost for cost, _, _ in costs) and total >= max(_FEWEST_PARTS * _PART, pieces * _SHORTEST_PIECE)
+    return all(cost for cost, _, _ in costs) and total >= max(_FEWEST_PARTS * PART, pieces * _SHORTEST_PIECE)
 
 
 def _share(
@@ -93,7 +73,7 @@ def _share(
     """Divide frames into parts for several processes; None where no other process runs or no memory can be shared."""
     if not running:
         return None
-    lengths = [_part_length(item) for item in wanted]
+    lengths = [part_length(item) for item in wanted]
     slot_bytes = max(memory.slot_bytes(n, len(item.atoms)) for n, item in zip(lengths, wanted, strict=True))
     most = max(_MEMORY // slot_bytes, 4)
     helpers = running[: most // 2 - 1]
@@ -106,21 +86,6 @@ def _share(
         process.source = -1
         process.send(Room(slots, slot_bytes))
     return SharedReading(wanted, lengths, helpers, memory, slots)
-
-
-def _part_length(item: FileToRead) -> int:
-    """Return the number of frames in the parts of a file."""
-    by_time = int(_PART / max(seconds_per_frame(item.file), 1e-9))
-    return max(min(by_time, _SLOT // (12 * len(item.atoms) + 1), item.size), 1)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Hold the frames of a file that are read at once, and the numbers of their parts."""
-
-    source: int
-    frames: range
-    parts: range
 
 
 class SharedReading:
@@ -192,7 +157,7 @@ class SharedReading:
             row, self._taken = rows.stop, number + 1
         if not complete:  # the error is that of one process
             return self._read_alone(piece)
-        return FrameBlock(xyz, _joined_boxes(boxes, [self._parts[number] for number in piece.parts]), times)
+        return FrameBlock(xyz, joined_boxes(boxes, [self._parts[number] for number in piece.parts]), times)
 
     def _read_alone(self, piece: Piece) -> FrameBlock:
         """Read a piece as one process does."""
@@ -285,16 +250,3 @@ class SharedReading:
         for number in process.asked:
             heapq.heappush(self._left, number)
         process.asked.clear()
-
-
-def _joined_boxes(boxes: Sequence[Float64 | None], parts: Sequence[Part]) -> Float64 | None:
-    """Return the boxes (t, 6) of the parts of a piece; None where no frame has one.
-
-    Where frames have none, formats give them cell vectors of zeros.
-    """
-    if all(box is None for box in boxes):
-        return None
-    none = lengths_angles(np.zeros((1, 3, 3)))
-    return np.concatenate(
-        [none.repeat(len(p.frames), axis=0) if box is None else box for box, p in zip(boxes, parts, strict=True)]
-    )
