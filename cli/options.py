@@ -59,7 +59,7 @@ geometry = option(
     help="Bonds, angles and torsions of what a model of Cartesian features draws: those of the simulation, or as they "
     "are drawn from p(x|z).",
 )
-reading = stack(
+what_is_read = stack(
     _input("-s", "--topology", type=PATH, multiple=True, metavar="PATH",
            help="Topology: PSF, PDB, GRO, TPR or any that MDAnalysis reads; given several times, one for each "
            "trajectory."),
@@ -73,6 +73,12 @@ reading = stack(
            default_text="bonds of the topology, completed by distance in residues whose atoms are not connected"),
     _input("--format", "format", metavar="NAME",
            help="Format of the trajectories, as MDAnalysis or mdtraj name it.", default_text="by the suffix"),
+)  # fmt: skip
+reading = stack(
+    what_is_read,
+    _input("--jobs", type=click.IntRange(1), metavar="N",
+           help="Most processes that read XTC, TRR, DCD and NetCDF files, this one included; small files are read by "
+           "one. The frames are the same, bit for bit.", default_text="the number of cores"),
 )  # fmt: skip
 
 weights = stack(
@@ -167,7 +173,7 @@ def reading_of(options: Choices) -> Reading:
     from trajvae.readers.reading import Reading
 
     chosen = {name: options[name] for name in READING if name != "topology"}
-    return Reading(topology=options["topology"] or None, **chosen)
+    return Reading(topology=options["topology"] or None, jobs=options.get("jobs"), **chosen)
 
 
 def check_before_work(

@@ -64,6 +64,20 @@ Times are the file's own, in ps. A frame follows the one before it if its time i
 back or another file ends a run, and `frame_jump` is not measured over it. A warning tells of times that step back, and
 of runs that overlap. Frames of a TRR file without positions are left out and counted.
 
+## Several cores
+
+XTC, TRR, DCD and NetCDF files that take a second or more to read are read by several processes, as many as there are
+cores (`--jobs N`, `Reading(jobs=N)` or `jobs=N` in Python). Each decodes ranges of frames with a reader of its own;
+frames are found once, handed over in memory and put together in order. They are those of one process, bit for bit, and
+no result depends on N (`compare` reads so, too; its own `--jobs` is the number of trainings at once).
+`python benchmarks/reading_jobs.py` measures it. A process takes 80 MB, and frames that are read
+ahead take 64 MB, or four frames where these are larger. With `--jobs 1`, in workers of Dask and of `multiprocessing`,
+and for all other formats one process reads. Processes that torchrun starts on a machine share its cores.
+
+The processes end with the command, however it ends: nothing of them is left after Ctrl-C or where it is killed, since
+the memory that they share has no name. If one of them is killed, as where memory runs out, its frames are read again
+and a warning says so. Where the system refuses a process or memory, fewer or one read.
+
 ## Formats
 
 A format is known by the suffix of a file, or by `--format NAME`. *Bare* formats hold positions without names of atoms.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--latent-dim 1,2;  trajvae compare traj.xtc -s top.gro --repeats 3 --jobs 2",
 )
 @options.trajectories
-@options.reading
+@options.what_is_read  # its --jobs is the number of trainings at once
 @options.weights
 @options.comparing
 @click.option("--with", "models", multiple=True, type=options.PATH, help="A model trained on these frames, too.")

@@ -164,6 +164,7 @@ def _prepared_to_resume(path: Path, names: list[str], choices: options.Choices) 
         temperature=choices["temperature"],
         device=choices["device"],
         memory=choices["memory"],
+        jobs=choices["jobs"],
     )
 
 

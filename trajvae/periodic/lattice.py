@@ -156,29 +156,31 @@ class Cells:
         """Return the number of frames."""
         return len(self.vectors)
 
-    def may_be_shortened(self, x: Floats) -> tuple[Int64, Int64]:
-        """Return the vectors, of those given for each frame, that may have a shorter image.
+    def may_be_shortened(self, x: Floats, start: int = 0) -> tuple[Int64, Int64]:
+        """Return the vectors, of those given for some frames, that may have a shorter image.
 
         Vectors with all components below `radius` / sqrt(3) are shorter than `radius`; this test needs no
         multiplication.
 
         Parameters
         ----------
-        x : ndarray, shape (T, P, 3)
+        x : ndarray, shape (t, P, 3)
             Overwritten.
+        start : int
+            Number of the first of these frames.
 
         Returns
         -------
         frame, column : ndarray of int64, shape (K,)
-            Places of such vectors in the first and second axis.
+            Numbers of the frames of such vectors, and their places in the second axis.
         """
-        bound = (self.radius / np.sqrt(3.0)).astype(x.dtype)
+        bound = (self.radius[start : start + len(x)] / np.sqrt(3.0)).astype(x.dtype)
         np.abs(x, out=x)
         row = np.flatnonzero(x.reshape(len(x), -1) > bound[:, None]) // 3
         first = np.ones(len(row), dtype=np.bool_)
         first[1:] = row[1:] != row[:-1]
         frame, column = np.divmod(row[first], max(x.shape[1], 1))
-        return frame, column
+        return frame + start, column
 
     def nearest(self, x: Float64, frame: Int64) -> Float64:
         """Return the images of vectors that are shortest: whole numbers of cell vectors to add to each.
@@ -213,7 +215,9 @@ class Cells:
             return np.asarray(images * np.diagonal(self.vectors, axis1=1, axis2=2)[frame])
         if len(self) == 1:
             return np.asarray(images @ self.vectors[0])
-        return np.asarray((images[:, None, :] @ self.vectors[frame])[:, 0])
+        run = _first_of_runs(images, frame)  # the atoms of a molecule are shifted alike
+        shifts = (images[run, None, :] @ self.vectors[frame[run]])[:, 0]
+        return np.asarray(np.repeat(shifts, np.diff(run, append=len(frame)), axis=0))
 
     def _nearest_in_oblique_cell(self, x: Float64, frame: Int64) -> Float64:
         """Return the nearest images (P, 3) of vectors (P, 3) in cells of any shape.
@@ -242,3 +246,12 @@ class Cells:
             left = left[crossed]
             images[left] -= steps[crossed, None] * self.coefficients[at[crossed], worst[crossed]]
         return images
+
+
+def _first_of_runs(images: Float64, frame: Int64) -> Int64:
+    """Return the first rows of runs of equal images (P, 3) in one frame."""
+    new = np.ones(len(frame), dtype=np.bool_)
+    np.not_equal(frame[1:], frame[:-1], out=new[1:])
+    for k in range(3):
+        new[1:] |= images[1:, k] != images[:-1, k]
+    return np.flatnonzero(new)

@@ -16,6 +16,7 @@ from trajvae.periodic.spanning_trees import Forest
 from trajvae.typing import Bool, Float64, Floats, Int64
 
 NEARBY = 20.0  # Å; molecules nearer than this may belong together though they are not in contact
+_IN_CACHE = 2**16  # coordinates of vectors that are computed at once, so that they stay in the processor's cache
 NO_BONDS = (
     "no bonds are known, so no molecule is made whole over the periodic boundary: positions are taken as they stand in "
     "the file"
@@ -120,7 +121,7 @@ class Unwrapper:
         """Move every atom to its image nearest to its parent in the tree of bonds, plus its offset."""
         parent = self.forest.parent
         with_offset = np.flatnonzero((self.offsets != 0.0).any(axis=1))
-        frame, atom = cells.may_be_shortened(x - np.take(x, parent, axis=1))
+        frame, atom = self._long_vectors(x, cells)
         if len(with_offset):
             boxed = np.flatnonzero(cells.present)
             ordinary = ~np.isin(atom, with_offset)
@@ -134,6 +135,17 @@ class Unwrapper:
         if not moved.any():
             return x
         return _shift_atoms(x.copy(), cells, *self.forest.sum_down_trees(frame[moved], atom[moved], images[moved]))
+
+    def _long_vectors(self, x: Floats, cells: Cells) -> tuple[Int64, Int64]:
+        """Return the frames and atoms whose vectors from their parents may have a shorter image."""
+        block, frames, atoms = max(_IN_CACHE // max(3 * x.shape[1], 1), 1), [], []
+        for first in range(0, len(x), block):
+            some = x[first : first + block]
+            vectors = np.take(some, self.forest.parent, axis=1)
+            frame, atom = cells.may_be_shortened(np.subtract(some, vectors, out=vectors), first)
+            frames.append(frame)
+            atoms.append(atom)
+        return np.concatenate(frames), np.concatenate(atoms)
 
     def _place_molecules(self, x: Floats, cells: Cells, history: ImageHistory, *, in_place: bool) -> Floats:
         """Move every molecule to its image beside its parent in the tree of molecules."""

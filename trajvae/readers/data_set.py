@@ -14,6 +14,9 @@ from trajvae.periodic.image_history import ImageHistory
 from trajvae.periodic.unwrapper import Unwrapper
 from trajvae.readers.consecutive_frames import ConsecutiveFrames
 from trajvae.readers.frame_file import FrameBlock, FrameFile
+from trajvae.readers.parallel.in_order import read_in_order
+from trajvae.readers.parallel.pieces import FileToRead
+from trajvae.readers.parallel.processes import ReaderProcesses
 from trajvae.readers.plausibility import FARTHEST, check_spread, usable_boxes
 from trajvae.runtime.progress import count_rows
 from trajvae.topology import Topology
@@ -101,6 +104,8 @@ class Frames(Brief):
         The selection of atoms in words.
     axes : tuple of int
         Coordinates that are kept: two where the third is constant.
+    processes : ReaderProcesses, optional
+        Processes that read with this one; they end with the last copy of the data set.
     """
 
     files: list[FrameFile]
@@ -109,6 +114,7 @@ class Frames(Brief):
     topology: Topology
     selection: str
     axes: tuple[int, ...] = (0, 1, 2)
+    processes: ReaderProcesses | None = None
 
     @property
     def n_frames(self) -> int:
@@ -169,17 +175,22 @@ class Frames(Brief):
             A frame cannot be read, is not finite, has an impossibly long bond, or has all atoms at one point.
         """
         reading_pass = ReadingPass(self)
-        for number, (file, frames, plan) in enumerate(zip(self.files, self.ranges, self.plans, strict=True)):
-            most = size or min(max(_CHUNK_NUMBERS // (3 * len(plan.atoms)), 1), 2000)
-            unread = np.asarray(frames, dtype=np.int64)
-            for block in file.blocks(frames, plan.atoms, most):
-                in_block, unread = np.split(unread, [len(block.positions)])
-                yield reading_pass.chunk(block, in_block, number)
+        wanted = [
+            FileToRead(file, frames, plan.atoms, size or _chunk_length(plan))
+            for file, frames, plan in zip(self.files, self.ranges, self.plans, strict=True)
+        ]
+        for number, frame, block in read_in_order(wanted, self.processes):
+            yield reading_pass.chunk(block, frame, number)
 
     def read(self) -> Chunk:
         """Return all selected frames in one chunk."""
         chunks = count_rows(self.chunks(), lambda c: c.file, "reading", "frame", self.n_frames)
         return join_chunks(list(chunks))
+
+
+def _chunk_length(plan: AtomPlan) -> int:
+    """Return the number of frames in a chunk near 16 MB."""
+    return min(max(_CHUNK_NUMBERS // (3 * len(plan.atoms)), 1), 2000)
 
 
 class ReadingPass:

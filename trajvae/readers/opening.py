@@ -136,7 +136,7 @@ def _nameless_atoms(n_atoms: int) -> AtomGroup:
     return mda.Universe.empty(n_atoms, trajectory=False).atoms
 
 
-def _expand(paths: Sequence[str | Path]) -> list[Path]:
+def expand_paths(paths: Sequence[str | Path]) -> list[Path]:
     """Return the files that paths and globs stand for."""
     out: list[Path] = []
     for path in paths:
@@ -154,7 +154,7 @@ def _open_paths(
     paths: Sequence[str | Path], topologies: Sequence[str | Path], name: str | None
 ) -> list[OpenedTrajectory]:
     """Open trajectory files, of a named format or each by its suffix, with their topologies."""
-    files = _expand(paths)
+    files = expand_paths(paths)
     if len(topologies) not in (0, 1, len(files)):
         raise ReadError(f"{len(topologies)} topologies for {len(files)} trajectories: give one, or one for each")
     if len(topologies) == len(files) > 1:

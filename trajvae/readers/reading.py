@@ -16,6 +16,7 @@ class ReadingOptions(TypedDict, total=False):
     step: int | None
     bonds: str | Path | None
     format: str | None
+    jobs: int | None
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Reading:
         topology, completed by distance where the atoms of a residue are not connected.
     format : str, optional
         Format of the trajectories, where it does not follow from their suffix.
+    jobs : int, optional
+        Most processes that read XTC, TRR, DCD and NetCDF files, this one included; by default as many as there are
+        cores for it. What is read does not depend on it, so results do not store it.
     """
 
     topology: str | Path | list[str | Path] | tuple[str | Path, ...] | None = None
@@ -46,6 +50,7 @@ class Reading:
     step: int | None = None
     bonds: str | Path | None = None
     format: str | None = None
+    jobs: int | None = None
 
     @property
     def topologies(self) -> tuple[str | Path, ...]:
@@ -64,4 +69,5 @@ class Reading:
         files = [str(path) for path in self.topologies]
         topology = files if len(files) > 1 else next(iter(files), None)
         bonds = None if self.bonds is None else str(self.bonds)
-        return {**asdict(self), "topology": topology, "bonds": bonds}
+        options = {name: value for name, value in asdict(self).items() if name != "jobs"}
+        return {**options, "topology": topology, "bonds": bonds}

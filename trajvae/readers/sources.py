@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from trajvae.choices import load
 from trajvae.errors import OptionError, ReadError, SelectionError, TrajvaeWarning
 from trajvae.molecule.masses import warn_of_masses
 from trajvae.molecule.selection import atom_groups, has_names, selection_of
 from trajvae.readers.data_set import AtomPlan, Chunk, Frames, check_same_atoms
+from trajvae.readers.formats import format_of
 from trajvae.readers.frame_file import FrameFile
-from trajvae.readers.opening import OpenedTrajectory, open_any
+from trajvae.readers.opening import OpenedTrajectory, expand_paths, open_any
+from trajvae.readers.parallel.jobs import checked_jobs
+from trajvae.readers.parallel.processes import start_for_files, start_processes
 from trajvae.readers.planning import SelectedAtoms, plan_reading, select_from
 from trajvae.readers.reading import Reading
 
@@ -45,6 +51,10 @@ def open_source(source: object, reading: Reading | None = None) -> Frames:
         See `select_atoms`.
     """
     reading = reading or Reading()
+    jobs = checked_jobs(reading.jobs)
+    started = None
+    if jobs > 1 and (reading.start, reading.stop, reading.step) == (None, None, None):
+        started = start_processes(*expected_reading(source, reading.format), jobs)  # while the topology is read
     opened = open_any(source, reading.topologies, reading.format)
     for item in opened:
         if item.file.n_atoms != len(item.atoms.universe.atoms):
@@ -54,6 +64,7 @@ def open_source(source: object, reading: Reading | None = None) -> Frames:
     files = [item.file for item in opened]
     ranges = _ranges([f.n_frames for f in files], reading, [f.name for f in files])
     groups = atom_groups(source) is not None
+    processes = start_for_files(files, ranges, jobs, started)
     selected = []
     for rows in _by_topology(opened):
         atoms = opened[rows[0]].atoms
@@ -63,13 +74,41 @@ def open_source(source: object, reading: Reading | None = None) -> Frames:
     warn_of_masses(selected[0][1].atoms)
     if not has_names(selected[0][1].atoms):
         warnings.warn("no topology: all atoms have unit mass and no name (-s/--topology gives one)", TrajvaeWarning, 2)
-    frames = _assemble(files, ranges, selected)
+    frames = replace(_assemble(files, ranges, selected), processes=processes)
     _LOGGER.info(
         "selected %d of %d atoms (%s), %d of %d frames of %d files",
         *(frames.topology.n_atoms, files[0].n_atoms, frames.selection),
         *(frames.n_frames, sum(f.n_frames for f in files), len(files)),
     )
     return frames
+
+
+def expected_reading(source: object, format: str | None = None) -> tuple[float, list[str]]:
+    """Return about how long all frames of files take to read, in s, and which libraries decode them.
+
+    It is known before anything is opened, for formats that several processes read: 0 otherwise.
+
+    Parameters
+    ----------
+    source : object
+        See `open_any`.
+    format : str, optional
+        Format of the trajectories, where it does not follow from their suffixes.
+    """
+    paths = [source] if isinstance(source, str | Path) else source
+    if not isinstance(paths, Sequence) or not all(isinstance(path, str | Path) for path in paths):
+        return 0.0, []
+    seconds, libraries = 0.0, set[str]()
+    with contextlib.suppress(ReadError, OSError):  # which is said when the files are opened
+        for path in expand_paths(paths):
+            opener = format_of(path, format).opener
+            kind = load(opener) if opener else None
+            cost = float(getattr(kind, "seconds_per_byte", 0.0))
+            if not cost:
+                return 0.0, []
+            seconds += cost * path.stat().st_size
+            libraries |= {str(kind.__module__), str(getattr(kind, "library", ""))}
+    return seconds, sorted(libraries - {""})
 
 
 def _by_topology(opened: Sequence[OpenedTrajectory]) -> list[list[int]]:

@@ -156,10 +156,12 @@ def prepare_to_resume(
     temperature: float | None = None,
     device: str = "auto",
     memory: str | float | None = None,
+    jobs: int | None = None,
 ) -> PreparedTraining:
     """Read the checkpoint of a training that stopped, and open its frames; parameters and errors are `resume`'s.
 
     The training goes on with the weights of frames that it began with; `weights`, where they are given, must be those.
+    `jobs` is the number of processes that read where `reading` is not given.
     Whoever calls this holds the file until the training has run: see `hold_outputs`.
     """
     settings = (asked_for or {}).get("settings")
@@ -168,7 +170,7 @@ def prepare_to_resume(
     origin = stopped.origin
     if not own:
         check_names(str(path), source, reading, origin.reading)
-    reading = reading if reading is not None else Reading(**origin.reading)
+    reading = reading if reading is not None else Reading(**origin.reading, jobs=jobs)
     reading = dataclasses.replace(reading, select=reading.select or origin.reading["select"])
     frames = open_source(origin.files if source is None else source, reading)
     allowed = origin.memory if memory is None else parse_memory(memory)

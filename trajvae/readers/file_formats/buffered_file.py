@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 _SIZE = 2**14  # bytes of the buffer: several small frames, or a small part of a large one
+_FAR = 2**15  # bytes; where the next piece is farther away, there is no use for what stands behind it
 
 
 class BufferedFile:
@@ -26,6 +27,7 @@ class BufferedFile:
         """Return `count` bytes from byte `at` of the file on; fewer where the file ends."""
         first = at - self._start
         if first < 0 or first + count > len(self._buffer):
-            self._start, self._buffer = at, os.pread(self._number, max(count, _SIZE), at)
+            size = count if first > _FAR else max(count, _SIZE)
+            self._start, self._buffer = at, os.pread(self._number, size, at)
             first = 0
         return self._buffer[first : first + count]

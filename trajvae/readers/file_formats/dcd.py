@@ -25,6 +25,8 @@ class DCDFrames(Unfiltered):
 
     precision = 0.0
     seekable = True
+    seconds_per_byte = 3e-10  # about
+    library = "MDAnalysis.lib.formats.libdcd"  # which other processes import before they read
 
     def __init__(self, path: Path) -> None:
         from MDAnalysis.lib.formats.libdcd import DCDFile
@@ -45,6 +47,11 @@ class DCDFrames(Unfiltered):
             self._step = float(convert(file.header["delta"], "AKMA", "ps")) * interval
             self._first = file.header["istart"] / interval
             self.timed = self._step > 0.0
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """About how long it takes to read a frame."""
+        return self.seconds_per_byte * self._file.size / max(self.n_frames, 1)
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""

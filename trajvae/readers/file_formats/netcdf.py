@@ -20,6 +20,7 @@ from trajvae.readers.frame_file import FrameBlock, Unfiltered, range_to_array, s
 from trajvae.typing import Float64, Floats, Int64, TrajectoryReader
 
 _DENSE = 0.5  # where a variable has at least this fraction of the bytes from frame to frame, all bytes are read at once
+_MOST_BYTES = 2**21  # bytes that are read at once, or one frame: as many as stay in the processor's cache
 
 
 class _Variable(NamedTuple):
@@ -48,6 +49,7 @@ class NetCDFFrames(Unfiltered):
 
     precision = 0.0
     seekable = True
+    seconds_per_byte = 4e-10  # about
 
     def __init__(self, reader: TrajectoryReader, path: Path) -> None:
         self.name = str(path)
@@ -61,12 +63,17 @@ class NetCDFFrames(Unfiltered):
             self._file = UnchangedFile(self.name, reader.trjfile.fp.fileno(), grows=True)
             reader.close()
 
+    @property
+    def seconds_per_frame(self) -> float:
+        """About how long it takes to read a frame."""
+        return self.seconds_per_byte * self._file.size / max(self.n_frames, 1)
+
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""
         with self._file.opened() as file:
             for piece in split_range(frames, size):
                 with self._file.reading(file):
-                    xyz = self._read(file, self._positions, piece)[:, atoms].astype(np.float32)
+                    xyz = self._read_positions(file, piece, atoms)
                     cells = [self._read(file, part, piece) for part in self._cell]
                     times = self._times(file, piece)
                 boxes = np.concatenate(cells, axis=1).astype(np.float64) if cells else None
@@ -82,6 +89,14 @@ class NetCDFFrames(Unfiltered):
         if self._time is None:
             return range_to_array(frames).astype(np.float64)
         return self._read(file, self._time, frames).astype(np.float64)
+
+    def _read_positions(self, file: int, piece: range, atoms: Int64) -> Floats:
+        """Return the positions of atoms in some frames, (t, n, 3), of which few are read at once."""
+        xyz, row = np.empty((len(piece), len(atoms), 3), dtype=np.float32), 0
+        for some in split_range(piece, max(_MOST_BYTES // (self._positions.stride * piece.step), 1)):
+            xyz[row : row + len(some)] = self._read(file, self._positions, some)[:, atoms]
+            row += len(some)
+        return xyz
 
     def _read(self, file: int, variable: _Variable, frames: range) -> Floats:
         """Return the numbers of a variable in some frames, (t, ...)."""

@@ -23,7 +23,7 @@ _HEAD = struct.Struct(
     ">3i12s13i"
 )  # magic number, two lengths of a text, the text, ten sizes, number of atoms, step, nre
 _START = struct.pack(">3i12s", 1993, 13, 12, b"GMX_trn_file")
-_MOST_BYTES = 2**26  # most bytes that are read at once
+_MOST_BYTES = 2**21  # bytes that are read at once, or one frame: as many as stay in the processor's cache
 _COMPARED = 2**17  # bytes in which headers of small frames are compared at once
 
 
@@ -45,6 +45,7 @@ class TRRFrames:
 
     precision = 0.0
     seekable = True
+    seconds_per_byte = 4e-10  # about
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -62,6 +63,11 @@ class TRRFrames:
             if not self.n_frames:
                 raise ReadError(f"no frame of '{path}' has positions ({n_all} frames)")
             warnings.warn(text, TrajvaeWarning, stacklevel=2)
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """About how long it takes to read a frame."""
+        return self.seconds_per_byte * self._file.size / max(self.n_frames, 1)
 
     def blocks(self, frames: range, atoms: Int64, size: int) -> Iterator[FrameBlock]:
         """Yield the given frames and atoms, at most `size` frames at a time."""
