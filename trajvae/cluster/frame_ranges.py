@@ -16,14 +16,12 @@ import numpy as np
 from trajvae.cluster.places import WorkPlace
 from trajvae.errors import ClusterError, TrajvaeError, TrajvaeWarning
 from trajvae.readers.consecutive_frames import ConsecutiveFrames
-from trajvae.readers.data_set import _CHUNK_NUMBERS, AtomPlan, Chunk, Frames, ReadingPass, join_chunks
+from trajvae.readers.data_set import AtomPlan, Chunk, Frames, ReadingPass, chunk_length, join_chunks
 from trajvae.readers.frame_file import FrameFile, split_range
 from trajvae.readers.opening import open_any
 from trajvae.readers.reading import Reading
 from trajvae.runtime.progress import count_rows
 from trajvae.typing import Bool, Float64, Int64
-
-_LONGEST = 2000  # frames in a range, as in a chunk
 
 
 class FrameRange(NamedTuple):
@@ -67,7 +65,7 @@ class RangeReader:
     """
 
     def __init__(self, frames: Frames, reading: Reading) -> None:
-        self._frames = dataclasses.replace(frames, files=[])
+        self._frames = dataclasses.replace(frames, files=[], processes=None)
         self._paths = [os.path.abspath(name) for name in frames.names]
         self._topologies = [os.path.abspath(path) for path in reading.topologies]
         self._format = reading.format
@@ -88,8 +86,7 @@ class RangeReader:
     def ranges(self) -> Iterator[FrameRange]:
         """Yield the ranges of all frames, in order: the chunks that `Frames.chunks` cuts them into."""
         for number, (rows, plan) in enumerate(zip(self._frames.ranges, self._frames.plans, strict=True)):
-            most = min(max(_CHUNK_NUMBERS // (3 * len(plan.atoms)), 1), _LONGEST)
-            for piece in split_range(rows, most):
+            for piece in split_range(rows, chunk_length(plan)):
                 yield FrameRange(number, piece)
 
     def read(self, which: FrameRange) -> ReadRange:

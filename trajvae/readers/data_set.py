@@ -23,6 +23,7 @@ from trajvae.topology import Topology
 from trajvae.typing import Bool, Float64, Floats, Int64
 
 _CHUNK_NUMBERS = 2**21  # coordinates in a chunk: 16 MB in float64
+_LONGEST_CHUNK = 2000  # frames
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -176,7 +177,7 @@ class Frames(Brief):
         """
         reading_pass = ReadingPass(self)
         wanted = [
-            FileToRead(file, frames, plan.atoms, size or _chunk_length(plan))
+            FileToRead(file, frames, plan.atoms, size or chunk_length(plan))
             for file, frames, plan in zip(self.files, self.ranges, self.plans, strict=True)
         ]
         for number, frame, block in read_in_order(wanted, self.processes):
@@ -188,9 +189,9 @@ class Frames(Brief):
         return join_chunks(list(chunks))
 
 
-def _chunk_length(plan: AtomPlan) -> int:
+def chunk_length(plan: AtomPlan) -> int:
     """Return the number of frames in a chunk near 16 MB."""
-    return min(max(_CHUNK_NUMBERS // (3 * len(plan.atoms)), 1), 2000)
+    return min(max(_CHUNK_NUMBERS // (3 * len(plan.atoms)), 1), _LONGEST_CHUNK)
 
 
 class ReadingPass:
