@@ -20,7 +20,6 @@ SLOWNESS = 25.0  # nats a frame
 _FIRST_STEPS, _FIRST_RATE, _FIRST_LOOKS = 300, 2e-3, 50  # of the encoder alone; steps between looks at validation
 _FIRST_BATCHES, _MOST_INPUTS, _FIRST_RIDGE = 40, 256, 0.05  # that the first combinations of inputs are found by
 _NOISES, _MOST_NOISE = (0.1, 0.03, 0.0), 2.0  # of inputs of pairs, in their deviations: times the root of their number
-_LATER = 0.3  # share of the noise that stays when the ELBO, too, keeps pairs from being learned by heart
 _SEEN = 0.9  # share of the training pairs' score that is left with the noise, at least
 _CLEARLY = 0.02  # of validation scores: by how much less noise may be worse
 _MEASURED = 20  # batches that the share is measured on
@@ -56,8 +55,7 @@ class Slowness:
 
     The encoder may see the training pairs with noise: without it a network can learn by heart which frames follow each
     other, and then pairs of other frames score less. Noise also hides slow motions that are small: it is lowered while
-    it hides a tenth of the score, unless validation pairs score less without it. When frames are reconstructed as well,
-    the encoder tells finer differences apart, which as much noise would hide: then a part of it stays.
+    it hides a tenth of the score, unless validation pairs score less without it.
 
     Parameters
     ----------
@@ -124,7 +122,7 @@ class Slowness:
             if tried.score < found.score - _CLEARLY:
                 break  # without so much noise pairs are learned by heart
             found = tried
-        self.noise = _LATER * found.noise
+        self.noise = found.noise
         vae.encoder.load_state_dict(found.weights)
         for p in vae.latent.parameters():
             p.grad = None
