@@ -97,6 +97,7 @@ def _regress(values: Float64, n_bonds: int, bonds: Int64) -> _Regression:
     angles = np.arange(n_bonds, n_bonds + len(bonds))
 
     def correlation(a: Int64, b: Int64) -> Float64:
+        """Return the correlations of pairs of terms."""
         return np.asarray(np.einsum("tk,tk->k", standard[:, a], standard[:, b]) / len(values))
 
     one = np.full(len(bonds), 1.0 + _RIDGE)
