@@ -111,10 +111,12 @@ def _held_out_lines(f: TrainingFigures) -> list[str]:
 def _choice_lines(f: TrainingFigures) -> list[str]:
     if f.feature_choice is None:
         return []
+    from trajvae.training.choose_features import CLEARLY
+
     found = ", ".join(f"{kind} {value:.3f}" for kind, value in f.feature_choice.items())
     return [
         f"features {f.feature_kind}, by draws of quickly fitted models, which are off by (bits): {found}; Cartesian "
-        "ones must be better by 0.02"
+        f"ones must be better by {CLEARLY}"
     ]
 
 

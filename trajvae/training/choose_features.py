@@ -23,7 +23,7 @@ from trajvae.training.quick_models import Judge
 
 _FRAMES = 2000
 _ATOMS = 2000  # above which levers are long in any molecule
-_CLEARLY = 0.02  # bits by which Cartesian draws must be better: those of internal coordinates have a density
+CLEARLY = 0.02  # bits by which Cartesian draws must be better: those of internal coordinates have a density
 
 
 def choose_features(config: TrainConfig, data: FittingData) -> tuple[TrainConfig, dict[str, float] | None]:
@@ -49,7 +49,7 @@ def choose_features(config: TrainConfig, data: FittingData) -> tuple[TrainConfig
         return dataclasses.replace(config, features=kinds[0]), None
     judged = judgements(kinds, data)
     found = {kind: judgement.total for kind, judgement in judged.items()}
-    best = min(found, key=lambda kind: found[kind] + (_CLEARLY if kind == "cartesian" else 0.0))
+    best = min(found, key=lambda kind: found[kind] + (CLEARLY if kind == "cartesian" else 0.0))
     told = "; ".join(f"{kind} {judgement}" for kind, judgement in judged.items())
     logging.getLogger("trajvae").info("features %s, by draws of quickly fitted models: %s", best, told)
     return dataclasses.replace(config, features=best), found
